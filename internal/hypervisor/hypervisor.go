@@ -1,0 +1,135 @@
+// Package hypervisor describes what the builder needs of a machine that runs
+// a disk: boot it, say where it answers, tell its fate, take a picture of its
+// screen, ask it to power off, and end it. Drivers live in the folders below.
+package hypervisor
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrUnsupported is returned by an operation that the driver's Features say it
+// does not have.
+var ErrUnsupported = errors.New("not supported by this hypervisor")
+
+// Firmware names what starts the disk.
+type Firmware string
+
+// The firmware a machine can have. Auto is resolved by the builder from the
+// partition table of the source (MBR: BIOS, GPT: UEFI) before a driver sees it.
+const (
+	FirmwareAuto Firmware = "auto"
+	FirmwareBIOS Firmware = "bios"
+	FirmwareUEFI Firmware = "uefi"
+)
+
+// Features says what a driver can do, so that callers ask instead of knowing
+// drivers by name.
+type Features struct {
+	// OwnsDisk: the driver boots the disk it is given. False for a machine
+	// that exists already and brings its own.
+	OwnsDisk bool
+	// Screenshot: Screenshot works while the machine runs.
+	Screenshot bool
+	// PowerEvents: Fate tells who switched the machine off. False where
+	// power-off can only be inferred.
+	PowerEvents bool
+	// PowerDown: the guest can be asked to shut down.
+	PowerDown bool
+	// Kill: the machine can be ended by force.
+	Kill bool
+}
+
+// Spec is the machine to be made. Fields that a driver cannot honour are an
+// error of its Start, never ignored.
+type Spec struct {
+	Name     string
+	Disk     Disk
+	CPUs     int
+	MemoryMB int
+	Firmware Firmware
+	// Accelerator, DiskInterface, NetworkInterface: the driver's own names;
+	// "auto" lets the driver choose.
+	Accelerator      string
+	DiskInterface    string
+	NetworkInterface string
+	Headless         bool
+	// Arguments are appended to the driver's own, last.
+	Arguments []string
+	// GuestPort is the port the communicator answers on inside the guest.
+	GuestPort int
+	// ScratchDir is a directory of the build for sockets, firmware variables
+	// and logs. It is removed by the builder.
+	ScratchDir string
+}
+
+// Disk is a file and how to read it. The format is always explicit: a fixed
+// VHD probed by content looks like a raw disk (reference: images, pitfalls).
+type Disk struct {
+	Path   string
+	Format string // qcow2, vpc, vhdx, raw: the driver's name for it
+}
+
+// Cause says who ended a machine.
+type Cause string
+
+// The causes a Fate can have.
+const (
+	CauseGuestShutdown Cause = "guest-shutdown" // the guest powered itself off
+	CauseHostRequest   Cause = "host-request"   // we asked and the guest obeyed
+	CauseKilled        Cause = "killed"         // ended by force, by us
+	CauseGuestReset    Cause = "guest-reset"    // the guest restarted where it must not
+	CauseCrash         Cause = "crash"          // guest panic, or the hypervisor's process failed
+	CauseUnknown       Cause = "unknown"
+)
+
+// Fate is how a machine ended. It is sent exactly once.
+type Fate struct {
+	Cause Cause
+	When  time.Time
+	// Detail is the hypervisor's own word for it (QMP reason, exit status,
+	// last lines of its error output).
+	Detail string
+	// Err is set when the end was not one that a build can accept.
+	Err error
+}
+
+// Clean says whether the guest powered itself off, of its own or when asked:
+// the only end after which its disk may be believed to be flushed.
+func (f Fate) Clean() bool {
+	return f.Err == nil && (f.Cause == CauseGuestShutdown || f.Cause == CauseHostRequest)
+}
+
+// Endpoint is where the communicator is reached from this host.
+type Endpoint struct {
+	Host string
+	Port int
+}
+
+// Hypervisor runs one machine once. All calls take a context and end with it;
+// none of them waits longer than the driver documents.
+type Hypervisor interface {
+	Features() Features
+
+	// Start boots the machine. The channel delivers its fate once and is then
+	// closed; it is the only reliable sign that the machine is off.
+	Start(ctx context.Context, spec Spec) (<-chan Fate, error)
+
+	// Endpoint blocks until the address of the guest is known.
+	Endpoint(ctx context.Context) (Endpoint, error)
+
+	// PowerDown asks the guest to shut down (ACPI power button or the like)
+	// and returns at once; the answer is the fate.
+	PowerDown(ctx context.Context) error
+
+	// Kill ends the machine by force. The fate then has CauseKilled.
+	Kill(ctx context.Context) error
+
+	// Screenshot writes what the screen shows as a PNG.
+	Screenshot(ctx context.Context, path string) error
+
+	// Close releases everything the driver holds: process, sockets, files of
+	// its own. It kills a machine that still runs. It can be called twice.
+	Close() error
+}
