@@ -1,0 +1,44 @@
+// Package scripts holds the PowerShell files that run in the guest, and the
+// goldens their Go twins in the simulated guest must reproduce. contract.md
+// says what goes in and what comes out. The texts are constant: parameters go
+// in as one base64 JSON argument, never into the text.
+package scripts
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+)
+
+//go:embed launch.ps1 watch.ps1 read.ps1 cleanup.ps1
+var files embed.FS
+
+// The scripts the plugin runs. The others in this folder wait for the features
+// that need them and are kept with their harness.
+const (
+	Launch  = "launch"
+	Watch   = "watch"
+	Read    = "read"
+	Cleanup = "cleanup"
+)
+
+// Names lists the scripts that Text knows.
+func Names() []string { return []string{Launch, Watch, Read, Cleanup} }
+
+// Text returns the script exactly as it is uploaded. It panics on a name that
+// Names does not list, which only a programming error can cause.
+func Text(name string) []byte {
+	b, err := files.ReadFile(name + ".ps1")
+	if err != nil {
+		panic(fmt.Sprintf("no guest script %q", name))
+	}
+	return b
+}
+
+// Sum returns the SHA-256 of a script's text in lower-case hex, by which the
+// simulated guest recognises it.
+func Sum(name string) string {
+	s := sha256.Sum256(Text(name))
+	return hex.EncodeToString(s[:])
+}
