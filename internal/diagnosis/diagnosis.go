@@ -1,0 +1,191 @@
+// Package diagnosis reads the logs that sysprep and Windows Setup write
+// (setupact.log, setuperr.log) and names the cause of a failure.
+//
+// Bytes go into a Parser, which hands out Lines. A Tracker follows one sysprep
+// run while it is being written and answers Facts at any time. Split cuts a
+// finished log into Runs, and Diagnose holds a Run against the catalogue of
+// causes, which is data (catalogue*.go).
+package diagnosis
+
+import "time"
+
+// Level is the severity column of a log line; empty where a log viewer left it
+// out.
+type Level string
+
+// Levels that Windows Setup writes.
+const (
+	Info    Level = "Info"
+	Warning Level = "Warning"
+	Error   Level = "Error"
+	Perf    Level = "Perf"
+	Fatal   Level = "Fatal"
+)
+
+// Line is one log line with its continuation lines joined to it.
+type Line struct {
+	// Time is the guest's local time (the log names no zone); zero where the
+	// line has none.
+	Time  time.Time
+	Level Level
+	// Code is the message id in brackets, e.g. 0x0f00d8; 0 where there is none.
+	Code uint32
+	// Component is SYSPRP for sysprep; IBS, CSI, CBS and others; may be empty.
+	Component string
+	Message   string
+	// GLE is the last error that some lines end with, "0x00000006"; or empty.
+	GLE string
+	// Raw is the line as it was written, decoded to UTF-8, without line end.
+	Raw string
+}
+
+// Phase is what a failure means for the machine.
+type Phase string
+
+// Phases of the catalogue.
+const (
+	// PhaseValidate: refused in validation, nothing was changed; repair and retry.
+	PhaseValidate Phase = "validate"
+	// PhaseProcess: a provider failed midway; discard the machine.
+	PhaseProcess Phase = "process"
+	// PhaseLaunch: the command line or the way it was started; nothing changed.
+	PhaseLaunch Phase = "launch"
+	// PhaseFirstBoot: shows only when the image boots (specialize, OOBE).
+	PhaseFirstBoot Phase = "first boot"
+	// PhaseSilent: sysprep succeeds and the image is bad all the same.
+	PhaseSilent Phase = "silent"
+	// PhaseNoise: never fatal by itself, never reported.
+	PhaseNoise Phase = "noise"
+)
+
+// Stage is how far a run has come.
+type Stage uint8
+
+// Stages in their order.
+const (
+	StageNone       Stage = iota // no line of a run was seen
+	StageStarted                 // banner or first line
+	StageValidating              // pre-validation: nothing changed yet
+	StageProcessing              // past the point of no return
+	StageDone                    // the tag was created
+)
+
+// Failure is how the log says that the run failed.
+type Failure uint8
+
+// Failures; the log names at most one, the first one stays.
+const (
+	NoFailure       Failure = iota
+	ParseFailure            // the command line was not understood: nothing changed
+	ValidateFailure         // validation refused: nothing changed
+	ProcessFailure          // a provider failed while processing: undeployable
+)
+
+// Facts are what the log says of one run, small enough to copy.
+type Facts struct {
+	// Runs counts the banners `Beginning of a new sysprep run` seen so far;
+	// all other fields are about the last one.
+	Runs int
+	// Start is the guest's local time of the first line.
+	Start time.Time
+	// Options are the switches sysprep understood, upper case: GENERALIZE,
+	// OOBE, AUDIT, QUIT, SHUTDOWN, REBOOT, QUIET, UNATTEND, MODE.
+	Options []string
+	// Mode is "vm" for /mode:vm, else empty.
+	Mode  string
+	Stage Stage
+	// TagCreated: `FCreateTagFile:Successfully created tag file`.
+	TagCreated bool
+	// ShutdownRequested: sysprep has asked Windows to shut down or restart.
+	ShutdownRequested bool
+	// Closed: `Shutting down SysPrep log`.
+	Closed bool
+	// Failure and FailureLine: the line that says that the run failed, verbatim.
+	Failure     Failure
+	FailureLine string
+	// Lines counts the lines of this run.
+	Lines int
+	// LastLine is the newest line, verbatim.
+	LastLine string
+}
+
+// HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
+func (f Facts) HasOption(name string) bool { panic("not written yet") }
+
+// Run is one sysprep run cut out of a log.
+type Run struct {
+	Facts Facts
+	// Lines is bounded: of a very long run the first and last problem lines and
+	// the tail are kept.
+	Lines []Line
+}
+
+// Diagnosis is a cause with its evidence and the way out.
+type Diagnosis struct {
+	ID    string // "F01"; "F00" for a failure the catalogue does not know
+	Name  string // "APPX_NOT_PROVISIONED"
+	Phase Phase
+	// Summary is one actionable line that names the package, module or code.
+	Summary string
+	// Evidence are log lines, verbatim.
+	Evidence []string
+	// Remedy are the steps to take, one a line, names filled in.
+	Remedy []string
+	// Unconfirmed: the signature or the remedy has no vendor's source.
+	Unconfirmed bool
+}
+
+// Parser turns the bytes of a log into lines; the zero value is ready. It
+// holds back what is not finished: half a line, half a character, and the last
+// line, which may still be continued. It is not safe for concurrent use.
+type Parser struct{ parser }
+
+// Feed takes the next bytes of the log and returns the lines they finish.
+func (p *Parser) Feed(b []byte) []Line { return p.feed(b) }
+
+// Flush returns what Feed holds back: call it at the end of the log.
+func (p *Parser) Flush() []Line { return p.flush() }
+
+// Tracker follows the log of one sysprep run while it grows. Feed it only what
+// was written since the launch. The zero value is ready.
+type Tracker struct{ tracker }
+
+// Feed takes the next bytes of the log and returns the lines they finish, for
+// Progress.
+func (t *Tracker) Feed(b []byte) []Line { panic("not written yet") }
+
+// Flush returns the lines held back, at the end of watching.
+func (t *Tracker) Flush() []Line { panic("not written yet") }
+
+// Facts answers for the last run so far; a complete line that may still be
+// continued counts.
+func (t *Tracker) Facts() Facts { panic("not written yet") }
+
+// Run returns the last run so far, for Diagnose.
+func (t *Tracker) Run() Run { panic("not written yet") }
+
+// Parse reads a whole log.
+func Parse(b []byte) []Line { panic("not written yet") }
+
+// Split cuts a log into its runs, oldest first. A log without banners (such as
+// setuperr.log) is cut after each `Hit failure while`.
+func Split(lines []Line) []Run { panic("not written yet") }
+
+// Diagnose names the cause of a failed run. It reports false where the run
+// shows no failure. A failure unknown to the catalogue gets ID F00 with the
+// module, the code and up to five error lines above it.
+func Diagnose(run Run) (Diagnosis, bool) { panic("not written yet") }
+
+// Known returns the catalogue's text for a cause that is found by other means
+// than the log, e.g. Known("F51").
+func Known(id string) (Diagnosis, bool) { panic("not written yet") }
+
+// Progress returns a readable milestone for a line, or "" for most lines.
+func Progress(l Line) string { panic("not written yet") }
+
+type parser struct{}
+
+func (*parser) feed([]byte) []Line { return nil }
+func (*parser) flush() []Line      { return nil }
+
+type tracker struct{}

@@ -1,0 +1,195 @@
+// Package verdict decides what became of a sysprep run. It is a pure state
+// machine: observations go in, at most one Verdict comes out. It reads no
+// clock, guest or network; time is what the observations say.
+package verdict
+
+import (
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// Class is how a run can end.
+type Class uint8
+
+// Classes. Running is the class of no verdict.
+const (
+	Running     Class = iota
+	Generalized       // proven inside the guest
+	Refused           // sysprep declined, the machine is untouched: repair and retry
+	Broken            // sysprep failed midway: discard the machine
+	Hung              // no end within the limits, sysprep may still be running
+	Lost              // the guest could not be asked any more
+	Cancelled         // the user stopped the build
+)
+
+// Tri is a fact that may not be known.
+type Tri uint8
+
+// Values of a Tri.
+const (
+	Unknown Tri = iota
+	Yes
+	No
+)
+
+// Known turns a bool into a Tri.
+func Known(b bool) Tri {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Port is what a connection attempt to the communicator's port found.
+type Port uint8
+
+// Values of a Port.
+const (
+	PortUnknown Port = iota
+	PortOpen
+	PortClosed // refused, unreachable or no answer
+)
+
+// End is what sysprep does after the work.
+type End uint8
+
+// Ends.
+const (
+	Quit End = iota
+	Shutdown
+	Reboot
+)
+
+// Values of ImageState (Microsoft, "Windows Setup States").
+const (
+	StateComplete          = "IMAGE_STATE_COMPLETE"
+	StateUndeployable      = "IMAGE_STATE_UNDEPLOYABLE"
+	StateGeneralizeToOOBE  = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
+	StateGeneralizeToAudit = "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT"
+	StateSpecializeToOOBE  = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
+	StateSpecializeToAudit = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"
+)
+
+// ExpectedState returns the ImageState that a good run leaves.
+func ExpectedState(generalize, audit bool) string {
+	switch {
+	case generalize && audit:
+		return StateGeneralizeToAudit
+	case generalize:
+		return StateGeneralizeToOOBE
+	case audit:
+		return StateSpecializeToAudit
+	}
+	return StateSpecializeToOOBE
+}
+
+// Expectation is what the run is meant to do and how long it may take. Zero
+// durations get the defaults named here.
+type Expectation struct {
+	ImageState  string        // default: ExpectedState(Generalize, false)
+	Generalize  bool          // /generalize was given
+	End         End           // what follows the work
+	Timeout     time.Duration // 30m: for the whole run
+	Stall       time.Duration // 10m: without a new log line
+	ProcessGone time.Duration // 60s: sysprep.exe gone without a tag
+	LostAfter   time.Duration // 10m: no command answered though the port is not closed
+	ClosedFor   time.Duration // 30s: a port closed this long means powered off
+	EndWithin   time.Duration // 5m: from success to the power-off or restart (shutdown_timeout)
+}
+
+// Observation is one look at the guest. Every fact may be unknown.
+type Observation struct {
+	At                  time.Time
+	Reached             bool   // a command ran in the guest and answered
+	Tag                 Tri    // Sysprep_succeeded.tag exists (the old one was deleted before the launch)
+	ImageState          string // empty: unknown
+	GeneralizationState *int   // nil: unknown or absent
+	Process             Tri    // sysprep.exe is alive
+	// Log is what setupact.log says since the launch (diagnosis.Tracker.Facts),
+	// LogBytes how much of it was written; both as last known.
+	Log      diagnosis.Facts
+	LogBytes int64
+	Port     Port
+	// TransportErr is why the guest could not be reached.
+	TransportErr string
+}
+
+// Verdict is how a run ended.
+type Verdict struct {
+	Class               Class
+	Reason              string // one line, without class
+	ImageState          string // last seen
+	GeneralizationState *int   // last seen
+	Tag                 Tri    // last seen
+	// PoweredOff: the port went and stayed away.
+	PoweredOff bool
+	// ConsistentWithSuccess: nothing seen speaks against a good image, so a
+	// caller that proves the disk offline may go on.
+	ConsistentWithSuccess bool
+	// StillRunning: sysprep.exe was alive when last seen, perhaps in a dialog
+	// that nobody sees; end it before another attempt.
+	StillRunning bool
+	LastLog      string // newest log line, verbatim
+	Took         time.Duration
+	// Diagnosis is for the caller to set (diagnosis.Diagnose of the run's log,
+	// or of the fetched one) before Explain; Step sets it where the cause does
+	// not come from the log.
+	Diagnosis *diagnosis.Diagnosis
+}
+
+// First is the guest before anything is launched.
+type First struct {
+	Observation
+	SysprepExe            Tri // sysprep.exe exists where the command will look for it
+	SysprepPID            int // of a running sysprep.exe; 0 when unknown
+	SystemSetupInProgress Tri
+	OOBEInProgress        Tri
+	AuditMode             Tri
+}
+
+// Action is what to do after the first look.
+type Action uint8
+
+// Actions.
+const (
+	Go      Action = iota // launch
+	Wait                  // look again: Setup may still be finishing its first boot
+	Already               // generalized by somebody else and not restarted since: do not run sysprep again
+	Refuse                // do not launch
+)
+
+// Decision is the outcome of the first look.
+type Decision struct {
+	Action   Action
+	Reason   string
+	Next     []string // what the user can do, one step a line
+	Warnings []string // worth saying though it goes on
+	CauseID  string   // of the catalogue, e.g. F51; may be empty
+}
+
+// Look judges the guest before the launch. On Wait the caller looks again
+// until its own limit and then treats it as Refuse.
+func Look(first First, e Expectation) Decision { panic("not written yet") }
+
+// State is a run being watched; a plain value.
+type State struct {
+	begun  time.Time
+	expect Expectation
+}
+
+// Begin starts watching a run that was launched at the given time.
+func Begin(at time.Time, e Expectation) State { return State{begun: at, expect: e} }
+
+// Step takes an observation; the Verdict is nil while the run goes on.
+func (s State) Step(o Observation) (State, *Verdict) { panic("not written yet") }
+
+// Cancel is the verdict of a run that the user stopped.
+func (s State) Cancel(at time.Time) Verdict { panic("not written yet") }
+
+// Explain says how the run ended: the first line is actionable (class, cause,
+// remedy), then the evidence, then the next step.
+func (v Verdict) Explain() []string { panic("not written yet") }
+
+// String names the class as documents and error texts do.
+func (c Class) String() string { panic("not written yet") }
