@@ -1,0 +1,325 @@
+package answerfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Bounds of what Parse accepts. The largest answer files in public use, with
+// whole scripts inside, stay below 1 MiB and 12 levels.
+const (
+	MaxSize     = 4 << 20
+	maxDepth    = 64
+	maxElements = 50_000
+)
+
+// Error is why a text is not an answer file. Its message never holds a value
+// of the file.
+type Error struct {
+	// Name is the file as the caller calls it; Parse leaves it empty.
+	Name string
+	// Line counts from 1; 0 when the problem has no line.
+	Line int
+	// Rule is the lint rule that the file breaks.
+	Rule string
+	// Problem and Fix are short texts for the user.
+	Problem, Fix string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("answer file")
+	if e.Name != "" {
+		b.WriteString(" " + e.Name)
+	}
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ", line %d", e.Line)
+	}
+	fmt.Fprintf(&b, ": %s; %s", e.Problem, e.Fix)
+	return b.String()
+}
+
+// Check refuses a text that Windows could not load as an answer file: not
+// well-formed, not <unattend> in its namespace, "--" in a comment, or a
+// configuration pass that does not exist. It returns every reason it can see,
+// each an *Error that names the file, the line and the fix.
+func Check(name string, data []byte) error {
+	file, err := Parse(data)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Name = name
+		}
+		return err
+	}
+	var errs []error
+	for _, p := range file.Passes() {
+		if e := unknownPass(p); e != nil {
+			e.Name = name
+			errs = append(errs, e)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Parse reads an answer file in UTF-8 or UTF-16, with or without byte order
+// mark. The error is an *Error.
+func Parse(data []byte) (*File, error) {
+	if len(data) > MaxSize {
+		return nil, &Error{Rule: ruleLimits, Problem: fmt.Sprintf("the file is larger than %d MiB", MaxSize>>20),
+			Fix: "move embedded scripts into files of their own"}
+	}
+	text, wide, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{wide: wide, text: text}
+	root, err := p.parse()
+	if err != nil {
+		return nil, err
+	}
+	if root.Name.Local != "unattend" {
+		return nil, &Error{Rule: ruleRoot, Line: root.Line, Problem: "the outermost element is not <unattend>",
+			Fix: "an answer file is <unattend xmlns=\"" + Namespace + "\"> around <settings> elements"}
+	}
+	if root.Name.Space != Namespace {
+		return nil, &Error{Rule: ruleRoot, Line: root.Line, Problem: "<unattend> is not in the namespace " + Namespace,
+			Fix: "write <unattend xmlns=\"" + Namespace + "\">"}
+	}
+	return &File{Root: root}, nil
+}
+
+// decode returns the text as UTF-8 without byte order mark, and whether it
+// was UTF-16.
+func decode(data []byte) (text []byte, wide bool, err error) {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
+		data = data[3:]
+	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
+		order, data = binary.LittleEndian, data[2:]
+	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
+		order, data = binary.BigEndian, data[2:]
+	case bytes.HasPrefix(data, []byte{'<', 0}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte{0, '<'}):
+		order = binary.BigEndian
+	}
+	if order == nil {
+		return data, false, nil
+	}
+	bad := &Error{Rule: ruleEncoding, Problem: "the file looks like UTF-16 but is cut or damaged", Fix: "save it as UTF-8"}
+	if len(data)%2 != 0 {
+		return nil, true, bad
+	}
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	runes := utf16.Decode(units)
+	for i, r := range runes {
+		// utf16.Decode puts U+FFFD for a lone surrogate.
+		if r == utf8.RuneError {
+			bad.Line = 1 + strings.Count(string(runes[:i]), "\n")
+			return nil, true, bad
+		}
+	}
+	return []byte(string(runes)), true, nil
+}
+
+type parser struct {
+	text []byte
+	wide bool
+	dec  *xml.Decoder
+	// open holds the elements from the root to the current one, scopes the
+	// namespaces declared on each of them.
+	open     []*Element
+	scopes   []map[string]bool
+	elements int
+	root     *Element
+}
+
+func (p *parser) parse() (*Element, error) {
+	p.dec = xml.NewDecoder(bytes.NewReader(p.text))
+	p.dec.CharsetReader = p.charset
+	for {
+		line, _ := p.dec.InputPos()
+		first := p.dec.InputOffset() == 0
+		token, err := p.dec.Token()
+		if err == io.EOF {
+			if p.root == nil {
+				return nil, &Error{Rule: ruleWellFormed, Line: 1, Problem: "the file holds no XML element",
+					Fix: "an answer file is <unattend xmlns=\"" + Namespace + "\"> around <settings> elements"}
+			}
+			return p.root, nil
+		}
+		if err != nil {
+			return nil, p.explain(err)
+		}
+		var bad *Error
+		switch t := token.(type) {
+		case xml.StartElement:
+			bad = p.start(t, line)
+		case xml.EndElement:
+			p.end()
+		case xml.CharData:
+			bad = p.chars(string(t), line)
+		case xml.ProcInst:
+			if strings.EqualFold(t.Target, "xml") && !first {
+				bad = &Error{Rule: ruleWellFormed, Problem: "the XML declaration is not at the very start of the file",
+					Fix: "remove what stands before <?xml, also blanks and empty lines"}
+			} else if t.Target == "xml" {
+				bad = p.declaration(t)
+			}
+		case xml.Directive:
+			bad = &Error{Rule: ruleWellFormed, Problem: "a document type declaration is not accepted in an answer file",
+				Fix: "remove <!DOCTYPE ...> and write entities out"}
+		}
+		if bad != nil {
+			if bad.Line == 0 {
+				bad.Line = line
+			}
+			return nil, bad
+		}
+	}
+}
+
+func (p *parser) start(t xml.StartElement, line int) *Error {
+	if len(p.open) == 0 && p.root != nil {
+		return &Error{Rule: ruleWellFormed, Problem: "a second outermost element follows </unattend>", Fix: "keep one <unattend> element in the file"}
+	}
+	if len(p.open) == maxDepth {
+		return &Error{Rule: ruleLimits, Problem: fmt.Sprintf("elements are nested more than %d deep", maxDepth), Fix: "check the end tags above this line"}
+	}
+	if p.elements++; p.elements > maxElements {
+		return &Error{Rule: ruleLimits, Problem: fmt.Sprintf("the file has more than %d elements", maxElements), Fix: "check that it is an answer file"}
+	}
+	scope := map[string]bool{"": true, xmlNamespace: true}
+	if len(p.scopes) > 0 {
+		scope = p.scopes[len(p.scopes)-1]
+	}
+	e := &Element{Name: t.Name, Line: line}
+	for _, a := range t.Attr {
+		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
+			scope = with(scope, a.Value)
+		}
+	}
+	for i, a := range t.Attr {
+		for _, b := range t.Attr[:i] {
+			if a.Name == b.Name {
+				return p.fault(ruleWellFormed, "an attribute is written twice in one element", "remove one of the two")
+			}
+		}
+		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
+			continue
+		}
+		if !scope[a.Name.Space] || strings.Contains(a.Name.Local, ":") {
+			return p.prefix(a.Name.Space)
+		}
+		// XML 1.0 §3.3.3: white space in an attribute value is blanks.
+		a.Value = strings.Map(blank, a.Value)
+		e.Attrs = append(e.Attrs, a)
+	}
+	if !scope[t.Name.Space] || strings.Contains(t.Name.Local, ":") {
+		return p.prefix(t.Name.Space)
+	}
+	if p.root == nil {
+		p.root = e
+	} else {
+		parent := p.open[len(p.open)-1]
+		parent.Children = append(parent.Children, e)
+	}
+	p.open = append(p.open, e)
+	p.scopes = append(p.scopes, scope)
+	return nil
+}
+
+func with(scope map[string]bool, uri string) map[string]bool {
+	wider := make(map[string]bool, len(scope)+1)
+	for k := range scope {
+		wider[k] = true
+	}
+	wider[uri] = true
+	return wider
+}
+
+func blank(r rune) rune {
+	if r == '\t' || r == '\n' || r == '\r' {
+		return ' '
+	}
+	return r
+}
+
+// prefix says which namespace prefix has no declaration; an unusual one may be
+// part of a mistyped value and is not quoted.
+func (p *parser) prefix(prefix string) *Error {
+	switch prefix {
+	case "wcm":
+		return p.fault(ruleWellFormed, "the namespace prefix wcm is used but not declared", `write xmlns:wcm="`+wcmNamespace+`" on <unattend>`)
+	case "xsi":
+		return p.fault(ruleWellFormed, "the namespace prefix xsi is used but not declared", `write xmlns:xsi="`+xsiNamespace+`" on <unattend>`)
+	case "cpi":
+		return p.fault(ruleWellFormed, "the namespace prefix cpi is used but not declared", `write xmlns:cpi="`+cpiNamespace+`" on the element`)
+	}
+	return p.fault(ruleWellFormed, "a namespace prefix is used but not declared", `declare it with xmlns:prefix="..." on <unattend>`)
+}
+
+func (p *parser) end() {
+	e := p.open[len(p.open)-1]
+	p.open = p.open[:len(p.open)-1]
+	p.scopes = p.scopes[:len(p.scopes)-1]
+	if len(e.Children) > 0 && isBlank(e.Text) {
+		e.Text = ""
+	}
+	for _, c := range e.Children {
+		if isBlank(c.Tail) {
+			c.Tail = ""
+		}
+	}
+}
+
+func (p *parser) chars(text string, line int) *Error {
+	if len(p.open) == 0 {
+		if isBlank(text) {
+			return nil
+		}
+		// The text may begin with empty lines.
+		line += strings.Count(text[:len(text)-len(strings.TrimLeft(text, " \t\r\n"))], "\n")
+		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text stands outside of the outermost element", Fix: "remove it"}
+	}
+	e := p.open[len(p.open)-1]
+	if n := len(e.Children); n > 0 {
+		e.Children[n-1].Tail += text
+	} else {
+		e.Text += text
+	}
+	return nil
+}
+
+// declaration compares the declared encoding with the one that was found;
+// Windows' parser refuses a file where they differ.
+func (p *parser) declaration(t xml.ProcInst) *Error {
+	if strings.Contains(strings.ToLower(string(t.Inst)), "utf-16") != p.wide && strings.Contains(string(t.Inst), "encoding") {
+		return &Error{Rule: ruleEncoding, Problem: "the XML declaration names another encoding than the one the file is saved in",
+			Fix: `save the file as UTF-8 and write encoding="utf-8"`}
+	}
+	return nil
+}
+
+var errCharset = errors.New("unsupported encoding")
+
+// charset is asked by the decoder for every declared encoding but UTF-8. The
+// text is UTF-8 by then; declaration reports a mismatch.
+func (p *parser) charset(label string, input io.Reader) (io.Reader, error) {
+	if strings.EqualFold(label, "utf-16") {
+		return input, nil
+	}
+	return nil, errCharset
+}
