@@ -1,0 +1,210 @@
+package boot
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+const (
+	driveC = "/win/C"
+	// scenarioFile is where QEMU's -fw_cfg name=opt/org.sysprep/scenario,string=... is read.
+	scenarioFile = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.sysprep/scenario/raw"
+	// deviceWait bounds the wait for disk and NIC: under software emulation
+	// drivers take seconds.
+	deviceWait = 60 * time.Second
+)
+
+// Init is PID 1 of the guest. It returns only when the machine could not be
+// made to work; the kernel then panics, which the builder sees as a crash.
+func Init() error {
+	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}} {
+		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("mounting %s: %w", m.at, err)
+		}
+	}
+	if err := loadModules("/modules.load"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deviceWait)
+	defer cancel()
+	nic, err := networkUp(ctx)
+	if err != nil {
+		return err
+	}
+	volume, err := systemVolume(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command("/sbin/lowntfs-3g", "-o", "rw,ignore_case,windows_names", volume, driveC).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mounting C: from %s: %w %s", volume, err, out)
+	}
+	say("NIC %s, C: on %s", nic, volume)
+	return serve()
+}
+
+func serve() error {
+	scenario, err := readScenario()
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	guest, err := winsim.New(winsim.Options{
+		Root: filepath.Dir(driveC), User: "packer", Password: "packer", Scenario: scenario, Log: say,
+		Power: func(event winsim.PowerEvent) { ended <- halt(event) },
+	})
+	if err != nil {
+		return err
+	}
+	server := &wsman.Server{
+		Users: map[string]string{"packer": "packer"}, Basic: true, NTLM: true, AllowUnencrypted: true,
+		Handler: guest.Handler(), Machine: "WIN-GUEST",
+	}
+	guest.Attach(server)
+	go watchPowerButton(guest.PowerButton)
+	listener, err := net.Listen("tcp", ":5985")
+	if err != nil {
+		return err
+	}
+	say("WinRM on port 5985, scenario %+v", scenario)
+	go func() { ended <- server.Serve(listener) }()
+	// After halt the kernel has stopped; anything that arrives is a failure.
+	return <-ended
+}
+
+// readScenario tells how this boot is to behave. Without QEMU's configuration
+// device everything goes well.
+func readScenario() (winsim.Scenario, error) {
+	text, err := os.ReadFile(scenarioFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return winsim.Scenario{}, nil
+	}
+	if err != nil {
+		return winsim.Scenario{}, err
+	}
+	return winsim.ParseScenario(string(text))
+}
+
+func say(format string, args ...any) {
+	uptime := "?"
+	if b, err := os.ReadFile("/proc/uptime"); err == nil {
+		uptime = strings.Fields(string(b))[0]
+	}
+	fmt.Printf("guest[%s]: %s\n", uptime, fmt.Sprintf(format, args...))
+}
+
+func loadModules(list string) error {
+	f, err := os.Open(list)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		m, err := os.Open(lines.Text())
+		if err != nil {
+			return err
+		}
+		// A module that finds no device is no error; the wait for disk and NIC
+		// tells what is really missing.
+		if err := unix.FinitModule(int(m.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENODEV) {
+			say("module %s: %v", lines.Text(), err)
+		}
+		m.Close()
+	}
+	return lines.Err()
+}
+
+// halt unmounts C: so that its content is complete on the disk, then ends the
+// machine as asked.
+func halt(event winsim.PowerEvent) error {
+	say("%v", event)
+	unix.Sync()
+	if err := unix.Unmount(driveC, 0); err != nil {
+		// A command may still hold a file open; the FUSE daemon writes all out
+		// when it is detached, too.
+		say("unmounting C: %v", err)
+		if err := unix.Unmount(driveC, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmounting C: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := poll(ctx, daemonGone); err != nil {
+		return errors.New("the NTFS driver did not end: C: may be incomplete")
+	}
+	unix.Sync()
+	if event == winsim.Reboot {
+		return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	}
+	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// daemonGone reaps what ended, as PID 1 must, and looks for the FUSE daemon.
+func daemonGone() bool {
+	for {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		if pid <= 0 || err != nil {
+			break
+		}
+	}
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		if b, _ := os.ReadFile(name); strings.HasPrefix(string(b), "lowntfs-3g") {
+			return false
+		}
+	}
+	return true
+}
+
+// watchPowerButton calls pressed at every press of the ACPI power button
+// (input event: type EV_KEY, code KEY_POWER, value 1; 24 bytes, 64-bit layout).
+func watchPowerButton(pressed func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), deviceWait)
+	defer cancel()
+	var nodes []string
+	err := poll(ctx, func() bool {
+		nodes, _ = filepath.Glob("/dev/input/event*")
+		return len(nodes) > 0
+	})
+	if err != nil {
+		say("no power button: %v", err)
+		return
+	}
+	for _, node := range nodes {
+		go func() {
+			f, err := os.Open(node)
+			if err != nil {
+				say("%v", err)
+				return
+			}
+			defer f.Close()
+			event := make([]byte, 24)
+			for {
+				if _, err := io.ReadFull(f, event); err != nil {
+					return
+				}
+				kind, code := binary.NativeEndian.Uint16(event[16:]), binary.NativeEndian.Uint16(event[18:])
+				if kind == 1 && code == 116 && event[20] == 1 {
+					say("power button")
+					pressed()
+				}
+			}
+		}()
+	}
+}

@@ -1,0 +1,25 @@
+// Command packer-plugin-sysprep is a Packer plugin that generalizes Windows
+// machines and proves the image.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/packer-plugin-sdk/plugin"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/builder/vhd"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/provisioner/sysprep"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
+)
+
+func main() {
+	set := plugin.NewSet()
+	set.RegisterProvisioner(plugin.DEFAULT_NAME, new(sysprep.Provisioner))
+	set.RegisterBuilder("vhd", new(vhd.Builder))
+	set.SetVersion(version.PluginVersion)
+	if err := set.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

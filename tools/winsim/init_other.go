@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func initGuest() error { return errors.New("the guest boots on Linux kernels only") }
