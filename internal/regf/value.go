@@ -1,0 +1,248 @@
+package regf
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Types of values.
+const (
+	TypeNone         = 0
+	TypeString       = 1
+	TypeExpandString = 2
+	TypeBinary       = 3
+	TypeDWord        = 4
+	TypeDWordBE      = 5
+	TypeLink         = 6
+	TypeMultiString  = 7
+	TypeQWord        = 11
+)
+
+// Value is a value of a key. Its data is read when asked for.
+type Value struct {
+	// Name is empty for the default value of the key.
+	Name string
+	Type uint32
+	h    *Hive
+	size uint32 // as stored: the top bit says that the data is in place of the offset
+	at   [4]byte
+}
+
+const (
+	maxValueName   = 2 * 16383
+	maxValue       = 64 << 20
+	bigDataSegment = 16344
+)
+
+// Values returns the values of a key in the order of the hive.
+func (k *Key) Values() ([]*Value, error) {
+	var out []*Value
+	err := k.eachValue(func(v *Value) bool {
+		out = append(out, v)
+		return true
+	})
+	return out, err
+}
+
+// Value returns the value of a name; the empty name is the key's default
+// value. The error for a missing value wraps ErrNotExist.
+func (k *Key) Value(name string) (*Value, error) {
+	var found *Value
+	want := upcase(name)
+	err := k.eachValue(func(v *Value) bool {
+		if upcase(v.Name) == want {
+			found = v
+		}
+		return found == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%s\\%s: %w", k.name, name, ErrNotExist)
+	}
+	return found, nil
+}
+
+func (k *Key) eachValue(f func(*Value) (more bool)) error {
+	if k.values == 0 {
+		return nil
+	}
+	if int64(k.values) > k.h.size/24 {
+		return corrupt("key %s has %d values in a hive of %d bytes", k.name, k.values, k.h.size)
+	}
+	list, err := k.h.cell(k.valueList, 4*int64(k.values))
+	if err != nil {
+		return fmt.Errorf("reading values of %s: %w", k.name, err)
+	}
+	for ; len(list) > 0; list = list[4:] {
+		v, err := k.h.value(le.Uint32(list))
+		if err != nil {
+			return fmt.Errorf("reading values of %s: %w", k.name, err)
+		}
+		if !f(v) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// value reads a key value (section "Key value").
+func (h *Hive) value(off uint32) (*Value, error) {
+	b, err := h.cell(off, 20)
+	if err != nil {
+		return nil, err
+	}
+	length := le.Uint16(b[2:])
+	if string(b[:2]) != "vk" || length > maxValueName {
+		return nil, corrupt("value record at %#x", off)
+	}
+	whole, err := h.cell(off, 20+int64(length))
+	if err != nil {
+		return nil, err
+	}
+	v := &Value{Name: decodeName(whole[20:], le.Uint16(b[16:])&1 != 0), Type: le.Uint32(b[12:]), h: h, size: le.Uint32(b[4:])}
+	copy(v.at[:], b[8:])
+	return v, nil
+}
+
+// Data returns the data of a value as stored, at most 64 MiB.
+func (v *Value) Data() ([]byte, error) {
+	b, err := v.data()
+	if err != nil {
+		return nil, fmt.Errorf("reading data of %q: %w", v.Name, err)
+	}
+	return b, nil
+}
+
+func (v *Value) data() ([]byte, error) {
+	const inPlace = 1 << 31
+	size := int64(v.size &^ inPlace)
+	off := le.Uint32(v.at[:])
+	switch {
+	case v.size&inPlace != 0:
+		if size > 4 {
+			return nil, corrupt("%d bytes in place of an offset", size)
+		}
+		return append([]byte(nil), v.at[:size]...), nil
+	case size == 0:
+		return nil, nil
+	case size > maxValue || size > v.h.size:
+		return nil, corrupt("%d bytes", size)
+	case size > bigDataSegment && v.h.minor > 3:
+		return v.h.bigData(off, size)
+	}
+	return v.h.cell(off, size)
+}
+
+// bigData reads data that is spread over segments (section "Big data").
+func (h *Hive) bigData(off uint32, size int64) ([]byte, error) {
+	head, err := h.cell(off, 8)
+	if err != nil {
+		return nil, err
+	}
+	if string(head[:2]) != "db" {
+		return nil, corrupt("%d bytes without a big data record", size)
+	}
+	count := (size + bigDataSegment - 1) / bigDataSegment
+	if got := int64(le.Uint16(head[2:])); got != count {
+		return nil, corrupt("big data of %d bytes in %d segments", size, got)
+	}
+	list, err := h.cell(le.Uint32(head[4:]), 4*count)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, size)
+	for ; len(list) > 0; list = list[4:] {
+		segment, err := h.cell(le.Uint32(list), min(bigDataSegment, size-int64(len(out))))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, segment...)
+	}
+	return out, nil
+}
+
+// AsString returns the text of a REG_SZ, REG_EXPAND_SZ or REG_LINK value up
+// to its first NUL. Environment variables are not expanded.
+func (v *Value) AsString() (string, error) {
+	if v.Type != TypeString && v.Type != TypeExpandString && v.Type != TypeLink {
+		return "", fmt.Errorf("%q is of type %d, not a string: %w", v.Name, v.Type, ErrType)
+	}
+	b, err := v.Data()
+	if err != nil {
+		return "", err
+	}
+	s, _, _ := strings.Cut(decodeUTF16(b), "\x00")
+	return s, nil
+}
+
+// AsDWord returns the number of a REG_DWORD value.
+func (v *Value) AsDWord() (uint32, error) {
+	if v.Type != TypeDWord && v.Type != TypeDWordBE {
+		return 0, fmt.Errorf("%q is of type %d, not a double word: %w", v.Name, v.Type, ErrType)
+	}
+	b, err := v.Data()
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 4 {
+		return 0, fmt.Errorf("%q is a double word of %d bytes: %w", v.Name, len(b), ErrType)
+	}
+	if v.Type == TypeDWordBE {
+		return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), nil
+	}
+	return le.Uint32(b), nil
+}
+
+// AsMultiString returns the strings of a REG_MULTI_SZ value. Empty strings
+// between others are kept: PendingFileRenameOperations has them.
+func (v *Value) AsMultiString() ([]string, error) {
+	if v.Type != TypeMultiString {
+		return nil, fmt.Errorf("%q is of type %d, not a list of strings: %w", v.Name, v.Type, ErrType)
+	}
+	b, err := v.Data()
+	if err != nil {
+		return nil, err
+	}
+	text := decodeUTF16(b)
+	if strings.Trim(text, "\x00") == "" {
+		return nil, nil
+	}
+	list := strings.Split(text, "\x00")
+	if list[len(list)-1] == "" { // the end of the last string
+		list = list[:len(list)-1]
+	}
+	if list[len(list)-1] == "" { // the end of the list
+		list = list[:len(list)-1]
+	}
+	return list, nil
+}
+
+// String returns the text of the value of a name; see Value.AsString.
+func (k *Key) String(name string) (string, error) {
+	v, err := k.Value(name)
+	if err != nil {
+		return "", err
+	}
+	return v.AsString()
+}
+
+// DWord returns the number of the value of a name; see Value.AsDWord.
+func (k *Key) DWord(name string) (uint32, error) {
+	v, err := k.Value(name)
+	if err != nil {
+		return 0, err
+	}
+	return v.AsDWord()
+}
+
+// MultiString returns the strings of the value of a name; see
+// Value.AsMultiString.
+func (k *Key) MultiString(name string) ([]string, error) {
+	v, err := k.Value(name)
+	if err != nil {
+		return nil, err
+	}
+	return v.AsMultiString()
+}
