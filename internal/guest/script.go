@@ -1,0 +1,167 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+)
+
+const (
+	uploadLimit = 2 * time.Minute // of a small file: some 20 requests and two PowerShells
+	maxJSON     = 7000            // characters of the argument; cmd.exe ends a line at 8191
+)
+
+// ErrNoDocument: PowerShell ran nothing, or is not there. What it said is in
+// the error text; most things have a way without it.
+var ErrNoDocument = errors.New("PowerShell answered without a document")
+
+// ScriptError is what a guest script says went wrong. Message is in the
+// guest's language: decide on Name.
+type ScriptError struct {
+	Script  string `json:"-"`
+	Name    string `json:"name"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+}
+
+func (e *ScriptError) Error() string {
+	return fmt.Sprintf("guest script %s: %s: %s", e.Script, e.Name, strings.TrimSpace(e.Message))
+}
+
+// Is makes errors.Is(err, &ScriptError{Name: "not-found"}) work.
+func (e *ScriptError) Is(target error) bool {
+	t, ok := target.(*ScriptError)
+	return ok && t.Name == e.Name
+}
+
+// document is what every line of a script has (contract.md).
+type document struct {
+	Script string       `json:"script"`
+	Schema int          `json:"schema"`
+	OK     bool         `json:"ok"`
+	Error  *ScriptError `json:"error"`
+}
+
+// Script runs an embedded script, uploading it at its first use. Each document
+// goes to onDoc as it comes; a document that says it failed ends up as a
+// *ScriptError instead.
+func (s *Session) Script(ctx context.Context, name string, params any, onDoc func([]byte), limit time.Duration) error {
+	line, err := s.scriptLine(ctx, name, params)
+	if err != nil {
+		return err
+	}
+	stream := &documents{name: name, onDoc: onDoc}
+	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take})
+	return stream.outcome(stderr.bytes(), err)
+}
+
+// scriptLine uploads the script if need be and returns the line that runs it.
+func (s *Session) scriptLine(ctx context.Context, name string, params any) (string, error) {
+	argument, err := encode(params)
+	if err != nil {
+		return "", fmt.Errorf("guest script %s: %w", name, err)
+	}
+	path := s.Folder() + `\` + name + ".ps1"
+	s.mu.Lock()
+	there := s.scripts[path]
+	s.mu.Unlock()
+	if !there {
+		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
+			return "", err
+		}
+		s.mu.Lock()
+		s.scripts[path] = true
+		s.mu.Unlock()
+	}
+	return "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + argument, nil
+}
+
+func encode(params any) (string, error) {
+	raw, err := json.Marshal(params)
+	if err != nil {
+		return "", fmt.Errorf("encoding parameters: %w", err)
+	}
+	argument := base64.StdEncoding.EncodeToString(raw)
+	if len(argument) > maxJSON {
+		return "", fmt.Errorf("encoding parameters: %d characters do not fit on a command line", len(argument))
+	}
+	return argument, nil
+}
+
+// documents sorts what a script writes.
+type documents struct {
+	name   string
+	onDoc  func([]byte)
+	seen   int
+	failed *ScriptError
+	other  string // the first line that is no document
+}
+
+func (d *documents) take(line []byte) {
+	line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
+	if len(line) == 0 {
+		return
+	}
+	var head document
+	if line[0] != '{' || json.Unmarshal(line, &head) != nil || head.Script != d.name || head.Schema != 1 {
+		if d.other == "" {
+			d.other = short(string(line))
+		}
+		return
+	}
+	d.seen++
+	if head.OK {
+		d.onDoc(line)
+		return
+	}
+	d.failed = &ScriptError{Script: d.name, Name: "unknown", Message: "it names no error"}
+	if head.Error != nil {
+		d.failed = head.Error
+		d.failed.Script = d.name
+	}
+}
+
+func (d *documents) outcome(stderr []byte, err error) error {
+	said := short(plainStderr(stderr))
+	if said == "" {
+		said = d.other
+	}
+	switch {
+	case d.failed != nil:
+		return d.failed
+	case err != nil:
+		if said != "" {
+			return fmt.Errorf("guest script %s (it says %q): %w", d.name, said, err)
+		}
+		return fmt.Errorf("guest script %s: %w", d.name, err)
+	case d.seen == 0:
+		return fmt.Errorf("guest script %s: %w: %q", d.name, ErrNoDocument, said)
+	}
+	return nil
+}
+
+// plainStderr drops the progress records that PowerShell puts on stderr when
+// it thinks another PowerShell reads it.
+func plainStderr(b []byte) string {
+	text := strings.TrimSpace(string(b))
+	if strings.HasPrefix(text, "#< CLIXML") && !strings.Contains(text, `S="Error"`) {
+		return ""
+	}
+	return text
+}
+
+// short makes foreign text fit for one line of a message.
+func short(text string) string {
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	if runes := []rune(text); len(runes) > 300 {
+		return string(runes[:300]) + "..."
+	}
+	return text
+}

@@ -1,0 +1,192 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CommandLimit bounds a state query. Starting a process takes a guest that is
+// busy generalizing many times as long as an idle one.
+const CommandLimit = 30 * time.Second
+
+// ErrUnreadable: the guest answered with something else than was asked for.
+var ErrUnreadable = errors.New("the answer could not be read")
+
+// State is what can be seen in the guest. What could not be read, or read
+// only in part, is unknown: nil, or empty.
+type State struct {
+	ImageState          string
+	GeneralizationState *int
+	Tag                 *bool // Sysprep_succeeded.tag exists
+	// Processes are the ids of the running sysprep.exe; nil is unknown, empty
+	// is none.
+	Processes []int
+
+	// Only Look asks for what follows.
+	SysprepExe            *bool // exists
+	SystemSetupInProgress *int
+	OOBEInProgress        *int
+	AuditBoot             *int   // absent on most machines
+	Architecture          string // as answer files write it: amd64, x86, arm64
+	Build                 int    // CurrentBuildNumber, e.g. 20348
+}
+
+// Parts of the query lines. No PowerShell: build machines lock it down. Each
+// part begins with a marker; the last marker shows that nothing was cut off.
+const (
+	marker     = "packer-part:"
+	partImage  = `echo packer-part:image& reg query "HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState /reg:64`
+	partStatus = `echo packer-part:status& reg query "HKLM\SYSTEM\Setup\Status\SysprepStatus" /v GeneralizationState /reg:64`
+	partTag    = `echo packer-part:tag& (if exist "%windir%\System32\Sysprep\Sysprep_succeeded.tag" (echo yes) else (echo no))`
+	partTasks  = `echo packer-part:tasks& tasklist /fi "imagename eq sysprep.exe" /fo csv /nh&& echo read`
+	partExe    = `echo packer-part:exe& (if exist "%windir%\System32\Sysprep\sysprep.exe" (echo yes) else (echo no))`
+	partSetup  = `echo packer-part:setup& reg query "HKLM\SYSTEM\Setup" /v SystemSetupInProgress /reg:64& reg query "HKLM\SYSTEM\Setup" /v OOBEInProgress /reg:64`
+	partAudit  = `echo packer-part:audit& reg query "HKLM\SYSTEM\Setup\Status" /v AuditBoot /reg:64`
+	partBuild  = `echo packer-part:build& reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber /reg:64`
+	partWindir = `echo packer-part:windir& echo %windir%`
+	partArch   = `echo packer-part:arch& echo %PROCESSOR_ARCHITECTURE%`
+	partEnd    = `echo packer-part:end`
+)
+
+var (
+	pollLine = strings.Join([]string{partImage, partStatus, partTag, partTasks, partEnd}, "& ")
+	lookLine = strings.Join([]string{partImage, partStatus, partTag, partTasks, partExe, partSetup, partAudit,
+		partBuild, partWindir, partArch, partEnd}, "& ")
+)
+
+// Poll asks for the state in one cmd.exe line.
+func (s *Session) Poll(ctx context.Context) (State, error) {
+	state, _, err := s.query(ctx, pollLine)
+	return state, err
+}
+
+// Look asks for everything in State, and learns where Windows is.
+func (s *Session) Look(ctx context.Context) (State, error) {
+	state, windir, err := s.query(ctx, lookLine)
+	if err == nil && windir != "" {
+		s.mu.Lock()
+		s.windir = windir
+		s.mu.Unlock()
+	}
+	return state, err
+}
+
+func (s *Session) query(ctx context.Context, line string) (State, string, error) {
+	result, err := s.Run(ctx, line, CommandLimit)
+	if err != nil {
+		return State{}, "", fmt.Errorf("asking for the state: %w", err)
+	}
+	state, windir, err := parseState(string(result.Stdout))
+	if err != nil {
+		return State{}, "", fmt.Errorf("asking for the state: %w", err)
+	}
+	return state, windir, nil
+}
+
+var (
+	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_DWORD) {4}(.*)$`)
+	imageState    = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
+	processLine   = regexp.MustCompile(`(?i)^"sysprep\.exe","(\d{1,10})",`)
+	windirPath    = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
+)
+
+// parseState reads the answer to a query line. Only what looks exactly as
+// expected counts: headings and error texts are in the guest's language.
+func parseState(text string) (State, string, error) {
+	parts := map[string][]string{}
+	name := ""
+	for _, line := range strings.Split(text, "\n") {
+		line = strings.TrimRight(line, "\r ")
+		if rest, ok := strings.CutPrefix(line, marker); ok {
+			name = rest
+			parts[name] = nil
+			continue
+		}
+		if line != "" {
+			parts[name] = append(parts[name], line)
+		}
+	}
+	if _, ok := parts["end"]; !ok {
+		return State{}, "", fmt.Errorf("%w: it ends early, after %d characters", ErrUnreadable, len(text))
+	}
+	state := State{
+		GeneralizationState:   dword(parts["status"], "GeneralizationState"),
+		Tag:                   yesNo(parts["tag"]),
+		SysprepExe:            yesNo(parts["exe"]),
+		SystemSetupInProgress: dword(parts["setup"], "SystemSetupInProgress"),
+		OOBEInProgress:        dword(parts["setup"], "OOBEInProgress"),
+		AuditBoot:             dword(parts["audit"], "AuditBoot"),
+		Processes:             processes(parts["tasks"]),
+	}
+	if v := value(parts["image"], "ImageState", "REG_SZ"); imageState.MatchString(v) {
+		state.ImageState = v
+	}
+	if v := value(parts["build"], "CurrentBuildNumber", "REG_SZ"); len(v) <= 6 {
+		state.Build, _ = strconv.Atoi(v)
+	}
+	if lines := parts["arch"]; len(lines) == 1 {
+		if arch := strings.ToLower(lines[0]); slices.Contains([]string{"amd64", "x86", "arm64"}, arch) {
+			state.Architecture = arch
+		}
+	}
+	windir := ""
+	if lines := parts["windir"]; len(lines) == 1 && windirPath.MatchString(lines[0]) {
+		windir = lines[0]
+	}
+	return state, windir, nil
+}
+
+func value(lines []string, name, kind string) string {
+	for _, line := range lines {
+		if m := registryValue.FindStringSubmatch(line); m != nil && strings.EqualFold(m[1], name) && m[2] == kind {
+			return m[3]
+		}
+	}
+	return ""
+}
+
+func dword(lines []string, name string) *int {
+	digits, ok := strings.CutPrefix(value(lines, name, "REG_DWORD"), "0x")
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseUint(digits, 16, 32)
+	if err != nil {
+		return nil
+	}
+	v := int(n)
+	return &v
+}
+
+func yesNo(lines []string) *bool {
+	if len(lines) != 1 || lines[0] != "yes" && lines[0] != "no" {
+		return nil
+	}
+	v := lines[0] == "yes"
+	return &v
+}
+
+// processes reads tasklist's lines. That there are none is said in the guest's
+// language, so the word after a tasklist that worked has to be there.
+func processes(lines []string) []int {
+	if len(lines) == 0 || lines[len(lines)-1] != "read" {
+		return nil
+	}
+	ids := []int{}
+	for _, line := range lines {
+		if m := processLine.FindStringSubmatch(line); m != nil {
+			id, err := strconv.Atoi(m[1])
+			if err != nil {
+				return nil
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
