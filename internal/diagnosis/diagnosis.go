@@ -109,9 +109,6 @@ type Facts struct {
 	LastLine string
 }
 
-// HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
-func (f Facts) HasOption(name string) bool { panic("not written yet") }
-
 // Run is one sysprep run cut out of a log.
 type Run struct {
 	Facts Facts
@@ -149,43 +146,3 @@ func (p *Parser) Flush() []Line { return p.flush() }
 // Tracker follows the log of one sysprep run while it grows. Feed it only what
 // was written since the launch. The zero value is ready.
 type Tracker struct{ tracker }
-
-// Feed takes the next bytes of the log and returns the lines they finish, for
-// Progress.
-func (t *Tracker) Feed(b []byte) []Line { panic("not written yet") }
-
-// Flush returns the lines held back, at the end of watching.
-func (t *Tracker) Flush() []Line { panic("not written yet") }
-
-// Facts answers for the last run so far; a complete line that may still be
-// continued counts.
-func (t *Tracker) Facts() Facts { panic("not written yet") }
-
-// Run returns the last run so far, for Diagnose.
-func (t *Tracker) Run() Run { panic("not written yet") }
-
-// Parse reads a whole log.
-func Parse(b []byte) []Line { panic("not written yet") }
-
-// Split cuts a log into its runs, oldest first. A log without banners (such as
-// setuperr.log) is cut after each `Hit failure while`.
-func Split(lines []Line) []Run { panic("not written yet") }
-
-// Diagnose names the cause of a failed run. It reports false where the run
-// shows no failure. A failure unknown to the catalogue gets ID F00 with the
-// module, the code and up to five error lines above it.
-func Diagnose(run Run) (Diagnosis, bool) { panic("not written yet") }
-
-// Known returns the catalogue's text for a cause that is found by other means
-// than the log, e.g. Known("F51").
-func Known(id string) (Diagnosis, bool) { panic("not written yet") }
-
-// Progress returns a readable milestone for a line, or "" for most lines.
-func Progress(l Line) string { panic("not written yet") }
-
-type parser struct{}
-
-func (*parser) feed([]byte) []Line { return nil }
-func (*parser) flush() []Line      { return nil }
-
-type tracker struct{}

@@ -1,0 +1,90 @@
+package diagnosis
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// codes are the values seen in sysprep logs, by HRESULT, NTSTATUS or Win32
+// number (winerror.h, ntstatus.h; licensing: Microsoft's support articles).
+var codes = map[uint32]string{
+	0x00000001: "incorrect function",
+	0x00000002: "file not found",
+	0x00000003: "path not found",
+	0x00000005: "access denied",
+	0x0000001f: "a device or an earlier step is not in the right state (ERROR_GEN_FAILURE)",
+	0x00000057: "invalid parameter",
+	0x0000007a: "buffer too small",
+	0x0000007e: "module not found",
+	0x000000c1: "not a valid program (wrong bitness)",
+	0x00000422: "the service is disabled",
+	0x000005b9: "XML parse error",
+	0x0000139f: "not in the correct state (ERROR_INVALID_STATE)",
+	0x000036b7: "the requested key is not in the activation context (servicing is not finished)",
+	0x00003cf0: "the package could not be opened",
+	0x00003cf1: "package not found",
+	0x00003cf2: "the package is invalid here (ERROR_INSTALL_INVALID_PACKAGE)",
+	0x00003cf3: "a dependency of the package is missing",
+	0x00003cf6: "the package could not be registered",
+	0x00003cfa: "the package could not be removed",
+	0x00003cfd: "a prerequisite of the package is missing",
+	0x80080005: "the COM server did not start (CO_E_SERVER_EXEC_FAILURE)",
+	0x80310039: "the drive is not fully decrypted (FVE_E_NOT_DECRYPTED)",
+	0x800f0975: "reserved storage is in use",
+	0x8022001b: "the same namespace appears twice in one settings section",
+	0x80220005: "a value in the answer file is invalid",
+	0x8030000b: "the answer file is invalid",
+	0xc0000452: "no system partition (STATUS_SYSTEM_DEVICE_NOT_FOUND)",
+	0xc004d307: "the number of rearms is used up",
+	0xc004f075: "the Software Protection service is stopping",
+}
+
+// truncated are HRESULTs of other facilities that logs also show cut to their
+// low 16 bits (0x975), and so with the wrong facility (0x80070975).
+var truncated = map[uint32]uint32{0x0975: 0x800f0975, 0xd307: 0xc004d307, 0xf075: 0xc004f075, 0x001b: 0x8022001b}
+
+// parseCode reads a code as logs print it: hex, hex of a negative decimal
+// ("0x-2147417850"), signed or unsigned decimal.
+func parseCode(text string) (uint32, bool) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if rest, ok := strings.CutPrefix(text, "0x"); ok && !strings.HasPrefix(rest, "-") {
+		n, err := strconv.ParseUint(rest, 16, 32)
+		return uint32(n), err == nil
+	} else if ok {
+		text = rest
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < -1<<31 || n > 1<<32-1 {
+		return 0, false
+	}
+	return uint32(n), true
+}
+
+// describeCode says what a code means, e.g. "0x3cf2 = 0x80073cf2: the package
+// is invalid here"; an unknown code is returned as it is.
+func describeCode(text string) string {
+	n, ok := parseCode(text)
+	if !ok {
+		return text
+	}
+	full := n
+	if n>>16 == 0x8007 || n <= 0xffff {
+		full = n & 0xffff
+		if t, ok := truncated[full]; ok {
+			full = t
+		}
+	}
+	meaning := codes[full]
+	if full <= 0xffff && full != 0 {
+		full |= 0x80070000 // HRESULT_FROM_WIN32
+	}
+	shown := text
+	if hex := fmt.Sprintf("0x%08x", full); !strings.EqualFold(hex, text) {
+		shown += " = " + hex
+	}
+	if meaning != "" {
+		shown += ": " + meaning
+	}
+	return shown
+}

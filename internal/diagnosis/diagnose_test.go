@@ -1,0 +1,303 @@
+package diagnosis
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+)
+
+func appx(full string) string {
+	return "Package " + full + " was installed for a user, but not provisioned for all users. This package will not function properly in the sysprep image."
+}
+
+// samples has a message for every catalogue entry with a pattern, as real
+// reports show it where there is one.
+var samples = map[string][]string{
+	"F01": {appx("Adobe.XD_57.1.12.2_x64__pc75e8sa7ep4e")},
+	"F02": {"Failed to remove apps for the current user: 0x80073cf2.", "Exit code of RemoveAllApps thread was 0x3cf2."},
+	"F03": {appx("Microsoft.Winget.Source_2024.414.1454.918_neutral__8wekyb3d8bbwe")},
+	"F04": {appx("Microsoft.DesktopAppInstaller_1.22.11261.0_x64__8wekyb3d8bbwe")},
+	"F05": {appx("Microsoft.MicrosoftEdge.Stable_131.0.2903.99_neutral__8wekyb3d8bbwe")},
+	"F06": {appx("Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe")},
+	"F07": {appx("Microsoft.Copilot_1.25.1.0_neutral__8wekyb3d8bbwe"), appx("Microsoft.Windows.Copilot_1.0.3.0_neutral__8wekyb3d8bbwe")},
+	"F08": {appx("Microsoft.LanguageExperiencePackzh-CN_19041.26.68.0_neutral__8wekyb3d8bbwe")},
+	"F09": {appx("Microsoft.OneDriveSync_21180.905.7.0_neutral__8wekyb3d8bbwe")},
+	"F10": {appx("Microsoft.WidgetsPlatformRuntime_1.4.0.0_x64__8wekyb3d8bbwe"), appx("MicrosoftWindows.Client.WebExperience_1_x64__cw5n1h2txyewy")},
+	"F11": {appx("MSTeams_24004.1309.2689.2246_x64__8wekyb3d8bbwe"), appx("MicrosoftTeams_21253_x64__8wekyb3d8bbwe")},
+	"F12": {appx("NotepadPlusPlus_1.0.0.0_neutral__7njy0v32s6xk6"), appx("TortoiseSVN_1.0_x64__x"), appx("Microsoft.WindowsTerminal_1.18_x64__8wekyb3d8bbwe")},
+	"F13": {appx("MicrosoftCorporationII.WindowsSubsystemForLinux_2.7.8.0_x64__8wekyb3d8bbwe")},
+	"F14": {appx("Microsoft.WindowsStore_22306.1401.1.0_x64__8wekyb3d8bbwe")},
+	"F16": {appx("Windows.MiracastView_6.3.0.0_neutral_neutral_cw5n1h2txyewy")},
+	"F17": {`ActionPlatform::LaunchModule: Failure occurred while executing 'SysprepGeneralizeValidate' from C:\Windows\System32\AppxSysprep.dll; dwRet = 0x422`},
+	"F18": {appx("Microsoft.SecHealthUI_1000.25873.9001.0_x64__8wekyb3d8bbwe")},
+	"F20": {"BitLocker-Sysprep: BitLocker is on for the OS volume. Turn BitLocker off to run Sysprep. (0x80310039)", `ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\Windows\System32\BdeSysprep.dll`},
+	"F21": {"Sysprep_Clean_Validate_Opk: There are one or more Windows updates that require a reboot. To run Sysprep, reboot the computer and restart the application", `ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Clean_Validate_Opk' from C:\Windows\System32\spopk.dll; dwRet = 0x139f`},
+	"F22": {"Sysprep_Clean_Validate_Opk: Audit mode cannot be turned on if reserved storage is in use. An update or servicing operation may be using reserved storage.; hr = 0x800F0975", "Sysprep_Clean_Validate_Opk: Audit mode can't be turned on if there is an active scenario.", `ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Clean_Validate_Opk' from C:\Windows\System32\spopk.dll; dwRet = 0x975`},
+	"F23": {"spopk.dll:: Failed to query pending CBS operations; hr = 0x80080005", `ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Clean_Validate_Opk' from C:\Windows\System32\spopk.dll; dwRet = 0x5`},
+	"F30": {`LaunchDll: Failure occurred while executing 'C:\Windows\System32\slc.dll, SLReArmWindows', returned error code -1073425657`, "WinMain: Hit failure while processing sysprep generalize providers; hr = 0xc004d307"},
+	"F31": {"ActionPlatform::LaunchModule: Failure executing 'SLReArmWindows' from slc.dll; dwRet = 0xc004f075"},
+	"F32": {"RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", "WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x8007001f"},
+	"F34": {`LaunchDll:Failure occurred while executing 'msdtcprx.dll,SysPrepDtcGeneralize', returned error code 0x80004005`, `ActionPlatform::LaunchModule: Failure occurred while executing 'SysPrepDtcCleanup' from C:\Windows\System32\msdtcprx.dll; dwRet = 0x2`},
+	"F35": {`LaunchDll:Failure occurred while executing 'C:\Windows\System32\drmv2clt.dll,Sysprep', returned error code -2147024809`, `ActionPlatform::LaunchModule: Failure occurred while executing 'x' from C:\Windows\System32\spwmp.dll; dwRet = 0x5`},
+	"F36": {`ActionPlatform::LaunchModule: Failure occurred while executing 'MSSrch_SysPrep_Cleanup' from C:\Windows\System32\mssrch.dll; dwRet = 0x7a`},
+	"F37": {"LaunchDll:Failure occurred while executing 'DscCore.dll,SysPrep_Cleanup', returned error code 0x2"},
+	"F38": {`ActionPlatform::DeleteValue: Error from RegDeleteValueW for value senseGuid under key HKEY_LOCAL_MACHINE\Software\Microsoft\Windows Advanced Threat Protection; dwRet = 0x5`, "SysprepSession::ExecuteInternal: Error in executing action for Windows-SenseClient-Service; dwRet = 0x5"},
+	"F39": {`LaunchDll:Could not load DLL C:\Windows\SysWOW64\iesysprep.dll`},
+	"F40": {`ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Clean_Validate_Opk' from C:\Windows\System32\spopk.dll; dwRet = 0x2`},
+	"F41": {`LaunchDll:Failure occurred while executing 'C:\Windows\System32\wevtapi.dll,EvtIntSysprepCleanup', returned error code 0x3`},
+	"F42": {`LaunchDll:Failure occurred while executing 'C:\Windows\System32\spbcd.dll,Sysprep_Generalize_Bcd', returned error code 2`},
+	"F43": {"LaunchDll:Could not load DLL VMAgentDisabler.dll"},
+	"F45": {`LaunchDll:Failure occurred while executing 'C:\Windows\system32\capisp.dll,CryptoSysPrep_Specialize', returned error code 0x2`},
+	"F46": {`ActionPlatform::DeleteKey: Error from RegDeleteTreeW for key HKEY_LOCAL_MACHINE\Software\SomeVendor\Agent; dwRet = 0x5`},
+	"F50": {"ParseCommands:Malformed command line detected; no dash or slash present in option", "WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x0"},
+	"F60": {"The provided unattend file is not valid; hrResult = 0x8022001b", "SMI data results dump: Description = The same namespace should not appear twice in a single settings section."},
+	"F61": {"UnattendSearchExplicitPath: failed; status = 0x8030000b"},
+	"F62": {"An internal error occurred while loading or searching for an unattend answer file", "status = 0x800705b9"},
+	"F64": {"No unattend file was present, skipping unattend settings passes"},
+	"F65": {"Found already-processed unattend file for pass [oobeSystem]"},
+	"F66": {`[setup.exe] SMI data results dump: Source = Name: Microsoft-Windows-Deployment, /settings/RunSynchronous/RunSynchronousCommand[Order="2"]/Path`, `SMI data results dump: Source = Name: Microsoft-Windows-Deployment, /settings/RunSynchronous/RunSynchronousCommand/[Order="2"]/Path`},
+	"F84": {"The computer restarted unexpectedly or encountered an unexpected error. Windows installation cannot proceed.", "[windeploy.exe] Setup.exe failed, returning exit code [0x1f]"},
+	"F89": {"[Shell Unattend] CopyProfile failed (0x80070003)"},
+	"F90": {"BCD: Failed to get system partition. Status: c0000452", "BFSVC: Failed to get partition name. Status = 0xc0000452"},
+}
+
+// noiseSamples are lines of good runs (azure-docs #43893, winget-cli #5599).
+var noiseSamples = []string{
+	"Error 0x-2147417850: Failed to re-enable Compat-Gentel custom trigger.[gle=0x0000047e]",
+	"setupdigetclassdevs failed with error 0",
+	`MRTGeneralize:107 - ERROR: Failed DeleteInstance AntiSpywareProduct.instanceGuid="{D68DDC3A-831F-4FAE-9E44-DA132C1ACF46}" hr=2147749904`,
+	"BCD: BiUpdateEfiEntry failed c000000d",
+	"BCD: BiExportBcdObjects failed c000000d",
+	"BCD: BiExportStoreAlterationsToEfi failed c000000d",
+	"BCD: Failed to export alterations to firmware. Status: c000000d",
+	"SPPNP: Failed to queue enumerated driver packages. Err = 0x57",
+	`Unable to uninstall device ROOT\VOLMGR\0000. Err = 0xE0000231`,
+	"WinMain: File operations pending",
+	`00000001 Shim considered [l:125]'\??\C:\Windows\Servicing\wcp.dll' : got STATUS_OBJECT_PATH_NOT_FOUND`,
+	"[windeploy.exe] CFirstUXWnd::OpenExisting failed with error 80070490",
+}
+
+func TestEveryCauseHasALineThatTellsIt(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range catalogue() {
+		if seen[c.id] {
+			t.Errorf("%s is there twice", c.id)
+		}
+		seen[c.id] = true
+		if c.title == "" || c.source == "" || c.name == "" || c.phase == "" || (len(c.remedy) == 0 && c.phase != PhaseNoise) {
+			t.Errorf("%s is incomplete: %+v", c.id, c.cause)
+		}
+		if c.phase == PhaseNoise {
+			continue
+		}
+		if (c.re != nil) != (len(samples[c.id]) > 0) {
+			t.Errorf("%s: pattern %q has %d samples", c.id, c.pattern, len(samples[c.id]))
+		}
+		for _, message := range samples[c.id] {
+			line := "2025-01-02 03:04:05, Error                 SYSPRP " + message
+			d, ok := Diagnose(Split(Parse([]byte(line)))[0])
+			if !ok || d.ID != c.id {
+				t.Errorf("%s: %q is diagnosed as %s", c.id, message, d.ID)
+				continue
+			}
+			for _, text := range append([]string{d.Summary}, d.Remedy...) {
+				if regexp.MustCompile(`\{[a-z]+\}|<(package|name|code|why|dll|key|order|language)>| \(\)`).MatchString(text) {
+					t.Errorf("%s: a name is missing in %q", c.id, text)
+				}
+			}
+			if len(d.Evidence) == 0 || d.Evidence[0] != line {
+				t.Errorf("%s: evidence %q", c.id, d.Evidence)
+			}
+		}
+	}
+	for id := range samples {
+		if !seen[id] {
+			t.Errorf("sample for %s, which is not in the catalogue", id)
+		}
+	}
+	if len(seen) < 80 {
+		t.Errorf("%d causes, want at least 80", len(seen))
+	}
+}
+
+func TestNoiseIsNeverACause(t *testing.T) {
+	for _, message := range noiseSamples {
+		line := "2025-01-02 03:04:05, Error                 SYSPRP " + message + "\n"
+		if d, ok := Diagnose(Split(Parse([]byte(line)))[0]); ok {
+			t.Errorf("%q is diagnosed as %s", message, d.ID)
+		}
+		if p := Progress(Parse([]byte(line))[0]); p != "" {
+			t.Errorf("%q is shown as progress %q", message, p)
+		}
+	}
+	// Noise next to the failure does not become its cause either.
+	log := strings.ReplaceAll(refusedRun, "2025-07-22 21:00:18,", "2025-07-22 21:00:17, Error                 SYSPRP "+noiseSamples[0]+"\r\n2025-07-22 21:00:18,")
+	if d, ok := Diagnose(Split(Parse([]byte(log)))[0]); !ok || d.ID != "F06" || slices.ContainsFunc(d.Evidence, func(e string) bool { return strings.Contains(e, "Gentel") }) {
+		t.Errorf("diagnosis %+v", d)
+	}
+}
+
+func TestADiagnosisNamesPackageEvidenceAndRemedy(t *testing.T) {
+	d, ok := Diagnose(Split(Parse([]byte(refusedRun)))[0])
+	if !ok || d.ID != "F06" || d.Phase != PhaseValidate {
+		t.Fatalf("%+v", d)
+	}
+	if !strings.Contains(d.Summary, "Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe") {
+		t.Errorf("summary %q", d.Summary)
+	}
+	if !strings.Contains(d.Remedy[0], "Get-AppxPackage -AllUsers -Name 'Microsoft.Edge.GameAssist' | Remove-AppxPackage") {
+		t.Errorf("remedy %q", d.Remedy)
+	}
+	for i, part := range []string{"Package Microsoft.Edge.GameAssist", "Failure occurred while executing", "Hit failure while pre-validate"} {
+		if i >= len(d.Evidence) || !strings.Contains(d.Evidence[i], part) {
+			t.Fatalf("evidence %q lacks %q", d.Evidence, part)
+		}
+	}
+}
+
+func TestSeveralPackagesAreAllListed(t *testing.T) {
+	log := strings.Replace(refusedRun, "2025-07-22 21:00:15,", "2025-07-22 21:00:15, Error                 SYSPRP "+appx("Adobe.XD_57.1.12.2_x64__pc75e8sa7ep4e")+"\r\n2025-07-22 21:00:15,", 1)
+	d, _ := Diagnose(Split(Parse([]byte(log)))[0])
+	for _, name := range []string{"Microsoft.Edge.GameAssist_1.0", "Adobe.XD_57"} {
+		if !strings.Contains(d.Summary, name) {
+			t.Errorf("%q is missing in %q", name, d.Summary)
+		}
+	}
+	if !slices.ContainsFunc(d.Remedy, func(r string) bool { return strings.Contains(r, "-Name 'Adobe.XD'") }) {
+		t.Errorf("remedy %q", d.Remedy)
+	}
+}
+
+func TestAnUnknownFailureShowsModuleCodeAndTheErrorsAbove(t *testing.T) {
+	var b strings.Builder
+	for _, text := range []string{"e1", "e2", "e3", "e4", "e5", "e6",
+		`ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Foo' from C:\Windows\System32\foo.dll; dwRet = 0x5`,
+		"RunDlls:An error occurred while running registry sysprep DLLs, halting sysprep execution. dwRet = 0x5",
+		"WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0x80070005"} {
+		b.WriteString("2025-01-02 03:04:05, Error                 SYSPRP " + text + "\r\n")
+	}
+	d, ok := Diagnose(Split(Parse([]byte(b.String())))[0])
+	if !ok || d.ID != "F00" || d.Phase != PhaseProcess || !d.Unconfirmed {
+		t.Fatalf("%+v", d)
+	}
+	if want := `'Sysprep_Foo' of C:\Windows\System32\foo.dll failed with 0x5 = 0x80070005: access denied`; !strings.HasPrefix(d.Summary, want) {
+		t.Errorf("summary %q", d.Summary)
+	}
+	if len(d.Evidence) != 7 || !strings.HasSuffix(d.Evidence[0], "e2") || !strings.Contains(d.Evidence[6], "Hit failure") {
+		t.Errorf("evidence %q", d.Evidence)
+	}
+	for _, line := range []string{"LaunchDll:Failure occurred while executing 'bar.dll,Go', returned error code 0x2", "RunDlls:halting sysprep execution. dwRet = 0x7a"} {
+		if d, ok := Diagnose(Split(Parse([]byte("Error SYSPRP " + line)))[0]); !ok || d.ID != "F00" || !strings.Contains(d.Summary, " = 0x800700") {
+			t.Errorf("%q: %+v", line, d)
+		}
+	}
+}
+
+func TestCodesAreDecoded(t *testing.T) {
+	for text, want := range map[string]string{
+		"0x3cf2":        "0x3cf2 = 0x80073cf2: the package is invalid",
+		"0x80073cf2":    "0x80073cf2: the package is invalid",
+		"0x975":         "0x975 = 0x800f0975: reserved storage",
+		"0x80070975":    "0x80070975 = 0x800f0975: reserved storage",
+		"0x800F0975":    "0x800F0975: reserved storage",
+		"-1073425657":   "-1073425657 = 0xc004d307: the number of rearms",
+		"0x-2147417850": "0x-2147417850 = 0x80010106",
+		"2147749904":    "2147749904 = 0x80041010",
+		"31":            "31 = 0x8007001f: a device or an earlier step",
+		"2":             "2 = 0x80070002: file not found",
+		"0x0":           "0x0 = 0x00000000",
+		"c000000d?":     "c000000d?",
+		"99999999999":   "99999999999",
+	} {
+		if got := describeCode(text); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestKnownCausesCanBeAskedFor(t *testing.T) {
+	d, ok := Known("F51")
+	if !ok || d.Name != "ALREADY_RUNNING" || len(d.Remedy) == 0 || d.Phase != PhaseLaunch {
+		t.Errorf("%+v", d)
+	}
+	if d, _ := Known("F01"); !strings.Contains(d.Summary, "<package>") {
+		t.Errorf("summary %q", d.Summary)
+	}
+	if _, ok := Known("F99"); ok {
+		t.Error("F99 is not in the catalogue")
+	}
+}
+
+func TestTheCorpusIsDiagnosedAsItsIndexSays(t *testing.T) {
+	dir := testutil.Corpus(t, "logs")
+	type want struct {
+		runs  int
+		id    string // of the last run; empty: no failure
+		phase Phase
+		text  string // in the summary
+	}
+	wants := map[string]want{
+		"panther-setupact-no-system-partition.log":         {1, "F90", PhaseFirstBoot, "STATUS_SYSTEM_DEVICE_NOT_FOUND"},
+		"panther-setuperr-answer-file-value-too-long.log":  {1, "F66", PhaseFirstBoot, "RunSynchronousCommand 2"},
+		"setupact-malformed-command-line.log":              {1, "F50", PhaseLaunch, "command line"},
+		"setuperr-dwret31-previous-failure.log":            {1, "F32", PhaseProcess, "earlier sysprep run"},
+		"unattendgc-copyprofile-failed.log":                {1, "F89", PhaseFirstBoot, "0x80070003: path not found"},
+		"w10-16299-panther-setupact-specialize.log":        {1, "", "", ""},
+		"w10-19041-setuperr-appx-two-packages.log":         {2, "F01", PhaseValidate, "Adobe.XD_57.1.12.2_x64__pc75e8sa7ep4e"},
+		"w10-setuperr-appx-in-generalize-phase.log":        {1, "F01", PhaseProcess, "<PackageFullName>"},
+		"w11-cmtrace-style-appx-onedrivesync.log":          {1, "F09", PhaseValidate, "Microsoft.OneDriveSync_21220.1024.5.0_neutral__8wekyb3d8bbwe"},
+		"w11-cmtrace-style-reserved-storage.log":           {1, "F22", PhaseValidate, "reserved storage"},
+		"w11-setuperr-bitlocker.log":                       {1, "F20", PhaseValidate, "BitLocker"},
+		"w7-setuperr-rearm-c004d307.log":                   {1, "F30", PhaseProcess, "0xc004d307"},
+		"ws2012r2-panther-setupact-specialize-vm-mode.log": {1, "", "", ""},
+		"ws2012r2-unattendgc-setuperr.log":                 {1, "", "", ""},
+		"ws2022-setupact-complete-refused-run-appx.log":    {1, "F06", PhaseValidate, "Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe"},
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(files) != len(wants) {
+		t.Errorf("%d logs in the corpus, %d are expected (%v)", len(files), len(wants), err)
+	}
+	for name, want := range wants {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Errorf("reading corpus: %v", err)
+			continue
+		}
+		runs := Split(Parse(b))
+		if len(runs) != want.runs {
+			t.Errorf("%s: %d runs, want %d", name, len(runs), want.runs)
+			continue
+		}
+		d, ok := Diagnose(runs[len(runs)-1])
+		if ok != (want.id != "") || d.ID != want.id || d.Phase != want.phase || !strings.Contains(d.Summary, want.text) {
+			t.Errorf("%s: got %s %s %q", name, d.ID, d.Phase, d.Summary)
+		}
+		for _, e := range d.Evidence {
+			if !strings.Contains(strings.ReplaceAll(string(b), "\r", ""), e) {
+				t.Errorf("%s: evidence is not verbatim: %q", name, e)
+			}
+		}
+	}
+	// The first of the two runs is about another package.
+	b, err := os.ReadFile(filepath.Join(dir, "w10-19041-setuperr-appx-two-packages.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := Diagnose(Split(Parse(b))[0]); d.ID != "F08" || !strings.Contains(d.Summary, "language es-ES") {
+		t.Errorf("first run: %+v", d)
+	}
+	// The complete run, fact by fact.
+	b, err = os.ReadFile(filepath.Join(dir, "ws2022-setupact-complete-refused-run-appx.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Split(Parse(b))[0].Facts
+	if f.Runs != 1 || f.Lines != 37 || !f.Closed || f.Failure != ValidateFailure || !slices.Equal(f.Options, []string{"OOBE", "GENERALIZE", "SHUTDOWN"}) {
+		t.Errorf("facts of the complete run: %+v", f)
+	}
+}

@@ -1,0 +1,209 @@
+package diagnosis
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	maxKept    = 4000 // lines of a run kept for Diagnose
+	maxProblem = 500  // of these, first and last lines that are not Info
+	maxOptions = 32
+)
+
+// Texts that tell how far a run is, lower case (reference: Sysprep Process
+// Overview and logs of real runs).
+const (
+	textBanner   = "beginning of a new sysprep run"
+	textTag      = "fcreatetagfile:successfully created tag file"
+	textShutdown = "successfully called initiatesystemshutdownex"
+	textClosed   = "shutting down sysprep log"
+	textFailure  = "hit failure while"
+	textHalting  = "halting sysprep execution"
+	textInvalid  = "not running dlls; either the machine is in an invalid state"
+	textExecuted = "failure occurred while executing"
+	textParse    = "unable to parse command-line arguments"
+)
+
+var (
+	optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
+	modeText   = regexp.MustCompile(`(?i)Sysprep mode \[(\w+)\]; was specified`)
+)
+
+// HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
+func (f Facts) HasOption(name string) bool {
+	return slices.Contains(f.Options, strings.ToUpper(name))
+}
+
+// with returns the facts after one more line.
+func (f Facts) with(l Line) Facts {
+	text := strings.ToLower(l.Message)
+	if strings.Trim(text, "= ") == "" {
+		return f // the rule above and below the banner
+	}
+	if strings.Contains(text, textBanner) {
+		f = Facts{Runs: f.Runs + 1}
+	}
+	if f.Lines == 0 {
+		f.Start = l.Time
+	}
+	f.Lines++
+	f.LastLine = l.Raw
+	f.reach(StageStarted)
+	switch {
+	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
+		f.reach(StageValidating)
+	case strings.Contains(text, "winmain:processing '") || strings.Contains(text, "sysprepsession::execute: beginning"):
+		f.reach(StageProcessing)
+	case strings.Contains(text, textTag):
+		f.TagCreated = true
+		f.reach(StageDone)
+	case strings.Contains(text, textShutdown):
+		f.ShutdownRequested = true
+	case strings.Contains(text, textClosed):
+		f.Closed = true
+	case strings.Contains(text, textParse):
+		f.fail(ParseFailure, l, false)
+	case strings.Contains(text, textFailure):
+		// The words after it name the phase, so this line beats the earlier ones.
+		if strings.Contains(text, "pre-validate") {
+			f.fail(ValidateFailure, l, true)
+		} else {
+			f.fail(ProcessFailure, l, true)
+		}
+	case strings.Contains(text, textHalting):
+		switch f.Stage {
+		case StageValidating:
+			f.fail(ValidateFailure, l, false)
+		case StageProcessing:
+			f.fail(ProcessFailure, l, false)
+		}
+	case strings.Contains(text, textInvalid):
+		// An earlier run broke off: this machine cannot be generalized any more.
+		f.fail(ProcessFailure, l, false)
+	}
+	if m := optionText.FindStringSubmatch(l.Message); m != nil && len(f.Options) < maxOptions {
+		f.Options = append(slices.Clip(f.Options), strings.ToUpper(m[1]))
+	}
+	if m := modeText.FindStringSubmatch(l.Message); m != nil {
+		f.Mode = strings.ToLower(m[1])
+	}
+	return f
+}
+
+func (f *Facts) reach(s Stage) { f.Stage = max(f.Stage, s) }
+
+func (f *Facts) fail(kind Failure, l Line, precise bool) {
+	if f.Failure == NoFailure || precise && !strings.Contains(strings.ToLower(f.FailureLine), textFailure) {
+		f.Failure, f.FailureLine = kind, l.Raw
+	}
+}
+
+// add takes a line of this run.
+func (r *Run) add(l Line) {
+	r.Facts = r.Facts.with(l)
+	r.Lines = append(r.Lines, l)
+	if len(r.Lines) > maxKept {
+		r.trim()
+	}
+}
+
+// trim keeps the tail and, of what comes before it, the first and last lines
+// that are not Info.
+func (r *Run) trim() {
+	cut := len(r.Lines) - maxKept/4
+	var problems []Line
+	for _, l := range r.Lines[:cut] {
+		if l.Level != Info && l.Level != Perf {
+			problems = append(problems, l)
+		}
+	}
+	if len(problems) > 2*maxProblem {
+		problems = slices.Delete(problems, maxProblem, len(problems)-maxProblem)
+	}
+	r.Lines = append(problems, r.Lines[cut:]...)
+}
+
+// endsBefore says whether the line begins a run after r.
+func (r *Run) endsBefore(l Line) bool {
+	text := strings.ToLower(l.Message)
+	if strings.Contains(text, textBanner) {
+		return r.Facts.Lines > 0
+	}
+	// setuperr.log has no banners: the next error after the end of a failure
+	// chain belongs to another run.
+	return r.Facts.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(r.Facts.FailureLine), textFailure)
+}
+
+// Split cuts a log into its runs, oldest first. A log without banners (such as
+// setuperr.log) is cut after each `Hit failure while`.
+func Split(lines []Line) []Run {
+	var runs []Run
+	for _, l := range lines {
+		if n := len(runs); n == 0 || runs[n-1].endsBefore(l) {
+			var next Run
+			if n > 0 {
+				next.Facts.Runs = runs[n-1].Facts.Runs
+			}
+			runs = append(runs, next)
+		}
+		runs[len(runs)-1].add(l)
+	}
+	return runs
+}
+
+// Parse reads a whole log.
+func Parse(b []byte) []Line {
+	var p Parser
+	lines := p.Feed(b)
+	return append(lines, p.Flush()...)
+}
+
+type tracker struct {
+	parser Parser
+	run    Run
+}
+
+func (t *tracker) take(lines []Line) []Line {
+	for _, l := range lines {
+		if t.run.endsBefore(l) {
+			t.run = Run{Facts: Facts{Runs: t.run.Facts.Runs}}
+		}
+		t.run.add(l)
+	}
+	return lines
+}
+
+// Feed takes the next bytes of the log and returns the lines they finish, for
+// Progress.
+func (t *Tracker) Feed(b []byte) []Line { return t.take(t.parser.Feed(b)) }
+
+// Flush returns the lines held back, at the end of watching.
+func (t *Tracker) Flush() []Line { return t.take(t.parser.Flush()) }
+
+// Facts answers for the last run so far; a complete line that may still be
+// continued counts.
+func (t *Tracker) Facts() Facts {
+	p := &t.parser.parser
+	switch {
+	case !p.open:
+		return t.run.Facts
+	case t.run.endsBefore(p.last):
+		return Facts{Runs: t.run.Facts.Runs}.with(p.last)
+	}
+	return t.run.Facts.with(p.last)
+}
+
+// Run returns the last run so far, for Diagnose.
+func (t *Tracker) Run() Run {
+	p := &t.parser.parser
+	run := Run{Facts: t.run.Facts, Lines: slices.Clone(t.run.Lines)}
+	if p.open {
+		if run.endsBefore(p.last) {
+			run = Run{Facts: Facts{Runs: run.Facts.Runs}}
+		}
+		run.add(p.last)
+	}
+	return run
+}
