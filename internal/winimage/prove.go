@@ -1,0 +1,350 @@
+package winimage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+// Severity is what a failed assertion means.
+type Severity string
+
+// Severities. Off leaves an assertion out.
+const (
+	Fail Severity = "fail"
+	Warn Severity = "warn"
+	Info Severity = "info"
+	Off  Severity = "off"
+)
+
+// Expectation is what an image is held against.
+type Expectation struct {
+	// Audit: the image must come up in audit mode instead of OOBE.
+	Audit bool
+	// NotBefore: the tag must not be older (start of the build). Zero: any.
+	NotBefore time.Time
+	// VMMode says whether /mode:vm was used; nil: not asked.
+	VMMode *bool
+	// AnswerFile says whether /unattend was used; nil: not asked.
+	AnswerFile *bool
+	// Severities replaces the default severity of assertions, by id.
+	Severities map[string]Severity
+}
+
+// Assertion is one statement about the image and how it was found.
+type Assertion struct {
+	ID       string   `json:"id"`
+	Title    string   `json:"title"`
+	Expected string   `json:"expected"`
+	Found    string   `json:"found"`
+	Severity Severity `json:"severity"`
+	OK       bool     `json:"ok"`
+	// Fix says what to do when it does not hold.
+	Fix  string `json:"fix,omitempty"`
+	Note string `json:"note,omitempty"`
+}
+
+// Proof is the judgement on a whole image.
+type Proof struct {
+	// Proven: every assertion of severity fail holds.
+	Proven     bool        `json:"proven"`
+	Assertions []Assertion `json:"assertions"`
+}
+
+// Failed returns the assertions of the given severity that do not hold.
+func (p Proof) Failed(s Severity) []Assertion {
+	var list []Assertion
+	for _, a := range p.Assertions {
+		if !a.OK && a.Severity == s {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// rule is one line of the table of assertions. check returns what was
+// expected, what was found and whether it holds.
+type rule struct {
+	id, title string
+	severity  Severity
+	fix       string
+	check     func(w *Windows, r *Report, e Expectation) result
+}
+
+type result struct {
+	expected, found string
+	ok              bool
+	note            string
+}
+
+const (
+	rerun     = "the image is not generalized: run sysprep /generalize again on a fresh copy of the source"
+	powerOff  = "let the guest shut down by itself (sysprep /shutdown or shutdown /s /t 0) and do not kill the machine"
+	windowsID = "windows"
+)
+
+// AssertionIDs lists every id that Prove knows, for the validation of options.
+func AssertionIDs() []string {
+	ids := []string{windowsID}
+	for _, r := range rules {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// Prove holds a report against what is expected. It is a pure function. The
+// rules are O1 to O14 of the offline verification and what else makes a disk
+// unfit to be believed: hives or a file system that were not shut down.
+func Prove(r Report, e Expectation) Proof {
+	p := Proof{Proven: true}
+	add := func(a Assertion) {
+		if s, ok := e.Severities[a.ID]; ok {
+			a.Severity = s
+		}
+		if a.Severity == Off {
+			return
+		}
+		if a.OK {
+			a.Fix = ""
+		}
+		p.Proven = p.Proven && (a.OK || a.Severity != Fail)
+		p.Assertions = append(p.Assertions, a)
+	}
+	add(Assertion{
+		ID: windowsID, Title: "Windows is on the disk", Expected: "one installation",
+		Found: fmt.Sprintf("%d", len(r.Windows)) + because(r.Problems), Severity: Fail, OK: len(r.Windows) == 1,
+		Fix: "check that this is the disk of a Windows machine, not encrypted, with a single installation",
+	})
+	if len(r.Windows) != 1 {
+		// Nothing more can be said, and nothing can be proven.
+		p.Proven = false
+		return p
+	}
+	w := &r.Windows[0]
+	for _, rule := range rules {
+		got := rule.check(w, &r, e)
+		add(Assertion{
+			ID: rule.id, Title: rule.title, Severity: rule.severity, Fix: rule.fix,
+			Expected: got.expected, Found: got.found, OK: got.ok, Note: got.note,
+		})
+	}
+	return p
+}
+
+func because(problems []string) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(problems, "; ") + ")"
+}
+
+func equal(expected, found string) result {
+	return result{expected: expected, found: orAbsent(found), ok: expected == found}
+}
+
+func orAbsent(s string) string {
+	if s == "" {
+		return "absent"
+	}
+	return s
+}
+
+func number(n *uint32) string {
+	if n == nil {
+		return "absent"
+	}
+	return fmt.Sprint(*n)
+}
+
+func zeroOrAbsent(n *uint32) bool { return n == nil || *n == 0 }
+
+// nothing expects an empty list.
+func nothing(found []string) result {
+	if len(found) == 0 {
+		return result{expected: "none", found: "none", ok: true}
+	}
+	return result{expected: "none", found: strings.Join(found, ", ")}
+}
+
+func yesNo(found, expected bool) result {
+	text := map[bool]string{true: "yes", false: "no"}
+	return result{expected: text[expected], found: text[found], ok: found == expected}
+}
+
+var rules = []rule{
+	{"hives-clean", "registry hives were flushed by a full shutdown", Fail, powerOff, checkHives},
+	{"file-system-clean", "the NTFS volume was unmounted cleanly", Fail, powerOff, func(w *Windows, _ *Report, _ Expectation) result {
+		return yesNo(!w.Volume.Dirty && w.Volume.LogClean, true)
+	}},
+	{"hibernation", "Windows is not hibernated (fast startup)", Fail, "disable fast startup (powercfg /h off) in the guest and shut down fully", func(w *Windows, _ *Report, _ Expectation) result {
+		return yesNo(w.Volume.Hibernated, false)
+	}},
+	{"image-state", "ImageState in the registry", Fail, rerun, func(w *Windows, _ *Report, e Expectation) result {
+		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.ImageState)
+	}},
+	{"state-ini", "ImageState in State.ini", Warn, "compare \\Windows\\Setup\\State\\State.ini with the registry: something changed one of them", func(w *Windows, _ *Report, e Expectation) result {
+		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.StateINI)
+	}},
+	{"generalization-state", "SysprepStatus\\GeneralizationState", Fail, rerun, checkGeneralization},
+	{"setup-type", "Setup\\SetupType", Fail, rerun, func(w *Windows, _ *Report, _ Expectation) result {
+		return equal("2", number(w.Setup.SetupType))
+	}},
+	{"setup-command", "Setup\\CmdLine starts windeploy.exe at the next boot", Fail, rerun, checkCommand},
+	{"tag", "Sysprep_succeeded.tag was created by this build", Fail, rerun, checkTag},
+	{"log", "the last run in setupact.log generalized and succeeded", Warn, "read the last run in \\Windows\\System32\\Sysprep\\Panther\\setupact.log", checkLog},
+	{"audit-boot", "Setup\\Status\\AuditBoot", Fail, "run sysprep with the mode that is wanted (mode = \"oobe\" or \"audit\")", checkAuditBoot},
+	{"unattend-pointer", "Setup\\UnattendFile does not point to a missing file", Fail, "delete the value UnattendFile under HKLM\\SYSTEM\\Setup, or put the file back: Setup stops on a dangling pointer", checkPointer},
+	{"cached-answer-file", "the answer file is cached for the first boot", Warn, "pass the answer file with answer_file, so that sysprep caches it in \\Windows\\Panther", checkCached},
+	{"secrets", "no secret in the answer files of the image", Warn, "use passwords that are changed at first boot, and delete \\Windows\\Panther\\unattend.xml in SetupComplete.cmd", checkSecrets},
+	{"vm-mode", "Setup\\Sysprep\\SysprepMode fits /mode:vm", Info, "compare vm_mode with how sysprep was run", checkVMMode},
+	{"autologon", "no automatic logon, no DefaultPassword", Warn, "remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep", checkAutologon},
+	{"leftovers", "no files or tasks of Packer", Warn, "remove them in the guest before sysprep", func(w *Windows, _ *Report, _ Expectation) result {
+		return nothing(w.Leftovers)
+	}},
+	{"boot-drivers", "a storage driver starts at boot", Warn, "install and enable the driver of the target's disk controller before sysprep", checkBootDrivers},
+	{"shadow-copies", "no shadow copies", Warn, "delete them in the guest (vssadmin delete shadows /all): they keep old data in the image", func(w *Windows, _ *Report, _ Expectation) result {
+		return equal("0", fmt.Sprint(w.Volume.ShadowCopies))
+	}},
+	{"bitlocker", "no encrypted volume", Fail, "decrypt in the guest (manage-bde -off C:) and wait until it is done", func(_ *Windows, r *Report, _ Expectation) result {
+		return equal("0", fmt.Sprint(len(r.Disk.BitLocker)))
+	}},
+	{"boots", "firmware can start the disk", Warn, "check that the system partition is there and, on an MBR disk, active", func(_ *Windows, r *Report, _ Expectation) result {
+		return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
+	}},
+	{"readable", "every fact could be read", Warn, "see which part is damaged; chkdsk in the guest before sysprep may help", func(w *Windows, _ *Report, _ Expectation) result {
+		return nothing(w.Problems)
+	}},
+}
+
+func checkHives(w *Windows, _ *Report, _ Expectation) result {
+	var dirty []string
+	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
+		i := slices.IndexFunc(w.Hives, func(h Hive) bool { return h.Name == name })
+		switch {
+		case i < 0:
+			dirty = append(dirty, name+" is missing")
+		case w.Hives[i].Problem != "":
+			dirty = append(dirty, name+": "+w.Hives[i].Problem)
+		case !w.Hives[i].Clean:
+			dirty = append(dirty, name+" was not flushed: the guest did not shut down fully")
+		}
+	}
+	if len(dirty) > 0 {
+		return result{expected: "clean", found: strings.Join(dirty, "; ")}
+	}
+	return result{expected: "clean", found: "clean", ok: true}
+}
+
+// checkGeneralization: 4 is written when generalize succeeded, 3 while it runs
+// or after it broke off, 7 is every machine in use (two independent field
+// sources for 4; absent is not known to happen).
+func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
+	got := equal("4", number(w.Setup.GeneralizationState))
+	if s := w.Setup.GeneralizationState; s != nil {
+		got.note = map[uint32]string{3: "generalize began and did not finish", 7: "a machine that was not generalized"}[*s]
+	}
+	return got
+}
+
+func checkCommand(w *Windows, _ *Report, _ Expectation) result {
+	line := strings.ToLower(w.Setup.CmdLine)
+	got := result{expected: "windeploy.exe", found: orAbsent(w.Setup.CmdLine), ok: strings.Contains(line, "windeploy")}
+	if got.ok && !strings.HasSuffix(strings.Trim(line, `" `), `oobe\windeploy.exe`) {
+		got.note = "a wrapper around windeploy.exe, as cloud agents install"
+	}
+	return got
+}
+
+func checkTag(w *Windows, _ *Report, e Expectation) result {
+	if w.Tag == nil {
+		return result{expected: "present", found: "absent"}
+	}
+	got := result{expected: "present", found: "created " + w.Tag.Modified.UTC().Format(time.RFC3339), ok: true}
+	// The guest's clock may be minutes off the host's: an hour tells a tag of
+	// this build from one that came with the source all the same.
+	if limit := e.NotBefore.Add(-time.Hour); !e.NotBefore.IsZero() {
+		got.expected = "created after " + limit.UTC().Format(time.RFC3339)
+		got.ok = w.Tag.Modified.After(limit)
+	}
+	return got
+}
+
+func checkLog(w *Windows, _ *Report, _ Expectation) result {
+	got := result{expected: "GENERALIZE, tag created", found: "absent"}
+	if w.Log == nil {
+		return got
+	}
+	generalize := slices.Contains(w.Log.Options, "GENERALIZE")
+	got.ok = generalize && w.Log.TagCreated
+	got.found = fmt.Sprintf("options %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
+	if d := w.Log.Diagnosis; d != nil && !got.ok {
+		got.note = d.Summary
+	}
+	return got
+}
+
+func checkAuditBoot(w *Windows, _ *Report, e Expectation) result {
+	if e.Audit {
+		return result{expected: "not 0", found: number(w.Setup.AuditBoot), ok: !zeroOrAbsent(w.Setup.AuditBoot)}
+	}
+	return result{expected: "0 or absent", found: number(w.Setup.AuditBoot), ok: zeroOrAbsent(w.Setup.AuditBoot)}
+}
+
+func checkPointer(w *Windows, _ *Report, _ Expectation) result {
+	s := w.Setup
+	return result{expected: "absent or an existing file", found: orAbsent(s.UnattendFile), ok: s.UnattendFile == "" || s.UnattendFileExists}
+}
+
+const cachedAnswerFile = `\Windows\Panther\unattend.xml`
+
+func checkCached(w *Windows, _ *Report, e Expectation) result {
+	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
+	got := yesNo(there, there)
+	if e.AnswerFile != nil {
+		got = yesNo(there, *e.AnswerFile)
+	}
+	return got
+}
+
+func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
+	var found []string
+	for _, f := range w.AnswerFiles {
+		for _, s := range f.Secrets {
+			found = append(found, f.Path+": "+s)
+		}
+	}
+	return nothing(found)
+}
+
+func checkVMMode(w *Windows, _ *Report, e Expectation) result {
+	vm := w.Setup.SysprepMode != ""
+	got := yesNo(vm, vm)
+	if e.VMMode != nil {
+		got = yesNo(vm, *e.VMMode)
+	}
+	return got
+}
+
+func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
+	var found []string
+	if w.Autologon.Enabled {
+		found = append(found, "AutoAdminLogon")
+	}
+	if w.Autologon.DefaultPasswordPresent {
+		found = append(found, "DefaultPassword")
+	}
+	return nothing(found)
+}
+
+func checkBootDrivers(w *Windows, _ *Report, _ Expectation) result {
+	var names []string
+	for _, d := range w.Drivers.Storage {
+		if d.Start == 0 {
+			names = append(names, d.Name)
+		}
+	}
+	return result{expected: "at least one", found: orAbsent(strings.Join(names, ", ")), ok: len(names) > 0}
+}

@@ -1,0 +1,165 @@
+// Package winimage looks into the disk of a Windows machine that is switched
+// off: which Windows it holds, whether it is generalized, and what was left
+// behind in it. Inspect gathers the facts, Prove judges them. Nothing is
+// mounted, nothing is written, no rights are needed but to read the file.
+package winimage
+
+import (
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// ReportSchema is the version of the JSON form of Report and Assertion.
+const ReportSchema = 1
+
+// Report is what the disk says. Facts that could not be read are absent, and
+// Problems says why; a fact that is absent is never taken for a good one.
+type Report struct {
+	Schema int       `json:"schema"`
+	Time   time.Time `json:"time"`
+	Disk   Disk      `json:"disk"`
+	// Windows are the installations found, one a volume.
+	Windows []Windows `json:"windows"`
+	// Problems are volumes or structures that could not be read, with reason.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Disk is the image as a disk.
+type Disk struct {
+	Path        string `json:"path,omitempty"`
+	Format      string `json:"format,omitempty"`
+	VirtualSize int64  `json:"virtual_size"` // bytes
+	SectorSize  int    `json:"sector_size,omitempty"`
+	Scheme      string `json:"partition_scheme"` // mbr, gpt, none
+	// Generation is 1 for BIOS and an MBR with an active partition, 2 for UEFI
+	// and a GPT with an EFI system partition, 0 where neither holds (the terms
+	// of Hyper-V and Azure).
+	Generation int      `json:"generation"`
+	Partitions int      `json:"partitions"`
+	BitLocker  []int    `json:"bitlocker_partitions,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+}
+
+// Windows is one installation.
+type Windows struct {
+	Partition   int          `json:"partition"`
+	OS          OS           `json:"os"`
+	Setup       Setup        `json:"setup"`
+	Tag         *File        `json:"tag,omitempty"`
+	Log         *Log         `json:"setupact_log,omitempty"`
+	Hives       []Hive       `json:"hives"`
+	Volume      Volume       `json:"volume"`
+	Drivers     Drivers      `json:"drivers"`
+	AnswerFiles []AnswerFile `json:"answer_files"`
+	Autologon   Autologon    `json:"autologon"`
+	// Leftovers are files and tasks that Packer or this plugin brought.
+	Leftovers []string `json:"leftovers"`
+	SkipRearm *uint32  `json:"skip_rearm,omitempty"`
+	// Problems are facts that could not be read, with reason.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// OS is HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion and the processor
+// architecture (amd64, x86, arm64).
+type OS struct {
+	ProductName      string `json:"product_name,omitempty"`
+	EditionID        string `json:"edition_id,omitempty"`
+	InstallationType string `json:"installation_type,omitempty"`
+	DisplayVersion   string `json:"display_version,omitempty"`
+	Build            string `json:"build,omitempty"`
+	Revision         uint32 `json:"revision,omitempty"`
+	Architecture     string `json:"architecture,omitempty"`
+}
+
+// Setup is the state of Windows Setup (SYSTEM\Setup, SOFTWARE\...\Setup). A nil
+// number or an empty text means that the value is absent, which is normal for
+// many of them on a machine in use.
+type Setup struct {
+	ImageState            string  `json:"image_state,omitempty"`
+	StateINI              string  `json:"state_ini,omitempty"`
+	GeneralizationState   *uint32 `json:"generalization_state,omitempty"`
+	CleanupState          *uint32 `json:"cleanup_state,omitempty"`
+	SetupType             *uint32 `json:"setup_type,omitempty"`
+	CmdLine               string  `json:"cmd_line,omitempty"`
+	SystemSetupInProgress *uint32 `json:"system_setup_in_progress,omitempty"`
+	OOBEInProgress        *uint32 `json:"oobe_in_progress,omitempty"`
+	AuditBoot             *uint32 `json:"audit_boot,omitempty"`
+	SetupCompletion       *uint32 `json:"setup_exe_completion,omitempty"`
+	// UnattendFile is the registry pointer that beats every other answer file.
+	UnattendFile       string `json:"unattend_file,omitempty"`
+	UnattendFileExists bool   `json:"unattend_file_exists,omitempty"`
+	SysprepMode        string `json:"sysprep_mode,omitempty"`
+	// Upgraded: keys of an in-place upgrade are there.
+	Upgraded bool `json:"upgraded,omitempty"`
+}
+
+// File is a file in the image; times are UTC.
+type File struct {
+	Path     string    `json:"path"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+}
+
+// Log is the last run in \Windows\System32\Sysprep\Panther\setupact.log.
+type Log struct {
+	File
+	Runs       int      `json:"runs"`
+	Options    []string `json:"options"`
+	TagCreated bool     `json:"tag_created"`
+	// Last are the final lines, verbatim, for a human.
+	Last      []string             `json:"last_lines,omitempty"`
+	Diagnosis *diagnosis.Diagnosis `json:"diagnosis,omitempty"`
+}
+
+// Hive is how a registry hive was found.
+type Hive struct {
+	Name string `json:"name"`
+	// Clean: the hive was flushed by a full shutdown. Only then does it prove
+	// anything; otherwise its logs were replayed to report.
+	Clean    bool   `json:"clean"`
+	Replayed int    `json:"replayed_log_entries,omitempty"`
+	Problem  string `json:"problem,omitempty"`
+}
+
+// Volume is the state of the NTFS volume Windows lives on. Sizes are bytes.
+type Volume struct {
+	Size         int64 `json:"size"`
+	Free         int64 `json:"free"`
+	Dirty        bool  `json:"dirty"`
+	LogClean     bool  `json:"log_clean"`
+	Hibernated   bool  `json:"hibernated"`
+	ShadowCopies int   `json:"shadow_copies"`
+	PageFile     int64 `json:"page_file"`
+	SwapFile     int64 `json:"swap_file"`
+}
+
+// Driver is a service of the current control set. Start 0 is boot, 1 system,
+// 3 on demand, 4 disabled.
+type Driver struct {
+	Name  string `json:"name"`
+	Start uint32 `json:"start"`
+}
+
+// Drivers are those that decide on which machine the image boots.
+type Drivers struct {
+	Storage []Driver `json:"storage"`
+	Network []Driver `json:"network"`
+}
+
+// AnswerFile is an answer file on the search path of Windows Setup
+// (Microsoft, "Windows Setup Automation Overview", implicit search order).
+type AnswerFile struct {
+	File
+	Passes []string `json:"passes,omitempty"`
+	// Secrets are the settings that hold one, never the secret.
+	Secrets []string `json:"secrets,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+}
+
+// Autologon is Winlogon; the password itself is not read.
+type Autologon struct {
+	Enabled                bool   `json:"enabled"`
+	User                   string `json:"user,omitempty"`
+	DefaultPasswordPresent bool   `json:"default_password_present"`
+}
