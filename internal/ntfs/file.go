@@ -1,0 +1,215 @@
+package ntfs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// File is a file or directory.
+type File struct {
+	v   *Volume
+	rec *record
+}
+
+// Info is what $STANDARD_INFORMATION and the unnamed stream say.
+type Info struct {
+	// Size of the unnamed data stream in bytes; 0 for directories.
+	Size              int64
+	Created, Modified time.Time
+	// Attributes as in [MS-FSCC] 2.6.
+	Attributes uint32
+	Dir        bool
+}
+
+// File attributes ([MS-FSCC] 2.6).
+const (
+	AttributeReadOnly   = 0x1
+	AttributeHidden     = 0x2
+	AttributeSystem     = 0x4
+	AttributeSparse     = 0x200
+	AttributeReparse    = 0x400
+	AttributeCompressed = 0x800
+	AttributeEncrypted  = 0x4000
+)
+
+// Record is the number of the file's MFT record.
+func (f *File) Record() int64 { return f.rec.number }
+
+// IsDir reports whether f is a directory.
+func (f *File) IsDir() bool { return f.rec.directory }
+
+// Info reads size, times and attributes.
+func (f *File) Info() (Info, error) {
+	pieces, err := f.pieces(kindStandardInformation, "")
+	if err != nil {
+		return Info{}, fmt.Errorf("reading $STANDARD_INFORMATION of record %d: %w", f.rec.number, err)
+	}
+	b := pieces[0].value
+	if len(b) < 36 {
+		return Info{}, corrupt("$STANDARD_INFORMATION of record %d has %d bytes", f.rec.number, len(b))
+	}
+	info := Info{
+		Created:    fileTime(le.Uint64(b)),
+		Modified:   fileTime(le.Uint64(b[8:])),
+		Attributes: le.Uint32(b[32:]),
+		Dir:        f.rec.directory,
+	}
+	if info.Dir {
+		return info, nil
+	}
+	data, err := f.pieces(kindData, "")
+	if err != nil {
+		return Info{}, fmt.Errorf("reading size of record %d: %w", f.rec.number, err)
+	}
+	info.Size = int64(len(data[0].value))
+	if data[0].nonResident {
+		info.Size = data[0].size
+	}
+	return info, nil
+}
+
+// fileTime converts 100 ns units since 1601 into a time.
+func fileTime(ft uint64) time.Time {
+	const unixEpoch = 116444736000000000
+	if ft == 0 || ft > 1<<62 {
+		return time.Time{}
+	}
+	ticks := int64(ft) - unixEpoch
+	return time.Unix(ticks/1e7, ticks%1e7*100).UTC()
+}
+
+// Open opens a data stream; the empty name is the file's content. Content
+// compressed by the Windows overlay filter (CompactOS) is decompressed. The
+// error for a missing stream wraps ErrNotExist.
+func (f *File) Open(stream string) (*Stream, error) {
+	if stream == "" {
+		if s, err := f.openWOF(); s != nil || err != nil {
+			return s, err
+		}
+	}
+	pieces, err := f.pieces(kindData, stream)
+	if err != nil {
+		return nil, err
+	}
+	return f.v.newStream(pieces, false)
+}
+
+// Streams are the names of the data streams; the empty one is the content.
+func (f *File) Streams() ([]string, error) {
+	var names []string
+	add := func(kind uint32, name string) {
+		if kind == kindData && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if f.rec.find(kindAttributeList) == nil {
+		for _, a := range f.rec.attributes {
+			add(a.kind, a.name)
+		}
+		return names, nil
+	}
+	list, err := f.attributeList()
+	for _, e := range list {
+		add(e.kind, e.name)
+	}
+	return names, err
+}
+
+// listEntry is one entry of an attribute list (section "$ATTRIBUTE_LIST").
+type listEntry struct {
+	kind     uint32
+	name     string
+	startVCN int64
+	ref      uint64
+	id       uint16
+}
+
+const maxAttributeList = 256 << 10 // as Windows has it
+
+func (f *File) attributeList() ([]listEntry, error) {
+	a := f.rec.find(kindAttributeList)
+	b := a.value
+	if a.nonResident {
+		s, err := f.v.newStream([]*attribute{a}, false)
+		if err != nil {
+			return nil, err
+		}
+		if s.size > maxAttributeList {
+			return nil, corrupt("attribute list of %d bytes", s.size)
+		}
+		b = make([]byte, s.size)
+		if err := s.readFull(b, 0); err != nil {
+			return nil, err
+		}
+	}
+	var out []listEntry
+	for len(b) > 0 {
+		if len(b) < 26 {
+			return nil, corrupt("attribute list is cut off")
+		}
+		length, nameLen, nameOff := int(le.Uint16(b[4:])), 2*int(b[6]), int(b[7])
+		if length < 26 || length > len(b) || nameLen > 0 && nameOff+nameLen > length {
+			return nil, corrupt("attribute list entry of %d bytes", length)
+		}
+		e := listEntry{kind: le.Uint32(b), startVCN: int64(le.Uint64(b[8:])), ref: le.Uint64(b[16:]), id: le.Uint16(b[24:])}
+		if nameLen > 0 {
+			e.name = decodeUTF16(b[nameOff : nameOff+nameLen])
+		}
+		out = append(out, e)
+		b = b[length:]
+	}
+	return out, nil
+}
+
+// pieces collects the pieces of one attribute over all records of the file.
+// With an error it returns those found before; without any, ErrNotExist.
+func (f *File) pieces(kind uint32, name string) ([]*attribute, error) {
+	var out []*attribute
+	if f.rec.find(kindAttributeList) == nil {
+		for _, a := range f.rec.attributes {
+			if a.kind == kind && a.name == name {
+				out = append(out, a)
+			}
+		}
+	} else {
+		list, err := f.attributeList()
+		if err != nil {
+			return nil, fmt.Errorf("attribute list of record %d: %w", f.rec.number, err)
+		}
+		for _, e := range list {
+			if e.kind != kind || e.name != name {
+				continue
+			}
+			a, err := f.listed(e)
+			if err != nil {
+				return out, fmt.Errorf("attribute list of record %d: %w", f.rec.number, err)
+			}
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("attribute %#x %q of record %d: %w", kind, name, f.rec.number, ErrNotExist)
+	}
+	return out, nil
+}
+
+// listed returns the attribute that an entry of the attribute list names.
+func (f *File) listed(e listEntry) (*attribute, error) {
+	rec := f.rec
+	if int64(e.ref&refNumber) != rec.number {
+		var err error
+		if rec, err = f.v.referenced(e.ref); err != nil {
+			return nil, err
+		}
+		if int64(rec.base&refNumber) != f.rec.number {
+			return nil, corrupt("MFT record %d belongs to record %d", rec.number, rec.base&refNumber)
+		}
+	}
+	for _, a := range rec.attributes {
+		if a.kind == e.kind && a.id == e.id && a.name == e.name && (!a.nonResident || a.startVCN == e.startVCN) {
+			return a, nil
+		}
+	}
+	return nil, corrupt("MFT record %d does not have attribute %#x %q of cluster %d", rec.number, e.kind, e.name, e.startVCN)
+}

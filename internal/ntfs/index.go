@@ -1,0 +1,306 @@
+package ntfs
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf16"
+)
+
+// Entry is a name in a directory.
+type Entry struct {
+	Name string
+	// Size and Modified are copies that NTFS brings up to date when the file
+	// is closed; File.Info has the truth.
+	Size     int64
+	Modified time.Time
+	Dir      bool
+	ref      uint64
+}
+
+// Record is the number of the MFT record the entry names.
+func (e Entry) Record() int64 { return int64(e.ref & refNumber) }
+
+const (
+	namespaceDOS = 2 // a short name beside a long one
+	maxDepth     = 32
+)
+
+// directory is the $I30 index of a directory (section "Index").
+type directory struct {
+	v         *Volume
+	blockSize int64
+	vcnSize   int64 // bytes one VCN of the index counts
+	root      []indexEntry
+	blocks    *Stream // nil: the root holds everything
+	inUse     []byte  // one bit per block
+}
+
+type indexEntry struct {
+	ref  uint64
+	key  []byte // a $FILE_NAME, nil in the last entry of a node
+	down int64  // VCN of the node with the smaller names, -1: none
+}
+
+func (f *File) directory() (*directory, error) {
+	if !f.rec.directory {
+		return nil, fmt.Errorf("record %d is not a directory: %w", f.rec.number, ErrNotExist)
+	}
+	pieces, err := f.pieces(kindIndexRoot, "$I30")
+	if err != nil {
+		return nil, err
+	}
+	b := pieces[0].value
+	if len(b) < 32 || le.Uint32(b) != kindFileName || le.Uint32(b[4:]) != 1 {
+		return nil, corrupt("$INDEX_ROOT of record %d is not one of names", f.rec.number)
+	}
+	d := &directory{v: f.v, blockSize: int64(le.Uint32(b[8:])), vcnSize: f.v.cluster}
+	if d.blockSize < 512 || d.blockSize > 64<<10 || d.blockSize%512 != 0 {
+		return nil, corrupt("index blocks of %d bytes in record %d", d.blockSize, f.rec.number)
+	}
+	if d.blockSize < f.v.cluster {
+		d.vcnSize = 512
+	}
+	if d.root, err = parseNode(b[16:]); err != nil {
+		return nil, fmt.Errorf("$INDEX_ROOT of record %d: %w", f.rec.number, err)
+	}
+	pieces, err = f.pieces(kindIndexAllocation, "$I30")
+	if errors.Is(err, ErrNotExist) {
+		return d, nil
+	}
+	if err == nil {
+		d.blocks, err = f.v.newStream(pieces, false)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("$INDEX_ALLOCATION of record %d: %w", f.rec.number, err)
+	}
+	if d.inUse, err = f.indexBitmap(); err != nil {
+		return nil, fmt.Errorf("index $BITMAP of record %d: %w", f.rec.number, err)
+	}
+	return d, nil
+}
+
+func (f *File) indexBitmap() ([]byte, error) {
+	pieces, err := f.pieces(kindBitmap, "$I30")
+	if err != nil {
+		return nil, err
+	}
+	s, err := f.v.newStream(pieces, false)
+	if err != nil {
+		return nil, err
+	}
+	if s.size > 1<<20 { // eight million blocks
+		return nil, corrupt("%d bytes", s.size)
+	}
+	b := make([]byte, s.size)
+	return b, s.readFull(b, 0)
+}
+
+// node reads an index block that must be in use (section "Index Record").
+func (d *directory) node(vcn int64) ([]indexEntry, error) {
+	if d.blocks == nil || vcn < 0 || vcn > d.blocks.size/d.vcnSize {
+		return nil, corrupt("index block at cluster %d does not exist", vcn)
+	}
+	off := vcn * d.vcnSize
+	if n := off / d.blockSize; n/8 >= int64(len(d.inUse)) || d.inUse[n/8]>>(n%8)&1 == 0 {
+		return nil, corrupt("index block at cluster %d is marked free", vcn)
+	}
+	b := make([]byte, d.blockSize)
+	err := d.blocks.readFull(b, off)
+	if err == nil {
+		err = fixup(b, "INDX")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index block at cluster %d: %w", vcn, err)
+	}
+	if got := int64(le.Uint64(b[16:])); got != vcn {
+		return nil, corrupt("index block at cluster %d says it is at %d", vcn, got)
+	}
+	return parseNode(b[24:])
+}
+
+// parseNode decodes the entries of a node; b begins with the node header
+// (sections "Index Header", "Index Entry").
+func parseNode(b []byte) ([]indexEntry, error) {
+	if len(b) < 16 {
+		return nil, corrupt("index node of %d bytes", len(b))
+	}
+	first, end := int64(le.Uint32(b)), int64(le.Uint32(b[4:]))
+	if end > int64(len(b)) || first > end {
+		return nil, corrupt("index node with entries from %d to %d of %d", first, end, len(b))
+	}
+	var out []indexEntry
+	for b = b[first:end]; ; {
+		if len(b) < 16 {
+			return nil, corrupt("index node without a last entry")
+		}
+		length, keyLength, flags := int(le.Uint16(b[8:])), int(le.Uint16(b[10:])), le.Uint16(b[12:])
+		if length < 16 || length%8 != 0 || length > len(b) {
+			return nil, corrupt("index entry of %d bytes", length)
+		}
+		e := indexEntry{ref: le.Uint64(b), down: -1}
+		room := length - 16
+		if flags&1 != 0 {
+			if room -= 8; room < 0 {
+				return nil, corrupt("index entry of %d bytes with a subnode", length)
+			}
+			if e.down = int64(le.Uint64(b[length-8:])); e.down < 0 {
+				return nil, corrupt("index entry with subnode %d", e.down)
+			}
+		}
+		if flags&2 != 0 {
+			return append(out, e), nil
+		}
+		if keyLength < 66 || keyLength > room || 66+2*int(b[16+64]) > keyLength {
+			return nil, corrupt("index entry with a name of %d bytes", keyLength)
+		}
+		e.key = b[16 : 16+keyLength]
+		out = append(out, e)
+		b = b[length:]
+	}
+}
+
+// keyName is the name in a $FILE_NAME (section "$FILE_NAME").
+func keyName(key []byte) []uint16 {
+	units := make([]uint16, key[64])
+	for i := range units {
+		units[i] = le.Uint16(key[66+2*i:])
+	}
+	return units
+}
+
+// ReadDir lists a directory in the order of NTFS, without the short (8.3)
+// names that stand beside long ones and without "." .
+func (f *File) ReadDir() ([]Entry, error) {
+	d, err := f.directory()
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	seen := map[int64]bool{}
+	var walk func(node []indexEntry, depth int) error
+	walk = func(node []indexEntry, depth int) error {
+		if depth > maxDepth {
+			return corrupt("index is more than %d levels deep", maxDepth)
+		}
+		for _, e := range node {
+			if e.down >= 0 {
+				if seen[e.down] {
+					return corrupt("index block at cluster %d has two parents", e.down)
+				}
+				seen[e.down] = true
+				sub, err := d.node(e.down)
+				if err != nil {
+					return err
+				}
+				if err := walk(sub, depth+1); err != nil {
+					return err
+				}
+			}
+			if e.key == nil || e.key[65] == namespaceDOS || e.ref&refNumber == uint64(f.rec.number) {
+				continue
+			}
+			out = append(out, Entry{
+				Name:     string(utf16.Decode(keyName(e.key))),
+				Size:     int64(le.Uint64(e.key[48:])),
+				Modified: fileTime(le.Uint64(e.key[16:])),
+				Dir:      le.Uint32(e.key[56:])&0x10000000 != 0,
+				ref:      e.ref,
+			})
+		}
+		return nil
+	}
+	if err := walk(d.root, 0); err != nil {
+		return nil, fmt.Errorf("reading directory of record %d: %w", f.rec.number, err)
+	}
+	return out, nil
+}
+
+// lookup finds a name by the order of the tree, without regard to case.
+func (f *File) lookup(name string) (*File, error) {
+	d, err := f.directory()
+	if err != nil {
+		return nil, err
+	}
+	want := utf16.Encode([]rune(name))
+	node := d.root
+	for range maxDepth {
+		down := int64(-1)
+		for _, e := range node {
+			order := -1
+			if e.key != nil {
+				if order, err = f.v.compare(want, keyName(e.key)); err != nil {
+					return nil, err
+				}
+			}
+			if order == 0 {
+				return f.v.open(e.ref)
+			}
+			if order < 0 {
+				down = e.down
+				break
+			}
+		}
+		if down < 0 {
+			return nil, ErrNotExist
+		}
+		if node, err = d.node(down); err != nil {
+			return nil, err
+		}
+	}
+	return nil, corrupt("index of record %d is more than %d levels deep", f.rec.number, maxDepth)
+}
+
+// open opens the file an index entry refers to.
+func (v *Volume) open(ref uint64) (*File, error) {
+	rec, err := v.referenced(ref)
+	if err != nil {
+		return nil, err
+	}
+	if rec.base != 0 {
+		return nil, corrupt("directory entry names extension record %d", rec.number)
+	}
+	return &File{v, rec}, nil
+}
+
+// compare orders names by the volume's own upcase table.
+func (v *Volume) compare(a, b []uint16) (int, error) {
+	for i := range min(len(a), len(b)) {
+		x, err := v.up(a[i])
+		if err != nil {
+			return 0, err
+		}
+		y, err := v.up(b[i])
+		if err != nil {
+			return 0, err
+		}
+		if x != y {
+			return int(x) - int(y), nil
+		}
+	}
+	return len(a) - len(b), nil
+}
+
+// up reads $UpCase only for a name that is not ASCII.
+func (v *Volume) up(c uint16) (uint16, error) {
+	if c < 0x80 {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		return c, nil
+	}
+	if v.upcase == nil {
+		b, err := v.readSystem(recordUpCase, 128<<10)
+		if err == nil && len(b) != 128<<10 {
+			err = corrupt("%d bytes", len(b))
+		}
+		if err != nil {
+			return 0, fmt.Errorf("reading $UpCase: %w", err)
+		}
+		v.upcase = make([]uint16, 1<<16)
+		for i := range v.upcase {
+			v.upcase[i] = le.Uint16(b[2*i:])
+		}
+	}
+	return v.upcase[c], nil
+}
