@@ -1,0 +1,273 @@
+package answerfile
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func yes() *bool { b := true; return &b }
+func no() *bool  { b := false; return &b }
+
+// everything sets every field of Spec.
+func everything() Spec {
+	return Spec{
+		Generalize: GeneralizeSpec{PersistAllDeviceInstalls: yes(), DoNotCleanUpNonPresentDevices: yes(), SkipRearm: yes()},
+		Specialize: SpecializeSpec{
+			ComputerName: "*", CopyProfile: no(), ProductKeyEdition: "Windows Server 2022 Datacenter",
+			TimeZone: "UTC", RegisteredOwner: "Jürgen & Co", RegisteredOrganization: "Org",
+			SkipAutoActivation: yes(), ExtendOSPartition: yes(),
+			RunSynchronous: []RunCommand{
+				{Path: `cmd /c "net user packer /delete & exit 0"`, Description: "Remove the build user", WillReboot: "Never"},
+				{Path: "cmd /c ver"},
+			},
+		},
+		OOBE: OOBESpec{
+			Locale: Locale{"0409:00000409", "en-US", "en-US", "en-GB", "en-US"},
+			Pages: Pages{HideEULAPage: yes(), HideLocalAccountScreen: yes(), HideOEMRegistrationScreen: yes(),
+				HideOnlineAccountScreens: yes(), HideWirelessSetupInOOBE: yes(), NetworkLocation: "Work", ProtectYourPC: 3},
+			VMModeOptimizations:   VMModeOptimizations{yes(), yes(), yes()},
+			AdministratorPassword: "P@ssw0rd!",
+			LocalAccounts:         []LocalAccount{{Name: "ann", Group: "Administrators", DisplayName: "Ann", Description: "d", Password: "a<b>c"}, {Name: "bob"}},
+			AutoLogon:             &AutoLogon{Username: "ann", Domain: ".", Password: "a<b>c", LogonCount: 2},
+			FirstLogonCommands: []FirstLogonCommand{{CommandLine: "a", Description: "d", RequiresUserInput: no()},
+				{CommandLine: `reg add "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon" /v AutoLogonCount /t REG_DWORD /d 0 /f`}},
+		},
+		Audit: AuditSpec{
+			AdministratorPassword: "P@ssw0rd!", AutoLogon: &AutoLogon{Username: "Administrator", Password: "P@ssw0rd!"},
+			RunSynchronous:       []RunCommand{{Path: "cmd /c ver"}},
+			DeploymentGeneralize: &Reset{Mode: "oobe", ForceShutdownNow: yes()},
+		},
+		Reseal: []Reseal{{Pass: AuditSystem, Reset: Reset{Mode: "AUDIT", ForceShutdownNow: no()}}, {Pass: OOBESystem, Reset: Reset{Mode: "oobe"}}},
+		Components: []ExtraComponent{
+			{Pass: Specialize, Name: "Microsoft-Windows-TerminalServices-LocalSessionManager", Settings: map[string]string{"fDenyTSConnections": "false"}},
+			{Pass: OOBESystem, Name: compShell, Settings: map[string]string{`Display\ColorDepth`: "32", `Display\RefreshRate`: "60"}},
+			{Pass: Specialize, Name: "Networking-MPSSVC-Svc", XML: `<FirewallGroups><FirewallGroup wcm:action="add" wcm:keyValue="RemoteDesktop"><Active>true</Active></FirewallGroup></FirewallGroups>`},
+		},
+	}
+}
+
+// flat lists all values of a file as "pass component path = value".
+func flat(f *File) []string {
+	var lines []string
+	var visit func(at string, e *Element)
+	visit = func(at string, e *Element) {
+		if len(e.Children) == 0 {
+			lines = append(lines, at+" = "+e.Text)
+		}
+		for _, c := range e.Children {
+			visit(at+`\`+c.Name.Local, c)
+		}
+	}
+	for _, p := range f.Passes() {
+		for _, c := range p.Components() {
+			for _, e := range c.Children {
+				visit(p.Name()+" "+strings.TrimPrefix(c.Name(), "Microsoft-Windows-")+" "+e.Name.Local, e)
+			}
+		}
+	}
+	return lines
+}
+
+func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
+	file, err := Build(everything(), "AMD64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const goldenPath = "testdata/everything.golden"
+	got := file.Marshal()
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		if err := os.WriteFile(goldenPath, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(goldenPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("the file differs from %s (UPDATE_GOLDEN=1 rewrites it):\n%s", goldenPath, got)
+	}
+	for _, line := range []string{
+		"generalize PnpSysprep PersistAllDeviceInstalls = true",
+		"generalize Security-SPP SkipRearm = 1",
+		"specialize Shell-Setup ProductKey = WX4NM-KYWYW-QJJR4-XV3QB-6VM33",
+		"specialize Shell-Setup CopyProfile = false",
+		"specialize Deployment RunSynchronous\\RunSynchronousCommand\\Path = cmd /c \"net user packer /delete & exit 0\"",
+		"auditUser Deployment Generalize\\Mode = OOBE",
+		"auditSystem Deployment Reseal\\Mode = Audit",
+		"oobeSystem Shell-Setup UserAccounts\\AdministratorPassword\\Value = " + vector,
+		"oobeSystem Shell-Setup Display\\RefreshRate = 60",
+		"oobeSystem Shell-Setup OOBE\\VMModeOptimizations\\SkipWinREInitialization = true",
+		"specialize Networking-MPSSVC-Svc FirewallGroups\\FirewallGroup\\Active = true",
+	} {
+		if !slices.Contains(flat(file), line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	// The independent parser reads the same, and the linter agrees.
+	compareCanonically(t, map[string][]byte{"everything": want}, map[string][]byte{"everything": got})
+	vm := Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}, Architecture: "amd64"}
+	if v := verdict(Lint(got, vm)); v != "deprecated:128" {
+		t.Errorf("lint of what was built: %s", v)
+	}
+}
+
+func TestBuildOfNothingIsAnEmptyAnswerFile(t *testing.T) {
+	file, err := Build(Spec{}, "arm64")
+	if err != nil || len(file.Root.Children) != 0 || Check("", file.Marshal()) != nil {
+		t.Errorf("got %s, %v", file.Marshal(), err)
+	}
+}
+
+func TestBuildRefusesContradictions(t *testing.T) {
+	tests := []struct {
+		name string
+		arch string
+		spec Spec
+		says string
+	}{
+		{"an unknown architecture", "x64", Spec{}, "architecture"},
+		{"two product keys", "amd64", Spec{Specialize: SpecializeSpec{ProductKey: "secret-key", ProductKeyEdition: "Windows 11 Pro"}}, "exclude each other"},
+		{"an edition without a key", "amd64", Spec{Specialize: SpecializeSpec{ProductKeyEdition: "Windows 11 Home"}}, "no published volume licence key"},
+		{"a command without path", "amd64", Spec{Specialize: SpecializeSpec{RunSynchronous: []RunCommand{{}}}}, "run_synchronous 1 has no path"},
+		{"a logon command without command line", "amd64", Spec{OOBE: OOBESpec{FirstLogonCommands: []FirstLogonCommand{{}}}}, "first_logon_command 1"},
+		{"an account without name", "amd64", Spec{OOBE: OOBESpec{LocalAccounts: []LocalAccount{{}}}}, "local_account 1"},
+		{"a logon without user", "amd64", Spec{OOBE: OOBESpec{AutoLogon: &AutoLogon{}}}, "auto_logon"},
+		{"a mode that does not exist", "amd64", Spec{Audit: AuditSpec{DeploymentGeneralize: &Reset{Mode: "x"}}}, "deployment_generalize has mode"},
+		{"Reseal in specialize", "amd64", Spec{Reseal: []Reseal{{Pass: Specialize, Reset: Reset{Mode: "oobe"}}}}, "reseal is not valid in pass"},
+		{"Reseal twice", "amd64", Spec{Reseal: []Reseal{{AuditUser, Reset{Mode: "oobe"}}, {AuditUser, Reset{Mode: "oobe"}}}}, "twice"},
+		{"a component without pass", "amd64", Spec{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
+		{"a component with bad XML", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml in line 1"},
+		{"a component that breaks out", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
+		{"a component with loose text", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
+		{"a path that is no name", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
+		{"a character XML cannot hold", "amd64", Spec{Specialize: SpecializeSpec{RegisteredOwner: "secret-key\x00"}}, "control character"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file, err := Build(tt.spec, tt.arch)
+			if err == nil || file != nil || !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("got %v, %v, want an error with %q", file, err, tt.says)
+			}
+			if strings.Contains(err.Error(), "secret-key") {
+				t.Errorf("the error holds a value: %v", err)
+			}
+		})
+	}
+	_, err := Build(Spec{Specialize: SpecializeSpec{ProductKeyEdition: "x", RunSynchronous: []RunCommand{{}}}}, "x")
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("got %v, want three errors at once", err)
+	}
+}
+
+func TestSecretsOfASpecAreNotPrinted(t *testing.T) {
+	spec := Spec{OOBE: OOBESpec{AdministratorPassword: "hunter2"}}
+	for _, format := range []string{"%v", "%+v", "%s", "%#v"} {
+		if s := fmt.Sprintf(format, spec); strings.Contains(s, "hunter2") {
+			t.Errorf("%s prints the password: %s", format, s)
+		}
+	}
+}
+
+func TestMergeLaysTheOverlayOnTop(t *testing.T) {
+	base, err := Parse([]byte(`<unattend xmlns="urn:schemas-microsoft-com:unattend" xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State">
+<settings pass="specialize">
+<component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64"><ComputerName>old</ComputerName><TimeZone>UTC</TimeZone></component>
+<component name="Microsoft-Windows-Shell-Setup" processorArchitecture="x86"><ComputerName>old</ComputerName></component>
+<component name="Microsoft-Windows-Deployment" processorArchitecture="amd64"><RunSynchronous>
+<RunSynchronousCommand wcm:action="add"><Order>5</Order><Path>base</Path></RunSynchronousCommand></RunSynchronous></component>
+</settings>
+<settings pass="oobeSystem"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64">
+<AutoLogon><Domain>lab</Domain><Username>old</Username></AutoLogon>
+<OOBE><HideEULAPage>false</HideEULAPage><ProtectYourPC>1</ProtectYourPC></OOBE>
+<UserAccounts><LocalAccounts><LocalAccount wcm:action="add"><Name>Ann</Name><Group>Users</Group></LocalAccount>
+<LocalAccount wcm:action="add"><Name>eve</Name></LocalAccount></LocalAccounts></UserAccounts>
+</component></settings>
+<servicing/></unattend>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := string(base.Marshal())
+	overlay, err := Build(Spec{
+		Generalize: GeneralizeSpec{SkipRearm: yes()},
+		Specialize: SpecializeSpec{ComputerName: "new", TimeZone: "UTC", RunSynchronous: []RunCommand{{Path: "one"}, {Path: "two"}}},
+		OOBE: OOBESpec{Pages: Pages{HideEULAPage: yes()}, AutoLogon: &AutoLogon{Username: "ann"},
+			LocalAccounts: []LocalAccount{{Name: "ann", Group: "Administrators"}, {Name: "bob"}}},
+	}, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, notes := Merge(base, overlay)
+	want := []string{
+		"generalize Security-SPP SkipRearm = 1",
+		"specialize Shell-Setup ComputerName = new",
+		"specialize Shell-Setup TimeZone = UTC",
+		"specialize Shell-Setup ComputerName = old",
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Order = 5`,
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Path = base`,
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Order = 6`,
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Path = one`,
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Order = 7`,
+		`specialize Deployment RunSynchronous\RunSynchronousCommand\Path = two`,
+		`oobeSystem Shell-Setup AutoLogon\Enabled = true`,
+		`oobeSystem Shell-Setup AutoLogon\LogonCount = 1`,
+		`oobeSystem Shell-Setup AutoLogon\Username = ann`,
+		`oobeSystem Shell-Setup OOBE\HideEULAPage = true`,
+		`oobeSystem Shell-Setup OOBE\ProtectYourPC = 1`,
+		`oobeSystem Shell-Setup UserAccounts\LocalAccounts\LocalAccount\Group = Administrators`,
+		`oobeSystem Shell-Setup UserAccounts\LocalAccounts\LocalAccount\Name = ann`,
+		`oobeSystem Shell-Setup UserAccounts\LocalAccounts\LocalAccount\Name = eve`,
+		`oobeSystem Shell-Setup UserAccounts\LocalAccounts\LocalAccount\Name = bob`,
+	}
+	if got := flat(merged); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	wantNotes := []string{
+		"line 3: replaced (specialize, Microsoft-Windows-Shell-Setup, ComputerName)",
+		`the command runs after those of the base, as Order 6 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand)`,
+		`the command runs after those of the base, as Order 7 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand)`,
+		"line 9: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, AutoLogon)",
+		`line 10: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, OOBE\HideEULAPage)`,
+		`line 11: the item of the same name is replaced (oobeSystem, Microsoft-Windows-Shell-Setup, UserAccounts\LocalAccounts\LocalAccount)`,
+	}
+	var gotNotes []string
+	for _, n := range notes {
+		gotNotes = append(gotNotes, n.String())
+	}
+	if !slices.Equal(gotNotes, wantNotes) {
+		t.Errorf("notes:\n%s", strings.Join(gotNotes, "\n"))
+	}
+	if string(base.Marshal()) != before || merged.Root.Child("servicing") == nil {
+		t.Error("the base has changed, or lost its other elements")
+	}
+	if again, notes := Merge(merged, emptyFile()); !same(again.Root, merged.Root) || len(notes) != 0 {
+		t.Error("an empty overlay changes something")
+	}
+}
+
+func TestMergeOntoEveryPublishedAnswerFileStaysReadable(t *testing.T) {
+	files := corpusFiles(t)
+	overlay, err := Build(everything(), "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		base, err := Parse(files[name])
+		if err != nil {
+			continue
+		}
+		merged, _ := Merge(base, overlay)
+		if err := Check(name, merged.Marshal()); err != nil {
+			t.Error(err)
+		}
+		for _, f := range Lint(merged.Marshal(), Context{}).Of(SeverityError) {
+			if strings.Contains(f.Rule, "duplicate") || f.Rule == "order-credentials" || f.Rule == "order-commands" {
+				t.Errorf("%s: %s", name, f)
+			}
+		}
+	}
+}

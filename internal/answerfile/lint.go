@@ -1,0 +1,247 @@
+package answerfile
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
+
+// Severity tells how a finding should be treated.
+type Severity string
+
+// An error makes Windows refuse or ignore what the file asks for, a warning
+// does so under circumstances, a note is good to know.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+	SeverityNote    Severity = "note"
+)
+
+// Context is what is known about the run that will use the file. The zero
+// value knows nothing: rules that need to know become notes or stay silent.
+type Context struct {
+	// CommandLine is the sysprep command line; nil when not known.
+	CommandLine *CommandLine
+	// Architecture is the guest's: amd64, x86 or arm64; empty when not known.
+	Architecture string
+}
+
+// CommandLine is the part of the sysprep command line that decides which
+// settings take effect.
+type CommandLine struct {
+	Generalize, OOBE, Audit, VMMode bool
+}
+
+// runs reports whether a pass is applied by this run or on the machines
+// deployed from its image (sysprep command-line options; Windows Setup
+// configuration passes).
+func (c *CommandLine) runs(pass string) bool {
+	switch pass {
+	case Generalize, Specialize:
+		return c.Generalize
+	case OOBESystem:
+		return c.OOBE
+	case AuditSystem, AuditUser:
+		return c.Audit
+	}
+	return false
+}
+
+// Finding is one remark on an answer file. No field holds a value of the file.
+type Finding struct {
+	// Rule is the ID of a Rule.
+	Rule     string
+	Severity Severity
+	// Line is 0 when the finding is about the file as a whole.
+	Line int
+	// Pass, Component and Setting say where; Setting is a path such as
+	// OOBE\ProtectYourPC, items of lists are counted from 1 in brackets.
+	Pass, Component, Setting string
+	Message, Fix             string
+}
+
+// String returns the finding on one line, without the file's name.
+func (f Finding) String() string {
+	var where []string
+	for _, s := range []string{f.Pass, f.Component, f.Setting} {
+		if s != "" {
+			where = append(where, s)
+		}
+	}
+	text := fmt.Sprintf("%s: %s", f.Severity, f.Message)
+	if f.Line > 0 {
+		text = fmt.Sprintf("line %d: %s", f.Line, text)
+	}
+	if len(where) > 0 {
+		text += " (" + strings.Join(where, ", ") + ")"
+	}
+	if f.Fix != "" {
+		text += "; " + f.Fix
+	}
+	return text + " [" + f.Rule + "]"
+}
+
+// Report is the outcome of Lint, in the order of lines.
+type Report struct{ Findings []Finding }
+
+// Of returns the findings of one severity.
+func (r Report) Of(s Severity) []Finding {
+	var found []Finding
+	for _, f := range r.Findings {
+		if f.Severity == s {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// Rule is one thing that Lint looks for.
+type Rule struct {
+	ID string
+	// Severity is the usual one; a finding can be milder.
+	Severity Severity
+	// Summary says what the rule asks for.
+	Summary string
+	check   func(*linter)
+}
+
+// Rules returns the table of all rules.
+func Rules() []Rule { return slices.Concat(textRules, treeRules) }
+
+// textRules are judged while the text is read; their findings come from Parse.
+var textRules = []Rule{
+	{ID: ruleWellFormed, Severity: SeverityError, Summary: "the file is well-formed XML with declared namespaces and no document type"},
+	{ID: ruleComment, Severity: SeverityError, Summary: `comments hold no "--"`},
+	{ID: ruleEncoding, Severity: SeverityError, Summary: "the file is UTF-8 or UTF-16 and says so"},
+	{ID: ruleRoot, Severity: SeverityError, Summary: "the outermost element is <unattend> in " + Namespace},
+	{ID: ruleLimits, Severity: SeverityError, Summary: fmt.Sprintf("at most %d MiB, %d elements, %d levels", MaxSize>>20, maxElements, maxDepth)},
+}
+
+// Lint judges an answer file by the table of rules. A text that cannot be read
+// gives exactly one finding.
+func Lint(data []byte, ctx Context) Report {
+	file, err := Parse(data)
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			e = &Error{Rule: ruleWellFormed, Problem: err.Error()}
+		}
+		return Report{[]Finding{{Rule: e.Rule, Severity: SeverityError, Line: e.Line, Message: e.Problem, Fix: e.Fix}}}
+	}
+	l := &linter{file: file, ctx: ctx}
+	for _, p := range file.Passes() {
+		for _, c := range p.Components() {
+			l.walk(p, c, c.Element, "", "")
+		}
+	}
+	for i := range treeRules {
+		l.rule = &treeRules[i]
+		l.rule.check(l)
+	}
+	slices.SortStableFunc(l.findings, func(a, b Finding) int { return a.Line - b.Line })
+	return Report{l.findings}
+}
+
+type linter struct {
+	file     *File
+	ctx      Context
+	nodes    []node
+	rule     *Rule
+	findings []Finding
+}
+
+// node is one setting with its surroundings.
+type node struct {
+	pass Pass
+	comp Component
+	el   *Element
+	// parent is the element around, at the top the component itself.
+	parent *Element
+	// path is for the table, where also counts items of lists.
+	path, where string
+	// def is nil for a setting that the table does not hold.
+	def *setting
+}
+
+func (n node) leaf() bool { return len(n.el.Children) == 0 }
+
+// is reports whether the node is a given setting of a given component.
+func (n node) is(component, path string) bool {
+	return n.path == path && strings.EqualFold(n.comp.Name(), component)
+}
+
+// secret judges the setting as a carrier of a password or key.
+func (n node) secret() secret { return secretOf(n.el, n.parent.Name.Local) }
+
+// holdsSecret reports whether the text of the node itself is a secret.
+func (n node) holdsSecret() bool {
+	return n.secret().kind != notSecret || strings.HasSuffix(n.parent.Name.Local, "Password")
+}
+
+func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
+	count, total := map[string]int{}, map[string]int{}
+	for _, child := range e.Children {
+		total[child.Name.Local]++
+	}
+	for _, child := range e.Children {
+		name := child.Name.Local
+		count[name]++
+		n := node{pass: p, comp: c, el: child, parent: e, path: name, where: quotable(name)}
+		if total[name] > 1 {
+			n.where += fmt.Sprintf("[%d]", count[name])
+		}
+		if path != "" {
+			n.path, n.where = path+`\`+n.path, where+`\`+n.where
+		}
+		if def, exact := known(c.Name(), n.path); exact {
+			n.def = def
+		}
+		l.nodes = append(l.nodes, n)
+		l.walk(p, c, child, n.path, n.where)
+	}
+}
+
+// at reports a finding on a setting with the rule's severity.
+func (l *linter) at(n node, message, fix string) { l.as(l.rule.Severity, n, message, fix) }
+
+func (l *linter) as(s Severity, n node, message, fix string) {
+	// sysprep never runs these passes. Windows Setup has read them when the
+	// machine was installed, so whatever is odd there did no harm.
+	if s == SeverityError && (n.pass.Name() == WindowsPE || n.pass.Name() == OfflineServicing) {
+		s = SeverityWarning
+	}
+	l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: s, Line: n.el.Line,
+		Pass: quotable(n.pass.Name()), Component: quotable(n.comp.Name()), Setting: n.where, Message: message, Fix: fix})
+}
+
+// component reports a finding on a component as a whole.
+func (l *linter) component(s Severity, p Pass, c Component, message, fix string) {
+	l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: s, Line: c.Line,
+		Pass: quotable(p.Name()), Component: quotable(c.Name()), Message: message, Fix: fix})
+}
+
+// eachComponent visits all components of all passes.
+func (l *linter) eachComponent(visit func(Pass, Component)) {
+	for _, p := range l.file.Passes() {
+		for _, c := range p.Components() {
+			visit(p, c)
+		}
+	}
+}
+
+// placeholderText matches what a template engine should have replaced:
+// ${name}, {{ name }}, and as a whole text {name}, %name%, $name.
+var (
+	placeholderText = regexp.MustCompile(`\$\{[A-Za-z_][\w.]*\}|%\{|\{\{.*\}\}|^\{\w+\}$|^%\w+%$|^\$\w+$`)
+	placeholderOnly = regexp.MustCompile(`^\$\{[A-Za-z_][\w.]*\}$|^\{\{.*\}\}$`)
+)
+
+// placeholder reports whether a value is still to be filled in, so that rules
+// on its form would be wrong about it.
+func placeholder(s string) bool { return placeholderText.MatchString(s) }
+
+// units is a length as Windows counts it.
+func units(s string) int { return len(utf16.Encode([]rune(s))) }

@@ -1,0 +1,247 @@
+package answerfile
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const vector = "UABAAHMAcwB3ADAAcgBkACEAQQBkAG0AaQBuAGkAcwB0AHIAYQB0AG8AcgBQAGEAcwBzAHcAbwByAGQA"
+
+func commands(n int, order string) string {
+	return "<RunSynchronous>" + strings.Repeat(`<RunSynchronousCommand wcm:action="add">`+order+`<Path>cmd /c ver</Path></RunSynchronousCommand>`, n) + "</RunSynchronous>"
+}
+
+func deployment(s string) string { return wrap(Specialize, compDeployment, s) }
+func shell(s string) string      { return wrap(Specialize, compShell, s) }
+func oobe(s string) string       { return wrap(OOBESystem, compShell, s) }
+func audit(s string) string      { return wrap(AuditUser, compDeployment, s) }
+
+var (
+	toOOBE  = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true}, Architecture: "amd64"}
+	toVM    = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}}
+	toAudit = Context{CommandLine: &CommandLine{Audit: true}}
+)
+
+// lintCases holds for every rule at least one file it passes and one it finds
+// fault with. want is the severity, "" for no finding of this rule.
+var lintCases = []struct {
+	rule, name, data string
+	ctx              Context
+	want             Severity
+	line             int
+	setting          string
+}{
+	{rule: ruleWellFormed, name: "closed elements", data: shell("")},
+	{rule: ruleWellFormed, name: "an open element", data: shell("<a>"), want: SeverityError, line: 6},
+	{rule: ruleComment, name: "a tidy comment", data: shell("<!-- a - b -->")},
+	{rule: ruleComment, name: "dashes", data: shell("<!-- a -- b -->"), want: SeverityError, line: 5},
+	{rule: ruleEncoding, name: "UTF-8", data: shell("<RegisteredOwner>é</RegisteredOwner>")},
+	{rule: ruleEncoding, name: "Latin-1", data: shell("<RegisteredOwner>\xe9</RegisteredOwner>"), want: SeverityError, line: 5},
+	{rule: ruleRoot, name: "the namespace", data: shell("")},
+	{rule: ruleRoot, name: "no namespace", data: "<unattend/>", want: SeverityError, line: 1},
+	{rule: ruleLimits, name: "some depth", data: shell(strings.Repeat("<a>", 50) + strings.Repeat("</a>", 50))},
+	{rule: ruleLimits, name: "too much depth", data: shell(strings.Repeat("<a>", 70) + strings.Repeat("</a>", 70)), want: SeverityError, line: 5},
+
+	{rule: rulePass, name: "specialize", data: shell("")},
+	{rule: rulePass, name: "first", data: wrap("first", compShell, ""), want: SeverityError, line: 3},
+	{rule: "pass-duplicate", name: "two passes", data: `<unattend xmlns="` + Namespace + `"><settings pass="specialize"/><settings pass="oobeSystem"/></unattend>`},
+	{rule: "pass-duplicate", name: "one pass twice", data: `<unattend xmlns="` + Namespace + "\"><settings pass=\"specialize\"/>\n<settings pass=\"specialize\"/></unattend>", want: SeverityWarning, line: 2},
+	{rule: "component-duplicate", name: "the same for another architecture", data: shell(`</component><component name="` + compShell + `" processorArchitecture="x86">`)},
+	{rule: "component-duplicate", name: "the same twice", data: shell("</component>\n<component name=\"" + strings.ToLower(compShell) + `" processorArchitecture="AMD64" language="neutral" versionScope="nonSxS">`), want: SeverityError, line: 6},
+	{rule: "component-attributes", name: "as Windows writes them", data: shell("")},
+	{rule: "component-attributes", name: "the other case seen in production", data: strings.Replace(shell(""), "nonSxS", "NonSxS", 1)},
+	{rule: "component-attributes", name: "no token", data: strings.Replace(shell(""), `publicKeyToken="31bf3856ad364e35"`, "", 1), want: SeverityWarning, line: 4},
+	{rule: "component-attributes", name: "no name", data: strings.Replace(shell(""), `name="`+compShell+`"`, "", 1), want: SeverityError, line: 4},
+	{rule: "component-unknown", name: "a known one", data: shell("")},
+	{rule: "component-unknown", name: "another spelling in production", data: wrap(Generalize, "Microsoft-Windows-PnPSysprep", "")},
+	{rule: "component-unknown", name: "an unknown one", data: wrap(Specialize, "Microsoft-Windows-IE-InternetExplorer", ""), want: SeverityNote, line: 4},
+	{rule: "architecture", name: "the guest's", data: shell(""), ctx: toOOBE},
+	{rule: "architecture", name: "the guest's in capitals", data: shell(""), ctx: Context{Architecture: "AMD64"}},
+	{rule: "architecture", name: "the 32-bit half", data: strings.Replace(shell(""), `"amd64"`, `"wow64"`, 1), ctx: toOOBE},
+	{rule: "architecture", name: "the 32-bit half on 32-bit Windows", data: strings.Replace(shell(""), `"amd64"`, `"wow64"`, 1), ctx: Context{Architecture: "x86"}, want: SeverityError, line: 4},
+	{rule: "architecture", name: "another", data: strings.Replace(shell(""), `"amd64"`, `"x86"`, 1), ctx: toOOBE, want: SeverityError, line: 4},
+	{rule: "architecture", name: "another beside the guest's", data: shell("</component>\n<component name=\"" + compShell + `" processorArchitecture="x86">`), ctx: toOOBE, want: SeverityNote, line: 6},
+	{rule: "architecture", name: "a typing error", data: strings.Replace(shell(""), `"amd64"`, `"x64"`, 1), want: SeverityError, line: 4},
+	{rule: "architecture", name: "a placeholder", data: strings.Replace(shell(""), `"amd64"`, `"%arch%"`, 1), ctx: toOOBE},
+	{rule: "setting-unknown", name: "a known one", data: oobe("<OOBE><HideEULAPage>true</HideEULAPage></OOBE>")},
+	{rule: "setting-unknown", name: "one that is not in the table", data: oobe("<Themes/>"), want: SeverityNote, line: 5, setting: "Themes"},
+	{rule: "setting-unknown", name: "one in the wrong case", data: oobe("<OOBE>\n<HideEulaPage>true</HideEulaPage></OOBE>"), want: SeverityWarning, line: 6, setting: `OOBE\HideEulaPage`},
+	{rule: "setting-duplicate", name: "items of a list", data: deployment(commands(2, "<Order>1</Order>"))},
+	{rule: "setting-duplicate", name: "a setting twice", data: shell("<ComputerName>a</ComputerName>\n<ComputerName>b</ComputerName>"), want: SeverityError, line: 6, setting: "ComputerName[2]"},
+	{rule: "setting-duplicate", name: "an unknown element twice", data: shell("<A/>\n<A/>"), want: SeverityWarning, line: 6, setting: "A[2]"},
+	{rule: "setting-pass", name: "ComputerName in specialize", data: shell("<ComputerName>a</ComputerName>")},
+	{rule: "setting-pass", name: "ComputerName in oobeSystem", data: oobe("<ComputerName>a</ComputerName>"), want: SeverityError, line: 5, setting: "ComputerName"},
+	{rule: "setting-pass", name: "UserLocale in windowsPE, which is over", data: wrap(WindowsPE, compInternational, "<UserLocale/>"), want: SeverityWarning, line: 5},
+	{rule: "setting-pass", name: "Generalize in auditUser", data: audit("<Generalize><Mode>OOBE</Mode></Generalize>")},
+	{rule: "setting-pass", name: "Generalize in generalize", data: wrap(Generalize, compDeployment, "<Generalize><Mode>OOBE</Mode></Generalize>"), want: SeverityError, line: 5, setting: "Generalize"},
+	{rule: "setting-pass", name: "SkipRearm in specialize", data: wrap(Specialize, compSPP, "<SkipRearm>1</SkipRearm>"), want: SeverityError, line: 5, setting: "SkipRearm"},
+	{rule: "setting-pass", name: "RunSynchronous in auditSystem", data: wrap(AuditSystem, compDeployment, commands(1, "")), want: SeverityError, line: 5, setting: "RunSynchronous"},
+	{rule: "list-action", name: "an item with it", data: deployment(commands(1, ""))},
+	{rule: "list-action", name: "an item without it", data: strings.Replace(deployment(commands(1, "")), ` wcm:action="add"`, "", 1), want: SeverityWarning, line: 5, setting: `RunSynchronous\RunSynchronousCommand`},
+	{rule: "order-credentials", name: "the order of the schema", data: deployment("<Credentials><Domain>d</Domain><Password>p</Password><Username>u</Username></Credentials>")},
+	{rule: "order-credentials", name: "the user before the password", data: deployment("<Credentials><Username>u</Username><Password>p</Password></Credentials>"), want: SeverityError, line: 5, setting: "Credentials"},
+	{rule: "order-credentials", name: "as deployment toolkits join a domain", data: wrap(Specialize, compJoin, "<Credentials><Username>u</Username><Domain>d</Domain></Credentials>"), want: SeverityWarning, line: 5, setting: "Credentials"},
+	{rule: "order-commands", name: "a number", data: deployment(commands(1, "<Order>1</Order>"))},
+	{rule: "order-commands", name: "no number", data: deployment(commands(1, "")), want: SeverityWarning, line: 5, setting: `RunSynchronous\RunSynchronousCommand`},
+	{rule: "order-commands", name: "a word", data: deployment(commands(1, "<Order>first</Order>")), want: SeverityWarning, line: 5},
+	{rule: "order-commands", name: "a number twice", data: deployment(commands(2, "<Order>1</Order>")), want: SeverityWarning, line: 5, setting: `RunSynchronous\RunSynchronousCommand[2]`},
+	{rule: "text-between", name: "none", data: oobe("<OOBE> <HideEULAPage>true</HideEULAPage> </OOBE>")},
+	{rule: "text-between", name: "before an element", data: oobe("<OOBE>x<HideEULAPage>true</HideEULAPage></OOBE>"), want: SeverityError, line: 5, setting: "OOBE"},
+	{rule: "text-between", name: "after an element", data: oobe("<OOBE/>x"), want: SeverityError, line: 5, setting: "OOBE"},
+	{rule: "text-between", name: "a directive of a template", data: oobe("<OOBE/>%{ endif ~}"), want: SeverityWarning, line: 5, setting: "OOBE"},
+	{rule: "white-space", name: "tight values", data: shell("<TimeZone>UTC</TimeZone>")},
+	{rule: "white-space", name: "a blank after a command", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>a </Path></RunSynchronousCommand></RunSynchronous>")},
+	{rule: "white-space", name: "a formatted value", data: shell("<TimeZone>\n UTC\n</TimeZone>"), want: SeverityWarning, line: 5, setting: "TimeZone"},
+	{rule: "white-space", name: "a command on two lines", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>a\nb</Path></RunSynchronousCommand></RunSynchronous>"), want: SeverityWarning, line: 5},
+	{rule: "template", name: "a value", data: shell("<ComputerName>a</ComputerName>")},
+	{rule: "template", name: "a variable in a command", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>echo ${env:X} %TEMP%</Path></RunSynchronousCommand></RunSynchronous>")},
+	{rule: "template", name: "a password that looks a little like one", data: oobe("<UserAccounts><AdministratorPassword><Value>a${b}c</Value></AdministratorPassword></UserAccounts>")},
+	{rule: "template", name: "a Packer variable", data: shell("<ComputerName>${name}</ComputerName>"), want: SeverityWarning, line: 5, setting: "ComputerName"},
+	{rule: "template", name: "a Go template", data: shell("<ComputerName>{{ user `name` }}</ComputerName>"), want: SeverityWarning, line: 5},
+	{rule: "template", name: "a password", data: oobe("<UserAccounts><AdministratorPassword><Value>${build_password}</Value></AdministratorPassword></UserAccounts>"), want: SeverityWarning, line: 5},
+	{rule: "template", name: "an architecture", data: strings.Replace(shell(""), `"amd64"`, `"%arch%"`, 1), want: SeverityWarning, line: 4},
+	{rule: "value", name: "true", data: shell("<CopyProfile>true</CopyProfile>")},
+	{rule: "value", name: "1 as a boolean", data: shell("<CopyProfile>1</CopyProfile>")},
+	{rule: "value", name: "yes", data: shell("<CopyProfile>yes</CopyProfile>"), want: SeverityError, line: 5, setting: "CopyProfile"},
+	{rule: "value", name: "SkipRearm true", data: wrap(Generalize, compSPP, "<SkipRearm>true</SkipRearm>"), want: SeverityError, line: 5, setting: "SkipRearm"},
+	{rule: "length", name: "259 characters", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>" + strings.Repeat("é", 259) + "</Path></RunSynchronousCommand></RunSynchronous>")},
+	{rule: "length", name: "260 characters", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>" + strings.Repeat("x", 260) + "</Path></RunSynchronousCommand></RunSynchronous>"), want: SeverityError, line: 5, setting: `RunSynchronous\RunSynchronousCommand\Path`},
+	{rule: "length", name: "1024 characters", data: oobe("<FirstLogonCommands><SynchronousCommand><CommandLine>" + strings.Repeat("x", 1024) + "</CommandLine></SynchronousCommand></FirstLogonCommands>")},
+	{rule: "length", name: "1025 characters as Windows counts", data: oobe("<FirstLogonCommands><SynchronousCommand><CommandLine>" + strings.Repeat("x", 1023) + "😀</CommandLine></SynchronousCommand></FirstLogonCommands>"), want: SeverityError, line: 5},
+	{rule: "computer-name", name: "random", data: shell("<ComputerName>*</ComputerName>")},
+	{rule: "computer-name", name: "empty", data: shell("<ComputerName/>")},
+	{rule: "computer-name", name: "15 bytes", data: shell("<ComputerName>WIN-23456789012</ComputerName>")},
+	{rule: "computer-name", name: "16 bytes", data: shell("<ComputerName>WIN-234567890123</ComputerName>"), want: SeverityError, line: 5, setting: "ComputerName"},
+	{rule: "computer-name", name: "digits", data: shell("<ComputerName>2022</ComputerName>"), want: SeverityError, line: 5},
+	{rule: "computer-name", name: "a blank", data: shell("<ComputerName>my pc</ComputerName>"), want: SeverityError, line: 5},
+	{rule: "computer-name", name: "a dot", data: shell("<ComputerName>pc.lan</ComputerName>"), want: SeverityError, line: 5},
+	{rule: "product-key", name: "a key", data: shell("<ProductKey>VDYBN-27WPP-V4HQT-9VMD4-VMK7H</ProductKey>")},
+	{rule: "product-key", name: "an empty one", data: shell("<ProductKey/>"), want: SeverityError, line: 5, setting: "ProductKey"},
+	{rule: "product-key", name: "a short one", data: shell("<ProductKey>VDYBN-27WPP-V4HQT-9VMD4</ProductKey>"), want: SeverityError, line: 5},
+	{rule: "password-encoding", name: "as Windows does", data: oobe("<UserAccounts><AdministratorPassword><Value>" + vector + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>")},
+	{rule: "password-encoding", name: "for another element", data: oobe("<UserAccounts><AdministratorPassword><Value>UABAAHMAcwB3ADAAcgBkACEAUABhAHMAcwB3AG8AcgBkAA==</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"), want: SeverityError, line: 5, setting: `UserAccounts\AdministratorPassword`},
+	{rule: "password-encoding", name: "plain but marked as encoded", data: oobe("<AutoLogon><Password><Value>vagrant</Value><PlainText>false</PlainText></Password></AutoLogon>"), want: SeverityError, line: 5},
+	{rule: "password-scrubbed", name: "a password", data: oobe("<AutoLogon><Password><Value>x</Value></Password></AutoLogon>")},
+	{rule: "password-scrubbed", name: "a used file", data: oobe("<AutoLogon><Password>" + scrubbed + "</Password></AutoLogon>"), want: SeverityError, line: 5, setting: `AutoLogon\Password`},
+	{rule: "password-scrubbed", name: "a used value", data: oobe("<AutoLogon><Password><Value>" + scrubbed + "</Value></Password></AutoLogon>"), want: SeverityError, line: 5},
+	{rule: "secret", name: "no password", data: oobe("<AutoLogon><Password><Value/></Password></AutoLogon>")},
+	{rule: "secret", name: "a plain password", data: oobe("<AutoLogon><Password><Value>x</Value><PlainText>true</PlainText></Password></AutoLogon>"), want: SeverityWarning, line: 5, setting: `AutoLogon\Password`},
+	{rule: "secret", name: "an encoded password", data: oobe("<UserAccounts><AdministratorPassword><Value>" + vector + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"), want: SeverityNote, line: 5},
+	{rule: "secret", name: "credentials of a command", data: deployment("<Credentials><Password>x</Password></Credentials>"), want: SeverityWarning, line: 5, setting: `Credentials\Password`},
+	{rule: "generalize-setting", name: "none", data: audit(commands(1, "")), ctx: toAudit},
+	{rule: "generalize-setting", name: "with /audit", data: audit("<Generalize/>"), ctx: toAudit, want: SeverityWarning, line: 5, setting: "Generalize"},
+	{rule: "generalize-setting", name: "with /oobe", data: audit("<Generalize/>"), ctx: toOOBE, want: SeverityNote, line: 5},
+	{rule: "generalize-setting", name: "with an unknown command line", data: audit("<Generalize/>"), want: SeverityNote, line: 5},
+	{rule: "generalize-reseal", name: "one of them", data: audit("<Reseal/>")},
+	{rule: "generalize-reseal", name: "both", data: audit("<Generalize/>\n<Reseal/>"), want: SeverityWarning, line: 6, setting: "Reseal"},
+	{rule: "reseal", name: "in a pass that is not run", data: audit("<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toOOBE},
+	{rule: "reseal", name: "to OOBE in oobeSystem", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toOOBE},
+	{rule: "reseal", name: "to audit mode with /oobe", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), ctx: toOOBE, want: SeverityWarning, line: 5, setting: "Reseal"},
+	{rule: "reseal", name: "to audit mode with an unknown command line", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), want: SeverityNote, line: 5},
+	{rule: "reseal", name: "out of audit mode", data: audit("<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toAudit, want: SeverityWarning, line: 5},
+	{rule: "reseal", name: "with a shutdown", data: audit("<Reseal><ForceShutdownNow>true</ForceShutdownNow></Reseal>"), ctx: toAudit, want: SeverityWarning, line: 5},
+	{rule: "vm-mode", name: "with /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toVM},
+	{rule: "vm-mode", name: "without /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toOOBE, want: SeverityWarning, line: 5, setting: `OOBE\VMModeOptimizations`},
+	{rule: "vm-mode", name: "not known", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), want: SeverityNote, line: 5},
+	{rule: "device-cleanup", name: "both", data: wrap(Generalize, compPnp, "<PersistAllDeviceInstalls>true</PersistAllDeviceInstalls><DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>")},
+	{rule: "device-cleanup", name: "one", data: wrap(Generalize, compPnp, "<DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>"), want: SeverityWarning, line: 5, setting: "DoNotCleanUpNonPresentDevices"},
+	{rule: "auto-logon", name: "once", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon><FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>")},
+	{rule: "auto-logon", name: "no count", data: oobe("<AutoLogon><Enabled>true</Enabled></AutoLogon>"), want: SeverityWarning, line: 5, setting: "AutoLogon"},
+	{rule: "auto-logon", name: "a count that is not reset", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon>"), want: SeverityNote, line: 5},
+	{rule: "nested-sysprep", name: "another command", data: deployment(commands(1, ""))},
+	{rule: "nested-sysprep", name: "sysprep", data: deployment(`<RunSynchronous><RunSynchronousCommand><Path>C:\Windows\System32\Sysprep\Sysprep.exe /oobe</Path></RunSynchronousCommand></RunSynchronous>`), want: SeverityWarning, line: 5},
+	{rule: "deprecated", name: "current settings", data: oobe("<OOBE><ProtectYourPC>3</ProtectYourPC></OOBE>")},
+	{rule: "deprecated", name: "SkipMachineOOBE", data: oobe("<OOBE><SkipMachineOOBE>true</SkipMachineOOBE></OOBE>"), want: SeverityWarning, line: 5, setting: `OOBE\SkipMachineOOBE`},
+	{rule: "pass-not-run", name: "specialize with /generalize", data: shell(""), ctx: toOOBE},
+	{rule: "pass-not-run", name: "specialize without /generalize", data: shell(""), ctx: toAudit, want: SeverityNote, line: 3},
+	{rule: "pass-not-run", name: "windowsPE", data: wrap(WindowsPE, "Microsoft-Windows-Setup", ""), ctx: toOOBE, want: SeverityNote, line: 3},
+	{rule: "pass-not-run", name: "not known", data: wrap(WindowsPE, "Microsoft-Windows-Setup", "")},
+	{rule: "oobe-account", name: "a password", data: oobe("<UserAccounts><AdministratorPassword/></UserAccounts>"), ctx: toOOBE},
+	{rule: "oobe-account", name: "an automatic logon", data: oobe("<AutoLogon/>"), ctx: toOOBE},
+	{rule: "oobe-account", name: "neither", data: oobe(""), ctx: toOOBE, want: SeverityNote},
+	{rule: "oobe-account", name: "neither in audit mode", data: oobe(""), ctx: toAudit},
+}
+
+func TestLintRules(t *testing.T) {
+	for _, tt := range lintCases {
+		t.Run(tt.rule+": "+tt.name, func(t *testing.T) {
+			var found []Finding
+			for _, f := range Lint([]byte(tt.data), tt.ctx).Findings {
+				if f.Rule == tt.rule {
+					found = append(found, f)
+				}
+			}
+			if tt.want == "" {
+				if len(found) != 0 {
+					t.Errorf("got %v, want no finding", found)
+				}
+				return
+			}
+			if len(found) != 1 {
+				t.Fatalf("got %v, want one finding", found)
+			}
+			f := found[0]
+			if f.Severity != tt.want || f.Line != tt.line || tt.setting != "" && f.Setting != tt.setting || f.Message == "" {
+				t.Errorf("got %+v, want severity %s, line %d, setting %s", f, tt.want, tt.line, tt.setting)
+			}
+			if f.Severity != SeverityNote && f.Fix == "" {
+				t.Errorf("no fix in %v", f)
+			}
+		})
+	}
+}
+
+func TestEveryRuleHasAPassingAndAFailingCase(t *testing.T) {
+	for _, r := range Rules() {
+		passing, failing := false, false
+		for _, c := range lintCases {
+			passing = passing || c.rule == r.ID && c.want == ""
+			failing = failing || c.rule == r.ID && c.want == r.Severity
+		}
+		if !passing || !failing {
+			t.Errorf("rule %s: passing case %v, failing case with severity %s %v", r.ID, passing, r.Severity, failing)
+		}
+	}
+	for _, c := range lintCases {
+		if !slices.ContainsFunc(Rules(), func(r Rule) bool { return r.ID == c.rule }) {
+			t.Errorf("case %q tests rule %q, which does not exist", c.name, c.rule)
+		}
+	}
+}
+
+func TestFindingReadsAsOneLine(t *testing.T) {
+	report := Lint([]byte(oobe("<OOBE>\n<ProtectYourPC>9</ProtectYourPC></OOBE>")), Context{})
+	got := report.Of(SeverityError)
+	want := `line 6: error: not one of the values of this setting (oobeSystem, Microsoft-Windows-Shell-Setup, OOBE\ProtectYourPC); write 1 or 2 or 3 [value]`
+	if len(got) != 1 || got[0].String() != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+}
+
+func TestFindingsNeverHoldAValue(t *testing.T) {
+	const secret = "hunter2"
+	files := []string{
+		oobe("<UserAccounts><AdministratorPassword><Value>\n" + secret + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"),
+		shell("<ComputerName>" + secret + "   </ComputerName><ProductKey>" + secret + "</ProductKey><CopyProfile>" + secret + "</CopyProfile>" + secret),
+		deployment("<RunSynchronous>" + secret + "<RunSynchronousCommand><Order>" + secret + "</Order><Path>" + strings.Repeat(secret, 50) + "</Path></RunSynchronousCommand></RunSynchronous>"),
+		shell("<ComputerName>a&" + secret + ";</ComputerName>"),
+		shell("<ComputerName>a<" + secret + "</ComputerName>"),
+		shell("<ComputerName>a<" + secret + "></ComputerName>"),
+		shell("<ComputerName>a<" + secret + ":></ComputerName>"),
+		shell("<ComputerName>a<!-- -- " + secret + "--></ComputerName>"),
+	}
+	for _, data := range files {
+		for _, ctx := range []Context{{}, toOOBE, toAudit} {
+			report := Lint([]byte(data), ctx)
+			if len(report.Findings) == 0 {
+				t.Errorf("no finding in %s", data)
+			}
+			for _, f := range report.Findings {
+				if strings.Contains(f.String(), secret) {
+					t.Errorf("a finding holds a value: %s", f)
+				}
+			}
+		}
+	}
+}
