@@ -93,8 +93,8 @@ type Expectation struct {
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
 	ProcessGone time.Duration // 60s: sysprep.exe gone without a tag
-	LostAfter   time.Duration // 10m: no command answered though the port is not closed
-	ClosedFor   time.Duration // 30s: a port closed this long means powered off
+	LostAfter   time.Duration // 10m: no command was answered
+	ClosedFor   time.Duration // 30s: a port closed this long means powered off (four times as long before the tag)
 	EndWithin   time.Duration // 5m: from success to the power-off or restart (shutdown_timeout)
 }
 
@@ -119,6 +119,7 @@ type Observation struct {
 type Verdict struct {
 	Class               Class
 	Reason              string // one line, without class
+	End                 End    // what was to follow
 	ImageState          string // last seen
 	GeneralizationState *int   // last seen
 	Tag                 Tri    // last seen
@@ -167,29 +168,3 @@ type Decision struct {
 	Warnings []string // worth saying though it goes on
 	CauseID  string   // of the catalogue, e.g. F51; may be empty
 }
-
-// Look judges the guest before the launch. On Wait the caller looks again
-// until its own limit and then treats it as Refuse.
-func Look(first First, e Expectation) Decision { panic("not written yet") }
-
-// State is a run being watched; a plain value.
-type State struct {
-	begun  time.Time
-	expect Expectation
-}
-
-// Begin starts watching a run that was launched at the given time.
-func Begin(at time.Time, e Expectation) State { return State{begun: at, expect: e} }
-
-// Step takes an observation; the Verdict is nil while the run goes on.
-func (s State) Step(o Observation) (State, *Verdict) { panic("not written yet") }
-
-// Cancel is the verdict of a run that the user stopped.
-func (s State) Cancel(at time.Time) Verdict { panic("not written yet") }
-
-// Explain says how the run ended: the first line is actionable (class, cause,
-// remedy), then the evidence, then the next step.
-func (v Verdict) Explain() []string { panic("not written yet") }
-
-// String names the class as documents and error texts do.
-func (c Class) String() string { panic("not written yet") }

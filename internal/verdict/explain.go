@@ -1,0 +1,161 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// String names the class as documents and error texts do.
+func (c Class) String() string {
+	switch c {
+	case Generalized:
+		return "generalized"
+	case Refused:
+		return "refused"
+	case Broken:
+		return "broken"
+	case Hung:
+		return "hung"
+	case Lost:
+		return "lost"
+	case Cancelled:
+		return "cancelled"
+	}
+	return "running"
+}
+
+// String names the tri-state for a person.
+func (t Tri) String() string {
+	switch t {
+	case Yes:
+		return "yes"
+	case No:
+		return "no"
+	}
+	return "unknown"
+}
+
+// Error makes a Verdict other than Generalized an error: its first line.
+func (v Verdict) Error() string { return v.headline() }
+
+// Explain says how the run ended: the first line is actionable (class, cause,
+// remedy), then the evidence, then the next step.
+func (v Verdict) Explain() []string {
+	lines := []string{v.headline()}
+	add := func(label, text string) {
+		for _, l := range strings.Split(text, "\n") {
+			lines = append(lines, label+l)
+		}
+	}
+	if d := v.Diagnosis; d != nil {
+		add("what: ", v.Reason)
+		cause := d.ID + " " + d.Name
+		if d.Unconfirmed {
+			cause += " (likely, not certain)"
+		}
+		add("cause: ", cause)
+		for _, e := range d.Evidence {
+			add("log: ", e)
+		}
+	}
+	if v.LastLog != "" && v.Class != Generalized && (v.Diagnosis == nil || len(v.Diagnosis.Evidence) == 0) {
+		add("last log line: ", v.LastLog)
+	}
+	add("seen: ", v.seen())
+	if d := v.Diagnosis; d != nil && len(d.Remedy) > 1 {
+		for _, r := range d.Remedy[1:] {
+			add("fix: ", r)
+		}
+	}
+	for _, n := range v.next() {
+		add("next: ", n)
+	}
+	return lines
+}
+
+func (v Verdict) headline() string {
+	head := map[Class]string{
+		Running:     "sysprep is still running",
+		Generalized: "Windows is generalized",
+		Refused:     "sysprep refused, the machine is untouched",
+		Broken:      "sysprep broke off midway, the machine cannot be used",
+		Hung:        "sysprep did not come to its end",
+		Lost:        "the guest was lost while sysprep worked",
+		Cancelled:   "cancelled",
+	}[v.Class]
+	if v.Class == Lost && !v.PoweredOff && v.Tag == Yes {
+		head = "success could not be confirmed in the guest"
+	}
+	if v.Diagnosis == nil {
+		return head + ": " + v.Reason
+	}
+	head += ": " + v.Diagnosis.Summary
+	if len(v.Diagnosis.Remedy) > 0 {
+		head += ". Fix: " + v.Diagnosis.Remedy[0]
+	}
+	return head
+}
+
+func (v Verdict) seen() string {
+	parts := []string{"ImageState " + orElse(v.ImageState, "unknown")}
+	if v.GeneralizationState != nil {
+		parts = append(parts, fmt.Sprintf("GeneralizationState %d", *v.GeneralizationState))
+	}
+	switch v.Tag {
+	case Yes:
+		parts = append(parts, "tag present")
+	case No:
+		parts = append(parts, "no tag")
+	default:
+		parts = append(parts, "tag unknown")
+	}
+	if v.StillRunning {
+		parts = append(parts, "sysprep.exe was still running")
+	}
+	if v.PoweredOff {
+		parts = append(parts, "powered off as far as the network shows")
+	}
+	return strings.Join(append(parts, "after "+v.Took.Round(time.Second).String()), ", ")
+}
+
+func (v Verdict) next() []string {
+	var out []string
+	if v.StillRunning && v.Class == Refused {
+		out = append(out, "sysprep.exe waits in a dialog that nobody sees: end it or restart the guest, or it blocks every new run.")
+	}
+	switch v.Class {
+	case Generalized:
+		switch {
+		case v.PoweredOff:
+			out = append(out, "Take the disk; do not start the machine again before that.")
+		case v.End == Reboot:
+			out = append(out, "Windows specializes this machine now; a disk taken after that is not a generalized image.")
+		default:
+			out = append(out, "Shut the machine down and take the disk; a restart in between would specialize it.")
+		}
+	case Refused:
+		out = append(out, "Correct the cause and run the build again; this machine may also be repaired and tried again as it is.")
+	case Broken:
+		out = append(out, "Discard this machine and correct the cause in a build from an untouched source disk; Microsoft supports no repair.")
+	case Hung:
+		if v.ConsistentWithSuccess {
+			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
+		} else {
+			out = append(out, "Look at the guest's screen for a dialog; if the log was still growing raise generalize_timeout, else look for a missing external provider or an antivirus. Discard the machine.")
+		}
+	case Lost:
+		if v.ConsistentWithSuccess {
+			out = append(out, "That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.")
+		} else {
+			out = append(out, "Do not use the disk: the machine ended before sysprep was done.")
+		}
+	case Cancelled:
+		if v.ImageState == StateUndeployable || v.StillRunning {
+			out = append(out, "Discard this machine: sysprep may have begun to change it.")
+		} else {
+			out = append(out, "Run the build again; do not use the disk of this one.")
+		}
+	}
+	return out
+}

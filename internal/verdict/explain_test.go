@@ -1,0 +1,86 @@
+package verdict
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+func TestTheExplanationOfARefusalLeadsWithPackageAndRemedy(t *testing.T) {
+	seven := 7
+	v := Verdict{
+		Class: Refused, Reason: "sysprep refused in validation", ImageState: StateComplete, GeneralizationState: &seven, Tag: No, StillRunning: true,
+		Took: 12300 * time.Millisecond, LastLog: "not shown beside evidence",
+		Diagnosis: &diagnosis.Diagnosis{
+			ID: "F01", Name: "APPX_NOT_PROVISIONED", Summary: "app package Adobe.XD_57 is installed for a user but not provisioned for all users",
+			Evidence: []string{"first line\ncontinued", "second line"}, Remedy: []string{"remove it", "keep the Store off"},
+		},
+	}
+	want := []string{
+		"sysprep refused, the machine is untouched: app package Adobe.XD_57 is installed for a user but not provisioned for all users. Fix: remove it",
+		"what: sysprep refused in validation",
+		"cause: F01 APPX_NOT_PROVISIONED",
+		"log: first line", "log: continued", "log: second line",
+		"seen: ImageState IMAGE_STATE_COMPLETE, GeneralizationState 7, no tag, sysprep.exe was still running, after 12s",
+		"fix: keep the Store off",
+		"next: sysprep.exe waits in a dialog that nobody sees: end it or restart the guest, or it blocks every new run.",
+		"next: Correct the cause and run the build again; this machine may also be repaired and tried again as it is.",
+	}
+	if got := v.Explain(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	var as Verdict
+	if err := fmt.Errorf("running sysprep: %w", v); !errors.As(err, &as) || err.Error() != "running sysprep: "+want[0] {
+		t.Errorf("as an error: %v", err)
+	}
+}
+
+func TestEveryEndHasItsOwnText(t *testing.T) {
+	seen := map[string]string{}
+	for name, v := range map[string]Verdict{
+		"still running":           {Class: Running},
+		"generalized":             {Class: Generalized},
+		"generalized and off":     {Class: Generalized, End: Shutdown, PoweredOff: true},
+		"generalized, restarting": {Class: Generalized, End: Reboot},
+		"refused":                 {Class: Refused},
+		"refused in a dialog":     {Class: Refused, StillRunning: true},
+		"broken":                  {Class: Broken},
+		"hung":                    {Class: Hung},
+		"hung after success":      {Class: Hung, ConsistentWithSuccess: true},
+		"lost":                    {Class: Lost},
+		"lost, may be good":       {Class: Lost, ConsistentWithSuccess: true},
+		"lost, not confirmed":     {Class: Lost, Tag: Yes},
+		"cancelled":               {Class: Cancelled},
+		"cancelled midway":        {Class: Cancelled, ImageState: StateUndeployable},
+	} {
+		v.Reason = "reason"
+		lines := v.Explain()
+		if !strings.Contains(lines[0], "reason") || v.Class.String() == "" {
+			t.Errorf("%s: %q", name, lines)
+		}
+		if v.Class != Running && !strings.HasPrefix(lines[len(lines)-1], "next: ") {
+			t.Errorf("%s has no next step: %q", name, lines)
+		}
+		text := lines[0] + lines[len(lines)-1] + fmt.Sprint(len(lines))
+		if other, ok := seen[text]; ok {
+			t.Errorf("%s and %s have the same text", name, other)
+		}
+		seen[text] = name
+	}
+}
+
+func TestALikelyCauseSaysSoAndTheLastLogLineIsNamed(t *testing.T) {
+	d, _ := diagnosis.Known("F51")
+	d.Unconfirmed = true
+	got := strings.Join(Verdict{Class: Hung, Reason: "reason", LastLog: "newest line", Diagnosis: &d}.Explain(), "\n")
+	for _, part := range []string{"F51 ALREADY_RUNNING (likely, not certain)", "last log line: newest line", "tag unknown", "ImageState unknown", "what: reason"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("%q is missing in\n%s", part, got)
+		}
+	}
+}

@@ -1,0 +1,365 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// earlyFactor makes a closed port count as powered off later while no tag was
+// seen: generalize itself may take the network or WinRM down.
+const earlyFactor = 4
+
+func (e Expectation) withDefaults() Expectation {
+	if e.ImageState == "" {
+		e.ImageState = ExpectedState(e.Generalize, false)
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		other time.Duration
+	}{
+		{&e.Timeout, 30 * time.Minute}, {&e.Stall, 10 * time.Minute}, {&e.ProcessGone, time.Minute},
+		{&e.LostAfter, 10 * time.Minute}, {&e.ClosedFor, 30 * time.Second}, {&e.EndWithin, 5 * time.Minute},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.other
+		}
+	}
+	return e
+}
+
+// State is a run being watched; a plain value.
+type State struct {
+	expect Expectation
+	begun  time.Time
+	// last holds the newest known value of every fact.
+	last      Observation
+	reached   time.Time // the last time a command was answered
+	grown     time.Time // the last time the log grew
+	gone      time.Time // since when sysprep.exe is gone; zero: it is not
+	closed    time.Time // since when the port is closed; zero: it is not
+	proven    time.Time // when tag, ImageState and log first agreed on success
+	tagged    bool      // tag and expected ImageState were seen together
+	movedOn   bool      // after success ImageState is another one: Windows has restarted
+	neverSeen bool      // no command was answered yet
+}
+
+// Begin starts watching a run that was launched at the given time.
+func Begin(at time.Time, e Expectation) State {
+	return State{expect: e.withDefaults(), begun: at, reached: at, grown: at, neverSeen: true}
+}
+
+// Step takes an observation; the Verdict is nil while the run goes on.
+func (s State) Step(o Observation) (State, *Verdict) {
+	s = s.learn(o)
+	for _, rule := range []func(State) *Verdict{
+		State.succeeded, State.failed, State.closedWithoutTag, State.vanished, State.unreachable,
+		State.processGone, State.stalled, State.timedOut,
+	} {
+		if v := rule(s); v != nil {
+			return s, v
+		}
+	}
+	return s, nil
+}
+
+// learn merges an observation into what is known.
+func (s State) learn(o Observation) State {
+	before := s.last
+	s.last = o
+	if o.Reached {
+		s.reached, s.neverSeen = o.At, false
+	}
+	if o.Tag == Unknown {
+		s.last.Tag = before.Tag
+	}
+	if o.ImageState == "" {
+		s.last.ImageState = before.ImageState
+	}
+	if o.GeneralizationState == nil {
+		s.last.GeneralizationState = before.GeneralizationState
+	}
+	if o.Process == Unknown {
+		s.last.Process = before.Process
+	}
+	if o.Log.Lines == 0 && o.LogBytes == 0 { // not read this time
+		s.last.Log, s.last.LogBytes = before.Log, before.LogBytes
+	}
+	grew := s.last.LogBytes != before.LogBytes || s.last.Log.Lines != before.Log.Lines
+	if grew {
+		s.grown = o.At
+	}
+	switch {
+	case s.last.Process != No:
+		s.gone = time.Time{}
+	case s.gone.IsZero() || grew: // while the log grows a helper of sysprep is still at work
+		s.gone = o.At
+	}
+	switch {
+	case o.Reached || o.Port == PortOpen:
+		s.closed = time.Time{}
+	case o.Port == PortClosed && s.closed.IsZero():
+		s.closed = o.At
+	}
+	state := s.last.ImageState == s.expect.ImageState
+	s.tagged = s.tagged || state && s.last.Tag == Yes
+	if s.proven.IsZero() && state && s.logSaysSuccess() && (s.last.Tag == Yes || !s.expect.Generalize) {
+		s.proven = o.At
+	}
+	s.movedOn = !s.proven.IsZero() && !state
+	return s
+}
+
+// logSaysSuccess asks the last run section. Whether sysprep writes its tag
+// without /generalize is not confirmed, so there a closed log will do.
+func (s State) logSaysSuccess() bool {
+	log := s.last.Log
+	if log.Failure != diagnosis.NoFailure {
+		return false
+	}
+	if s.expect.Generalize {
+		return log.TagCreated && log.HasOption("GENERALIZE")
+	}
+	return log.TagCreated || log.Closed
+}
+
+// succeeded rules once success is proven inside the guest; what is left is the
+// end that was asked for.
+func (s State) succeeded() *Verdict {
+	if s.proven.IsZero() {
+		return nil
+	}
+	waited := s.last.At.Sub(s.proven)
+	down := s.closedLongEnough()
+	switch s.expect.End {
+	case Quit:
+		if s.last.Process != Yes || !s.last.Reached || waited >= s.expect.ProcessGone {
+			return s.verdict(Generalized, "the tag was created by this run, ImageState is %s, and the log says so", s.expect.ImageState)
+		}
+		return nil
+	case Reboot:
+		if !s.last.Reached || s.movedOn {
+			return s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and Windows restarts", s.expect.ImageState)
+		}
+	case Shutdown:
+		if down {
+			v := s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and the port has been closed for %s since", s.expect.ImageState, since(s.closed, s.last.At))
+			v.PoweredOff = true
+			return v
+		}
+	}
+	if waited < s.expect.EndWithin {
+		return nil
+	}
+	if !s.last.Reached {
+		return s.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", s.endVerb(), s.expect.EndWithin)
+	}
+	return s.verdict(Hung, "Windows is generalized, but it has not %s within %s", s.endVerb(), s.expect.EndWithin)
+}
+
+// failed rules at once when the log says that the run failed.
+func (s State) failed() *Verdict {
+	switch s.last.Log.Failure {
+	case diagnosis.NoFailure:
+		return nil
+	case diagnosis.ProcessFailure:
+		return s.verdict(Broken, "sysprep failed after it had begun to change the machine")
+	case diagnosis.ParseFailure:
+		return s.declined("sysprep did not understand its command line")
+	default:
+		return s.declined("sysprep refused in validation")
+	}
+}
+
+// closedWithoutTag rules when sysprep has closed its log and never wrote of a
+// tag.
+func (s State) closedWithoutTag() *Verdict {
+	if log := s.last.Log; !s.expect.Generalize || !log.Closed || log.TagCreated || s.last.Tag == Yes {
+		return nil
+	}
+	return s.declined("sysprep ended without creating its tag")
+}
+
+// declined tells an untouched machine from a broken one.
+func (s State) declined(reason string) *Verdict {
+	switch log := s.last.Log; {
+	case s.last.ImageState == StateUndeployable:
+		return s.verdict(Broken, "%s, and ImageState is %s", reason, StateUndeployable)
+	case s.expect.Generalize && s.last.ImageState == s.expect.ImageState:
+		return s.verdict(Broken, "%s although ImageState is %s", reason, s.expect.ImageState)
+	case generalizationState(s.last) == generalizeUnfinished:
+		return s.verdict(Broken, "%s, and GeneralizationState is 3 (begun, not finished)", reason)
+	case log.Failure == diagnosis.NoFailure && log.Stage >= diagnosis.StageProcessing:
+		return s.verdict(Broken, "%s after it had begun to change the machine", reason)
+	}
+	return s.verdict(Refused, "%s", reason)
+}
+
+// vanished rules when the port went and stayed away.
+func (s State) vanished() *Verdict {
+	if !s.closedLongEnough() {
+		return nil
+	}
+	closed := since(s.closed, s.last.At)
+	switch {
+	case s.tagged && s.expect.End == Shutdown:
+		v := s.verdict(Generalized, "the tag was created by this run and ImageState was %s before the port closed, %s ago", s.expect.ImageState, closed)
+		v.PoweredOff = true
+		return v
+	case s.tagged && s.expect.End == Reboot:
+		return s.verdict(Generalized, "the tag was created by this run and ImageState was %s before Windows restarted, %s ago", s.expect.ImageState, closed)
+	case s.expect.End == Quit:
+		v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) though sysprep was told to quit only", closed)
+		v.PoweredOff = true
+		v.ConsistentWithSuccess = v.ConsistentWithSuccess && s.last.Log.TagCreated
+		return v
+	}
+	v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) before success could be seen", closed)
+	v.PoweredOff = s.expect.End == Shutdown
+	return v
+}
+
+func (s State) closedLongEnough() bool {
+	if s.closed.IsZero() {
+		return false
+	}
+	need := s.expect.ClosedFor
+	if s.expect.End == Quit || !s.tagged && !s.last.Log.TagCreated {
+		need *= earlyFactor
+	}
+	return s.last.At.Sub(s.closed) >= need
+}
+
+// unreachable rules when no command was answered for long, whatever the port
+// does.
+func (s State) unreachable() *Verdict {
+	if s.last.Reached || s.last.At.Sub(s.reached) < s.expect.LostAfter {
+		return nil
+	}
+	return s.lost()
+}
+
+func (s State) lost() *Verdict {
+	what := "no command was answered for %s"
+	if s.neverSeen {
+		what = "no command was answered since the launch, for %s"
+	}
+	if s.last.TransportErr != "" {
+		what += " (" + strings.ReplaceAll(s.last.TransportErr, "%", "%%") + ")"
+	}
+	return s.verdict(Lost, what, since(s.reached, s.last.At))
+}
+
+// processGone rules when sysprep.exe ended and nothing else moves.
+func (s State) processGone() *Verdict {
+	if s.gone.IsZero() || !s.last.Reached {
+		return nil
+	}
+	gone := s.last.At.Sub(s.gone)
+	// With the tag there, SetupHost may finish ImageState after sysprep ended.
+	unsettled := s.last.Tag == Yes || s.last.Log.TagCreated || s.last.ImageState == s.expect.ImageState || s.last.ImageState == ""
+	if gone < s.expect.ProcessGone || unsettled && gone < s.expect.Stall {
+		return nil
+	}
+	switch {
+	case s.tagged:
+		return s.verdict(Lost, "tag and ImageState say success, but sysprep's log could not be read or does not agree")
+	case s.expect.End == Reboot && s.last.Log.TagCreated:
+		return s.verdict(Lost, "the log says that the tag was created, but Windows went on to %s before success could be seen", orElse(s.last.ImageState, "an unknown ImageState"))
+	case s.last.ImageState == "":
+		v := s.verdict(Lost, "sysprep ended and ImageState could not be read")
+		v.ConsistentWithSuccess = s.last.Tag == Yes || s.last.Log.TagCreated
+		return v
+	case s.last.ImageState == s.expect.ImageState:
+		return s.verdict(Broken, "sysprep ended without its tag although ImageState is %s", s.expect.ImageState)
+	case unsettled:
+		return s.verdict(Broken, "sysprep ended with its tag, but ImageState is %s and not %s", s.last.ImageState, s.expect.ImageState)
+	case s.last.Log.Lines == 0 && s.last.ImageState != StateUndeployable:
+		v := s.declined("sysprep.exe ended without writing a line to its log")
+		if d, ok := diagnosis.Known("F53"); ok && v.Class == Refused {
+			d.Unconfirmed = true // missing rights are only the usual reason
+			v.Diagnosis = &d
+		}
+		return v
+	}
+	return s.declined(fmt.Sprintf("sysprep.exe has been gone for %s without creating its tag", gone.Round(time.Second)))
+}
+
+// stalled rules when sysprep lives and its log stands still.
+func (s State) stalled() *Verdict {
+	still := s.last.At.Sub(s.grown)
+	if !s.last.Reached || !s.gone.IsZero() || still < s.expect.Stall {
+		return nil
+	}
+	if s.tagged {
+		return s.verdict(Lost, "tag and ImageState say success, but sysprep's log could not be read or does not agree")
+	}
+	if s.last.Log.Lines == 0 {
+		v := s.verdict(Hung, "sysprep has written no line to its log for %s", still.Round(time.Second))
+		if d, ok := diagnosis.Known("F51"); ok && s.last.Process == Yes {
+			d.Unconfirmed = true
+			v.Diagnosis = &d
+		}
+		return v
+	}
+	return s.verdict(Hung, "sysprep's log has not grown for %s", still.Round(time.Second))
+}
+
+// timedOut rules when the whole run takes too long.
+func (s State) timedOut() *Verdict {
+	if s.last.At.Sub(s.begun) < s.expect.Timeout {
+		return nil
+	}
+	if !s.last.Reached {
+		return s.lost()
+	}
+	return s.verdict(Hung, "sysprep has not ended within %s; its log grew last %s ago", s.expect.Timeout, since(s.grown, s.last.At))
+}
+
+// Cancel is the verdict of a run that the user stopped.
+func (s State) Cancel(at time.Time) Verdict {
+	s.last.At = at
+	return *s.verdict(Cancelled, "the build was cancelled while sysprep %s", stageText(s.last.Log))
+}
+
+func (s State) verdict(c Class, format string, args ...any) *Verdict {
+	return &Verdict{
+		Class:               c,
+		Reason:              fmt.Sprintf(format, args...),
+		End:                 s.expect.End,
+		ImageState:          s.last.ImageState,
+		GeneralizationState: s.last.GeneralizationState,
+		Tag:                 s.last.Tag,
+		// A refused, broken or cancelled run is no good image; a hung one is only
+		// where success was seen and the end is missing.
+		ConsistentWithSuccess: c == Generalized || c == Lost || c == Hung && !s.proven.IsZero(),
+		StillRunning:          s.last.Process == Yes,
+		LastLog:               s.last.Log.LastLine,
+		Took:                  s.last.At.Sub(s.begun),
+	}
+}
+
+func (s State) endVerb() string {
+	if s.expect.End == Reboot {
+		return "restarted"
+	}
+	return "powered off"
+}
+
+func since(from, to time.Time) string { return to.Sub(from).Round(time.Second).String() }
+
+func stageText(log diagnosis.Facts) string {
+	switch {
+	case log.TagCreated:
+		return "had created its tag"
+	case log.Stage == diagnosis.StageProcessing:
+		return "was changing the machine"
+	case log.Stage == diagnosis.StageValidating:
+		return "was validating"
+	case log.Lines > 0:
+		return "was starting"
+	}
+	return "had not written to its log yet"
+}

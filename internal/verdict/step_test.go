@@ -1,0 +1,366 @@
+package verdict
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// look is one observation of a timeline, before it gets its time.
+type look func(*Observation)
+
+// at builds an observation some time after the launch.
+func at(after time.Duration, looks ...look) Observation {
+	o := Observation{At: start.Add(after), Reached: true, Port: PortOpen, Tag: No, Process: Yes}
+	for _, l := range looks {
+		l(&o)
+	}
+	return o
+}
+
+func state(s string) look  { return func(o *Observation) { o.ImageState = s } }
+func tag(o *Observation)   { o.Tag = Yes }
+func ended(o *Observation) { o.Process = No }
+func gen(n int) look       { return func(o *Observation) { o.GeneralizationState = &n } }
+
+func silent(port Port) look {
+	return func(o *Observation) {
+		*o = Observation{At: o.At, Port: port, TransportErr: "connection refused"}
+	}
+}
+
+// log gives the facts of a log of n lines, changed by the given functions.
+func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Facts)) look {
+	return func(o *Observation) {
+		o.Log = diagnosis.Facts{Runs: 1, Lines: n, Stage: stage, Options: []string{"OOBE", "GENERALIZE", "QUIT"}, LastLine: "the last line"}
+		for _, c := range change {
+			c(&o.Log)
+		}
+		o.LogBytes = int64(n) * 100
+	}
+}
+
+func tagLogged(f *diagnosis.Facts) { f.TagCreated = true; f.Stage = diagnosis.StageDone }
+func logClosed(f *diagnosis.Facts) { f.Closed = true }
+func failure(kind diagnosis.Failure) func(*diagnosis.Facts) {
+	return func(f *diagnosis.Facts) { f.Failure = kind; f.FailureLine = "Hit failure while" }
+}
+
+const (
+	validating = diagnosis.StageValidating
+	processing = diagnosis.StageProcessing
+	done       = diagnosis.StageDone
+)
+
+func TestARunIsJudged(t *testing.T) {
+	working := at(30*time.Second, state(StateUndeployable), log(100, processing))
+	success := func(after time.Duration, looks ...look) Observation {
+		return at(after, append([]look{state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)}, looks...)...)
+	}
+	generalize := Expectation{Generalize: true}
+	shutdown := Expectation{Generalize: true, End: Shutdown}
+	reboot := Expectation{Generalize: true, End: Reboot}
+
+	for name, test := range map[string]struct {
+		expect     Expectation
+		seen       []Observation
+		want       Class // after the last observation; all before it must be Running
+		reason     string
+		poweredOff bool
+		consistent bool
+	}{
+		// Success.
+		"tag, state and log agree and sysprep has ended": {
+			expect: generalize, seen: []Observation{working, success(2*time.Minute, ended)},
+			want: Generalized, reason: "the log says so", consistent: true,
+		},
+		"sysprep lives on for a moment after success": {
+			expect: generalize, seen: []Observation{success(time.Minute), success(90 * time.Second), success(2 * time.Minute)},
+			want: Generalized, consistent: true,
+		},
+		"success and then no answer, with quit": {
+			expect: generalize, seen: []Observation{success(time.Minute), at(2*time.Minute, silent(PortOpen))},
+			want: Generalized, consistent: true,
+		},
+		"the state follows some minutes after sysprep has ended": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged, logClosed)),
+				at(5*time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged, logClosed)),
+				success(6*time.Minute, ended),
+			},
+			want: Generalized, consistent: true,
+		},
+		"audit is expected and seen": {
+			expect: Expectation{Generalize: true, ImageState: StateGeneralizeToAudit},
+			seen:   []Observation{success(time.Minute, ended, state(StateGeneralizeToAudit))},
+			want:   Generalized, consistent: true,
+		},
+		"without generalize a closed log will do for the tag": {
+			expect: Expectation{},
+			seen:   []Observation{at(time.Minute, ended, state(StateSpecializeToOOBE), log(50, processing, logClosed))},
+			want:   Generalized, consistent: true,
+		},
+		"a tag without the state is not success": {
+			expect: generalize, seen: []Observation{at(time.Minute, tag, state(StateUndeployable), log(200, done, tagLogged))}, want: Running,
+		},
+		"a tag and state of which the log knows nothing is not success": {
+			expect: generalize, seen: []Observation{at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing))}, want: Running,
+		},
+		"a state and a log without the tag is not success": {
+			expect: generalize, seen: []Observation{at(time.Minute, state(StateGeneralizeToOOBE), log(20, processing, tagLogged))}, want: Running,
+		},
+		"a run without the option GENERALIZE is not success": {
+			expect: generalize, seen: []Observation{success(time.Minute, ended, log(20, done, tagLogged, func(f *diagnosis.Facts) { f.Options = nil }))}, want: Running,
+		},
+		"the wrong reseal is not success": {
+			expect: generalize, seen: []Observation{success(time.Minute, ended, state(StateGeneralizeToAudit))}, want: Running,
+		},
+		"tag and state but never a log": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, tag, state(StateGeneralizeToOOBE)), at(12*time.Minute, ended, tag, state(StateGeneralizeToOOBE)),
+			},
+			want: Lost, reason: "could not be read", consistent: true,
+		},
+
+		// The end that was asked for.
+		"success, then the port stays closed": {
+			expect: shutdown, seen: []Observation{
+				working, success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+			},
+			want: Generalized, reason: "closed for 30s", poweredOff: true, consistent: true,
+		},
+		"a port that comes back has not powered off": {
+			expect: shutdown, seen: []Observation{
+				success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortOpen)), at(110*time.Second, silent(PortClosed)),
+			},
+			want: Running,
+		},
+		"success, but the guest never powers off": {
+			expect: shutdown, seen: []Observation{success(time.Minute), success(5 * time.Minute), success(6 * time.Minute)},
+			want: Hung, reason: "has not powered off within 5m", consistent: true,
+		},
+		"success, but nobody can see the power-off": {
+			expect: shutdown, seen: []Observation{success(time.Minute), at(6*time.Minute, silent(PortUnknown))},
+			want: Lost, reason: "powered off could not be seen", consistent: true,
+		},
+		"tag and state seen, the log not any more, port stays closed": {
+			expect: shutdown, seen: []Observation{
+				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+			},
+			want: Generalized, reason: "before the port closed", poweredOff: true, consistent: true,
+		},
+		"the log had the tag, then the port stays closed": {
+			expect: shutdown, seen: []Observation{
+				at(time.Minute, state(StateUndeployable), log(20, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+			},
+			want: Lost, reason: "before success could be seen", poweredOff: true, consistent: true,
+		},
+		"the port closes early and briefly while sysprep works": {
+			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)), success(3 * time.Minute)}, want: Running,
+		},
+		"the port closes early and stays so": {
+			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(160*time.Second, silent(PortClosed))},
+			want: Lost, reason: "closed for 2m0s", poweredOff: true, consistent: true,
+		},
+		"success, then the restart begins": {
+			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortClosed))},
+			want: Generalized, reason: "restarts", consistent: true,
+		},
+		"success, then the restart is over before anybody looks": {
+			expect: reboot, seen: []Observation{success(time.Minute), at(3*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged))},
+			want: Generalized, consistent: true,
+		},
+		"success, but no restart": {
+			expect: reboot, seen: []Observation{success(time.Minute), success(7 * time.Minute)},
+			want: Hung, reason: "has not restarted", consistent: true,
+		},
+		"tag and state seen, then the restart begins and goes on": {
+			expect: reboot, seen: []Observation{
+				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+			},
+			want: Generalized, reason: "before Windows restarted", consistent: true,
+		},
+		"the guest comes back from a restart that nobody saw begin": {
+			expect: reboot, seen: []Observation{
+				working, at(time.Minute, silent(PortClosed)),
+				at(2*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged)),
+				at(13*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged)),
+			},
+			want: Lost, reason: "Windows went on to", consistent: true,
+		},
+
+		// Refused.
+		"validation failed, sysprep has ended": {
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete), log(37, validating, failure(diagnosis.ValidateFailure), logClosed))},
+			want: Refused, reason: "refused in validation",
+		},
+		"validation failed and a dialog keeps sysprep alive": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			want: Refused,
+		},
+		"the command line was not understood": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(5, diagnosis.StageStarted, failure(diagnosis.ParseFailure)))},
+			want: Refused, reason: "did not understand its command line",
+		},
+		"the log is closed without a tag": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(37, validating, logClosed))},
+			want: Refused, reason: "without creating its tag",
+		},
+		"in audit mode validation failed": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateSpecializeToAudit), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			want: Refused,
+		},
+		"sysprep ended after validating, without a word": {
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete), log(20, validating)), at(62*time.Second, ended, state(StateComplete), log(20, validating)), at(64*time.Second, ended, state(StateComplete), log(20, validating))},
+			want: Refused, reason: "gone for 1m1s",
+		},
+		"sysprep never wrote a line": {
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete)), at(63*time.Second, ended, state(StateComplete))},
+			want: Refused, reason: "without writing a line",
+		},
+
+		// Broken.
+		"a provider failed": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, state(StateUndeployable), gen(3), log(150, processing, failure(diagnosis.ProcessFailure)))},
+			want: Broken, reason: "begun to change",
+		},
+		"a provider failed although ImageState is complete": {
+			expect: generalize, seen: []Observation{at(time.Minute, state(StateComplete), log(150, processing, failure(diagnosis.ProcessFailure)))}, want: Broken,
+		},
+		"sysprep is gone and the image undeployable": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(2*time.Minute, ended, state(StateUndeployable), log(100, processing))},
+			want: Broken, reason: "gone for 1m0s",
+		},
+		"sysprep is gone for a moment only": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(119*time.Second, ended, state(StateUndeployable), log(100, processing))}, want: Running,
+		},
+		"sysprep is gone but the log grows": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(110, processing)), at(3*time.Minute, ended, state(StateUndeployable), log(120, processing))}, want: Running,
+		},
+		"validation failed but the image is undeployable": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateUndeployable), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			want: Broken, reason: "UNDEPLOYABLE",
+		},
+		"validation failed but GeneralizationState is 3": {
+			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), gen(3), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			want: Broken, reason: "GeneralizationState is 3",
+		},
+		"the log is closed without a tag after processing": {
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateComplete), log(150, processing, logClosed))}, want: Broken,
+		},
+		"the log is closed without a tag although the state is the wanted one": {
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateGeneralizeToOOBE), log(150, processing, logClosed))}, want: Broken,
+		},
+		"the state is the wanted one but the tag never comes": {
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateGeneralizeToOOBE), log(100, processing)), at(12*time.Minute, ended, state(StateGeneralizeToOOBE), log(100, processing))},
+			want: Broken, reason: "without its tag",
+		},
+		"the tag is there but the state never comes": {
+			expect: generalize, seen: []Observation{at(time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged)), at(11*time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged))},
+			want: Broken, reason: "ended with its tag",
+		},
+
+		// Hung.
+		"the log stands still while sysprep lives": {
+			expect: generalize, seen: []Observation{working, at(10*time.Minute, state(StateUndeployable), log(100, processing)), at(630*time.Second, state(StateUndeployable), log(100, processing))},
+			want: Hung, reason: "has not grown for 10m0s",
+		},
+		"sysprep lives and never writes a line": {
+			expect: generalize, seen: []Observation{at(time.Minute, state(StateComplete)), at(10*time.Minute, state(StateComplete))},
+			want: Hung, reason: "written no line",
+		},
+		"the log grows but never ends": {
+			expect: generalize, seen: []Observation{working, at(9*time.Minute, log(101, processing)), at(18*time.Minute, log(102, processing)), at(27*time.Minute, log(103, processing)), at(30*time.Minute, log(104, processing))},
+			want: Hung, reason: "not ended within 30m",
+		},
+		"a slow run with a growing log goes on": {
+			expect: generalize, seen: []Observation{working, at(9*time.Minute, log(101, processing)), at(18*time.Minute, log(102, processing)), at(27*time.Minute, log(103, processing))}, want: Running,
+		},
+
+		// Lost.
+		"the port is open but nothing answers for long": {
+			expect: generalize, seen: []Observation{working, at(10*time.Minute, silent(PortOpen)), at(11*time.Minute, silent(PortOpen))},
+			want: Lost, reason: "no command was answered for 10m30s (connection refused)", consistent: true,
+		},
+		"nothing answers for a while, then success": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortOpen)), at(9*time.Minute, silent(PortUnknown)), success(10*time.Minute, ended)},
+			want: Generalized, consistent: true,
+		},
+		"nothing ever answered": {
+			expect: shutdown, seen: []Observation{at(time.Minute, silent(PortOpen)), at(10*time.Minute, silent(PortOpen))},
+			want: Lost, reason: "since the launch", consistent: true,
+		},
+		"the guest was killed though it should only quit": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(3*time.Minute, silent(PortClosed))},
+			want: Lost, reason: "told to quit only", poweredOff: true,
+		},
+		"time is up while nothing answers": {
+			expect: Expectation{Generalize: true, Timeout: 2 * time.Minute}, seen: []Observation{working, at(2*time.Minute, silent(PortOpen))},
+			want: Lost, reason: "for 1m30s", consistent: true,
+		},
+		"sysprep ended and ImageState cannot be read": {
+			expect: generalize, seen: []Observation{at(time.Minute, ended, log(10, validating)), at(12*time.Minute, ended, log(10, validating))},
+			want: Lost, reason: "ImageState could not be read",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Begin(start, test.expect)
+			var v *Verdict
+			for i, o := range test.seen {
+				if v != nil {
+					t.Fatalf("decided too early, at observation %d: %s, %s", i-1, v.Class, v.Reason)
+				}
+				s, v = s.Step(o)
+			}
+			if v == nil {
+				if test.want != Running {
+					t.Fatal("no verdict")
+				}
+				return
+			}
+			if v.Class != test.want || !strings.Contains(v.Reason, test.reason) || v.PoweredOff != test.poweredOff || v.ConsistentWithSuccess != test.consistent {
+				t.Errorf("got %s, %q, powered off %v, consistent %v", v.Class, v.Reason, v.PoweredOff, v.ConsistentWithSuccess)
+			}
+			if v.Took != test.seen[len(test.seen)-1].At.Sub(start) {
+				t.Errorf("took %s", v.Took)
+			}
+			if lines := v.Explain(); len(lines) < 3 || slices.ContainsFunc(lines, func(l string) bool { return l == "" || strings.Contains(l, "%!") }) {
+				t.Errorf("explanation %q", lines)
+			}
+		})
+	}
+}
+
+func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
+	s := Begin(start, Expectation{Generalize: true})
+	s, v := s.Step(at(time.Minute, state(StateUndeployable), gen(3), log(10, processing)))
+	if v != nil {
+		t.Fatal(v)
+	}
+	s, v = s.Step(at(2*time.Minute, silent(PortOpen)))
+	if v != nil {
+		t.Fatal(v)
+	}
+	got := s.Cancel(start.Add(3 * time.Minute))
+	if got.Class != Cancelled || got.ImageState != StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
+		t.Errorf("%+v", got)
+	}
+	if !strings.Contains(got.Reason, "changing the machine") {
+		t.Errorf("reason %q", got.Reason)
+	}
+}
+
+func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
+	var tr diagnosis.Tracker
+	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
+	o := at(time.Second, state(StateComplete))
+	o.Log, o.LogBytes = tr.Facts(), 100
+	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
+		t.Errorf("%+v", v)
+	}
+}
