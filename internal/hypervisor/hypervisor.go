@@ -81,6 +81,7 @@ const (
 	CauseKilled        Cause = "killed"         // ended by force, by us
 	CauseGuestReset    Cause = "guest-reset"    // the guest restarted where it must not
 	CauseCrash         Cause = "crash"          // guest panic, or the hypervisor's process failed
+	CauseGone          Cause = "gone"           // it answers no more and its disk rests; all a driver without PowerEvents can see
 	CauseUnknown       Cause = "unknown"
 )
 
@@ -96,9 +97,32 @@ type Fate struct {
 }
 
 // Clean says whether the guest powered itself off, of its own or when asked:
-// the only end after which its disk may be believed to be flushed.
+// the only end after which its disk may be believed to be flushed. A machine
+// that is merely gone passes too: its driver cannot know better, and warns.
 func (f Fate) Clean() bool {
-	return f.Err == nil && (f.Cause == CauseGuestShutdown || f.Cause == CauseHostRequest)
+	return f.Err == nil && (f.Cause == CauseGuestShutdown || f.Cause == CauseHostRequest || f.Cause == CauseGone)
+}
+
+// String is the fate in words for a log line or an error.
+func (f Fate) String() string {
+	words := map[Cause]string{
+		CauseGuestShutdown: "the guest powered itself off",
+		CauseHostRequest:   "the guest powered off when asked",
+		CauseKilled:        "the machine was ended by force",
+		CauseGuestReset:    "the guest restarted instead of powering off",
+		CauseCrash:         "the machine crashed",
+		CauseGone:          "the machine no longer answers and is taken to be off",
+	}[f.Cause]
+	if words == "" {
+		words = "the machine ended for an unknown reason"
+	}
+	if f.Err != nil {
+		return words + ": " + f.Err.Error()
+	}
+	if f.Detail != "" {
+		return words + " (" + f.Detail + ")"
+	}
+	return words
 }
 
 // Endpoint is where the communicator is reached from this host.
@@ -118,6 +142,12 @@ type Hypervisor interface {
 
 	// Endpoint blocks until the address of the guest is known.
 	Endpoint(ctx context.Context) (Endpoint, error)
+
+	// ExpectOff tells the driver that provisioning is over: from here on the
+	// guest only has to power off. A restart from now on is its fate
+	// (CauseGuestReset), and a driver without PowerEvents begins to infer
+	// power-off only now, because a restart during provisioning looks the same.
+	ExpectOff()
 
 	// PowerDown asks the guest to shut down (ACPI power button or the like)
 	// and returns at once; the answer is the fate.

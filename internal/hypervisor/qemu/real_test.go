@@ -1,0 +1,308 @@
+//go:build unix
+
+package qemu
+
+import (
+	"context"
+	"fmt"
+	"image/png"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+)
+
+// Programs of a boot sector.
+var (
+	// powersOff writes SLP_EN with type S5 to the ACPI control register, where
+	// SeaBIOS has put it (0x604) and where it used to be (0xb004).
+	powersOff = []byte{
+		0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, // mov dx,0x604; mov ax,0x2000; out dx,ax
+		0xba, 0x04, 0xb0, 0xef, //                   mov dx,0xb004; out dx,ax
+		0xfa, 0xf4, 0xeb, 0xfd,
+	}
+	// loops for ever, deaf to the power button.
+	loops = []byte{0xfa, 0xf4, 0xeb, 0xfd} // cli; hlt; jmp
+	// tripleFaults enters an interrupt with an empty vector table; the
+	// processor gives up and the board resets.
+	tripleFaults = []byte{
+		0xfa,                         // cli
+		0x0f, 0x01, 0x1e, 0x10, 0x7c, // lidt [0x7c10]
+		0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0, // mov eax,cr0; or al,1; mov cr0,eax
+		0xcc, 0x90, // int3; at 0x7c10: limit 0, base 0
+		0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	}
+)
+
+func bootDisk(t *testing.T, program []byte) hypervisor.Disk {
+	t.Helper()
+	disk := make([]byte, 1<<20)
+	copy(disk, program)
+	disk[510], disk[511] = 0x55, 0xaa
+	path := filepath.Join(t.TempDir(), "disk, with comma.raw")
+	if err := os.WriteFile(path, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return hypervisor.Disk{Path: path, Format: "raw"}
+}
+
+func specFor(t *testing.T, program []byte) hypervisor.Spec {
+	return hypervisor.Spec{
+		Name: "test, " + t.Name(), Disk: bootDisk(t, program), CPUs: 1, MemoryMB: 64, Firmware: hypervisor.FirmwareBIOS,
+		Accelerator: "tcg", Headless: true, GuestPort: 5985, ScratchDir: t.TempDir(),
+	}
+}
+
+// boot starts a machine and makes sure that nothing of it stays.
+func boot(t *testing.T, options Options, spec hypervisor.Spec) (*Driver, <-chan hypervisor.Fate) {
+	t.Helper()
+	testutil.Tool(t, "qemu-system-x86_64")
+	d := New(options)
+	fates, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := d.process.cmd.Process.Pid
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("closing again: %v", err)
+		}
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			t.Errorf("process %d is still there: %v", pid, err)
+		}
+	})
+	return d, fates
+}
+
+func awaitFate(t *testing.T, fates <-chan hypervisor.Fate) hypervisor.Fate {
+	t.Helper()
+	select {
+	case f, ok := <-fates:
+		if !ok {
+			t.Fatal("the channel closed without a fate")
+		}
+		if _, more := <-fates; more {
+			t.Fatal("more than one fate")
+		}
+		return f
+	case <-time.After(time.Minute):
+		t.Fatal("no fate within a minute")
+	}
+	panic("unreachable")
+}
+
+func TestGuestThatPowersOffIsClean(t *testing.T) {
+	for _, c := range []struct{ machineType, disk, network string }{
+		{"auto", "auto", "auto"}, {"pc", "sata", "e1000e"}, {"pc", "virtio", "virtio"},
+		{"q35", "auto", "auto"}, {"q35", "nvme", "virtio"}, {"pc-i440fx-7.2", "auto", "e1000"},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			spec := specFor(t, powersOff)
+			spec.DiskInterface, spec.NetworkInterface = c.disk, c.network
+			_, fates := boot(t, Options{MachineType: c.machineType}, spec)
+			if f := awaitFate(t, fates); !f.Clean() || f.Cause != hypervisor.CauseGuestShutdown || f.When.IsZero() {
+				t.Fatalf("got %+v", f)
+			}
+		})
+	}
+}
+
+func TestGuestThatPowersOffUnderKVM(t *testing.T) {
+	if err := tryAccelerator(testutil.Tool(t, "qemu-system-x86_64"), "pc", t.TempDir())(t.Context(), "kvm", defaultCPU("kvm")); err != nil {
+		t.Skipf("SKIPPED: KVM does not work here: %v", err)
+	}
+	spec := specFor(t, powersOff)
+	spec.Accelerator = "kvm"
+	_, fates := boot(t, Options{}, spec)
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseGuestShutdown {
+		t.Fatalf("got %+v", f)
+	}
+}
+
+func TestGuestThatCannotBootEndsAsRestartLoop(t *testing.T) {
+	var said []string
+	_, fates := boot(t, Options{Say: func(s string) { said = append(said, s) }}, specFor(t, tripleFaults))
+	f := awaitFate(t, fates)
+	if f.Clean() || f.Cause != hypervisor.CauseGuestReset || !strings.Contains(f.String(), "cannot boot") {
+		t.Fatalf("got %+v", f)
+	}
+	if !strings.Contains(strings.Join(said, "\n"), "The guest restarts (1).") {
+		t.Errorf("restarts were not told: %q", said)
+	}
+}
+
+func TestRestartAfterProvisioningIsTheFate(t *testing.T) {
+	d := New(Options{})
+	d.ExpectOff()
+	testutil.Tool(t, "qemu-system-x86_64")
+	fates, err := d.Start(t.Context(), specFor(t, tripleFaults))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseGuestReset || !strings.Contains(f.String(), "stay off") {
+		t.Fatalf("got %+v", f)
+	}
+}
+
+func TestDeafGuestIsPhotographedAskedAndKilled(t *testing.T) {
+	d, fates := boot(t, Options{}, specFor(t, loops))
+	for _, v := range []version{d.monitor.version, {Major: 6}} { // the second takes the way of old versions
+		d.monitor.version = v
+		picture := filepath.Join(t.TempDir(), "screen.png")
+		if err := d.Screenshot(t.Context(), picture); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(picture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(file)
+		file.Close()
+		if err != nil || img.Bounds().Dx() < 320 {
+			t.Fatalf("version %v: picture %v, %v", v, img, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.scratch, "screen*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := d.PowerDown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseKilled || f.Clean() {
+		t.Fatalf("got %+v", f)
+	}
+	if err := d.PowerDown(t.Context()); err == nil {
+		t.Error("a machine that is off cannot be asked")
+	}
+}
+
+func TestQEMUKilledFromOutsideIsACrash(t *testing.T) {
+	d, fates := boot(t, Options{}, specFor(t, loops))
+	if err := syscall.Kill(d.process.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseCrash || !strings.Contains(f.String(), "killed") {
+		t.Fatalf("got %+v", f)
+	}
+}
+
+func TestStoppedQEMUIsKilledAllTheSame(t *testing.T) {
+	d, fates := boot(t, Options{}, specFor(t, loops))
+	if err := syscall.Kill(d.process.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseKilled {
+		t.Fatalf("got %+v", f)
+	}
+}
+
+func TestEndpointIsForwardedOnLoopbackOnly(t *testing.T) {
+	d, _ := boot(t, Options{}, specFor(t, loops))
+	e, err := d.Endpoint(t.Context())
+	if err != nil || e.Host != "127.0.0.1" {
+		t.Fatalf("got %+v, %v", e, err)
+	}
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", e.Host, e.Port), 5*time.Second)
+	if err != nil {
+		t.Fatalf("QEMU does not listen: %v", err)
+	}
+	conn.Close()
+}
+
+func TestStartFailsWithTheCommandAndItsOutput(t *testing.T) {
+	testutil.Tool(t, "qemu-system-x86_64")
+	spec := specFor(t, loops)
+	spec.Arguments = []string{"-device", "no-such-device"}
+	d := New(Options{})
+	_, err := d.Start(t.Context(), spec)
+	if err == nil || !strings.Contains(err.Error(), "-nodefaults") || !strings.Contains(err.Error(), "'no-such-device' is not a valid device model name") {
+		t.Fatalf("got %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Endpoint(t.Context()); err == nil {
+		t.Error("a machine that did not start has no endpoint")
+	}
+}
+
+func TestTakenPortIsRecognised(t *testing.T) {
+	binary := testutil.Tool(t, "qemu-system-x86_64")
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	spec, machineType, err := resolve(specFor(t, loops), "auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := New(Options{Binary: binary})
+	err = d.launch(t.Context(), machine{spec: spec, machineType: machineType, accelerator: "tcg", cpuModel: "max",
+		hostPort: taken.Addr().(*net.TCPAddr).Port})
+	if err == nil || !strings.Contains(err.Error(), "host forwarding") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestCancelledStartLeavesNothing(t *testing.T) {
+	testutil.Tool(t, "qemu-system-x86_64")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d := New(Options{})
+	if _, err := d.Start(ctx, specFor(t, loops)); err == nil {
+		t.Fatal("started")
+	}
+	if d.process != nil {
+		t.Fatal("a process is left")
+	}
+}
+
+func TestUEFIGuestBootsWithItsOwnVariables(t *testing.T) {
+	binary := testutil.Tool(t, "qemu-system-x86_64")
+	if _, err := findFirmware(binary, "q35"); err != nil {
+		testutil.Missing(t, err.Error())
+	}
+	spec := specFor(t, loops)
+	spec.Firmware, spec.MemoryMB = hypervisor.FirmwareUEFI, 256
+	d, _ := boot(t, Options{}, spec)
+	if info, err := os.Stat(filepath.Join(spec.ScratchDir, "efivars.fd")); err != nil || info.Size() == 0 {
+		t.Fatalf("variables were not copied: %v", err)
+	}
+	if err := d.Screenshot(t.Context(), filepath.Join(t.TempDir(), "x.png")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAcceleratorIsProvenByRunningIt(t *testing.T) {
+	binary := testutil.Tool(t, "qemu-system-x86_64")
+	try := tryAccelerator(binary, "q35", t.TempDir())
+	if err := try(t.Context(), "tcg", "max"); err != nil {
+		t.Errorf("TCG has to work everywhere: %v", err)
+	}
+	err := try(t.Context(), "no-such", "max")
+	if err == nil || !strings.Contains(err.Error(), "invalid accelerator no-such") {
+		t.Errorf("got %v", err)
+	}
+	foreign := map[bool]string{true: "kvm", false: "hvf"}[runtime.GOOS == "darwin"]
+	if err := try(t.Context(), foreign, "max"); err == nil {
+		t.Errorf("%s cannot work on %s", foreign, runtime.GOOS)
+	}
+}
