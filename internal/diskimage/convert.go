@@ -1,0 +1,234 @@
+package diskimage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Skipper knows ranges of a disk whose content does not matter: the free
+// clusters of a file system. n is at most a few KiB.
+type Skipper interface {
+	// Skippable reports whether all n bytes at off may read as zeros.
+	Skippable(off, n int64) bool
+}
+
+// Options say what Convert makes.
+type Options struct {
+	Format Format
+	// Type of a VHD: Fixed (default, the only one Azure takes) or Dynamic.
+	// VHDX is always Dynamic.
+	Type Type
+	// AlignMiB rounds the virtual size up to a whole MiB, as Azure demands.
+	AlignMiB bool
+	// Workers is how many pieces are copied at a time; 0 stands for 4.
+	Workers int
+	// Skip names what need not be copied; nil copies everything.
+	Skip Skipper
+	// Progress is told how many bytes of data were handled, by one goroutine
+	// at a time. It must not block.
+	Progress func(done, total int64)
+}
+
+// Stats are what a conversion did, in bytes.
+type Stats struct {
+	VirtualSize int64 // of the output
+	Read        int64 // read from the source: its data less what was skipped
+	Written     int64 // data that was not zeros
+	Skipped     int64 // data left out because Skip said so
+}
+
+// outputType checks the combination of format and type.
+func (o *Options) outputType() error {
+	if o.Workers < 0 || o.Workers > 64 {
+		return fmt.Errorf("%d workers: must be between 1 and 64", o.Workers)
+	}
+	if o.Workers == 0 {
+		o.Workers = 4
+	}
+	switch {
+	case o.Format == VHD && o.Type == "":
+		o.Type = Fixed
+	case o.Format == VHD && (o.Type == Fixed || o.Type == Dynamic):
+	case o.Format == VHDX && (o.Type == "" || o.Type == Dynamic):
+		o.Type = Dynamic
+	case (o.Format == Raw || o.Format == QCOW2) && o.Type == "":
+	default:
+		return unsupported("output of format %q and type %q", o.Format, o.Type)
+	}
+	return nil
+}
+
+// Convert copies a disk into a new file. It writes to a temporary name in the
+// folder of dst, syncs, and renames it to dst, replacing a file of that name;
+// after an error or when ctx ends, nothing is left behind. Holes and zeros are
+// not written. A dst that is the source or one of its parents is refused.
+func Convert(ctx context.Context, src Disk, dst string, o Options) (Stats, error) {
+	st, err := convert(ctx, src, dst, o)
+	if err != nil {
+		return Stats{}, fmt.Errorf("converting to %s: %w", dst, err)
+	}
+	return st, nil
+}
+
+func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, err error) {
+	if err := o.outputType(); err != nil {
+		return st, err
+	}
+	size := roundUp(src.Size(), int64(src.SectorSize()))
+	if o.AlignMiB {
+		size = roundUp(size, mib)
+	}
+	if err := fits(src, size, o.Format); err != nil {
+		return st, err
+	}
+	if err := notItself(src, dst); err != nil {
+		return st, err
+	}
+	plan, err := survey(ctx, src, o.Skip)
+	if err != nil {
+		return st, err
+	}
+	if err := needSpace(filepath.Dir(dst), plan.need(size, o)); err != nil {
+		return st, err
+	}
+	f, err := createTemp(dst)
+	if err != nil {
+		return st, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := newWriter(f, size, src, o)
+	c := copier{src: src, w: w, skip: o.Skip, workers: o.Workers, progress: o.Progress, total: plan.data}
+	if err := c.run(ctx); err != nil {
+		return st, err
+	}
+	if err := w.finish(); err != nil {
+		return st, fmt.Errorf("writing tables: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return st, fmt.Errorf("syncing: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return st, fmt.Errorf("closing: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return st, err
+	}
+	if err := os.Rename(f.Name(), dst); err != nil {
+		return st, err
+	}
+	c.stats.VirtualSize = size
+	return c.stats, syncDir(filepath.Dir(dst))
+}
+
+// fits refuses what the output format cannot express.
+func fits(src Disk, size int64, f Format) error {
+	if f == VHD && src.SectorSize() != 512 {
+		return unsupported("a disk with sectors of %d bytes cannot be a VHD; use vhdx", src.SectorSize())
+	}
+	limit := map[Format]int64{VHD: maxVHD, VHDX: 64 * tib, QCOW2: maxDisk, Raw: maxDisk}[f]
+	if size > limit {
+		return unsupported("a disk of %d bytes; the limit of %s is %d", size, f, limit)
+	}
+	return nil
+}
+
+// notItself refuses to replace a file that is being read.
+func notItself(src Disk, dst string) error {
+	st, err := os.Stat(dst)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", dst)
+	}
+	for _, p := range src.Info().Files {
+		if s, err := os.Stat(p); err == nil && os.SameFile(s, st) {
+			return fmt.Errorf("the output is the source or its parent (%s)", p)
+		}
+	}
+	return nil
+}
+
+func needSpace(dir string, need int64) error {
+	free, err := freeSpace(dir)
+	if err != nil {
+		return fmt.Errorf("asking for the free space of %s: %w", dir, err)
+	}
+	if need > free {
+		return fmt.Errorf("%w: %s has %d MiB, the output needs %d MiB", ErrNoSpace, dir, free/mib, (need+mib-1)/mib)
+	}
+	return nil
+}
+
+// createTemp makes the file that becomes dst, with the permissions that dst
+// would have been created with.
+func createTemp(dst string) (*os.File, error) {
+	var r [6]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(dst+".partial-"+hex.EncodeToString(r[:]), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+}
+
+// estimate is what a conversion will have to copy.
+type estimate struct {
+	data   int64 // bytes of data in the source
+	kept   int64 // of these, not skippable
+	pieces int64 // pieces of copyUnit that hold any
+}
+
+// need is the space that the output takes, in bytes.
+func (e estimate) need(size int64, o Options) int64 {
+	const tables = 8 * mib
+	switch {
+	case sparseFiles:
+		return e.kept + tables
+	case o.Format == Raw || o.Type == Fixed:
+		return size
+	}
+	return e.pieces*copyUnit + tables
+}
+
+// survey counts the data of a disk without reading it.
+func survey(ctx context.Context, src Disk, skip Skipper) (e estimate, err error) {
+	const step = 64 * kib
+	last := int64(-1)
+	for off := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return e, err
+		}
+		start, end, err := src.NextData(off)
+		if err != nil {
+			return e, fmt.Errorf("finding the data of the source: %w", err)
+		}
+		if start >= end {
+			return e, nil
+		}
+		e.data += end - start
+		for a := start; a < end; {
+			n := min(step-a%step, end-a)
+			if skip == nil || !skip.Skippable(a, n) {
+				e.kept += n
+				if a/copyUnit != last {
+					last = a / copyUnit
+					e.pieces++
+				}
+			}
+			a += n
+		}
+		off = end
+	}
+}

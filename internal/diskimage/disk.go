@@ -1,0 +1,187 @@
+// Package diskimage reads and writes virtual disks: VHD (fixed, dynamic,
+// differencing), VHDX, qcow2 and raw. A disk is an io.ReaderAt that knows where
+// its data is; nothing here needs root, a mount or another program, and a
+// source is never written.
+//
+// Sources: [VHD] "Virtual Hard Disk Image Format Specification" 1.0
+// (Microsoft, 2006); [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format";
+// [qcow2] QEMU docs/interop/qcow2.txt.
+package diskimage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Format is how a file holds a disk.
+type Format string
+
+// The formats that can be read and written.
+const (
+	Raw   Format = "raw"
+	VHD   Format = "vhd"
+	VHDX  Format = "vhdx"
+	QCOW2 Format = "qcow2"
+)
+
+// QEMU returns QEMU's driver name for the format. A fixed VHD probed by QEMU
+// looks raw, so callers pass this name explicitly, always.
+func (f Format) QEMU() string {
+	if f == VHD {
+		return "vpc"
+	}
+	return string(f)
+}
+
+// ParseFormat accepts our names and QEMU's ("vpc").
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(s); f {
+	case Raw, VHD, VHDX, QCOW2:
+		return f, nil
+	case "vpc":
+		return VHD, nil
+	}
+	return "", fmt.Errorf("disk format %q is not one of vhd, vhdx, qcow2, raw", s)
+}
+
+// Type is the kind of disk inside a VHD or VHDX. It is empty for raw and qcow2.
+type Type string
+
+// The types of disk. Differencing disks can be read, not written.
+const (
+	Fixed        Type = "fixed"
+	Dynamic      Type = "dynamic"
+	Differencing Type = "differencing"
+)
+
+// Errors callers can branch on with errors.Is.
+var (
+	// ErrCorrupt: the file breaks the rules of its format.
+	ErrCorrupt = errors.New("corrupt image")
+	// ErrUnsupported: the file is well-formed as far as it was read, but uses
+	// something that is not read or written here.
+	ErrUnsupported = errors.New("unsupported image")
+	// ErrParent: the parent or backing file is missing or is another disk
+	// than the one the child was made on.
+	ErrParent = errors.New("parent disk")
+	// ErrNoSpace: the file system has no room for the output.
+	ErrNoSpace = errors.New("not enough free space")
+)
+
+// Disk is an opened virtual disk. ReadAt follows io.ReaderAt over
+// [0, Size()) and can be called from several goroutines.
+type Disk interface {
+	io.ReaderAt
+	io.Closer
+	// Size is the virtual size in bytes.
+	Size() int64
+	Format() Format
+	// SectorSize is the logical sector size in bytes: 512, or 4096 for a VHDX
+	// that says so. Formats that do not record it answer 512.
+	SectorSize() int
+	// NextData returns the next run [start, end) at or after off that may hold
+	// anything but zeros. start == end == Size() says that there is none.
+	NextData(off int64) (start, end int64, err error)
+	// Info describes the file for reports.
+	Info() Info
+}
+
+// Info says what an image file is. It is a copy; changing it changes nothing.
+type Info struct {
+	Format      Format `json:"format"`
+	Type        Type   `json:"type,omitempty"`
+	VirtualSize int64  `json:"virtual_size"`
+	FileSize    int64  `json:"file_size"`
+	SectorSize  int    `json:"sector_size"`
+	BlockSize   int64  `json:"block_size,omitempty"` // VHD, VHDX block or qcow2 cluster, bytes
+	// Creator is the program that wrote the file, as the file says.
+	Creator string `json:"creator,omitempty"`
+	// Files are the path of the image and of its parents, child first. Empty
+	// when the image is not a file.
+	Files []string `json:"files,omitempty"`
+	// LogReplayed: the file was not closed cleanly; the log of a VHDX was
+	// applied in memory.
+	LogReplayed bool     `json:"log_replayed,omitempty"`
+	Warnings    []string `json:"warnings,omitempty"`
+}
+
+const (
+	kib = int64(1) << 10
+	mib = int64(1) << 20
+	gib = int64(1) << 30
+	tib = int64(1) << 40
+
+	// maxTable bounds what is allocated for one block table. 64 MiB are
+	// 8 Mi entries of a VHDX: 8 TiB in blocks of 1 MiB, 64 TiB in blocks of 8.
+	maxTable = 64 * mib
+	// maxDisk is the largest virtual size any of the formats here is read to.
+	maxDisk = 64 * tib
+	// maxChain is how many parents a disk may have below it. Hyper-V allows 50
+	// checkpoints.
+	maxChain = 64
+)
+
+func corrupt(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, a...)...)
+}
+
+func unsupported(format string, a ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, a...)...)
+}
+
+// warnSize adds what a size breaks outside of this program.
+func (i *Info) warnSize() {
+	if i.VirtualSize%mib != 0 {
+		i.warn("virtual size %d is not a whole number of MiB; Azure refuses such a disk", i.VirtualSize)
+	}
+}
+
+func (i *Info) warn(format string, a ...any) {
+	i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...))
+}
+
+func (i Info) copy() Info {
+	i.Files = append([]string(nil), i.Files...)
+	i.Warnings = append([]string(nil), i.Warnings...)
+	return i
+}
+
+// adopt records the parent of a differencing disk in the child's description.
+func (i *Info) adopt(parent Disk) {
+	p := parent.Info()
+	i.Files = append(i.Files, p.Files...)
+	i.LogReplayed = i.LogReplayed || p.LogReplayed
+	for _, w := range p.Warnings {
+		i.warn("parent: %s", w)
+	}
+}
+
+// readFull reads all of p or fails; io.EOF never comes out of it, because a
+// structure that ends with the file is a cut-off file.
+func readFull(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return corrupt("the file ends at %d, inside the %d bytes at %d", off+int64(n), len(p), off)
+	}
+	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
+}
+
+// clip applies the rules of io.ReaderAt to a read of a disk: it shortens p to
+// the disk and returns the error that a complete read of it ends with.
+func clip(p []byte, off, size int64) ([]byte, error) {
+	switch {
+	case off < 0:
+		return nil, fmt.Errorf("reading at %d: negative offset", off)
+	case len(p) == 0:
+		return nil, nil
+	case off >= size:
+		return nil, io.EOF
+	case int64(len(p)) > size-off:
+		return p[:size-off], io.EOF
+	}
+	return p, nil
+}

@@ -1,0 +1,239 @@
+package diskimage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Option changes how a disk is opened.
+type Option func(*opener)
+
+// As opens the file as this format instead of looking at its content. It is
+// needed only where content lies: a raw disk whose guest wrote a VHD footer.
+func As(f Format) Option { return func(o *opener) { o.format = f } }
+
+// opener is what is known of a file before its content is.
+type opener struct {
+	format Format
+	path   string        // "" when the source is not a file
+	chain  []os.FileInfo // the children this file is opened for
+}
+
+// source is an image as the format readers see it.
+type source struct {
+	opener
+	io.ReaderAt
+	size  int64
+	close func() error
+}
+
+// Open opens a disk read-only, with its parents. The format is found by
+// content, never by name. Errors name the file and what is wrong in it.
+func Open(path string, opts ...Option) (Disk, error) {
+	o := opener{path: path}
+	for _, f := range opts {
+		f(&o)
+	}
+	return o.openFile()
+}
+
+// OpenReader opens a disk that is not a file. A disk with a parent is refused
+// with ErrParent, since there is no folder to look for it.
+func OpenReader(r io.ReaderAt, size int64, opts ...Option) (Disk, error) {
+	s := source{ReaderAt: r, size: size, close: func() error { return nil }}
+	for _, f := range opts {
+		f(&s.opener)
+	}
+	return s.open()
+}
+
+func (o opener) openFile() (Disk, error) {
+	// Asked before opening: opening a FIFO would wait for a writer for ever.
+	st, err := os.Stat(o.path)
+	if err != nil {
+		return nil, fmt.Errorf("opening disk: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("opening disk: %s is not a regular file", o.path)
+	}
+	for _, c := range o.chain {
+		if os.SameFile(c, st) {
+			return nil, corrupt("%s is its own parent", o.path)
+		}
+	}
+	if len(o.chain) > maxChain {
+		return nil, unsupported("%s: more than %d parents", o.path, maxChain)
+	}
+	f, err := os.Open(o.path)
+	if err != nil {
+		return nil, fmt.Errorf("opening disk: %w", err)
+	}
+	o.chain = append(o.chain[:len(o.chain):len(o.chain)], st)
+	d, err := source{opener: o, ReaderAt: f, size: st.Size(), close: f.Close}.open()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("opening %s: %w", o.path, err)
+	}
+	return d, nil
+}
+
+// openParent opens the first candidate that exists. Only regular files are
+// looked at, and the caller checks that the disk is the one the child names.
+func (o opener) openParent(candidates []string, format Format) (Disk, error) {
+	if o.path == "" {
+		return nil, fmt.Errorf("%w: the image depends on %q, which can only be found beside a local file", ErrParent, candidates)
+	}
+	for _, c := range candidates {
+		if !filepath.IsAbs(c) {
+			c = filepath.Join(filepath.Dir(o.path), c)
+		}
+		if st, err := os.Stat(c); err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		d, err := opener{format: format, path: c, chain: o.chain}.openFile()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrParent, err)
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s", ErrParent, candidates, filepath.Dir(o.path))
+}
+
+func (s source) open() (Disk, error) {
+	format := s.format
+	if format == "" {
+		var err error
+		if format, err = detect(s, s.size); err != nil {
+			return nil, err
+		}
+	}
+	switch format {
+	case VHD:
+		return openVHD(s)
+	case VHDX:
+		return openVHDX(s)
+	case QCOW2:
+		return openQcow2(s)
+	case Raw:
+		return openRaw(s)
+	}
+	return nil, unsupported("format %q", format)
+}
+
+func (s source) info(f Format, t Type) Info {
+	i := Info{Format: f, Type: t, FileSize: s.size, SectorSize: 512}
+	if s.path != "" {
+		i.Files = []string{s.path}
+	}
+	return i
+}
+
+// foreign are disks that would be taken for raw ones, and then be said to hold
+// no Windows.
+var foreign = []struct {
+	at          int64
+	magic, name string
+}{
+	{0, "KDMV", "VMDK"},
+	{0, "COWD", "VMDK"},
+	{0, "# Disk DescriptorFile", "VMDK descriptor"},
+	{64, "\x7f\x10\xda\xbe", "VDI"},
+}
+
+// detect finds the format by content. A fixed VHD has its only mark at the end.
+func detect(r io.ReaderAt, size int64) (Format, error) {
+	if size == 0 {
+		return "", corrupt("the file is empty")
+	}
+	head := make([]byte, min(512, size))
+	if err := readFull(r, head, 0); err != nil {
+		return "", fmt.Errorf("reading the first sector: %w", err)
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte(vhdxSignature)):
+		return VHDX, nil
+	case bytes.HasPrefix(head, []byte(qcow2Magic)):
+		return QCOW2, nil
+	case bytes.HasPrefix(head, []byte(vhdCookie)):
+		return VHD, nil
+	}
+	for _, f := range foreign {
+		if int64(len(head)) > f.at && bytes.HasPrefix(head[f.at:], []byte(f.magic)) {
+			return "", unsupported("this is a %s file; convert it first (qemu-img convert -O qcow2)", f.name)
+		}
+	}
+	if size < footerSize {
+		return Raw, nil
+	}
+	tail := make([]byte, len(vhdCookie))
+	if err := readFull(r, tail, size-footerSize); err != nil {
+		return "", fmt.Errorf("reading the last sector: %w", err)
+	}
+	if string(tail) == vhdCookie {
+		return VHD, nil
+	}
+	return Raw, nil
+}
+
+// flat is a disk that lies in its file byte by byte: raw, or a fixed VHD.
+type flat struct {
+	source
+	info Info
+}
+
+func openRaw(s source) (Disk, error) {
+	if s.size == 0 {
+		return nil, corrupt("the file is empty")
+	}
+	d := &flat{source: s, info: s.info(Raw, "")}
+	d.info.VirtualSize = s.size
+	if s.size%512 != 0 {
+		d.info.warn("file size %d is not a whole number of sectors", s.size)
+	}
+	d.info.warnSize()
+	return d, nil
+}
+
+func (d *flat) Size() int64     { return d.info.VirtualSize }
+func (d *flat) Format() Format  { return d.info.Format }
+func (d *flat) SectorSize() int { return d.info.SectorSize }
+func (d *flat) Info() Info      { return d.info.copy() }
+func (d *flat) Close() error    { return d.close() }
+
+func (d *flat) ReadAt(p []byte, off int64) (int, error) {
+	p, end := clip(p, off, d.Size())
+	if len(p) == 0 {
+		return 0, end
+	}
+	if err := readFull(d.ReaderAt, p, off); err != nil {
+		return 0, err
+	}
+	return len(p), end
+}
+
+func (d *flat) NextData(off int64) (int64, int64, error) {
+	size := d.Size()
+	if off >= size {
+		return size, size, nil
+	}
+	f, ok := d.ReaderAt.(*os.File)
+	if !ok {
+		return off, size, nil
+	}
+	start, end, err := nextDataInFile(f, off, size)
+	if errors.Is(err, errNoExtents) {
+		return off, size, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("asking for the next extent of %s: %w", d.path, err)
+	}
+	return start, end, nil
+}
+
+// baseName is the last element of a path written by Windows or by POSIX.
+func baseName(p string) string { return p[strings.LastIndexAny(p, `/\`)+1:] }

@@ -1,0 +1,172 @@
+package diskimage
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"time"
+)
+
+func newWriter(f *os.File, size int64, src Disk, o Options) blockWriter {
+	switch {
+	case o.Format == VHDX:
+		return newVHDXWriter(f, size, src.SectorSize())
+	case o.Format == QCOW2:
+		return newQcow2Writer(f, size)
+	case o.Type == Dynamic:
+		return newVHDWriter(f, size)
+	}
+	return &flatWriter{f: f, size: size, footer: o.Type == Fixed}
+}
+
+func newID() (id [16]byte) {
+	rand.Read(id[:]) // never fails, by its documentation
+	id[7] = id[7]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// writeSpans writes data at the place of their block.
+func writeSpans(f *os.File, at int64, p []byte, data []span) error {
+	for _, s := range data {
+		if _, err := f.WriteAt(p[s.from:s.to], at+s.from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flatWriter writes a raw disk or a fixed VHD.
+type flatWriter struct {
+	f      *os.File
+	size   int64
+	footer bool
+}
+
+func (w *flatWriter) place(block int64, _ []span) int64 { return block * copyUnit }
+
+func (w *flatWriter) write(at int64, p []byte, data []span) error {
+	return writeSpans(w.f, at, p, data)
+}
+
+func (w *flatWriter) finish() error {
+	if err := w.f.Truncate(w.size); err != nil || !w.footer {
+		return err
+	}
+	_, err := w.f.WriteAt(newFooter(w.size, vhdTypeFixed, newID()).marshal(time.Now()), w.size)
+	return err
+}
+
+// vhdWriter writes a dynamic VHD. The data of every block starts on a multiple
+// of 4 KiB, its bitmap is the sector before: else each page the guest writes
+// would touch two pages of the host.
+type vhdWriter struct {
+	f     *os.File
+	size  int64
+	table []uint32
+	next  int64 // where the data of the next block starts
+}
+
+const (
+	vhdTableAt  = footerSize + vhdHeaderSize
+	vhdBitmap   = copyUnit / 512 / 8 // one sector
+	vhdBlockGap = 4 * kib            // bitmap and what aligns it
+)
+
+func newVHDWriter(f *os.File, size int64) *vhdWriter {
+	w := &vhdWriter{f: f, size: size, table: make([]uint32, (size+copyUnit-1)/copyUnit)}
+	for i := range w.table {
+		w.table[i] = vhdNoBlock
+	}
+	w.next = roundUp(w.tableEnd()+vhdBitmap, vhdBlockGap)
+	return w
+}
+
+func (w *vhdWriter) tableEnd() int64 { return roundUp(vhdTableAt+4*int64(len(w.table)), 512) }
+
+func (w *vhdWriter) place(block int64, _ []span) int64 {
+	at := w.next - vhdBitmap
+	w.table[block] = uint32(at / 512)
+	w.next += copyUnit + vhdBlockGap
+	return at
+}
+
+func (w *vhdWriter) write(at int64, p []byte, data []span) error {
+	if _, err := w.f.WriteAt(bytes.Repeat([]byte{0xff}, int(vhdBitmap)), at); err != nil {
+		return err
+	}
+	return writeSpans(w.f, at+vhdBitmap, p, data)
+}
+
+func (w *vhdWriter) finish() error {
+	be := binary.BigEndian
+	foot := newFooter(w.size, vhdTypeDynamic, newID()).marshal(time.Now())
+	b := bytes.Repeat([]byte{0xff}, int(w.tableEnd()))
+	copy(b, foot)
+	h := b[footerSize:vhdTableAt]
+	clear(h)
+	copy(h, vhdHeaderCookie)
+	be.PutUint64(h[8:], ^uint64(0))
+	be.PutUint64(h[16:], vhdTableAt)
+	be.PutUint32(h[24:], 0x00010000)
+	be.PutUint32(h[28:], uint32(len(w.table)))
+	be.PutUint32(h[32:], uint32(copyUnit))
+	be.PutUint32(h[36:], vhdChecksum(h, 36))
+	for i, e := range w.table {
+		be.PutUint32(b[vhdTableAt+4*i:], e)
+	}
+	if _, err := w.f.WriteAt(b, 0); err != nil {
+		return err
+	}
+	// The footer follows the last block or, in an empty disk, the table.
+	_, err := w.f.WriteAt(foot, max(w.next-vhdBlockGap, w.tableEnd()))
+	return err
+}
+
+// AppendFixedFooter turns a raw disk into a fixed VHD where it lies: the disk
+// grows to a whole MiB and the footer follows. It returns the virtual size. A
+// disk that is a fixed VHD already keeps its content and gets a fresh footer;
+// files of other formats are refused with ErrUnsupported.
+func AppendFixedFooter(path string) (int64, error) {
+	size, err := appendFixedFooter(path)
+	if err != nil {
+		return 0, fmt.Errorf("making %s a fixed VHD: %w", path, err)
+	}
+	return size, nil
+}
+
+func appendFixedFooter(path string) (int64, error) {
+	d, err := Open(path)
+	if err != nil {
+		return 0, err
+	}
+	info := d.Info()
+	d.Close()
+	if info.Format != Raw && info.Type != Fixed {
+		return 0, unsupported("it is a %s %s, not a raw disk", info.Type, info.Format)
+	}
+	size := roundUp(info.VirtualSize, mib)
+	if size > maxVHD {
+		return 0, unsupported("a disk of %d bytes; the limit of a VHD is %d", size, maxVHD)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	// Cut first: what lies beyond the disk (an old footer) must read as zeros
+	// where the disk grows over it.
+	if err := f.Truncate(info.VirtualSize); err != nil {
+		return 0, err
+	}
+	w := &flatWriter{f: f, size: size, footer: true}
+	if err := w.finish(); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	return size, f.Close()
+}
