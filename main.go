@@ -9,11 +9,15 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/plugin"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/builder/vhd"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cli"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/provisioner/sysprep"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
 
 func main() {
+	if code, handled := cli.Run(os.Args[1:], os.Stdout, os.Stderr); handled {
+		os.Exit(code)
+	}
 	set := plugin.NewSet()
 	set.RegisterProvisioner(plugin.DEFAULT_NAME, new(sysprep.Provisioner))
 	set.RegisterBuilder("vhd", new(vhd.Builder))

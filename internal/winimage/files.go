@@ -1,0 +1,227 @@
+package winimage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
+)
+
+const (
+	sysprepFolder = `\Windows\System32\Sysprep`
+	tagFile       = sysprepFolder + `\Sysprep_succeeded.tag`
+	actLog        = sysprepFolder + `\Panther\setupact.log`
+	stateINI      = `\Windows\Setup\State\State.ini`
+
+	maxLog        = 64 << 20
+	maxAnswerFile = 4 << 20
+	// secretRule is the lint rule that finds passwords and keys.
+	secretRule = "secret"
+	// lastLines is how much of a log a report quotes.
+	lastLines = 20
+)
+
+// LogFiles are what sysprep and Windows Setup leave to explain a run.
+var LogFiles = []string{
+	actLog, sysprepFolder + `\Panther\setuperr.log`, sysprepFolder + `\Panther\diagerr.xml`, sysprepFolder + `\Panther\diagwrn.xml`,
+	`\Windows\Panther\setupact.log`, `\Windows\Panther\setuperr.log`,
+	`\Windows\Panther\UnattendGC\setupact.log`, `\Windows\Panther\UnattendGC\setuperr.log`,
+}
+
+// answerFilePaths is the search order of Windows Setup on its own disk, below
+// the registry's pointer.
+var answerFilePaths = []string{
+	`\Windows\Panther\Unattend\Unattend.xml`, `\Windows\Panther\Unattend\Autounattend.xml`, cachedAnswerFile,
+	sysprepFolder + `\Unattend.xml`, sysprepFolder + `\Autounattend.xml`, `\Unattend.xml`, `\Autounattend.xml`,
+}
+
+// ExtractLogs returns the logs of every Windows on the disk, by path: what a
+// failed build is diagnosed from when the guest cannot be asked any more.
+// Logs that are absent are left out.
+func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, error) {
+	var r Report
+	volumes, err := openVolumes(ctx, d, &r)
+	if err != nil {
+		return nil, err
+	}
+	logs := map[string][]byte{}
+	var problems []error
+	for _, v := range volumes {
+		if !v.hasWindows() {
+			continue
+		}
+		for _, path := range LogFiles {
+			content, err := v.ReadFile(path, maxLog)
+			switch {
+			case errors.Is(err, ntfs.ErrNotExist):
+			case err != nil:
+				problems = append(problems, err)
+			default:
+				logs[path] = content
+			}
+		}
+	}
+	return logs, errors.Join(problems...)
+}
+
+// file describes a file; nil where it is absent.
+func (v *volume) file(path string) *File {
+	f, err := v.Path(path)
+	if errors.Is(err, ntfs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		v.problem(path, err)
+		return nil
+	}
+	info, err := f.Info()
+	if err != nil {
+		v.problem(path, err)
+		return nil
+	}
+	return &File{Path: path, Size: info.Size, Modified: info.Modified.UTC()}
+}
+
+// content reads a small file; nil where it is absent.
+func (v *volume) content(path string, limit int64) []byte {
+	b, err := v.ReadFile(path, limit)
+	if err != nil && !errors.Is(err, ntfs.ErrNotExist) {
+		v.problem(path, err)
+	}
+	return b
+}
+
+// readFiles fills in everything that stands in files.
+func (v *volume) readFiles(w *Windows) {
+	w.Tag = v.file(tagFile)
+	w.Setup.StateINI = parseStateINI(v.content(stateINI, 64<<10))
+	w.Log = v.lastRun()
+	paths := answerFilePaths
+	if path, ok := onSystemDrive(w.Setup.UnattendFile); ok {
+		paths = append([]string{path}, paths...)
+	}
+	for _, name := range v.names(sysprepFolder) {
+		lower := strings.ToLower(name)
+		if strings.HasSuffix(lower, ".xml") && strings.Contains(lower, "unattend") && lower != "unattend.xml" && lower != "autounattend.xml" {
+			paths = append(paths, sysprepFolder+`\`+name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, path := range paths {
+		if file := v.file(path); file != nil && !seen[strings.ToLower(path)] {
+			seen[strings.ToLower(path)] = true
+			w.AnswerFiles = append(w.AnswerFiles, v.answerFile(*file))
+		}
+	}
+	for _, l := range leftovers {
+		for _, name := range v.names(l.folder) {
+			if l.name.MatchString(name) {
+				w.Leftovers = append(w.Leftovers, l.folder+`\`+name)
+			}
+		}
+	}
+}
+
+// leftovers are what Packer's provisioners, its communicator and this plugin
+// bring into a guest and may not have been able to remove.
+var leftovers = []struct {
+	folder string
+	name   *regexp.Regexp
+}{
+	{`\Windows\System32\Tasks`, regexp.MustCompile(`(?i)^packer-`)},
+	{`\Windows\Temp`, regexp.MustCompile(`(?i)^(packer-|winrmcp-|script-.*\.(ps1|bat|cmd)$)`)},
+	{sysprepFolder, regexp.MustCompile(`(?i)^packer-|^Panther\.packer-`)},
+}
+
+// names lists a folder; an absent one is empty.
+func (v *volume) names(folder string) []string {
+	f, err := v.Path(folder)
+	if errors.Is(err, ntfs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		v.problem(folder, err)
+		return nil
+	}
+	entries, err := f.ReadDir()
+	if err != nil {
+		v.problem(folder, err)
+		return nil
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name
+	}
+	return names
+}
+
+func (v *volume) answerFile(file File) AnswerFile {
+	a := AnswerFile{File: file}
+	content, err := v.ReadFile(file.Path, maxAnswerFile)
+	if err != nil {
+		a.Problem = err.Error()
+		return a
+	}
+	parsed, err := answerfile.Parse(content)
+	if err != nil {
+		a.Problem = err.Error()
+		return a
+	}
+	for _, p := range parsed.Passes() {
+		a.Passes = append(a.Passes, p.Name())
+	}
+	for _, f := range answerfile.Lint(content, answerfile.Context{}).Findings {
+		if f.Rule == secretRule {
+			a.Secrets = append(a.Secrets, f.Pass+" "+f.Setting)
+		}
+	}
+	return a
+}
+
+func (v *volume) lastRun() *Log {
+	file := v.file(actLog)
+	if file == nil {
+		return nil
+	}
+	log := &Log{File: *file, Options: []string{}}
+	runs := diagnosis.Split(diagnosis.Parse(v.content(actLog, maxLog)))
+	log.Runs = len(runs)
+	if len(runs) == 0 {
+		return log
+	}
+	run := runs[len(runs)-1]
+	log.Options, log.TagCreated = append(log.Options, run.Facts.Options...), run.Facts.TagCreated
+	for _, l := range run.Lines[max(0, len(run.Lines)-lastLines):] {
+		log.Last = append(log.Last, l.Raw)
+	}
+	if d, ok := diagnosis.Diagnose(run); ok && !log.TagCreated {
+		log.Diagnosis = &d
+	}
+	return log
+}
+
+var imageStateLine = regexp.MustCompile(`(?im)^\s*ImageState\s*=\s*"?([A-Z_]+)"?\s*$`)
+
+// parseStateINI finds ImageState in State.ini, which is written with and
+// without quotes, in 8-bit and in UTF-16 text.
+func parseStateINI(b []byte) string {
+	if rest, ok := bytes.CutPrefix(b, []byte{0xff, 0xfe}); ok {
+		units := make([]uint16, len(rest)/2)
+		for i := range units {
+			units[i] = uint16(rest[2*i]) | uint16(rest[2*i+1])<<8
+		}
+		b = []byte(string(utf16.Decode(units)))
+	}
+	m := imageStateLine.FindSubmatch(bytes.ReplaceAll(b, []byte("\r"), nil))
+	if m == nil {
+		return ""
+	}
+	return string(m[1])
+}

@@ -1,0 +1,204 @@
+package winimage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+)
+
+// Options steer an inspection.
+type Options struct {
+	// Name goes into the report as the path of the disk.
+	Name string
+	// Space also counts the free clusters, which reads the volume's bitmap
+	// (1 MiB for each 32 GiB).
+	Space bool
+}
+
+// Inspect reads what a disk says of itself. The error is for a disk that
+// cannot be read as one; what is wrong inside volumes goes into the report.
+func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error) {
+	info := d.Info()
+	r := Report{
+		Schema: ReportSchema, Time: time.Now().UTC().Truncate(time.Second), Windows: []Windows{},
+		Disk: Disk{Path: opt.Name, Format: string(info.Format), VirtualSize: d.Size(), SectorSize: d.SectorSize(), Warnings: info.Warnings},
+	}
+	if info.Type != "" {
+		r.Disk.Format += " (" + string(info.Type) + ")"
+	}
+	volumes, err := openVolumes(ctx, d, &r)
+	if err != nil {
+		return r, err
+	}
+	for _, v := range volumes {
+		if !v.hasWindows() {
+			continue
+		}
+		w := v.inspect(opt)
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		r.Windows = append(r.Windows, w)
+	}
+	return r, nil
+}
+
+// volume is an opened NTFS volume and the partition it lies in.
+type volume struct {
+	*ntfs.Volume
+	partition int
+	problems  []string
+}
+
+func (v *volume) problem(what string, err error) {
+	v.problems = append(v.problems, fmt.Sprintf("%s: %v", what, err))
+}
+
+// openVolumes reads the partition table, notes it in the report, and opens
+// every NTFS volume.
+func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, error) {
+	reader := contextReader{ctx, d}
+	table, err := partition.Read(reader, d.Size(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading partition table: %w", err)
+	}
+	r.Disk.Scheme, r.Disk.Generation, r.Disk.Partitions = string(table.Scheme), generation(table), len(table.Partitions)
+	for _, damage := range []error{table.PrimaryDamage, table.BackupDamage} {
+		if damage != nil {
+			r.Disk.Warnings = append(r.Disk.Warnings, damage.Error())
+		}
+	}
+	parts := table.Partitions
+	if table.Scheme == partition.None {
+		// A volume without a table around it, as some tools make them.
+		parts = []partition.Partition{{Length: d.Size()}}
+	}
+	var volumes []*volume
+	for _, p := range parts {
+		encrypted, err := ntfs.BitLocker(reader, p.Start)
+		if err == nil && encrypted {
+			r.Disk.BitLocker = append(r.Disk.BitLocker, p.Index)
+			continue
+		}
+		v, err := ntfs.Open(reader, p.Start, p.Length)
+		switch {
+		case errors.Is(err, ntfs.ErrNotNTFS):
+		case err != nil:
+			r.Problems = append(r.Problems, fmt.Sprintf("partition %d: %v", p.Index, err))
+		default:
+			volumes = append(volumes, &volume{Volume: v, partition: p.Index})
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return volumes, nil
+}
+
+// generation tells which firmware starts the disk: 1 BIOS, 2 UEFI, 0 neither.
+func generation(t *partition.Table) int {
+	for _, p := range t.Partitions {
+		if t.Scheme == partition.GPT && p.IsESP() {
+			return 2
+		}
+		if t.Scheme == partition.MBR && p.Bootable {
+			return 1
+		}
+	}
+	return 0
+}
+
+// contextReader ends reading with its context: a disk may lie behind a slow
+// network.
+type contextReader struct {
+	ctx context.Context
+	r   io.ReaderAt
+}
+
+func (c contextReader) ReadAt(p []byte, off int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.ReadAt(p, off)
+}
+
+func (v *volume) exists(path string) bool {
+	_, err := v.Path(path)
+	return err == nil
+}
+
+func (v *volume) hasWindows() bool {
+	return v.exists(`\Windows\System32\config\SYSTEM`) && v.exists(`\Windows\System32\config\SOFTWARE`)
+}
+
+func (v *volume) inspect(opt Options) Windows {
+	w := Windows{Partition: v.partition, AnswerFiles: []AnswerFile{}, Leftovers: []string{}, Hives: []Hive{}}
+	v.readHives(&w)
+	v.readFiles(&w)
+	v.readState(&w, opt)
+	w.Problems = v.problems
+	return w
+}
+
+// readState fills in what the volume says of itself.
+func (v *volume) readState(w *Windows, opt Options) {
+	w.Volume.Size, w.Volume.Dirty = v.Size(), v.Dirty()
+	if log, err := v.Log(); err != nil {
+		v.problem("$LogFile", err)
+	} else {
+		w.Volume.LogClean = log.Clean
+	}
+	hibernation, err := v.Hibernation()
+	if err != nil {
+		v.problem("hiberfil.sys", err)
+	}
+	// What cannot be read may be a session to resume: it is not called clean.
+	w.Volume.Hibernated = hibernation == ntfs.HibernationActive || hibernation == ntfs.HibernationUnknown
+	shadows, err := v.ShadowCopies()
+	if err != nil {
+		v.problem("shadow copies", err)
+	}
+	w.Volume.ShadowCopies = len(shadows.Stores)
+	if shadows.Elsewhere {
+		w.Volume.ShadowCopies++
+	}
+	if opt.Space {
+		if free, err := v.freeSpace(); err != nil {
+			v.problem("free space", err)
+		} else {
+			w.Volume.Free = free
+		}
+	}
+	w.Volume.PageFile, w.Volume.SwapFile = v.fileSize(`\pagefile.sys`), v.fileSize(`\swapfile.sys`)
+}
+
+func (v *volume) fileSize(path string) int64 {
+	f := v.file(path)
+	if f == nil {
+		return 0
+	}
+	return f.Size
+}
+
+// freeSpace counts the clusters that $Bitmap calls free.
+func (v *volume) freeSpace() (int64, error) {
+	const maxBitmap = 1 << 30 // a volume of 32 TiB in clusters of 4 KiB
+	bitmap, err := v.ReadFile(`\$Bitmap`, maxBitmap)
+	if err != nil {
+		return 0, err
+	}
+	clusters := v.Size() / v.ClusterSize()
+	free := int64(0)
+	for c := int64(0); c < clusters && c/8 < int64(len(bitmap)); c++ {
+		if bitmap[c/8]>>(c%8)&1 == 0 {
+			free++
+		}
+	}
+	return free * v.ClusterSize(), nil
+}

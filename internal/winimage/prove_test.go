@@ -1,0 +1,194 @@
+package winimage
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+func num(n uint32) *uint32 { return &n }
+func yes(b bool) *bool     { return &b }
+
+var buildStart = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// good is the report of a generalized Server 2022.
+func good() Report {
+	return Report{
+		Disk: Disk{VirtualSize: 40 << 30, Scheme: "gpt", Generation: 2},
+		Windows: []Windows{{
+			Setup: Setup{
+				ImageState: "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", StateINI: "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE",
+				GeneralizationState: num(4), SetupType: num(2), CmdLine: `oobe\windeploy.exe`,
+			},
+			Tag:         &File{Path: tagFile, Modified: buildStart.Add(10 * time.Minute)},
+			Log:         &Log{Runs: 1, Options: []string{"OOBE", "GENERALIZE", "SHUTDOWN"}, TagCreated: true},
+			Hives:       []Hive{{Name: "SYSTEM", Clean: true}, {Name: "SOFTWARE", Clean: true}},
+			Volume:      Volume{LogClean: true},
+			Drivers:     Drivers{Storage: []Driver{{"storahci", 0}}},
+			AnswerFiles: []AnswerFile{{File: File{Path: `\Windows\Panther\unattend.xml`}}},
+		}},
+	}
+}
+
+func expectation() Expectation {
+	return Expectation{NotBefore: buildStart, AnswerFile: yes(true), VMMode: yes(false)}
+}
+
+func TestAGoodImageIsProvenWithoutWarnings(t *testing.T) {
+	p := Prove(good(), expectation())
+	if !p.Proven || len(p.Failed(Fail))+len(p.Failed(Warn))+len(p.Failed(Info)) != 0 {
+		t.Errorf("not proven: %+v", p)
+	}
+	if len(p.Assertions) != len(AssertionIDs()) {
+		t.Errorf("%d assertions, want all %d", len(p.Assertions), len(AssertionIDs()))
+	}
+}
+
+func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
+	covered := map[string]bool{}
+	for _, c := range []struct {
+		name, id string
+		severity Severity
+		breaks   func(r *Report, w *Windows, e *Expectation)
+	}{
+		{"no Windows on the disk", "windows", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = nil }},
+		{"two installations", "windows", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = append(r.Windows, r.Windows[0]) }},
+		{"a hive that was not flushed", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[1].Clean = false }},
+		{"a hive that cannot be read", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[0].Problem = "corrupt" }},
+		{"a hive that is missing", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives = w.Hives[:1] }},
+		{"a dirty volume", "file-system-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Dirty = true }},
+		{"a volume with changes in its log", "file-system-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.LogClean = false }},
+		{"a hibernated Windows", "hibernation", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Hibernated = true }},
+		{"a Windows in use", "image-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "IMAGE_STATE_COMPLETE" }},
+		{"no ImageState", "image-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "" }},
+		{"another State.ini", "state-ini", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.StateINI = "IMAGE_STATE_UNDEPLOYABLE" }},
+		{"generalize that broke off", "generalization-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = num(3) }},
+		{"no GeneralizationState", "generalization-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = nil }},
+		{"SetupType of a running machine", "setup-type", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SetupType = num(0) }},
+		{"nothing to start at the next boot", "setup-command", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.CmdLine = "" }},
+		{"no tag", "tag", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag = nil }},
+		{"the tag of another day", "tag", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag.Modified = buildStart.Add(-24 * time.Hour) }},
+		{"no log", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log = nil }},
+		{"a last run without success", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.TagCreated = false }},
+		{"a last run without generalize", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.Options = []string{"OOBE"} }},
+		{"audit mode", "audit-boot", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.AuditBoot = num(1) }},
+		{"a dangling answer file pointer", "unattend-pointer", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.UnattendFile = `C:\gone.xml` }},
+		{"no cached answer file", "cached-answer-file", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles = nil }},
+		{"a password in an answer file", "secrets", Warn, func(_ *Report, w *Windows, _ *Expectation) {
+			w.AnswerFiles[0].Secrets = []string{"oobeSystem AutoLogon"}
+		}},
+		{"/mode:vm that nobody asked for", "vm-mode", Info, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SysprepMode = "vm" }},
+		{"automatic logon", "autologon", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Autologon.DefaultPasswordPresent = true }},
+		{"files of Packer", "leftovers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Leftovers = []string{`\Windows\Temp\packer-x`} }},
+		{"no storage driver at boot", "boot-drivers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].Start = 3 }},
+		{"a shadow copy", "shadow-copies", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.ShadowCopies = 1 }},
+		{"an encrypted volume", "bitlocker", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.BitLocker = []int{3} }},
+		{"no system partition", "boots", Warn, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.Generation = 0 }},
+		{"a file that cannot be read", "readable", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Problems = []string{"x: corrupt"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			covered[c.id] = true
+			r, e := good(), expectation()
+			c.breaks(&r, &r.Windows[0], &e)
+			p := Prove(r, e)
+			var ids []string
+			for _, a := range p.Assertions {
+				if !a.OK {
+					ids = append(ids, a.ID)
+					if a.Severity != c.severity || a.Fix == "" || a.Expected == "" || a.Found == "" {
+						t.Errorf("assertion %+v: want severity %s, a fix, what was expected and found", a, c.severity)
+					}
+				}
+			}
+			if !slices.Equal(ids, []string{c.id}) {
+				t.Errorf("broken: %v, want exactly %s", ids, c.id)
+			}
+			if p.Proven != (c.severity != Fail) {
+				t.Errorf("proven is %t for a %s", p.Proven, c.severity)
+			}
+		})
+	}
+	for _, id := range AssertionIDs() {
+		if !covered[id] {
+			t.Errorf("no case breaks assertion %s", id)
+		}
+	}
+}
+
+func TestSeveritiesCanBeChanged(t *testing.T) {
+	r, e := good(), expectation()
+	r.Windows[0].Leftovers = []string{`\Windows\Temp\packer-x`}
+	e.Severities = map[string]Severity{"leftovers": Fail}
+	if p := Prove(r, e); p.Proven || len(p.Failed(Fail)) != 1 {
+		t.Errorf("a warning made a failure is not one: %+v", p.Failed(Fail))
+	}
+	e.Severities = map[string]Severity{"leftovers": Off}
+	if p := Prove(r, e); !p.Proven || len(p.Assertions) != len(AssertionIDs())-1 {
+		t.Error("an assertion that is off is still judged")
+	}
+	// Without a Windows nothing can be proven, whatever is switched off.
+	r.Windows, e.Severities = nil, map[string]Severity{"windows": Off}
+	if p := Prove(r, e); p.Proven {
+		t.Error("a disk without Windows is proven")
+	}
+}
+
+func TestWrappersOfCloudAgentsAreAcceptedWithANote(t *testing.T) {
+	r := good()
+	r.Windows[0].Setup.CmdLine = `"C:\Program Files\Google\Compute Engine\sysprep\windeploy.cmd"`
+	p := Prove(r, expectation())
+	i := slices.IndexFunc(p.Assertions, func(a Assertion) bool { return a.ID == "setup-command" })
+	if !p.Proven || p.Assertions[i].Note == "" {
+		t.Errorf("got %+v", p.Assertions[i])
+	}
+}
+
+func TestAnAuditImageIsHeldAgainstAuditMode(t *testing.T) {
+	r, e := good(), expectation()
+	e.Audit = true
+	w := &r.Windows[0]
+	w.Setup.ImageState, w.Setup.StateINI, w.Setup.AuditBoot = "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", num(1)
+	if p := Prove(r, e); !p.Proven {
+		t.Errorf("not proven: %+v", p.Failed(Fail))
+	}
+	if p := Prove(good(), e); p.Proven {
+		t.Error("an OOBE image is proven for audit mode")
+	}
+}
+
+func TestTheDescriptionBeginsWithTheJudgement(t *testing.T) {
+	r := good()
+	w := &r.Windows[0]
+	w.Setup.ImageState, w.Log.TagCreated = "IMAGE_STATE_COMPLETE", false
+	w.Log.Diagnosis = &diagnosis.Diagnosis{ID: "F01", Name: "APPX", Summary: "package X", Remedy: []string{"remove X"}}
+	lines := Describe(r, Prove(r, expectation()))
+	want := "NOT PROVEN: ImageState in the registry (image-state is IMAGE_STATE_COMPLETE)"
+	if lines[0] != want {
+		t.Errorf("first line %q, want %q", lines[0], want)
+	}
+	for _, text := range []string{"       fix: " + rerun, "  cause:       F01 APPX: package X", "  remedy:      remove X"} {
+		if !slices.Contains(lines, text) {
+			t.Errorf("no line %q in %q", text, lines)
+		}
+	}
+}
+
+func TestStateINIIsReadInEveryFormWindowsWrites(t *testing.T) {
+	const want = "IMAGE_STATE_COMPLETE"
+	for name, text := range map[string]string{
+		"quoted, CRLF":          "[State]\r\nImageState=\"IMAGE_STATE_COMPLETE\"\r\n",
+		"unquoted, a single LF": "[State]\nImageState=IMAGE_STATE_COMPLETE",
+		"UTF-16":                "\xff\xfeI\x00m\x00a\x00g\x00e\x00S\x00t\x00a\x00t\x00e\x00=\x00I\x00M\x00A\x00G\x00E\x00_\x00S\x00T\x00A\x00T\x00E\x00_\x00C\x00O\x00M\x00P\x00L\x00E\x00T\x00E\x00",
+	} {
+		if got := parseStateINI([]byte(text)); got != want {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	for _, text := range []string{"", "ImageState=", "\xff\xfe\x00", "Other=IMAGE_STATE_COMPLETE"} {
+		if got := parseStateINI([]byte(text)); got != "" {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
