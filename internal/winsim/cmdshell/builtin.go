@@ -1,0 +1,552 @@
+package cmdshell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
+)
+
+type builtin func(s *Shell, ctx context.Context, args string) int
+
+var builtins map[string]builtin
+
+func init() {
+	builtins = map[string]builtin{
+		"echo": (*Shell).echo, "set": (*Shell).setVar, "type": (*Shell).typeFile, "del": (*Shell).del, "erase": (*Shell).del,
+		"exit": (*Shell).exitCmd, "call": (*Shell).call, "cd": (*Shell).cd, "chdir": (*Shell).cd, "md": (*Shell).md, "mkdir": (*Shell).md,
+		"rd": (*Shell).rd, "rmdir": (*Shell).rd, "copy": (*Shell).copy, "move": (*Shell).move, "ren": (*Shell).ren, "dir": (*Shell).dir,
+		"goto": (*Shell).gotoLabel, "start": (*Shell).start, "ver": (*Shell).ver,
+		"rem":      func(*Shell, context.Context, string) int { return 0 },
+		"setlocal": nothing, "endlocal": nothing, "title": func(*Shell, context.Context, string) int { return 0 },
+	}
+}
+
+func nothing(s *Shell, _ context.Context, args string) int {
+	if strings.TrimSpace(args) != "" {
+		return s.unsupported("setlocal" + args)
+	}
+	return 0
+}
+
+func (s *Shell) unsupported(what string) int {
+	s.Host.Refuse("cmd: %s", strings.TrimSpace(what))
+	s.fail("simulator: %v: %s", ErrUnsupported, strings.TrimSpace(what))
+	return s.set(1)
+}
+
+// command runs one command without redirections.
+func (s *Shell) command(ctx context.Context, text string) int {
+	text = strings.TrimLeft(text, " \t,;=")
+	if text == "" {
+		return 0
+	}
+	name, args := cutName(text)
+	if b, ok := builtins[strings.ToLower(name)]; ok && !strings.HasPrefix(text, `"`) {
+		return b(s, ctx, args)
+	}
+	return s.external(ctx, strings.ReplaceAll(name, `"`, ""), args, false)
+}
+
+// cutName splits the command from its arguments. A command of the shell ends
+// at any delimiter (echo.x, cd\), a program's name at a blank.
+func cutName(text string) (name, args string) {
+	if i := strings.IndexAny(text, " \t,;=.:/\\+[]("); i > 0 {
+		if _, ok := builtins[strings.ToLower(text[:i])]; ok {
+			return text[:i], text[i:]
+		}
+	}
+	quoted := false
+	for i := range len(text) {
+		c := text[i]
+		if c == '"' {
+			quoted = !quoted
+		}
+		if !quoted && (strings.IndexByte(" \t,;=", c) >= 0 || (c == '/' && i > 0 && !strings.Contains(text[:i], ":") && !strings.Contains(text[:i], "/") && !strings.HasPrefix(text, "."))) {
+			return text[:i], text[i:]
+		}
+	}
+	return text, ""
+}
+
+func (s *Shell) external(ctx context.Context, name, args string, detached bool) int {
+	if full, ok := s.batchFile(name); ok {
+		return s.runBatch(ctx, full, name, args)
+	}
+	c := &Call{Name: name, Args: strings.TrimLeft(args, " \t"), Dir: s.Dir, Env: maps.Clone(s.Env), Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Detached: detached}
+	code, found := s.Host.Exec(ctx, c)
+	if found {
+		return s.set(code)
+	}
+	s.Host.Refuse("cmd: no such program: %s %s", name, args)
+	if strings.ContainsAny(name, `\/`) {
+		s.fail("The system cannot find the path specified.")
+		return s.set(1)
+	}
+	s.fail("'%s' is not recognized as an internal or external command,\r\noperable program or batch file.", name)
+	// The number is cmd's own error level; as its exit code cmd /C gives 1.
+	s.errorLevel = 9009
+	return 1
+}
+
+// batchFile finds a batch file by its name, with or without extension.
+func (s *Shell) batchFile(name string) (string, bool) {
+	for _, ext := range []string{"", ".bat", ".cmd"} {
+		lower := strings.ToLower(name + ext)
+		if !strings.HasSuffix(lower, ".bat") && !strings.HasSuffix(lower, ".cmd") {
+			continue
+		}
+		if full, err := s.full(name + ext); err == nil && s.Drive.IsFile(full) {
+			return full, true
+		}
+	}
+	return "", false
+}
+
+func (s *Shell) echo(_ context.Context, args string) int {
+	trimmed := strings.TrimSpace(args)
+	switch {
+	case strings.EqualFold(trimmed, "off"):
+		s.quiet = true
+	case strings.EqualFold(trimmed, "on"):
+		s.quiet = false
+	case trimmed == "":
+		state := "on"
+		if s.quiet {
+			state = "off"
+		}
+		fmt.Fprintf(s.Stdout, "ECHO is %s.\r\n", state)
+	case trimmed == "/?":
+		return s.unsupported("echo /?")
+	default:
+		io.WriteString(s.Stdout, args[1:]+"\r\n")
+	}
+	return 0
+}
+
+func (s *Shell) setVar(_ context.Context, args string) int {
+	text := strings.TrimLeft(args, " \t")
+	if strings.HasPrefix(text, "/") {
+		return s.unsupported("set " + text)
+	}
+	if strings.HasPrefix(text, `"`) {
+		text = text[1:]
+		if i := strings.LastIndexByte(text, '"'); i >= 0 {
+			text = text[:i]
+		}
+	}
+	name, value, assigned := strings.Cut(text, "=")
+	if assigned {
+		if name == "" {
+			s.fail("The syntax of the command is incorrect.")
+			return s.set(1)
+		}
+		s.Env.Set(name, value)
+		return 0
+	}
+	name = strings.TrimSpace(strings.ToUpper(name))
+	found := false
+	for _, id := range slices.Sorted(maps.Keys(s.Env)) {
+		if strings.HasPrefix(id, name) {
+			found = true
+			fmt.Fprintf(s.Stdout, "%s=%s\r\n", s.Env[id].Name, s.Env[id].Value)
+		}
+	}
+	if !found {
+		s.fail("Environment variable %s not defined", strings.TrimSpace(text))
+		return s.set(1)
+	}
+	return 0
+}
+
+// operands splits arguments into switches (lower case) and names.
+func operands(args string) (switches, names []string) {
+	for _, a := range splitBatchArgs(args) {
+		if strings.HasPrefix(a, "/") && len(a) > 1 {
+			for sw := range strings.SplitSeq(a[1:], "/") {
+				switches = append(switches, "/"+strings.ToLower(sw))
+			}
+			continue
+		}
+		names = append(names, strings.ReplaceAll(a, `"`, ""))
+	}
+	return switches, names
+}
+
+// only checks switches against the ones a command has here.
+func (s *Shell) only(command string, switches []string, known ...string) bool {
+	for _, sw := range switches {
+		if !slices.Contains(known, sw) {
+			s.unsupported(command + " " + sw)
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Shell) glob(pattern string) ([]string, error) {
+	pattern = strings.ReplaceAll(pattern, "/", `\`)
+	dir, last := ".", pattern
+	if i := strings.LastIndexByte(pattern, '\\'); i >= 0 {
+		dir, last = pattern[:i+1], pattern[i+1:]
+	}
+	full, err := s.full(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.ContainsAny(last, "*?") {
+		target := strings.TrimSuffix(full, `\`) + `\` + last
+		if _, err := s.Drive.Stat(target); err != nil {
+			return nil, err
+		}
+		return []string{target}, nil
+	}
+	entries, err := s.Drive.ReadDir(full)
+	if err != nil {
+		return nil, err
+	}
+	if last == "*.*" {
+		last = "*"
+	}
+	var list []string
+	for _, e := range entries {
+		if ok, _ := path.Match(strings.ToLower(last), strings.ToLower(e.Name())); ok {
+			list = append(list, strings.TrimSuffix(full, `\`)+`\`+e.Name())
+		}
+	}
+	return list, nil
+}
+
+func (s *Shell) typeFile(_ context.Context, args string) int {
+	sw, names := operands(args)
+	if !s.only("type", sw) {
+		return 1
+	}
+	if len(names) == 0 {
+		s.fail("The syntax of the command is incorrect.")
+		return s.set(1)
+	}
+	for _, name := range names {
+		if isNul(name) {
+			continue
+		}
+		full, err := s.full(name)
+		if err == nil && s.Drive.IsDir(full) {
+			s.fail("Access is denied.")
+			return s.set(1)
+		}
+		var content []byte
+		if err == nil {
+			content, err = s.Drive.ReadFile(full)
+		}
+		if err != nil {
+			text := message(err)
+			if errors.Is(err, os.ErrNotExist) && s.Drive.IsDir(parent(full)) {
+				text = "The system cannot find the file specified."
+			}
+			s.fail("%s", text)
+			return s.set(1)
+		}
+		s.Stdout.Write(content)
+	}
+	return s.set(0)
+}
+
+func (s *Shell) del(_ context.Context, args string) int {
+	sw, names := operands(args)
+	if !s.only("del", sw, "/f", "/q", "/s", "/a") {
+		return 1
+	}
+	if slices.Contains(sw, "/s") {
+		return s.unsupported("del /s")
+	}
+	if len(names) == 0 {
+		s.fail("The syntax of the command is incorrect.")
+		return s.set(1)
+	}
+	for _, name := range names {
+		full, err := s.full(strings.NewReplacer("*", "", "?", "").Replace(name))
+		if err != nil {
+			s.fail("%s", message(err))
+			return s.set(1)
+		}
+		if !strings.ContainsAny(name, "*?") && s.Drive.IsDir(full) {
+			return s.unsupported("del of a folder: " + name)
+		}
+		list, err := s.glob(name)
+		if err != nil || len(list) == 0 {
+			if full, err = s.full(name); err != nil {
+				full = name
+			}
+			s.fail("Could Not Find %s", full)
+			continue
+		}
+		for _, file := range list {
+			if !s.Drive.IsDir(file) {
+				if err := s.Drive.Remove(file); err != nil {
+					s.fail("%s\r\n%s", file, message(err))
+				}
+			}
+		}
+	}
+	return 0
+}
+
+func (s *Shell) exitCmd(_ context.Context, args string) int {
+	fields := strings.Fields(args)
+	inBatch := len(fields) > 0 && strings.EqualFold(fields[0], "/b")
+	if inBatch {
+		fields = fields[1:]
+	}
+	code := s.errorLevel
+	if len(fields) > 0 {
+		n, err := strconv.Atoi(fields[0])
+		if err != nil {
+			return s.unsupported("exit " + fields[0])
+		}
+		code = n
+	}
+	if inBatch && s.batch != nil {
+		s.batch.jump = ":eof"
+	} else {
+		s.exit = true
+	}
+	return s.set(code)
+}
+
+func (s *Shell) gotoLabel(_ context.Context, args string) int {
+	if s.batch == nil {
+		return 0
+	}
+	label := strings.TrimSpace(args)
+	if !strings.EqualFold(label, ":eof") {
+		label = strings.TrimPrefix(label, ":")
+	}
+	s.batch.jump = label
+	return 0
+}
+
+func (s *Shell) call(ctx context.Context, args string) int {
+	text := strings.TrimLeft(args, " \t")
+	if strings.HasPrefix(text, ":") {
+		return s.unsupported("call " + text)
+	}
+	expanded, err := s.expand(text) // a second time, as CALL does
+	if err != nil {
+		return s.unsupported("call " + text)
+	}
+	return s.command(ctx, expanded)
+}
+
+func (s *Shell) cd(_ context.Context, args string) int {
+	text := strings.TrimSpace(args)
+	if rest, ok := strings.CutPrefix(strings.ToLower(text), "/d"); ok {
+		text = strings.TrimSpace(text[len(text)-len(rest):])
+	}
+	text = strings.ReplaceAll(text, `"`, "")
+	if text == "" {
+		fmt.Fprintf(s.Stdout, "%s\r\n", s.Dir)
+		return s.set(0)
+	}
+	full, err := s.full(text)
+	if err != nil || !s.Drive.IsDir(full) {
+		s.fail("The system cannot find the path specified.")
+		return s.set(1)
+	}
+	s.Dir = full
+	return s.set(0)
+}
+
+func (s *Shell) md(_ context.Context, args string) int {
+	sw, names := operands(args)
+	if !s.only("md", sw) {
+		return 1
+	}
+	if len(names) == 0 {
+		s.fail("The syntax of the command is incorrect.")
+		return s.set(1)
+	}
+	for _, name := range names {
+		full, err := s.full(name)
+		if err == nil {
+			if _, there := s.Drive.Stat(full); there == nil {
+				s.fail("A subdirectory or file %s already exists.", name)
+				return s.set(1)
+			}
+			err = s.Drive.MkdirAll(full)
+		}
+		if err != nil {
+			s.fail("%s", message(err))
+			return s.set(1)
+		}
+	}
+	return 0
+}
+
+func (s *Shell) rd(_ context.Context, args string) int {
+	sw, names := operands(args)
+	if !s.only("rd", sw, "/s", "/q") {
+		return 1
+	}
+	for _, name := range names {
+		full, err := s.full(name)
+		if err != nil || !s.Drive.IsDir(full) {
+			s.fail("The system cannot find the file specified.")
+			return 2
+		}
+		if slices.Contains(sw, "/s") {
+			err = s.Drive.RemoveAll(full)
+		} else {
+			err = s.Drive.Remove(full)
+		}
+		if err != nil {
+			s.fail("The directory is not empty.")
+			return 145
+		}
+	}
+	return 0
+}
+
+// pair resolves source and target of COPY and MOVE; a folder as target keeps
+// the name.
+func (s *Shell) pair(command, args string) (from, to string, code int) {
+	sw, names := operands(args)
+	if !s.only(command, sw, "/y", "/b") {
+		return "", "", 1
+	}
+	if len(names) != 2 || strings.ContainsAny(args, "*?+") {
+		s.unsupported(command + args)
+		return "", "", 1
+	}
+	from, err := s.full(names[0])
+	if err == nil {
+		to, err = s.full(names[1])
+	}
+	if err != nil || !s.Drive.IsFile(from) {
+		s.fail("The system cannot find the file specified.")
+		return "", "", s.set(1)
+	}
+	if s.Drive.IsDir(to) {
+		to = strings.TrimSuffix(to, `\`) + from[strings.LastIndexByte(from, '\\'):]
+	}
+	if !s.Drive.IsDir(parent(to)) {
+		s.fail("The system cannot find the path specified.")
+		return "", "", s.set(1)
+	}
+	return from, to, 0
+}
+
+func (s *Shell) copy(_ context.Context, args string) int {
+	from, to, code := s.pair("copy", args)
+	if code != 0 {
+		return code
+	}
+	content, err := s.Drive.ReadFile(from)
+	if err == nil {
+		err = s.Drive.WriteFile(to, content)
+	}
+	if err != nil {
+		s.fail("%s", message(err))
+		fmt.Fprint(s.Stdout, "        0 file(s) copied.\r\n")
+		return s.set(1)
+	}
+	fmt.Fprint(s.Stdout, "        1 file(s) copied.\r\n")
+	return s.set(0)
+}
+
+func (s *Shell) move(_ context.Context, args string) int {
+	from, to, code := s.pair("move", args)
+	if code != 0 {
+		return code
+	}
+	if err := s.Drive.Rename(from, to); err != nil {
+		s.fail("%s", message(err))
+		return s.set(1)
+	}
+	fmt.Fprint(s.Stdout, "        1 file(s) moved.\r\n")
+	return s.set(0)
+}
+
+func (s *Shell) ren(_ context.Context, args string) int {
+	_, names := operands(args)
+	if len(names) != 2 || strings.ContainsAny(names[1], `\/:*?`) {
+		return s.unsupported("ren" + args)
+	}
+	from, err := s.full(names[0])
+	if err == nil {
+		_, err = s.Drive.Stat(from)
+	}
+	if err != nil {
+		s.fail("The system cannot find the file specified.")
+		return s.set(1)
+	}
+	to, err := winfs.Clean(names[1], parent(from))
+	if err != nil {
+		s.fail("%s", message(err))
+		return s.set(1)
+	}
+	if _, err := s.Drive.Stat(to); err == nil && !strings.EqualFold(from, to) {
+		s.fail("A duplicate file name exists, or the file\r\ncannot be found.")
+		return s.set(1)
+	}
+	if err := s.Drive.Rename(from, to); err != nil {
+		s.fail("%s", message(err))
+		return s.set(1)
+	}
+	return 0
+}
+
+// dir knows the bare form only; nobody should parse the other one.
+func (s *Shell) dir(_ context.Context, args string) int {
+	sw, names := operands(args)
+	if !slices.Contains(sw, "/b") || !s.only("dir", sw, "/b", "/a", "/o:n", "/on") || len(names) > 1 {
+		return s.unsupported("dir" + args)
+	}
+	pattern := "*"
+	if len(names) == 1 {
+		pattern = names[0]
+		if full, err := s.full(strings.NewReplacer("*", "", "?", "").Replace(pattern)); err == nil && !strings.ContainsAny(pattern, "*?") && s.Drive.IsDir(full) {
+			pattern = strings.TrimRight(pattern, `\/`) + `\*`
+		}
+	}
+	list, err := s.glob(pattern)
+	if err != nil || len(list) == 0 {
+		s.fail("File Not Found")
+		return s.set(1)
+	}
+	for _, f := range list {
+		fmt.Fprintf(s.Stdout, "%s\r\n", f[strings.LastIndexByte(f, '\\')+1:])
+	}
+	return s.set(0)
+}
+
+// start knows START "title" [/B] program arguments.
+func (s *Shell) start(ctx context.Context, args string) int {
+	text := strings.TrimLeft(args, " \t")
+	if !strings.HasPrefix(text, `"`) {
+		return s.unsupported("start without a title: " + text)
+	}
+	_, text, _ = strings.Cut(text[1:], `"`)
+	text = strings.TrimLeft(text, " \t")
+	if len(text) > 2 && strings.EqualFold(text[:2], "/b") {
+		text = strings.TrimLeft(text[2:], " \t")
+	}
+	if strings.HasPrefix(text, "/") || text == "" {
+		return s.unsupported("start " + text)
+	}
+	name, rest := cutName(text)
+	return s.external(ctx, strings.ReplaceAll(name, `"`, ""), rest, true)
+}
+
+func (s *Shell) ver(_ context.Context, _ string) int {
+	fmt.Fprint(s.Stdout, "\r\nMicrosoft Windows [Version 10.0.20348.2700]\r\n")
+	return s.set(0)
+}

@@ -1,0 +1,242 @@
+package winsim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+// program is an executable of the guest.
+type program func(g *Guest, ctx context.Context, c *call) int
+
+// call is a running program with who runs it.
+type call struct {
+	*cmdshell.Call
+	proc *process
+	user string
+}
+
+func (c *call) fail(format string, args ...any) { fmt.Fprintf(c.Stderr, format+"\r\n", args...) }
+func (c *call) say(format string, args ...any)  { fmt.Fprintf(c.Stdout, format+"\r\n", args...) }
+
+// programs are found in folders of the PATH, sysprep only in its own.
+var programs map[string]struct {
+	folder string
+	run    program
+}
+
+func init() {
+	programs = map[string]struct {
+		folder string
+		run    program
+	}{}
+	add := func(folder string, list map[string]program) {
+		for name, run := range list {
+			programs[name] = struct {
+				folder string
+				run    program
+			}{folder, run}
+		}
+	}
+	add(folderSystem32, map[string]program{
+		"cmd.exe": (*Guest).cmd, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "more.com": (*Guest).more,
+		"ping.exe": (*Guest).ping, "reg.exe": (*Guest).regexe, "sc.exe": (*Guest).sc, "schtasks.exe": (*Guest).schtasks, "shutdown.exe": (*Guest).shutdownexe,
+		"taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
+		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
+	})
+	add(folderSystem32+`\WindowsPowerShell\v1.0`, map[string]program{"powershell.exe": (*Guest).powershell})
+	add(folderSysprep, map[string]program{"sysprep.exe": (*Guest).sysprep})
+}
+
+// onPath are the folders searched for a bare name.
+var onPath = []string{folderSystem32, folderWindows, folderSystem32 + `\WindowsPowerShell\v1.0`}
+
+type found struct {
+	image string
+	run   program
+}
+
+// findProgram finds an executable as CreateProcess and cmd.exe do; the file
+// must be there.
+func (g *Guest) findProgram(name, dir string) *found {
+	folders := onPath
+	if strings.ContainsAny(name, `\/:`) {
+		full, err := winfs.Clean(name, dir)
+		if err != nil {
+			return nil
+		}
+		// 64-bit programs see no other System32; a 32-bit one would.
+		i := strings.LastIndexByte(full, '\\')
+		folders, name = []string{full[:i]}, full[i+1:]
+	} else {
+		folders = append([]string{dir}, folders...)
+	}
+	for _, folder := range folders {
+		for _, ext := range []string{"", ".com", ".exe"} {
+			image := strings.ToLower(name + ext)
+			p, ok := programs[image]
+			if ok && strings.EqualFold(p.folder, folder) && g.drive.IsFile(folder+`\`+image) {
+				return &found{image, p.run}
+			}
+		}
+	}
+	return nil
+}
+
+// prepare puts a program into the process list and returns what runs it.
+func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string, session int) func() int {
+	f := g.findProgram(c.Name, c.Dir)
+	ctx, cancel := context.WithCancel(ctx)
+	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, session)
+	p.cancel = cancel
+	return func() int {
+		defer cancel()
+		defer g.removeProcess(p)
+		code := f.run(g, ctx, &call{Call: c, proc: p, user: user})
+		if ctx.Err() != nil && code == 0 {
+			return 1 // ended by TerminateProcess
+		}
+		return code
+	}
+}
+
+// host lets cmd.exe run programs for one user and shell.
+type host struct {
+	g    *Guest
+	user string
+	// lives is the context of a program that nobody waits for: that of the
+	// shell, or of the session where programs outlive the shell.
+	lives context.Context
+}
+
+func (h *host) Refuse(format string, args ...any) { h.g.refuse(format, args...) }
+
+func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
+	if h.g.findProgram(c.Name, c.Dir) == nil {
+		return 0, false
+	}
+	if c.Detached {
+		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
+		run := h.g.prepare(h.lives, c, h.user, 0)
+		h.g.goDo(func() { run() })
+		return 0, true
+	}
+	if h.g.scenario.ShellProcessesSurvive {
+		ctx = h.lives
+	}
+	return h.g.prepare(ctx, c, h.user, 0)(), true
+}
+
+// run is the handler of the WinRM service.
+func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
+	session := g.session()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(session, cancel)()
+	env := g.environment(p.User)
+	for name, value := range p.Env {
+		env.Set(name, value)
+	}
+	dir := g.profile()
+	if p.Dir != "" {
+		if full, err := winfs.Clean(p.Dir, dir); err == nil && g.drive.IsDir(full) {
+			dir = full
+		}
+	}
+	h := &host{g: g, user: p.User, lives: ctx}
+	if g.scenario.ShellProcessesSurvive {
+		h.lives = session
+	}
+	if p.SkipCmd {
+		name, args := splitCommand(p.Line)
+		code, ok := h.Exec(ctx, &cmdshell.Call{Name: name, Args: args, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr})
+		if !ok {
+			g.refuse("no such program: %s", p.Line)
+			return taskNoProgram & 0xffff
+		}
+		return code
+	}
+	s := &cmdshell.Shell{Drive: g.drive, Host: h, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
+	return s.Run(ctx, p.Line)
+}
+
+// environment is the block a new logon of that user gets.
+func (g *Guest) environment(user string) cmdshell.Env {
+	env := cmdshell.Env{}
+	profile, name := g.profile(), user
+	temp := profile + `\AppData\Local\Temp`
+	if isSystem(user) {
+		profile, name, temp = folderSystem32+`\config\systemprofile`, ComputerName+"$", folderWindows+`\TEMP`
+	}
+	for _, v := range [][2]string{
+		{"ALLUSERSPROFILE", `C:\ProgramData`}, {"APPDATA", profile + `\AppData\Roaming`}, {"COMPUTERNAME", ComputerName},
+		{"ComSpec", folderSystem32 + `\cmd.exe`}, {"LOCALAPPDATA", profile + `\AppData\Local`}, {"NUMBER_OF_PROCESSORS", "2"}, {"OS", "Windows_NT"},
+		{"Path", strings.Join(onPath, ";")}, {"PATHEXT", ".COM;.EXE;.BAT;.CMD"}, {"PROCESSOR_ARCHITECTURE", "AMD64"}, {"ProgramData", `C:\ProgramData`},
+		{"ProgramFiles", `C:\Program Files`}, {"PROMPT", "$P$G"}, {"PUBLIC", `C:\Users\Public`}, {"SystemDrive", "C:"}, {"SystemRoot", folderWindows},
+		{"TEMP", temp}, {"TMP", temp}, {"USERDOMAIN", ComputerName}, {"USERNAME", name}, {"USERPROFILE", profile}, {"windir", folderWindows},
+	} {
+		env.Set(v[0], v[1])
+	}
+	return env
+}
+
+// expandEnv replaces %NAME% as ExpandEnvironmentVariables does.
+func expandEnv(env cmdshell.Env, s string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "%")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		name, after, closed := strings.Cut(rest, "%")
+		if v, known := env[strings.ToUpper(name)]; closed && known {
+			b.WriteString(v.Value)
+			s = after
+			continue
+		}
+		b.WriteByte('%')
+		s = rest
+	}
+}
+
+// cmd is cmd.exe started as a program.
+func (g *Guest) cmd(ctx context.Context, c *call) int {
+	args := c.Args
+	for sw := ""; sw != "/c"; {
+		args = strings.TrimLeft(args, " \t")
+		sw = strings.ToLower(args[:min(2, len(args))])
+		if sw != "/c" && sw != "/q" && sw != "/d" {
+			g.refuse("cmd.exe %s", c.Args)
+			c.fail("simulator: %v: cmd.exe %s", cmdshell.ErrUnsupported, c.Args)
+			return 1
+		}
+		args = args[2:]
+	}
+	s := &cmdshell.Shell{
+		Drive: g.drive, Host: &host{g: g, user: c.user, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+	}
+	return s.Run(ctx, stripQuotes(strings.TrimLeft(args, " \t")))
+}
+
+// stripQuotes is the rule of cmd /? for what follows /C: the first and last
+// quote go, unless there are exactly two, nothing special is between them and
+// they enclose a name with a blank.
+func stripQuotes(s string) string {
+	if !strings.HasPrefix(s, `"`) {
+		return s
+	}
+	if strings.Count(s, `"`) == 2 {
+		inner, _, _ := strings.Cut(s[1:], `"`)
+		if !strings.ContainsAny(inner, "&<>()@^|") && strings.ContainsAny(inner, " \t") {
+			return s
+		}
+	}
+	i := strings.LastIndexByte(s, '"')
+	return s[1:i] + s[i+1:]
+}

@@ -1,0 +1,164 @@
+package winsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/setuplog"
+)
+
+// Outcome is how a sysprep run ends.
+type Outcome string
+
+// The outcomes. Refused and broken take their log lines from a failure class.
+const (
+	Success Outcome = "success"
+	Refused Outcome = "refused" // in validation: the machine is untouched
+	Broken  Outcome = "broken"  // in the middle: IMAGE_STATE_UNDEPLOYABLE for ever
+	Hang    Outcome = "hang"    // the process lives on and the log stands still
+	Slow    Outcome = "slow"    // success after ten times the time, the log growing
+)
+
+// Duration is a time.Duration that is written like "1m30s" in JSON.
+type Duration time.Duration
+
+// MarshalJSON writes the duration as text.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
+// UnmarshalJSON reads text such as "1m30s".
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return fmt.Errorf("a duration is text such as \"1m30s\": %w", err)
+	}
+	v, err := time.ParseDuration(text)
+	*d = Duration(v)
+	return err
+}
+
+// WinRMState is how the WinRM service is to be reached.
+type WinRMState string
+
+// The states of the WinRM service.
+const (
+	WinRMUp        WinRMState = ""
+	WinRMNoShells  WinRMState = "401"       // everything that creates a shell is refused, open shells live on
+	WinRMBlackHole WinRMState = "blackhole" // accepts and never answers
+	WinRMClosed    WinRMState = "close"     // connection refused
+	WinRMReset     WinRMState = "reset"     // open connections are broken, the port closed
+)
+
+// StartState is the state the machine is found in.
+type StartState string
+
+// The states a machine may be found in.
+const (
+	Clean         StartState = ""
+	Generalized   StartState = "generalized"    // sysprep /quit was run and nobody rebooted
+	SetupRunning  StartState = "setup"          // first boot is not over, for Scenario.SetupFor
+	Audit         StartState = "audit"          // audit mode, with its sysprep window open
+	SysprepOpen   StartState = "sysprep-open"   // another sysprep is running
+	Unfinished    StartState = "unfinished"     // an earlier generalize broke off: GeneralizationState 3
+	Undeployable  StartState = "undeployable"   // the same, and ImageState says so
+	NoSysprep     StartState = "no-sysprep"     // sysprep.exe was removed
+	RunningUpdate StartState = "reboot-pending" // updates wait for a reboot
+)
+
+// Scenario says how the machine behaves. The zero value is a clean Windows
+// Server 2022 in a workgroup on which sysprep succeeds.
+type Scenario struct {
+	Outcome Outcome `json:"outcome,omitempty"`
+	// Class is the failure class of Refused and Broken (F01, F22, ...), as
+	// setuplog lists them; Packages are the names in F01.
+	Class    string   `json:"class,omitempty"`
+	Packages []string `json:"packages,omitempty"`
+	// HangIn is where Hang stops: "validate", "generalize" (default) or
+	// "dialog", an invisible message box after the end of validation.
+	HangIn string `json:"hang_in,omitempty"`
+	// Validate and Generalize are how long the two halves of a run take.
+	Validate   Duration `json:"validate,omitempty"`
+	Generalize Duration `json:"generalize,omitempty"`
+
+	// WinRMDies is what becomes of WinRM in the middle of generalize, while
+	// sysprep goes on; WinRMBack lets it come back after that time.
+	WinRMDies WinRMState `json:"winrm_dies,omitempty"`
+	WinRMBack Duration   `json:"winrm_back,omitempty"`
+	// WinRMDelay is how long after boot the service answers.
+	WinRMDelay Duration `json:"winrm_delay,omitempty"`
+
+	Start    StartState `json:"start,omitempty"`
+	SetupFor Duration   `json:"setup_for,omitempty"`
+	StaleTag bool       `json:"stale_tag,omitempty"`
+
+	// ShellProcessesSurvive lets programs outlive the WinRM shell they were
+	// started in. Whether Windows does is not known for sure.
+	ShellProcessesSurvive bool `json:"shell_processes_survive,omitempty"`
+	// QuietHidesUsage lets /quiet suppress the usage box after a malformed
+	// command line too.
+	QuietHidesUsage bool `json:"quiet_hides_usage,omitempty"`
+	// CreateReturn is what Win32_Process.Create returns; 0 is success.
+	CreateReturn int `json:"create_return,omitempty"`
+	// IgnoresPowerButton models a guest that does not react to ACPI.
+	IgnoresPowerButton bool `json:"ignores_power_button,omitempty"`
+	// ShutdownTakes and BootTakes are the times from the command to power-off
+	// and from power-on to WinRM.
+	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
+	BootTakes     Duration `json:"boot_takes,omitempty"`
+}
+
+// ParseScenario reads a scenario from JSON. Unknown members are errors: a
+// misspelt one would silently test something else. Empty text is the zero
+// Scenario.
+func ParseScenario(text string) (Scenario, error) {
+	var s Scenario
+	if strings.TrimSpace(text) == "" {
+		return s, nil
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("parsing scenario: %w", err)
+	}
+	return s, s.check()
+}
+
+func (s Scenario) check() error {
+	var errs []error
+	switch s.Outcome {
+	case "", Success, Hang, Slow:
+	case Refused, Broken:
+		f, ok := setuplog.Find(s.Class)
+		if !ok || (f.Phase == setuplog.Provider) != (s.Outcome == Broken) || s.Class == "F50" {
+			errs = append(errs, fmt.Errorf("class %q cannot end a run as %q", s.Class, s.Outcome))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("unknown outcome %q", s.Outcome))
+	}
+	switch s.HangIn {
+	case "", "validate", "generalize", "dialog":
+	default:
+		errs = append(errs, fmt.Errorf("unknown hang_in %q", s.HangIn))
+	}
+	switch s.WinRMDies {
+	case WinRMUp, WinRMNoShells, WinRMBlackHole, WinRMClosed, WinRMReset:
+	default:
+		errs = append(errs, fmt.Errorf("unknown winrm_dies %q", s.WinRMDies))
+	}
+	switch s.Start {
+	case Clean, Generalized, SetupRunning, Audit, SysprepOpen, Unfinished, Undeployable, NoSysprep, RunningUpdate:
+	default:
+		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
+	}
+	return errors.Join(errs...)
+}
+
+func orElse(d Duration, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return time.Duration(d)
+}

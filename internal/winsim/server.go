@@ -1,0 +1,199 @@
+package winsim
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+// ServerOptions describes the WinRM service of an in-process guest.
+type ServerOptions struct {
+	// Addr to listen on; empty means a free port of 127.0.0.1.
+	Addr string
+	// TLS serves HTTPS with a certificate made on the spot.
+	TLS bool
+	// NTLM and NoBasic choose the authentication; Basic is on by default.
+	NTLM, NoBasic bool
+	// Encrypted refuses plain requests over HTTP, the default of Windows.
+	Encrypted bool
+	Limits    wsman.Limits
+	OnEvent   func(wsman.Event)
+}
+
+// Running is a guest with its WinRM service.
+type Running struct {
+	Addr, Host string
+	Port       int
+	Guest      *Guest
+	Server     *wsman.Server
+	Faults     *wsman.Faults
+
+	cancel context.CancelFunc
+	off    chan struct{}
+	wg     sync.WaitGroup
+	once   sync.Once
+	err    error
+}
+
+// Start runs a guest in this process. A reboot closes the port and opens it
+// again, power-off closes it for good (Off). The guest ends with ctx or Close.
+func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error) {
+	if srv.Addr == "" {
+		srv.Addr = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", srv.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("opening the WinRM port: %w", err)
+	}
+	r := &Running{Addr: listener.Addr().String(), off: make(chan struct{})}
+	host, port, _ := net.SplitHostPort(r.Addr)
+	r.Host = host
+	r.Port, _ = strconv.Atoi(port)
+
+	ctx, r.cancel = context.WithCancel(ctx)
+	ready := make(chan struct{}) // nothing happens to a service that is not there yet
+	outerPower, outerWinRM := opt.Power, opt.WinRM
+	opt.Power = func(e PowerEvent) {
+		<-ready
+		r.power(ctx, e)
+		if outerPower != nil {
+			outerPower(e)
+		}
+	}
+	opt.WinRM = func(s WinRMState) {
+		<-ready
+		ApplyWinRM(r.Server, s)
+		if outerWinRM != nil {
+			outerWinRM(s)
+		}
+	}
+	r.Guest, err = New(opt)
+	if err != nil {
+		r.cancel()
+		listener.Close()
+		return nil, err
+	}
+	r.Server = &wsman.Server{
+		Users: map[string]string{r.Guest.opt.User: opt.Password}, Basic: !srv.NoBasic, NTLM: srv.NTLM,
+		AllowUnencrypted: !srv.Encrypted, Limits: srv.Limits, Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
+	}
+	r.Faults = &r.Server.Faults
+	serve := func() error { return r.Server.Serve(listener) }
+	if srv.TLS {
+		cert, err := selfSigned(r.Host)
+		if err != nil {
+			r.cancel()
+			listener.Close()
+			return nil, err
+		}
+		serve = func() error { return r.Server.ServeTLS(listener, cert) }
+	}
+	if delay, ok := r.Guest.WinRMDelay(); !ok {
+		r.Faults.BlackHole(true)
+	} else if delay > 0 {
+		r.Faults.SlowStart(delay)
+	}
+	close(ready)
+	r.wg.Add(2)
+	go func() {
+		defer r.wg.Done()
+		if err := serve(); err != nil {
+			r.Guest.logf("WinRM service: %v", err)
+		}
+	}()
+	go func() {
+		defer r.wg.Done()
+		<-ctx.Done()
+		r.Guest.end()
+	}()
+	return r, nil
+}
+
+// power is what the hardware does. It runs on the guest's own goroutine.
+func (r *Running) power(ctx context.Context, e PowerEvent) {
+	if err := r.Faults.ClosePort(true); err != nil {
+		r.Guest.logf("closing the WinRM port: %v", err)
+	}
+	r.Server.DropShells()
+	if e == PowerOff {
+		close(r.off)
+		return
+	}
+	if !r.Guest.sleep(ctx, orElse(r.Guest.scenario.BootTakes, 3*time.Second)) {
+		return
+	}
+	if err := r.Guest.Boot(); err != nil {
+		r.Guest.logf("booting: %v", err)
+		return
+	}
+	delay, ok := r.Guest.WinRMDelay()
+	if !ok {
+		return // waits in the first-boot dialogs; the port stays closed
+	}
+	r.Faults.SlowStart(delay)
+	if err := r.Faults.ClosePort(false); err != nil {
+		r.Guest.logf("opening the WinRM port: %v", err)
+	}
+}
+
+// Off is closed when the guest has powered itself off.
+func (r *Running) Off() <-chan struct{} { return r.off }
+
+// Close stops service and guest, and waits for both.
+func (r *Running) Close() error {
+	r.once.Do(func() {
+		r.cancel()
+		r.err = r.Server.Close()
+		if err := r.Guest.Close(); err != nil {
+			r.err = err
+		}
+		r.wg.Wait()
+	})
+	return r.err
+}
+
+// ApplyWinRM makes a service behave as the guest says (Options.WinRM).
+func ApplyWinRM(s *wsman.Server, state WinRMState) {
+	switch state {
+	case WinRMUp:
+		s.Faults.Clear()
+		s.Faults.ClosePort(false)
+	case WinRMNoShells:
+		s.Faults.RejectCredentials(false, true)
+	case WinRMBlackHole:
+		s.Faults.BlackHole(true)
+	case WinRMClosed:
+		s.Faults.ClosePort(true)
+	case WinRMReset:
+		s.Faults.ResetConnections()
+		s.Faults.ClosePort(true)
+	}
+}
+
+func selfSigned(host string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making the WinRM certificate: %w", err)
+	}
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: ComputerName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), IPAddresses: []net.IP{net.ParseIP(host)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making the WinRM certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}

@@ -1,0 +1,196 @@
+// Package winsim is a simulated Windows guest for tests and the demo: files,
+// registry, processes, scheduled tasks, power, a small cmd.exe and sysprep
+// with its real states and logs. What it does not know it refuses, says so on
+// stderr and records it (Unknown), so that a test cannot pass by accident.
+//
+// It runs in-process (Start) and as PID 1 of a bootable disk (package boot).
+package winsim
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+// PowerEvent is what the machine does when Windows has shut down.
+type PowerEvent int
+
+// The power events.
+const (
+	PowerOff PowerEvent = iota
+	Reboot
+)
+
+func (e PowerEvent) String() string {
+	if e == Reboot {
+		return "reboot"
+	}
+	return "power off"
+}
+
+// Options describes a guest.
+type Options struct {
+	// Root is the folder that holds drive C: as Root/C.
+	Root string
+	// User and Password are the account packer connects as, a member of the
+	// Administrators group.
+	User, Password string
+	Scenario       Scenario
+	// Log receives what the guest does, one line a call; nil discards it.
+	Log func(format string, args ...any)
+	// Power is called once, from its own goroutine, when Windows is down and
+	// everything is on disk. Nobody else touches the guest afterwards; after
+	// Reboot call Boot, or make a new Guest on the same Root.
+	Power func(PowerEvent)
+	// WinRM is called when the WinRM service changes; ApplyWinRM does it for a
+	// wsman.Server.
+	WinRM func(WinRMState)
+	// Speed divides every simulated duration; 0 means 1.
+	Speed float64
+}
+
+// Guest is a simulated Windows machine.
+type Guest struct {
+	opt      Options
+	scenario Scenario
+	drive    winfs.Drive
+	reg      *registry.Registry
+	texts    *library
+
+	mu       sync.Mutex
+	unknown  []string
+	boot     context.Context // ends with the Windows session
+	halt     context.CancelFunc
+	procs    map[int]*process
+	nextPID  int
+	tasks    map[string]*task
+	shutdown *pendingShutdown
+	down     bool
+	atOOBE   bool
+	started  time.Time
+	wg       sync.WaitGroup
+
+	// Tests put something in the way of what the scripts' twins do.
+	throws func(cmdlet string) error
+	pause  func(context.Context, time.Duration)
+}
+
+// New starts a guest. An empty Root/C gets a minimal Windows Server 2022;
+// otherwise its hives are loaded.
+func New(opt Options) (*Guest, error) {
+	if err := opt.Scenario.check(); err != nil {
+		return nil, err
+	}
+	if opt.User == "" {
+		opt.User = "packer"
+	}
+	if opt.Speed == 0 {
+		opt.Speed = 1
+	}
+	g := &Guest{
+		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root}, reg: registry.New(),
+		procs: map[int]*process{}, tasks: map[string]*task{}, texts: stockTexts(),
+	}
+	g.pause = sleepFor
+	c := filepath.Join(opt.Root, "C")
+	if err := os.MkdirAll(c, 0o755); err != nil {
+		return nil, fmt.Errorf("making drive C: %w", err)
+	}
+	entries, err := os.ReadDir(c)
+	if err != nil {
+		return nil, fmt.Errorf("reading drive C: %w", err)
+	}
+	fresh := true
+	for _, e := range entries {
+		// A new NTFS volume may hold its own folder.
+		fresh = fresh && e.Name() == "System Volume Information"
+	}
+	if fresh {
+		err = g.seed()
+	} else {
+		err = g.load()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := g.Boot(); err != nil {
+		return nil, err
+	}
+	if fresh {
+		if err := g.setStart(); err != nil {
+			return nil, err
+		}
+	}
+	return g, g.Flush()
+}
+
+// Handler runs what WinRM clients send.
+func (g *Guest) Handler() wsman.Handler { return wsman.HandlerFunc(g.run) }
+
+// Unknown lists everything that was refused because the guest does not know
+// it. A test ends with it being empty.
+func (g *Guest) Unknown() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]string(nil), g.unknown...)
+}
+
+func (g *Guest) refuse(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	g.mu.Lock()
+	g.unknown = append(g.unknown, text)
+	g.mu.Unlock()
+	g.logf("UNKNOWN %s", text)
+}
+
+func (g *Guest) logf(format string, args ...any) {
+	if g.opt.Log != nil {
+		g.opt.Log(format, args...)
+	}
+}
+
+// WinRMDelay is how long after New or Boot the WinRM service starts; ok is
+// false when it never does, because the machine waits in the first-boot
+// dialogs of a generalized image.
+func (g *Guest) WinRMDelay() (delay time.Duration, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.scaled(time.Duration(g.scenario.WinRMDelay)), !g.atOOBE
+}
+
+// Close ends everything that runs and writes the registry. The power state is
+// as after pulling the plug, except that the registry is safe.
+func (g *Guest) Close() error {
+	g.mu.Lock()
+	g.down = true
+	g.mu.Unlock()
+	g.end()
+	g.wg.Wait()
+	return g.Flush()
+}
+
+func (g *Guest) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / g.opt.Speed)
+}
+
+// sleep lets simulated time pass, and reports whether it did.
+func (g *Guest) sleep(ctx context.Context, d time.Duration) bool {
+	sleepFor(ctx, g.scaled(d))
+	return ctx.Err() == nil
+}
+
+func sleepFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
