@@ -1,7 +1,7 @@
 package diagnosis
 
 var servicingCauses = []cause{
-	{id: "F20", name: "BITLOCKER_ON", phase: PhaseValidate, pattern: `BitLocker is on for the OS volume|'ValidateBitLockerState' from .*BdeSysprep\.dll`, title: "BitLocker or device encryption is on for the system volume",
+	{id: "F20", name: "BITLOCKER_ON", phase: PhaseValidate, pattern: `BitLocker is on for the OS volume|Failure .*'ValidateBitLockerState' from .*BdeSysprep\.dll`, title: "BitLocker or device encryption is on for the system volume",
 		remedy: []string{"manage-bde -off C: and wait until manage-bde -status C: says Fully Decrypted (\"Protection Off\" is not enough)", `Prevent it: reg add HKLM\SYSTEM\CurrentControlSet\Control\BitLocker /v PreventDeviceEncryption /t REG_DWORD /d 1 /f before first logon, or build without a virtual TPM`}, source: "MS article, incus-windows #30"},
 	{id: "F21", name: "REBOOT_REQUIRED_UPDATES", phase: PhaseValidate, pattern: `one or more Windows updates that require a reboot|'Sysprep_Clean_Validate_Opk' from .*spopk\.dll; dwRet = 0x(?:36b7|139f)\b`, title: "Windows updates wait for a restart",
 		remedy: []string{"Restart the guest (provisioner \"windows-restart\") and run sysprep again."}, source: "MS article"},
@@ -28,23 +28,23 @@ var servicingCauses = []cause{
 }
 
 var providerCauses = []cause{
-	{id: "F34", name: "MSDTC", phase: PhaseProcess, pattern: `(?:msdtcprx|msdtc)\.dll.*SysPrepDtc(?:Cleanup|Generalize|Specialize)|SysPrepDtc(?:Cleanup|Generalize|Specialize)'? from .*msdtc`, title: "the Distributed Transaction Coordinator could not be reset",
+	{id: "F34", name: "MSDTC", phase: PhaseProcess, pattern: `Failure .*SysPrepDtc(?:Cleanup|Generalize|Specialize)`, title: "the Distributed Transaction Coordinator could not be reset",
 		remedy: []string{"On a fresh machine before sysprep: msdtc -uninstall, restart, msdtc -install"}, source: "field report"},
 	{id: "F35", name: "WMP_NETWORK_SHARING", phase: PhaseProcess, pattern: `Failure .*(?:spwmp|drmv2clt)\.dll`, title: "Windows Media Player network sharing could not be reset",
 		remedy: []string{"On a fresh machine before sysprep: net stop WMPNetworkSvc and sc config WMPNetworkSvc start= disabled"}, source: "field report", unconfirmed: true},
 	{id: "F36", name: "WINDOWS_SEARCH_RACE", phase: PhaseProcess, pattern: `Failure .*MSSrch_SysPrep_Cleanup`, title: "Windows Search was working while sysprep cleaned up",
 		remedy: []string{"On a fresh machine right before sysprep: Stop-Service WSearch -Force"}, source: "ERYPH"},
-	{id: "F37", name: "DSC_CORE", phase: PhaseProcess, pattern: `Failure .*DscCore\.dll.*SysPrep_Cleanup|Failure .*SysPrep_Cleanup'? from .*DscCore\.dll`, title: "a DSC configuration is applied to this machine, or its AgentId is missing",
+	{id: "F37", name: "DSC_CORE", phase: PhaseProcess, pattern: `Failure .*(?:DscCore\.dll, ?SysPrep_Cleanup|SysPrep_Cleanup'? from .*DscCore\.dll)`, title: "a DSC configuration is applied to this machine, or its AgentId is missing",
 		remedy: []string{`On a fresh machine: reg add HKLM\SOFTWARE\Microsoft\DesiredStateConfiguration /v AgentId /t REG_SZ /d "" /f and delete C:\Windows\System32\Configuration\*.mof`, "Microsoft does not support generalizing a machine that DSC configured."}, source: "azure-docs #80346, packer #9818"},
 	{id: "F38", name: "DEFENDER_FOR_ENDPOINT", phase: PhaseProcess, pattern: `RegDeleteValueW for value senseGuid|Windows-SenseClient-Service`, title: "Defender for Endpoint is onboarded and protects its registry values",
 		remedy: []string{"Onboard in the deployed machine, not in the image.", "On a fresh machine: run the offboarding script and restart before sysprep."}, source: "runner-images #9659"},
 	{id: "F39", name: "IE_SYSPREP_DLL", phase: PhaseProcess, pattern: `(?:Could not load DLL|Failure) .*iesysprep\.dll`, title: "the Internet Explorer provider iesysprep.dll could not be used (Windows 7)",
 		remedy: []string{"Remove the wrong-bitness registration of iesysprep.dll or repair Internet Explorer (KB2868126), on a fresh machine."}, source: "KB2868126"},
-	{id: "F41", name: "EVENTLOG_REDIRECTED", phase: PhaseProcess, pattern: `wevtapi\.dll.*EvtIntSysprepCleanup|EvtIntSysprepCleanup'? from .*wevtapi\.dll`, title: "an event log was moved to a folder that does not exist",
+	{id: "F41", name: "EVENTLOG_REDIRECTED", phase: PhaseProcess, pattern: `Failure .*EvtIntSysprepCleanup`, title: "an event log was moved to a folder that does not exist",
 		remedy: []string{`On a fresh machine: point the File values below HKLM\SYSTEM\CurrentControlSet\Services\EventLog and HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WINEVT\Channels back to %SystemRoot%\System32\Winevt\Logs`}, source: "field report"},
 	{id: "F42", name: "BCD_GENERALIZE", phase: PhaseProcess, pattern: `Failure .*Sysprep_Generalize_Bcd`, title: "the boot configuration could not be generalized: the system partition is missing or not active",
 		remedy: []string{`On a fresh machine: make the system partition reachable and active, then bcdboot C:\Windows`}, source: "Broadcom 2329147"},
-	{id: "F45", name: "CRYPTO_SPECIALIZE", phase: PhaseFirstBoot, pattern: `Failure .*(?:capisp\.dll.*CryptoSysPrep_Specialize|CryptoSysPrep_Specialize'? from .*capisp\.dll)`, title: "crypto keys could not be specialized at first boot (key container or its permissions)",
+	{id: "F45", name: "CRYPTO_SPECIALIZE", phase: PhaseFirstBoot, pattern: `Failure .*CryptoSysPrep_Specialize`, title: "crypto keys could not be specialized at first boot (key container or its permissions)",
 		remedy: []string{"Rebuild the image; leave the permissions of C:\\ProgramData\\Microsoft\\Crypto as they are."}, source: "technet"},
 	{id: "F43", name: "EXTERNAL_PROVIDER_MISSING", phase: PhaseProcess, pattern: `LaunchDll:\s*Could not load DLL (?P<dll>\S+)`, title: "external provider {dll} is registered but cannot be loaded",
 		remedy: []string{`Delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal\{Cleanup,Generalize,Specialize} on a fresh machine`}, source: "AGENTBAKER"},

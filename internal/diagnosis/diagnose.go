@@ -56,7 +56,7 @@ func problems(all []Line) []Line {
 		case l.Level == Error || l.Level == Fatal || l.Level == "" || endsRun(l):
 			out = append(out, l)
 		default:
-			if c, _, ok := match(l, false); ok && c.anyLevel {
+			if slices.ContainsFunc(catalogue(), func(c compiled) bool { return c.anyLevel && c.re.MatchString(l.Message) }) {
 				out = append(out, l)
 			}
 		}

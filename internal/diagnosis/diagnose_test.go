@@ -135,6 +135,13 @@ func TestNoiseIsNeverACause(t *testing.T) {
 			t.Errorf("%q is shown as progress %q", message, p)
 		}
 	}
+	// An export of a log viewer has no levels: lines of good providers are not
+	// errors there.
+	for _, module := range []string{"'ValidateBitLockerState' from C:\\Windows\\System32\\BdeSysprep.dll", "'SysPrepDtcCleanup' from C:\\Windows\\System32\\msdtcprx.dll", "'Sysprep_Clean_Validate_Opk' from C:\\Windows\\System32\\spopk.dll", "'SLReArmWindows' from C:\\Windows\\System32\\slc.dll"} {
+		if d, ok := Diagnose(Split(Parse([]byte("02-07-2022 15:18:02.000 SYSPRP ActionPlatform::LaunchModule: Executing method " + module)))[0]); ok {
+			t.Errorf("%s is diagnosed as %s", module, d.ID)
+		}
+	}
 	// Noise next to the failure does not become its cause either.
 	log := strings.ReplaceAll(refusedRun, "2025-07-22 21:00:18,", "2025-07-22 21:00:17, Error                 SYSPRP "+noiseSamples[0]+"\r\n2025-07-22 21:00:18,")
 	if d, ok := Diagnose(Split(Parse([]byte(log)))[0]); !ok || d.ID != "F06" || slices.ContainsFunc(d.Evidence, func(e string) bool { return strings.Contains(e, "Gentel") }) {

@@ -73,7 +73,8 @@ const (
 // Failure is how the log says that the run failed.
 type Failure uint8
 
-// Failures; the log names at most one, the first one stays.
+// Failures. The first one stays, except that a line `Hit failure while` beats
+// the vaguer ones before it.
 const (
 	NoFailure       Failure = iota
 	ParseFailure            // the command line was not understood: nothing changed
@@ -144,5 +145,6 @@ func (p *Parser) Feed(b []byte) []Line { return p.feed(b) }
 func (p *Parser) Flush() []Line { return p.flush() }
 
 // Tracker follows the log of one sysprep run while it grows. Feed it only what
-// was written since the launch. The zero value is ready.
+// was written since the launch, and start a new one when the log was replaced.
+// The zero value is ready.
 type Tracker struct{ tracker }

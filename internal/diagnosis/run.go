@@ -56,6 +56,14 @@ func (f Facts) with(l Line) Facts {
 		f.reach(StageValidating)
 	case strings.Contains(text, "winmain:processing '") || strings.Contains(text, "sysprepsession::execute: beginning"):
 		f.reach(StageProcessing)
+	case strings.Contains(text, "command line option"):
+		if m := optionText.FindStringSubmatch(l.Message); m != nil && len(f.Options) < maxOptions {
+			f.Options = append(slices.Clip(f.Options), strings.ToUpper(m[1]))
+		}
+	case strings.Contains(text, "sysprep mode ["):
+		if m := modeText.FindStringSubmatch(l.Message); m != nil {
+			f.Mode = strings.ToLower(m[1])
+		}
 	case strings.Contains(text, textTag):
 		f.TagCreated = true
 		f.reach(StageDone)
@@ -82,12 +90,6 @@ func (f Facts) with(l Line) Facts {
 	case strings.Contains(text, textInvalid):
 		// An earlier run broke off: this machine cannot be generalized any more.
 		f.fail(ProcessFailure, l, false)
-	}
-	if m := optionText.FindStringSubmatch(l.Message); m != nil && len(f.Options) < maxOptions {
-		f.Options = append(slices.Clip(f.Options), strings.ToUpper(m[1]))
-	}
-	if m := modeText.FindStringSubmatch(l.Message); m != nil {
-		f.Mode = strings.ToLower(m[1])
 	}
 	return f
 }

@@ -54,8 +54,11 @@ func Begin(at time.Time, e Expectation) State {
 // Step takes an observation; the Verdict is nil while the run goes on.
 func (s State) Step(o Observation) (State, *Verdict) {
 	s = s.learn(o)
+	if !s.proven.IsZero() {
+		return s, s.succeeded()
+	}
 	for _, rule := range []func(State) *Verdict{
-		State.succeeded, State.failed, State.closedWithoutTag, State.vanished, State.unreachable,
+		State.failed, State.closedWithoutTag, State.vanished, State.unreachable,
 		State.processGone, State.stalled, State.timedOut,
 	} {
 		if v := rule(s); v != nil {
@@ -128,11 +131,7 @@ func (s State) logSaysSuccess() bool {
 // succeeded rules once success is proven inside the guest; what is left is the
 // end that was asked for.
 func (s State) succeeded() *Verdict {
-	if s.proven.IsZero() {
-		return nil
-	}
 	waited := s.last.At.Sub(s.proven)
-	down := s.closedLongEnough()
 	switch s.expect.End {
 	case Quit:
 		if s.last.Process != Yes || !s.last.Reached || waited >= s.expect.ProcessGone {
@@ -144,7 +143,7 @@ func (s State) succeeded() *Verdict {
 			return s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and Windows restarts", s.expect.ImageState)
 		}
 	case Shutdown:
-		if down {
+		if s.closedLongEnough() {
 			v := s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and the port has been closed for %s since", s.expect.ImageState, since(s.closed, s.last.At))
 			v.PoweredOff = true
 			return v
@@ -213,7 +212,7 @@ func (s State) vanished() *Verdict {
 	case s.expect.End == Quit:
 		v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) though sysprep was told to quit only", closed)
 		v.PoweredOff = true
-		v.ConsistentWithSuccess = v.ConsistentWithSuccess && s.last.Log.TagCreated
+		v.ConsistentWithSuccess = s.tagged || s.last.Log.TagCreated
 		return v
 	}
 	v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) before success could be seen", closed)
@@ -242,14 +241,14 @@ func (s State) unreachable() *Verdict {
 }
 
 func (s State) lost() *Verdict {
-	what := "no command was answered for %s"
+	what, why := "no command was answered for ", ""
 	if s.neverSeen {
-		what = "no command was answered since the launch, for %s"
+		what = "no command was answered since the launch, for "
 	}
 	if s.last.TransportErr != "" {
-		what += " (" + strings.ReplaceAll(s.last.TransportErr, "%", "%%") + ")"
+		why = " (" + strings.Join(strings.Fields(s.last.TransportErr), " ") + ")"
 	}
-	return s.verdict(Lost, what, since(s.reached, s.last.At))
+	return s.verdict(Lost, "%s%s%s", what, since(s.reached, s.last.At), why)
 }
 
 // processGone rules when sysprep.exe ended and nothing else moves.

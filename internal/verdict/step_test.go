@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"math/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +144,11 @@ func TestARunIsJudged(t *testing.T) {
 		"success, but the guest never powers off": {
 			expect: shutdown, seen: []Observation{success(time.Minute), success(5 * time.Minute), success(6 * time.Minute)},
 			want: Hung, reason: "has not powered off within 5m", consistent: true,
+		},
+		"a long wait for the power-off is not cut short by other limits": {
+			expect: Expectation{Generalize: true, End: Shutdown, Timeout: 2 * time.Minute, Stall: time.Minute, LostAfter: time.Minute, EndWithin: time.Hour},
+			seen:   []Observation{success(time.Minute), success(30*time.Minute, ended), at(45*time.Minute, silent(PortOpen)), success(time.Hour)},
+			want:   Running,
 		},
 		"success, but nobody can see the power-off": {
 			expect: shutdown, seen: []Observation{success(time.Minute), at(6*time.Minute, silent(PortUnknown))},
@@ -333,6 +339,66 @@ func TestARunIsJudged(t *testing.T) {
 				t.Errorf("explanation %q", lines)
 			}
 		})
+	}
+}
+
+// Whatever the guest does, there is a verdict in time, and it is never
+// Generalized where tag and state were not both seen.
+func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
+	states := []string{"", StateComplete, StateUndeployable, StateGeneralizeToOOBE, StateGeneralizeToAudit, StateSpecializeToOOBE}
+	ends := map[Class]int{}
+	for seed := range int64(3000) {
+		r := rand.New(rand.NewSource(seed))
+		e := Expectation{Generalize: seed%5 != 0, End: End(r.Intn(3))}
+		s := Begin(start, e)
+		var v *Verdict
+		var tagSeen, stateSeen bool
+		now, o := time.Duration(0), at(0)
+		for v == nil {
+			now += time.Duration(1+r.Intn(90)) * time.Second
+			if now > (30+5+2)*time.Minute {
+				t.Fatalf("seed %d: no verdict after %s: %+v", seed, now, s)
+			}
+			o.At = start.Add(now)
+			// One fact changes at a time, so that states last.
+			switch r.Intn(9) {
+			case 0:
+				o.ImageState = states[r.Intn(len(states))]
+			case 1:
+				o.Tag = Tri(r.Intn(3))
+			case 2:
+				o.Process = Tri(r.Intn(3))
+			case 3:
+				o.Port = Port(r.Intn(3))
+			case 4:
+				o.Reached = !o.Reached
+			case 5, 6:
+				log(o.Log.Lines+r.Intn(2), diagnosis.Stage(r.Intn(5)))(&o)
+			case 7:
+				o.Log.TagCreated = r.Intn(2) == 0
+			case 8:
+				o.Log.Closed = r.Intn(6) == 0
+			}
+			look := o
+			if !o.Reached {
+				silent(o.Port)(&look)
+			}
+			tagSeen = tagSeen || look.Tag == Yes
+			stateSeen = stateSeen || look.ImageState == ExpectedState(e.Generalize, false)
+			s, v = s.Step(look)
+		}
+		ends[v.Class]++
+		if v.Class == Generalized && (!stateSeen || e.Generalize && !tagSeen) {
+			t.Fatalf("seed %d: success without tag and state: %+v", seed, v)
+		}
+		if v.Reason == "" || v.Took != now {
+			t.Fatalf("seed %d: %+v", seed, v)
+		}
+	}
+	for _, c := range []Class{Generalized, Refused, Broken, Hung, Lost} {
+		if ends[c] == 0 {
+			t.Errorf("no sequence ended %s: %v", c, ends)
+		}
 	}
 }
 
