@@ -53,7 +53,14 @@ type document struct {
 // goes to onDoc as it comes; a document that says it failed ends up as a
 // *ScriptError instead.
 func (s *Session) Script(ctx context.Context, name string, params any, onDoc func([]byte), limit time.Duration) error {
+	return s.script(ctx, name, params, nil, onDoc, limit)
+}
+
+func (s *Session) script(ctx context.Context, name string, params any, wrap func(string) (string, error), onDoc func([]byte), limit time.Duration) error {
 	line, err := s.scriptLine(ctx, name, params)
+	if err == nil && wrap != nil {
+		line, err = wrap(line)
+	}
 	if err != nil {
 		return err
 	}
@@ -74,7 +81,8 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any) (stri
 	s.mu.Unlock()
 	if !there {
 		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
-			return "", err
+			// Uploading takes PowerShell too, so this may be all that is wrong.
+			return "", fmt.Errorf("%w: %w", ErrNoDocument, err)
 		}
 		s.mu.Lock()
 		s.scripts[path] = true

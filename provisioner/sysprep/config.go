@@ -1,0 +1,292 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc struct-markdown
+
+package sysprep
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+)
+
+// Config holds the options of the provisioner. Without any it generalizes the
+// guest for its first boot (OOBE) and ends as suits the builder.
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+
+	// Run `sysprep /generalize`. Defaults to `true`. With `false` Windows is
+	// only resealed (to OOBE or audit mode) and keeps its identity; such an
+	// image must not be deployed more than once.
+	Generalize config.Trilean `mapstructure:"generalize"`
+	// What Windows starts into next: `oobe` (default) or `audit`.
+	Mode string `mapstructure:"mode"`
+	// Pass `/mode:vm`: the image is deployed on the same hypervisor with the
+	// same hardware profile, and its first boot is faster because devices are
+	// not detected again. Needs `generalize` and `mode = "oobe"`, and works
+	// inside a virtual machine only. Defaults to `false`. Microsoft documents
+	// it without `/quiet` and `/unattend`; in practice they go together.
+	VMMode bool `mapstructure:"vm_mode"`
+	// What happens when sysprep is done: `quit` leaves Windows running,
+	// `shutdown` powers it off and waits until it is gone, `reboot` restarts it.
+	// `auto` (default) is `shutdown` with the builders sysprep-vhd, hyperv and
+	// vsphere, which wait for a guest that powers itself off, and `quit` with
+	// every other one. After `quit` the builder has to shut Windows down
+	// properly, e.g. with `shutdown_command = "shutdown /s /t 5 /f"`; hyperv
+	// needs `disable_shutdown = true` with `shutdown`. On failure Windows stays
+	// up.
+	Action string `mapstructure:"action"`
+	// Path on the host of the answer file (unattend.xml) that the image's first
+	// boot uses. It is checked before anything runs, uploaded to
+	// `System32\Sysprep`, given to sysprep with `/unattend`, and removed from
+	// there again. Windows keeps a copy of its own, with the passwords of passes
+	// that have not run yet, in `\Windows\Panther\unattend.xml`.
+	AnswerFile string `mapstructure:"answer_file"`
+	// The answer file as text, e.g. from `templatefile()`, instead of
+	// `answer_file`. Packer's own `{{ }}` templates are not expanded in it.
+	AnswerFileContent string `mapstructure:"answer_file_content"`
+	// Pass `/quiet`. Defaults to `true`. With `false` sysprep may wait for ever
+	// in a dialog that nobody sees; the build then fails after `stall_timeout`.
+	Quiet config.Trilean `mapstructure:"quiet"`
+	// Further arguments for sysprep.exe, each beginning with `/`. Those that
+	// other options stand for are refused.
+	ExtraArguments []string `mapstructure:"extra_arguments"`
+	// How long sysprep may take as a whole. Defaults to `30m`.
+	GeneralizeTimeout time.Duration `mapstructure:"generalize_timeout"`
+	// How long sysprep's log may stand still before the run counts as hung, and
+	// how long to wait at the start for a Windows Setup that is still running.
+	// Defaults to `10m`.
+	StallTimeout time.Duration `mapstructure:"stall_timeout"`
+	// How often the guest is looked at, from `100ms` to `30s`. Defaults to `2s`.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// How long Windows may take from sysprep's success to the power-off or the
+	// restart. Defaults to `5m`.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+	// The account sysprep runs as: `build_user` is the one Packer connects as
+	// (default), `elevated_user` the one that option names (default when it is
+	// set), `system` the LocalSystem account. Microsoft does not support
+	// `system`; from build 26100 on (Windows 11 24H2, Server 2025) it leaves a
+	// black screen after first boot and is refused.
+	RunAs string `mapstructure:"run_as"`
+	// A local administrator to run sysprep as, from a scheduled task with
+	// highest privileges.
+	ElevatedUser string `mapstructure:"elevated_user"`
+	// The password of `elevated_user`. Not needed to run sysprep, and best left
+	// out: a task without a stored password (S4U) is used then. With it, Packer
+	// uploads a script that holds the password and deletes itself.
+	ElevatedPassword string `mapstructure:"elevated_password"`
+	// Folder on the host that gets the logs of sysprep and Windows Setup
+	// (`setupact.log`, `setuperr.log`, `diagerr.xml`, `diagwrn.xml` from
+	// `System32\Sysprep\Panther` and `\Windows\Panther`), on success and on
+	// failure, as far as the guest can still be asked. Made if it does not
+	// exist. By default none are kept.
+	LogDirectory string `mapstructure:"log_directory"`
+
+	ctx interpolate.Context
+	// answer is the answer file's text, nil when there is none.
+	answer []byte
+}
+
+// Values of options.
+const (
+	modeOOBE  = "oobe"
+	modeAudit = "audit"
+
+	actionAuto     = "auto"
+	actionQuit     = "quit"
+	actionShutdown = "shutdown"
+	actionReboot   = "reboot"
+
+	runAsBuildUser = "build_user"
+	runAsElevated  = "elevated_user"
+	runAsSystem    = "system"
+)
+
+// ownSwitches are sysprep's switches that options stand for.
+var ownSwitches = map[string]string{
+	"generalize": "generalize", "oobe": "mode", "audit": "mode", "mode": "vm_mode", "quit": "action", "shutdown": "action",
+	"reboot": "action", "quiet": "quiet", "unattend": "answer_file",
+}
+
+// unknown is what Packer puts in place of values it does not know yet, when it
+// prepares a provisioner for the first time.
+const unknown = "<unknown>"
+
+// decode reads the options and returns everything that is wrong with them at
+// once. It may be called any number of times.
+func (c *Config) decode(raws ...any) error {
+	*c = Config{}
+	err := config.Decode(c, &config.DecodeOpts{
+		PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx,
+		InterpolateFilter: &interpolate.RenderFilter{Exclude: []string{"answer_file_content", "elevated_user", "elevated_password"}},
+	}, raws...)
+	if err != nil {
+		return fmt.Errorf("reading the options: %w", err)
+	}
+	c.setDefaults()
+	var errs *packersdk.MultiError
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.readAnswerFile()) {
+		errs = packersdk.MultiErrorAppend(errs, problem)
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	c.Mode = orDefault(c.Mode, modeOOBE)
+	c.Action = orDefault(c.Action, actionAuto)
+	if c.RunAs == "" && c.ElevatedUser != "" {
+		c.RunAs = runAsElevated
+	}
+	c.RunAs = orDefault(c.RunAs, runAsBuildUser)
+	c.GeneralizeTimeout = orDefault(c.GeneralizeTimeout, 30*time.Minute)
+	c.StallTimeout = orDefault(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
+	c.PollInterval = orDefault(c.PollInterval, 2*time.Second)
+	c.ShutdownTimeout = orDefault(c.ShutdownTimeout, 5*time.Minute)
+}
+
+func orDefault[T comparable](value, def T) T {
+	var zero T
+	if value == zero {
+		return def
+	}
+	return value
+}
+
+func (c *Config) generalize() bool { return !c.Generalize.False() }
+func (c *Config) quiet() bool      { return !c.Quiet.False() }
+
+func (c *Config) checkValues() (errs []error) {
+	for _, option := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"mode", c.Mode, []string{modeOOBE, modeAudit}},
+		{"action", c.Action, []string{actionAuto, actionQuit, actionShutdown, actionReboot}},
+		{"run_as", c.RunAs, []string{runAsBuildUser, runAsElevated, runAsSystem}},
+	} {
+		if !slices.Contains(option.allowed, option.value) && !strings.Contains(option.value, unknown) {
+			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", option.name, option.value, strings.Join(option.allowed, ", ")))
+		}
+	}
+	return errs
+}
+
+func (c *Config) checkTimes() (errs []error) {
+	for _, option := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"generalize_timeout", c.GeneralizeTimeout}, {"stall_timeout", c.StallTimeout}, {"shutdown_timeout", c.ShutdownTimeout},
+	} {
+		if option.value < time.Second {
+			errs = append(errs, fmt.Errorf("%s: %s is less than a second; write it with its unit, e.g. \"10m\"", option.name, option.value))
+		}
+	}
+	if c.PollInterval < 100*time.Millisecond || c.PollInterval > 30*time.Second {
+		errs = append(errs, fmt.Errorf("poll_interval: %s is not between 100ms and 30s; the default is 2s", c.PollInterval))
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	if c.StallTimeout > c.GeneralizeTimeout {
+		errs = append(errs, fmt.Errorf("stall_timeout: %s is longer than generalize_timeout (%s) and would never be reached; shorten it or raise generalize_timeout",
+			c.StallTimeout, c.GeneralizeTimeout))
+	}
+	if c.PollInterval > c.StallTimeout/2 {
+		errs = append(errs, fmt.Errorf("poll_interval: %s is more than half of stall_timeout (%s), so a stall could not be told from a pause; shorten it", c.PollInterval, c.StallTimeout))
+	}
+	return errs
+}
+
+// checkTogether refuses options that contradict each other.
+func (c *Config) checkTogether() (errs []error) {
+	refuse := func(when bool, format string, args ...any) {
+		if when {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	refuse(c.AnswerFile != "" && c.AnswerFileContent != "", "answer_file and answer_file_content are both set; keep one of them")
+	refuse(c.VMMode && !c.generalize(), "vm_mode: sysprep knows /mode:vm together with /generalize only; set generalize = true or remove vm_mode")
+	refuse(c.VMMode && c.Mode == modeAudit, "vm_mode: sysprep knows /mode:vm together with /oobe only; set mode = \"oobe\" or remove vm_mode")
+	refuse(c.Action == actionReboot && c.generalize() && c.PackerBuilderType == ownBuilder,
+		"action: \"reboot\" with generalize = true boots the image and so undoes what was asked for, and %s would have to refuse the disk; use \"shutdown\"", ownBuilder)
+	refuse(c.RunAs == runAsElevated && c.ElevatedUser == "", "run_as: \"elevated_user\" needs the option elevated_user: the name of a local administrator")
+	refuse(c.RunAs != runAsElevated && c.ElevatedUser != "" && !strings.Contains(c.RunAs, unknown),
+		"elevated_user: it is not used with run_as = %q; remove one of them", c.RunAs)
+	refuse(c.ElevatedPassword != "" && c.ElevatedUser == "", "elevated_password: it needs elevated_user; add that, or remove the password")
+	refuse(c.RunAs == runAsElevated && strings.EqualFold(systemName(c.ElevatedUser), "system"),
+		"elevated_user: sysprep as SYSTEM is not supported by Microsoft; name an administrator, or opt in with run_as = \"system\"")
+	return errs
+}
+
+// systemName strips the authority from a name such as NT AUTHORITY\SYSTEM.
+func systemName(user string) string { return user[strings.LastIndexByte(user, '\\')+1:] }
+
+func (c *Config) checkArguments() (errs []error) {
+	for i, argument := range c.ExtraArguments {
+		if strings.Contains(argument, unknown) {
+			continue
+		}
+		name := fmt.Sprintf("extra_arguments[%d]", i)
+		word, _, _ := strings.Cut(strings.ToLower(strings.TrimLeft(argument, "/-")), ":")
+		switch option := ownSwitches[word]; {
+		case argument == "":
+			errs = append(errs, fmt.Errorf("%s is empty; remove it", name))
+		case argument[0] != '/' && argument[0] != '-':
+			errs = append(errs, fmt.Errorf("%s: %q does not begin with /; sysprep would stop in a usage dialog that nobody sees", name, argument))
+		case strings.ContainsAny(argument, " \t\r\n\"%^&|<>"):
+			errs = append(errs, fmt.Errorf("%s: %q holds a blank, a quote or another character that cmd.exe and sysprep do not take; give one switch an element and use a path without blanks", name, argument))
+		case option != "":
+			errs = append(errs, fmt.Errorf("%s: %q is what the option %s is for; remove it and set %s", name, argument, option, option))
+		}
+	}
+	return errs
+}
+
+// readAnswerFile reads and checks the answer file, unless its name or text is
+// not known yet.
+func (c *Config) readAnswerFile() []error {
+	name, text := "answer_file_content", []byte(c.AnswerFileContent)
+	if strings.Contains(c.AnswerFile, unknown) || c.AnswerFile != "" && c.AnswerFileContent != "" {
+		return nil
+	}
+	if c.AnswerFile != "" {
+		name = c.AnswerFile
+		info, err := os.Stat(c.AnswerFile)
+		if err == nil && info.IsDir() {
+			err = errors.New("it is a folder")
+		}
+		if err == nil && info.Size() > answerfile.MaxSize {
+			err = fmt.Errorf("it has %d bytes, more than an answer file may have", info.Size())
+		}
+		if err == nil {
+			text, err = os.ReadFile(c.AnswerFile)
+		}
+		if err != nil {
+			return []error{fmt.Errorf("answer_file: reading %s: %w; give the path of an answer file on the machine that runs packer", c.AnswerFile, err)}
+		}
+		if len(text) == 0 {
+			return []error{fmt.Errorf("answer_file: %s is empty; write an answer file or remove the option", c.AnswerFile)}
+		}
+	}
+	if len(text) == 0 || strings.Contains(string(text), unknown) {
+		return nil
+	}
+	if err := answerfile.Check(name, text); err != nil {
+		return []error{err}
+	}
+	c.answer = text
+	return nil
+}

@@ -1,0 +1,276 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+const (
+	cleanupLimit = 30 * time.Second
+	// cancelLimit bounds everything done in the guest after a cancel: Packer
+	// does not wait for it.
+	cancelLimit = 8 * time.Second
+	logsLimit   = 3 * time.Minute // for all logs together
+	maxLogFile  = 8 << 20         // of a larger log the end is fetched
+)
+
+const notStarted = "cancelled: sysprep was not started, the machine is untouched"
+
+// giveUp ends a run in which sysprep was not started.
+func (r *run) giveUp(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = errors.New(notStarted)
+	}
+	ctx, cancel := afterCancel(ctx, cleanupLimit)
+	defer cancel()
+	r.cleanup(ctx, r.left)
+	return err
+}
+
+// afterCancel returns a context for what still has to be done, short when the
+// user waits for the end.
+func afterCancel(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if ctx.Err() != nil {
+		limit = cancelLimit
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
+
+// end does what is left after the verdict, and turns it into an error unless
+// the image is good.
+func (r *run) end(ctx context.Context, v verdict.Verdict) error {
+	r.progress(r.tracker.Flush())
+	switch {
+	case v.Class == verdict.Generalized:
+		return r.succeed(ctx, v)
+	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
+		r.saveLogs(ctx, false)
+		r.reportLeft()
+		r.ui.Sayf("Warning: whether Windows is generalized could not be seen in the guest (%s). Nothing speaks against it, and %s proves the disk next.", v.Reason, ownBuilder)
+		return nil
+	case v.Class == verdict.Cancelled:
+		work, cancel := afterCancel(ctx, cancelLimit)
+		defer cancel()
+		r.stopOwn(work, &v)
+		r.cleanup(work, r.left)
+	default:
+		r.diagnose(ctx, &v)
+		r.stopOwn(ctx, &v)
+		r.saveLogs(ctx, r.answering)
+		r.cleanup(ctx, r.left)
+	}
+	return errors.New(strings.Join(v.Explain(), "\n"))
+}
+
+func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
+	if r.plan.Action == actionQuit {
+		r.saveLogs(ctx, true)
+		r.cleanup(ctx, r.left.With(r.launched.OldLogs))
+	} else {
+		r.saveLogs(ctx, false)
+		r.reportLeft()
+	}
+	for _, line := range v.Explain() {
+		r.ui.Say(line)
+	}
+	return nil
+}
+
+// diagnose names the cause from the log of the run, or from the one in the
+// guest where too little of it was seen.
+func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
+	if v.Diagnosis != nil {
+		return
+	}
+	if d, ok := diagnosis.Diagnose(r.tracker.Run()); ok {
+		v.Diagnosis = &d
+		return
+	}
+	if !r.answering || v.Class == verdict.Hung {
+		return
+	}
+	raw, err := r.session.Fetch(ctx, r.session.Windir()+`\System32\Sysprep\Panther\setupact.log`, maxLogFile)
+	if err != nil {
+		return
+	}
+	runs := diagnosis.Split(diagnosis.Parse(raw))
+	if len(runs) == 0 {
+		return
+	}
+	if d, ok := diagnosis.Diagnose(runs[len(runs)-1]); ok {
+		v.Diagnosis = &d
+	}
+}
+
+// stopOwn ends the sysprep that this run started if it has changed nothing yet
+// (it would sit in a dialog and block every other run). One that works on the
+// machine is left alone: ending it would break what it may still finish.
+func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
+	untouched := r.tracker.Facts().Stage <= diagnosis.StageValidating && r.last.ImageState == verdict.StateComplete
+	if !v.StillRunning || !untouched || r.launched.PID == 0 || !r.answering {
+		return
+	}
+	if err := r.session.Stop(ctx, r.launched.PID, cancelLimit); err != nil {
+		r.ui.Sayf("sysprep.exe (process id %d) could not be ended: %s", r.launched.PID, err)
+		return
+	}
+	state, err := r.session.Poll(ctx)
+	if err != nil || len(state.Processes) > 0 {
+		return
+	}
+	// It may have gone on until it was ended, so what is seen now counts.
+	v.StillRunning, v.ImageState, v.GeneralizationState = false, state.ImageState, state.GeneralizationState
+	r.ui.Sayf("Ended sysprep.exe (process id %d), which had changed nothing", r.launched.PID)
+}
+
+// endAlready ends with a machine that was generalized before: sysprep is not
+// run again, only what follows it is done.
+func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
+	r.ui.Sayf("Not running sysprep: %s", d.Reason)
+	if r.config.answer != nil {
+		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
+	}
+	r.saveLogs(ctx, true)
+	r.cleanup(ctx, guest.Leftovers{})
+	for _, next := range d.Next {
+		r.ui.Say(next)
+	}
+	if r.plan.Action == actionQuit {
+		return nil
+	}
+	how := map[string]string{actionShutdown: "/s", actionReboot: "/r"}[r.plan.Action]
+	r.ui.Sayf("Ending Windows: shutdown %s", how)
+	// The connection may break before the answer comes.
+	_, err := r.session.Run(ctx, "shutdown "+how+" /t 5 /f /d p:4:1", guest.CommandLimit)
+	return r.awaitGone(ctx, err)
+}
+
+// awaitGone waits until the port is closed, and stays so for a shutdown.
+func (r *run) awaitGone(ctx context.Context, sent error) error {
+	deadline := r.now().Add(r.config.ShutdownTimeout)
+	var closed time.Time
+	for {
+		switch port := r.knock(ctx); {
+		case port == verdict.PortOpen:
+			closed = time.Time{}
+		case port == verdict.PortClosed && closed.IsZero():
+			closed = r.now()
+		}
+		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.ClosedFor) {
+			r.ui.Say("The guest is gone")
+			return nil
+		}
+		if r.now().After(deadline) {
+			if sent == nil {
+				sent = errors.New("the command was accepted")
+			}
+			return fmt.Errorf("Windows was generalized before, but it has not ended within shutdown_timeout (%s): %w\nnext: shut it down by the builder and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
+		}
+		if err := r.pause(ctx, r.config.PollInterval); err != nil {
+			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
+		}
+	}
+}
+
+// cleanup removes what the run brought into the guest, where it can be reached.
+func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
+	left, err := r.session.Cleanup(ctx, what, cleanupLimit)
+	if err != nil {
+		r.ui.Sayf("Could not clean up in the guest (%s). There may be left: %s", err, strings.Join(left, ", "))
+		return
+	}
+	if len(left) > 0 {
+		r.ui.Sayf("Warning: could not be removed from the guest: %s", strings.Join(left, ", "))
+	}
+}
+
+// reportLeft says what was not removed before Windows went down.
+func (r *run) reportLeft() {
+	left := append(append([]string{}, r.left.Files...), r.session.Folder())
+	for _, task := range r.left.Tasks {
+		left = append(left, "scheduled task "+task)
+	}
+	if r.tidied != nil {
+		<-r.tidied
+		left = r.untidy
+	}
+	if len(left) > 0 {
+		r.ui.Sayf("Warning: the guest went down before these could be removed from it: %s", strings.Join(left, ", "))
+	}
+}
+
+// logFolders are where sysprep and Windows Setup write, below the Windows
+// folder, and the folder's name on the host.
+var logFolders = []struct{ guest, host string }{{`\System32\Sysprep\Panther`, "sysprep"}, {`\Panther`, "setup"}}
+
+var logNames = []string{"setupact.log", "setuperr.log", "diagerr.xml", "diagwrn.xml"}
+
+// saveLogs puts the logs into log_directory. Where the guest cannot be asked,
+// what was seen of sysprep's own log while it ran is kept.
+func (r *run) saveLogs(ctx context.Context, ask bool) {
+	if r.config.LogDirectory == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, logsLimit)
+	defer cancel()
+	saved := 0
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			var content []byte
+			var err error
+			if ask {
+				content, err = r.session.Fetch(ctx, r.session.Windir()+folder.guest+`\`+name, maxLogFile)
+				if errors.Is(err, guest.ErrNotFound) {
+					continue
+				}
+			}
+			if err != nil {
+				r.ui.Sayf("Could not fetch %s%s\\%s: %s", r.session.Windir(), folder.guest, name, err)
+				var refused *guest.ScriptError
+				ask = errors.As(err, &refused) // otherwise the guest does not answer
+			}
+			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
+				content = r.log
+			}
+			if len(content) == 0 {
+				continue
+			}
+			if err := writeFile(filepath.Join(r.config.LogDirectory, folder.host), name, content); err != nil {
+				r.ui.Sayf("Could not save a log: %s", err)
+				return
+			}
+			saved++
+		}
+	}
+	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
+}
+
+// writeFile writes under another name first, so that a log is whole or absent.
+func writeFile(folder, name string, content []byte) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("making log_directory: %w", err)
+	}
+	part, err := os.CreateTemp(folder, "."+name+"-*")
+	if err != nil {
+		return fmt.Errorf("writing into log_directory: %w", err)
+	}
+	_, err = part.Write(content)
+	if err := errors.Join(err, part.Close()); err != nil {
+		os.Remove(part.Name())
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := os.Rename(part.Name(), filepath.Join(folder, name)); err != nil {
+		os.Remove(part.Name())
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}

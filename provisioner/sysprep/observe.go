@@ -1,0 +1,203 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+)
+
+const (
+	maxLogKept = 16 << 20         // bytes of setupact.log kept for log_directory
+	tidyLimit  = 15 * time.Second // Windows shuts down within seconds of success
+	// silenceSlack is how much later than its heartbeat a busy guest may answer.
+	silenceSlack = 10 * time.Second
+)
+
+// watched is what was seen while sysprep ran.
+type watched struct {
+	tracker diagnosis.Tracker
+	log     []byte // as it came
+	last    guest.State
+	// answering: the newest try to ask the guest worked.
+	answering bool
+	// tidied and untidy are closed and set when our files were removed before
+	// Windows goes down.
+	tidied chan struct{}
+	untidy []string
+}
+
+// event is a sample, or why there is none.
+type event struct {
+	sample guest.Sample
+	err    error
+}
+
+// observe watches until there is a verdict.
+func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
+	state := verdict.Begin(begun, r.plan.Expect)
+	feed, stop := context.WithCancel(ctx)
+	events := make(chan event)
+	var feeder sync.WaitGroup
+	plain := r.launched.WithoutPowerShell
+	feeder.Go(func() { r.feed(feed, events, plain) })
+	defer feeder.Wait()
+	defer stop()
+
+	tick := time.NewTicker(r.config.PollInterval)
+	defer tick.Stop()
+	heard := r.now()
+	silence := guest.Heartbeat(r.config.PollInterval) + silenceSlack
+	for {
+		var v *verdict.Verdict
+		select {
+		case <-ctx.Done():
+			return state.Cancel(r.now())
+		case e := <-events:
+			if e.err != nil {
+				r.answering = false
+				state, v = state.Step(r.unreached(ctx, e.err.Error()))
+				break
+			}
+			heard, r.answering = r.now(), true
+			state, v = state.Step(r.take(ctx, e.sample))
+		case <-tick.C:
+			if r.answering && r.now().Sub(heard) < silence {
+				break
+			}
+			r.answering = false
+			state, v = state.Step(r.unreached(ctx, "no answer in time"))
+		}
+		if v != nil && ctx.Err() == nil {
+			return *v
+		}
+	}
+}
+
+// feed asks the guest until ctx ends or the connection is given up.
+func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
+	send := func(e event) {
+		select {
+		case events <- e:
+		case <-ctx.Done():
+		}
+	}
+	gone := false
+	// A stretch ends soon after sysprep, so that nothing of ours runs on.
+	until := []guest.Condition{{Process: &gone, For: 5 * time.Second}}
+	var cursor guest.Cursor
+	for ctx.Err() == nil {
+		var err error
+		if !plain {
+			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) { send(event{sample: s}) })
+		}
+		if plain || err != nil && ctx.Err() == nil {
+			var sample guest.Sample
+			var peekErr error
+			sample, cursor, peekErr = r.session.Peek(ctx, cursor)
+			var broken *guest.ScriptError
+			if peekErr != nil {
+				send(event{err: peekErr})
+			} else {
+				// The guest answers, so it was PowerShell that failed.
+				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
+				send(event{sample: sample})
+			}
+			err = peekErr
+		}
+		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, r.config.PollInterval) != nil {
+			return
+		}
+	}
+}
+
+// take makes an observation of a sample, and tells the user what is new.
+func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
+	if s.Rotated {
+		r.tracker, r.log = diagnosis.Tracker{}, nil
+	}
+	r.progress(r.tracker.Feed(s.Log))
+	if len(r.log) < maxLogKept {
+		r.log = append(r.log, s.Log...)
+	}
+	r.last = s.State
+	if r.launched.PID == 0 && len(s.Processes) == 1 {
+		r.launched.PID = s.Processes[0] // there was none before ours
+	}
+	o := observation(r.now(), s.State)
+	o.Log, o.LogBytes = r.tracker.Facts(), s.LogLength
+	if r.plan.Action != actionQuit && r.tidied == nil && o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState {
+		// sysprep has copied the answer file long ago; Windows goes down now.
+		r.tidied = make(chan struct{})
+		go func() {
+			defer close(r.tidied)
+			r.untidy, _ = r.session.Cleanup(ctx, r.left.With(r.launched.OldLogs), tidyLimit)
+		}()
+	}
+	return o
+}
+
+func (r *run) progress(lines []diagnosis.Line) {
+	for _, l := range lines {
+		if text := diagnosis.Progress(l); text != "" {
+			r.ui.Say("  " + text)
+		}
+	}
+}
+
+// unreached makes an observation of the port when the guest does not answer.
+func (r *run) unreached(ctx context.Context, why string) verdict.Observation {
+	o := verdict.Observation{TransportErr: why, Port: r.knock(ctx)}
+	o.At = r.now()
+	return o
+}
+
+// knock asks the port itself. A port that accepts without an answer tells
+// nothing: something else may hold it open for a guest that is off, and a busy
+// guest is slow.
+func (r *run) knock(ctx context.Context) verdict.Port {
+	if r.host == "" || r.port == 0 {
+		return verdict.PortUnknown
+	}
+	reach, _ := r.probe(ctx, r.host, r.port)
+	switch {
+	case ctx.Err() != nil:
+		return verdict.PortUnknown
+	case reach == winrm.Open:
+		return verdict.PortOpen
+	case reach == winrm.Closed || reach == winrm.Unreachable:
+		return verdict.PortClosed
+	}
+	return verdict.PortUnknown
+}
+
+func observation(at time.Time, s guest.State) verdict.Observation {
+	o := verdict.Observation{
+		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
+		Port: verdict.PortOpen,
+	}
+	if s.Processes != nil {
+		o.Process = verdict.Known(len(s.Processes) > 0)
+	}
+	return o
+}
+
+func tri(b *bool) verdict.Tri {
+	if b == nil {
+		return verdict.Unknown
+	}
+	return verdict.Known(*b)
+}
+
+// set reads a registry flag: any number but 0.
+func set(n *int) verdict.Tri {
+	if n == nil {
+		return verdict.Unknown
+	}
+	return verdict.Known(*n != 0)
+}

@@ -1,0 +1,358 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/guestexec"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+	"github.com/hashicorp/packer-plugin-sdk/uuid"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+)
+
+const (
+	uploadLimit = 5 * time.Minute // of an answer file with scripts in it
+	// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
+	// black screen after first boot (Microsoft support, 2026-05-28).
+	noSystemFrom = 26100
+)
+
+// run is one call of Provision.
+type run struct {
+	config  Config
+	ui      packersdk.Ui
+	comm    packersdk.Communicator
+	scrub   scrubber
+	session *guest.Session
+	id      string
+
+	// How the guest is reached, as far as the builder says.
+	host string
+	port int
+	user string
+
+	plan     Plan
+	launched guest.Launched
+	left     guest.Leftovers
+	watched
+
+	now   func() time.Time
+	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
+}
+
+func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
+	c.ctx.Data = data
+	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
+	r := &run{config: c, ui: ui, comm: comm, id: id, now: time.Now, probe: winrm.Probe}
+	r.session = guest.New(comm, id)
+	r.host, _ = data["Host"].(string)
+	r.user, _ = data["User"].(string)
+	r.port, _ = strconv.Atoi(fmt.Sprint(data["Port"])) // its type depends on the way it took
+	return r
+}
+
+// provision does the run. Everything it returns is free of secrets.
+func (r *run) provision(ctx context.Context) error {
+	if r.comm == nil {
+		return errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source")
+	}
+	if err := r.renderUser(); err != nil {
+		return err
+	}
+	r.scrub = newScrubber(r.config.secrets())
+	r.ui = scrubUI{r.ui, r.scrub}
+	before := log.Writer()
+	log.SetOutput(scrubWriter{before, r.scrub})
+	defer log.SetOutput(before)
+	err := r.do(ctx)
+	if err != nil {
+		return errors.New(r.scrub.text(err.Error()))
+	}
+	return nil
+}
+
+func (r *run) do(ctx context.Context) error {
+	first, decision, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	r.plan = r.config.plan(r.session.Windir(), r.id)
+	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.architectureWarning(first.Architecture)) {
+		r.ui.Say("Warning: " + w)
+	}
+	if r.plan.Why != "" {
+		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.Action, r.config.PackerBuilderType, r.plan.Why)
+	}
+	if decision.Action == verdict.Already {
+		return r.endAlready(ctx, decision)
+	}
+	if r.config.RunAs == runAsSystem && first.Build >= noSystemFrom {
+		return fmt.Errorf("run_as = \"system\" is refused: on build %d sysprep as SYSTEM leaves a black screen after first boot; the machine is untouched; use the build user or elevated_user", first.Build)
+	}
+	if err := r.prepare(ctx); err != nil {
+		return r.giveUp(ctx, err)
+	}
+	begun := r.now()
+	err = r.launch(ctx)
+	if ctx.Err() != nil {
+		return r.end(ctx, r.cancelledLaunch(ctx, begun))
+	}
+	if err != nil {
+		return r.giveUp(ctx, err)
+	}
+	return r.end(ctx, r.observe(ctx, begun))
+}
+
+// renderUser fills build values into the elevated account, as other
+// provisioners do.
+func (r *run) renderUser() error {
+	for _, field := range []*string{&r.config.ElevatedUser, &r.config.ElevatedPassword} {
+		if !strings.Contains(*field, "{{") {
+			continue
+		}
+		text, err := interpolate.Render(*field, &r.config.ctx)
+		if err != nil {
+			return errors.New("elevated_user or elevated_password holds a template that cannot be rendered; check the braces") // the cause may hold the password
+		}
+		*field = text
+	}
+	return nil
+}
+
+// look asks for the guest's state until sysprep may run or it is clear that it
+// may not.
+func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
+	r.ui.Say("Looking at the guest")
+	expect := r.config.plan(r.session.Windir(), r.id).Expect
+	deadline := r.now().Add(r.config.StallTimeout)
+	said := ""
+	for {
+		state, err := r.session.Look(ctx)
+		if ctx.Err() != nil {
+			return state, verdict.Decision{}, errors.New(notStarted)
+		}
+		first := verdict.First{
+			Observation: observation(r.now(), state), SysprepExe: tri(state.SysprepExe),
+			SystemSetupInProgress: set(state.SystemSetupInProgress), OOBEInProgress: set(state.OOBEInProgress), AuditMode: set(state.AuditBoot),
+		}
+		if len(state.Processes) > 0 {
+			first.SysprepPID = state.Processes[0]
+		}
+		if err != nil {
+			first.Reached, first.TransportErr = false, err.Error()
+		}
+		d := verdict.Look(first, expect)
+		switch {
+		case d.Action == verdict.Go || d.Action == verdict.Already:
+			return state, d, nil
+		case d.Action == verdict.Refuse, errors.Is(err, guest.ErrGivenUp), r.now().After(deadline):
+			text := "sysprep was not started: " + d.Reason
+			if d.Action == verdict.Wait {
+				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
+			}
+			return state, d, errors.New(strings.Join(append([]string{text}, prefixed("next: ", d.Next)...), "\n"))
+		}
+		if d.Reason != said {
+			r.ui.Sayf("Waiting: %s", d.Reason)
+			said = d.Reason
+		}
+		if err := r.pause(ctx, r.config.PollInterval); err != nil {
+			return state, d, errors.New(notStarted)
+		}
+	}
+}
+
+func (r *run) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func prefixed(prefix string, lines []string) (out []string) {
+	for _, l := range lines {
+		out = append(out, prefix+l)
+	}
+	return out
+}
+
+// architectureWarning: Windows skips components for another architecture
+// without a word.
+func (r *run) architectureWarning(architecture string) []string {
+	if r.config.answer == nil || architecture == "" {
+		return nil
+	}
+	file, err := answerfile.Parse(r.config.answer)
+	if err != nil {
+		return nil
+	}
+	var others []string
+	for _, pass := range file.Passes() {
+		for _, c := range pass.Components() {
+			if a := strings.ToLower(c.Architecture()); a != architecture && a != "neutral" && a != "wow64" && !slices.Contains(others, c.Name()) {
+				others = append(others, c.Name())
+			}
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the guest is %s, and Windows skips components of the answer file for another processorArchitecture: %s", architecture, strings.Join(others, ", "))}
+}
+
+// prepare puts the answer file into the guest.
+func (r *run) prepare(ctx context.Context) error {
+	if r.plan.AnswerFile == "" {
+		return nil
+	}
+	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
+	r.left.Files = append(r.left.Files, r.plan.AnswerFile)
+	if err := r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer, uploadLimit); err != nil {
+		return fmt.Errorf("the answer file could not be put into the guest: %w", err)
+	}
+	// Where PowerShell is locked down, Packer's upload fails without a word.
+	there, err := r.session.Exists(ctx, r.plan.AnswerFile)
+	if err != nil {
+		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
+	}
+	if !there {
+		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it, or leave answer_file out and name a file that is in the guest already with extra_arguments")
+	}
+	return nil
+}
+
+// launch starts sysprep and makes sure of it.
+func (r *run) launch(ctx context.Context) error {
+	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
+	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user}
+	var err error
+	switch {
+	case r.config.RunAs == runAsSystem:
+		l.Logon = guest.LogonSystem
+		r.launched, err = r.session.Launch(ctx, l)
+	case r.config.RunAs == runAsElevated && r.config.ElevatedPassword == "":
+		l.Logon, l.User = guest.LogonS4U, r.config.ElevatedUser
+		r.launched, err = r.session.Launch(ctx, l)
+	case r.config.RunAs == runAsElevated:
+		runner := &elevated{run: r, ctx: ctx}
+		r.launched, err = r.session.LaunchThrough(ctx, l, runner.wrap)
+		r.left = r.left.With(runner.left)
+	default:
+		r.launched, err = r.session.Launch(ctx, l)
+	}
+	if r.launched.Task != "" {
+		r.left.Tasks = append(r.left.Tasks, r.launched.Task)
+	}
+	if r.launched.WithoutPowerShell {
+		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
+	}
+	if err == nil {
+		return nil
+	}
+	var refusal *guest.ScriptError
+	if ctx.Err() != nil || errors.As(err, &refusal) || errors.Is(err, guest.ErrNotStarted) {
+		return launchError(err)
+	}
+	// The connection broke, or the answer got lost; sysprep may run all the
+	// same, and none ran before.
+	state, perr := r.session.Poll(ctx)
+	if perr == nil && len(state.Processes) == 0 {
+		return launchError(err)
+	}
+	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
+	if len(state.Processes) > 0 {
+		r.launched.PID = state.Processes[0]
+	}
+	return nil
+}
+
+// cancelledLaunch finds out whether sysprep runs, so that it can be ended.
+func (r *run) cancelledLaunch(ctx context.Context, begun time.Time) verdict.Verdict {
+	ctx, cancel := afterCancel(ctx, cancelLimit)
+	defer cancel()
+	state := verdict.Begin(begun, r.plan.Expect)
+	seen, err := r.session.Poll(ctx)
+	if err == nil {
+		r.last, r.answering = seen, true
+		if len(seen.Processes) == 1 {
+			r.launched.PID = seen.Processes[0] // none ran before
+		}
+		state, _ = state.Step(observation(r.now(), seen))
+	}
+	return state.Cancel(r.now())
+}
+
+// launchError says what kept sysprep from starting, and the way out.
+func launchError(err error) error {
+	for _, known := range []struct {
+		name, cause string
+	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
+		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
+			d, _ := diagnosis.Known(known.cause)
+			return fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed("next: ", d.Remedy), "\n"))
+		}
+	}
+	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
+		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be told: %w\nnext: run as an administrator with the elevated token", err)
+	}
+	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)
+}
+
+// elevated runs a line under another account by the SDK's runner, which waits
+// for it; the line itself only starts sysprep.
+type elevated struct {
+	run  *run
+	ctx  context.Context
+	left guest.Leftovers
+}
+
+func (e *elevated) wrap(line string) (string, error) {
+	return guestexec.GenerateElevatedRunner(line, e)
+}
+
+// Communicator, ElevatedUser and ElevatedPassword are guestexec.ElevatedProvisioner.
+func (e *elevated) Communicator() packersdk.Communicator { return uploader{e.run.comm, e} }
+func (e *elevated) ElevatedUser() string                 { return e.run.config.ElevatedUser }
+func (e *elevated) ElevatedPassword() string             { return e.run.config.ElevatedPassword }
+
+// uploader bounds the runner's upload, and remembers what the runner leaves
+// when it is cut off.
+type uploader struct {
+	packersdk.Communicator
+	to *elevated
+}
+
+var taskName = regexp.MustCompile(`(?m)^\$name = "(packer-[0-9A-Za-z-]+)"`)
+
+func (u uploader) Upload(path string, input io.Reader, _ *os.FileInfo) error {
+	content, err := io.ReadAll(input)
+	if err != nil {
+		return err
+	}
+	e := u.to
+	e.left.Files = append(e.left.Files, strings.ReplaceAll(path, "/", `\`))
+	if m := taskName.FindSubmatch(content); m != nil {
+		e.left.Tasks = append(e.left.Tasks, string(m[1]))
+		e.left.Files = append(e.left.Files, e.run.session.Windir()+`\Temp\`+string(m[1])+`.out`)
+	}
+	return e.run.session.Upload(e.ctx, path, content, uploadLimit)
+}

@@ -1,0 +1,74 @@
+package sysprep
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+)
+
+const redacted = "<sensitive>"
+
+// minSecret: shorter texts are in every other word; replacing them would
+// spell the secret out instead of hiding it.
+const minSecret = 4
+
+// powershellQuoted is how the SDK's elevated runner writes a password, and
+// logs it.
+var powershellQuoted = strings.NewReplacer("$", "`$", "\"", "`\"", "`", "``", "'", "`'")
+
+// secrets lists what must not be seen of a run.
+func (c *Config) secrets() []string {
+	all := []string{c.ElevatedPassword, powershellQuoted.Replace(c.ElevatedPassword)}
+	if c.answer != nil {
+		if file, err := answerfile.Parse(c.answer); err == nil {
+			all = append(all, answerfile.Secrets(file)...)
+		}
+	}
+	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < minSecret })
+	// The longest first: one may hold another.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(all)
+}
+
+// scrubber takes secrets out of a text.
+type scrubber struct{ replacer *strings.Replacer }
+
+func newScrubber(secrets []string) scrubber {
+	var pairs []string
+	for _, s := range secrets {
+		pairs = append(pairs, s, redacted)
+	}
+	return scrubber{strings.NewReplacer(pairs...)}
+}
+
+func (s scrubber) text(t string) string { return s.replacer.Replace(t) }
+
+// scrubUI is a Ui that never shows a secret.
+type scrubUI struct {
+	packersdk.Ui
+	scrub scrubber
+}
+
+func (u scrubUI) Say(text string)              { u.Ui.Say(u.scrub.text(text)) }
+func (u scrubUI) Error(text string)            { u.Ui.Error(u.scrub.text(text)) }
+func (u scrubUI) Sayf(f string, args ...any)   { u.Say(fmt.Sprintf(f, args...)) }
+func (u scrubUI) Errorf(f string, args ...any) { u.Error(fmt.Sprintf(f, args...)) }
+
+// scrubWriter is a log output that never shows a secret. The log package
+// writes a whole message at once.
+type scrubWriter struct {
+	io.Writer
+	scrub scrubber
+}
+
+func (w scrubWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, w.scrub.text(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
