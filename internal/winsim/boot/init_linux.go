@@ -24,6 +24,7 @@ const (
 	driveC = "/win/C"
 	// scenarioFile is where QEMU's -fw_cfg name=opt/org.sysprep/scenario,string=... is read.
 	scenarioFile = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.sysprep/scenario/raw"
+	user, password = "packer", "packer"
 	// deviceWait bounds the wait for disk and NIC: under software emulation
 	// drivers take seconds.
 	deviceWait = 60 * time.Second
@@ -64,18 +65,25 @@ func serve() error {
 		return err
 	}
 	ended := make(chan error, 1)
+	server := &wsman.Server{
+		Users: map[string]string{user: password}, Basic: true, NTLM: true, AllowUnencrypted: true,
+		Machine: winsim.ComputerName,
+	}
 	guest, err := winsim.New(winsim.Options{
-		Root: filepath.Dir(driveC), User: "packer", Password: "packer", Scenario: scenario, Log: say,
+		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
 		Power: func(event winsim.PowerEvent) { ended <- halt(event) },
+		WinRM: func(state winsim.WinRMState) { winsim.ApplyWinRM(server, state) },
 	})
 	if err != nil {
 		return err
 	}
-	server := &wsman.Server{
-		Users: map[string]string{"packer": "packer"}, Basic: true, NTLM: true, AllowUnencrypted: true,
-		Handler: guest.Handler(), Machine: "WIN-GUEST",
+	server.Handler = guest.Handler()
+	delay, ok := guest.WinRMDelay()
+	if !ok {
+		say("waiting in the first-boot dialogs: WinRM stays off")
+		return <-ended
 	}
-	guest.Attach(server)
+	server.Faults.SlowStart(delay)
 	go watchPowerButton(guest.PowerButton)
 	listener, err := net.Listen("tcp", ":5985")
 	if err != nil {
