@@ -12,12 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what Parse accepts. The largest answer files in public use, with
-// whole scripts inside, stay below 1 MiB and 12 levels.
+// Bounds of what Parse accepts. The answer files in public use, with whole
+// scripts inside, stay far below all of them.
 const (
-	MaxSize     = 4 << 20
-	maxDepth    = 64
-	maxElements = 50_000
+	MaxSize       = 4 << 20
+	maxDepth      = 32
+	maxElements   = 50_000
+	maxAttributes = 64
+	maxName       = 128
 )
 
 // Error is why a text is not an answer file. Its message never holds a value
@@ -80,7 +82,7 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{wide: wide, text: text}
+	p := &parser{wide: wide, text: text, inScope: map[string]int{"": 1, xmlNamespace: 1}}
 	root, err := p.parse()
 	if err != nil {
 		return nil, err
@@ -138,20 +140,26 @@ type parser struct {
 	text []byte
 	wide bool
 	dec  *xml.Decoder
-	// open holds the elements from the root to the current one, scopes the
-	// namespaces declared on each of them.
+	// open holds the elements from the root to the current one, declared the
+	// namespaces that each of them declares, inScope how often each is.
 	open     []*Element
-	scopes   []map[string]bool
+	declared [][]string
+	inScope  map[string]int
+	// pending is the text since the last tag, which comments may interrupt.
+	pending  strings.Builder
 	elements int
 	root     *Element
 }
 
 func (p *parser) parse() (*Element, error) {
+	if bad := checkRunes(p.text); bad != nil {
+		return nil, bad
+	}
 	p.dec = xml.NewDecoder(bytes.NewReader(p.text))
 	p.dec.CharsetReader = p.charset
 	for {
 		line, _ := p.dec.InputPos()
-		first := p.dec.InputOffset() == 0
+		from := p.dec.InputOffset()
 		token, err := p.dec.Token()
 		if err == io.EOF {
 			if p.root == nil {
@@ -163,21 +171,17 @@ func (p *parser) parse() (*Element, error) {
 		if err != nil {
 			return nil, p.explain(err)
 		}
+		raw := string(p.text[from:p.dec.InputOffset()])
 		var bad *Error
 		switch t := token.(type) {
 		case xml.StartElement:
-			bad = p.start(t, line)
+			bad = p.start(t, raw, line)
 		case xml.EndElement:
 			p.end()
 		case xml.CharData:
-			bad = p.chars(string(t), line)
+			bad = p.chars(string(t), raw, line)
 		case xml.ProcInst:
-			if strings.EqualFold(t.Target, "xml") && !first {
-				bad = &Error{Rule: ruleWellFormed, Problem: "the XML declaration is not at the very start of the file",
-					Fix: "remove what stands before <?xml, also blanks and empty lines"}
-			} else if t.Target == "xml" {
-				bad = p.declaration(t)
-			}
+			bad = p.instruction(t, raw, from == 0)
 		case xml.Directive:
 			bad = &Error{Rule: ruleWellFormed, Problem: "a document type declaration is not accepted in an answer file",
 				Fix: "remove <!DOCTYPE ...> and write entities out"}
@@ -191,7 +195,7 @@ func (p *parser) parse() (*Element, error) {
 	}
 }
 
-func (p *parser) start(t xml.StartElement, line int) *Error {
+func (p *parser) start(t xml.StartElement, raw string, line int) *Error {
 	if len(p.open) == 0 && p.root != nil {
 		return &Error{Rule: ruleWellFormed, Problem: "a second outermost element follows </unattend>", Fix: "keep one <unattend> element in the file"}
 	}
@@ -201,35 +205,43 @@ func (p *parser) start(t xml.StartElement, line int) *Error {
 	if p.elements++; p.elements > maxElements {
 		return &Error{Rule: ruleLimits, Problem: fmt.Sprintf("the file has more than %d elements", maxElements), Fix: "check that it is an answer file"}
 	}
-	scope := map[string]bool{"": true, xmlNamespace: true}
-	if len(p.scopes) > 0 {
-		scope = p.scopes[len(p.scopes)-1]
+	if len(t.Attr) > maxAttributes || len(t.Name.Local) > maxName {
+		return p.fault(ruleLimits, "an element with too many attributes or too long a name", "check that it is an answer file")
 	}
-	e := &Element{Name: t.Name, Line: line}
+	if bad := p.checkTag(t, raw); bad != nil {
+		return bad
+	}
+	if bad := p.checkReferences(raw); bad != nil {
+		return bad
+	}
+	var declared []string
 	for _, a := range t.Attr {
-		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
-			scope = with(scope, a.Value)
+		if declares(a) {
+			declared = append(declared, a.Value)
+			p.inScope[a.Value]++
 		}
 	}
+	e := &Element{Name: t.Name, Line: line}
 	for i, a := range t.Attr {
 		for _, b := range t.Attr[:i] {
 			if a.Name == b.Name {
 				return p.fault(ruleWellFormed, "an attribute is written twice in one element", "remove one of the two")
 			}
 		}
-		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
+		if declares(a) {
 			continue
 		}
-		if !scope[a.Name.Space] || strings.Contains(a.Name.Local, ":") {
+		if p.inScope[a.Name.Space] == 0 || strings.Contains(a.Name.Local, ":") {
 			return p.prefix(a.Name.Space)
 		}
 		// XML 1.0 §3.3.3: white space in an attribute value is blanks.
 		a.Value = strings.Map(blank, a.Value)
 		e.Attrs = append(e.Attrs, a)
 	}
-	if !scope[t.Name.Space] || strings.Contains(t.Name.Local, ":") {
+	if p.inScope[t.Name.Space] == 0 || strings.Contains(t.Name.Local, ":") {
 		return p.prefix(t.Name.Space)
 	}
+	p.flush()
 	if p.root == nil {
 		p.root = e
 	} else {
@@ -237,17 +249,13 @@ func (p *parser) start(t xml.StartElement, line int) *Error {
 		parent.Children = append(parent.Children, e)
 	}
 	p.open = append(p.open, e)
-	p.scopes = append(p.scopes, scope)
+	p.declared = append(p.declared, declared)
 	return nil
 }
 
-func with(scope map[string]bool, uri string) map[string]bool {
-	wider := make(map[string]bool, len(scope)+1)
-	for k := range scope {
-		wider[k] = true
-	}
-	wider[uri] = true
-	return wider
+// declares reports whether an attribute is a namespace declaration.
+func declares(a xml.Attr) bool {
+	return a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns"
 }
 
 func blank(r rune) rune {
@@ -272,9 +280,13 @@ func (p *parser) prefix(prefix string) *Error {
 }
 
 func (p *parser) end() {
-	e := p.open[len(p.open)-1]
-	p.open = p.open[:len(p.open)-1]
-	p.scopes = p.scopes[:len(p.scopes)-1]
+	p.flush()
+	last := len(p.open) - 1
+	e := p.open[last]
+	for _, uri := range p.declared[last] {
+		p.inScope[uri]--
+	}
+	p.open, p.declared = p.open[:last], p.declared[:last]
 	if len(e.Children) > 0 && isBlank(e.Text) {
 		e.Text = ""
 	}
@@ -285,32 +297,30 @@ func (p *parser) end() {
 	}
 }
 
-func (p *parser) chars(text string, line int) *Error {
+func (p *parser) chars(text, raw string, line int) *Error {
 	if len(p.open) == 0 {
-		if isBlank(text) {
+		if isBlank(raw) {
 			return nil
 		}
 		// The text may begin with empty lines.
-		line += strings.Count(text[:len(text)-len(strings.TrimLeft(text, " \t\r\n"))], "\n")
+		line += strings.Count(raw[:len(raw)-len(strings.TrimLeft(raw, " \t\r\n"))], "\n")
 		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text stands outside of the outermost element", Fix: "remove it"}
 	}
-	e := p.open[len(p.open)-1]
-	if n := len(e.Children); n > 0 {
-		e.Children[n-1].Tail += text
-	} else {
-		e.Text += text
-	}
-	return nil
+	p.pending.WriteString(text)
+	return p.checkReferences(raw)
 }
 
-// declaration compares the declared encoding with the one that was found;
-// Windows' parser refuses a file where they differ.
-func (p *parser) declaration(t xml.ProcInst) *Error {
-	if strings.Contains(strings.ToLower(string(t.Inst)), "utf-16") != p.wide && strings.Contains(string(t.Inst), "encoding") {
-		return &Error{Rule: ruleEncoding, Problem: "the XML declaration names another encoding than the one the file is saved in",
-			Fix: `save the file as UTF-8 and write encoding="utf-8"`}
+// flush gives the text read so far to the element it belongs to.
+func (p *parser) flush() {
+	if len(p.open) > 0 {
+		e := p.open[len(p.open)-1]
+		if n := len(e.Children); n > 0 {
+			e.Children[n-1].Tail = p.pending.String()
+		} else {
+			e.Text = p.pending.String()
+		}
 	}
-	return nil
+	p.pending.Reset()
 }
 
 var errCharset = errors.New("unsupported encoding")

@@ -140,12 +140,16 @@ func lintSettingUnknown(l *linter) {
 }
 
 func lintSettingDuplicate(l *linter) {
-	first := map[string]int{}
+	type place struct {
+		parent *Element
+		name   string
+	}
+	first := map[place]int{}
 	for _, n := range l.nodes {
 		if n.def != nil && n.def.list || n.el.attr(wcmNamespace, "action") != "" {
 			continue
 		}
-		key := fmt.Sprintf("%p\x00%s", n.parent, n.el.Name.Local)
+		key := place{n.parent, n.el.Name.Local}
 		line, seen := first[key]
 		switch {
 		case !seen:

@@ -190,6 +190,9 @@ func isTrue(s string) bool {
 }
 
 func lintAutoLogon(l *linter) {
+	resets := slices.ContainsFunc(l.nodes, func(n node) bool {
+		return n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), "autologoncount")
+	})
 	for _, n := range l.nodes {
 		if !n.is(compShell, "AutoLogon") || !isTrue(n.el.Value("Enabled")) {
 			continue
@@ -199,11 +202,7 @@ func lintAutoLogon(l *linter) {
 			l.at(n, "AutoLogon without LogonCount", "write <LogonCount>1</LogonCount>")
 			continue
 		}
-		reset := false
-		for _, m := range l.nodes {
-			reset = reset || m.def != nil && m.def.command && strings.Contains(strings.ToLower(m.el.Text), "autologoncount")
-		}
-		if !reset && n.pass.Name() == OOBESystem {
+		if !resets && n.pass.Name() == OOBESystem {
 			l.as(SeverityNote, n, "Windows logs on once more than LogonCount says",
 				`for exactly LogonCount logons, set the registry value Winlogon\AutoLogonCount to 0 in a FirstLogonCommand`)
 		}
