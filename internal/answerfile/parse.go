@@ -17,7 +17,7 @@ import (
 const (
 	MaxSize       = 4 << 20
 	maxDepth      = 32
-	maxElements   = 50_000
+	maxElements   = 20_000
 	maxAttributes = 64
 	maxName       = 128
 )
