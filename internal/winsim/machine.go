@@ -237,7 +237,6 @@ func (g *Guest) Boot() error {
 	g.procs = map[int]*process{}
 	g.nextPID = 4000
 	g.shutdown, g.down, g.atOOBE = nil, false, false
-	g.started = time.Now()
 	g.mu.Unlock()
 	// What an update waited for has happened now.
 	g.reg.DeleteKey(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)

@@ -88,13 +88,14 @@ func (g *Guest) findProgram(name, dir string) *found {
 	return nil
 }
 
-// prepare puts a program into the process list and returns what runs it.
-func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string, session int) func() int {
+// prepare puts a program into the process list and returns what runs it. The
+// program must have been found.
+func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string, session int) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
 	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, session)
 	p.cancel = cancel
-	return func() int {
+	return p.pid, func() int {
 		defer cancel()
 		defer g.removeProcess(p)
 		code := f.run(g, ctx, &call{Call: c, proc: p, user: user})
@@ -122,14 +123,15 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	}
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
-		run := h.g.prepare(h.lives, c, h.user, 0)
+		_, run := h.g.prepare(h.lives, c, h.user, 0)
 		h.g.goDo(func() { run() })
 		return 0, true
 	}
 	if h.g.scenario.ShellProcessesSurvive {
 		ctx = h.lives
 	}
-	return h.g.prepare(ctx, c, h.user, 0)(), true
+	_, run := h.g.prepare(ctx, c, h.user, 0)
+	return run(), true
 }
 
 // run is the handler of the WinRM service.

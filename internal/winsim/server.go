@@ -74,7 +74,9 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 	}
 	opt.WinRM = func(s WinRMState) {
 		<-ready
-		ApplyWinRM(r.Server, s)
+		if err := ApplyWinRM(r.Server, s); err != nil {
+			r.Guest.logf("WinRM %s: %v", s, err)
+		}
 		if outerWinRM != nil {
 			outerWinRM(s)
 		}
@@ -165,21 +167,21 @@ func (r *Running) Close() error {
 }
 
 // ApplyWinRM makes a service behave as the guest says (Options.WinRM).
-func ApplyWinRM(s *wsman.Server, state WinRMState) {
+func ApplyWinRM(s *wsman.Server, state WinRMState) error {
 	switch state {
-	case WinRMUp:
-		s.Faults.Clear()
-		s.Faults.ClosePort(false)
 	case WinRMNoShells:
 		s.Faults.RejectCredentials(false, true)
 	case WinRMBlackHole:
 		s.Faults.BlackHole(true)
 	case WinRMClosed:
-		s.Faults.ClosePort(true)
+		return s.Faults.ClosePort(true)
 	case WinRMReset:
 		s.Faults.ResetConnections()
-		s.Faults.ClosePort(true)
+		return s.Faults.ClosePort(true)
+	default:
+		return s.Faults.Clear() // opens the port too
 	}
+	return nil
 }
 
 func selfSigned(host string) (tls.Certificate, error) {

@@ -135,7 +135,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 		return ended
 	}
 	// The program is in the process list before the starter goes on.
-	run := g.prepare(ctx, c, t.User, 0)
+	_, run := g.prepare(ctx, c, t.User, 0)
 	g.goDo(func() { finish(uint32(int32(run()))) })
 	return ended
 }

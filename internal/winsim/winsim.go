@@ -62,7 +62,6 @@ type Guest struct {
 	scenario Scenario
 	drive    winfs.Drive
 	reg      *registry.Registry
-	texts    *library
 
 	mu       sync.Mutex
 	unknown  []string
@@ -74,7 +73,6 @@ type Guest struct {
 	shutdown *pendingShutdown
 	down     bool
 	atOOBE   bool
-	started  time.Time
 	wg       sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.
@@ -96,7 +94,7 @@ func New(opt Options) (*Guest, error) {
 	}
 	g := &Guest{
 		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root}, reg: registry.New(),
-		procs: map[int]*process{}, tasks: map[string]*task{}, texts: stockTexts(),
+		procs: map[int]*process{}, tasks: map[string]*task{},
 	}
 	g.pause = sleepFor
 	c := filepath.Join(opt.Root, "C")

@@ -1,0 +1,3 @@
+package stocktext
+
+func matchPacker(text string) (Kind, map[string]string, bool) { return "", nil, false }
