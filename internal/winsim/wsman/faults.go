@@ -69,7 +69,8 @@ func (f *Faults) Clear() error {
 	return f.ClosePort(false)
 }
 
-// CloseConnections ends all open connections with FIN.
+// CloseConnections ends all open connections with FIN (the kernel makes that
+// RST where the client has sent something that was not read yet).
 func (f *Faults) CloseConnections() { f.each(func(c *conn) { c.end(false) }) }
 
 // ResetConnections breaks all open connections with RST.

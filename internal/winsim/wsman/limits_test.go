@@ -170,7 +170,7 @@ func TestAProcessWaitsWhileNobodyFetchesItsOutput(t *testing.T) {
 	c.cancel = func() {}
 	wrote := make(chan error, 1)
 	go func() {
-		_, err := output{c, "stdout"}.Write(make([]byte, 3*outputBuffer))
+		_, err := output{c, "stdout"}.Write(make([]byte, 4*outputBuffer))
 		wrote <- err
 	}()
 	for total := 0; total < 2*outputBuffer; {

@@ -105,9 +105,7 @@ func (c *challenge) verify(m []byte, account func(string) (user, password string
 	if !ok || len(response) < 16+28 { // proof and the fixed part of the blob; NTLMv1 has 24
 		return "", nil, errPassword
 	}
-	hash := md4.New()
-	hash.Write(utf16Bytes(password))
-	key := hmacMD5(hash.Sum(nil), utf16Bytes(strings.ToUpper(name)+utf16String(domain)))
+	key := ntowfv2(name, password, utf16String(domain))
 	proof, blob := response[:16], response[16:]
 	if !hmac.Equal(proof, hmacMD5(key, c.nonce[:], blob)) {
 		return "", nil, errPassword
@@ -130,6 +128,13 @@ func (c *challenge) verify(m []byte, account func(string) (user, password string
 		}
 	}
 	return user, newSession(key, flags), nil
+}
+
+// ntowfv2 is the key of NTLMv2 (MS-NLMP 3.3.2).
+func ntowfv2(user, password, domain string) []byte {
+	hash := md4.New()
+	hash.Write(utf16Bytes(password))
+	return hmacMD5(hash.Sum(nil), utf16Bytes(strings.ToUpper(user)+domain))
 }
 
 // claimsMIC reports whether the client says that it protected the exchange

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,6 +73,11 @@ func serve(t testing.TB, s *Server, cert *tls.Certificate) *net.TCPAddr {
 			ended <- s.Serve(l)
 		}
 	}()
+	for taken := false; !taken; runtime.Gosched() { // ClosePort works from then on
+		s.Faults.mu.Lock()
+		taken = len(s.Faults.listeners) > 0
+		s.Faults.mu.Unlock()
+	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
