@@ -68,7 +68,9 @@ type Spec struct {
 // VHD probed by content looks like a raw disk (reference: images, pitfalls).
 type Disk struct {
 	Path   string
-	Format string // qcow2, vpc, vhdx, raw: the driver's name for it
+	Format string // qcow2, vpc, vhdx, raw: QEMU's name for it
+	// BackingFormat is the format of the file that an overlay lies on, if any.
+	BackingFormat string
 }
 
 // Cause says who ended a machine.

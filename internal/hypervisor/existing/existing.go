@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,6 +32,18 @@ type Options struct {
 	Interval time.Duration
 	// Answers says whether the guest's service answers; default is a WinRM probe.
 	Answers func(ctx context.Context, endpoint hypervisor.Endpoint) bool
+}
+
+// Listens is an Options.Answers for services other than WinRM: whether the port
+// accepts a connection within 5 seconds.
+func Listens(ctx context.Context, e hypervisor.Endpoint) bool {
+	dialer := net.Dialer{Timeout: winrm.ProbeLimit}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Driver watches one machine once.

@@ -125,11 +125,15 @@ func diskArguments(s hypervisor.Spec, machineType string) ([]string, error) {
 	if s.Disk.Format == "" {
 		return nil, fmt.Errorf("disk %s: its format has to be said", s.Disk.Path)
 	}
-	args := []string{
-		// The disk is the build's scratch copy: flushing it to the platter on
-		// every request of the guest protects nothing that outlives the build.
-		"-drive", "if=none,id=disk0,cache=unsafe,discard=unmap,detect-zeroes=unmap,format=" + comma(s.Disk.Format) + ",file=" + comma(s.Disk.Path),
+	// The disk is the build's scratch copy: flushing it to the platter on
+	// every request of the guest protects nothing that outlives the build.
+	drive := "if=none,id=disk0,cache=unsafe,discard=unmap,detect-zeroes=unmap,format=" + comma(s.Disk.Format) + ",file=" + comma(s.Disk.Path)
+	if s.Disk.BackingFormat == "vpc" {
+		// Otherwise QEMU takes the size of some creators' disks from the
+		// rounded geometry and loses their last sectors.
+		drive += ",backing.force_size_calc=current_size"
 	}
+	args := []string{"-drive", drive}
 	q35 := family(machineType) == "q35"
 	switch {
 	case s.DiskInterface == "ide", s.DiskInterface == "sata" && q35: // both boards call their own controller so

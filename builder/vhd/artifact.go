@@ -1,0 +1,87 @@
+package vhd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
+)
+
+// artifact is the finished disk.
+type artifact struct {
+	path          string
+	madeDirectory bool
+	state         map[string]any
+}
+
+var _ packersdk.Artifact = (*artifact)(nil)
+
+// newArtifact describes what the run made. generatedData is the SDK's map of
+// build values, or nil.
+func newArtifact(run *run, generatedData any) *artifact {
+	c := run.config
+	a := &artifact{path: run.output.path, madeDirectory: run.output.madeDirectory}
+	domain := c.Accelerator
+	if run.existing() {
+		domain = hypervisorExisting
+	}
+	// diskSize is text with a unit, and the names are what the vagrant
+	// post-processor reads.
+	a.state = map[string]any{
+		"diskName": filepath.Base(a.path), "diskType": c.Format,
+		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,
+	}
+	if values, ok := generatedData.(map[string]any); ok {
+		// checksum, compress and manifest assert exactly this type.
+		data := make(map[any]any, len(values))
+		for k, v := range values {
+			data[k] = v
+		}
+		a.state["generated_data"] = data
+	}
+	source := c.SourceURL
+	if source == "" && len(run.source.Files) > 0 {
+		source = run.source.Files[0]
+	}
+	labels := map[string]any{
+		"hypervisor": c.Hypervisor, "format": c.Format, "vhd_type": c.VHDType, "firmware": string(run.firmware),
+		"virtual_size": strconv.FormatInt(run.output.virtualSize, 10),
+	}
+	if metadata, err := image.FromArtifact(a, image.WithProvider("sysprep"), image.WithRegion(c.OutputDirectory),
+		image.WithSourceID(source), image.SetLabels(labels)); err == nil {
+		a.state[image.ArtifactStateURI] = metadata
+	}
+	return a
+}
+
+func (*artifact) BuilderId() string { return BuilderID } //nolint:revive // the SDK's name
+
+// Files holds the disk and nothing else: importers take the first that fits.
+func (a *artifact) Files() []string { return []string{a.path} }
+
+// Id is the path of the disk.
+func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's name
+
+// String ends in ": " and the directory, which post-processors split off.
+func (a *artifact) String() string {
+	return fmt.Sprintf("VM files in directory: %s", filepath.Dir(a.path))
+}
+
+func (a *artifact) State(name string) any { return a.state[name] }
+
+// Destroy removes the disk, and its folder if the build made it and nobody
+// else uses it.
+func (a *artifact) Destroy() error {
+	if err := os.Remove(a.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing disk: %w", err)
+	}
+	if a.madeDirectory {
+		_ = os.Remove(filepath.Dir(a.path)) // fails while it holds anything
+	}
+	return nil
+}

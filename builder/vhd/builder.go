@@ -1,0 +1,96 @@
+// Package vhd is the builder "sysprep-vhd": it boots a disk image, lets
+// provisioners change and generalize it, waits until the guest is off, and
+// hands the disk on.
+package vhd
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// BuilderID names the maker of an artifact to post-processors.
+const BuilderID = "packer-plugin-sysprep.vhd"
+
+// Prover looks at a disk that is off and says whether it may be handed on.
+type Prover interface {
+	// Prove reads the disk at path, whose format is found by content.
+	Prove(ctx context.Context, ui packersdk.Ui, path string) error
+}
+
+// Builder implements packersdk.Builder.
+type Builder struct {
+	// Prover judges the disk before it is converted; nil: nobody does.
+	Prover Prover
+
+	config Config
+	runner multistep.Runner
+}
+
+var _ packersdk.Builder = (*Builder)(nil)
+
+// ConfigSpec is the schema of the options.
+func (b *Builder) ConfigSpec() hcldec.ObjectSpec { return b.config.FlatMapstructure().HCL2Spec() }
+
+// Prepare validates the options. It provides no build values of its own.
+func (b *Builder) Prepare(raws ...any) (generatedVars, warnings []string, err error) {
+	warnings, err = b.config.prepare(raws...)
+	return nil, warnings, err
+}
+
+// Run builds one image. Nothing is left running, and no disk is left in the
+// output directory, unless it succeeds.
+func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
+	state := new(multistep.BasicStateBag)
+	state.Put("ui", ui)
+	state.Put("hook", hook)
+	run := &run{config: &b.config, newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
+	state.Put(runKey, run)
+
+	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)
+
+	// A cancel sets one of the last two, by race; an error says more than both.
+	if err, ok := state.GetOk("error"); ok && err != nil {
+		if e, ok := err.(error); ok {
+			return nil, e
+		}
+	}
+	if _, ok := state.GetOk(multistep.StateCancelled); ok || ctx.Err() != nil {
+		return nil, errors.New("the build was cancelled")
+	}
+	if _, ok := state.GetOk(multistep.StateHalted); ok {
+		return nil, errors.New("the build was halted without a reason given")
+	}
+	return newArtifact(run, state.Get("generated_data")), nil
+}
+
+// steps are in the order they run; they are cleaned up after in reverse.
+func (b *Builder) steps() []multistep.Step {
+	c := &b.config
+	download := &commonsteps.StepDownload{Description: "source disk", Checksum: c.SourceChecksum, ResultKey: downloadKey}
+	if c.SourceURL != "" {
+		download.Url = []string{c.SourceURL}
+	}
+	list := []multistep.Step{
+		download,
+		&stepInspectSource{},
+		&stepOutputDirectory{},
+		&stepCheckSpace{},
+		&stepCreateOverlay{},
+		&stepStartMachine{},
+		&stepWaitForGuest{},
+		&stepConnect{},
+		&StepProvision{},
+		&stepWaitForPowerOff{},
+	}
+	if b.Prover != nil {
+		list = append(list, &stepProve{prover: b.Prover})
+	}
+	return append(list, &stepConvert{})
+}

@@ -1,0 +1,114 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc struct-markdown
+
+package vhd
+
+import (
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	"github.com/hashicorp/packer-plugin-sdk/communicator"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+)
+
+// Config holds the options of source "sysprep-vhd".
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+	// The communicator; `winrm` unless said otherwise.
+	Comm communicator.Config `mapstructure:",squash"`
+
+	// What runs the machine: `qemu`, which boots a copy-on-write overlay of
+	// the source, or `existing`, a machine that you run yourself and whose disk
+	// is read when it is off. Defaults to `qemu`.
+	Hypervisor string `mapstructure:"hypervisor"`
+
+	// The disk to start from: a VHD (fixed, dynamic or differencing), VHDX,
+	// qcow2 or raw file. The format is recognised by content, not by name. The
+	// file is opened read-only and never changed. One of `source_path` and
+	// `source_url` is required with `hypervisor = "qemu"`.
+	SourcePath string `mapstructure:"source_path"`
+	// Where to download the disk from, in any form Packer's downloader knows.
+	// The file is kept in Packer's cache.
+	SourceURL string `mapstructure:"source_url"`
+	// The checksum of `source_url`, as `sha256:...` or `file:...` like a
+	// `iso_checksum`; `none` skips the check. Required with `source_url`.
+	SourceChecksum string `mapstructure:"source_checksum"`
+	// The path of the disk of the machine, with `hypervisor = "existing"`. It
+	// is read, never changed, once the machine is off. The machine itself is
+	// given by `winrm_host` and `winrm_port`.
+	DiskPath string `mapstructure:"disk_path"`
+
+	// The number of virtual processors. Defaults to `2`.
+	CPUs int `mapstructure:"cpus"`
+	// The memory of the machine in MiB. Defaults to `4096`.
+	Memory int `mapstructure:"memory"`
+	// What runs the guest's processor: `kvm` (Linux), `hvf` (macOS), `whpx`
+	// (Windows), `tcg` (software, everywhere, slow) or `auto`, which runs a
+	// tiny program in the host's accelerator and falls back to `tcg` when that
+	// fails. Defaults to `auto`.
+	Accelerator string `mapstructure:"accelerator"`
+	// What starts the disk: `bios`, `uefi` or `auto`, which follows the
+	// partition table: MBR is started by BIOS, GPT by UEFI. Defaults to `auto`.
+	Firmware string `mapstructure:"firmware"`
+	// The UEFI firmware's code. Found through QEMU's firmware descriptors by
+	// default; to be set together with `efi_firmware_vars`.
+	EFIFirmwareCode string `mapstructure:"efi_firmware_code"`
+	// The template of the UEFI firmware's variables, of the same build as
+	// `efi_firmware_code`. It is copied, never changed.
+	EFIFirmwareVars string `mapstructure:"efi_firmware_vars"`
+	// QEMU's machine type: `pc`, `q35`, a versioned name of either, or `auto`:
+	// `pc` with BIOS, `q35` with UEFI. Defaults to `auto`.
+	MachineType string `mapstructure:"machine_type"`
+	// QEMU's processor model with its flags. `auto` is the host's with
+	// Hyper-V enlightenments under KVM and `max` under TCG; QEMU's own default
+	// lacks instructions that current Windows needs. Defaults to `auto`.
+	CPUModel string `mapstructure:"cpu_model"`
+	// The disk controller: `ide` (machine type `pc`), `sata`, `nvme`, `virtio`
+	// or `auto`: `ide` on `pc`, `sata` on `q35`, which Windows has drivers for.
+	// `virtio` needs its driver installed in the guest. Defaults to `auto`.
+	DiskInterface string `mapstructure:"disk_interface"`
+	// The network card: `e1000`, `e1000e`, `virtio` or `auto`: `e1000` on
+	// `pc`, `e1000e` on `q35`, which Windows has drivers for. `virtio` needs
+	// its driver installed in the guest. Defaults to `auto`.
+	NetworkInterface string `mapstructure:"network_interface"`
+	// Run without a window. Defaults to `true`.
+	Headless config.Trilean `mapstructure:"headless"`
+	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`.
+	QemuBinary string `mapstructure:"qemu_binary"`
+	// Further arguments for QEMU, put after all others, for instance
+	// `["-device", "usb-tablet"]`.
+	QemuArguments []string `mapstructure:"qemu_arguments"`
+
+	// Where the disk is put. The folder must be empty or absent; with
+	// `packer build -force` a disk of the same name in it is replaced and
+	// other files stay. The folder also holds the scratch files of the build,
+	// so it needs room for the guest's changes besides the output. A picture of
+	// the screen of a guest that failed is written beside the folder, as
+	// `<output_directory>-screen.png`. Defaults to `output-<build name>`.
+	OutputDirectory string `mapstructure:"output_directory"`
+	// The name of the disk without its extension, which follows `format`.
+	// Defaults to `packer-<build name>`.
+	OutputName string `mapstructure:"output_name"`
+	// The format of the output: `vhd`, `vhdx`, `qcow2` or `raw`. Defaults to `vhd`.
+	Format string `mapstructure:"format"`
+	// The type of a VHD: `fixed`, the only one Azure takes, or `dynamic`.
+	// Only with `format = "vhd"`, and then `fixed` by default.
+	VHDType string `mapstructure:"vhd_type"`
+
+	// A command that shuts the guest down after provisioning. It is not needed
+	// after `provisioner "sysprep"`, which ends with a guest that is off; when
+	// the guest is off already the command is not sent. Empty by default.
+	ShutdownCommand string `mapstructure:"shutdown_command"`
+	// How long the guest may take to power off after provisioning. Only then is
+	// it asked over ACPI, for as long again, and at last ended by force, which
+	// fails the build: a killed guest is not an image. It is also how long
+	// provisioners may go on after the guest has powered itself off. Defaults
+	// to `5m`.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+	// With `hypervisor = "existing"`: how long the machine has to be silent,
+	// with its disk unchanged, to be taken for off. Defaults to `1m`.
+	PowerOffSettle time.Duration `mapstructure:"power_off_settle"`
+
+	ctx interpolate.Context
+}

@@ -1,0 +1,146 @@
+package vhd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+const (
+	runKey      = "sysprep_vhd_run"
+	downloadKey = "sysprep_vhd_download"
+)
+
+// run is what the steps hand on to each other, the one value in the state bag
+// that is ours.
+type run struct {
+	config        *Config
+	newHypervisor func() hypervisor.Hypervisor
+
+	source   diskimage.Info      // stepInspectSource
+	firmware hypervisor.Firmware // stepInspectSource
+	scratch  string              // stepOutputDirectory
+	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
+	machine  *machine            // stepStartMachine
+	output   output              // stepConvert
+}
+
+// output is the finished disk.
+type output struct {
+	path        string
+	virtualSize int64
+	// madeDirectory: the build made the folder, so it may remove it.
+	madeDirectory bool
+}
+
+func runOf(state multistep.StateBag) (*run, packersdk.Ui) {
+	return state.Get(runKey).(*run), state.Get("ui").(packersdk.Ui)
+}
+
+// halt ends the build with an error. Packer prints it.
+func halt(state multistep.StateBag, err error) multistep.StepAction {
+	state.Put("error", err)
+	return multistep.ActionHalt
+}
+
+// failed says whether the build is being undone.
+func failed(state multistep.StateBag) bool {
+	_, cancelled := state.GetOk(multistep.StateCancelled)
+	_, halted := state.GetOk(multistep.StateHalted)
+	return cancelled || halted
+}
+
+// existing says whether the machine brings its own disk.
+func (r *run) existing() bool { return r.config.Hypervisor == hypervisorExisting }
+
+// photograph writes the guest's screen and returns a sentence about it for
+// the end of an error, "" where there is nothing to say.
+func (r *run) photograph(ctx context.Context) string {
+	if r.machine == nil || !r.machine.Features().Screenshot {
+		return ""
+	}
+	// The build may be over its time already; the picture is worth a moment.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	path := r.config.screenPath()
+	if err := r.machine.Screenshot(ctx, path); err != nil {
+		return fmt.Sprintf("; its screen could not be photographed: %s", err)
+	}
+	return "; see its screen in " + path
+}
+
+// machine is a started machine with its fate.
+type machine struct {
+	hypervisor.Hypervisor
+	ended chan struct{}
+	fate  hypervisor.Fate // valid once ended is closed
+}
+
+// follow waits for the fate in the background, until the driver is closed.
+func follow(h hypervisor.Hypervisor, fates <-chan hypervisor.Fate) *machine {
+	m := &machine{Hypervisor: h, ended: make(chan struct{})}
+	go func() {
+		m.fate = <-fates
+		close(m.ended)
+	}()
+	return m
+}
+
+// over says whether the machine has ended.
+func (m *machine) over() bool {
+	select {
+	case <-m.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// endedError is the cause of a context that was ended by the machine's fate.
+type endedError struct {
+	during string
+	fate   hypervisor.Fate
+}
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("%s: %s", e.during, e.fate)
+}
+
+func (e *endedError) Unwrap() error { return e.fate.Err }
+
+// bind returns a context that ends when the machine does, after what grace
+// says that kind of end is granted. Its cause is then an *endedError.
+func (m *machine) bind(ctx context.Context, during string, grace func(hypervisor.Fate) time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.ended:
+		}
+		timer := time.NewTimer(grace(m.fate))
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+			cancel(&endedError{during, m.fate})
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// fileSize is 0 for a file that cannot be looked at.
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}

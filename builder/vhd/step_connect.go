@@ -1,0 +1,67 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/communicator"
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// stepConnect is the SDK's StepConnect, ended when the machine ends.
+type stepConnect struct {
+	inner multistep.Step // the SDK's unless a test says otherwise
+}
+
+func (s *stepConnect) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, _ := runOf(state)
+	if s.inner == nil {
+		s.inner = connector(run)
+	}
+	alive, release := run.machine.bind(ctx, "connecting to the guest", func(hypervisor.Fate) time.Duration { return 0 })
+	defer release()
+	if s.inner.Run(alive, state) == multistep.ActionContinue {
+		return multistep.ActionContinue
+	}
+	ended := (*endedError)(nil)
+	switch err, _ := state.Get("error").(error); {
+	case ctx.Err() != nil:
+		return multistep.ActionHalt
+	case errors.As(context.Cause(alive), &ended):
+		return halt(state, ended)
+	case err != nil:
+		return halt(state, fmt.Errorf("connecting to the guest: %w%s", err, run.photograph(ctx)))
+	}
+	return halt(state, fmt.Errorf("connecting to the guest over %s failed; the lines above say why%s", run.config.Comm.Type, run.photograph(ctx)))
+}
+
+func (s *stepConnect) Cleanup(state multistep.StateBag) {
+	if s.inner != nil {
+		s.inner.Cleanup(state)
+	}
+}
+
+// connector asks the machine for its address at every attempt.
+func connector(run *run) multistep.Step {
+	endpoint := func() (hypervisor.Endpoint, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return run.machine.Endpoint(ctx)
+	}
+	port := func(multistep.StateBag) (int, error) {
+		e, err := endpoint()
+		return e.Port, err
+	}
+	return &communicator.StepConnect{
+		Config: &run.config.Comm,
+		Host: func(multistep.StateBag) (string, error) {
+			e, err := endpoint()
+			return e.Host, err
+		},
+		SSHConfig: run.config.Comm.SSHConfigFunc(), SSHPort: port, WinRMPort: port,
+	}
+}

@@ -1,0 +1,62 @@
+package vhd
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// stepCreateOverlay makes the disk that boots: a qcow2 file that takes all
+// writes, over the source. An existing machine brings its own.
+type stepCreateOverlay struct{}
+
+func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	if run.existing() {
+		run.disk = hypervisor.Disk{Path: run.source.Files[0]}
+		return multistep.ActionContinue
+	}
+	path := filepath.Join(run.scratch, "disk.qcow2")
+	run.disk = hypervisor.Disk{Path: path, Format: diskimage.QCOW2.QEMU()}
+	if why := needsCopy(run.source); why != "" {
+		ui.Sayf("Copying the source disk, because %s", why)
+		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: diskimage.QCOW2}, nil); err != nil {
+			return halt(state, fmt.Errorf("copying source disk: %w", err))
+		}
+		return multistep.ActionContinue
+	}
+	run.disk.BackingFormat = backingFormat(run.source)
+	if err := writeOverlay(path, run.source.Files[0], run.disk.BackingFormat, run.source.VirtualSize); err != nil {
+		return halt(state, fmt.Errorf("making overlay: %w", err))
+	}
+	return multistep.ActionContinue
+}
+
+func (*stepCreateOverlay) Cleanup(multistep.StateBag) {} // lies in scratch
+
+// needsCopy says why QEMU could not read a source by itself, "" if it can.
+func needsCopy(info diskimage.Info) string {
+	switch {
+	case info.LogReplayed:
+		return "it was not closed cleanly and QEMU replays its log only in a disk it may write"
+	case info.Type == diskimage.Differencing:
+		return "QEMU does not read differencing disks"
+	}
+	return ""
+}
+
+// backingFormat is QEMU's driver for the source below the overlay. A fixed VHD
+// is a raw disk with a footer behind it, and the overlay, which has the disk's
+// size, never reads that far; the vpc driver would guess the size from the
+// geometry of some creators.
+func backingFormat(info diskimage.Info) string {
+	if info.Format == diskimage.VHD && info.Type == diskimage.Fixed {
+		return diskimage.Raw.QEMU()
+	}
+	return info.Format.QEMU()
+}

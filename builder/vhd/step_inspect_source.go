@@ -1,0 +1,90 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+)
+
+// stepInspectSource finds out by content what the source disk is, and how a
+// machine has to start it.
+type stepInspectSource struct{}
+
+func (*stepInspectSource) Run(_ context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	path := run.config.SourcePath
+	if downloaded, ok := state.Get(downloadKey).(string); ok {
+		path = downloaded
+	}
+	if run.existing() {
+		path = run.config.DiskPath
+	}
+	err := run.inspect(path, ui)
+	if err != nil && run.existing() {
+		// Some hypervisors lock the disk of a running machine; it is read for
+		// good when the machine is off.
+		ui.Sayf("The disk cannot be read while the machine runs, which may be well: %s", err)
+		run.source, err = diskimage.Info{Files: []string{path}, FileSize: fileSize(path)}, nil
+	}
+	if err != nil {
+		return halt(state, err)
+	}
+	return multistep.ActionContinue
+}
+
+func (*stepInspectSource) Cleanup(multistep.StateBag) {}
+
+func (r *run) inspect(path string, ui packersdk.Ui) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("finding source disk: %w", err)
+	}
+	disk, err := diskimage.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading source disk: %w", err)
+	}
+	defer disk.Close()
+	info := disk.Info()
+	if r.config.SourceURL != "" && len(info.Files) > 1 {
+		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first", path, info.Files[1])
+	}
+	table, err := partition.Read(disk, disk.Size(), disk.SectorSize())
+	if err != nil {
+		return fmt.Errorf("reading partition table of %s: %w", path, err)
+	}
+	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Scheme)
+	if err != nil && !r.existing() {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r.source, r.firmware = info, firmware
+	kind := string(info.Format)
+	if info.Type != "" {
+		kind = string(info.Type) + " " + kind
+	}
+	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
+	for _, warning := range info.Warnings {
+		ui.Sayf("Source disk: warning: %s", warning)
+	}
+	return nil
+}
+
+// firmwareFor resolves "auto".
+func firmwareFor(wanted hypervisor.Firmware, scheme partition.Scheme) (hypervisor.Firmware, error) {
+	switch {
+	case wanted != hypervisor.FirmwareAuto && wanted != "":
+		return wanted, nil
+	case scheme == partition.GPT:
+		return hypervisor.FirmwareUEFI, nil
+	case scheme == partition.MBR:
+		return hypervisor.FirmwareBIOS, nil
+	}
+	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
+}

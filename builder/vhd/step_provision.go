@@ -1,0 +1,82 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+const (
+	// crashGrace is what a provisioner gets to report its own, better error
+	// after the machine has crashed.
+	crashGrace = 10 * time.Second
+	// cleanupLimit bounds the error-cleanup-provisioner: a communicator whose
+	// guest is gone can block for ever, and nothing can interrupt it.
+	cleanupLimit = 30 * time.Minute
+)
+
+// StepProvision is the SDK's step of that name, which never waits for a
+// provisioner whose machine has ended. The exported name is the one by which
+// -on-error=run-cleanup-provisioner finds it.
+type StepProvision struct {
+	inner multistep.Step // the SDK's unless a test says otherwise
+}
+
+func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	if s.inner == nil {
+		s.inner = &commonsteps.StepProvision{}
+	}
+	// A guest that powers itself off is how the sysprep provisioner ends, and
+	// provisioners of this host may well follow it.
+	alive, release := run.machine.bind(ctx, "provisioning", func(f hypervisor.Fate) time.Duration {
+		if f.Clean() {
+			return run.config.ShutdownTimeout
+		}
+		return crashGrace
+	})
+	defer release()
+	action := s.inner.Run(alive, state)
+	if action == multistep.ActionContinue || ctx.Err() != nil {
+		return action
+	}
+	err, _ := state.Get("error").(error)
+	ended := (*endedError)(nil)
+	switch {
+	case errors.As(context.Cause(alive), &ended):
+		ui.Error("The provisioner did not end with the machine and is abandoned.")
+		return halt(state, ended)
+	case err != nil && run.machine.over():
+		return halt(state, fmt.Errorf("%w (by then %s)", err, run.machine.fate))
+	}
+	return action
+}
+
+// Cleanup runs the error-cleanup-provisioner, if there is one, for a limited
+// time.
+func (s *StepProvision) Cleanup(state multistep.StateBag) {
+	if s.inner == nil {
+		return
+	}
+	run, ui := runOf(state)
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	alive, release := run.machine.bind(ctx, "cleaning up", func(hypervisor.Fate) time.Duration { return crashGrace })
+	defer release()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.inner.Cleanup(state)
+	}()
+	select {
+	case <-done:
+	case <-alive.Done():
+		ui.Error("The error-cleanup-provisioner did not end and is abandoned.")
+	}
+}

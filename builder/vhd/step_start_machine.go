@@ -1,0 +1,49 @@
+package vhd
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// stepStartMachine boots the machine and follows its fate from there on.
+type stepStartMachine struct{ driver hypervisor.Hypervisor }
+
+func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	c := run.config
+	s.driver = run.newHypervisor()
+	if !run.existing() {
+		ui.Sayf("Starting the machine: %d processors, %d MiB, %s", c.CPUs, c.Memory, run.firmware)
+	}
+	fates, err := s.driver.Start(ctx, hypervisor.Spec{
+		Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
+		Accelerator: c.Accelerator, DiskInterface: c.DiskInterface, NetworkInterface: c.NetworkInterface,
+		Headless: c.Headless.True(), Arguments: c.QemuArguments, GuestPort: c.guestPort(), ScratchDir: run.scratch,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return multistep.ActionHalt
+		}
+		return halt(state, fmt.Errorf("starting the machine: %w", err))
+	}
+	run.machine = follow(s.driver, fates)
+	state.Put("instance_id", c.OutputName)
+	return multistep.ActionContinue
+}
+
+func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
+	if s.driver == nil {
+		return
+	}
+	run, ui := runOf(state)
+	if run.machine != nil && !run.machine.over() && run.machine.Features().Kill {
+		ui.Say("Ending the machine")
+	}
+	if err := s.driver.Close(); err != nil {
+		ui.Errorf("Ending the machine: %s", err)
+	}
+}

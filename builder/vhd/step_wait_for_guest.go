@@ -1,0 +1,109 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+)
+
+const probeInterval = 2 * time.Second
+
+// stepWaitForGuest waits until WinRM answers and takes the credentials. Packer's
+// own step would say neither why it waits nor why it gave up, and takes a
+// forwarded port of a dead guest for a guest.
+type stepWaitForGuest struct {
+	probe func(ctx context.Context, host string, port int) (winrm.Reach, error) // winrm.Probe
+	login func(ctx context.Context, run *run, at hypervisor.Endpoint) error     // login
+}
+
+func (s *stepWaitForGuest) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	if run.config.Comm.Type != "winrm" {
+		return multistep.ActionContinue
+	}
+	if s.probe == nil {
+		s.probe, s.login = winrm.Probe, login
+	}
+	limit := run.config.Comm.WinRMTimeout
+	alive, release := run.machine.bind(ctx, "waiting for WinRM", func(hypervisor.Fate) time.Duration { return 0 })
+	defer release()
+	waiting, cancel := context.WithTimeout(alive, limit)
+	defer cancel()
+
+	w := guestWait{stepWaitForGuest: s, say: ui.Say}
+	err := w.wait(waiting, run)
+	ended := (*endedError)(nil)
+	switch {
+	case err == nil:
+		return multistep.ActionContinue
+	case ctx.Err() != nil:
+		return multistep.ActionHalt
+	case errors.As(context.Cause(alive), &ended):
+		return halt(state, ended)
+	case waiting.Err() != nil:
+		return halt(state, fmt.Errorf("%s within %s (winrm_timeout)%s", w.verdict(run), limit, run.photograph(ctx)))
+	}
+	return halt(state, err)
+}
+
+func (*stepWaitForGuest) Cleanup(multistep.StateBag) {}
+
+// guestWait is one wait, with what was seen last.
+type guestWait struct {
+	*stepWaitForGuest
+	say     func(string)
+	reach   winrm.Reach
+	refused error // what the login failed with last
+}
+
+func (w *guestWait) wait(ctx context.Context, run *run) error {
+	at, err := run.machine.Endpoint(ctx)
+	if err != nil {
+		return fmt.Errorf("finding the guest's address: %w", err)
+	}
+	w.say(fmt.Sprintf("Waiting for WinRM at %s:%d", at.Host, at.Port))
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		w.reach, err = w.probe(ctx, at.Host, at.Port)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		log.Printf("WinRM is %s (%v)", w.reach, err)
+		if w.reach == winrm.Open {
+			before := w.refused
+			if w.refused = w.login(ctx, run, at); w.refused == nil {
+				return nil
+			}
+			log.Printf("WinRM login: %v", w.refused)
+			if before == nil && errors.Is(w.refused, errRefused) {
+				w.say(fmt.Sprintf("WinRM answers but refuses user %q; waiting on, in case Windows still sets it up", run.config.Comm.WinRMUser))
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// verdict says what a wait that was in vain ended with.
+func (w *guestWait) verdict(run *run) string {
+	switch {
+	case errors.Is(w.refused, errRefused):
+		return fmt.Sprintf("WinRM answers, but it did not take user %q: check winrm_username and winrm_password, and that the guest allows %s", run.config.Comm.WinRMUser, authentication(run))
+	case w.refused != nil:
+		return fmt.Sprintf("WinRM answers, but no shell could be opened (%s)", w.refused)
+	case w.reach == winrm.Silent:
+		return "no answer from WinRM: the guest has not booted so far, or its WinRM or firewall keeps the port shut; nothing came"
+	}
+	return fmt.Sprintf("no answer from WinRM: the port was %s, and nothing else was seen", w.reach)
+}

@@ -1,0 +1,111 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// commandLimit is how long sending shutdown_command may take. Its end is not
+// waited for longer, because over WinRM it may never come.
+const commandLimit = time.Minute
+
+// stepWaitForPowerOff waits until the guest is off. Only a guest that did that
+// itself has an image worth keeping.
+type stepWaitForPowerOff struct{}
+
+func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+	run, ui := runOf(state)
+	m, limit := run.machine, run.config.ShutdownTimeout
+	m.ExpectOff()
+	if !m.over() {
+		if command := run.config.ShutdownCommand; command != "" {
+			ui.Say("Sending shutdown_command")
+			comm, _ := state.Get("communicator").(packersdk.Communicator)
+			if err := m.send(ctx, comm, command); err != nil {
+				ui.Sayf("shutdown_command: %s; waiting for the guest all the same", err)
+			}
+		}
+		ui.Sayf("Waiting up to %s for the guest to power off", limit)
+	}
+	off := m.awaitEnd(ctx, limit)
+	if !off && ctx.Err() == nil && m.Features().PowerDown {
+		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down", limit)
+		if err := m.PowerDown(ctx); err != nil {
+			ui.Sayf("Asking over ACPI: %s", err)
+		}
+		off = m.awaitEnd(ctx, limit)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return multistep.ActionHalt
+	case !off:
+		return halt(state, s.giveUp(ctx, run))
+	case !m.fate.Clean():
+		return halt(state, fmt.Errorf("waiting for the guest to power off: %s", m.fate))
+	}
+	ui.Sayf("The machine is off: %s", m.fate)
+	return multistep.ActionContinue
+}
+
+func (*stepWaitForPowerOff) Cleanup(multistep.StateBag) {}
+
+// giveUp ends a guest that would not power off.
+func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run) error {
+	picture := run.photograph(ctx)
+	if !run.machine.Features().Kill {
+		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
+	}
+	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout), nor when asked over ACPI, and was ended by force: its disk is not an image%s", run.config.ShutdownTimeout, picture)
+	if killErr := run.machine.Kill(ctx); killErr != nil {
+		return errors.Join(err, killErr)
+	}
+	return err
+}
+
+// awaitEnd says whether the machine ended within limit.
+func (m *machine) awaitEnd(ctx context.Context, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-m.ended:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// send starts a command that may well take the connection with it. The result
+// is worth a line, never a verdict: only the machine's fate is.
+func (m *machine) send(ctx context.Context, comm packersdk.Communicator, command string) error {
+	if comm == nil {
+		return errors.New("there is no communicator")
+	}
+	alive, release := m.bind(ctx, "sending shutdown_command", func(hypervisor.Fate) time.Duration { return 0 })
+	defer release()
+	alive, cancel := context.WithTimeout(alive, commandLimit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- comm.Start(alive, &packersdk.RemoteCmd{Command: command, Stdout: io.Discard, Stderr: io.Discard})
+	}()
+	select {
+	case err := <-done:
+		if m.over() {
+			return nil // the connection went with the guest
+		}
+		return err
+	case <-alive.Done():
+		log.Printf("shutdown_command: %v", context.Cause(alive))
+		return nil
+	}
+}
