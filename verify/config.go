@@ -1,0 +1,95 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc struct-markdown
+
+// Package verify is the proof of an image as part of a build: the block
+// verify { } that builder and post-processor share, the judgement in Packer's
+// Ui, the report beside the disk, and what a disk tells before the build and
+// after one that failed.
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+)
+
+// Config is the block `verify`. Without any option the image has to be proven
+// to be generalized and ready for its first boot (OOBE).
+type Config struct {
+	// Prove the image before it is handed over. Defaults to `true`. With
+	// `false` nobody looks whether Windows is generalized.
+	Enabled config.Trilean `mapstructure:"enabled"`
+	// What Windows must start into next: `oobe` (default) or `audit`.
+	Expect string `mapstructure:"expect"`
+	// What an assertion that does not hold means, by its id: `fail` (the image
+	// is not handed over), `warn`, `info` or `off`. Assertions that are not
+	// named here keep their own severity. `windows` stays `fail`. The ids are
+	// those in the report and in the messages, for instance
+	// `severities = { secrets = "fail", autologon = "off" }`.
+	Severities map[string]string `mapstructure:"severities"`
+	// The path of the report, a JSON file with every fact and every assertion.
+	// It is written whether the image is proven or not. Defaults to the path of
+	// the disk with `.report.json` added.
+	Report string `mapstructure:"report"`
+}
+
+const (
+	expectOOBE  = "oobe"
+	expectAudit = "audit"
+	// unknown is what Packer puts in place of values it does not know yet.
+	unknown = "<unknown>"
+	// windowsID is the assertion that all others rest on.
+	windowsID = "windows"
+)
+
+var severities = []winimage.Severity{winimage.Fail, winimage.Warn, winimage.Info, winimage.Off}
+
+// Prepare fills in defaults and returns everything that is wrong with the
+// options, each error beginning with the option's name. It can be called any
+// number of times.
+func (c *Config) Prepare() (errs []error) {
+	if c.Enabled == config.TriUnset {
+		c.Enabled = config.TriTrue
+	}
+	if c.Expect == "" {
+		c.Expect = expectOOBE
+	}
+	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown {
+		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
+	}
+	ids, foreign := winimage.AssertionIDs(), false
+	for _, id := range slices.Sorted(maps.Keys(c.Severities)) {
+		severity := c.Severities[id]
+		switch {
+		case id == unknown || severity == unknown:
+		case !slices.Contains(ids, id):
+			foreign = true
+			errs = append(errs, fmt.Errorf("verify.severities: there is no assertion %q; remove it or correct the id", id))
+		case !slices.Contains(severities, winimage.Severity(severity)):
+			errs = append(errs, fmt.Errorf("verify.severities: %s = %q is not one of fail, warn, info, off", id, severity))
+		case id == windowsID && winimage.Severity(severity) != winimage.Fail:
+			errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without a Windows; remove it, or set verify.enabled = false", id, severity))
+		}
+	}
+	if foreign {
+		errs = append(errs, fmt.Errorf("verify.severities: the assertions are %s", strings.Join(ids, ", ")))
+	}
+	return errs
+}
+
+// expectation is what the image is held against.
+func (c *Config) expectation(o Options) winimage.Expectation {
+	e := winimage.Expectation{
+		Audit: c.Expect == expectAudit, NotBefore: o.NotBefore, VMMode: o.VMMode, AnswerFile: o.AnswerFile,
+		Severities: map[string]winimage.Severity{},
+	}
+	for id, severity := range c.Severities {
+		e.Severities[id] = winimage.Severity(severity)
+	}
+	return e
+}

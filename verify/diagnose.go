@@ -1,0 +1,123 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+)
+
+// sysprepLog is the log of sysprep itself, among winimage.LogFiles.
+const sysprepLog = `\Windows\System32\Sysprep\Panther\setupact.log`
+
+// Diagnosed is what the disk of a failed build says.
+type Diagnosed struct {
+	// Cause is nil where the log names none.
+	Cause *diagnosis.Diagnosis
+	// Facts are those of the last sysprep run; Runs is 0 where there was none.
+	Facts diagnosis.Facts
+	// Logs are the files that were written, in their order.
+	Logs []string
+}
+
+// Diagnose reads the logs of sysprep and Windows Setup from the disk of a
+// build that failed or hung, says the cause and the way out, and keeps the
+// logs below logDir unless that is empty. The machine has to be off. What was
+// still in the memory of a machine that was killed is not on the disk.
+func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir string) (Diagnosed, error) {
+	var logs map[string][]byte
+	var report winimage.Report
+	var unread error
+	err := withDisk(ctx, diskPath, func(ctx context.Context, d diskimage.Disk) (err error) {
+		if report, err = winimage.Inspect(ctx, d, winimage.Options{Name: diskPath}); err != nil {
+			return err
+		}
+		logs, unread = winimage.ExtractLogs(ctx, d)
+		return ctx.Err()
+	})
+	if err != nil {
+		return Diagnosed{}, fmt.Errorf("reading logs from %s: %w", diskPath, err)
+	}
+	if unread != nil {
+		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
+	}
+	d := diagnose(logs[sysprepLog])
+	for _, line := range d.describe(report) {
+		ui.Say(line)
+	}
+	if logDir == "" || len(logs) == 0 {
+		return d, nil
+	}
+	if d.Logs, err = writeLogs(logDir, logs); err != nil {
+		return d, fmt.Errorf("keeping the logs of %s: %w", diskPath, err)
+	}
+	ui.Sayf("Saved %d logs from the disk in %s", len(d.Logs), logDir)
+	return d, nil
+}
+
+// diagnose names the cause from the last run in sysprep's log.
+func diagnose(log []byte) (d Diagnosed) {
+	runs := diagnosis.Split(diagnosis.Parse(log))
+	if len(runs) == 0 {
+		return d
+	}
+	last := runs[len(runs)-1]
+	d.Facts = last.Facts
+	if cause, ok := diagnosis.Diagnose(last); ok {
+		d.Cause = &cause
+	}
+	return d
+}
+
+// describe says the cause, or as much as can be said without one.
+func (d Diagnosed) describe(r winimage.Report) (lines []string) {
+	switch {
+	case len(r.Windows) == 0:
+		lines = append(lines, "The disk holds no Windows that can be read"+because(r.Problems))
+	case d.Cause != nil:
+		lines = append(lines, "The disk's log says why sysprep failed:")
+		lines = append(lines, explain(*d.Cause)...)
+	case d.Facts.Runs == 0:
+		lines = append(lines, "The disk's log shows no run of sysprep: it was not started, or the machine was killed before the log reached the disk")
+	case d.Facts.TagCreated:
+		lines = append(lines, "The disk's log says that sysprep succeeded: look for what kept the machine from powering off")
+	default:
+		lines = append(lines, "The disk's log ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Facts.LastLine)
+	}
+	for _, w := range r.Windows {
+		if w.Setup.ImageState != "" {
+			lines = append(lines, fmt.Sprintf("  on the disk: %s, ImageState %s", w.Describe(), w.Setup.ImageState))
+		}
+	}
+	return lines
+}
+
+// writeLogs keeps logs by their path in the image, without the Windows folder
+// in front.
+func writeLogs(dir string, logs map[string][]byte) (written []string, err error) {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(logs)) {
+		elements := strings.Split(strings.TrimPrefix(name, `\Windows\`), `\`)
+		path := filepath.Join(append([]string{dir}, elements...)...)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = writeFile(path, logs[name])
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		written = append(written, path)
+	}
+	return written, errors.Join(errs...)
+}
