@@ -88,13 +88,16 @@ func (h *Hive) binOf(off int64) (bin, error) {
 			continue
 		}
 		b := bin{page, page + int64(le.Uint32(head[8:]))}
-		if b.end <= off || b.end > h.size || b.end%pageSize != 0 {
+		if b.end <= off {
+			break
+		}
+		if b.end > h.size || b.end%pageSize != 0 {
 			return bin{}, corrupt("hive bin at %#x has a size of %#x", page, b.end-page)
 		}
 		h.bins[start] = b
 		return b, nil
 	}
-	return bin{}, corrupt("no hive bin header before offset %#x", off)
+	return bin{}, corrupt("no hive bin has offset %#x: the header of one is damaged", off)
 }
 
 // cellSize returns the number of content bytes of the allocated cell at off

@@ -10,6 +10,8 @@ import (
 // Key is a key of an open hive.
 type Key struct {
 	h          *Hive
+	offset     uint32
+	parent     uint32
 	name       string
 	written    uint64
 	subkeys    uint32 // count and list of subkeys
@@ -38,6 +40,8 @@ func (h *Hive) key(off uint32) (*Key, error) {
 	const compressed = 0x20
 	return &Key{
 		h:          h,
+		offset:     off,
+		parent:     le.Uint32(b[16:]),
 		name:       decodeName(whole[76:], le.Uint16(b[2:])&compressed != 0),
 		written:    le.Uint64(b[4:]),
 		subkeys:    le.Uint32(b[20:]),
@@ -45,6 +49,15 @@ func (h *Hive) key(off uint32) (*Key, error) {
 		values:     le.Uint32(b[36:]),
 		valueList:  le.Uint32(b[40:]),
 	}, nil
+}
+
+// child reads the key node of a subkey, which must name k as its parent.
+func (k *Key) child(off uint32) (*Key, error) {
+	sub, err := k.h.key(off)
+	if err == nil && sub.parent != k.offset {
+		return nil, corrupt("key node %s at %#x belongs to another key", sub.name, off)
+	}
+	return sub, err
 }
 
 // Root returns the root key.
@@ -89,7 +102,7 @@ func (k *Key) sub(name string) (*Key, error) {
 		if hashed && exact && h != hash {
 			return nil
 		}
-		sub, err := k.h.key(off)
+		sub, err := k.child(off)
 		if err != nil {
 			return err
 		}
@@ -113,7 +126,7 @@ func (k *Key) sub(name string) (*Key, error) {
 func (k *Key) Subkeys() ([]*Key, error) {
 	var out []*Key
 	err := k.eachSubkey(func(off, _ uint32, _ bool) error {
-		sub, err := k.h.key(off)
+		sub, err := k.child(off)
 		out = append(out, sub)
 		return err
 	})

@@ -67,6 +67,8 @@ func (h *Hive) recover(sound bool, logs []Log) error {
 		err = h.replayOld(sound, oldLogs)
 	case unusable != nil:
 		return fmt.Errorf("%w: %w", ErrDirty, unusable)
+	case !sound:
+		return fmt.Errorf("%w: no log holds an entry, and the base block is damaged", ErrDirty)
 	default:
 		return fmt.Errorf("%w: no log holds an entry (sequence numbers %d and %d)", ErrDirty, h.seq1, h.seq2)
 	}
@@ -156,7 +158,7 @@ func (h *Hive) replayNew(sound bool, logs []newLog) error {
 		}
 	}
 	if h.replayed == 0 {
-		return fmt.Errorf("%w: its sequence numbers are %d and %d, and no log entry follows", ErrDirty, h.seq1, h.seq2)
+		return fmt.Errorf("%w: its sequence numbers are %d and %d, the logs begin with entry %d", ErrDirty, h.seq1, h.seq2, logs[0].entries[0].seq)
 	}
 	return nil
 }
@@ -170,16 +172,11 @@ func (h *Hive) replayOld(sound bool, logs [][]byte) error {
 			why = fmt.Errorf("its log was not written to the end (sequence numbers %d and %d)", s1, s2)
 			continue
 		}
-		stamp := h.written
-		if !sound {
-			// The first bin has the time stamp that the base block has lost.
-			first := make([]byte, 32)
-			if err := readFull(h.r, first, baseSize); err != nil {
-				return fmt.Errorf("reading first hive bin: %w", err)
-			}
-			stamp = le.Uint64(first[20:])
+		stamps, err := h.stamps(sound)
+		if err != nil {
+			return err
 		}
-		if le.Uint64(b[12:]) != stamp {
+		if !slices.Contains(stamps, le.Uint64(b[12:])) {
 			why = fmt.Errorf("its log was written at another time")
 			continue
 		}
@@ -196,6 +193,20 @@ func (h *Hive) replayOld(sound bool, logs [][]byte) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrDirty, why)
+}
+
+// stamps are the times of last writing a log must name to belong to the hive.
+// Where the base block is damaged, its own may have survived, or the copy in
+// the first hive bin.
+func (h *Hive) stamps(sound bool) ([]uint64, error) {
+	if sound {
+		return []uint64{h.written}, nil
+	}
+	b := make([]byte, baseSize+32)
+	if err := readFull(h.r, b, 0); err != nil {
+		return nil, fmt.Errorf("reading first hive bin: %w", err)
+	}
+	return []uint64{le.Uint64(b[12:]), le.Uint64(b[baseSize+20:])}, nil
 }
 
 // parseOldLog reads dirty vector and dirty pages (sections of these names).
