@@ -6,6 +6,7 @@ package sysprep
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -125,13 +126,21 @@ const unknown = "<unknown>"
 // once. It may be called any number of times.
 func (c *Config) decode(raws ...any) error {
 	*c = Config{}
-	err := config.Decode(c, &config.DecodeOpts{
-		PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx,
-		InterpolateFilter: &interpolate.RenderFilter{Exclude: []string{"answer_file_content", "elevated_user", "elevated_password"}},
-	}, raws...)
+	// Twice, because the SDK takes every text for a template, shows it when it
+	// is none, and knows no exception: once as it stands, once without the texts
+	// that may hold braces and secrets.
+	if err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep"}, raws...); err != nil {
+		return fmt.Errorf("reading the options: %w", err)
+	}
+	content, user, password := c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword
+	for i, raw := range raws {
+		raws[i] = without(raw, "answer_file_content", "elevated_user", "elevated_password")
+	}
+	err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
 	if err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
+	c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword = content, user, password
 	c.setDefaults()
 	var errs *packersdk.MultiError
 	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.readAnswerFile()) {
@@ -141,6 +150,26 @@ func (c *Config) decode(raws ...any) error {
 		return errs
 	}
 	return nil
+}
+
+// without returns a copy of a map of options that lacks some. config.Decode has
+// turned HCL values into maps by then.
+func without(raw any, names ...string) any {
+	options := map[string]any{}
+	switch m := raw.(type) {
+	case map[string]any:
+		maps.Copy(options, m)
+	case map[any]any:
+		for k, v := range m {
+			options[fmt.Sprint(k)] = v
+		}
+	default:
+		return raw
+	}
+	for _, name := range names {
+		delete(options, name)
+	}
+	return options
 }
 
 func (c *Config) setDefaults() {

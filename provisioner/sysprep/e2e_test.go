@@ -1,0 +1,251 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	sdkwinrm "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/winrm"
+	"github.com/masterzen/winrm"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SYSPREP_TEST_LOG") == "" {
+		log.SetOutput(io.Discard) // the communicator logs every command
+	}
+	os.Exit(m.Run())
+}
+
+// recordUI keeps what a user would see.
+type recordUI struct {
+	packersdk.Ui
+	mu    sync.Mutex
+	lines []string
+	// onSay is called with every line.
+	onSay func(string)
+}
+
+func (u *recordUI) Say(text string) {
+	u.mu.Lock()
+	u.lines = append(u.lines, text)
+	u.mu.Unlock()
+	if u.onSay != nil {
+		u.onSay(text)
+	}
+}
+func (u *recordUI) Error(text string)              { u.Say(text) }
+func (u *recordUI) Sayf(format string, a ...any)   { u.Say(fmt.Sprintf(format, a...)) }
+func (u *recordUI) Errorf(format string, a ...any) { u.Say(fmt.Sprintf(format, a...)) }
+
+func (u *recordUI) text() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return strings.Join(u.lines, "\n")
+}
+
+const (
+	simUser     = "packer"
+	simPassword = "Corr3ct-Horse!"
+)
+
+// guestRun is one simulated guest with a provisioner pointed at it.
+type guestRun struct {
+	t        *testing.T
+	scenario winsim.Scenario
+	server   winsim.ServerOptions
+	options  map[string]any
+	builder  string
+	ctx      context.Context
+	ui       *recordUI
+	sim      *winsim.Running
+	root     string
+	adjust   func(*run)
+	wrap     func(packersdk.Communicator) packersdk.Communicator
+}
+
+func newGuestRun(t *testing.T, s winsim.Scenario, options map[string]any) *guestRun {
+	t.Helper()
+	if s.Validate == 0 {
+		s.Validate = winsim.Duration(2 * time.Second)
+	}
+	if s.Generalize == 0 {
+		s.Generalize = winsim.Duration(6 * time.Second)
+	}
+	g := &guestRun{t: t, scenario: s, options: map[string]any{"poll_interval": "100ms"}, builder: "null", ctx: t.Context(), ui: &recordUI{}, root: t.TempDir()}
+	for k, v := range options {
+		g.options[k] = v
+	}
+	return g
+}
+
+// start runs the guest ten times as fast as a real one.
+func (g *guestRun) start() *winsim.Running {
+	g.t.Helper()
+	opt := winsim.Options{Root: g.root, User: simUser, Password: simPassword, Scenario: g.scenario, Speed: 10, Log: g.t.Logf}
+	sim, err := winsim.Start(context.WithoutCancel(g.ctx), opt, g.server)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.sim = sim
+	g.t.Cleanup(func() {
+		if err := sim.Close(); err != nil {
+			g.t.Error(err)
+		}
+		for _, u := range sim.Guest.Unknown() {
+			g.t.Errorf("the guest was sent what it does not know: %s", u)
+		}
+	})
+	return sim
+}
+
+func (g *guestRun) communicator() packersdk.Communicator {
+	g.t.Helper()
+	c := &sdkwinrm.Config{Host: g.sim.Host, Port: g.sim.Port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute,
+		Https: g.server.TLS, Insecure: g.server.TLS}
+	if g.server.NTLM {
+		c.TransportDecorator = func() winrm.Transporter { return &winrm.ClientNTLM{} }
+	}
+	comm, err := sdkwinrm.New(c)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return comm
+}
+
+func (g *guestRun) provision() error {
+	g.t.Helper()
+	if g.sim == nil {
+		g.start()
+	}
+	comm := g.communicator()
+	if g.wrap != nil {
+		comm = g.wrap(comm)
+	}
+	raw := map[string]any{"packer_builder_type": g.builder, "packer_build_name": "test"}
+	for k, v := range g.options {
+		raw[k] = v
+	}
+	p := &Provisioner{}
+	for range 2 { // as Packer does
+		if err := p.Prepare(raw); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	data := map[string]any{"Host": g.sim.Host, "Port": int64(g.sim.Port), "User": simUser, "ConnType": "winrm"}
+	r := newRun(p.config, g.ui, comm, data)
+	if g.adjust != nil {
+		g.adjust(r)
+	}
+	err := r.provision(g.ctx)
+	if err != nil {
+		g.t.Logf("error:\n%v", err)
+	}
+	g.t.Logf("ui:\n%s", g.ui.text())
+	return err
+}
+
+// file returns the path of a file of drive C: on this machine.
+func (g *guestRun) file(elem ...string) string {
+	return filepath.Join(append([]string{g.root, "C"}, elem...)...)
+}
+
+// ours lists what is left of the plugin in the guest.
+func (g *guestRun) ours() (found []string) {
+	g.t.Helper()
+	err := filepath.WalkDir(g.file(), func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.Contains(strings.ToLower(d.Name()), "packer-") {
+			found = append(found, strings.TrimPrefix(path, g.root))
+		}
+		return err
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return found
+}
+
+func want(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is missing in:\n%s", part, text)
+		}
+	}
+}
+
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want(t, err.Error(), parts...)
+}
+
+const testAnswer = `<?xml version="1.0" encoding="utf-8"?>
+<unattend xmlns="urn:schemas-microsoft-com:unattend">
+  <settings pass="oobeSystem">
+    <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">
+      <UserAccounts><AdministratorPassword><Value>Tops3cret-Value</Value><PlainText>true</PlainText></AdministratorPassword></UserAccounts>
+    </component>
+  </settings>
+</unattend>
+`
+
+func TestSuccessWithEveryTransport(t *testing.T) {
+	for name, server := range map[string]winsim.ServerOptions{
+		"Basic": {}, "NTLM": {NTLM: true, NoBasic: true}, "TLS": {TLS: true}, "TLS and NTLM": {TLS: true, NTLM: true, NoBasic: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			logs := t.TempDir()
+			g := newGuestRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"answer_file_content": testAnswer, "log_directory": logs})
+			g.server = server
+			if err := g.provision(); err != nil {
+				t.Fatal(err)
+			}
+			want(t, g.ui.text(), "validating", "tag created", "Windows is generalized", "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")
+			if strings.Contains(g.ui.text(), "Tops3cret-Value") {
+				t.Error("the answer file's password was shown")
+			}
+			if left := g.ours(); len(left) > 0 {
+				t.Errorf("left in the guest: %q", left)
+			}
+			if cached, err := os.ReadFile(g.file("Windows", "Panther", "unattend.xml")); err != nil || string(cached) != testAnswer {
+				t.Errorf("sysprep did not take the answer file: %v, %q", err, cached)
+			}
+			saved, err := os.ReadFile(filepath.Join(logs, "sysprep", "setupact.log"))
+			if err != nil || !strings.Contains(string(saved), "Successfully created tag file") {
+				t.Errorf("the log was not saved: %v, %d bytes", err, len(saved))
+			}
+		})
+	}
+}
+
+// lockedDown is a guest whose policy lets no PowerShell run.
+type lockedDown struct{ packersdk.Communicator }
+
+func (lockedDown) Upload(string, io.Reader, *os.FileInfo) error {
+	return errors.New("restore operation returned code=1")
+}
+
+func TestSuccessWithoutPowerShell(t *testing.T) {
+	g := newGuestRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"log_directory": t.TempDir()})
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return lockedDown{c} }
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "PowerShell does not work in the guest", "tag created", "Windows is generalized")
+	if left := g.ours(); len(left) > 0 {
+		t.Errorf("left in the guest: %q", left)
+	}
+}

@@ -1,0 +1,94 @@
+package sysprep
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+func TestThePlanFollowsFromTheOptions(t *testing.T) {
+	const answer = `/unattend:C:\Windows\System32\Sysprep\packer-unattend-id.xml`
+	for _, test := range []struct {
+		name      string
+		options   map[string]any
+		builder   string
+		arguments string
+		state     string
+		end       verdict.End
+		warnings  []string
+	}{
+		{"nothing given, our builder", nil, "sysprep-vhd", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown, nil},
+		{"nothing given, the null builder", nil, "null", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"an answer file goes to a place without blanks", map[string]any{"answer_file_content": testAnswer}, "null",
+			"/generalize /oobe /quit /quiet " + answer, verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"audit mode", map[string]any{"mode": "audit"}, "null", "/generalize /audit /quit /quiet", verdict.StateGeneralizeToAudit, verdict.Quit, nil},
+		{"resealing to OOBE only", map[string]any{"generalize": false}, "null", "/oobe /quit /quiet", verdict.StateSpecializeToOOBE, verdict.Quit, []string{"keeps the identity"}},
+		{"resealing to audit mode only", map[string]any{"generalize": false, "mode": "audit", "action": "reboot"}, "null",
+			"/audit /reboot /quiet", verdict.StateSpecializeToAudit, verdict.Reboot, []string{"keeps the identity"}},
+		{"vm mode with an answer file", map[string]any{"vm_mode": true, "answer_file_content": testAnswer}, "azure-arm",
+			"/generalize /oobe /mode:vm /quit /quiet " + answer, verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"same hardware profile", "Microsoft documents it"}},
+		{"not quiet", map[string]any{"quiet": false}, "null", "/generalize /oobe /quit", verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"nobody will see it"}},
+		{"further arguments come last", map[string]any{"extra_arguments": []string{"/x", "-y:z"}}, "null",
+			"/generalize /oobe /quit /quiet /x -y:z", verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"a restart after generalize", map[string]any{"action": "reboot"}, "null", "/generalize /oobe /reboot /quiet", verdict.StateGeneralizeToOOBE, verdict.Reboot,
+			[]string{"not generalized any more"}},
+		{"qemu has to shut down", nil, "qemu", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"shutdown_command"}},
+		{"qemu with a guest that is off", map[string]any{"action": "shutdown"}, "qemu", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown,
+			[]string{"not known to accept"}},
+		{"hyperv", nil, "hyperv-vmcx", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown, []string{"disable_shutdown"}},
+		{"our builder, told to quit", map[string]any{"action": "quit"}, "sysprep-vhd", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit,
+			[]string{"waits for its power-off"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			options := map[string]any{"packer_builder_type": test.builder}
+			for k, v := range test.options {
+				options[k] = v
+			}
+			c, err := decode(t, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := c.plan(`C:\Windows`, "id")
+			if p.Arguments != test.arguments || p.Expect.ImageState != test.state || p.Expect.End != test.end {
+				t.Errorf("got %q, %s, %v", p.Arguments, p.Expect.ImageState, p.Expect.End)
+			}
+			if p.Expect.Generalize != strings.Contains(test.arguments, "/generalize") {
+				t.Errorf("generalize is expected: %v", p.Expect.Generalize)
+			}
+			if len(p.Warnings) != len(test.warnings) {
+				t.Fatalf("warnings: %q", p.Warnings)
+			}
+			for i, w := range test.warnings {
+				if !strings.Contains(p.Warnings[i], w) {
+					t.Errorf("warning %q does not say %q", p.Warnings[i], w)
+				}
+			}
+		})
+	}
+}
+
+func TestAutoChoosesWhatTheBuilderCanEndWith(t *testing.T) {
+	for builder, want := range map[string]string{
+		"sysprep-vhd": "shutdown", "hyperv-iso": "shutdown", "hyperv-vmcx": "shutdown", "vsphere-iso": "shutdown", "vsphere-clone": "shutdown",
+		"azure-arm": "quit", "azure-chroot": "quit", "amazon-ebs": "quit", "googlecompute": "quit", "qemu": "quit", "virtualbox-iso": "quit",
+		"virtualbox-ovf": "quit", "proxmox-iso": "quit", "proxmox-clone": "quit", "vmware-iso": "quit", "parallels-iso": "quit", "null": "quit",
+		"something-else": "quit", "": "quit",
+	} {
+		if got, why := autoAction(builder); got != want || why == "" {
+			t.Errorf("%s: %s (%s), want %s", builder, got, why, want)
+		}
+	}
+}
+
+func TestThePlanCarriesTheTimes(t *testing.T) {
+	c, err := decode(t, map[string]any{"generalize_timeout": "7m", "stall_timeout": "2m", "shutdown_timeout": "20s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.plan(`D:\Win`, "id").Expect
+	if e.Timeout != 7*time.Minute || e.Stall != 2*time.Minute || e.LostAfter != 2*time.Minute || e.EndWithin != 20*time.Second || e.ClosedFor != 10*time.Second {
+		t.Errorf("got %+v", e)
+	}
+}
