@@ -24,7 +24,6 @@ const (
 	codeInvalidParameter uint32 = 0x8033803A
 	codeSchema           uint32 = 0x80338041
 	codeInvalidXML       uint32 = 0x80338043
-	codeEnvelopeSize     uint32 = 0x80338047
 	codeOptionName       uint32 = 0x80338052
 	codeOptionValue      uint32 = 0x80338053
 	codeSelectors        uint32 = 0x8033805B // 2150858843
@@ -35,6 +34,7 @@ const (
 	codeMaxOperations    uint32 = 0x803381A6 // 2150859174
 	codeMaxShellUsers    uint32 = 0x803381AB // 2150859179
 	codeFileNotFound     uint32 = 0x80070002 // 2147942402
+	codeNoMemory         uint32 = 0x80070008 // 2147942408: MaxMemoryPerShellMB, by injection only
 	codeNameTooLong      uint32 = 0x800700CE
 	codeNotEnoughQuota   uint32 = 0x80070718
 	codeBrokenPipe       uint32 = 109
@@ -70,7 +70,6 @@ var faults = map[uint32]fault{
 	codeInvalidParameter: {value: "s:Sender", subcode: "w:InvalidParameter", reason: "The WS-Management service cannot process the request because a parameter for the operation is not valid. "},
 	codeSchema:           {value: "s:Sender", subcode: "w:SchemaValidationError", reason: "The SOAP XML in the message does not match the corresponding XML schema definition. Change the XML and retry. "},
 	codeInvalidXML:       {value: "s:Sender", subcode: "w:SchemaValidationError", reason: "The WS-Management service cannot process the request because the XML is invalid. "},
-	codeEnvelopeSize:     {value: "s:Sender", subcode: "w:EncodingLimit", detail: "MaxEnvelopeSize", reason: "The maximum envelope size in the request is too large. Change the maximum envelope size and try the request again. "},
 	codeOptionName:       {value: "s:Sender", subcode: "w:InvalidOptions", detail: "InvalidName", reason: "The WS-Management service cannot process the request because one or more of the options has an invalid name. "},
 	codeOptionValue:      {value: "s:Sender", subcode: "w:InvalidOptions", detail: "InvalidValue", reason: "The WS-Management service cannot process the request because one or more of the options has an invalid value. "},
 	codeSelectors:        {value: "s:Sender", subcode: "w:InvalidSelectors", detail: "UnexpectedSelectors", reason: "The WS-Management service cannot process the request because the request contained invalid selectors for the resource. "},
@@ -81,6 +80,7 @@ var faults = map[uint32]fault{
 	codeMaxOperations:    {value: "s:Receiver", subcode: "w:QuotaLimit", reason: "The WS-Management service cannot process the request. This user is allowed a maximum number of %d concurrent operations, which has been exceeded. Close existing operations for this user, or raise the quota for this user. "},
 	codeMaxShellUsers:    {value: "s:Receiver", subcode: "w:QuotaLimit", reason: "The WS-Management service cannot process the request. The maximum number of users executing shell operations has been exceeded. Retry after some time or raise the quota for concurrent shell users. "},
 	codeFileNotFound:     {provider: "Shell cmd plugin", path: cmdPlugin, reason: "The system cannot find the file specified. "},
+	codeNoMemory:         {provider: "Shell cmd plugin", path: cmdPlugin, reason: "Not enough memory resources are available to process this command. "},
 	codeNameTooLong:      {provider: "Shell cmd plugin", path: cmdPlugin, reason: "The filename or extension is too long. "},
 	codeNotEnoughQuota:   {provider: "Shell cmd plugin", path: cmdPlugin, reason: "Not enough quota is available to process this command. "},
 	codeBrokenPipe:       {reason: "The pipe has been ended. "},

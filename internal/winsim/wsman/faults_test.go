@@ -93,7 +93,7 @@ func TestRulesHitTheRequestsTheyName(t *testing.T) {
 func TestInjectedQuotasReadLikeRealOnes(t *testing.T) {
 	s := honest()
 	p := newPeer(t, serve(t, s, nil))
-	for code, want := range map[uint32]string{2150859173: "maximum number of 30 concurrent shells", 2150859174: "maximum number of 1500 concurrent operations", 5: "error 0x00000005"} {
+	for code, want := range map[uint32]string{2150859173: "maximum number of 30 concurrent shells", 2150859174: "maximum number of 1500 concurrent operations", 2147942408: "Not enough memory", 5: "error 0x00000005"} {
 		s.Faults.Inject(Rule{Do: Fail, Times: 1, Code: code})
 		a := p.send(message{action: "Create", body: shellBody})
 		if text := a.body().child(nsSOAP, "Fault").child(nsSOAP, "Reason").child(nsSOAP, "Text").text; !strings.Contains(text, want) {

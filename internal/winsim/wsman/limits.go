@@ -4,9 +4,11 @@ import "time"
 
 // Limits are the quotas of WinRM, named as in its configuration (MS-WSMV
 // 2.2.4.10 and 2.2.4.42). A zero field means the default of Windows Server
-// 2016 and later.
+// 2016 and later. MaxMemoryPerShellMB has no counterpart here: a process that
+// runs out of memory is injected (Rule with Fail and 2147942408).
 type Limits struct {
-	// MaxEnvelopeSizekb is the largest request and response, 500 kB.
+	// MaxEnvelopeSizekb is the largest request and response, 500 kB; a larger
+	// request gets HTTP 413 without a fault.
 	MaxEnvelopeSizekb int
 	// MaxTimeoutms is the longest a request is kept waiting, 60 s; a longer
 	// OperationTimeout is cut to it (MS-WSMV 3.1.4.1.6).
@@ -20,7 +22,7 @@ type Limits struct {
 	MaxShellsPerUser int
 	// MaxProcessesPerShell is 25.
 	MaxProcessesPerShell int
-	// IdleTimeout deletes a shell that no request has named for 2 h.
+	// IdleTimeout deletes a shell that no request has used for 2 h.
 	IdleTimeout time.Duration
 	// MaxCommandLine is what cmd.exe takes, 8191 characters (before it expands
 	// anything), MaxCreateProcess what CreateProcess takes, 32767.

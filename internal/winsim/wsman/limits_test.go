@@ -2,7 +2,10 @@ package wsman
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -112,7 +115,9 @@ func TestEnvelopeSizeOfRequests(t *testing.T) {
 	p := newPeer(t, serve(t, s, nil))
 	sh := p.open()
 	big := message{action: "Command", shell: sh, body: commandBody("echo " + strings.Repeat("x", 16*1024))}
-	p.wantFault(big, codeEnvelopeSize)
+	if a := p.send(big); a.status != http.StatusRequestEntityTooLarge || a.size != 0 {
+		t.Errorf("HTTP %d with %d bytes, want 413 and nothing", a.status, a.size)
+	}
 	fits := message{action: "Command", shell: sh}
 	fits.body = commandBody("echo " + strings.Repeat("x", 16*1024-len(fits.xml())-len(commandBody("echo "))))
 	if n := len(fits.xml()); n != 16*1024 {
@@ -230,6 +235,32 @@ func TestIdleShellsAreDeleted(t *testing.T) {
 		runtime.Gosched()
 	}
 	p.wantFault(message{action: "Delete", shell: sh}, 2150858843)
+}
+
+func TestAShellInUseIsNotIdle(t *testing.T) {
+	s := honest()
+	s.Limits.IdleTimeout, s.Limits.MaxTimeoutms = 20*time.Millisecond, 80*time.Millisecond
+	s.init()
+	sh := &shell{id: "A", user: testUser, commands: map[string]*command{}, idleTimeout: s.limits.IdleTimeout}
+	if err := s.add(sh); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := newCommand()
+	c.cancel = func() {}
+	sh.commands[c.id] = c
+	r, f := parseRequest([]byte(message{action: "Receive", shell: "A", body: fmt.Sprintf(receiveBody, c.id)}.xml()))
+	if f != nil {
+		t.Fatal(f)
+	}
+	_, err := s.handle(httptest.NewRequest("POST", "/wsman", nil), r, testUser, &Event{})
+	if !errors.As(err, &f) || f.code != codeTimedOut { // and not that of a shell that is gone
+		t.Errorf("the Receive ended with %v", err)
+	}
 }
 
 func TestTheClientMayShortenTheIdleTime(t *testing.T) {

@@ -187,7 +187,8 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, cs *connState,
 		status(http.StatusMethodNotAllowed, "method "+r.Method)
 		return
 	}
-	// Twice the limit leaves room for the fault about it; more is not read.
+	// A sealed request is a little longer than its envelope; what is longer
+	// than twice the limit is not read to its end.
 	limit := s.limits.MaxEnvelopeSizekb * 1024
 	raw, err := io.ReadAll(io.LimitReader(r.Body, int64(2*limit)))
 	if err != nil {
@@ -225,6 +226,12 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, cs *connState,
 		return
 	case kind != "application/soap+xml":
 		status(http.StatusUnsupportedMediaType, "media type "+kind)
+		return
+	}
+	// Windows does not answer with a fault here: masterzen/winrm issue 156,
+	// ansible.windows issues 391 and 620.
+	if len(raw) > limit {
+		status(http.StatusRequestEntityTooLarge, "too large")
 		return
 	}
 	code, body := s.answer(w, r, cs, user, raw, ev)
@@ -266,15 +273,8 @@ func (s *Server) identifyUnauthenticated(w http.ResponseWriter, raw []byte, ev *
 // answer returns HTTP status and body of the reply to a SOAP request, no body
 // when everything was done already.
 func (s *Server) answer(w http.ResponseWriter, hr *http.Request, cs *connState, user string, raw []byte, ev *Event) (int, []byte) {
-	r := &request{}
-	var f *fault
-	if len(raw) > s.limits.MaxEnvelopeSizekb*1024 {
-		ev.Action = "too large"
-		f = newFault(codeEnvelopeSize) // MS-WSMV 3.1.4.1.20; the exact code is unverified
-	} else {
-		r, f = parseRequest(raw)
-		ev.Action, ev.Shell = r.name(), r.shell
-	}
+	r, f := parseRequest(raw)
+	ev.Action, ev.Shell = r.name(), r.shell
 	if s.Faults.rejects(ev.Action) {
 		s.unauthorized(w, hr)
 		ev.Status = http.StatusUnauthorized

@@ -20,6 +20,7 @@ type shell struct {
 
 	commands map[string]*command
 	counted  int // operations counted against the user
+	busy     int // requests under way
 	idle     *time.Timer
 }
 
@@ -36,11 +37,13 @@ func (s *Server) handle(hr *http.Request, r *request, user string, ev *Event) ([
 		if r.action != nsTransfer+"/Get" {
 			return nil, newFault(codeAction)
 		}
-		if _, err := s.find(r.shell, user); err != nil {
+		sh, err := s.find(r.shell, user)
+		if err != nil {
 			f := newFault(codeSelectors)
 			f.provider, f.path, f.nested = "Shell provider", `%systemroot%\system32\WsmSvc.dll`, true
 			return nil, f
 		}
+		s.release(sh)
 		return nil, newFault(codeAction)
 	default:
 		return nil, newFault(codeResourceNotFound)
@@ -52,6 +55,7 @@ func (s *Server) handle(hr *http.Request, r *request, user string, ev *Event) ([
 	if err != nil {
 		return nil, err
 	}
+	defer s.release(sh)
 	switch r.action {
 	case nsTransfer + "/Delete":
 		if f := r.onlyOptions(); f != nil || r.body != nil {
@@ -196,7 +200,7 @@ func (s *Server) countOperation(user string) error {
 	return nil
 }
 
-// find returns a shell of the user and lets its idle time begin anew.
+// find returns a shell of the user, which is not idle until release.
 func (s *Server) find(id, user string) (*shell, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +208,17 @@ func (s *Server) find(id, user string) (*shell, error) {
 	if sh == nil || sh.user != user {
 		return nil, shellNotFound(id)
 	}
-	sh.idle.Reset(sh.idleTimeout)
+	sh.busy++
+	sh.idle.Stop()
 	return sh, nil
+}
+
+func (s *Server) release(sh *shell) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sh.busy--; sh.busy == 0 && s.shells[sh.id] == sh {
+		sh.idle.Reset(sh.idleTimeout)
+	}
 }
 
 // drop ends a shell and its processes; requests that wait for one of them get
@@ -280,7 +293,7 @@ func (s *Server) command(r *request, sh *shell, ev *Event) ([]byte, error) {
 	p := &Process{Line: strings.Join(words, " "), SkipCmd: skip, ConsoleMode: console, User: sh.user, Env: maps.Clone(sh.env),
 		Dir: sh.dir, CodePage: sh.codePage, Shell: sh.id, Stdin: c.stdin, Stdout: output{c, "stdout"}, Stderr: output{c, "stderr"}}
 	ev.Detail = p.Line
-	if skip && len([]rune(p.Line)) > s.limits.MaxCreateProcess {
+	if skip && length(p.Line) > s.limits.MaxCreateProcess {
 		return nil, newFault(codeNameTooLong)
 	}
 	if finder, ok := s.Handler.(Finder); ok && skip {
@@ -325,7 +338,7 @@ func (s *Server) start(sh *shell, c *command, p *Process) error {
 	go func() {
 		defer s.work.Done()
 		defer cancel()
-		if !p.SkipCmd && len([]rune(p.Line)) > s.limits.MaxCommandLine {
+		if !p.SkipCmd && length(p.Line) > s.limits.MaxCommandLine {
 			_, _ = p.Stderr.Write([]byte("The command line is too long.\r\n")) // the client may have gone
 			c.exit(1)
 			return
@@ -334,3 +347,6 @@ func (s *Server) start(sh *shell, c *command, p *Process) error {
 	}()
 	return nil
 }
+
+// length counts as Windows does, in UTF-16 code units.
+func length(s string) int { return len(utf16Bytes(s)) / 2 }
