@@ -1,0 +1,434 @@
+package ntfs
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+)
+
+// fixture is the volume of testdata, as bytes that a test may change.
+func fixture(t testing.TB) []byte {
+	t.Helper()
+	m := gunzip(t, filepath.Join("testdata", "volume.raw.gz"))
+	b := make([]byte, m.size)
+	if _, err := m.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func openBytes(t testing.TB, b []byte) *Volume {
+	t.Helper()
+	v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// listing is what the volume of the fixture holds: size and SHA-256 by path.
+func listing(t testing.TB) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "volume.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		path, rest, _ := strings.Cut(line, "\t")
+		want[path] = rest
+	}
+	return want
+}
+
+func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	want := listing(t)
+	seen := 0
+	root, err := v.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(t, v, root, "", func(path string, f *File) {
+		if strings.HasPrefix(path, "$") || f.IsDir() {
+			return
+		}
+		streams, err := f.Streams()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range streams {
+			full := path
+			if name != "" {
+				full += ":" + name
+			}
+			if name == wofStream {
+				continue
+			}
+			s, err := f.Open(name)
+			if err != nil {
+				t.Errorf("%s: %v", full, err)
+				continue
+			}
+			seen++
+			if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, full, s)); got != want[full] {
+				t.Errorf("%s: %s, want %q", full, got, want[full])
+			}
+			if name != "" {
+				continue
+			}
+			// The same by path, whatever the case.
+			byPath, err := v.ReadFile(`\`+strings.ToUpper(strings.ReplaceAll(path, "/", `\`)), s.Size())
+			sum := sha256.Sum256(byPath)
+			if err != nil || strconv.Itoa(len(byPath))+"\t"+hex.EncodeToString(sum[:]) != want[full] {
+				t.Errorf("%s by path: %v", path, err)
+			}
+			if info, err := f.Info(); err != nil || info.Size != s.Size() || info.Dir || info.Modified.Year() < 2020 {
+				t.Errorf("%s: %+v, %v", path, info, err)
+			}
+		}
+	})
+	if seen != len(want) {
+		t.Errorf("%d streams, want %d", seen, len(want))
+	}
+	if v.Label() != "Probe" || v.Version() != "3.1" || v.ClusterSize() != 4096 {
+		t.Errorf("label %q, version %s, clusters of %d", v.Label(), v.Version(), v.ClusterSize())
+	}
+}
+
+func TestFixtureHasWhatItIsMeantToShow(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	b := fixture(t)
+	name := []byte("f\x00i\x00l\x00e\x00 \x00w\x00i\x00t\x00h\x00 \x00a\x00 \x00l\x00o\x00n\x00g\x00 \x00n\x00a\x00m\x00e\x00 \x002\x009\x009\x00")
+	if !bytes.Contains(b, name) {
+		t.Error("no remains of a deleted file in the volume")
+	}
+	if _, err := v.Path(`many\file with a long name 299.txt`); !errors.Is(err, ErrNotExist) {
+		t.Errorf("deleted file: %v", err)
+	}
+	for path, check := range map[string]func(*File, *Stream) bool{
+		"compressed/setupact.log": func(_ *File, s *Stream) bool { return s.unit > 0 },
+		"pieces.bin":              func(f *File, s *Stream) bool { return f.rec.find(kindAttributeList) != nil && len(s.runs) >= 100 },
+		"sparse.bin":              func(_ *File, s *Stream) bool { return s.runs[1].LCN < 0 },
+		"wof/lzx":                 func(_ *File, s *Stream) bool { return s.packed != nil },
+	} {
+		f, err := v.Path(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.Open("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !check(f, s) {
+			t.Errorf("%s is stored in another way: %+v", path, s)
+		}
+	}
+}
+
+func TestPathsThatDoNotExist(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	for _, path := range []string{`\none`, `\Windows\none`, `\streams.txt\below a file`, `\Windows\System32\config\SOFTWARE2`} {
+		if _, err := v.Path(path); !errors.Is(err, ErrNotExist) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	f, err := v.Path("streams.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Open("third"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("missing stream: %v", err)
+	}
+	if _, err := v.ReadFile("sparse.bin", 1000); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("file above the limit: %v", err)
+	}
+	if _, err := f.ReadDir(); !errors.Is(err, ErrNotExist) {
+		t.Errorf("listing a file: %v", err)
+	}
+}
+
+// patchRecord changes an MFT record, inside and behind the fixup.
+func patchRecord(t testing.TB, image []byte, number int64, change func([]byte)) {
+	t.Helper()
+	v := openBytes(t, image)
+	b := make([]byte, v.recordSize)
+	off := number * v.recordSize
+	if err := v.mft.readFull(b, off); err != nil {
+		t.Fatal(err)
+	}
+	if err := fixup(b, "FILE"); err != nil {
+		t.Fatal(err)
+	}
+	change(b)
+	o := le.Uint16(b[4:])
+	for i := 1; i <= len(b)/512; i++ {
+		copy(b[int(o)+2*i:], b[i*512-2:i*512])
+		copy(b[i*512-2:i*512], b[o:o+2])
+	}
+	at := bytes.Index(image, func() []byte {
+		raw := make([]byte, v.recordSize)
+		if err := v.mft.readFull(raw, off); err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}())
+	copy(image[at:], b)
+}
+
+// residentValue is the value of an attribute within the bytes of a record.
+func residentValue(r []byte, kind uint32) []byte {
+	for off := int(le.Uint16(r[20:])); le.Uint32(r[off:]) != kindEnd; off += int(le.Uint32(r[off+4:])) {
+		if a := r[off:]; le.Uint32(a) == kind {
+			return a[le.Uint16(a[20:]):][:le.Uint32(a[16:])]
+		}
+	}
+	return nil
+}
+
+func TestDamageIsToldNotReadOver(t *testing.T) {
+	record := func(t *testing.T, v *Volume, path string) int64 {
+		f, err := v.Path(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Record()
+	}
+	read := func(b []byte, path string) error {
+		v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
+		if err != nil {
+			return err
+		}
+		f, err := v.Path(path)
+		if err != nil {
+			return err
+		}
+		if f.IsDir() {
+			_, err = f.ReadDir()
+			return err
+		}
+		_, err = f.content(1 << 30)
+		return err
+	}
+	for _, c := range []struct {
+		name, path, says string
+		change           func(t *testing.T, b []byte, v *Volume)
+	}{
+		{"boot sector of more sectors than there are", "many", "announces", func(_ *testing.T, b []byte, _ *Volume) { le.PutUint64(b[40:], 1<<40) }},
+		{"torn record", "streams.txt", "torn write", func(t *testing.T, b []byte, v *Volume) {
+			n := record(t, v, "streams.txt")
+			patchRecord(t, b, n, func(r []byte) {})
+			off := v.mft.runs[0].LCN*v.cluster + n*v.recordSize
+			b[off+510] ^= 0xff
+		}},
+		{"record not in use", "streams.txt", "not in use", func(t *testing.T, b []byte, v *Volume) {
+			patchRecord(t, b, record(t, v, "streams.txt"), func(r []byte) { r[22] &^= 1 })
+		}},
+		{"stale reference", "streams.txt", "with sequence", func(t *testing.T, b []byte, v *Volume) {
+			patchRecord(t, b, record(t, v, "streams.txt"), func(r []byte) { r[16]++ })
+		}},
+		{"index block marked free", "many", "marked free", func(t *testing.T, b []byte, v *Volume) {
+			patchRecord(t, b, record(t, v, "many"), func(r []byte) { clear(residentValue(r, kindBitmap)) })
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := fixture(t)
+			if err := read(b, c.path); err != nil {
+				t.Fatal(err)
+			}
+			c.change(t, b, openBytes(t, b))
+			if err := read(b, c.path); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestVolumesThatAreNotNTFS(t *testing.T) {
+	if _, err := Open(bytes.NewReader(make([]byte, 4096)), 0, 4096); !errors.Is(err, ErrNotNTFS) {
+		t.Errorf("zeros: %v", err)
+	}
+	if is, err := BitLocker(bytes.NewReader(make([]byte, 4096)), 0); is || err != nil {
+		t.Errorf("zeros: BitLocker %v, %v", is, err)
+	}
+}
+
+func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
+	image := fixture(t)
+	const base = 1 << 20
+	disk := append(make([]byte, base), image...)
+	v, err := Open(bytes.NewReader(disk), base, int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := v.FreeMap(t.Context(), `\sparse.bin`, `\pagefile.sys`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Dropped() != 2*4096 || m.Free() < 1<<20 || m.Free() > 5<<20 {
+		t.Errorf("%d bytes dropped, %d free", m.Dropped(), m.Free())
+	}
+	if m.Skippable(0, base) || m.Skippable(base-4096, 8192) || m.Skippable(base, 512) || m.Skippable(base+v.Size()-512, 8192) || m.Skippable(base, 0) {
+		t.Error("the boot sector or bytes outside the volume are skippable")
+	}
+	// Zero everything skippable: all but the dropped file still reads.
+	skipped := int64(0)
+	for off := int64(base); off < base+v.Size(); off += 512 {
+		if m.Skippable(off, 512) {
+			clear(disk[off : off+512])
+			skipped += 512
+		}
+	}
+	if skipped != m.Free()+m.Dropped() {
+		t.Errorf("%d bytes skippable, %d free", skipped, m.Free())
+	}
+	v, err = Open(bytes.NewReader(disk), base, int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, w := range listing(t) {
+		path, stream, _ := strings.Cut(path, ":")
+		if path == "sparse.bin" {
+			continue
+		}
+		f, err := v.Path(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.Open(stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, path, s)); got != w {
+			t.Errorf("%s: %s, want %s", path, got, w)
+		}
+	}
+}
+
+func TestFreeMapIsRefusedWhereFreeMayBeWrong(t *testing.T) {
+	lcn := func(t *testing.T, b []byte, path string) int64 {
+		f, err := openBytes(t, b).Path(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.Open("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.runs[0].LCN
+	}
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, b []byte)
+		is     error
+		says   string
+	}{
+		{"marked dirty", func(t *testing.T, b []byte) {
+			patchRecord(t, b, recordVolume, func(r []byte) {
+				residentValue(r, kindVolumeInformation)[10] |= 1
+			})
+		}, ErrUnsettled, "dirty"},
+		{"a file in a free cluster", func(t *testing.T, b []byte) {
+			c := lcn(t, b, "pieces.bin")
+			b[lcn(t, b, "$Bitmap")*4096+c/8] &^= 1 << (c % 8)
+		}, ErrCorrupt, "which $Bitmap calls free"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := fixture(t)
+			c.change(t, b)
+			if _, err := openBytes(t, b).FreeMap(t.Context()); !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+				t.Error(err)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := openBytes(t, fixture(t)).FreeMap(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestVolumesOfAllGeometriesReadAsWimlibWroteThem(t *testing.T) {
+	mkntfs, wimlib := testutil.Tool(t, "mkntfs"), testutil.Tool(t, "wimlib-imagex")
+	tree, dir := t.TempDir(), t.TempDir()
+	want := map[string][]byte{}
+	for i := range 200 {
+		path := fmt.Sprintf("Windows/System32/dir%d/файл %d.bin", i%7, i)
+		want[path] = bytes.Repeat([]byte{byte(i), byte(i >> 4), 7}, i*i)
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, path)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(tree, path), want[path], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wim := filepath.Join(dir, "t.wim")
+	if out, err := exec.Command(wimlib, "capture", tree, wim, "--compress=none").CombinedOutput(); err != nil {
+		t.Fatalf("wimlib-imagex: %v\n%s", err, out)
+	}
+	for _, g := range []struct{ sector, cluster int64 }{
+		{512, 512}, {512, 1024}, {512, 4096}, {512, 65536}, {1024, 4096}, {4096, 4096}, {4096, 65536}, {512, 2 << 20},
+	} {
+		t.Run(fmt.Sprintf("sectors %d clusters %d", g.sector, g.cluster), func(t *testing.T) {
+			image := filepath.Join(t.TempDir(), "ntfs")
+			if err := os.WriteFile(image, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			size := max(32<<20, 1000*g.cluster)
+			if err := os.Truncate(image, size); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(mkntfs, "-F", "-Q", "-q", "-s", fmt.Sprint(g.sector), "-c", fmt.Sprint(g.cluster), "-p", "2048", "-H", "16", "-S", "63", image).CombinedOutput()
+			if err != nil {
+				t.Fatalf("mkntfs: %v\n%s", err, out)
+			}
+			if out, err := exec.Command(wimlib, "apply", wim, "1", image).CombinedOutput(); err != nil {
+				t.Fatalf("wimlib-imagex: %v\n%s", err, out)
+			}
+			f, err := os.Open(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			v, err := Open(f, 0, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.ClusterSize() != g.cluster {
+				t.Errorf("clusters of %d bytes", v.ClusterSize())
+			}
+			root, err := v.Path("Windows")
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := 0
+			walk(t, v, root, "Windows/", func(path string, f *File) {
+				if f.IsDir() {
+					return
+				}
+				files++
+				b, err := f.content(1 << 20)
+				if err != nil || !bytes.Equal(b, want[path]) {
+					t.Errorf("%s: %d bytes, %v", path, len(b), err)
+				}
+			})
+			if files != len(want) {
+				t.Errorf("%d files, want %d", files, len(want))
+			}
+			if _, err := v.FreeMap(t.Context()); err != nil {
+				t.Errorf("map of free clusters: %v", err)
+			}
+		})
+	}
+}
