@@ -335,7 +335,9 @@ func (g *Guest) statements(c *call, text string) int {
 				err = g.drive.Remove(full)
 			}
 		default:
-			return g.unknownPowerShell(c, line)
+			c.fail("simulator: this PowerShell is not known here: %.200s", line)
+			g.refuse("powershell: %s\nin:\n%s", line, text)
+			return 1
 		}
 		if err != nil {
 			c.fail("%v", err)

@@ -138,7 +138,7 @@ func (s *Shell) loop(ctx context.Context) int {
 		}
 		// An open parenthesis takes the following lines in.
 		for open(line) && b.next < len(b.lines) {
-			line += " & " + strings.TrimSpace(b.lines[b.next])
+			line += "& " + strings.TrimSpace(b.lines[b.next])
 			b.next++
 		}
 		code = s.line(ctx, joinGroups(line))
@@ -192,7 +192,7 @@ func open(line string) bool {
 
 // joinGroups mends what joining lines by & broke.
 func joinGroups(line string) string {
-	for _, r := range [][2]string{{"( & ", "("}, {" & )", ")"}} {
+	for _, r := range [][2]string{{"(& ", "("}, {"& )", ")"}} {
 		line = strings.ReplaceAll(line, r[0], r[1])
 	}
 	return line

@@ -51,7 +51,7 @@ func Recorded() (*Library, error) { return shared() }
 
 // The markers are told from everything else in the texts.
 const (
-	markTarget  = `C:/stocktext-marker/target.bin`
+	markTarget  = `C:\stocktext-marker\target.bin` // winrmcp turns slashes round
 	markCommand = `stocktext-marker-command`
 	markUser    = `stocktext-marker-user`
 	markSecret  = `stocktext-marker-secret`
@@ -72,6 +72,15 @@ func record() (*Library, error) {
 		l.check, l.err = recordConnect()
 	}()
 	return l, nil
+}
+
+func (l *Library) add(kind Kind, text string, vars ...variable) error {
+	t, err := newTemplate(text, vars...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	l.texts[kind] = t
+	return nil
 }
 
 func (r *recorder) config() *sdkwinrm.Config {
@@ -109,10 +118,10 @@ func (l *Library) recordTransfers() error {
 		}
 	}
 	tmp := variable{"temporary", temporary, `winrmcp-` + uuid + `\.tmp`}
-	l.texts[Restore] = newTemplate(scripts[0], tmp, variable{"target", markTarget, path})
-	l.texts[Remove] = newTemplate(scripts[1], tmp)
-	l.texts[Download] = newTemplate(scripts[2], variable{"path", markTarget, path})
-	return nil
+	return errors.Join(
+		l.add(Restore, scripts[0], tmp, variable{"target", markTarget, path}),
+		l.add(Remove, scripts[1], tmp),
+		l.add(Download, scripts[2], variable{"path", markTarget, path}))
 }
 
 // elevation is what the SDK asks of an elevated provisioner; the upload gives
@@ -147,10 +156,9 @@ func (l *Library) recordElevated() error {
 		return errors.New("no task name in the text")
 	}
 	const quoted = "(?:[^\"`\r\n]|`.)*" // in double quotes, escaped by backticks
-	l.texts[Elevated] = newTemplate(text,
+	return l.add(Elevated, text,
 		variable{"script", e.target, path}, variable{"task", task, `packer-` + uuid}, variable{"command", markCommand, `[^\r\n]+?`},
 		variable{"user", markUser, quoted}, variable{"password", markSecret, quoted})
-	return nil
 }
 
 // recordConnect runs the step that waits for WinRM. It pauses five seconds.
@@ -178,7 +186,7 @@ func recordConnect() (*template, error) {
 	if !ok {
 		return nil, errors.New("recording the connect check: no encoded script")
 	}
-	return newTemplate(script), nil
+	return newTemplate(script)
 }
 
 // Match says what a text is. ctx bounds the wait for the recording of the

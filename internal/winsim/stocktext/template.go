@@ -6,6 +6,7 @@
 package stocktext
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -22,8 +23,14 @@ type template struct {
 type variable struct{ name, recorded, class string }
 
 // newTemplate turns a recorded text into a template. A variable may occur
-// several times and must then be the same everywhere.
-func newTemplate(text string, vars ...variable) *template {
+// several times and must then be the same everywhere; one that does not occur
+// is an error, because the library has changed.
+func newTemplate(text string, vars ...variable) (*template, error) {
+	for _, v := range vars {
+		if !strings.Contains(text, v.recorded) {
+			return nil, fmt.Errorf("no %s in the recorded text %q", v.name, text)
+		}
+	}
 	t := &template{}
 	var b strings.Builder
 	b.WriteString(`(?s)\A`)
@@ -44,8 +51,9 @@ func newTemplate(text string, vars ...variable) *template {
 		}
 	}
 	b.WriteString(`\z`)
-	t.re = regexp.MustCompile(b.String())
-	return t
+	var err error
+	t.re, err = regexp.Compile(b.String())
+	return t, err
 }
 
 // match returns the variable parts of a text, if it is this one.
