@@ -93,6 +93,7 @@ func TestDifferencingVHDXShowsItsSectorsOverThoseOfTheParent(t *testing.T) {
 	if i := d.Info(); i.Type != Differencing || len(i.Files) != 2 {
 		t.Errorf("info %+v", i)
 	}
+	sameContent(t, libvhdi(t, child), want)
 }
 
 func TestLibvhdiReadsTheSameChain(t *testing.T) {

@@ -204,7 +204,10 @@ func (e estimate) need(size int64, o Options) int64 {
 
 // survey counts the data of a disk without reading it.
 func survey(ctx context.Context, src Disk, skip Skipper) (e estimate, err error) {
-	const step = 64 * kib
+	step := copyUnit
+	if skip != nil {
+		step = 64 * kib
+	}
 	last := int64(-1)
 	for off := int64(0); ; {
 		if err := ctx.Err(); err != nil {

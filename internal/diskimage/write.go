@@ -100,11 +100,22 @@ func (w *vhdWriter) write(at int64, p []byte, data []span) error {
 	return writeSpans(w.f, at+vhdBitmap, p, data)
 }
 
+// finish writes the tables and the footer, which follows the last block or, in
+// an empty disk, the table.
 func (w *vhdWriter) finish() error {
+	b := w.header(copyUnit)
+	if _, err := w.f.WriteAt(b, 0); err != nil {
+		return err
+	}
+	_, err := w.f.WriteAt(b[:footerSize], max(w.next-vhdBlockGap, w.tableEnd()))
+	return err
+}
+
+// header is the copy of the footer, the dynamic disk header and the table.
+func (w *vhdWriter) header(blockSize int64) []byte {
 	be := binary.BigEndian
-	foot := newFooter(w.size, vhdTypeDynamic, newID()).marshal(time.Now())
 	b := bytes.Repeat([]byte{0xff}, int(w.tableEnd()))
-	copy(b, foot)
+	copy(b, newFooter(w.size, vhdTypeDynamic, newID()).marshal(time.Now()))
 	h := b[footerSize:vhdTableAt]
 	clear(h)
 	copy(h, vhdHeaderCookie)
@@ -112,17 +123,12 @@ func (w *vhdWriter) finish() error {
 	be.PutUint64(h[16:], vhdTableAt)
 	be.PutUint32(h[24:], 0x00010000)
 	be.PutUint32(h[28:], uint32(len(w.table)))
-	be.PutUint32(h[32:], uint32(copyUnit))
+	be.PutUint32(h[32:], uint32(blockSize))
 	be.PutUint32(h[36:], vhdChecksum(h, 36))
 	for i, e := range w.table {
 		be.PutUint32(b[vhdTableAt+4*i:], e)
 	}
-	if _, err := w.f.WriteAt(b, 0); err != nil {
-		return err
-	}
-	// The footer follows the last block or, in an empty disk, the table.
-	_, err := w.f.WriteAt(foot, max(w.next-vhdBlockGap, w.tableEnd()))
-	return err
+	return b
 }
 
 // AppendFixedFooter turns a raw disk into a fixed VHD where it lies: the disk
