@@ -25,6 +25,12 @@ const (
 // the base block for the record only, for instance
 // `\SystemRoot\System32\Config\SOFTWARE`; its last 31 characters are kept.
 func Build(root *Key, fileName string) []byte {
+	bins, rootOffset := buildBins(root)
+	return append(baseBlock(fileName, rootOffset, len(bins), 1, 1), bins...)
+}
+
+// buildBins returns the hive bins data and the offset of the root key in it.
+func buildBins(root *Key) ([]byte, uint32) {
 	w := &writer{}
 	// One security descriptor for all keys: self-relative, with a null
 	// discretionary ACL.
@@ -42,7 +48,7 @@ func Build(root *Key, fileName string) []byte {
 	w.endBin()
 	le.PutUint32(sk[12:], w.keys)
 	w.fill(w.security, sk)
-	return append(baseBlock(fileName, rootOffset, len(w.bins), 1, 1), w.bins...)
+	return w.bins, rootOffset
 }
 
 func baseBlock(fileName string, root uint32, binsSize int, seq1, seq2 uint32) []byte {
