@@ -37,7 +37,7 @@ func (s *stepWaitForGuest) Run(ctx context.Context, state multistep.StateBag) mu
 	waiting, cancel := context.WithTimeout(alive, limit)
 	defer cancel()
 
-	w := guestWait{stepWaitForGuest: s, say: ui.Say}
+	w := guestWait{stepWaitForGuest: s, say: ui.Say, reach: winrm.Silent}
 	err := w.wait(waiting, run)
 	ended := (*endedError)(nil)
 	switch {
@@ -72,16 +72,22 @@ func (w *guestWait) wait(ctx context.Context, run *run) error {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
 	for {
-		w.reach, err = w.probe(ctx, at.Host, at.Port)
+		reach, err := w.probe(ctx, at.Host, at.Port)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return ctx.Err() // an interrupted look has seen nothing
 		}
-		log.Printf("WinRM is %s (%v)", w.reach, err)
+		log.Printf("WinRM is %s (%v)", reach, err)
+		w.reach = reach
 		if w.reach == winrm.Open {
 			before := w.refused
-			if w.refused = w.login(ctx, run, at); w.refused == nil {
+			refused := w.login(ctx, run, at)
+			if refused == nil {
 				return nil
 			}
+			if ctx.Err() != nil && before != nil {
+				return ctx.Err() // the answer before says more
+			}
+			w.refused = refused
 			log.Printf("WinRM login: %v", w.refused)
 			if before == nil && errors.Is(w.refused, errRefused) {
 				w.say(fmt.Sprintf("WinRM answers but refuses user %q; waiting on, in case Windows still sets it up", run.config.Comm.WinRMUser))
@@ -103,7 +109,7 @@ func (w *guestWait) verdict(run *run) string {
 	case w.refused != nil:
 		return fmt.Sprintf("WinRM answers, but no shell could be opened (%s)", w.refused)
 	case w.reach == winrm.Silent:
-		return "no answer from WinRM: the guest has not booted so far, or its WinRM or firewall keeps the port shut; nothing came"
+		return "no answer from WinRM (the guest has not booted so far, or its WinRM service or firewall keeps the port shut)"
 	}
-	return fmt.Sprintf("no answer from WinRM: the port was %s, and nothing else was seen", w.reach)
+	return fmt.Sprintf("no answer from WinRM (the port was %s)", w.reach)
 }

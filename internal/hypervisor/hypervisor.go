@@ -57,7 +57,8 @@ type Spec struct {
 	Headless         bool
 	// Arguments are appended to the driver's own, last.
 	Arguments []string
-	// GuestPort is the port the communicator answers on inside the guest.
+	// GuestPort is the port the communicator answers on inside the guest; 0 if
+	// nothing has to be reached.
 	GuestPort int
 	// ScratchDir is a directory of the build for sockets, firmware variables
 	// and logs. It is removed by the builder.

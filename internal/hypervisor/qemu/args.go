@@ -16,7 +16,7 @@ type machine struct {
 	cpuModel     string
 	firmwareCode string // UEFI only
 	firmwareVars string // UEFI only: the build's own copy
-	hostPort     int    // 0: no port is forwarded
+	hostPort     int    // forwarded to the guest's, if it has one
 	monitor      string // chardev backend of the QMP monitor, without its id
 	serialLog    string
 }
@@ -154,7 +154,7 @@ func networkArguments(s hypervisor.Spec, hostPort int) ([]string, error) {
 		return nil, fmt.Errorf("network_interface %q: use one of %s", s.NetworkInterface, strings.Join(NetworkInterfaces, ", "))
 	}
 	netdev := "user,id=net0"
-	if hostPort != 0 {
+	if s.GuestPort != 0 {
 		netdev += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", hostPort, s.GuestPort)
 	}
 	// Without its option ROM the firmware cannot lose minutes on network boot.

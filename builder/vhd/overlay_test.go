@@ -1,0 +1,125 @@
+package vhd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+)
+
+func TestOverlayIsWhatQEMUMakes(t *testing.T) {
+	raw := rawDisk(t, 3<<20, nil)
+	fixed := convertTo(t, raw, diskimage.Options{Format: diskimage.VHD})
+	dynamic := convertTo(t, raw, diskimage.Options{Format: diskimage.VHD, Type: diskimage.Dynamic})
+	for _, c := range []struct {
+		backing, format string
+		size            int64
+	}{
+		{raw, "raw", 3 << 20}, {fixed, "raw", 3 << 20}, {dynamic, "vpc", 3 << 20},
+		{raw, "raw", 512}, {raw, "raw", 1 << 29}, {raw, "raw", 1<<29 + 512}, {raw, "raw", 64 << 40},
+	} {
+		path := filepath.Join(t.TempDir(), "overlay.qcow2")
+		if err := writeOverlay(path, c.backing, c.format, c.size); err != nil {
+			t.Fatal(err)
+		}
+		disk, err := diskimage.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, 512)
+		if _, err := disk.ReadAt(head, 0); err != nil || disk.Size() != c.size || head[510] != 0x55 {
+			t.Errorf("%+v: %d bytes, %v", c, disk.Size(), err)
+		}
+		disk.Close()
+		for _, args := range [][]string{{"check", "-f", "qcow2", path}, {"compare", "-f", "qcow2", "-F", "raw", path, raw}} {
+			if args[0] == "compare" && c.size != 3<<20 {
+				continue
+			}
+			if out, err := exec.Command(testutil.Tool(t, "qemu-img"), args...).CombinedOutput(); err != nil {
+				t.Errorf("%+v: %v: %s", c, err, out)
+			}
+		}
+	}
+}
+
+func TestOverlayRefusesWhatQcow2CannotSay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "overlay.qcow2")
+	if err := writeOverlay(path, strings.Repeat("x", 1024), "raw", 1); err == nil {
+		t.Error("a path of 1024 bytes was taken")
+	}
+	if err := writeOverlay(path, "x", "raw", 0); err == nil {
+		t.Error("an empty disk was taken")
+	}
+}
+
+func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
+	raw := rawDisk(t, 3<<20, nil)
+	for _, c := range []struct {
+		name    string
+		source  string
+		change  func(*diskimage.Info)
+		backing string
+		says    string
+	}{
+		{"raw", raw, nil, "raw", ""},
+		{"a fixed VHD is raw data and a footer", convertTo(t, raw, diskimage.Options{Format: diskimage.VHD}), nil, "raw", ""},
+		{"a dynamic VHD", convertTo(t, raw, diskimage.Options{Format: diskimage.VHD, Type: diskimage.Dynamic}), nil, "vpc", ""},
+		{"VHDX", convertTo(t, raw, diskimage.Options{Format: diskimage.VHDX}), nil, "vhdx", ""},
+		{"qcow2", convertTo(t, raw, diskimage.Options{Format: diskimage.QCOW2}), nil, "qcow2", ""},
+		{"a VHDX with a log", raw, func(i *diskimage.Info) { i.LogReplayed = true }, "", "not closed cleanly"},
+		{"a differencing disk", raw, func(i *diskimage.Info) { i.Type = diskimage.Differencing }, "", "differencing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, err := os.ReadFile(c.source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t, map[string]any{"source_path": c.source})
+			b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+			if c.change != nil {
+				c.change(&b.run.source)
+			}
+			b.run.scratch = t.TempDir()
+			b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
+			if b.run.disk.Format != "qcow2" || b.run.disk.BackingFormat != c.backing {
+				t.Errorf("got %+v", b.run.disk)
+			}
+			if said := joined(b); !strings.Contains(said, c.says) {
+				t.Errorf("%q was not said: %s", c.says, said)
+			}
+			flat := convertTo(t, b.run.disk.Path, diskimage.Options{Format: diskimage.Raw})
+			if sum(t, flat) != sum(t, raw) {
+				t.Error("the overlay shows another disk than its source")
+			}
+			if after, err := os.ReadFile(c.source); err != nil || !bytes.Equal(before, after) {
+				t.Errorf("the source changed: %v", err)
+			}
+		})
+	}
+	b := newBench(t, nil)
+	b.run.scratch, b.run.source = t.TempDir(), diskimage.Info{Files: []string{"/no/such/disk"}, LogReplayed: true}
+	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "copying source disk", "/no/such/disk")
+}
+
+func joined(b *bench) string {
+	var lines []string
+	for _, m := range b.said.SayMessages {
+		lines = append(lines, m.Message)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func sum(t *testing.T, path string) [32]byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(data)
+}

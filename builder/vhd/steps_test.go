@@ -1,0 +1,470 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+)
+
+func TestFirmwareFollowsThePartitionTable(t *testing.T) {
+	for _, c := range []struct {
+		wanted hypervisor.Firmware
+		scheme partition.Scheme
+		want   hypervisor.Firmware
+	}{
+		{"auto", partition.MBR, "bios"}, {"auto", partition.GPT, "uefi"}, {"", partition.GPT, "uefi"},
+		{"bios", partition.GPT, "bios"}, {"uefi", partition.None, "uefi"}, {"auto", partition.None, ""},
+	} {
+		got, err := firmwareFor(c.wanted, c.scheme)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q with %s: %q, %v", c.wanted, c.scheme, got, err)
+		}
+	}
+}
+
+func TestInspectSourceGoesByContent(t *testing.T) {
+	raw := rawDisk(t, 2<<20, nil)
+	for _, o := range []diskimage.Options{
+		{Format: diskimage.Raw}, {Format: diskimage.QCOW2}, {Format: diskimage.VHDX},
+		{Format: diskimage.VHD, Type: diskimage.Fixed}, {Format: diskimage.VHD, Type: diskimage.Dynamic},
+	} {
+		t.Run(string(o.Format+" "+diskimage.Format(o.Type)), func(t *testing.T) {
+			b := newBench(t, nil)
+			path := filepath.Join(t.TempDir(), "misleading.txt")
+			if err := os.Rename(convertTo(t, raw, o), path); err != nil {
+				t.Fatal(err)
+			}
+			b.run.config.SourcePath = path
+			b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+			if s := b.run.source; s.Format != o.Format || s.VirtualSize != 2<<20 || b.run.firmware != "bios" || s.Files[0] != path {
+				t.Errorf("got %+v, %s", s, b.run.firmware)
+			}
+		})
+	}
+}
+
+func TestInspectSourceRefusesWhatCannotBoot(t *testing.T) {
+	b := newBench(t, nil) // its disk is four bytes of text
+	b.wantHalt(t, new(stepInspectSource).Run(t.Context(), b), "disk.vhd")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b = newBench(t, map[string]any{"source_path": empty})
+	b.wantHalt(t, new(stepInspectSource).Run(t.Context(), b), "no partition table", `set firmware to "bios" or "uefi"`)
+	b = newBench(t, map[string]any{"source_path": empty, "firmware": "bios"})
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+}
+
+func TestInspectSourceRefusesAParentOfADownload(t *testing.T) {
+	raw := rawDisk(t, 1<<20, nil)
+	child := filepath.Join(t.TempDir(), "child.qcow2")
+	if err := writeOverlay(child, raw, "raw", 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, nil)
+	b.run.config.SourceURL = "https://example.com/disk"
+	b.Put(downloadKey, child)
+	b.wantHalt(t, new(stepInspectSource).Run(t.Context(), b), "a downloaded disk may not", raw)
+	b.run.config.SourceURL = ""
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+}
+
+func TestInspectSourceForgivesALockedDiskOfARunningMachine(t *testing.T) {
+	b := newBench(t, nil)
+	b.run.config.Hypervisor, b.run.config.DiskPath = hypervisorExisting, b.run.config.SourcePath
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
+	if b.run.disk.Path != b.run.config.DiskPath {
+		t.Errorf("got %+v", b.run.disk)
+	}
+}
+
+func TestOutputDirectoryIsMadeAndRemoved(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fail bool
+	}{{"after success it stays", false}, {"after failure it goes", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			s := new(stepOutputDirectory)
+			b.wantContinue(t, s.Run(t.Context(), b))
+			write(t, filepath.Join(b.run.scratch, "disk.qcow2"))
+			b.run.output.path = b.run.config.outputPath()
+			write(t, b.run.output.path)
+			if c.fail {
+				b.Put(multistep.StateHalted, true)
+			}
+			s.Cleanup(b)
+			_, err := os.Stat(b.run.config.OutputDirectory)
+			if got := errors.Is(err, os.ErrNotExist); got != c.fail {
+				t.Errorf("folder gone: %v", got)
+			}
+			if _, err := os.Stat(b.run.scratch); err == nil {
+				t.Error("scratch is still there")
+			}
+			if len(b.said.ErrorMessage) > 0 {
+				t.Error(b.said.ErrorMessage)
+			}
+		})
+	}
+}
+
+func TestOutputDirectoryKeepsWhatOthersMade(t *testing.T) {
+	b := newBench(t, nil)
+	other := filepath.Join(b.run.config.OutputDirectory, "other.txt")
+	write(t, other)
+	write(t, b.run.config.outputPath())
+	s := new(stepOutputDirectory)
+	b.wantHalt(t, s.Run(t.Context(), b), "is not empty", "-force")
+	b.Put(multistep.StateHalted, true)
+	s.Cleanup(b)
+	for _, path := range []string{other, b.run.config.outputPath()} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+
+	b.Remove("error")
+	b.run.config.PackerForce = true
+	s = new(stepOutputDirectory)
+	b.wantContinue(t, s.Run(t.Context(), b))
+	if _, err := os.Stat(b.run.config.outputPath()); err == nil {
+		t.Error("-force did not remove the previous disk")
+	}
+	s.Cleanup(b)
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("-force removed more than the disk: %v", err)
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		free     int64
+		err      error
+		existing bool
+		halts    bool
+	}{
+		{name: "enough", free: 5 << 20},
+		{name: "room for the output but not for the changes", free: 4<<20 + 1, halts: true},
+		{name: "an existing machine changes its own disk", free: 4 << 20, existing: true},
+		{name: "nothing left", halts: true},
+		{name: "not known", err: errors.New("no such call")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			full := filepath.Join(t.TempDir(), "full")
+			if err := os.WriteFile(full, []byte(strings.Repeat("x", 4<<20)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b.run.source = diskimage.Info{Files: []string{full}, VirtualSize: 8 << 20}
+			if c.existing {
+				b.run.config.Hypervisor = hypervisorExisting
+			}
+			action := (&stepCheckSpace{free: func(string) (int64, error) { return c.free, c.err }}).Run(t.Context(), b)
+			if c.halts {
+				b.wantHalt(t, action, "free space, or choose")
+			} else {
+				b.wantContinue(t, action)
+			}
+		})
+	}
+	if n, err := freeSpace(t.TempDir()); err != nil || n <= 0 {
+		t.Errorf("free space %d, %v", n, err)
+	}
+}
+
+func TestStartHandsTheMachineOver(t *testing.T) {
+	b := newBench(t, map[string]any{"cpus": 3, "qemu_arguments": []string{"-x"}})
+	b.run.firmware, b.run.disk, b.run.scratch = "uefi", hypervisor.Disk{Path: "d", Format: "qcow2"}, "s"
+	s := new(stepStartMachine)
+	b.wantContinue(t, s.Run(t.Context(), b))
+	got := b.fake.spec
+	if got.CPUs != 3 || got.MemoryMB != 4096 || got.Firmware != "uefi" || got.GuestPort != 5985 || !got.Headless || got.Disk != b.run.disk || got.ScratchDir != "s" || got.Arguments[0] != "-x" {
+		t.Errorf("got %+v", got)
+	}
+	s.Cleanup(b)
+	<-b.run.machine.ended
+	if b.fake.called() != "start close" {
+		t.Error(b.fake.called())
+	}
+}
+
+func TestStartThatFailsIsStillClosed(t *testing.T) {
+	b := newBench(t, nil)
+	b.fake.startErr = errors.New("no such device")
+	s := new(stepStartMachine)
+	b.wantHalt(t, s.Run(t.Context(), b), "starting the machine: no such device")
+	s.Cleanup(b)
+	if b.fake.called() != "start close" {
+		t.Error(b.fake.called())
+	}
+	b.Remove("error")
+	b.wantQuietHalt(t, s.Run(cancelled(), b))
+}
+
+func probing(reaches ...winrm.Reach) func(context.Context, string, int) (winrm.Reach, error) {
+	return func(_ context.Context, host string, port int) (winrm.Reach, error) {
+		if host != "127.0.0.1" || port != 4711 {
+			return 0, fmt.Errorf("asked %s:%d", host, port)
+		}
+		r := reaches[0]
+		if len(reaches) > 1 {
+			reaches = reaches[1:]
+		}
+		return r, nil
+	}
+}
+
+func loggingIn(err error) func(context.Context, *run, hypervisor.Endpoint) error {
+	return func(context.Context, *run, hypervisor.Endpoint) error { return err }
+}
+
+func TestWaitForGuest(t *testing.T) {
+	t.Run("answers and takes the password", func(t *testing.T) {
+		b := started(t, nil)
+		b.wantContinue(t, (&stepWaitForGuest{probing(winrm.Open), loggingIn(nil)}).Run(t.Context(), b))
+	})
+	t.Run("another communicator waits by itself", func(t *testing.T) {
+		b := newBench(t, map[string]any{"communicator": "none"})
+		b.wantContinue(t, new(stepWaitForGuest).Run(t.Context(), b))
+	})
+	for _, c := range []struct {
+		name  string
+		reach winrm.Reach
+		login error
+		want  string
+	}{
+		{"never up", winrm.Silent, nil, "has not booted so far"},
+		{"port shut", winrm.Closed, nil, "the port was closed"},
+		{"wrong password", winrm.Open, errRefused, `did not take user "Administrator": check winrm_username and winrm_password, and that the guest allows Basic`},
+		{"no shell", winrm.Open, errors.New("quota"), "no shell could be opened (quota)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := started(t, map[string]any{"winrm_timeout": "50ms"})
+			b.wantHalt(t, (&stepWaitForGuest{probing(c.reach), loggingIn(c.login)}).Run(t.Context(), b),
+				c.want, "within 50ms (winrm_timeout)", "see its screen in "+b.run.config.screenPath())
+			if _, err := os.Stat(b.run.config.screenPath()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("no picture where there is no screen", func(t *testing.T) {
+		b := started(t, map[string]any{"winrm_timeout": "50ms"})
+		b.fake.features = hypervisor.Features{}
+		b.wantHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(t.Context(), b), "has not booted")
+		if strings.Contains(b.Get("error").(error).Error(), "screen") {
+			t.Error(b.Get("error"))
+		}
+	})
+	t.Run("the machine ends", func(t *testing.T) {
+		b := started(t, nil)
+		b.over(crashed)
+		b.wantHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(t.Context(), b), "waiting for WinRM", "kernel fell over")
+	})
+	t.Run("cancel", func(t *testing.T) {
+		b := started(t, nil)
+		b.wantQuietHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(cancelled(), b))
+	})
+}
+
+func TestConnectEndsWithTheMachine(t *testing.T) {
+	b := started(t, nil)
+	b.wantContinue(t, (&stepConnect{stepFunc{run: func(context.Context, multistep.StateBag) multistep.StepAction { return multistep.ActionContinue }}}).Run(t.Context(), b))
+	b.wantQuietHalt(t, (&stepConnect{untilDone}).Run(cancelled(), b))
+	silent := stepFunc{run: func(context.Context, multistep.StateBag) multistep.StepAction { return multistep.ActionHalt }}
+	b.wantHalt(t, (&stepConnect{silent}).Run(t.Context(), b), "connecting to the guest over winrm failed", "see its screen")
+	b.over(crashed)
+	b.wantHalt(t, (&stepConnect{untilDone}).Run(t.Context(), b), "connecting to the guest", "kernel fell over")
+}
+
+func TestConnectKeepsTheReasonOfTheSDK(t *testing.T) {
+	b := started(t, nil)
+	b.wantHalt(t, (&stepConnect{stepFunc{run: func(_ context.Context, s multistep.StateBag) multistep.StepAction {
+		return halt(s, errors.New("Timeout waiting for WinRM."))
+	}}}).Run(t.Context(), b), "connecting to the guest: Timeout waiting for WinRM.")
+}
+
+func TestProvision(t *testing.T) {
+	failing := stepFunc{run: func(_ context.Context, s multistep.StateBag) multistep.StepAction {
+		return halt(s, errors.New("script failed"))
+	}}
+	t.Run("a provisioner's error stays as it is", func(t *testing.T) {
+		b := started(t, nil)
+		b.wantHalt(t, (&StepProvision{failing}).Run(t.Context(), b))
+		if got := b.Get("error").(error).Error(); got != "script failed" {
+			t.Error(got)
+		}
+	})
+	t.Run("with a dead machine it says so", func(t *testing.T) {
+		b := started(t, nil)
+		b.over(crashed)
+		b.wantHalt(t, (&StepProvision{failing}).Run(t.Context(), b), "script failed", "kernel fell over")
+	})
+	t.Run("a hanging provisioner is left when its time after power-off is over", func(t *testing.T) {
+		b := started(t, map[string]any{"shutdown_timeout": "20ms"})
+		b.over(poweredOff)
+		b.wantHalt(t, (&StepProvision{untilDone}).Run(t.Context(), b), "provisioning: the guest powered itself off")
+	})
+	t.Run("a provisioner of the host may go on after power-off", func(t *testing.T) {
+		b := started(t, nil)
+		b.over(poweredOff)
+		b.wantContinue(t, (&StepProvision{stepFunc{run: func(ctx context.Context, _ multistep.StateBag) multistep.StepAction {
+			if ctx.Err() != nil {
+				return multistep.ActionHalt
+			}
+			return multistep.ActionContinue
+		}}}).Run(t.Context(), b))
+	})
+	t.Run("cancel", func(t *testing.T) {
+		b := started(t, nil)
+		b.wantQuietHalt(t, (&StepProvision{untilDone}).Run(cancelled(), b))
+	})
+	t.Run("cleanup runs the cleanup provisioner, only after a run", func(t *testing.T) {
+		b := started(t, nil)
+		new(StepProvision).Cleanup(b)
+		ran := false
+		(&StepProvision{stepFunc{cleanup: func(multistep.StateBag) { ran = true }}}).Cleanup(b)
+		if !ran {
+			t.Error("did not run")
+		}
+	})
+}
+
+func TestTheSDKFindsTheProvisionStepByName(t *testing.T) {
+	// -on-error=run-cleanup-provisioner compares the type's name.
+	if name := fmt.Sprintf("%T", StepProvision{}); name != "vhd.StepProvision" {
+		t.Error(name)
+	}
+}
+
+func TestWaitForPowerOff(t *testing.T) {
+	short := map[string]any{"shutdown_timeout": "20ms"}
+	t.Run("already off: no command is sent", func(t *testing.T) {
+		b := started(t, map[string]any{"shutdown_command": "shutdown /s"})
+		b.Put("communicator", packersdk.Communicator(commFunc(func(context.Context, *packersdk.RemoteCmd) error { t.Error("sent"); return nil })))
+		b.over(poweredOff)
+		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
+		if b.fake.called() != "expect-off" {
+			t.Error(b.fake.called())
+		}
+	})
+	t.Run("powers off by itself while waited for", func(t *testing.T) {
+		b := started(t, nil)
+		go b.fake.end(poweredOff)
+		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
+	})
+	t.Run("the command takes the connection with it", func(t *testing.T) {
+		b := started(t, map[string]any{"shutdown_command": "shutdown /s"})
+		b.Put("communicator", packersdk.Communicator(commFunc(func(_ context.Context, cmd *packersdk.RemoteCmd) error {
+			if cmd.Command != "shutdown /s" || cmd.Stdout == nil || cmd.Stderr == nil {
+				t.Errorf("got %+v", cmd)
+			}
+			b.over(poweredOff)
+			return errors.New("EOF")
+		})))
+		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
+	})
+	t.Run("a command that never returns does not matter", func(t *testing.T) {
+		b := started(t, map[string]any{"shutdown_command": "shutdown /s"})
+		release := make(chan struct{})
+		defer close(release)
+		b.Put("communicator", packersdk.Communicator(commFunc(func(context.Context, *packersdk.RemoteCmd) error {
+			b.fake.end(poweredOff)
+			<-release
+			return nil
+		})))
+		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
+	})
+	t.Run("obeys the power button", func(t *testing.T) {
+		b := started(t, short)
+		b.fake.powerDown = func() { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}) }
+		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
+		if b.fake.called() != "expect-off power-down" {
+			t.Error(b.fake.called())
+		}
+	})
+	t.Run("is killed at last, which is a failure", func(t *testing.T) {
+		b := started(t, short)
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "did not power off within 20ms (shutdown_timeout)", "its disk is not an image", "see its screen in")
+		if b.fake.called() != "expect-off power-down screenshot kill" {
+			t.Error(b.fake.called())
+		}
+	})
+	t.Run("an existing machine cannot be asked or killed", func(t *testing.T) {
+		b := started(t, short)
+		b.fake.features = hypervisor.Features{}
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "was not seen to be off within 20ms")
+		if b.fake.called() != "expect-off" {
+			t.Error(b.fake.called())
+		}
+	})
+	for _, fate := range []hypervisor.Fate{crashed, {Cause: hypervisor.CauseUnknown}, {Cause: hypervisor.CauseGuestReset, Err: errors.New("it came back")}} {
+		t.Run("an end as "+string(fate.Cause)+" is a failure", func(t *testing.T) {
+			b := started(t, nil)
+			b.over(fate)
+			b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "waiting for the guest to power off: ", fate.String())
+		})
+	}
+	t.Run("cancel", func(t *testing.T) {
+		b := started(t, nil)
+		b.wantQuietHalt(t, new(stepWaitForPowerOff).Run(cancelled(), b))
+	})
+}
+
+type proverFunc func(path string) error
+
+func (f proverFunc) Prove(_ context.Context, _ packersdk.Ui, path string) error { return f(path) }
+
+func TestProverDecides(t *testing.T) {
+	b := newBench(t, nil)
+	b.run.disk.Path = "disk.qcow2"
+	prover := proverFunc(func(path string) error {
+		if path != "disk.qcow2" {
+			t.Error(path)
+		}
+		return errors.New("the image is not generalized")
+	})
+	b.wantHalt(t, (&stepProve{prover}).Run(t.Context(), b), "not generalized")
+	b.wantContinue(t, (&stepProve{proverFunc(func(string) error { return nil })}).Run(t.Context(), b))
+	for n, builder := range map[int]*Builder{11: {}, 12: {Prover: prover}} {
+		if got := len(builder.steps()); got != n {
+			t.Errorf("%d steps, want %d", got, n)
+		}
+	}
+}
+
+func TestEndedErrorUnwraps(t *testing.T) {
+	if err := error(&endedError{"x", crashed}); !errors.Is(err, crashed.Err) {
+		t.Error(err)
+	}
+	ctx, release := started(t, nil).run.machine.bind(t.Context(), "x", func(hypervisor.Fate) time.Duration { return 0 })
+	release()
+	if ended := (*endedError)(nil); errors.As(context.Cause(ctx), &ended) {
+		t.Error("released, not ended")
+	}
+}
