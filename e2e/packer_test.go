@@ -27,7 +27,7 @@ const (
 	pluginSource = "github.com/packer-plugin-sysprep/sysprep"
 	// buildLimit ends a Packer that hangs: that is the failure these tests are
 	// there to find.
-	buildLimit = 5 * time.Minute
+	buildLimit = 3 * time.Minute
 	// cancelLimit is how long a cancelled build may take to clean up.
 	cancelLimit = 30 * time.Second
 )
@@ -106,6 +106,8 @@ func startPacker(t *testing.T, template string, vars map[string]string) *packerR
 	// A group of its own: Ctrl-C reaches the whole group, as from a terminal.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
+	// A plugin that outlives Packer would hold the pipe open for ever.
+	p.cmd.WaitDelay = 10 * time.Second
 	r, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	if err := p.cmd.Start(); err != nil {
