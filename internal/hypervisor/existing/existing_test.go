@@ -1,0 +1,153 @@
+package existing
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+func TestSilence(t *testing.T) {
+	at := func(second int, answers bool, modified int, size int64) look {
+		return look{when: time.Unix(int64(second), 0), answers: answers, modified: time.Unix(int64(modified), 0), size: size}
+	}
+	for _, c := range []struct {
+		name  string
+		looks []look
+		since int64 // 0: not silent
+	}{
+		{"answers", []look{at(1, true, 0, 1)}, 0},
+		{"silent from the first look", []look{at(1, false, 0, 1), at(2, false, 0, 1)}, 1},
+		{"falls silent", []look{at(1, true, 0, 1), at(2, false, 0, 1), at(3, false, 0, 1)}, 2},
+		{"comes back: it restarted", []look{at(1, false, 0, 1), at(2, true, 0, 1)}, 0},
+		{"restarted, then silent", []look{at(1, false, 0, 1), at(2, true, 0, 1), at(3, false, 0, 1), at(4, false, 0, 1)}, 3},
+		{"silent but still writing", []look{at(1, false, 0, 1), at(2, false, 2, 1), at(3, false, 2, 1)}, 2},
+		{"silent but still growing", []look{at(1, false, 0, 1), at(2, false, 0, 2)}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var s silence
+			for _, l := range c.looks {
+				s = s.after(l)
+			}
+			if s.since.IsZero() != (c.since == 0) || c.since != 0 && s.since.Unix() != c.since {
+				t.Errorf("silent since %v", s.since)
+			}
+		})
+	}
+}
+
+// watched is a driver whose machine answers while up is set.
+func watched(t *testing.T, up *atomic.Bool) (*Driver, <-chan hypervisor.Fate, string) {
+	t.Helper()
+	disk := filepath.Join(t.TempDir(), "disk.vhd")
+	if err := os.WriteFile(disk, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := New(Options{
+		Endpoint: hypervisor.Endpoint{Host: "192.0.2.1", Port: 5985}, DiskPath: disk, Settle: time.Millisecond, Interval: time.Millisecond,
+		Answers: func(context.Context, hypervisor.Endpoint) bool { return up.Load() },
+	})
+	fates, err := d.Start(t.Context(), hypervisor.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close(); d.Close() })
+	return d, fates, disk
+}
+
+func TestMachineIsGoneWhenSilentAfterProvisioning(t *testing.T) {
+	var up atomic.Bool
+	d, fates, _ := watched(t, &up)
+	select { // a restart during provisioning is silent, too
+	case f := <-fates:
+		t.Fatalf("judged before provisioning was over: %s", f)
+	case <-time.After(50 * time.Millisecond):
+	}
+	up.Store(true)
+	d.ExpectOff()
+	d.ExpectOff()
+	up.Store(false)
+	f := <-fates
+	if f.Cause != hypervisor.CauseGone || !f.Clean() || !strings.Contains(f.String(), "no answer and no write") {
+		t.Errorf("got %+v", f)
+	}
+	if _, more := <-fates; more {
+		t.Error("a second fate")
+	}
+}
+
+func TestMachineLetGoHasAFateAllTheSame(t *testing.T) {
+	for _, expectOff := range []bool{false, true} {
+		var up atomic.Bool
+		up.Store(true)
+		d, fates, _ := watched(t, &up)
+		if expectOff {
+			d.ExpectOff()
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if f := <-fates; f.Clean() || f.Err == nil || f.When.IsZero() {
+			t.Errorf("got %+v", f)
+		}
+	}
+}
+
+func TestVanishedDiskIsNoCleanEnd(t *testing.T) {
+	var up atomic.Bool
+	d, fates, disk := watched(t, &up)
+	if err := os.Remove(disk); err != nil {
+		t.Fatal(err)
+	}
+	d.ExpectOff()
+	if f := <-fates; f.Clean() || !errors.Is(f.Err, os.ErrNotExist) {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestItOnlyLooks(t *testing.T) {
+	var up atomic.Bool
+	d, _, _ := watched(t, &up)
+	if d.Features() != (hypervisor.Features{}) {
+		t.Errorf("features %+v", d.Features())
+	}
+	for _, err := range []error{d.PowerDown(t.Context()), d.Kill(t.Context()), d.Screenshot(t.Context(), "x")} {
+		if !errors.Is(err, hypervisor.ErrUnsupported) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if e, err := d.Endpoint(t.Context()); err != nil || e.Host != "192.0.2.1" || e.Port != 5985 {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	if _, err := d.Start(t.Context(), hypervisor.Spec{}); err == nil {
+		t.Error("started twice")
+	}
+	if err := New(Options{}).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListens(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := hypervisor.Endpoint{Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
+	if !Listens(t.Context(), at) || !New(Options{Answers: Listens}).options.Answers(t.Context(), at) {
+		t.Error("an open port was not seen")
+	}
+	if New(Options{}).options.Settle != DefaultSettle {
+		t.Error("no default")
+	}
+	listener.Close()
+	if Listens(t.Context(), at) {
+		t.Error("a closed port was taken for open")
+	}
+}
