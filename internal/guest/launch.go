@@ -102,6 +102,9 @@ func (s *Session) launch(ctx context.Context, l Launch, wrap func(string) (strin
 	if errors.Is(err, ErrNoDocument) && wrap == nil {
 		return s.launchWithout(ctx, l, err)
 	}
+	if errors.Is(err, errNotSent) {
+		return Launched{}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
 	if err != nil {
 		return launched, err
 	}
@@ -152,14 +155,14 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	out, err := s.Run(ctx, `del /f /q "`+tag+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
 		`(if exist "`+tag+`" (echo tag-left) else (echo tag-gone))`, CommandLimit)
 	if err != nil {
-		return launched, fmt.Errorf("deleting the old tag: %w", err)
+		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
 	}
 	switch answer := lastLine(out.Stdout); answer {
 	case "tag-gone":
 	case "tag-left":
 		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(string(out.Stderr))}
 	default:
-		return launched, fmt.Errorf("deleting the old tag: %w: %q", ErrUnreadable, short(answer))
+		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(answer))
 	}
 	launched.TagDeleted = true
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}

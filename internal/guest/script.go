@@ -22,6 +22,9 @@ const (
 // the error text; most things have a way without it.
 var ErrNoDocument = errors.New("PowerShell answered without a document")
 
+// errNotSent: the script was not run at all.
+var errNotSent = errors.New("nothing was run")
+
 // ScriptError is what a guest script says went wrong. Message is in the
 // guest's language: decide on Name.
 type ScriptError struct {
@@ -62,7 +65,7 @@ func (s *Session) script(ctx context.Context, name string, params any, wrap func
 		line, err = wrap(line)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	stream := &documents{name: name, onDoc: onDoc}
 	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take})

@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (u *recordUI) text() string {
 
 const (
 	simUser     = "packer"
-	simPassword = "Corr3ct-Horse!"
+	simPassword = "Corr3ct$Horse\"!" // the SDK logs a password that needs quoting
 )
 
 // guestRun is one simulated guest with a provisioner pointed at it.
@@ -203,10 +204,12 @@ const testAnswer = `<?xml version="1.0" encoding="utf-8"?>
 `
 
 func TestSuccessWithEveryTransport(t *testing.T) {
+	t.Parallel()
 	for name, server := range map[string]winsim.ServerOptions{
 		"Basic": {}, "NTLM": {NTLM: true, NoBasic: true}, "TLS": {TLS: true}, "TLS and NTLM": {TLS: true, NTLM: true, NoBasic: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			logs := t.TempDir()
 			g := newGuestRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"answer_file_content": testAnswer, "log_directory": logs})
 			g.server = server
@@ -239,6 +242,7 @@ func (lockedDown) Upload(string, io.Reader, *os.FileInfo) error {
 }
 
 func TestSuccessWithoutPowerShell(t *testing.T) {
+	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"log_directory": t.TempDir()})
 	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return lockedDown{c} }
 	if err := g.provision(); err != nil {
@@ -248,4 +252,91 @@ func TestSuccessWithoutPowerShell(t *testing.T) {
 	if left := g.ours(); len(left) > 0 {
 		t.Errorf("left in the guest: %q", left)
 	}
+}
+
+func TestNoSecretIsShownOrLogged(t *testing.T) {
+	var logged bytes.Buffer
+	before := log.Writer()
+	log.SetOutput(&logged)
+	defer log.SetOutput(before)
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{
+		"answer_file_content": testAnswer, "elevated_user": simUser, "elevated_password": simPassword})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, logged.String(), "Elevated password <sensitive> converted to <sensitive>", "starting remote command")
+	for _, secret := range []string{"Tops3cret", "Corr3ct"} {
+		for where, text := range map[string]string{"log": logged.String(), "user interface": g.ui.text()} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s is in the %s", secret, where)
+			}
+		}
+	}
+}
+
+func TestErrorsAreScrubbedToo(t *testing.T) {
+	c, err := decode(t, map[string]any{"elevated_user": "a", "elevated_password": "l0ng-secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	comm := brokenUpload{errors.New("cannot write l0ng-secret")}
+	ui := &recordUI{}
+	r := newRun(c, ui, comm, nil)
+	r.plan = c.plan(`C:\Windows`, "id")
+	r.scrub = newScrubber(c.secrets())
+	if got := r.scrub.text(r.launch(t.Context()).Error()); !strings.Contains(got, "cannot write <sensitive>") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// brokenUpload fails all it is asked.
+type brokenUpload struct{ err error }
+
+func (b brokenUpload) Start(context.Context, *packersdk.RemoteCmd) error { return b.err }
+func (b brokenUpload) Upload(string, io.Reader, *os.FileInfo) error      { return b.err }
+func (b brokenUpload) UploadDir(string, string, []string) error          { return b.err }
+func (b brokenUpload) Download(string, io.Writer) error                  { return b.err }
+func (b brokenUpload) DownloadDir(string, string, []string) error        { return b.err }
+
+// losesTheAnswer breaks the connection after a command that holds a text, once.
+type losesTheAnswer struct {
+	packersdk.Communicator
+	text string
+	done bool
+}
+
+func (l *losesTheAnswer) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if l.done || !strings.Contains(cmd.Command, l.text) {
+		return l.Communicator.Start(ctx, cmd)
+	}
+	l.done = true
+	quiet := &packersdk.RemoteCmd{Command: cmd.Command, Stdout: io.Discard, Stderr: io.Discard}
+	if err := l.Communicator.Start(ctx, quiet); err != nil {
+		return err
+	}
+	return errors.New("unknown error Post: EOF")
+}
+
+func TestALostAnswerToTheLaunchIsNoFailure(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, nil)
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator {
+		return &losesTheAnswer{Communicator: c, text: "launch.ps1"}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "Whether sysprep was started is not certain")
+}
+
+// swallows takes uploads and does nothing, as happens in constrained language mode.
+type swallows struct{ packersdk.Communicator }
+
+func (swallows) Upload(string, io.Reader, *os.FileInfo) error { return nil }
+
+func TestAnAnswerFileThatDoesNotArriveIsAnError(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"answer_file_content": testAnswer})
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return swallows{c} }
+	wantError(t, g.provision(), "the answer file did not arrive in the guest")
 }

@@ -66,7 +66,13 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.diagnose(ctx, &v)
 		r.stopOwn(ctx, &v)
 		r.saveLogs(ctx, r.answering)
-		r.cleanup(ctx, r.left)
+		limit := cleanupLimit
+		if !r.answering {
+			limit = cancelLimit // most likely in vain
+		}
+		work, cancel := afterCancel(ctx, limit)
+		defer cancel()
+		r.cleanup(work, r.left)
 	}
 	return errors.New(strings.Join(v.Explain(), "\n"))
 }

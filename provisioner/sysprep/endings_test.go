@@ -1,0 +1,320 @@
+package sysprep
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+func seconds(n float64) winsim.Duration { return winsim.Duration(n * float64(time.Second)) }
+
+func wantNothingLeft(t *testing.T, g *guestRun) {
+	t.Helper()
+	if left := g.ours(); len(left) > 0 {
+		t.Errorf("left in the guest: %q", left)
+	}
+}
+
+func firstLines(err error, n int) string {
+	lines := strings.Split(err.Error(), "\n")
+	return strings.Join(lines[:min(n, len(lines))], "\n")
+}
+
+// killRecorder takes the place of taskkill, which the simulated guest does not
+// have: it ends nothing and keeps the line.
+type killRecorder struct {
+	packersdk.Communicator
+	mu    sync.Mutex
+	lines []string
+}
+
+func (k *killRecorder) wrap(c packersdk.Communicator) packersdk.Communicator {
+	k.Communicator = c
+	return k
+}
+
+func (k *killRecorder) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if !strings.HasPrefix(cmd.Command, "taskkill ") {
+		return k.Communicator.Start(ctx, cmd)
+	}
+	k.mu.Lock()
+	k.lines = append(k.lines, cmd.Command)
+	k.mu.Unlock()
+	cmd.SetExited(0)
+	return nil
+}
+
+func (k *killRecorder) want(t *testing.T, n int) {
+	t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.lines) != n {
+		t.Fatalf("ended programs: %q", k.lines)
+	}
+	for _, line := range k.lines {
+		if !regexp.MustCompile(`^taskkill /f /fi "imagename eq sysprep.exe" /fi "pid eq [1-9]\d+"$`).MatchString(line) {
+			t.Errorf("the line is %q", line)
+		}
+	}
+}
+
+func TestARefusalNamesThePackageAndTheRemedyFirst(t *testing.T) {
+	t.Parallel()
+	logs := t.TempDir()
+	const app = "Contoso.App_1.2.3.4_x64__8wekyb3d8bbwe"
+	g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{app}},
+		map[string]any{"answer_file_content": testAnswer, "log_directory": logs})
+	err := g.provision()
+	wantError(t, err, "F01", "the machine is untouched", "IMAGE_STATE_COMPLETE", "next: ")
+	want(t, firstLines(err, 2), app, "Fix: ")
+	wantNothingLeft(t, g)
+	if _, err := os.Stat(filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
+		t.Error(err)
+	}
+	// The same guest may be repaired and tried again.
+	if again := g.provision(); again == nil || !strings.Contains(again.Error(), "F01") {
+		t.Errorf("the second attempt: %v", again)
+	}
+}
+
+func TestABrokenMachineIsToBeDiscarded(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Broken, Class: "F35"}, nil)
+	err := g.provision()
+	wantError(t, err, "sysprep broke off midway, the machine cannot be used", "IMAGE_STATE_UNDEPLOYABLE", "next: Discard this machine")
+	wantNothingLeft(t, g)
+	wantError(t, g.provision(), "sysprep was not started: an earlier sysprep run broke off")
+}
+
+func TestARunThatStandsStillIsHung(t *testing.T) {
+	t.Parallel()
+	for where, parts := range map[string][]string{
+		"validate":   {"log has not grown for"},
+		"generalize": {"log has not grown for", "IMAGE_STATE_UNDEPLOYABLE", "sysprep.exe was still running", "Discard the machine"},
+		"dialog":     {"next: "},
+	} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Hang, HangIn: where}, map[string]any{"stall_timeout": "1500ms"})
+			kills := &killRecorder{}
+			g.wrap = kills.wrap
+			wantError(t, g.provision(), parts...)
+			wantNothingLeft(t, g)
+			if where == "generalize" {
+				kills.want(t, 0) // it may still finish
+			} else {
+				kills.want(t, 1)
+			}
+		})
+	}
+}
+
+func TestASlowRunThatGoesOnIsNotHung(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Slow, Validate: seconds(1), Generalize: seconds(3)}, map[string]any{"stall_timeout": "1500ms"})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShutdownIsConfirmedByThePortAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	logs := t.TempDir()
+	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(20)}, map[string]any{
+		"action": "shutdown", "answer_file_content": testAnswer, "shutdown_timeout": "4s", "log_directory": logs})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-g.sim.Off():
+	default:
+		t.Error("the guest is not off")
+	}
+	want(t, g.ui.text(), "shutdown requested", "powered off as far as the network shows", "the port has been closed")
+	wantNothingLeft(t, g)
+	if _, err := os.Stat(filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRebootIsConfirmed(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(20)}, map[string]any{"action": "reboot"})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "not generalized any more", "Windows restarts")
+	wantNothingLeft(t, g)
+}
+
+func TestWinRMMayDieWhileTheImageBecomesGood(t *testing.T) {
+	t.Parallel()
+	for _, how := range []winsim.WinRMState{winsim.WinRMClosed, winsim.WinRMReset, winsim.WinRMNoShells} {
+		t.Run(string(how), func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{WinRMDies: how}, map[string]any{"stall_timeout": "3s", "shutdown_timeout": "2s"})
+			g.builder = ownBuilder
+			if err := g.provision(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-g.sim.Off():
+			case <-t.Context().Done():
+			}
+			if how == winsim.WinRMNoShells {
+				return // the open shell goes on and sees the end
+			}
+			want(t, g.ui.text(), "Warning: whether Windows is generalized could not be seen in the guest", "sysprep-vhd proves the disk next")
+		})
+	}
+}
+
+func TestWithoutProofALostGuestIsAnError(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{WinRMDies: winsim.WinRMClosed}, map[string]any{"stall_timeout": "3s", "action": "shutdown", "shutdown_timeout": "2s"})
+	wantError(t, g.provision(), "the guest was lost while sysprep worked", "Prove the disk offline before use")
+}
+
+func TestABlackHoleEndsTheRunInTime(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{WinRMDies: winsim.WinRMBlackHole}, map[string]any{"stall_timeout": "3s", "poll_interval": "100ms"})
+	wantError(t, g.provision(), "the guest was lost while sysprep worked: no command was answered")
+}
+
+func TestWinRMThatComesBackIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{WinRMDies: winsim.WinRMReset, WinRMBack: seconds(4), Generalize: seconds(20)}, nil)
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	wantNothingLeft(t, g)
+}
+
+func TestAMachineThatIsGeneralizedAlreadyIsNotTouched(t *testing.T) {
+	t.Parallel()
+	for action, gone := range map[string]bool{"quit": false, "shutdown": true} {
+		g := newGuestRun(t, winsim.Scenario{Start: winsim.Generalized, ShutdownTakes: seconds(1)},
+			map[string]any{"action": action, "answer_file_content": testAnswer, "shutdown_timeout": "4s"})
+		if err := g.provision(); err != nil {
+			t.Fatal(err)
+		}
+		want(t, g.ui.text(), "Not running sysprep: the machine is generalized already", "the answer file of this run is not in the image")
+		off := false
+		select {
+		case <-g.sim.Off():
+			off = true
+		default:
+		}
+		if off != gone {
+			t.Errorf("%s: off is %v", action, off)
+		}
+	}
+}
+
+func TestASetupThatIsStillRunningIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: seconds(10)}, nil)
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "Waiting: ")
+}
+
+func TestNothingIsStartedWhereSysprepCannotWork(t *testing.T) {
+	t.Parallel()
+	for start, parts := range map[winsim.StartState][]string{
+		winsim.SetupRunning: {"sysprep was not started: ", "(waited up to 1s, see stall_timeout)"},
+		winsim.SysprepOpen:  {"sysprep was not started: sysprep.exe is already running (process id "},
+		winsim.Unfinished:   {"sysprep was not started: an earlier sysprep run broke off"},
+		winsim.NoSysprep:    {"sysprep was not started: sysprep.exe is missing"},
+	} {
+		t.Run(string(start), func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{Start: start, SetupFor: seconds(3600)}, map[string]any{"stall_timeout": "1s"})
+			wantError(t, g.provision(), parts...)
+			wantNothingLeft(t, g)
+		})
+	}
+}
+
+func TestWindowsMayRefuseToStartTheProgram(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{CreateReturn: 2}, map[string]any{"answer_file_content": testAnswer})
+	wantError(t, g.provision(), "sysprep was not started", "Win32_Process.Create returned 2 (access denied)", "the machine is untouched")
+	wantNothingLeft(t, g)
+}
+
+func TestOtherAccountsRunSysprepFromATask(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]map[string]any{
+		"without a password": {"elevated_user": simUser},
+		"with a password":    {"elevated_user": simUser, "elevated_password": simPassword},
+		"SYSTEM":             {"run_as": "system"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{}, options)
+			if err := g.provision(); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(g.ui.text(), simPassword) {
+				t.Error("the password was shown")
+			}
+			wantNothingLeft(t, g)
+		})
+	}
+}
+
+func TestACancelEndsPromptlyAndCleansUp(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		at    string // the line of the user interface to cancel at
+		parts []string
+	}{
+		{"Looking at the guest", []string{"cancelled: sysprep was not started, the machine is untouched"}},
+		{"Uploading the answer file", []string{"cancelled: sysprep was not started, the machine is untouched"}},
+		{"Starting sysprep", []string{"cancelled"}},
+		{"checking servicing state", []string{"cancelled: the build was cancelled while sysprep was validating", "IMAGE_STATE_COMPLETE"}},
+		{"working on app packages", []string{"cancelled: the build was cancelled while sysprep was changing the machine", "Discard this machine"}},
+	} {
+		t.Run(test.at, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60)}, map[string]any{"answer_file_content": testAnswer})
+			kills := &killRecorder{}
+			g.wrap = kills.wrap
+			if strings.HasPrefix(test.at, "checking") {
+				g.scenario.Outcome, g.scenario.HangIn = winsim.Hang, "validate"
+				defer kills.want(t, 1)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			g.ctx = ctx
+			var cancelled time.Time
+			g.ui.onSay = func(line string) {
+				if strings.Contains(line, test.at) && cancelled.IsZero() {
+					cancelled = time.Now()
+					cancel()
+				}
+			}
+			err := g.provision()
+			took := time.Since(cancelled)
+			if cancelled.IsZero() {
+				t.Fatal("the line to cancel at never came")
+			}
+			wantError(t, err, test.parts...)
+			if took > 2*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			wantNothingLeft(t, g)
+		})
+	}
+}
