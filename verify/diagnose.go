@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,11 +108,7 @@ func writeLogs(dir string, logs map[string][]byte) (written []string, err error)
 	for _, name := range slices.Sorted(maps.Keys(logs)) {
 		elements := strings.Split(strings.TrimPrefix(name, `\Windows\`), `\`)
 		path := filepath.Join(append([]string{dir}, elements...)...)
-		err := os.MkdirAll(filepath.Dir(path), 0o755)
-		if err == nil {
-			err = writeFile(path, logs[name])
-		}
-		if err != nil {
+		if err := writeFile(path, logs[name]); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -136,8 +136,11 @@ func withDisk(ctx context.Context, path string, f func(context.Context, diskimag
 }
 
 // writeFile writes under another name first, so that the file is whole or
-// absent.
+// absent. It makes the folder.
 func writeFile(path string, content []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err

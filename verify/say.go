@@ -11,11 +11,7 @@ import (
 // Error names every assertion that failed and its fix, and the cause of a
 // failed sysprep run where the disk's log shows one.
 func (e *NotProven) Error() string {
-	lines := []string{e.headline()}
-	for _, a := range e.Proof.Failed(winimage.Fail) {
-		lines = append(lines, fmt.Sprintf("  %s: %s: expected %s, found %s; fix: %s", a.ID, a.Title, a.Expected, a.Found, a.Fix))
-	}
-	lines = append(lines, e.cause()...)
+	lines := append([]string{e.headline()}, e.against()...)
 	return strings.Join(append(lines, "  report: "+e.ReportPath), "\n")
 }
 
@@ -33,8 +29,19 @@ func (e *NotProven) headline() string {
 	return text + "; " + failed[0].Fix
 }
 
-// cause is what the log of the last run says of its failure.
-func (r Result) cause() (lines []string) {
+// against is what speaks against an image: the assertions that failed, a fix
+// that several share once, and the cause in the log of the last run.
+func (r Result) against() (lines []string) {
+	failed := r.Proof.Failed(winimage.Fail)
+	for i, a := range failed {
+		lines = append(lines, fmt.Sprintf("  failed %s: %s: expected %s, found %s", a.ID, a.Title, a.Expected, a.Found))
+		if a.Note != "" {
+			lines = append(lines, "    note: "+a.Note)
+		}
+		if i+1 == len(failed) || failed[i+1].Fix != a.Fix {
+			lines = append(lines, "    fix: "+a.Fix)
+		}
+	}
 	for _, w := range r.Report.Windows {
 		if w.Log != nil && w.Log.Diagnosis != nil {
 			lines = append(lines, explain(*w.Log.Diagnosis)...)
@@ -61,15 +68,7 @@ func judgement(disk string, r Result) []string {
 	if r.Proof.Proven {
 		lines = append(lines, fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Report.Windows[0].Describe(), len(r.Proof.Assertions)))
 	} else {
-		lines = append(lines, "NOT PROVEN: "+(&NotProven{disk, r}).headline())
-		for _, a := range r.Proof.Failed(winimage.Fail) {
-			lines = append(lines, fmt.Sprintf("  failed %s: %s", a.ID, a.Title), "    expected: "+a.Expected, "    found:    "+a.Found)
-			if a.Note != "" {
-				lines = append(lines, "    note:     "+a.Note)
-			}
-			lines = append(lines, "    fix:      "+a.Fix)
-		}
-		lines = append(lines, r.cause()...)
+		lines = append(append(lines, "NOT PROVEN: "+(&NotProven{disk, r}).headline()), r.against()...)
 	}
 	for _, a := range r.Proof.Failed(winimage.Warn) {
 		lines = append(lines, fmt.Sprintf("  warning %s: %s: found %s; %s", a.ID, a.Title, a.Found, a.Fix))

@@ -106,7 +106,9 @@ func facts(r winimage.Report) Facts {
 		}
 	}
 	f.DiskInterface, f.NetworkInterface = pick(disks, f.StorageDrivers), pick(networks, f.NetworkDrivers)
-	if f.DiskInterface == "" {
+	// Drivers stand in SYSTEM: where it cannot be read nothing is known of them.
+	unread := slices.ContainsFunc(w.Hives, func(h winimage.Hive) bool { return h.Name == "SYSTEM" && h.Problem != "" })
+	if f.DiskInterface == "" && !unread {
 		f.warn("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", orNone(f.StorageDrivers))
 	}
 	f.warnState(w)

@@ -73,7 +73,7 @@ func Disk(t testing.TB, s Spec) string {
 	s.makeVolume(t, dir, volume)
 	disk := filepath.Join(dir, "windows.raw")
 	s.assemble(t, disk, volume)
-	for _, scratch := range []string{volume, filepath.Join(dir, "tree"), filepath.Join(dir, "tree.wim")} {
+	for _, scratch := range []string{volume, filepath.Join(dir, "tree"), filepath.Join(dir, "tree.wim"), filepath.Join(dir, "everything.ini")} {
 		if err := os.RemoveAll(scratch); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,13 @@ func (s Spec) makeVolume(t testing.TB, dir, volume string) {
 	start := fmt.Sprint(head / sector)
 	run(t, mkntfs, "-F", "-Q", "-q", "-s", "512", "-p", start, "-H", "16", "-S", "63", volume)
 	wim := filepath.Join(dir, "tree.wim")
-	run(t, wimlib, "capture", tree, wim, "--compress=none")
+	// Its own configuration leaves out pagefile.sys, hiberfil.sys and System
+	// Volume Information.
+	everything := filepath.Join(dir, "everything.ini")
+	if err := os.WriteFile(everything, []byte("[ExclusionList]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, wimlib, "capture", tree, wim, "--compress=none", "--config="+everything)
 	run(t, wimlib, "apply", wim, "1", volume)
 	if s.DirtyVolume {
 		setDirty(t, volume)

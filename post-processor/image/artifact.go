@@ -1,0 +1,93 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// artifact is the converted disk.
+type artifact struct {
+	path string
+	// report is the JSON report beside it; empty without a proof.
+	report     string
+	madeFolder bool
+	state      map[string]any
+}
+
+var _ packersdk.Artifact = (*artifact)(nil)
+
+// describe fills in what other parts of Packer ask for.
+func (a *artifact) describe(input packersdk.Artifact, c *Config, r verify.Result) {
+	a.state = map[string]any{}
+	if data := generatedData(input); data != nil {
+		a.state["generated_data"] = data
+	}
+	labels := map[string]any{"format": c.Format, "proven": fmt.Sprint(r.Proof.Proven)}
+	if c.VHDType != "" {
+		labels["vhd_type"] = c.VHDType
+	}
+	if len(r.Report.Windows) == 1 {
+		w := r.Report.Windows[0]
+		labels["windows"], labels["image_state"] = w.Describe(), w.Setup.ImageState
+		labels["generation"] = fmt.Sprint(r.Report.Disk.Generation)
+	}
+	metadata, err := image.FromArtifact(a, image.WithProvider("sysprep"), image.WithRegion(filepath.Dir(a.path)),
+		image.WithSourceID(input.Id()), image.SetLabels(labels))
+	if err == nil {
+		a.state[image.ArtifactStateURI] = metadata
+	}
+}
+
+// generatedData copies the builder's values, in the type that checksum,
+// compress and manifest assert without asking; nil where there are none.
+func generatedData(input packersdk.Artifact) map[any]any {
+	data := map[any]any{}
+	switch values := input.State("generated_data").(type) {
+	case map[any]any:
+		for k, v := range values {
+			data[k] = v
+		}
+	case map[string]any:
+		for k, v := range values {
+			data[k] = v
+		}
+	default:
+		return nil
+	}
+	return data
+}
+
+func (*artifact) BuilderId() string { return BuilderID } //nolint:revive // the SDK's name
+
+// Files holds the disk and nothing else: importers take the first that fits.
+func (a *artifact) Files() []string { return []string{a.path} }
+
+// Id is the path of the disk.
+func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's name
+
+func (a *artifact) String() string { return "Windows image: " + a.path }
+
+func (a *artifact) State(name string) any { return a.state[name] }
+
+// Destroy removes the disk and its report, and their folder if it was made
+// for them and holds nothing else.
+func (a *artifact) Destroy() error {
+	var errs []error
+	for _, path := range []string{a.path, a.report} {
+		if err := os.Remove(path); path != "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if a.madeFolder {
+		_ = os.Remove(filepath.Dir(a.path)) // fails while it holds anything
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,158 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc struct-markdown
+
+package image
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/packer-plugin-sdk/common"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// Config holds the options of post-processor "sysprep-image". Without any it
+// proves the disk and hands the builder's artifact on as it is.
+type Config struct {
+	common.PackerConfig `mapstructure:",squash"`
+
+	// What has to be true of the image, see [Verify](#verify). Here the report
+	// does not lie beside the builder's disk, which Packer removes when the
+	// build fails, but beside `output`; without `format` it is
+	// `output-<build name>-image/<name of the disk>.report.json`.
+	Verify verify.Config `mapstructure:"verify"`
+	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
+	// default the disk is proven and stays as it is.
+	Format string `mapstructure:"format"`
+	// The type of a VHD: `fixed`, the only one Azure takes, or `dynamic`. Only
+	// with `format = "vhd"`, and then `fixed` by default.
+	VHDType string `mapstructure:"vhd_type"`
+	// The path of the converted disk; its extension is the format (`.img` also
+	// for `raw`). Only with `format`. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
+	// with the variables `BuildName` and `BuilderType` and the builder's shared
+	// information. A file that is there already is an error, or replaced with
+	// `packer build -force`. Defaults to
+	// `output-<build name>-image/packer-<build name>.<format>`.
+	Output string `mapstructure:"output"`
+	// Leave out what lies in free clusters of NTFS volumes: the output is
+	// smaller, and deleted files do not come along. The content of
+	// `pagefile.sys` and `swapfile.sys` is dropped, Windows writes it anew. The
+	// whole disk is copied, with a warning, where free clusters may still
+	// matter: a volume is dirty, hibernated, encrypted, damaged or has shadow
+	// copies, or the page file holds a crash dump. Only with `format`. Defaults
+	// to `false`.
+	Compact bool `mapstructure:"compact"`
+
+	ctx interpolate.Context
+}
+
+// unknown is what Packer puts in place of values it does not know yet.
+const unknown = "<unknown>"
+
+// noValue is what a template leaves where a variable is missing.
+const noValue = "<no value>"
+
+// decode reads the options and returns everything that is wrong with them at
+// once. It can be called any number of times and touches no file.
+func (c *Config) decode(raws ...any) error {
+	*c = Config{}
+	err := config.Decode(c, &config.DecodeOpts{
+		PluginType: BuilderID, Interpolate: true, InterpolateContext: &c.ctx,
+		InterpolateFilter: &interpolate.RenderFilter{Exclude: []string{"output"}},
+	}, raws...)
+	if err != nil {
+		return fmt.Errorf("reading the options: %w", err)
+	}
+	var errs *packersdk.MultiError
+	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput()) {
+		errs = packersdk.MultiErrorAppend(errs, problem)
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+func (c *Config) prepareFormat() (errs []error) {
+	formats := []string{string(diskimage.VHD), string(diskimage.VHDX), string(diskimage.QCOW2), string(diskimage.Raw)}
+	if c.Format != "" && c.Format != unknown && !slices.Contains(formats, c.Format) {
+		errs = append(errs, fmt.Errorf("format: %q is not one of %s", c.Format, strings.Join(formats, ", ")))
+	}
+	switch {
+	case c.Format == string(diskimage.VHD):
+		if c.VHDType == "" {
+			c.VHDType = string(diskimage.Fixed)
+		}
+		if !slices.Contains([]string{string(diskimage.Fixed), string(diskimage.Dynamic), unknown}, c.VHDType) {
+			errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
+		}
+	case c.VHDType != "" && c.Format != unknown:
+		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; set format or remove vhd_type", c.Format))
+	}
+	if c.Compact && c.Format == "" {
+		errs = append(errs, errors.New("compact: only with format, because the builder's disk is never changed; set format or remove compact"))
+	}
+	return errs
+}
+
+func (c *Config) prepareOutput() (errs []error) {
+	switch {
+	case c.Format == "" && c.Output != "":
+		return []error{errors.New("output: only with format; set format or remove output")}
+	case c.Format == "" && c.Verify.Enabled.False():
+		return []error{errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor")}
+	case c.Format == "" || c.Output == "":
+		return nil
+	}
+	if err := interpolate.Validate(c.Output, &c.ctx); err != nil {
+		errs = append(errs, fmt.Errorf("output: %w", err))
+	}
+	// Importers choose by the extension, so that another one would not be seen
+	// by them.
+	extension := filepath.Ext(c.Output)
+	known := c.Format != unknown && !strings.Contains(c.Output, unknown)
+	if known && extension != "."+c.Format && (c.Format != string(diskimage.Raw) || extension != ".img") {
+		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
+	}
+	return errs
+}
+
+// folder is where everything goes that has no path of its own.
+func (c *Config) folder() string { return "output-" + c.PackerBuildName + "-image" }
+
+// outputPath renders the path of the converted disk.
+func (c *Config) outputPath(generated map[any]any) (string, error) {
+	if c.Output == "" {
+		return filepath.Join(c.folder(), "packer-"+c.PackerBuildName+"."+c.Format), nil
+	}
+	data := map[any]any{"BuildName": c.PackerBuildName, "BuilderType": c.PackerBuilderType}
+	for k, v := range generated {
+		data[k] = v
+	}
+	ctx := c.ctx
+	ctx.Data = data
+	path, err := interpolate.Render(c.Output, &ctx)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("output: %w", err)
+	case strings.Contains(path, noValue) || strings.Contains(path, unknown):
+		return "", fmt.Errorf("output: %q names a variable that has no value (%s)", c.Output, path)
+	}
+	return path, nil
+}
+
+func (c *Config) conversion() diskimage.Options {
+	return diskimage.Options{
+		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
+		// Azure takes whole MiB only, and nothing minds them.
+		AlignMiB: c.Format == string(diskimage.VHD) || c.Format == string(diskimage.VHDX),
+	}
+}

@@ -1,0 +1,122 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+)
+
+// noDisks are extensions of what builders put beside disks and what content
+// alone could take for a raw one.
+var noDisks = []string{
+	".iso", ".fd", ".nvram", ".vmgs", ".vmcx", ".vmrs", ".vmx", ".vmxf", ".vmsd", ".vbox", ".ovf", ".mf", ".cert", ".ova", ".box",
+	".json", ".xml", ".txt", ".log", ".png", ".zip", ".gz", ".tar", ".md5", ".sha1", ".sha256", ".sha512",
+}
+
+// candidate is a file of the artifact that may be the disk.
+type candidate struct {
+	path string
+	// windows is the number of installations on it.
+	windows int
+	// disk: its content says that it is one.
+	disk bool
+	// parents are the files it depends on.
+	parents []string
+	// problem is why it cannot be used.
+	problem error
+}
+
+// findDisk returns the disk among the files of an artifact.
+func findDisk(ctx context.Context, files []string) (string, error) {
+	if len(files) == 0 {
+		return "", errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
+	}
+	var found []candidate
+	for _, path := range files {
+		if slices.Contains(noDisks, strings.ToLower(filepath.Ext(path))) {
+			continue
+		}
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			continue
+		}
+		found = append(found, look(ctx, path))
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+	}
+	return choose(found, files)
+}
+
+// look opens a file as a disk and counts the installations on it.
+func look(ctx context.Context, path string) candidate {
+	c := candidate{path: path}
+	d, err := diskimage.Open(path)
+	if err != nil {
+		c.problem = err
+		return c
+	}
+	defer d.Close()
+	info := d.Info()
+	c.disk = info.Format != diskimage.Raw
+	c.parents = info.Files[1:]
+	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: path})
+	if err != nil {
+		c.problem = fmt.Errorf("%s: %w", path, err)
+		return c
+	}
+	c.windows = len(r.Windows)
+	c.disk = c.disk || r.Disk.Partitions > 0 || c.windows > 0
+	return c
+}
+
+// choose is the decision: the disk with Windows, else the only disk. A disk
+// that another one is based on is part of that one.
+func choose(found []candidate, files []string) (string, error) {
+	found = slices.DeleteFunc(found, func(c candidate) bool {
+		return slices.ContainsFunc(found, func(child candidate) bool { return isParent(c.path, child.parents) })
+	})
+	var windows, disks, reasons []string
+	for _, c := range found {
+		switch {
+		case c.windows > 0:
+			windows = append(windows, c.path)
+		case c.disk:
+			disks = append(disks, c.path)
+		}
+		if c.problem != nil {
+			reasons = append(reasons, c.problem.Error())
+		}
+	}
+	const artifice = "name the right one with post-processor \"artifice\" before this one"
+	switch {
+	case len(windows) == 1:
+		return windows[0], nil
+	case len(windows) > 1:
+		return "", fmt.Errorf("several disks of the artifact hold Windows: %s; %s", strings.Join(windows, ", "), artifice)
+	case len(disks) == 1:
+		return disks[0], nil
+	case len(disks) > 1:
+		return "", fmt.Errorf("no Windows was found on any disk of the artifact (%s); %s", strings.Join(append(disks, reasons...), "; "), artifice)
+	case len(reasons) > 0:
+		return "", fmt.Errorf("no disk among the files of the artifact can be used: %s", strings.Join(reasons, "; "))
+	}
+	return "", fmt.Errorf("none of the files of the artifact is a disk: %s", strings.Join(files, ", "))
+}
+
+func isParent(path string, parents []string) bool {
+	st, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(parents, func(p string) bool {
+		other, err := os.Stat(p)
+		return err == nil && os.SameFile(st, other)
+	})
+}

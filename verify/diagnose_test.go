@@ -1,0 +1,76 @@
+package verify
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spec  winimagetest.Spec
+		cause string
+		said  []string
+	}{
+		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "remedy:", "IMAGE_STATE_COMPLETE"}},
+		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}},
+		{"never started", winimagetest.Spec{}, "", []string{"no run of sysprep"}},
+		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}},
+		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}},
+		{"without Windows", winimagetest.Spec{Empty: true}, "", []string{"no Windows"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ui, said := recorder()
+			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (d.Cause == nil) != (c.cause == "") || d.Cause != nil && d.Cause.ID != c.cause {
+				t.Errorf("cause %+v, want %q", d.Cause, c.cause)
+			}
+			for _, want := range c.said {
+				if !strings.Contains(said.String(), want) {
+					t.Errorf("%q was not said:\n%s", want, said)
+				}
+			}
+		})
+	}
+}
+
+func TestLogsAreKeptByTheirPlace(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{
+		winimagetest.Log: winimagetest.RefusedLog, `\Windows\Panther\UnattendGC\setupact.log`: "gc", `\Windows\Panther\setuperr.log`: "err",
+	}})
+	dir := filepath.Join(t.TempDir(), "logs")
+	ui, said := recorder()
+	d, err := Diagnose(context.Background(), ui, disk, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		filepath.Join(dir, "Panther", "UnattendGC", "setupact.log"):          "gc",
+		filepath.Join(dir, "Panther", "setuperr.log"):                        "err",
+		filepath.Join(dir, "System32", "Sysprep", "Panther", "setupact.log"): winimagetest.RefusedLog,
+	}
+	if len(d.Logs) != len(want) || !strings.Contains(said.String(), "Saved 3 logs") {
+		t.Errorf("%v, said:\n%s", d.Logs, said)
+	}
+	for path, content := range want {
+		if got, err := os.ReadFile(path); err != nil || string(got) != content || !slices.Contains(d.Logs, path) {
+			t.Errorf("%s: %q (%v)", path, got, err)
+		}
+	}
+}
+
+func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
+	ui, said := recorder()
+	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), ""); err == nil || said.Len() > 0 {
+		t.Errorf("error %v, said %q", err, said)
+	}
+}

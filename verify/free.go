@@ -1,0 +1,117 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+)
+
+// ErrKeepAll means that no part of a disk may be left out of a copy.
+var ErrKeepAll = errors.New("the free space of the disk may still matter")
+
+// pageFiles are written anew at every start of Windows.
+var pageFiles = []string{`\pagefile.sys`, `\swapfile.sys`}
+
+// Space are the free clusters of all NTFS volumes of a disk, and the page
+// files. Its methods are safe for concurrent use.
+type Space struct {
+	volumes []*ntfs.FreeMap
+	// Free and PageFiles are in bytes.
+	Free, PageFiles int64
+}
+
+// Skippable implements diskimage.Skipper.
+func (s *Space) Skippable(off, n int64) bool {
+	for _, v := range s.volumes {
+		if v.Skippable(off, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// FreeSpace finds what need not be copied of a disk: deleted files do not come
+// along. Everything outside of NTFS clusters is kept. The error wraps
+// ErrKeepAll and says why where the disk has to be copied whole: a volume is
+// dirty, hibernated, encrypted, damaged, has shadow copies, or its page file
+// holds a crash dump.
+func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
+	table, err := partition.Read(d, d.Size(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading partition table: %w", ErrKeepAll, err)
+	}
+	parts := table.Partitions
+	if table.Scheme == partition.None {
+		parts = []partition.Partition{{Length: d.Size()}}
+	}
+	var s Space
+	for _, p := range parts {
+		err := s.add(ctx, d, p)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			return nil, fmt.Errorf("%w: partition %d: %w", ErrKeepAll, p.Index, err)
+		}
+	}
+	return &s, nil
+}
+
+// add takes in the free clusters of a partition, if NTFS is on it.
+func (s *Space) add(ctx context.Context, d diskimage.Disk, p partition.Partition) error {
+	encrypted, err := ntfs.BitLocker(d, p.Start)
+	if err != nil {
+		return err
+	}
+	if encrypted {
+		return ntfs.ErrBitLocker
+	}
+	v, err := ntfs.Open(d, p.Start, p.Length)
+	if errors.Is(err, ntfs.ErrNotNTFS) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dump, err := crashDump(v)
+	if err != nil {
+		return err
+	}
+	if dump {
+		return errors.New("pagefile.sys holds a crash dump")
+	}
+	m, err := v.FreeMap(ctx, pageFiles...)
+	if err != nil {
+		return err
+	}
+	s.volumes = append(s.volumes, m)
+	s.Free += m.Free()
+	s.PageFiles += m.Dropped()
+	return nil
+}
+
+// crashDump looks for the header that Windows writes into the page file when
+// it stops (DUMP_HEADER, signature PAGE followed by DUMP or DU64).
+func crashDump(v *ntfs.Volume) (bool, error) {
+	f, err := v.Path(pageFiles[0])
+	if errors.Is(err, ntfs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	stream, err := f.Open("")
+	if err != nil {
+		return false, err
+	}
+	b := make([]byte, 8)
+	if _, err := stream.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("reading pagefile.sys: %w", err)
+	}
+	return string(b) == "PAGEDUMP" || string(b) == "PAGEDU64", nil
+}

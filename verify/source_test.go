@@ -1,0 +1,130 @@
+package verify
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+func TestASourceSaysHowItWantsToBeBooted(t *testing.T) {
+	for _, c := range []struct {
+		name                    string
+		spec                    winimagetest.Spec
+		firmware, disk, network string
+		generalized             bool
+		warnings                []string // a part of each, in order
+	}{
+		{name: "in use, MBR", firmware: "bios", disk: "ide", network: "e1000"},
+		{name: "in use, GPT", spec: winimagetest.Spec{GPT: true}, firmware: "uefi", disk: "sata", network: "e1000"},
+		{name: "generalized", spec: winimagetest.Spec{Generalized: true}, firmware: "bios", disk: "ide", network: "e1000", generalized: true, warnings: []string{"generalized already"}},
+		{name: "killed", spec: winimagetest.Spec{DirtyVolume: true, BitLocker: true}, firmware: "bios", disk: "ide", network: "e1000", warnings: []string{"BitLocker", "not unmounted cleanly"}},
+		{name: "without Windows", spec: winimagetest.Spec{Empty: true}, firmware: "bios", warnings: []string{"0 Windows installations"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := Source(context.Background(), winimagetest.Disk(t, c.spec))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Firmware != c.firmware || f.DiskInterface != c.disk || f.NetworkInterface != c.network || f.Generalized != c.generalized {
+				t.Errorf("firmware %q, disk %q, network %q, generalized %t", f.Firmware, f.DiskInterface, f.NetworkInterface, f.Generalized)
+			}
+			if (f.Windows == "") != c.spec.Empty {
+				t.Errorf("Windows is %q", f.Windows)
+			}
+			checkWarnings(t, f.Warnings, c.warnings)
+		})
+	}
+}
+
+func checkWarnings(t *testing.T, got, want []string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d warnings, want %d: %q", len(got), len(want), got)
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("warning %q, want it to say %q", got[i], want[i])
+		}
+	}
+}
+
+func TestFactsFollowTheReport(t *testing.T) {
+	drivers := func(names ...string) (list []winimage.Driver) {
+		for _, name := range names {
+			list = append(list, winimage.Driver{Name: name})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name          string
+		change        func(r *winimage.Report, w *winimage.Windows)
+		disk, network string
+		warnings      []string
+	}{
+		{"nothing changed", func(*winimage.Report, *winimage.Windows) {}, "sata", "", nil},
+		{"virtio only", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Drivers = winimage.Drivers{Storage: drivers("viostor"), Network: drivers("NETKVM")}
+		}, "virtio", "virtio", nil},
+		{"Windows 7", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage = drivers("msahci") }, "sata", "", nil},
+		{"Hyper-V only", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage = drivers("storvsc", "vmbus") }, "", "", []string{"storvsc, vmbus"}},
+		{"a driver that does not start at boot", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage[0].Start = 3 }, "", "", []string{"(there are: none)"}},
+		{"a network driver that is disabled", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Drivers.Network = []winimage.Driver{{Name: "E1G60", Start: 4}, {Name: "e1iexpress", Start: 3}}
+		}, "sata", "e1000e", nil},
+		{"drivers that cannot be read", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Drivers, w.Hives = winimage.Drivers{}, []winimage.Hive{{Name: "SYSTEM", Problem: "corrupt"}}
+		}, "", "", []string{"SYSTEM cannot be read: corrupt"}},
+		{"a hive that was not flushed", func(_ *winimage.Report, w *winimage.Windows) { w.Hives = []winimage.Hive{{Name: "SOFTWARE"}} }, "sata", "", []string{"SOFTWARE was not flushed"}},
+		{"undeployable", func(_ *winimage.Report, w *winimage.Windows) { w.Setup.ImageState = "IMAGE_STATE_UNDEPLOYABLE" }, "sata", "", []string{"UNDEPLOYABLE"}},
+		{"setup not finished", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
+		}, "sata", "", []string{"not finished"}},
+		{"upgraded and hibernated", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Setup.Upgraded, w.Volume.Hibernated = true, true
+		}, "sata", "", []string{"upgraded", "hibernated"}},
+		{"no firmware starts it", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, "sata", "", []string{"no firmware"}},
+		{"two installations", func(r *winimage.Report, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, "", "", []string{"2 Windows"}},
+		{"damage", func(r *winimage.Report, _ *winimage.Windows) {
+			r.Windows, r.Problems = nil, []string{"partition 2: corrupt"}
+		}, "", "", []string{"partition 2: corrupt"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := winimage.Report{
+				Disk:    winimage.Disk{Scheme: "gpt", Generation: 2},
+				Windows: []winimage.Windows{{Volume: winimage.Volume{LogClean: true}, Drivers: winimage.Drivers{Storage: drivers("storahci")}}},
+			}
+			c.change(&r, &r.Windows[0])
+			f := facts(r)
+			if f.DiskInterface != c.disk || f.NetworkInterface != c.network {
+				t.Errorf("disk %q, network %q; want %q, %q", f.DiskInterface, f.NetworkInterface, c.disk, c.network)
+			}
+			checkWarnings(t, f.Warnings, c.warnings)
+		})
+	}
+}
+
+func TestASourceThatIsMissingIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent.vhdx")
+	if _, err := Source(context.Background(), path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want one that names the file", err)
+	}
+}
+
+func TestEveryChoiceIsAboutADriverThatIsReported(t *testing.T) {
+	f, err := Source(context.Background(), winimagetest.Disk(t, winimagetest.Spec{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"storahci", "stornvme", "atapi", "intelide", "pciide"}
+	got := slices.Clone(f.StorageDrivers)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("boot-start drivers %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,290 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/rpc"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+// recorder returns a Ui and what it was told.
+func recorder() (packersdk.Ui, *bytes.Buffer) {
+	var said bytes.Buffer
+	return &packersdk.BasicUi{Writer: &said}, &said
+}
+
+func yes(b bool) *bool { return &b }
+
+const state = `Microsoft\Windows\CurrentVersion\Setup\State`
+
+// answerFileWithSecret has a password whose clear text is secret.
+const (
+	secret               = "Sesame-Open-1"
+	answerFileWithSecret = `<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="oobeSystem">
+<component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">
+<UserAccounts><AdministratorPassword><Value>` + secret + `</Value><PlainText>true</PlainText></AdministratorPassword></UserAccounts></component></settings></unattend>`
+)
+
+func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
+	start := time.Now().Add(-10 * time.Minute)
+	for _, c := range []struct {
+		name string
+		spec winimagetest.Spec
+		// failed and warned are exactly the assertions that do not hold.
+		failed, warned []string
+	}{
+		{"generalized on MBR", winimagetest.Spec{}, nil, nil},
+		{"generalized on GPT", winimagetest.Spec{GPT: true}, nil, nil},
+		{"ImageState of a machine in use", winimagetest.Spec{Software: func(k *hivewrite.Key) {
+			k.Path(state).SetString("ImageState", "IMAGE_STATE_COMPLETE")
+		}}, []string{"image-state"}, nil},
+		{"State.ini says something else", winimagetest.Spec{Files: map[string]string{winimagetest.State: "[State]\r\nImageState=IMAGE_STATE_COMPLETE\r\n"}}, nil, []string{"state-ini"}},
+		{"generalize broke off", winimagetest.Spec{System: func(k *hivewrite.Key) {
+			k.Path(`Setup\Status\SysprepStatus`).SetDWord("GeneralizationState", 3)
+		}}, []string{"generalization-state"}, nil},
+		{"no setup at the next boot", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path("Setup").SetDWord("SetupType", 0) }}, []string{"setup-type"}, nil},
+		{"no command at the next boot", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path("Setup").SetString("CmdLine", "") }}, []string{"setup-command"}, nil},
+		{"a cloud agent's wrapper around windeploy", winimagetest.Spec{System: func(k *hivewrite.Key) {
+			k.Path("Setup").SetString("CmdLine", `C:\Windows\OEM\SetupComplete2.cmd oobe\windeploy.exe /x`)
+		}}, nil, nil},
+		{"no tag", winimagetest.Spec{Remove: []string{winimagetest.Tag}}, []string{"tag"}, nil},
+		{"the tag came with the source", winimagetest.Spec{TagTime: start.Add(-48 * time.Hour)}, []string{"tag"}, nil},
+		{"the last run was refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, nil, []string{"log"}},
+		{"no log", winimagetest.Spec{Remove: []string{winimagetest.Log}}, nil, []string{"log"}},
+		{"audit mode is on", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path(`Setup\Status`).SetDWord("AuditBoot", 1) }}, []string{"audit-boot"}, nil},
+		{"the answer file pointer dangles", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path("Setup").SetString("UnattendFile", `C:\gone.xml`) }}, []string{"unattend-pointer"}, nil},
+		{"the answer file is not cached", winimagetest.Spec{Remove: []string{winimagetest.Cached}}, nil, []string{"cached-answer-file"}},
+		{"the answer file holds a password", winimagetest.Spec{Files: map[string]string{winimagetest.Cached: answerFileWithSecret}}, nil, []string{"secrets"}},
+		{"automatic logon", winimagetest.Spec{Software: func(k *hivewrite.Key) {
+			k.Path(`Microsoft\Windows NT\CurrentVersion\Winlogon`).SetString("DefaultPassword", secret)
+		}}, nil, []string{"autologon"}},
+		{"a script of Packer", winimagetest.Spec{Files: map[string]string{`\Windows\Temp\script-1.ps1`: "x"}}, nil, []string{"leftovers"}},
+		{"no driver starts at boot", winimagetest.Spec{System: func(k *hivewrite.Key) {
+			for _, name := range []string{"storahci", "stornvme", "atapi", "intelide", "pciide"} {
+				k.Path(`ControlSet001\Services\`+name).SetDWord("Start", 3)
+			}
+		}}, nil, []string{"boot-drivers"}},
+		{"a shadow copy", winimagetest.Spec{Files: map[string]string{shadowStore: "x"}}, nil, []string{"shadow-copies"}},
+		{"a hibernated session", winimagetest.Spec{Files: map[string]string{`\hiberfil.sys`: "HIBR" + strings.Repeat("\x01", 4092)}}, []string{"hibernation"}, nil},
+		{"a dirty volume", winimagetest.Spec{DirtyVolume: true}, []string{"file-system-clean"}, nil},
+		{"a hive that was not flushed", winimagetest.Spec{DirtyHive: "SOFTWARE"}, []string{"hives-clean", "image-state"}, nil},
+		{"an encrypted partition", winimagetest.Spec{BitLocker: true}, []string{"bitlocker"}, nil},
+		{"no Windows", winimagetest.Spec{Empty: true, Files: map[string]string{`\readme.txt`: "x"}}, []string{"windows"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.spec.Generalized = true
+			ui, said := recorder()
+			r, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, c.spec), NotBefore: start, AnswerFile: yes(true), VMMode: yes(false)})
+			if got := ids(r.Proof.Failed(winimage.Fail)); !slices.Equal(got, c.failed) {
+				t.Errorf("failed: %v, want %v", got, c.failed)
+			}
+			if got := ids(r.Proof.Failed(winimage.Warn)); !slices.Equal(got, c.warned) {
+				t.Errorf("warned: %v, want %v", got, c.warned)
+			}
+			var refused *NotProven
+			if errors.As(err, &refused) != (c.failed != nil) {
+				t.Fatalf("error %v, failed %v", err, c.failed)
+			}
+			for _, a := range append(r.Proof.Failed(winimage.Fail), r.Proof.Failed(winimage.Warn)...) {
+				if !strings.Contains(said.String(), a.ID) || !strings.Contains(said.String(), a.Fix) {
+					t.Errorf("the Ui was not told of %s and its fix:\n%s", a.ID, said)
+				}
+			}
+			for _, a := range r.Proof.Failed(winimage.Fail) {
+				if !strings.Contains(err.Error(), a.ID) || !strings.Contains(err.Error(), a.Fix) {
+					t.Errorf("the error lacks %s or its fix: %v", a.ID, err)
+				}
+			}
+			if report, err := os.ReadFile(r.ReportPath); err != nil || bytes.Contains(report, []byte(secret)) || strings.Contains(said.String(), secret) {
+				t.Errorf("the report (%v) or the Ui shows the secret", err)
+			}
+		})
+	}
+}
+
+func ids(list []winimage.Assertion) (ids []string) {
+	for _, a := range list {
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+func TestTheFirstLineOfARefusalIsTheFirstThingToDo(t *testing.T) {
+	ui, said := recorder()
+	_, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})})
+	var refused *NotProven
+	if !errors.As(err, &refused) {
+		t.Fatalf("error %v, want a *NotProven", err)
+	}
+	first, rest, _ := strings.Cut(err.Error(), "\n")
+	for _, want := range []string{"windows.raw", "image-state is IMAGE_STATE_COMPLETE (and 4 more)", "run sysprep /generalize again"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("first line %q lacks %q", first, want)
+		}
+	}
+	for _, want := range []string{"Contoso.Notes", "remedy:", "windows.raw.report.json"} {
+		if !strings.Contains(rest, want) || !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in the error or not in the Ui:\n%s", want, rest)
+		}
+	}
+	if n := strings.Count(rest, "run sysprep /generalize again"); n != 1 {
+		t.Errorf("the shared fix is said %d times, want once:\n%s", n, rest)
+	}
+}
+
+func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	before, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "new", "report.json")
+	ui, said := recorder()
+	r, err := Run(context.Background(), ui, Options{Disk: disk, Name: "final.vhd", Report: path})
+	if err != nil || r.ReportPath != path || !strings.HasPrefix(said.String(), "Proven: final.vhd holds Windows Server 2022") {
+		t.Fatalf("%v, report %s, Ui:\n%s", err, r.ReportPath, said)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got document
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Schema != winimage.ReportSchema || !got.Proof.Proven || got.Report.Disk.Path != "final.vhd" || len(got.Report.Windows) != 1 {
+		t.Errorf("report %+v", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(left) != 1 {
+		t.Errorf("beside the report: %v", left)
+	}
+	if after, err := os.ReadFile(disk); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the disk was changed (%v)", err)
+	}
+}
+
+func TestConfigSaysWhereTheReportLies(t *testing.T) {
+	o := Options{Disk: "d", Name: "n"}
+	if got := o.report(); got != "n.report.json" {
+		t.Errorf("%s, want it beside the disk", got)
+	}
+	o.Report = "r"
+	if got := o.report(); got != "r" {
+		t.Errorf("%s, want the caller's", got)
+	}
+	o.Config.Report = "c"
+	if got := o.report(); got != "c" {
+		t.Errorf("%s, want the user's", got)
+	}
+}
+
+func TestAReportThatCannotBeWrittenIsAnErrorWithTheFix(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	ui, _ := recorder()
+	_, err := Run(context.Background(), ui, Options{Disk: disk, Report: filepath.Join(disk, "r.json")})
+	if err == nil || !strings.Contains(err.Error(), "verify.report") {
+		t.Errorf("error %v, want one that names verify.report", err)
+	}
+}
+
+func TestAProofThatIsSwitchedOffSaysSoAndReadsNothing(t *testing.T) {
+	ui, said := recorder()
+	r, err := Run(context.Background(), ui, Options{Config: Config{Enabled: config.TriFalse}, Disk: "absent"})
+	if err != nil || r.ReportPath != "" || !strings.Contains(said.String(), "verify.enabled") {
+		t.Errorf("%+v, %v, said %s", r, err, said)
+	}
+}
+
+func TestWhatCannotBeReadIsNoVerdict(t *testing.T) {
+	ui, _ := recorder()
+	path := filepath.Join(t.TempDir(), "absent.vhd")
+	var refused *NotProven
+	if _, err := Run(context.Background(), ui, Options{Disk: path}); err == nil || errors.As(err, &refused) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want one of a missing file", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{})}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want the cancel", err)
+	}
+}
+
+func TestOptionsChangeTheJudgement(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{`\Windows\Temp\packer-x`: "x"}})
+	for _, c := range []struct {
+		name   string
+		config Config
+		failed []string
+	}{
+		{"left alone", Config{}, nil},
+		{"a warning made fatal", Config{Severities: map[string]string{"leftovers": "fail"}}, []string{"leftovers"}},
+		{"an image for audit mode", Config{Expect: "audit"}, []string{"image-state", "audit-boot"}},
+		{"failures made warnings", Config{Expect: "audit", Severities: map[string]string{"image-state": "warn", "audit-boot": "off"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if errs := c.config.Prepare(); errs != nil {
+				t.Fatal(errs)
+			}
+			r, err := Check(context.Background(), Options{Config: c.config, Disk: disk})
+			if err != nil || !slices.Equal(ids(r.Proof.Failed(winimage.Fail)), c.failed) {
+				t.Errorf("failed %v (%v), want %v", ids(r.Proof.Failed(winimage.Fail)), err, c.failed)
+			}
+		})
+	}
+}
+
+func TestConfigReportsEveryErrorAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config Config
+		want   []string
+	}{
+		{"nothing set", Config{}, nil},
+		{"values that are not known yet", Config{Expect: unknown, Severities: map[string]string{unknown: unknown, "tag": unknown}}, nil},
+		{"everything wrong", Config{Expect: "sleep", Severities: map[string]string{"tga": "fail", "tag": "fatal", "windows": "off"}},
+			[]string{`verify.expect: "sleep"`, `no assertion "tga"`, `tag = "fatal"`, "windows cannot be", "the assertions are windows, hives-clean"}},
+		{"Windows must stay", Config{Severities: map[string]string{"windows": "fail"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Prepare()
+			errs := c.config.Prepare()
+			if len(errs) != len(c.want) {
+				t.Fatalf("%d errors, want %d: %v", len(errs), len(c.want), errs)
+			}
+			text := errors.Join(errs...)
+			for _, want := range c.want {
+				if !strings.Contains(text.Error(), want) {
+					t.Errorf("%q is missing in %v", want, errs)
+				}
+			}
+			if !c.config.Enabled.True() {
+				t.Error("the proof is off by default")
+			}
+		})
+	}
+}
+
+func TestTheBlockCrossesTheWire(t *testing.T) {
+	for name, spec := range (&Config{}).FlatMapstructure().HCL2Spec() {
+		if _, err := rpc.ToProto(spec); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
