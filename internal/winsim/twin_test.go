@@ -1,0 +1,415 @@
+package winsim
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
+)
+
+func newGuest(t *testing.T, opt Options) *Guest {
+	t.Helper()
+	opt.Root = t.TempDir()
+	if opt.User == "" {
+		opt.User, opt.Password = "packer", "S3cret!"
+	}
+	opt.Log = t.Logf
+	g, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		g.opt.Log = nil
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, u := range g.Unknown() {
+			t.Errorf("the guest did not know: %s", u)
+		}
+	})
+	return g
+}
+
+// fakeState is a machine of internal/guest/scripts/test/states, in which the
+// goldens were made.
+type fakeState struct {
+	Extends   string
+	Registry  map[string]map[string]any
+	Files     map[string]*string
+	Folders   []string
+	Processes []struct{ ID int }
+	Throws    []string
+	Timeline  []step
+}
+
+type step struct {
+	Tick      int
+	Registry  map[string]map[string]any
+	Append    map[string]string
+	Processes *[]struct{ ID int }
+}
+
+func readState(t *testing.T, name string) fakeState {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "test", "states", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s fakeState
+	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("{C}"), []byte("C:")), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Extends == "" {
+		return s
+	}
+	base := readState(t, s.Extends)
+	for name, text := range s.Files {
+		base.Files[name] = text
+	}
+	if s.Processes != nil {
+		base.Processes = s.Processes
+	}
+	if s.Throws != nil {
+		base.Throws = s.Throws
+	}
+	base.Timeline = s.Timeline
+	return base
+}
+
+func windowsPath(name string) string { return `C:\` + strings.ReplaceAll(name, "/", `\`) }
+
+// inState makes a guest like that machine, whose time passes only where the
+// twins pause.
+func inState(t *testing.T, name string, scenario Scenario) *Guest {
+	t.Helper()
+	g := newGuest(t, Options{Scenario: scenario})
+	s := readState(t, name)
+	set := func(keys map[string]map[string]any) {
+		for key, values := range keys {
+			for name, v := range values {
+				key := strings.Replace(key, "HKLM:", "HKLM", 1)
+				switch v := v.(type) {
+				case string:
+					g.reg.SetString(key, name, v)
+				case float64:
+					g.reg.Set(key, registry.DWordValue(name, uint32(int64(v))))
+				}
+			}
+		}
+	}
+	processes := func(list []struct{ ID int }) {
+		for _, p := range g.processes("sysprep.exe") {
+			g.removeProcess(p)
+		}
+		for _, p := range list {
+			q := g.addProcess("sysprep.exe", "", "packer", 0)
+			g.mu.Lock()
+			delete(g.procs, q.pid)
+			q.pid = p.ID
+			g.procs[q.pid] = q
+			g.mu.Unlock()
+		}
+	}
+	crlf := func(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
+	set(s.Registry)
+	for name, text := range s.Files {
+		if text != nil {
+			if err := g.drive.WriteFile(windowsPath(name), crlf(*text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	processes(s.Processes)
+	throws := s.Throws
+	g.throws = func(cmdlet string) error {
+		if slices.Contains(throws, cmdlet) || slices.Contains(throws, "*") {
+			return errors.New(cmdlet + ": Access is denied.")
+		}
+		return nil
+	}
+	tick := 0
+	g.pause = func(context.Context, time.Duration) {
+		tick++
+		for _, step := range s.Timeline {
+			if step.Tick != tick {
+				continue
+			}
+			set(step.Registry)
+			for name, text := range step.Append {
+				if err := g.drive.Append(windowsPath(name), crlf(text)); err != nil {
+					t.Error(err)
+				}
+			}
+			if step.Processes != nil {
+				processes(*step.Processes)
+			}
+		}
+	}
+	return g
+}
+
+// runScript uploads a guest script and runs it as the contract says.
+func runScript(t *testing.T, g *Guest, name string, parameters any, stdin string) (out string, code int) {
+	t.Helper()
+	const path = `C:\Windows\Temp\packer-script.ps1`
+	if err := g.drive.WriteFile(path, scripts.Text(name)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	c := &cmdshell.Call{
+		Name: "powershell.exe", Dir: `C:\Users\packer`, Env: g.environment("packer"), Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
+		Args: "-NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + base64.StdEncoding.EncodeToString(b),
+	}
+	_, run := g.prepare(context.Background(), c, "packer", 0)
+	code = run()
+	if stderr.Len() > 0 {
+		t.Errorf("stderr of %s: %s", name, stderr.String())
+	}
+	return stdout.String(), code
+}
+
+// normal makes equal what differs from run to run, as test/run.ps1 does.
+func normal(s string) string {
+	for _, r := range [][2]string{
+		{`"ms":\d+`, `"ms":0`}, {`"line":\d+`, `"line":0`}, {`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z`, `2026-01-02T03:04:05.0000000Z`},
+		{`\d{8}T\d{6}Z`, `20260102T030405Z`},
+	} {
+		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
+	}
+	return strings.ReplaceAll(s, "\r\n", "\n")
+}
+
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "golden", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, w := strings.Split(normal(got), "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(g), len(w)) {
+		var a, b string
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if a != b {
+			t.Fatalf("line %d\n got %s\nwant %s", i+1, a, b)
+		}
+	}
+}
+
+type m = map[string]any
+
+const goldenArguments = `/generalize /oobe /quit /quiet /unattend:C:\Windows\System32\Sysprep\packer-unattend.xml`
+
+func answerFile(t *testing.T, g *Guest) {
+	t.Helper()
+	if err := g.drive.WriteFile(folderSysprep+`\packer-unattend.xml`, []byte(`<?xml version="1.0"?><unattend xmlns="urn:schemas-microsoft-com:unattend"/>`)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLaunchGivesTheGoldens(t *testing.T) {
+	hang := Scenario{Outcome: Hang, HangIn: "validate"}
+	g := inState(t, "clean-server-2022", hang)
+	answerFile(t, g)
+	if err := g.drive.WriteFile(fileTag, nil); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runScript(t, g, "launch", m{"arguments": goldenArguments, "dryRun": true}, "")
+	compareGolden(t, "launch-dry-run", out)
+	if !g.drive.IsFile(fileTag) {
+		t.Error("a dry run deleted the tag")
+	}
+	out, code := runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
+	compareGolden(t, "launch-process", samePID(out))
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	out, _ = runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
+	compareGolden(t, "launch-already-running", samePID(out))
+
+	g = inState(t, "clean-server-2022", Scenario{CreateReturn: 77})
+	out, _ = runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
+	compareGolden(t, "launch-create-fails", out)
+
+	g = inState(t, "clean-server-2022", Scenario{})
+	if err := g.drive.Remove(folderSysprep + `\sysprep.exe`); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
+	compareGolden(t, "launch-sysprep-missing", out)
+
+	g = inState(t, "clean-server-2022", hang)
+	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe /generalize /quit", "mode": "task", "user": `WIN-PACKER\packer`}, "")
+	compareGolden(t, "launch-task", samePID(out))
+
+	g = inState(t, "clean-server-2022", Scenario{CreateReturn: 2})
+	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe", "mode": "task", "user": "packer"}, "")
+	compareGolden(t, "launch-task-fails", out)
+}
+
+var pid = regexp.MustCompile(`"(pid|id)":\d+`)
+
+// samePID writes the process id of the goldens for the one of this run.
+func samePID(out string) string { return pid.ReplaceAllString(out, `"$1":4000`) }
+
+func TestLaunchWithAPasswordReadsItFromStdin(t *testing.T) {
+	p := m{"arguments": "/oobe /generalize /quit", "mode": "task", "logon": "password", "user": "packer", "taskName": "packer-x"}
+	g := inState(t, "clean-server-2022", Scenario{Outcome: Hang, HangIn: "validate"})
+	out, code := runScript(t, g, "launch", p, base64.StdEncoding.EncodeToString([]byte("S3cret!"))+"\n")
+	if code != 0 || !strings.Contains(out, `"started":true`) || strings.Contains(out, "S3cret") {
+		t.Errorf("code %d: %s", code, out)
+	}
+	g = inState(t, "clean-server-2022", Scenario{})
+	if out, code := runScript(t, g, "launch", p, base64.StdEncoding.EncodeToString([]byte("wrong"))+"\n"); code != 1 || !strings.Contains(out, "user name or password") {
+		t.Errorf("a wrong password: code %d: %s", code, out)
+	}
+	if out, code := runScript(t, g, "launch", p, ""); code != 1 || !strings.Contains(out, "no password on stdin") {
+		t.Errorf("no password: code %d: %s", code, out)
+	}
+}
+
+func TestWatchGivesTheGoldens(t *testing.T) {
+	stop := []m{
+		{"imageState": []string{imageGeneralizedOOBE}, "tag": true, "process": false},
+		{"imageState": []string{imageComplete, imageUndeployable}, "process": false},
+	}
+	for name, p := range map[string]m{
+		"watch-success": {"deadlineSec": 20, "chunkBytes": 1000, "stopWhen": stop}, "watch-refused": {"deadlineSec": 20, "stopWhen": stop},
+		"watch-broken": {"deadlineSec": 20, "stopWhen": stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := inState(t, name, Scenario{})
+			out, code := runScript(t, g, "watch", p, "")
+			if code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			compareGolden(t, name, out)
+		})
+	}
+	t.Run("watch-everything-throws", func(t *testing.T) {
+		g := inState(t, "everything-throws", Scenario{})
+		out, _ := runScript(t, g, "watch", m{"deadlineSec": 0}, "")
+		compareGolden(t, "watch-everything-throws", out)
+	})
+}
+
+func TestWatchResumesAndNoticesAReplacedLog(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	read := func(offset int64, head string) (doc struct {
+		Log struct {
+			Data    []byte
+			Rotated bool
+			Next    int64
+		}
+		Next int64
+		Head string
+	}) {
+		t.Helper()
+		out, _ := runScript(t, g, "watch", m{"deadlineSec": 0, "chunkBytes": 20, "offset": offset, "head": head}, "")
+		for line := range strings.Lines(out) {
+			if err := json.Unmarshal([]byte(line), &doc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return doc
+	}
+	var text []byte
+	next, head := int64(0), ""
+	for range 5 {
+		d := read(next, head)
+		text = append(text, d.Log.Data...)
+		next, head = d.Next, d.Head
+	}
+	if want, _ := g.drive.ReadFile(fileActLog); string(text) != string(want) {
+		t.Errorf("read %q, want %q", text, want)
+	}
+	if err := g.drive.WriteFile(fileActLog, []byte(strings.Repeat("another file\r\n", 50))); err != nil {
+		t.Fatal(err)
+	}
+	if d := read(next, head); !d.Log.Rotated || string(d.Log.Data) != "another file\r\nanothe" {
+		t.Errorf("a replaced file: %+v", d.Log)
+	}
+}
+
+func TestReadGivesTheGoldens(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	out, _ := runScript(t, g, "read", m{"path": `%windir%\System32\Sysprep\Panther\setupact.log`, "bytes": 10}, "")
+	compareGolden(t, "read", out)
+	out, _ = runScript(t, g, "read", m{"path": `%windir%\none.log`}, "")
+	compareGolden(t, "read-not-found", out)
+	for want, p := range map[string]m{
+		`"name":"access-denied"`: {"path": `C:\Windows`}, `"data":"DQo="`: {"path": fileActLog, "offset": -2}, `"count":0`: {"path": fileActLog, "offset": 9999},
+	} {
+		if out, code := runScript(t, g, "read", p, ""); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%v: code %d, %s", p, code, out)
+		}
+	}
+}
+
+func TestCleanupGivesTheGolden(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	for _, name := range []string{`packer-a\one.txt`, `two.xml`, `keep\three.txt`} {
+		if err := g.drive.WriteFile(`C:\Windows\Temp\`+name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"packer-sysprep-1", "Other"} {
+		if err := g.addTask(&task{Name: name, Command: "cmd /c rem"}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := m{
+		"files": []string{`%windir%\Temp\two.xml`, `%windir%\Temp\none.xml`, `%windir%\Temp\keep`}, "tasks": []string{"packer-sysprep-1", "packer-none", "Other"},
+		"folders": []string{`%windir%\Temp\packer-a`, `%windir%\Temp\keep`, `%windir%`, `%windir%\System32\Tasks`}, "dryRun": true,
+	}
+	if out, _ := runScript(t, g, "cleanup", p, ""); !strings.Contains(out, `"left":7,`) {
+		t.Errorf("dry run: %s", out)
+	}
+	p["dryRun"] = false
+	out, _ := runScript(t, g, "cleanup", p, "")
+	compareGolden(t, "cleanup", out)
+	if !g.drive.IsFile(`C:\Windows\Temp\keep\three.txt`) || g.task("Other") == nil || g.task("packer-sysprep-1") != nil {
+		t.Error("the wrong things were deleted")
+	}
+}
+
+func TestBadParametersExitWith2(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	for _, c := range []struct {
+		script string
+		p      any
+	}{
+		{"read", m{}}, {"read", m{"path": "x", "bytes": 99999999}}, {"read", m{"path": "x", "offset": "y"}},
+		{"watch", m{"intervalMs": 5}}, {"watch", m{"chunkBytes": 0}}, {"watch", m{"head": "%"}}, {"watch", m{"offset": -1}},
+		{"launch", m{}}, {"launch", m{"arguments": "/oobe", "mode": "no"}}, {"launch", m{"arguments": "/oobe\n/quit"}},
+		{"launch", m{"arguments": "/oobe", "mode": "task"}}, {"launch", m{"arguments": "/oobe", "taskName": "a b"}},
+		{"launch", m{"arguments": "/oobe", "mode": "task", "logon": "x", "user": "u"}},
+		{"cleanup", m{"files": []string{"relative"}}}, {"cleanup", m{"folders": []string{"/x/*"}}},
+	} {
+		out, code := runScript(t, g, c.script, c.p, "")
+		if code != 2 || !strings.Contains(out, `"name":"bad-parameters"`) || strings.Count(out, "\r\n") != 1 {
+			t.Errorf("%s %v: code %d, %s", c.script, c.p, code, out)
+		}
+	}
+}
