@@ -112,9 +112,6 @@ func (c *Config) prepareOutput() (errs []error) {
 	case c.Format == "" || c.Output == "":
 		return nil
 	}
-	if err := interpolate.Validate(c.Output, &c.ctx); err != nil {
-		errs = append(errs, fmt.Errorf("output: %w", err))
-	}
 	// Importers choose by the extension, so that another one would not be seen
 	// by them.
 	extension := filepath.Ext(c.Output)

@@ -103,20 +103,15 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(unproven) // after the renaming it is not there
+	proof.Disk, proof.Name = unproven, output
 	if !p.config.Verify.Enabled.False() {
-		proof.Disk, proof.Name = unproven, output
-		if result, err = verify.Check(ctx, proof); err != nil {
+		if result, err = accept(ctx, proof); err != nil {
+			os.Remove(unproven)
 			return nil, err
 		}
-		if !result.Proof.Proven {
-			return nil, &verify.NotProven{Disk: "the converted disk " + output, Result: result}
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
 	}
 	if err := os.Rename(unproven, output); err != nil {
+		os.Remove(unproven)
 		return nil, fmt.Errorf("output: %w", err)
 	}
 	ui.Sayf("Image: %s", output)
@@ -124,9 +119,18 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	return a, nil
 }
 
+// accept proves what a conversion made; its report replaces that of the input.
+func accept(ctx context.Context, proof verify.Options) (verify.Result, error) {
+	result, err := verify.Check(ctx, proof)
+	if err == nil && !result.Proof.Proven {
+		err = fmt.Errorf("the input is proven and the converted disk is not: %w", &verify.NotProven{Disk: proof.Name, Result: result})
+	}
+	return result, err
+}
+
 // write converts the disk under a temporary name in the folder of the output
 // and returns that name.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output string) (path string, err error) {
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output string) (_ string, err error) {
 	src, err := diskimage.Open(disk)
 	if err != nil {
 		return "", err
@@ -150,10 +154,9 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output
 	if err != nil {
 		return "", fmt.Errorf("output: %w", err)
 	}
-	path = temp.Name()
 	defer func() {
 		if err != nil {
-			os.Remove(path)
+			os.Remove(temp.Name())
 		}
 	}()
 	if err := temp.Close(); err != nil {
@@ -161,12 +164,12 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output
 	}
 	kind := strings.TrimSpace(string(options.Type) + " " + string(options.Format))
 	ui.Sayf("Converting to %s: %s", kind, output)
-	stats, err := diskimage.Convert(ctx, src, path, options)
+	stats, err := diskimage.Convert(ctx, src, temp.Name(), options)
 	if err != nil {
 		return "", err
 	}
 	ui.Sayf("Converted: virtual size %d MiB, %d MiB of data, %d MiB left out", stats.VirtualSize>>20, stats.Written>>20, stats.Skipped>>20)
-	return path, nil
+	return temp.Name(), nil
 }
 
 // progress says each fifth of a conversion.

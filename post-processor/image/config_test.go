@@ -1,0 +1,122 @@
+package image
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/packer-plugin-sdk/rpc"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+)
+
+func TestOptionsCrossTheWire(t *testing.T) {
+	for name, spec := range (&PostProcessor{}).ConfigSpec() {
+		if _, err := rpc.ToProto(spec); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOptionsAreReadFromHCL(t *testing.T) {
+	file, diags := hclparse.NewParser().ParseHCL([]byte(`
+format   = "vhd"
+vhd_type = "dynamic"
+output   = "out/{{ .BuildName }}.vhd"
+compact  = true
+verify {
+  enabled    = true
+  expect     = "audit"
+  severities = { secrets = "fail", autologon = "off" }
+  report     = "r.json"
+}`), "t.hcl")
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var p PostProcessor
+	value, diags := hcldec.Decode(file.Body, p.ConfigSpec(), nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for range 2 { // Packer does it twice
+		if err := p.Configure(value, map[string]any{"packer_build_name": "ws2022", "packer_builder_type": "qemu"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := p.config
+	if c.Format != "vhd" || c.VHDType != "dynamic" || !c.Compact || c.Verify.Expect != "audit" || c.Verify.Enabled != config.TriTrue ||
+		c.Verify.Severities["secrets"] != "fail" || c.Verify.Severities["autologon"] != "off" || c.Verify.Report != "r.json" {
+		t.Errorf("%+v", c)
+	}
+	if path, err := c.outputPath(nil); err != nil || path != "out/ws2022.vhd" {
+		t.Errorf("output %s, %v", path, err)
+	}
+}
+
+func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
+	type options = map[string]any
+	for _, c := range []struct {
+		name string
+		raw  options
+		want []string
+	}{
+		{"nothing set", options{}, nil},
+		{"a VHD", options{"format": "vhd"}, nil},
+		{"a raw disk named .img", options{"format": "raw", "output": "x.img"}, nil},
+		{"values that are not known yet", options{"format": unknown, "vhd_type": unknown, "output": unknown, "verify": options{"expect": unknown}}, nil},
+		{"everything wrong", options{"format": "vmdk", "vhd_type": "thin", "output": "x.vhd", "verify": options{"expect": "x", "severities": options{"nope": "x"}}},
+			[]string{`format: "vmdk"`, "vhd_type: only with", `output: "x.vhd" must end in .vmdk`, "verify.expect", `no assertion "nope"`}},
+		{"a type that a VHD has not", options{"format": "vhd", "vhd_type": "thin"}, []string{`vhd_type: "thin"`}},
+		{"options of a conversion without one", options{"output": "x.vhd", "compact": true, "vhd_type": "fixed"}, []string{"output: only with format", "compact: only with format", "vhd_type: only with"}},
+		{"an extension that importers would pass over", options{"format": "vhd", "output": "x.VHD"}, []string{"must end in .vhd"}},
+		{"a template that is none", options{"format": "vhd", "output": "{{.BuildName.vhd"}, []string{"invalid 'output'"}},
+		{"nothing left to do", options{"verify": options{"enabled": false}}, []string{"nothing is left to do"}},
+		{"an option that does not exist", options{"formt": "vhd"}, []string{"formt"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var p PostProcessor
+			err := p.Configure(c.raw)
+			if (err != nil) != (c.want != nil) {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is missing in %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestTheOutputIsRendered(t *testing.T) {
+	for _, c := range []struct{ name, output, want, wrong string }{
+		{"by default", "", "output-b-image/packer-b.vhd", ""},
+		{"with the builder's values", "x/{{ .BuilderType }}-{{ .ID }}.vhd", "x/qemu-7.vhd", ""},
+		{"with a variable that is missing", "{{ .Nope }}.vhd", "", "no value"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var p PostProcessor
+			if err := p.Configure(map[string]any{"format": "vhd", "output": c.output, "packer_build_name": "b", "packer_builder_type": "qemu"}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.config.outputPath(map[any]any{"ID": "7"})
+			if got != c.want || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%q, %v; want %q, %q", got, err, c.want, c.wrong)
+			}
+		})
+	}
+}
+
+func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
+	var names []string
+	for name := range (&PostProcessor{}).ConfigSpec() {
+		if !strings.HasPrefix(name, "packer_") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"compact", "format", "output", "verify", "vhd_type"}; !slices.Equal(names, want) {
+		t.Errorf("options %v, want %v", names, want)
+	}
+}
