@@ -62,22 +62,22 @@ func (c *Config) Prepare() (errs []error) {
 	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown {
 		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
 	}
-	ids, foreign := winimage.AssertionIDs(), false
+	ids := winimage.AssertionIDs()
+	var foreign []string
 	for _, id := range slices.Sorted(maps.Keys(c.Severities)) {
 		severity := c.Severities[id]
 		switch {
 		case id == unknown || severity == unknown:
 		case !slices.Contains(ids, id):
-			foreign = true
-			errs = append(errs, fmt.Errorf("verify.severities: there is no assertion %q; remove it or correct the id", id))
+			foreign = append(foreign, id)
 		case !slices.Contains(severities, winimage.Severity(severity)):
 			errs = append(errs, fmt.Errorf("verify.severities: %s = %q is not one of fail, warn, info, off", id, severity))
 		case id == windowsID && winimage.Severity(severity) != winimage.Fail:
 			errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without a Windows; remove it, or set verify.enabled = false", id, severity))
 		}
 	}
-	if foreign {
-		errs = append(errs, fmt.Errorf("verify.severities: the assertions are %s", strings.Join(ids, ", ")))
+	if foreign != nil {
+		errs = append(errs, fmt.Errorf("verify.severities: no assertion is called %s; use one of %s", strings.Join(foreign, " or "), strings.Join(ids, ", ")))
 	}
 	return errs
 }

@@ -2,20 +2,34 @@ package verify
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-// Error names every assertion that failed and its fix, and the cause of a
-// failed sysprep run where the disk's log shows one.
+// Error is short, since Packer prints it twice below what the Ui was told in
+// full: every assertion that failed, what to do, and where the report is.
 func (e *NotProven) Error() string {
-	lines := append([]string{e.headline()}, e.against()...)
+	lines := []string{e.headline()}
+	for group := range sharedFix(e.Proof.Failed(winimage.Fail)) {
+		var found []string
+		for _, a := range group {
+			found = append(found, fmt.Sprintf("%s (%s)", a.ID, a.Found))
+		}
+		lines = append(lines, fmt.Sprintf("  failed: %s; %s", strings.Join(found, ", "), group[0].Fix))
+	}
+	for _, d := range e.causes() {
+		for _, step := range d.Remedy {
+			lines = append(lines, "  remedy: "+step)
+		}
+	}
 	return strings.Join(append(lines, "  report: "+e.ReportPath), "\n")
 }
 
-// headline is the judgement with the first thing to do.
+// headline is the judgement with the cause, if sysprep's log on the disk names
+// one, else with the first thing to do.
 func (e *NotProven) headline() string {
 	failed := e.Proof.Failed(winimage.Fail)
 	text := fmt.Sprintf("%s is not proven to be generalized", e.Disk)
@@ -26,26 +40,52 @@ func (e *NotProven) headline() string {
 	if len(failed) > 1 {
 		text += fmt.Sprintf(" (and %d more)", len(failed)-1)
 	}
+	if causes := e.causes(); len(causes) > 0 {
+		return text + "; the last sysprep run failed: " + causes[0].Summary
+	}
 	return text + "; " + failed[0].Fix
+}
+
+// sharedFix groups neighbours that one fix is for.
+func sharedFix(failed []winimage.Assertion) iter.Seq[[]winimage.Assertion] {
+	return func(yield func([]winimage.Assertion) bool) {
+		for len(failed) > 0 {
+			n := 1
+			for n < len(failed) && failed[n].Fix == failed[0].Fix {
+				n++
+			}
+			if !yield(failed[:n]) {
+				return
+			}
+			failed = failed[n:]
+		}
+	}
+}
+
+// causes are what the log of the last run says of its failure.
+func (r Result) causes() (list []diagnosis.Diagnosis) {
+	for _, w := range r.Report.Windows {
+		if w.Log != nil && w.Log.Diagnosis != nil {
+			list = append(list, *w.Log.Diagnosis)
+		}
+	}
+	return list
 }
 
 // against is what speaks against an image: the assertions that failed, a fix
 // that several share once, and the cause in the log of the last run.
 func (r Result) against() (lines []string) {
-	failed := r.Proof.Failed(winimage.Fail)
-	for i, a := range failed {
-		lines = append(lines, fmt.Sprintf("  failed %s: %s: expected %s, found %s", a.ID, a.Title, a.Expected, a.Found))
-		if a.Note != "" {
-			lines = append(lines, "    note: "+a.Note)
+	for group := range sharedFix(r.Proof.Failed(winimage.Fail)) {
+		for _, a := range group {
+			lines = append(lines, fmt.Sprintf("  failed %s: %s: expected %s, found %s", a.ID, a.Title, a.Expected, a.Found))
+			if a.Note != "" {
+				lines = append(lines, "    note: "+a.Note)
+			}
 		}
-		if i+1 == len(failed) || failed[i+1].Fix != a.Fix {
-			lines = append(lines, "    fix: "+a.Fix)
-		}
+		lines = append(lines, "    fix: "+group[0].Fix)
 	}
-	for _, w := range r.Report.Windows {
-		if w.Log != nil && w.Log.Diagnosis != nil {
-			lines = append(lines, explain(*w.Log.Diagnosis)...)
-		}
+	for _, d := range r.causes() {
+		lines = append(lines, explain(d)...)
 	}
 	return lines
 }
@@ -68,7 +108,7 @@ func judgement(disk string, r Result) []string {
 	if r.Proof.Proven {
 		lines = append(lines, fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Report.Windows[0].Describe(), len(r.Proof.Assertions)))
 	} else {
-		lines = append(append(lines, "NOT PROVEN: "+(&NotProven{disk, r}).headline()), r.against()...)
+		lines = append(append(lines, (&NotProven{disk, r}).headline()), r.against()...)
 	}
 	for _, a := range r.Proof.Failed(winimage.Warn) {
 		lines = append(lines, fmt.Sprintf("  warning %s: %s: found %s; %s", a.ID, a.Title, a.Found, a.Fix))

@@ -132,15 +132,18 @@ func TestTheFirstLineOfARefusalIsTheFirstThingToDo(t *testing.T) {
 		t.Fatalf("error %v, want a *NotProven", err)
 	}
 	first, rest, _ := strings.Cut(err.Error(), "\n")
-	for _, want := range []string{"windows.raw", "image-state is IMAGE_STATE_COMPLETE (and 4 more)", "run sysprep /generalize again"} {
+	for _, want := range []string{"windows.raw", "image-state is IMAGE_STATE_COMPLETE (and 4 more)", "app package Contoso.Notes"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("first line %q lacks %q", first, want)
 		}
 	}
-	for _, want := range []string{"Contoso.Notes", "remedy:", "windows.raw.report.json"} {
+	for _, want := range []string{"remedy: In Windows PowerShell", "generalization-state", "windows.raw.report.json"} {
 		if !strings.Contains(rest, want) || !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in the error or not in the Ui:\n%s", want, rest)
 		}
+	}
+	if strings.Count(rest, "\n") > 8 || strings.Contains(rest, "SYSPRP") {
+		t.Errorf("the error is long, and Packer prints it twice:\n%s", rest)
 	}
 	if n := strings.Count(rest, "run sysprep /generalize again"); n != 1 {
 		t.Errorf("the shared fix is said %d times, want once:\n%s", n, rest)
@@ -258,8 +261,8 @@ func TestConfigReportsEveryErrorAtOnce(t *testing.T) {
 	}{
 		{"nothing set", Config{}, nil},
 		{"values that are not known yet", Config{Expect: unknown, Severities: map[string]string{unknown: unknown, "tag": unknown}}, nil},
-		{"everything wrong", Config{Expect: "sleep", Severities: map[string]string{"tga": "fail", "tag": "fatal", "windows": "off"}},
-			[]string{`verify.expect: "sleep"`, `no assertion "tga"`, `tag = "fatal"`, "windows cannot be", "the assertions are windows, hives-clean"}},
+		{"everything wrong", Config{Expect: "sleep", Severities: map[string]string{"tga": "fail", "nope": "off", "tag": "fatal", "windows": "off"}},
+			[]string{`verify.expect: "sleep"`, "no assertion is called nope or tga; use one of windows, hives-clean", `tag = "fatal"`, "windows cannot be"}},
 		{"Windows must stay", Config{Severities: map[string]string{"windows": "fail"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

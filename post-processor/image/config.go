@@ -54,6 +54,8 @@ type Config struct {
 	ctx interpolate.Context
 }
 
+var formats = []string{string(diskimage.VHD), string(diskimage.VHDX), string(diskimage.QCOW2), string(diskimage.Raw)}
+
 // unknown is what Packer puts in place of values it does not know yet.
 const unknown = "<unknown>"
 
@@ -82,7 +84,6 @@ func (c *Config) decode(raws ...any) error {
 }
 
 func (c *Config) prepareFormat() (errs []error) {
-	formats := []string{string(diskimage.VHD), string(diskimage.VHDX), string(diskimage.QCOW2), string(diskimage.Raw)}
 	if c.Format != "" && c.Format != unknown && !slices.Contains(formats, c.Format) {
 		errs = append(errs, fmt.Errorf("format: %q is not one of %s", c.Format, strings.Join(formats, ", ")))
 	}
@@ -104,19 +105,16 @@ func (c *Config) prepareFormat() (errs []error) {
 }
 
 func (c *Config) prepareOutput() (errs []error) {
-	switch {
-	case c.Format == "" && c.Output != "":
-		return []error{errors.New("output: only with format; set format or remove output")}
-	case c.Format == "" && c.Verify.Enabled.False():
-		return []error{errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor")}
-	case c.Format == "" || c.Output == "":
-		return nil
-	}
 	// Importers choose by the extension, so that another one would not be seen
 	// by them.
 	extension := filepath.Ext(c.Output)
-	known := c.Format != unknown && !strings.Contains(c.Output, unknown)
-	if known && extension != "."+c.Format && (c.Format != string(diskimage.Raw) || extension != ".img") {
+	fits := extension == "."+c.Format || c.Format == string(diskimage.Raw) && extension == ".img"
+	switch {
+	case c.Format == "" && c.Output != "":
+		errs = append(errs, errors.New("output: only with format; set format or remove output"))
+	case c.Format == "" && c.Verify.Enabled.False():
+		errs = append(errs, errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"))
+	case c.Output != "" && slices.Contains(formats, c.Format) && !strings.Contains(c.Output, unknown) && !fits:
 		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
 	}
 	return errs
