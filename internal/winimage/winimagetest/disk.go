@@ -46,8 +46,6 @@ type Spec struct {
 	DirtyVolume bool
 	// BitLocker adds a partition that is encrypted.
 	BitLocker bool
-	// Tree adds files by hand: it gets the folder that becomes the volume.
-	Tree func(dir string)
 }
 
 const (
@@ -140,9 +138,6 @@ func (s Spec) writeTree(t testing.TB, tree string) {
 			}
 		}
 	}
-	if s.Tree != nil {
-		s.Tree(tree)
-	}
 }
 
 // assemble puts the volume into a partitioned disk.
@@ -164,12 +159,11 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 	}
 	defer f.Close()
 	if s.GPT {
-		kind := "ef00"
 		if s.BitLocker {
 			t.Fatal("winimagetest: BitLocker is made on MBR disks only")
 		}
 		run(t, testutil.Tool(t, "sgdisk"), "-o",
-			"-n", fmt.Sprintf("1:%d:%d", side/sector, (side+sidePad)/sector-1), "-t", "1:"+kind,
+			"-n", fmt.Sprintf("1:%d:%d", side/sector, (side+sidePad)/sector-1), "-t", "1:ef00",
 			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", disk)
 	} else {
 		mbr := make([]byte, sector)
