@@ -28,8 +28,14 @@ func TestChooseAccelerator(t *testing.T) {
 		passed                  int
 		err                     string
 	}{
-		{name: "KVM works", wanted: "auto", goos: "linux", try: only("kvm", "tcg"), accelerator: "kvm", model: defaultCPU("kvm")},
-		{name: "KVM does not", wanted: "auto", goos: "linux", try: only("tcg"), accelerator: "tcg", model: "max", passed: 1},
+		{name: "KVM works", wanted: "auto", goos: "linux", try: only("kvm", "tcg"), accelerator: "kvm", model: defaultCPUs("kvm")[0]},
+		{name: "KVM does not", wanted: "auto", goos: "linux", try: only("tcg"), accelerator: "tcg", model: "max", passed: 2},
+		{name: "KVM without enlightenments", wanted: "auto", goos: "linux", try: func(_ context.Context, _, cpu string) error {
+			if cpu != "host" {
+				return errors.New("failed to set MSR")
+			}
+			return nil
+		}, accelerator: "kvm", model: "host", passed: 1},
 		{name: "macOS", wanted: "", goos: "darwin", try: only("hvf"), accelerator: "hvf", model: "host"},
 		{name: "Windows", wanted: "auto", goos: "windows", try: only("whpx"), accelerator: "whpx", model: "max"},
 		{name: "elsewhere", wanted: "auto", goos: "plan9", try: only("tcg"), accelerator: "tcg", model: "max"},

@@ -126,7 +126,9 @@ func (d *Driver) prepare(ctx context.Context, spec hypervisor.Spec) (machine, er
 		return machine{}, err
 	}
 	for _, why := range passed {
-		d.options.Say(fmt.Sprintf("Not usable here: %s", why))
+		log.Printf("passed over: %s", why)
+		line, _, _ := strings.Cut(why.Error(), "\n")
+		d.options.Say("Not usable here: " + line)
 	}
 	if m.accelerator == "tcg" {
 		d.options.Say("Emulating the processor in software (TCG): expect the guest to be 10 to 20 times slower.")
