@@ -19,10 +19,11 @@ variable "port" {
   default = 5985
 }
 
+# A password of yours is `sensitive`. This one is public, and Packer would blank
+# out the word "packer" in every line.
 variable "password" {
-  type      = string
-  default   = "packer"
-  sensitive = true
+  type    = string
+  default = "packer"
 }
 
 variable "log_directory" {

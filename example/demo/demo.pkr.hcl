@@ -19,10 +19,11 @@ variable "output_directory" {
   default = "output-demo"
 }
 
+# A password of yours is `sensitive`. This one is public, and Packer would blank
+# out the word "packer" in every line.
 variable "password" {
-  type      = string
-  default   = "packer"
-  sensitive = true
+  type    = string
+  default = "packer"
 }
 
 source "sysprep-vhd" "windows" {
