@@ -286,11 +286,15 @@ func (g *Guest) goDo(f func()) {
 func (g *Guest) profile() string { return `C:\Users\` + g.opt.User }
 
 func (g *Guest) isAdmin(user string) bool {
-	return strings.EqualFold(user, g.opt.User) || isSystem(user) || strings.EqualFold(user, "Administrator")
+	name := account(user)
+	return strings.EqualFold(name, g.opt.User) || isSystem(user) || strings.EqualFold(name, "Administrator")
 }
 
+// account is a user name without its domain.
+func account(user string) string { return user[strings.LastIndexByte(user, '\\')+1:] }
+
 func isSystem(user string) bool {
-	user = strings.ToUpper(user[strings.LastIndexByte(user, '\\')+1:])
+	user = strings.ToUpper(account(user))
 	return user == "SYSTEM" || user == "S-1-5-18" || user == "LOCALSYSTEM"
 }
 

@@ -231,7 +231,7 @@ func (g *Guest) restore(c *call, temporary, target string) int {
 // output as it comes and ends with its result.
 func (g *Guest) elevated(ctx context.Context, c *call, v map[string]string) int {
 	user, password := backticks.ReplaceAllString(v["user"], "$1"), backticks.ReplaceAllString(v["password"], "$1")
-	if !isSystem(user) && (password != g.opt.Password || !strings.EqualFold(user[strings.LastIndexByte(user, '\\')+1:], g.opt.User)) {
+	if !isSystem(user) && (password != g.opt.Password || !strings.EqualFold(account(user), g.opt.User)) {
 		c.fail("The user name or password is incorrect. (Exception from HRESULT: 0x8007052E)")
 		return 1
 	}

@@ -59,7 +59,7 @@ func (g *Guest) hostname(_ context.Context, c *call) int {
 const machineSID = "S-1-5-21-1004336348-1177238915-682003330"
 
 func (g *Guest) whoami(_ context.Context, c *call) int {
-	name, sid := strings.ToLower(ComputerName+`\`+c.user[strings.LastIndexByte(c.user, '\\')+1:]), machineSID+"-1001"
+	name, sid := strings.ToLower(ComputerName+`\`+account(c.user)), machineSID+"-1001"
 	if isSystem(c.user) {
 		name, sid = `nt authority\system`, "S-1-5-18"
 	}

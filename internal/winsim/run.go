@@ -170,7 +170,7 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 // environment is the block a new logon of that user gets.
 func (g *Guest) environment(user string) cmdshell.Env {
 	env := cmdshell.Env{}
-	profile, name := g.profile(), user
+	profile, name := g.profile(), account(user)
 	temp := profile + `\AppData\Local\Temp`
 	if isSystem(user) {
 		profile, name, temp = folderSystem32+`\config\systemprofile`, ComputerName+"$", folderWindows+`\TEMP`

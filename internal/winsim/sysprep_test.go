@@ -275,6 +275,16 @@ func TestSysprepThatHangsKeepsItsProcessAndItsLogStill(t *testing.T) {
 	}
 }
 
+func TestWhoMayRunSysprep(t *testing.T) {
+	for user, want := range map[string]int{`WIN-PACKER\packer`: 0, "PACKER": 0, "SYSTEM": 0, "S-1-5-18": 0, `.\Administrator`: 0, "guest": 1} {
+		g := newGuest(t, Options{Speed: fast})
+		_, run := g.prepare(g.session(), sysprepCall(g, "/generalize /oobe /quit /quiet"), user, 0)
+		if code := run(); code != want || (g.imageState() == imageComplete) != (want == 1) {
+			t.Errorf("%s: code %d, %s", user, code, g.imageState())
+		}
+	}
+}
+
 func TestOneInstanceOnly(t *testing.T) {
 	g := newGuest(t, Options{Speed: fast, Scenario: Scenario{Start: SysprepOpen}})
 	if _, code := do(g, sysprepExe+" /generalize /oobe /quit /quiet"); code != 1 {

@@ -32,7 +32,6 @@ func newGuest(t *testing.T, opt Options) *Guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		g.opt.Log = nil
 		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
