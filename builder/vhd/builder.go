@@ -6,6 +6,8 @@ package vhd
 import (
 	"context"
 	"errors"
+	"os"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -47,6 +49,8 @@ func (b *Builder) Prepare(raws ...any) (generatedVars, warnings []string, err er
 // Run builds one image. Nothing is left running, and no disk is left in the
 // output directory, unless it succeeds.
 func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
+	ctx, cancel := orphaned(ctx, os.Getppid, time.Second)
+	defer cancel()
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
