@@ -17,21 +17,10 @@ type Info struct {
 	// Size of the unnamed data stream in bytes; 0 for directories.
 	Size              int64
 	Created, Modified time.Time
-	// Attributes as in [MS-FSCC] 2.6.
+	// Attributes are the FILE_ATTRIBUTE bits of [MS-FSCC] 2.6.
 	Attributes uint32
 	Dir        bool
 }
-
-// File attributes ([MS-FSCC] 2.6).
-const (
-	AttributeReadOnly   = 0x1
-	AttributeHidden     = 0x2
-	AttributeSystem     = 0x4
-	AttributeSparse     = 0x200
-	AttributeReparse    = 0x400
-	AttributeCompressed = 0x800
-	AttributeEncrypted  = 0x4000
-)
 
 // Record is the number of the file's MFT record.
 func (f *File) Record() int64 { return f.rec.number }
@@ -80,11 +69,12 @@ func fileTime(ft uint64) time.Time {
 }
 
 // Open opens a data stream; the empty name is the file's content. Content
-// compressed by the Windows overlay filter (CompactOS) is decompressed. The
-// error for a missing stream wraps ErrNotExist.
+// compressed by the Windows overlay filter (CompactOS) is decompressed; that
+// behind other reparse points is ErrUnsupported. The error for a missing
+// stream wraps ErrNotExist.
 func (f *File) Open(stream string) (*Stream, error) {
 	if stream == "" {
-		if s, err := f.openWOF(); s != nil || err != nil {
+		if s, err := f.openReparsed(); s != nil || err != nil {
 			return s, err
 		}
 	}

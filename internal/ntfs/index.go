@@ -18,9 +18,6 @@ type Entry struct {
 	ref      uint64
 }
 
-// Record is the number of the MFT record the entry names.
-func (e Entry) Record() int64 { return int64(e.ref & refNumber) }
-
 const (
 	namespaceDOS = 2 // a short name beside a long one
 	maxDepth     = 32

@@ -127,6 +127,7 @@ func TestReparsePointsThatAreNotContentAreTold(t *testing.T) {
 		says string
 	}{
 		{"a WIM elsewhere", `wof\lzx`, func(b []byte) { b[12] = 1 }, "WOF provider 1"},
+		{"deduplicated", `wof\lzx`, func(b []byte) { b[0] = 0x13 }, "tag 0x80000013"},
 		{"an unknown algorithm", `wof\lzx`, func(b []byte) { b[20] = 9 }, "WOF algorithm 9"},
 	} {
 		image := fixture(t)

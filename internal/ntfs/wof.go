@@ -1,8 +1,6 @@
 package ntfs
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // wof reads content compressed by the Windows Overlay Filter (compact.exe
 // /exe, CompactOS): the stream WofCompressedData holds a table with the
@@ -22,11 +20,16 @@ const (
 	wofFileProvider = 2 // 1 stands for a file in a WIM elsewhere (WIMBoot)
 )
 
-// openWOF returns nil if the file is not compressed this way.
-func (f *File) openWOF() (*Stream, error) {
+// openReparsed opens content that a reparse point stands for, and returns nil
+// if the file has none. Other filters than WOF keep the content elsewhere: a
+// link, deduplication, a cloud; the stream itself would be zeros.
+func (f *File) openReparsed() (*Stream, error) {
 	b, err := f.reparsePoint()
-	if err != nil || b == nil || le.Uint32(b) != tagWOF {
+	if err != nil || b == nil {
 		return nil, err
+	}
+	if tag := le.Uint32(b); tag != tagWOF {
+		return nil, fmt.Errorf("content behind a reparse point of tag %#x: %w", tag, ErrUnsupported)
 	}
 	if len(b) < 16 {
 		return nil, corrupt("WOF reparse point of %d bytes in record %d", len(b), f.rec.number)

@@ -161,3 +161,39 @@ func TestContentPackedByWimlibIsUnpacked(t *testing.T) {
 		})
 	}
 }
+
+func TestPlainLZXBlocks(t *testing.T) {
+	// wimlib stores chunks that do not shrink as they are; Windows may also
+	// write blocks of type 3. Two of them, the first of an odd length: three
+	// bits of type, a zero, sixteen of size, twelve of padding.
+	content := sampleContent()[:32<<10]
+	var b []byte
+	for _, part := range [][]byte{content[:1001], content[1001:]} {
+		header := uint32(3)<<29 | uint32(len(part))<<12
+		b = le.AppendUint16(b, uint16(header>>16))
+		b = le.AppendUint16(b, uint16(header))
+		b = append(b, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+		b = append(b, part...)
+		if len(part)%2 == 1 {
+			b = append(b, 0)
+		}
+	}
+	got := make([]byte, len(content))
+	want := bytes.Clone(content)
+	undoCalls(want)
+	if err := lzx(got, b); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("plain blocks: %v", err)
+	}
+	if err := lzx(got, b[:20000]); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("cut off: %v", err)
+	}
+	// A block that takes its size from the format: 12 bits of padding.
+	whole := append([]byte{0, 0x70, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}, content...)
+	if err := lzx(got, whole); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("plain block of the usual size: %v", err)
+	}
+	whole[2] = 0
+	if err := lzx(got, whole); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("recent distance of zero: %v", err)
+	}
+}
