@@ -122,14 +122,12 @@ func TestDamagedFieldIsNamed(t *testing.T) {
 	}
 }
 
-// hugeVHD asks for a table of 255 GiB.
+// hugeVHD asks for a table of 8 GiB.
 func hugeVHD(b, foot []byte) {
 	be := binary.BigEndian
-	be.PutUint64(foot[48:], 63<<40)
-	be.PutUint32(b[512+28:], 1<<31)
-	be.PutUint32(b[512+32:], 4096)
-	be.PutUint32(b[512+28:], 0xffffffff)
 	be.PutUint64(foot[48:], 8<<40)
+	be.PutUint32(b[512+28:], 0xffffffff)
+	be.PutUint32(b[512+32:], 4096)
 }
 
 func eachLogEntry(b []byte, edit func(e []byte)) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Format is how a file holds a disk.
@@ -140,6 +141,9 @@ func (i *Info) warnSize() {
 func (i *Info) warn(format string, a ...any) {
 	i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...))
 }
+
+// kind names format and type in messages.
+func (i Info) kind() string { return strings.TrimSpace(string(i.Type) + " " + string(i.Format)) }
 
 func (i Info) copy() Info {
 	i.Files = append([]string(nil), i.Files...)

@@ -32,7 +32,7 @@ func Punch(ctx context.Context, f *os.File, skip Skipper) (int64, error) {
 		return 0, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}
 	if _, ok := d.(*flat); !ok {
-		return 0, unsupported("%s is a %s %s; holes are made in raw disks and fixed VHDs only", f.Name(), d.Info().Type, d.Format())
+		return 0, unsupported("%s is a %s; holes are made in raw disks and fixed VHDs only", f.Name(), d.Info().kind())
 	}
 	cleared := int64(0)
 	hole := span{}

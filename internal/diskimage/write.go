@@ -151,7 +151,7 @@ func appendFixedFooter(path string) (int64, error) {
 	info := d.Info()
 	d.Close()
 	if info.Format != Raw && info.Type != Fixed {
-		return 0, unsupported("it is a %s %s, not a raw disk", info.Type, info.Format)
+		return 0, unsupported("it is a %s, not a raw disk", info.kind())
 	}
 	size := roundUp(info.VirtualSize, mib)
 	if size > maxVHD {
