@@ -3,6 +3,8 @@ package vhd
 import (
 	"context"
 	"log"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -12,6 +14,9 @@ import (
 // a process keeps its parent's number (Windows) nothing is noticed.
 func orphaned(ctx context.Context, parent func() int, every time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	// Our standard error ends with Packer, and a line of log written to it
+	// must not end us before the clean-up.
+	signal.Ignore(syscall.SIGPIPE)
 	born := parent()
 	go func() {
 		ticker := time.NewTicker(every)
