@@ -140,10 +140,19 @@ func (g *Guest) seedRegistry() {
 	}
 }
 
-// setStart brings a freshly seeded machine into the state the scenario begins
-// with.
+// keyStart remembers which state a machine was brought into, so that a reboot
+// does not do it again.
+const keyStart = `HKLM\SOFTWARE\Simulated guest`
+
+// setStart brings a machine into the state the scenario begins with. One that
+// has been generalized meanwhile stays as it is.
 func (g *Guest) setStart() error {
 	r := g.reg
+	id := fmt.Sprintf("%s %v", g.scenario.Start, g.scenario.StaleTag)
+	if g.atOOBE || r.GetString(keyStart, "Start") == id {
+		return nil
+	}
+	r.SetString(keyStart, "Start", id)
 	if g.scenario.StaleTag {
 		host, err := g.drive.Path(fileTag)
 		if err != nil {
@@ -208,6 +217,8 @@ func hivePath(name string) string { return folderSystem32 + `\config\` + name }
 
 // Flush writes the registry to its hive files.
 func (g *Guest) Flush() error {
+	g.flushing.Lock()
+	defer g.flushing.Unlock()
 	for _, name := range hives {
 		if err := g.drive.WriteFile(hivePath(name), g.reg.Hive(name)); err != nil {
 			return fmt.Errorf("writing hive %s: %w", name, err)

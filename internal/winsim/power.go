@@ -59,7 +59,7 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 		s.started = true
 		g.mu.Unlock()
 		g.logf("shutting down: %v", e)
-		if !g.sleep(session, orElse(g.scenario.ShutdownTakes, time.Second)) {
+		if !g.sleep(session, orElse(g.scenario.ShutdownTakes, 3*time.Second)) {
 			return
 		}
 		g.powerDown(e)

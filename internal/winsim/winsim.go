@@ -67,6 +67,7 @@ type Guest struct {
 	unknown  []string
 	boot     context.Context // ends with the Windows session
 	halt     context.CancelFunc
+	flushing sync.Mutex
 	procs    map[int]*process
 	nextPID  int
 	tasks    map[string]*task
@@ -80,8 +81,8 @@ type Guest struct {
 	pause  func(context.Context, time.Duration)
 }
 
-// New starts a guest. An empty Root/C gets a minimal Windows Server 2022;
-// otherwise its hives are loaded.
+// New starts a guest. A drive C: without registry hives gets a minimal Windows
+// Server 2022 added to what it holds; otherwise the hives are loaded.
 func New(opt Options) (*Guest, error) {
 	if err := opt.Scenario.check(); err != nil {
 		return nil, err
@@ -101,19 +102,11 @@ func New(opt Options) (*Guest, error) {
 	if err := os.MkdirAll(c, 0o755); err != nil {
 		return nil, fmt.Errorf("making drive C: %w", err)
 	}
-	entries, err := os.ReadDir(c)
-	if err != nil {
-		return nil, fmt.Errorf("reading drive C: %w", err)
-	}
-	fresh := true
-	for _, e := range entries {
-		// A new NTFS volume may hold its own folder.
-		fresh = fresh && e.Name() == "System Volume Information"
-	}
-	if fresh {
-		err = g.seed()
-	} else {
+	var err error
+	if g.drive.IsFile(hivePath("SYSTEM")) {
 		err = g.load()
+	} else {
+		err = g.seed()
 	}
 	if err != nil {
 		return nil, err
@@ -121,10 +114,8 @@ func New(opt Options) (*Guest, error) {
 	if err := g.Boot(); err != nil {
 		return nil, err
 	}
-	if fresh {
-		if err := g.setStart(); err != nil {
-			return nil, err
-		}
+	if err := g.setStart(); err != nil {
+		return nil, err
 	}
 	return g, g.Flush()
 }
