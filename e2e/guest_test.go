@@ -15,13 +15,16 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
+// guestPassword is the password of the bootable guest too.
+const guestPassword = "Demo-Passw0rd"
+
 // inProcess starts a guest in this process; it must know everything it was
 // sent by the end of the test.
 func inProcess(t *testing.T, scenario winsim.Scenario, server winsim.ServerOptions, log func(string, ...any)) *winsim.Running {
 	t.Helper()
 	server.Addr = freeAddr(t)
 	guest, err := winsim.Start(t.Context(), winsim.Options{
-		Root: t.TempDir(), User: "packer", Password: "packer", Scenario: scenario, Log: log,
+		Root: t.TempDir(), User: "packer", Password: guestPassword, Scenario: scenario, Log: log,
 	}, server)
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +63,10 @@ source "null" "windows" {
   winrm_host     = "127.0.0.1"
   winrm_port     = %d
   winrm_username = "packer"
-  winrm_password = "packer"
+  winrm_password = %q
   %s
 }
-`, port, more)
+`, port, guestPassword, more)
 }
 
 func nullBuild(port int, more, provisioners string) string {
@@ -151,6 +154,6 @@ func TestWindowsRestartSeesTheGuestComeBack(t *testing.T) {
 func TestAWrongPasswordIsSaid(t *testing.T) {
 	t.Parallel()
 	guest := inProcess(t, winsim.Scenario{}, winsim.ServerOptions{}, nil)
-	p := startPacker(t, strings.Replace(nullBuild(guest.Port, `winrm_timeout = "12s"`, ""), `winrm_password = "packer"`, `winrm_password = "wrong"`, 1), nil)
+	p := startPacker(t, strings.Replace(nullBuild(guest.Port, `winrm_timeout = "12s"`, ""), guestPassword, "wrong", 1), nil)
 	p.expect(1, "Timeout waiting for WinRM")
 }

@@ -28,7 +28,7 @@ func serve(ctx context.Context, args []string) error {
 		}
 		defer os.RemoveAll(*root)
 	}
-	guest, err := winsim.Start(ctx, winsim.Options{Root: *root, User: "packer", Password: "packer", Scenario: scenario, Log: log.Printf},
+	guest, err := winsim.Start(ctx, winsim.Options{Root: *root, User: "packer", Password: "Demo-Passw0rd", Scenario: scenario, Log: log.Printf},
 		winsim.ServerOptions{Addr: *listen, NTLM: true})
 	if err != nil {
 		return err

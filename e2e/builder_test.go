@@ -1,0 +1,271 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+// machine describes a build in QEMU.
+type machine struct {
+	disk     string // of build/, default guest-bios.vhd
+	scenario winsim.Scenario
+	source   string // further lines of the source block
+	password string // default: the right one
+	builders string // the build block's provisioners; default: sysprep
+}
+
+// start runs the build.
+func (m machine) start(t *testing.T) *packerRun {
+	t.Helper()
+	testutil.Tool(t, "qemu-system-x86_64")
+	if m.disk == "" {
+		m.disk = "guest-bios.vhd"
+	}
+	if m.builders == "" {
+		m.builders = sysprepBlock()
+	}
+	if m.password == "" {
+		m.password = guestPassword
+	}
+	scenario, err := json.Marshal(m.scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// QEMU takes a comma in a value as two.
+	config := "name=opt/org.sysprep/scenario,string=" + strings.ReplaceAll(string(scenario), ",", ",,")
+	return startPacker(t, fmt.Sprintf(`
+source "sysprep-vhd" "windows" {
+  source_path      = %q
+  memory           = 512
+  cpus             = 1
+  accelerator      = "tcg"
+  qemu_arguments   = ["-fw_cfg", %q]
+  winrm_username   = "packer"
+  winrm_password   = %q
+  output_directory = "output"
+  output_name      = "image"
+  %s
+}
+
+build {
+  sources = ["source.sysprep-vhd.windows"]
+%s
+}
+`, built(m.disk), config, m.password, m.source, m.builders), nil)
+}
+
+func sum(t *testing.T, path string) string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// proof inspects the finished disk by our own reader.
+func proof(t *testing.T, path string) (winimage.Report, winimage.Proof) {
+	t.Helper()
+	d, err := diskimage.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := winimage.Inspect(t.Context(), d, winimage.Options{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, winimage.Prove(r, winimage.Expectation{})
+}
+
+// tool runs a program of somebody else and returns what it said.
+func tool(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(testutil.Tool(t, name), args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func TestAMachineBecomesAProvenDisk(t *testing.T) {
+	for _, c := range []struct {
+		name, disk, source, file string
+		check                    func(t *testing.T, file string)
+	}{
+		{"MBR, BIOS, dynamic VHD to fixed VHD", "guest-bios.vhd", "", "image.vhd", func(t *testing.T, file string) {
+			tool(t, "qemu-img", "info", "-f", "vpc", file)
+			if info := tool(t, "vhdiinfo", file); !strings.Contains(info, "Fixed") {
+				t.Errorf("libvhdi says:\n%s", info)
+			}
+			st, err := os.Stat(file)
+			if err != nil || st.Size()%(1<<20) != 512 {
+				t.Errorf("size %d, %v: want whole MiB and the footer", st.Size(), err)
+			}
+		}},
+		{"GPT, UEFI, fixed VHD to VHDX", "guest-uefi.vhd", `format = "vhdx"`, "image.vhdx", func(t *testing.T, file string) {
+			tool(t, "qemu-img", "check", "-f", "vhdx", file)
+		}},
+		{"raw to dynamic VHD", "guest-bios.raw", "vhd_type = \"dynamic\"\n  disk_interface = \"virtio\"\n  network_interface = \"virtio\"", "image.vhd", func(t *testing.T, file string) {
+			tool(t, "qemu-img", "info", "-f", "vpc", file)
+			if info := tool(t, "vhdiinfo", file); !strings.Contains(info, "Dynamic") {
+				t.Errorf("libvhdi says:\n%s", info)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			before := sum(t, built(c.disk))
+			p := machine{disk: c.disk, source: c.source, builders: sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`)}.start(t)
+			p.expect(0, "tag created", "guest-shutdown")
+			p.expectSecrets(answerFileSecret)
+			if after := sum(t, built(c.disk)); after != before {
+				t.Error("the source disk was changed")
+			}
+			file := filepath.Join(p.dir, "output", c.file)
+			c.check(t, file)
+			report, proof := proof(t, file)
+			if !proof.Proven {
+				t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+			}
+			w := report.Windows[0]
+			if w.Tag == nil || w.Log == nil || !w.Log.TagCreated || len(w.AnswerFiles) == 0 {
+				t.Errorf("tag %v, log %v, answer files %v: want all", w.Tag, w.Log, w.AnswerFiles)
+			}
+			if pids := processesNaming(t, p.dir); len(pids) > 0 {
+				t.Errorf("still running: %v", pids)
+			}
+		})
+	}
+}
+
+func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		m      machine
+		texts  []string
+		during func(t *testing.T, p *packerRun)
+		check  func(t *testing.T, p *packerRun)
+	}{
+		{name: "refused", m: machine{scenario: winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{edgeGameAssist}}},
+			texts: []string{"sysprep refused, the machine is untouched", edgeGameAssist, "Remove-AppxPackage"}},
+		{name: "broken midway", m: machine{scenario: winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}},
+			texts: []string{"broke off midway", "F38"}},
+		{name: "hung", m: machine{scenario: winsim.Scenario{Outcome: winsim.Hang}, builders: sysprepBlock(`stall_timeout = "8s"`)},
+			texts: []string{"sysprep did not come to its end"}},
+		{name: "the guest is killed during generalize", m: machine{scenario: winsim.Scenario{Outcome: winsim.Slow}},
+			texts: []string{"killed"},
+			during: func(t *testing.T, p *packerRun) {
+				p.waitLine("working on")
+				killQEMU(t, p.dir)
+			}},
+		{name: "a wrong password", m: machine{password: "wrong-Passw0rd", source: `winrm_timeout = "45s"`},
+			texts: []string{"password"}},
+		{name: "a guest that never comes up", m: machine{scenario: winsim.Scenario{WinRMDelay: winsim.Duration(1e12)}, source: `winrm_timeout = "25s"`},
+			texts: []string{"-screen.png"},
+			check: func(t *testing.T, p *packerRun) {
+				f, err := os.Open(filepath.Join(p.dir, "output-screen.png"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				if picture, err := png.Decode(f); err != nil || picture.Bounds().Dx() < 320 {
+					t.Errorf("the screenshot cannot be read: %v", err)
+				}
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := c.m.start(t)
+			if c.during != nil {
+				c.during(t, p)
+			}
+			p.expect(1, c.texts...)
+			p.expectNoTrace()
+			if c.check != nil {
+				c.check(t, p)
+			}
+		})
+	}
+}
+
+// killQEMU ends the machine of the build in dir as a crash of the host would.
+func killQEMU(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(line), "qemu-system") || !strings.Contains(string(line), dir) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(file, "/proc/%d/cmdline", &pid); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Fatal("no QEMU of this build is running")
+}
+
+func TestAGoodImageIsTakenThoughWinRMDied(t *testing.T) {
+	t.Parallel()
+	p := machine{scenario: winsim.Scenario{WinRMDies: winsim.WinRMBlackHole}}.start(t)
+	p.expect(0, "proves the disk next")
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proof.Proven {
+		t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+	}
+}
+
+func TestCtrlCEndsTheBuildInEveryPhase(t *testing.T) {
+	for _, c := range []struct{ name, after string }{
+		{"before the guest is up", "Waiting for WinRM at"},
+		{"in another provisioner", "sleeping"},
+		{"at the first look", "Looking at the guest"},
+		{"while sysprep validates", "validating"},
+		{"while sysprep generalizes", "working on"},
+		{"while the disk is written", "Writing the disk"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := machine{scenario: winsim.Scenario{Outcome: winsim.Slow}, builders: "  provisioner \"windows-shell\" {\n    inline = [\"@echo off\", \"echo sleeping\", \"ping -n 4 127.0.0.1\"]\n  }\n" + sysprepBlock()}
+			if c.after == "Writing the disk" {
+				m.scenario = winsim.Scenario{}
+			}
+			p := m.start(t)
+			p.waitLine(c.after)
+			if code := p.interrupt(); code == 0 && c.after != "Writing the disk" {
+				t.Error("a cancelled build succeeded")
+			}
+			if code := p.wait(); code != 0 {
+				p.expectNoTrace()
+			}
+		})
+	}
+}

@@ -1,0 +1,206 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+const edgeGameAssist = "Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe"
+
+// answerFileSecret must not be seen anywhere in the output or Packer's log.
+const answerFileSecret = "Sup3r-Secret-Of-The-Answer-File"
+
+const answerFile = `<?xml version="1.0" encoding="utf-8"?>
+<unattend xmlns="urn:schemas-microsoft-com:unattend">
+  <settings pass="oobeSystem">
+    <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">
+      <UserAccounts>
+        <AdministratorPassword><Value>` + answerFileSecret + `</Value><PlainText>true</PlainText></AdministratorPassword>
+      </UserAccounts>
+    </component>
+  </settings>
+</unattend>
+`
+
+// sysprepBlock is a provisioner block with further lines.
+func sysprepBlock(lines ...string) string {
+	return "  provisioner \"sysprep\" {\n    " + strings.Join(lines, "\n    ") + "\n  }\n"
+}
+
+func writeAnswerFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "unattend.xml")
+	if err := os.WriteFile(path, []byte(answerFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// guestFile reads a file of drive C: of an in-process guest.
+func guestFile(t *testing.T, guest *winsim.Running, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(guest.Guest.Host(path))
+	if err != nil {
+		t.Error(err)
+	}
+	return content
+}
+
+func TestTheProvisionerGeneralizesOverEveryTransport(t *testing.T) {
+	for _, transport := range transports {
+		t.Run(transport.name, func(t *testing.T) {
+			t.Parallel()
+			guest := inProcess(t, winsim.Scenario{}, transport.server, nil)
+			p := startPacker(t, nullBuild(guest.Port, transport.source, sysprepBlock(
+				fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`)), nil)
+			// The null builder shuts nothing down: auto is quit, and success is
+			// seen in the guest itself.
+			p.expect(0, "tag created", "Windows is generalized")
+			if !strings.Contains(string(guestFile(t, guest, `C:\Windows\Setup\State\State.ini`)), "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE") {
+				t.Error("the guest is not generalized")
+			}
+			if cached := string(guestFile(t, guest, `C:\Windows\Panther\unattend.xml`)); cached != answerFile {
+				t.Errorf("the guest has cached an answer file of %d bytes, want the %d that were given", len(cached), len(answerFile))
+			}
+			if left, _ := filepath.Glob(guest.Guest.Host(`C:\Windows\System32\Sysprep`) + "/packer-*"); len(left) > 0 {
+				t.Errorf("left in the guest: %v", left)
+			}
+			if left, _ := filepath.Glob(guest.Guest.Host(`C:\Windows\Temp`) + "/packer-sysprep-*"); len(left) > 0 {
+				t.Errorf("left in the guest: %v", left)
+			}
+			if log, err := filepath.Glob(filepath.Join(p.dir, "logs", "*", "setupact.log")); err != nil || len(log) == 0 {
+				if log, _ := filepath.Glob(filepath.Join(p.dir, "logs", "*setupact.log")); len(log) == 0 {
+					t.Error("setupact.log was not saved")
+				}
+			}
+			p.expectSecrets(answerFileSecret)
+		})
+	}
+}
+
+// expectSecrets searches output and PACKER_LOG for what must not be there.
+func (p *packerRun) expectSecrets(secrets ...string) {
+	p.t.Helper()
+	log, err := os.ReadFile(filepath.Join(p.dir, "packer.log"))
+	if err != nil || len(log) == 0 {
+		p.t.Errorf("Packer's log: %d bytes, %v", len(log), err)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(p.output(), secret) || strings.Contains(string(log), secret) {
+			p.t.Errorf("the secret %q is in the output or in PACKER_LOG", secret)
+		}
+	}
+}
+
+func TestARefusalNamesPackageAndRemedyWithinFiveSeconds(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var refused time.Time
+	guest := inProcess(t, winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{edgeGameAssist}}, winsim.ServerOptions{},
+		func(format string, args ...any) {
+			if line := fmt.Sprintf(format, args...); strings.Contains(line, "sysprep") && strings.Contains(line, "refused") {
+				mu.Lock()
+				refused = time.Now()
+				mu.Unlock()
+			}
+		})
+	p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(`log_directory = "logs"`)), nil)
+	said := p.waitLine("sysprep refused, the machine is untouched")
+	p.expect(1, edgeGameAssist, "Remove-AppxPackage", "F01", "IMAGE_STATE_COMPLETE")
+	mu.Lock()
+	defer mu.Unlock()
+	if refused.IsZero() {
+		t.Fatal("the guest did not say when sysprep refused")
+	}
+	if took := said.Sub(refused); took > 5*time.Second {
+		t.Errorf("the refusal was said %v after the guest's log had it, want under 5 s", took)
+	} else {
+		t.Logf("the refusal was said %v after the guest's log had it", took.Round(time.Millisecond))
+	}
+	first := firstLineWith(p.output(), "sysprep refused")
+	for _, text := range []string{edgeGameAssist, "Remove-AppxPackage"} {
+		if !strings.Contains(first, text) {
+			t.Errorf("the first line does not name %q: %s", text, first)
+		}
+	}
+}
+
+func firstLineWith(output, text string) string {
+	for _, line := range strings.Split(output, "\n") {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	return ""
+}
+
+func TestEveryEndHasItsOwnTextAndExitCode(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		scenario winsim.Scenario
+		options  []string
+		code     int
+		texts    []string
+	}{
+		{"broken midway", winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, nil, 1,
+			[]string{"broke off midway", "F38", "IMAGE_STATE_UNDEPLOYABLE", "Discard this machine"}},
+		{"hung in generalize", winsim.Scenario{Outcome: winsim.Hang}, []string{`stall_timeout = "6s"`}, 1,
+			[]string{"sysprep did not come to its end", "still running"}},
+		{"a dialog that nobody sees", winsim.Scenario{Outcome: winsim.Hang, HangIn: "dialog"}, []string{`stall_timeout = "6s"`}, 1,
+			[]string{"sysprep"}},
+		{"already generalized", winsim.Scenario{Start: winsim.Generalized}, nil, 0,
+			[]string{"Not running sysprep"}},
+		{"setup still running", winsim.Scenario{Start: winsim.SetupRunning, SetupFor: winsim.Duration(6 * time.Second)}, nil, 0,
+			[]string{"Waiting: ", "Windows is generalized"}},
+		{"another sysprep is running", winsim.Scenario{Start: winsim.SysprepOpen}, nil, 1,
+			[]string{"F51"}},
+		{"an earlier run broke off", winsim.Scenario{Start: winsim.Unfinished}, nil, 1,
+			[]string{"GeneralizationState"}},
+		{"sysprep.exe is missing", winsim.Scenario{Start: winsim.NoSysprep}, nil, 1,
+			[]string{"sysprep.exe"}},
+		{"a stale tag proves nothing", winsim.Scenario{Outcome: winsim.Refused, Class: "F22", StaleTag: true}, nil, 1,
+			[]string{"sysprep refused", "F22"}},
+		{"WinRM dies for good", winsim.Scenario{WinRMDies: winsim.WinRMClosed}, []string{`generalize_timeout = "20s"`, `stall_timeout = "8s"`}, 1,
+			[]string{"Prove the disk offline before use"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			guest := inProcess(t, c.scenario, winsim.ServerOptions{}, nil)
+			p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(c.options...)), nil)
+			p.expect(c.code, c.texts...)
+		})
+	}
+}
+
+func TestCtrlCLeavesNothingInTheGuest(t *testing.T) {
+	for _, c := range []struct{ name, after string }{
+		{"at the first look", "Looking at the guest"},
+		{"while sysprep validates", "validating"},
+		{"while sysprep generalizes", "working on"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			guest := inProcess(t, winsim.Scenario{Outcome: winsim.Slow}, winsim.ServerOptions{}, nil)
+			p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)))), nil)
+			p.waitLine(c.after)
+			if code := p.interrupt(); code == 0 {
+				t.Error("a cancelled build succeeded")
+			}
+			for _, pattern := range []string{`C:\Windows\System32\Sysprep|packer-*`, `C:\Windows\Temp|packer-sysprep-*`, `C:\Windows\System32\Tasks|packer-*`} {
+				folder, name, _ := strings.Cut(pattern, "|")
+				if left, _ := filepath.Glob(filepath.Join(guest.Guest.Host(folder), name)); len(left) > 0 {
+					t.Errorf("left in the guest: %v", left)
+				}
+			}
+		})
+	}
+}
