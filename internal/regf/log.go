@@ -44,7 +44,7 @@ func (h *Hive) recover(sound bool, logs []Log) error {
 			continue
 		}
 		switch typ := le.Uint32(b[28:]); typ {
-		case typeOldLog, typeOldLog2:
+		case typeOldLog:
 			oldLogs = append(oldLogs, b)
 		case typeNewLog:
 			entries, err := parseNewLog(b)
@@ -185,7 +185,7 @@ func (h *Hive) replayOld(sound bool, logs [][]byte) error {
 			return err
 		}
 		if !sound {
-			if err := h.take(b, le.Uint32(b[28:])); err != nil {
+			if err := h.take(b, typeOldLog); err != nil {
 				return err
 			}
 		}

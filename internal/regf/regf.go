@@ -47,7 +47,6 @@ const (
 	typePrimary = 0
 	typeOldLog  = 1 // file types of a base block (section "Base block")
 	typeNewLog  = 6
-	typeOldLog2 = 2 // another number for the old format, seen on Windows XP
 )
 
 // Log reads a whole transaction log (LOG, LOG1 or LOG2). It is called only if
