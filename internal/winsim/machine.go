@@ -57,24 +57,12 @@ func (g *Guest) setImageState(state string) error {
 	return g.drive.WriteFile(fileState, []byte("[State]\r\nImageState=\""+state+"\"\r\n"))
 }
 
-// programs are the executables of the seeded machine, by folder.
-var seededPrograms = map[string][]string{
-	folderSystem32: {
-		"cmd.exe", "find.exe", "findstr.exe", "hostname.exe", "more.com", "ping.exe", "reg.exe", "sc.exe", "schtasks.exe",
-		"shutdown.exe", "taskkill.exe", "tasklist.exe", "timeout.exe", "wevtutil.exe", "where.exe", "whoami.exe",
-	},
-	folderSystem32 + `\WindowsPowerShell\v1.0`: {"powershell.exe"},
-	folderSysprep: {"sysprep.exe"},
-}
-
 // seed makes a minimal Windows Server 2022 in a workgroup that has been set
 // up and waits for work.
 func (g *Guest) seed() error {
-	for folder, names := range seededPrograms {
-		for _, name := range names {
-			if err := g.drive.WriteFile(folder+`\`+name, []byte("MZ")); err != nil {
-				return fmt.Errorf("seeding drive C: %w", err)
-			}
+	for name, p := range programs {
+		if err := g.drive.WriteFile(p.folder+`\`+name, []byte("MZ")); err != nil {
+			return fmt.Errorf("seeding drive C: %w", err)
 		}
 	}
 	for _, folder := range []string{

@@ -1,10 +1,14 @@
 package winsim
 
 import (
+	"bytes"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 func TestPrograms(t *testing.T) {
@@ -78,6 +82,21 @@ func TestWhatAProgramDoesNotKnowIsRefusedAndRecorded(t *testing.T) {
 	g.unknown = nil // asked for
 }
 
+func TestWithoutCmdAProgramIsStartedDirectly(t *testing.T) {
+	g := newGuest(t, Options{})
+	h := g.Handler()
+	var out bytes.Buffer
+	p := &wsman.Process{Line: `C:\Windows\System32\hostname.exe`, SkipCmd: true, User: "packer", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+	finder, ok := h.(wsman.Finder)
+	if !ok || finder.Find(p) != nil || h.Run(t.Context(), p) != 0 || out.String() != "WIN-PACKER\r\n" {
+		t.Errorf("%v, %q", ok, out.String())
+	}
+	if err := finder.Find(&wsman.Process{Line: "echo x", SkipCmd: true}); !errors.Is(err, wsman.ErrNotFound) || len(g.Unknown()) != 1 {
+		t.Errorf("a command of cmd.exe: %v", err)
+	}
+	g.unknown = nil // asked for
+}
+
 func TestTaskRunsDetachedAndKeepsItsResult(t *testing.T) {
 	g := newGuest(t, Options{Speed: fast})
 	do(g, `schtasks /create /tn packer-x /tr "cmd /c ping -n 3 127.0.0.1 > C:\out.txt & exit 3" /sc once /st 00:00 /ru SYSTEM`)
@@ -109,6 +128,15 @@ func TestElevatedTaskHoldsNoPassword(t *testing.T) {
 	if out, code := do(g, `schtasks /create /tn packer-z /tr "cmd /c rem" /sc once /st 00:00 /ru packer /rp wrong`); code == 0 {
 		t.Errorf("a wrong password: %s", out)
 	}
+}
+
+func TestRefusedTextHidesThePassword(t *testing.T) {
+	g := newGuest(t, Options{})
+	do(g, `powershell -Command "New-Thing -Password 'S3cret!'"`)
+	if u := strings.Join(g.Unknown(), ""); strings.Contains(u, "S3cret") || !strings.Contains(u, "New-Thing") {
+		t.Errorf("recorded: %s", u)
+	}
+	g.unknown = nil // asked for
 }
 
 func TestRegistryAndTasksOutliveTheSession(t *testing.T) {

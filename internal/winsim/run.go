@@ -134,7 +134,22 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	return run(), true
 }
 
-// run is the handler of the WinRM service.
+// handler is the guest as the WinRM service sees it.
+type handler struct{ g *Guest }
+
+func (h handler) Run(ctx context.Context, p *wsman.Process) int { return h.g.run(ctx, p) }
+
+// Find is part of wsman.Finder: without cmd.exe a missing program is a fault.
+func (h handler) Find(p *wsman.Process) error {
+	name, _ := splitCommand(p.Line)
+	if h.g.findProgram(name, h.g.profile()) == nil {
+		h.g.refuse("no such program: %s", p.Line)
+		return wsman.ErrNotFound
+	}
+	return nil
+}
+
+// run runs one command of a WinRM client.
 func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 	session := g.session()
 	ctx, cancel := context.WithCancel(ctx)
@@ -156,12 +171,8 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 	}
 	if p.SkipCmd {
 		name, args := splitCommand(p.Line)
-		code, ok := h.Exec(ctx, &cmdshell.Call{Name: name, Args: args, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr})
-		if !ok {
-			g.refuse("no such program: %s", p.Line)
-			return taskNoProgram & 0xffff
-		}
-		return code
+		code, _ := h.Exec(ctx, &cmdshell.Call{Name: name, Args: args, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr})
+		return code // Find has seen that it is there
 	}
 	s := &cmdshell.Shell{Drive: g.drive, Host: h, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
 	return s.Run(ctx, p.Line)

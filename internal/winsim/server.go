@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -97,8 +98,7 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 		cert, err := selfSigned(r.Host)
 		if err != nil {
 			r.cancel()
-			listener.Close()
-			return nil, err
+			return nil, errors.Join(err, listener.Close(), r.Guest.Close())
 		}
 		serve = func() error { return r.Server.ServeTLS(listener, cert) }
 	}

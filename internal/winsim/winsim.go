@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +122,7 @@ func New(opt Options) (*Guest, error) {
 }
 
 // Handler runs what WinRM clients send.
-func (g *Guest) Handler() wsman.Handler { return wsman.HandlerFunc(g.run) }
+func (g *Guest) Handler() wsman.Handler { return handler{g} }
 
 // Unknown lists everything that was refused because the guest does not know
 // it. A test ends with it being empty.
@@ -133,6 +134,9 @@ func (g *Guest) Unknown() []string {
 
 func (g *Guest) refuse(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if g.opt.Password != "" { // a refused script may hold it
+		text = strings.ReplaceAll(text, g.opt.Password, "<password>")
+	}
 	g.mu.Lock()
 	g.unknown = append(g.unknown, text)
 	g.mu.Unlock()
