@@ -183,12 +183,10 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	return launched, nil
 }
 
-// Stop ends a sysprep.exe by its id. Windows may give the id to another
-// program, so the name has to fit too.
+// Stop ends a program by its process id.
 func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error {
-	_, err := s.Run(ctx, fmt.Sprintf(`taskkill /f /fi "imagename eq sysprep.exe" /fi "pid eq %d"`, pid), limit)
-	if err != nil {
-		return fmt.Errorf("ending sysprep: %w", err)
+	if _, err := s.Run(ctx, fmt.Sprintf("taskkill /f /pid %d", pid), limit); err != nil {
+		return fmt.Errorf("ending process %d: %w", pid, err)
 	}
 	return nil
 }

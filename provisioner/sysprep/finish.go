@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,10 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.diagnose(ctx, &v)
 		r.stopOwn(ctx, &v)
 		r.saveLogs(ctx, r.answering)
+		if r.tidied != nil {
+			r.reportLeft()
+			break
+		}
 		limit := cleanupLimit
 		if !r.answering {
 			limit = cancelLimit // most likely in vain
@@ -74,7 +79,13 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		defer cancel()
 		r.cleanup(work, r.left)
 	}
-	return errors.New(strings.Join(v.Explain(), "\n"))
+	// All of it once; Packer prints the error itself twice.
+	lines := v.Explain()
+	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
+		lines = append(lines, "next: Set log_directory to keep the guest's logs.")
+	}
+	r.ui.Error(strings.Join(lines, "\n"))
+	return errors.New(lines[0])
 }
 
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
@@ -121,21 +132,24 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 // (it would sit in a dialog and block every other run). One that works on the
 // machine is left alone: ending it would break what it may still finish.
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
-	untouched := r.tracker.Facts().Stage <= diagnosis.StageValidating && r.last.ImageState == verdict.StateComplete
-	if !v.StillRunning || !untouched || r.launched.PID == 0 || !r.answering {
+	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Facts().Stage > diagnosis.StageValidating {
+		return
+	}
+	// It may have gone on since it was seen last.
+	now, err := r.session.Poll(ctx)
+	if err != nil || now.ImageState != verdict.StateComplete || !slices.Contains(now.Processes, r.launched.PID) {
 		return
 	}
 	if err := r.session.Stop(ctx, r.launched.PID, cancelLimit); err != nil {
-		r.ui.Sayf("sysprep.exe (process id %d) could not be ended: %s", r.launched.PID, err)
+		r.ui.Sayf("sysprep.exe could not be ended: %s", err)
 		return
 	}
-	state, err := r.session.Poll(ctx)
-	if err != nil || len(state.Processes) > 0 {
+	after, err := r.session.Poll(ctx)
+	if err != nil || after.Processes == nil || slices.Contains(after.Processes, r.launched.PID) {
 		return
 	}
-	// It may have gone on until it was ended, so what is seen now counts.
-	v.StillRunning, v.ImageState, v.GeneralizationState = false, state.ImageState, state.GeneralizationState
-	r.ui.Sayf("Ended sysprep.exe (process id %d), which had changed nothing", r.launched.PID)
+	v.StillRunning, v.ImageState, v.GeneralizationState = false, after.ImageState, after.GeneralizationState
+	r.ui.Sayf("Ended sysprep.exe (process id %d), before it changed the machine", r.launched.PID)
 }
 
 // endAlready ends with a machine that was generalized before: sysprep is not

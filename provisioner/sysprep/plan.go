@@ -55,7 +55,7 @@ func (c *Config) plan(windir, id string) Plan {
 		LostAfter: c.StallTimeout,
 		// A restart of the service is shorter; a power-off must be seen well
 		// within shutdown_timeout.
-		ClosedFor: min(30*time.Second, c.ShutdownTimeout/2),
+		ClosedFor: min(30*time.Second, c.ShutdownTimeout/4),
 	}
 	p.Warnings = c.warnings(p)
 	return p

@@ -88,7 +88,7 @@ func TestThePlanCarriesTheTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := c.plan(`D:\Win`, "id").Expect
-	if e.Timeout != 7*time.Minute || e.Stall != 2*time.Minute || e.LostAfter != 2*time.Minute || e.EndWithin != 20*time.Second || e.ClosedFor != 10*time.Second {
+	if e.Timeout != 7*time.Minute || e.Stall != 2*time.Minute || e.LostAfter != 2*time.Minute || e.EndWithin != 20*time.Second || e.ClosedFor != 5*time.Second {
 		t.Errorf("got %+v", e)
 	}
 }
