@@ -26,12 +26,12 @@ var _ packersdk.Artifact = (*artifact)(nil)
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
 	a := &artifact{path: run.output.path, madeDirectory: run.output.madeDirectory}
-	domain := c.Accelerator
-	if run.existing() {
-		domain = hypervisorExisting
+	domain := "kvm"
+	if c.Accelerator == "tcg" {
+		domain = "qemu"
 	}
-	// diskSize is text with a unit, and the names are what the vagrant
-	// post-processor reads.
+	// diskSize is text with a unit, domainType libvirt's, and the names are
+	// what the vagrant post-processor reads.
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,

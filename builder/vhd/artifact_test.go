@@ -36,7 +36,7 @@ func TestArtifactIsWhatPostProcessorsRead(t *testing.T) {
 	if data := a.State("generated_data").(map[any]any); data["PackerRunUUID"] != "x" {
 		t.Errorf("got %v", data)
 	}
-	for name, want := range map[string]any{"diskName": "packer-win.vhd", "diskType": "vhd", "diskSize": "40960M", "domainType": "auto", "nothing": nil} {
+	for name, want := range map[string]any{"diskName": "packer-win.vhd", "diskType": "vhd", "diskSize": "40960M", "domainType": "kvm", "nothing": nil} {
 		if got := a.State(name); got != want {
 			t.Errorf("%s is %v", name, got)
 		}

@@ -55,6 +55,7 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
 	run := &run{config: &b.config, newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
+	run.features = run.newHypervisor().Features()
 	state.Put(runKey, run)
 
 	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)

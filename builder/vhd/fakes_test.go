@@ -34,7 +34,7 @@ type fakeMachine struct {
 
 var _ hypervisor.Hypervisor = (*fakeMachine)(nil)
 
-var allFeatures = hypervisor.Features{OwnsDisk: true, Screenshot: true, PowerEvents: true, PowerDown: true, Kill: true}
+var allFeatures = hypervisor.Features{OwnsDisk: true, DiskFormat: "qcow2", Screenshot: true, PowerEvents: true, PowerDown: true, Kill: true}
 
 func newFakeMachine() *fakeMachine {
 	return &fakeMachine{features: allFeatures, fates: make(chan hypervisor.Fate, 1)}
@@ -121,7 +121,7 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 	if _, err := c.prepare(options); err != nil {
 		t.Fatal(err)
 	}
-	b.run = &run{config: c, newHypervisor: func() hypervisor.Hypervisor { return b.fake }}
+	b.run = &run{config: c, newHypervisor: func() hypervisor.Hypervisor { return b.fake }, features: allFeatures}
 	b.Put("ui", packersdk.Ui(b.said))
 	b.Put(runKey, b.run)
 	return b

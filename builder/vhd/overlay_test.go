@@ -74,6 +74,7 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 		{"qcow2", convertTo(t, raw, diskimage.Options{Format: diskimage.QCOW2}), nil, "qcow2", ""},
 		{"a VHDX with a log", raw, func(i *diskimage.Info) { i.LogReplayed = true }, "", "not closed cleanly"},
 		{"a differencing disk", raw, func(i *diskimage.Info) { i.Type = diskimage.Differencing }, "", "differencing"},
+		{"a hypervisor that boots VHDX", raw, nil, "", "boots vhdx"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, err := os.ReadFile(c.source)
@@ -86,8 +87,11 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 				c.change(&b.run.source)
 			}
 			b.run.scratch = t.TempDir()
+			if c.name == "a hypervisor that boots VHDX" {
+				b.run.features.DiskFormat = "vhdx"
+			}
 			b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
-			if b.run.disk.Format != "qcow2" || b.run.disk.BackingFormat != c.backing {
+			if b.run.disk.Format != b.run.features.DiskFormat || b.run.disk.BackingFormat != c.backing {
 				t.Errorf("got %+v", b.run.disk)
 			}
 			if said := joined(b); !strings.Contains(said, c.says) {
@@ -105,6 +109,10 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 	b := newBench(t, nil)
 	b.run.scratch, b.run.source = t.TempDir(), diskimage.Info{Files: []string{"/no/such/disk"}, LogReplayed: true}
 	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "copying source disk", "/no/such/disk")
+	b.Remove("error")
+	b.wantQuietHalt(t, new(stepCreateOverlay).Run(cancelled(), b))
+	b.run.features.DiskFormat = "vmdk"
+	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "vmdk")
 }
 
 func joined(b *bench) string {

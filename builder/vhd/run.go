@@ -23,6 +23,7 @@ const (
 type run struct {
 	config        *Config
 	newHypervisor func() hypervisor.Hypervisor
+	features      hypervisor.Features
 
 	source   diskimage.Info      // stepInspectSource
 	firmware hypervisor.Firmware // stepInspectSource
@@ -58,7 +59,7 @@ func failed(state multistep.StateBag) bool {
 }
 
 // existing says whether the machine brings its own disk.
-func (r *run) existing() bool { return r.config.Hypervisor == hypervisorExisting }
+func (r *run) existing() bool { return !r.features.OwnsDisk }
 
 // photograph writes the guest's screen and returns a sentence about it for
 // the end of an error, "" where there is nothing to say.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 )
 
 // stepCheckSpace refuses a build that cannot end well for lack of room,
@@ -39,7 +41,7 @@ func gib(n int64) float64 { return float64(n) / (1 << 30) }
 // spaceNeeded is a cautious guess in bytes: the output at least as large as
 // the data of the source (its file, where nothing better is known, but no more
 // than its virtual size), and, if the build boots an overlay, room for a
-// quarter of that to be rewritten. What the conversion needs exactly is
+// quarter of that to be rewritten, or for all of it if it boots a copy. What the conversion needs exactly is
 // checked again when it begins.
 func spaceNeeded(r *run) int64 {
 	var data int64
@@ -49,8 +51,11 @@ func spaceNeeded(r *run) int64 {
 	if size := r.source.VirtualSize; size > 0 {
 		data = min(data, size)
 	}
-	if r.existing() {
+	switch {
+	case r.existing():
 		return data
+	case needsCopy(r.source, diskimage.Format(r.features.DiskFormat)) != "":
+		return 2 * data
 	}
 	return data + data/4
 }

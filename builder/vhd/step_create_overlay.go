@@ -12,7 +12,8 @@ import (
 )
 
 // stepCreateOverlay makes the disk that boots: a qcow2 file that takes all
-// writes, over the source. An existing machine brings its own.
+// writes, over the source, or a copy for a hypervisor that boots another
+// format. An existing machine brings its own.
 type stepCreateOverlay struct{}
 
 func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
@@ -21,11 +22,18 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 		run.disk = hypervisor.Disk{Path: run.source.Files[0]}
 		return multistep.ActionContinue
 	}
-	path := filepath.Join(run.scratch, "disk.qcow2")
-	run.disk = hypervisor.Disk{Path: path, Format: diskimage.QCOW2.QEMU()}
-	if why := needsCopy(run.source); why != "" {
+	format, err := diskimage.ParseFormat(run.features.DiskFormat)
+	if err != nil {
+		return halt(state, fmt.Errorf("hypervisor %s: %w", run.config.Hypervisor, err))
+	}
+	path := filepath.Join(run.scratch, "disk."+string(format))
+	run.disk = hypervisor.Disk{Path: path, Format: format.QEMU()}
+	if why := needsCopy(run.source, format); why != "" {
 		ui.Sayf("Copying the source disk, because %s", why)
-		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: diskimage.QCOW2}, nil); err != nil {
+		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: format}, nil); err != nil {
+			if ctx.Err() != nil {
+				return multistep.ActionHalt
+			}
 			return halt(state, fmt.Errorf("copying source disk: %w", err))
 		}
 		return multistep.ActionContinue
@@ -39,9 +47,12 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 
 func (*stepCreateOverlay) Cleanup(multistep.StateBag) {} // lies in scratch
 
-// needsCopy says why QEMU could not read a source by itself, "" if it can.
-func needsCopy(info diskimage.Info) string {
+// needsCopy says why an overlay of the source would not do for a hypervisor
+// that boots format, "" if it does.
+func needsCopy(info diskimage.Info, format diskimage.Format) string {
 	switch {
+	case format != diskimage.QCOW2:
+		return "the hypervisor boots " + string(format)
 	case info.LogReplayed:
 		return "it was not closed cleanly and QEMU replays its log only in a disk it may write"
 	case info.Type == diskimage.Differencing:

@@ -56,6 +56,9 @@ func (r *run) inspect(path string, ui packersdk.Ui) error {
 	if r.config.SourceURL != "" && len(info.Files) > 1 {
 		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first", path, info.Files[1])
 	}
+	if err := bootable(info); err != nil && !r.existing() {
+		return fmt.Errorf("reading source disk: %s %w", path, err)
+	}
 	table, err := partition.Read(disk, disk.Size(), disk.SectorSize())
 	if err != nil {
 		return fmt.Errorf("reading partition table of %s: %w", path, err)
@@ -72,6 +75,14 @@ func (r *run) inspect(path string, ui packersdk.Ui) error {
 	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
 	for _, warning := range info.Warnings {
 		ui.Sayf("Source disk: warning: %s", warning)
+	}
+	return nil
+}
+
+// bootable refuses what the machine's controllers do not offer.
+func bootable(info diskimage.Info) error {
+	if info.SectorSize != 512 {
+		return fmt.Errorf("has sectors of %d bytes; only disks with sectors of 512 bytes can be booted here", info.SectorSize)
 	}
 	return nil
 }

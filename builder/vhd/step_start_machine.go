@@ -16,14 +16,16 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 	run, ui := runOf(state)
 	c := run.config
 	s.driver = run.newHypervisor()
+	var spec hypervisor.Spec
 	if !run.existing() {
 		ui.Sayf("Starting the machine: %d processors, %d MiB, %s", c.CPUs, c.Memory, run.firmware)
+		spec = hypervisor.Spec{
+			Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
+			Accelerator: c.Accelerator, DiskInterface: c.DiskInterface, NetworkInterface: c.NetworkInterface,
+			Headless: c.Headless.True(), Arguments: c.QemuArguments, GuestPort: c.guestPort(), ScratchDir: run.scratch,
+		}
 	}
-	fates, err := s.driver.Start(ctx, hypervisor.Spec{
-		Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
-		Accelerator: c.Accelerator, DiskInterface: c.DiskInterface, NetworkInterface: c.NetworkInterface,
-		Headless: c.Headless.True(), Arguments: c.QemuArguments, GuestPort: c.guestPort(), ScratchDir: run.scratch,
-	})
+	fates, err := s.driver.Start(ctx, spec)
 	if err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt

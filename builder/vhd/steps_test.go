@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,15 @@ func TestFirmwareFollowsThePartitionTable(t *testing.T) {
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%q with %s: %q, %v", c.wanted, c.scheme, got, err)
 		}
+	}
+}
+
+func TestOnlySectorsOf512BytesBoot(t *testing.T) {
+	if err := bootable(diskimage.Info{SectorSize: 512}); err != nil {
+		t.Error(err)
+	}
+	if err := bootable(diskimage.Info{SectorSize: 4096}); err == nil || !strings.Contains(err.Error(), "4096") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -85,7 +95,7 @@ func TestInspectSourceRefusesAParentOfADownload(t *testing.T) {
 
 func TestInspectSourceForgivesALockedDiskOfARunningMachine(t *testing.T) {
 	b := newBench(t, nil)
-	b.run.config.Hypervisor, b.run.config.DiskPath = hypervisorExisting, b.run.config.SourcePath
+	b.run.features, b.run.config.DiskPath = hypervisor.Features{}, b.run.config.SourcePath
 	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
 	b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
 	if b.run.disk.Path != b.run.config.DiskPath {
@@ -167,12 +177,15 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 		free     int64
 		err      error
 		existing bool
+		format   string // of the disk that boots
 		halts    bool
 	}{
 		{name: "enough", free: 5 << 20},
 		{name: "room for the output but not for the changes", free: 4<<20 + 1, halts: true},
 		{name: "an existing machine changes its own disk", free: 4 << 20, existing: true},
 		{name: "nothing left", halts: true},
+		{name: "room for a copy", free: 8 << 20, format: "vhdx"},
+		{name: "room for an overlay but not for a copy", free: 5 << 20, format: "vhdx", halts: true},
 		{name: "not known", err: errors.New("no such call")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,8 +195,11 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.run.source = diskimage.Info{Files: []string{full}, VirtualSize: 8 << 20}
+			if c.format != "" {
+				b.run.features.DiskFormat = c.format
+			}
 			if c.existing {
-				b.run.config.Hypervisor = hypervisorExisting
+				b.run.features = hypervisor.Features{}
 			}
 			action := (&stepCheckSpace{free: func(string) (int64, error) { return c.free, c.err }}).Run(t.Context(), b)
 			if c.halts {
@@ -212,6 +228,12 @@ func TestStartHandsTheMachineOver(t *testing.T) {
 	if b.fake.called() != "start close" {
 		t.Error(b.fake.called())
 	}
+	b.run.features, b.fake.fates = hypervisor.Features{}, make(chan hypervisor.Fate)
+	b.wantContinue(t, s.Run(t.Context(), b))
+	if !reflect.DeepEqual(b.fake.spec, hypervisor.Spec{}) {
+		t.Errorf("a machine that exists was described: %+v", b.fake.spec)
+	}
+	close(b.fake.fates)
 }
 
 func TestStartThatFailsIsStillClosed(t *testing.T) {

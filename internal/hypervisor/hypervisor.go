@@ -30,6 +30,9 @@ type Features struct {
 	// OwnsDisk: the driver boots the disk it is given. False for a machine
 	// that exists already and brings its own.
 	OwnsDisk bool
+	// DiskFormat is what that disk has to be, in QEMU's names: with "qcow2" the
+	// machine is given an overlay on the source, else a copy of it.
+	DiskFormat string
 	// Screenshot: Screenshot works while the machine runs.
 	Screenshot bool
 	// PowerEvents: Fate tells who switched the machine off. False where
@@ -42,7 +45,8 @@ type Features struct {
 }
 
 // Spec is the machine to be made. Fields that a driver cannot honour are an
-// error of its Start, never ignored.
+// error of its Start, never ignored. A driver that does not own its disk gets
+// an empty one: its machine is made already.
 type Spec struct {
 	Name     string
 	Disk     Disk

@@ -81,7 +81,10 @@ func New(options Options) *Driver {
 func (d *Driver) Features() hypervisor.Features { return hypervisor.Features{} }
 
 // Start begins to watch. Nothing is inferred before ExpectOff.
-func (d *Driver) Start(_ context.Context, _ hypervisor.Spec) (<-chan hypervisor.Fate, error) {
+func (d *Driver) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
+	if spec.Disk.Path != "" {
+		return nil, errors.New("an existing machine brings its own disk")
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.end != nil {

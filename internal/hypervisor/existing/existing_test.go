@@ -129,6 +129,9 @@ func TestItOnlyLooks(t *testing.T) {
 	if _, err := d.Start(t.Context(), hypervisor.Spec{}); err == nil {
 		t.Error("started twice")
 	}
+	if _, err := New(Options{}).Start(t.Context(), hypervisor.Spec{Disk: hypervisor.Disk{Path: "x"}}); err == nil {
+		t.Error("took a disk")
+	}
 	if err := New(Options{}).Close(); err != nil {
 		t.Error(err)
 	}

@@ -77,7 +77,7 @@ func New(options Options) *Driver {
 
 // Features says that QEMU can do it all.
 func (d *Driver) Features() hypervisor.Features {
-	return hypervisor.Features{OwnsDisk: true, Screenshot: true, PowerEvents: true, PowerDown: true, Kill: true}
+	return hypervisor.Features{OwnsDisk: true, DiskFormat: "qcow2", Screenshot: true, PowerEvents: true, PowerDown: true, Kill: true}
 }
 
 // Start boots the machine; see hypervisor.Hypervisor. It takes at most a
