@@ -17,9 +17,14 @@ import (
 func libvhdi(t *testing.T, path string) []byte {
 	t.Helper()
 	tool := testutil.Tool(t, "vhdimount")
+	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+		testutil.Missing(t, "vhdimount needs FUSE: "+err.Error())
+	} else {
+		f.Close()
+	}
 	dir := t.TempDir()
 	if out, err := exec.Command(tool, path, dir).CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: vhdimount does not work here: %v\n%s", err, out)
+		t.Fatalf("vhdimount: %v\n%s", err, out)
 	}
 	defer func() {
 		if out, err := exec.Command("fusermount", "-u", dir).CombinedOutput(); err != nil {
@@ -93,6 +98,9 @@ func TestDifferencingVHDXShowsItsSectorsOverThoseOfTheParent(t *testing.T) {
 	if i := d.Info(); i.Type != Differencing || len(i.Files) != 2 {
 		t.Errorf("info %+v", i)
 	}
+	// libvhdi 20210425 shows the parent through a block in the state
+	// PAYLOAD_BLOCK_ZERO; [MS-VHDX] 2.5.1.1.1 says that it is zeros.
+	copy(want[6<<20:8<<20], base[6<<20:8<<20])
 	sameContent(t, libvhdi(t, child), want)
 }
 

@@ -230,18 +230,21 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	}
 	meta := w.metadata()
 	le.PutUint32(meta[vhdxItemsAt+4:], 2) // has parent
-	locator := append(vhdxLocatorType[:], 0, 0, 2, 0)
-	text := []byte{}
-	for _, kv := range []string{"parent_linkage", "{" + guidString(ph.dataWriteID) + "}", "relative_path", relative} {
-		text = append(text, utf16Bytes(kv, le)...)
+	pairs := [][2]string{
+		{"parent_linkage", "{" + guidString(ph.dataWriteID) + "}"},
+		{"relative_path", relative},
+		{"absolute_win32_path", `C:\VMs\` + baseName(parent)},
 	}
-	at := uint32(20 + 2*12)
-	for _, kv := range [][2]string{{"parent_linkage", "{" + guidString(ph.dataWriteID) + "}"}, {"relative_path", relative}} {
+	locator := append(vhdxLocatorType[:], 0, 0, byte(len(pairs)), 0)
+	var text []byte
+	at := uint32(20 + 12*len(pairs))
+	for _, kv := range pairs {
 		k, v := uint32(2*len(kv[0])), uint32(2*len(kv[1]))
 		locator = le.AppendUint32(locator, at)
 		locator = le.AppendUint32(locator, at+k)
 		locator = le.AppendUint16(locator, uint16(k))
 		locator = le.AppendUint16(locator, uint16(v))
+		text = append(append(text, utf16Bytes(kv[0], le)...), utf16Bytes(kv[1], le)...)
 		at += k + v
 	}
 	locator = append(locator, text...)
