@@ -32,9 +32,8 @@ type Launch struct {
 
 // Launched says what was started.
 type Launched struct {
-	PID        int // 0: not known
-	Alive      bool
-	TagDeleted bool
+	PID        int    // 0: not known
+	TagDeleted bool   // known with PowerShell only
 	Task       string // registered and to be removed; also set with some errors
 	// OldLogs is where the logs of earlier runs were put; empty when there were
 	// none.
@@ -111,7 +110,7 @@ func (s *Session) launch(ctx context.Context, l Launch, wrap func(string) (strin
 	if found == nil {
 		return launched, fmt.Errorf("guest script launch: %w", ErrUnreadable)
 	}
-	launched.TagDeleted, launched.Alive = found.TagDeleted, found.Alive
+	launched.TagDeleted = found.TagDeleted
 	for _, log := range found.Logs {
 		if log.Moved {
 			launched.OldLogs.Folders = []string{found.LogFolder}
@@ -164,7 +163,6 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	default:
 		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(answer))
 	}
-	launched.TagDeleted = true
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()
 	steps := []string{

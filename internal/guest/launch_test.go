@@ -64,7 +64,7 @@ func TestLaunchStartsAProcessOrATask(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := scripted(document, "", 0)
 			l, err := endless(New(f, "id")).Launch(t.Context(), test.launch)
-			if err != nil || l.PID != 4000 || !l.Alive || !l.TagDeleted || l.Task != test.task || l.WithoutPowerShell {
+			if err != nil || l.PID != 4000 || !l.TagDeleted || l.Task != test.task || l.WithoutPowerShell {
 				t.Fatalf("got %+v, %v", l, err)
 			}
 			if len(l.OldLogs.Folders) != 1 || l.OldLogs.Folders[0] != `C:\old` {
@@ -131,7 +131,7 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 			text := strings.Join(f.lines(), "\n")
 			if err != nil {
 				text = err.Error()
-			} else if !l.WithoutPowerShell || l.Task != "packer-sysprep-id" || !l.TagDeleted || !strings.Contains(l.Reason, "running scripts is disabled") {
+			} else if !l.WithoutPowerShell || l.Task != "packer-sysprep-id" || !strings.Contains(l.Reason, "running scripts is disabled") {
 				t.Errorf("got %+v", l)
 			}
 			if !strings.Contains(text, test.text) {

@@ -216,7 +216,7 @@ func TestSuccessWithEveryTransport(t *testing.T) {
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
 			}
-			want(t, g.ui.text(), "validating", "tag created", "Windows is generalized", "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")
+			want(t, g.ui.text(), "Deleted the tag of an earlier run", "validating", "tag created", "Windows is generalized", "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")
 			if strings.Contains(g.ui.text(), "Tops3cret-Value") {
 				t.Error("the answer file's password was shown")
 			}
@@ -315,6 +315,37 @@ func (l *losesTheAnswer) Start(ctx context.Context, cmd *packersdk.RemoteCmd) er
 		return err
 	}
 	return errors.New("unknown error Post: EOF")
+}
+
+// failsAt breaks every command that holds a text, which is never sent.
+type failsAt struct {
+	packersdk.Communicator
+	text string
+}
+
+func (f failsAt) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if strings.Contains(cmd.Command, f.text) {
+		return errors.New("unknown error Post: EOF")
+	}
+	return f.Communicator.Start(ctx, cmd)
+}
+
+func TestALaunchThatNeverArrivedIsAFailure(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, nil)
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return failsAt{c, "launch.ps1"} }
+	wantError(t, g.provision(), "sysprep is not running, and what became of its start is not known", "EOF")
+	wantNothingLeft(t, g)
+}
+
+func TestAWatchThatAlwaysBreaksGoesOnWithoutPowerShell(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, nil)
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return failsAt{c, "watch.ps1"} }
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "tag created")
 }
 
 func TestALostAnswerToTheLaunchIsNoFailure(t *testing.T) {

@@ -23,7 +23,8 @@ const (
 type watched struct {
 	tracker diagnosis.Tracker
 	log     []byte // as it came
-	last    guest.State
+	// logLength is what the log measured when it could be read last, in bytes.
+	logLength int64
 	// answering: the newest try to ask the guest worked.
 	answering bool
 	// tidied and untidy are closed and set when our files were removed before
@@ -125,12 +126,14 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	if len(r.log) < maxLogKept {
 		r.log = append(r.log, s.Log...)
 	}
-	r.last = s.State
 	if r.launched.PID == 0 && len(s.Processes) == 1 {
 		r.launched.PID = s.Processes[0] // there was none before ours
 	}
 	o := observation(r.now(), s.State)
-	o.Log, o.LogBytes = r.tracker.Facts(), s.LogLength
+	if s.LogRead {
+		r.logLength = s.LogLength
+	}
+	o.Log, o.LogBytes = r.tracker.Facts(), r.logLength
 	if r.plan.Action != actionQuit && r.tidied == nil && o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState {
 		// sysprep has copied the answer file long ago; Windows goes down now.
 		r.tidied = make(chan struct{})

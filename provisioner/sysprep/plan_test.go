@@ -30,6 +30,8 @@ func TestThePlanFollowsFromTheOptions(t *testing.T) {
 		{"vm mode with an answer file", map[string]any{"vm_mode": true, "answer_file_content": testAnswer}, "azure-arm",
 			"/generalize /oobe /mode:vm /quit /quiet " + answer, verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"same hardware profile", "Microsoft documents it"}},
 		{"not quiet", map[string]any{"quiet": false}, "null", "/generalize /oobe /quit", verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"nobody will see it"}},
+		{"as SYSTEM", map[string]any{"run_as": "system"}, "null", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit,
+			[]string{"Microsoft does not support"}},
 		{"further arguments come last", map[string]any{"extra_arguments": []string{"/x", "-y:z"}}, "null",
 			"/generalize /oobe /quit /quiet /x -y:z", verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
 		{"a restart after generalize", map[string]any{"action": "reboot"}, "null", "/generalize /oobe /reboot /quiet", verdict.StateGeneralizeToOOBE, verdict.Reboot,

@@ -235,7 +235,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
 	}
 	if !there {
-		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it, or leave answer_file out and name a file that is in the guest already with extra_arguments")
+		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it for this build, or leave answer_file out")
 	}
 	return nil
 }
@@ -265,18 +265,22 @@ func (r *run) launch(ctx context.Context) error {
 	if r.launched.WithoutPowerShell {
 		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
 	}
+	if r.launched.TagDeleted {
+		r.ui.Say("Deleted the tag of an earlier run")
+	}
 	if err == nil {
 		return nil
 	}
 	var refusal *guest.ScriptError
-	if ctx.Err() != nil || errors.As(err, &refusal) || errors.Is(err, guest.ErrNotStarted) {
+	refused := errors.As(err, &refusal) && refusal.Name != "script"
+	if ctx.Err() != nil || refused || errors.Is(err, guest.ErrNotStarted) {
 		return launchError(err)
 	}
-	// The connection broke, or the answer got lost; sysprep may run all the
-	// same, and none ran before.
+	// The connection broke, the answer got lost, or the script broke midway;
+	// sysprep may run all the same, and none ran before.
 	state, perr := r.session.Poll(ctx)
 	if perr == nil && len(state.Processes) == 0 {
-		return launchError(err)
+		return fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err)
 	}
 	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
 	if len(state.Processes) > 0 {
@@ -292,7 +296,7 @@ func (r *run) cancelledLaunch(ctx context.Context, begun time.Time) verdict.Verd
 	state := verdict.Begin(begun, r.plan.Expect)
 	seen, err := r.session.Poll(ctx)
 	if err == nil {
-		r.last, r.answering = seen, true
+		r.answering = true
 		if len(seen.Processes) == 1 {
 			r.launched.PID = seen.Processes[0] // none ran before
 		}
