@@ -15,8 +15,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
-// windows is a simulated guest, and the options of a builder that reaches it.
-func windows(t *testing.T, server winsim.ServerOptions) (*winsim.Running, map[string]any) {
+// windowsGuest is a simulated guest, and the options of a builder that reaches it.
+func windowsGuest(t *testing.T, server winsim.ServerOptions) (*winsim.Running, map[string]any) {
 	t.Helper()
 	guest, err := winsim.Start(t.Context(), winsim.Options{Root: t.TempDir(), User: "Administrator", Password: "secret", Speed: 100}, server)
 	if err != nil {
@@ -41,7 +41,7 @@ func TestLoginOfEveryTransport(t *testing.T) {
 		"Basic": {}, "NTLM": {NTLM: true, NoBasic: true}, "TLS": {TLS: true}, "TLS and NTLM": {TLS: true, NTLM: true, NoBasic: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			guest, options := windows(t, server)
+			guest, options := windowsGuest(t, server)
 			for _, password := range []string{"secret", "wrong"} {
 				options["winrm_password"] = password
 				c := new(Config)
@@ -58,7 +58,7 @@ func TestLoginOfEveryTransport(t *testing.T) {
 }
 
 func TestBuildOfAnExistingMachine(t *testing.T) {
-	guest, options := windows(t, winsim.ServerOptions{})
+	guest, options := windowsGuest(t, winsim.ServerOptions{})
 	options["shutdown_command"] = "shutdown /s /t 0"
 	b := new(Builder)
 	if _, _, err := b.Prepare(existingMachine(t, options)); err != nil {
@@ -96,7 +96,7 @@ func TestBuildOfAnExistingMachine(t *testing.T) {
 }
 
 func TestBuildWithAWrongPasswordSaysSo(t *testing.T) {
-	_, options := windows(t, winsim.ServerOptions{})
+	_, options := windowsGuest(t, winsim.ServerOptions{})
 	options["winrm_password"], options["winrm_timeout"] = "wrong", "3s"
 	b := new(Builder)
 	if _, _, err := b.Prepare(existingMachine(t, options)); err != nil {
