@@ -19,11 +19,10 @@ variable "port" {
   default = 5985
 }
 
-# A password of yours is `sensitive`. This one is public, and Packer would blank
-# out the word "packer" in every line.
 variable "password" {
-  type    = string
-  default = "packer"
+  type      = string
+  default   = "Demo-Passw0rd"
+  sensitive = true
 }
 
 variable "log_directory" {

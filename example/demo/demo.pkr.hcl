@@ -19,11 +19,10 @@ variable "output_directory" {
   default = "output-demo"
 }
 
-# A password of yours is `sensitive`. This one is public, and Packer would blank
-# out the word "packer" in every line.
 variable "password" {
-  type    = string
-  default = "packer"
+  type      = string
+  default   = "Demo-Passw0rd"
+  sensitive = true
 }
 
 source "sysprep-vhd" "windows" {
