@@ -10,6 +10,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/builder/vhd"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cli"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/post-processor/image"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/provisioner/sysprep"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
@@ -21,6 +22,7 @@ func main() {
 	set := plugin.NewSet()
 	set.RegisterProvisioner(plugin.DEFAULT_NAME, new(sysprep.Provisioner))
 	set.RegisterBuilder("vhd", new(vhd.Builder))
+	set.RegisterPostProcessor("image", new(image.PostProcessor))
 	set.SetVersion(version.PluginVersion)
 	if err := set.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

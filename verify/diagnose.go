@@ -32,8 +32,10 @@ type Diagnosed struct {
 // Diagnose reads the logs of sysprep and Windows Setup from the disk of a
 // build that failed or hung, says the cause and the way out, and keeps the
 // logs below logDir unless that is empty. The machine has to be off. What was
-// still in the memory of a machine that was killed is not on the disk.
-func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir string) (Diagnosed, error) {
+// still in the memory of a machine that was killed is not on the disk. A cause
+// whose summary is in told, what the user has been told already, is not said
+// again.
+func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string) (Diagnosed, error) {
 	var logs map[string][]byte
 	var report winimage.Report
 	var unread error
@@ -51,8 +53,10 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir string) (Di
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
 	d := diagnose(logs[sysprepLog])
-	for _, line := range d.describe(report) {
-		ui.Say(line)
+	if d.Cause == nil || !strings.Contains(told, d.Cause.Summary) {
+		for _, line := range d.describe(report) {
+			ui.Say(line)
+		}
 	}
 	if logDir == "" || len(logs) == 0 {
 		return d, nil

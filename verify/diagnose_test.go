@@ -27,7 +27,7 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ui, said := recorder()
-			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "")
+			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +49,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	}})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
-	d, err := Diagnose(context.Background(), ui, disk, dir)
+	d, err := Diagnose(context.Background(), ui, disk, dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 
 func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	ui, said := recorder()
-	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), ""); err == nil || said.Len() > 0 {
+	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), "", ""); err == nil || said.Len() > 0 {
 		t.Errorf("error %v, said %q", err, said)
 	}
 }

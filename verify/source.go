@@ -127,7 +127,7 @@ func (f *Facts) warnState(w winimage.Windows) {
 		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
-		f.warn("Windows was upgraded in place: sysprep refuses such an installation on most releases; start from a clean installation")
+		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may be left")
 	}
 	if w.Volume.Hibernated {
 		f.warn("Windows is hibernated (fast startup): the session would be resumed on other hardware; run powercfg /h off and shut it down fully")

@@ -10,11 +10,18 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
+
+// reportState is the name under which State gives the path of the JSON report
+// on the image; "" where it was not proven.
+const reportState = "sysprep_report"
 
 // artifact is the finished disk.
 type artifact struct {
 	path          string
+	report        string // "" without one
 	madeDirectory bool
 	state         map[string]any
 }
@@ -25,7 +32,7 @@ var _ packersdk.Artifact = (*artifact)(nil)
 // build values, or nil.
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
-	a := &artifact{path: run.output.path, madeDirectory: run.output.madeDirectory}
+	a := &artifact{path: run.output.path, report: run.report, madeDirectory: run.output.madeDirectory}
 	domain := "kvm"
 	if c.Accelerator == "tcg" {
 		domain = "qemu"
@@ -35,6 +42,7 @@ func newArtifact(run *run, generatedData any) *artifact {
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,
+		reportState: run.report,
 	}
 	if values, ok := generatedData.(map[string]any); ok {
 		// checksum, compress and manifest assert exactly this type.
@@ -79,6 +87,12 @@ func (a *artifact) State(name string) any { return a.state[name] }
 func (a *artifact) Destroy() error {
 	if err := os.Remove(a.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing disk: %w", err)
+	}
+	// A report at a place of the user's own choice is the user's.
+	if a.report == a.path+verify.ReportSuffix {
+		if err := os.Remove(a.report); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing report: %w", err)
+		}
 	}
 	if a.madeDirectory {
 		_ = os.Remove(filepath.Dir(a.path)) // fails while it holds anything

@@ -17,6 +17,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // Boot sectors. The first copies itself to sector 5 through the BIOS and then
@@ -38,7 +39,7 @@ func prepared(t *testing.T, source string, changes map[string]any) *Builder {
 	testutil.Tool(t, "qemu-system-x86_64")
 	options := valid(t, map[string]any{
 		"source_path": source, "communicator": "none", "winrm_username": nil, "winrm_password": nil,
-		"cpus": 1, "memory": 64, "accelerator": "tcg", "output_directory": filepath.Join(t.TempDir(), "out"),
+		"cpus": 1, "memory": 64, "accelerator": "tcg", "verify": map[string]any{"enabled": false}, "output_directory": filepath.Join(t.TempDir(), "out"),
 	})
 	for k, v := range changes {
 		options[k] = v
@@ -184,16 +185,14 @@ func TestBuildDoesNotWaitForAProvisionerWithoutAGuest(t *testing.T) {
 	wantNothing(t, b)
 }
 
-func TestBuildRefusedByTheProverLeavesNothing(t *testing.T) {
-	b := prepared(t, rawDisk(t, 1<<20, writesAndPowersOff), nil)
-	b.Prover = proverFunc(func(path string) error {
-		if _, err := diskimage.Open(path); err != nil {
-			t.Errorf("the prover cannot read the disk: %v", err)
-		}
-		return errors.New("not generalized")
-	})
-	if _, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil)); err == nil || err.Error() != "not generalized" {
+func TestBuildThatIsNotProvenLeavesItsReportOnly(t *testing.T) {
+	b := prepared(t, rawDisk(t, 1<<20, writesAndPowersOff), map[string]any{"verify": map[string]any{}})
+	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
+	if unproven := (*verify.NotProven)(nil); !errors.As(err, &unproven) {
 		t.Fatalf("got %v", err)
+	}
+	if _, err := os.Stat(b.config.beside("report.json")); err != nil {
+		t.Error(err)
 	}
 	wantNothing(t, b)
 }

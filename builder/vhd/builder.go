@@ -20,17 +20,8 @@ import (
 // BuilderID names the maker of an artifact to post-processors.
 const BuilderID = "packer-plugin-sysprep.vhd"
 
-// Prover looks at a disk that is off and says whether it may be handed on.
-type Prover interface {
-	// Prove reads the disk at path, whose format is found by content.
-	Prove(ctx context.Context, ui packersdk.Ui, path string) error
-}
-
 // Builder implements packersdk.Builder.
 type Builder struct {
-	// Prover judges the disk before it is converted; nil: nobody does.
-	Prover Prover
-
 	config Config
 	runner multistep.Runner
 }
@@ -54,7 +45,7 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config, newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
+	run := &run{config: &b.config, began: time.Now(), newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
 	run.features = run.newHypervisor().Features()
 	state.Put(runKey, run)
 
@@ -82,20 +73,19 @@ func (b *Builder) steps() []multistep.Step {
 	if c.SourceURL != "" {
 		download.Url = []string{c.SourceURL}
 	}
-	list := []multistep.Step{
+	return []multistep.Step{
 		download,
 		&stepInspectSource{},
 		&stepOutputDirectory{},
 		&stepCheckSpace{},
 		&stepCreateOverlay{},
+		&stepDiagnose{},
 		&stepStartMachine{},
 		&stepWaitForGuest{},
 		&stepConnect{},
 		&StepProvision{},
 		&stepWaitForPowerOff{},
+		&stepProve{},
+		&stepConvert{},
 	}
-	if b.Prover != nil {
-		list = append(list, &stepProve{prover: b.Prover})
-	}
-	return append(list, &stepConvert{})
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/communicator"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // Config holds the options of source "sysprep-vhd".
@@ -109,6 +111,10 @@ type Config struct {
 	// With `hypervisor = "existing"`: how long the machine has to be silent,
 	// with its disk unchanged, to be taken for off. Defaults to `1m`.
 	PowerOffSettle time.Duration `mapstructure:"power_off_settle"`
+
+	// How the finished disk is proven before it is handed on; see the block
+	// below.
+	Verify verify.Config `mapstructure:"verify"`
 
 	ctx interpolate.Context
 }

@@ -32,7 +32,7 @@ func windowsGuest(t *testing.T, server winsim.ServerOptions) (*winsim.Running, m
 	})
 	return guest, map[string]any{
 		"winrm_host": guest.Host, "winrm_port": guest.Port, "winrm_use_ssl": server.TLS, "winrm_insecure": true, "winrm_use_ntlm": server.NTLM,
-		"power_off_settle": "500ms", "disk_path": rawDisk(t, 1<<20, nil), "output_directory": filepath.Join(t.TempDir(), "out"),
+		"power_off_settle": "500ms", "verify": map[string]any{"enabled": false}, "disk_path": rawDisk(t, 1<<20, nil), "output_directory": filepath.Join(t.TempDir(), "out"),
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator()} {
+	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {
@@ -226,7 +226,10 @@ func (c *Config) outputPath() string {
 }
 
 // screenPath is where the picture of a failed guest's screen goes.
-func (c *Config) screenPath() string { return filepath.Clean(c.OutputDirectory) + "-screen.png" }
+func (c *Config) screenPath() string { return c.beside("screen.png") }
+
+// beside names a file that outlives the output folder of a failed build.
+func (c *Config) beside(what string) string { return filepath.Clean(c.OutputDirectory) + "-" + what }
 
 // guestPort is the port inside the guest that the communicator uses; 0 if none.
 func (c *Config) guestPort() int { return c.Comm.Port() }

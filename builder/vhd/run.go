@@ -11,6 +11,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 const (
@@ -25,12 +26,17 @@ type run struct {
 	newHypervisor func() hypervisor.Hypervisor
 	features      hypervisor.Features
 
+	began    time.Time
 	source   diskimage.Info      // stepInspectSource
+	windows  verify.Facts        // stepInspectSource; empty where nothing could be read
 	firmware hypervisor.Firmware // stepInspectSource
 	scratch  string              // stepOutputDirectory
 	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
 	machine  *machine            // stepStartMachine
-	output   output              // stepConvert
+	// provisioning: sysprep may have run.
+	provisioning bool
+	report       string // stepProve: the JSON report, "" without a proof
+	output       output // stepConvert
 }
 
 // output is the finished disk.

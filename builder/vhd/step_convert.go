@@ -41,6 +41,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	if run.output.virtualSize, err = virtualSize(path, c.conversion().Format); err != nil {
 		return halt(state, fmt.Errorf("reading the output back: %w", err))
 	}
+	if err := run.placeReport(); err != nil {
+		return halt(state, err)
+	}
 	ui.Sayf("Wrote %s in %s: %.1f GiB disk, %.1f GiB file", path, time.Since(began).Round(time.Second/10), gib(run.output.virtualSize), gib(fileSize(path)))
 	return multistep.ActionContinue
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // stepInspectSource finds out by content what the source disk is, and how a
 // machine has to start it.
 type stepInspectSource struct{}
 
-func (*stepInspectSource) Run(_ context.Context, state multistep.StateBag) multistep.StepAction {
+func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	path := run.config.SourcePath
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
@@ -27,7 +28,7 @@ func (*stepInspectSource) Run(_ context.Context, state multistep.StateBag) multi
 	if run.existing() {
 		path = run.config.DiskPath
 	}
-	err := run.inspect(path, ui)
+	err := run.inspect(ctx, path, ui)
 	if err != nil && run.existing() {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
@@ -42,7 +43,7 @@ func (*stepInspectSource) Run(_ context.Context, state multistep.StateBag) multi
 
 func (*stepInspectSource) Cleanup(multistep.StateBag) {}
 
-func (r *run) inspect(path string, ui packersdk.Ui) error {
+func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("finding source disk: %w", err)
@@ -73,7 +74,18 @@ func (r *run) inspect(path string, ui packersdk.Ui) error {
 		kind = string(info.Type) + " " + kind
 	}
 	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
-	for _, warning := range info.Warnings {
+	// What Windows says of itself helps and warns; a source that cannot be
+	// understood may boot all the same.
+	facts, err := verify.Source(ctx, path)
+	if err != nil {
+		ui.Sayf("Source disk: warning: %s", err)
+		return ctx.Err()
+	}
+	r.windows = facts
+	if facts.Windows != "" {
+		ui.Sayf("Source disk: %s, %s", facts.Windows, facts.Report.Windows[0].Setup.ImageState)
+	}
+	for _, warning := range facts.Warnings {
 		ui.Sayf("Source disk: warning: %s", warning)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // stepOutputDirectory makes the output folder and the scratch folder in it,
@@ -59,6 +61,9 @@ func (s *stepOutputDirectory) Cleanup(state multistep.StateBag) {
 	if failed(state) {
 		if run.output.path != "" {
 			errs = append(errs, os.Remove(run.output.path))
+			if run.report == run.output.path+verify.ReportSuffix {
+				errs = append(errs, os.Remove(run.report))
+			}
 		}
 		if s.made {
 			// Not RemoveAll: what others put there in the meantime is not ours.

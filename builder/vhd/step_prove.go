@@ -2,19 +2,46 @@ package vhd
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
-// stepProve lets the Prover look at the disk of the machine that is off.
-type stepProve struct{ prover Prover }
+// stepProve looks at the disk of the machine that is off, and ends the build
+// unless it is proven to be generalized.
+type stepProve struct{}
 
-func (s *stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	if err := s.prover.Prove(ctx, ui, run.disk.Path); err != nil {
+	c := run.config
+	result, err := verify.Run(ctx, ui, verify.Options{
+		Config: c.Verify, Disk: run.disk.Path, Name: c.outputPath(), NotBefore: run.began, Report: c.beside("report.json"),
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return multistep.ActionHalt
+		}
 		return halt(state, err)
 	}
+	run.report = result.ReportPath
 	return multistep.ActionContinue
 }
 
 func (*stepProve) Cleanup(multistep.StateBag) {}
+
+// placeReport moves the report beside the disk once there is one, unless the
+// user chose a place. The report of a build that fails outlives its folder.
+func (r *run) placeReport() error {
+	if r.report == "" || r.report != r.config.beside("report.json") {
+		return nil
+	}
+	path := r.output.path + verify.ReportSuffix
+	if err := os.Rename(r.report, path); err != nil {
+		return fmt.Errorf("placing report: %w", err)
+	}
+	r.report = path
+	return nil
+}

@@ -30,6 +30,7 @@ type StepProvision struct {
 
 func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	run.provisioning = true
 	if s.inner == nil {
 		s.inner = &commonsteps.StepProvision{}
 	}

@@ -21,7 +21,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		ui.Sayf("Starting the machine: %d processors, %d MiB, %s", c.CPUs, c.Memory, run.firmware)
 		spec = hypervisor.Spec{
 			Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
-			Accelerator: c.Accelerator, DiskInterface: c.DiskInterface, NetworkInterface: c.NetworkInterface,
+			Accelerator: c.Accelerator, DiskInterface: run.diskInterface(), NetworkInterface: run.networkInterface(),
 			Headless: c.Headless.True(), Arguments: c.QemuArguments, GuestPort: c.guestPort(), ScratchDir: run.scratch,
 		}
 	}
@@ -36,6 +36,25 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue
 }
+
+// diskInterface follows the drivers of the Windows on the source where the user
+// leaves the choice. IDE exists on the machine type "pc" only.
+func (r *run) diskInterface() string {
+	found := r.windows.DiskInterface
+	if !isAuto(r.config.DiskInterface) || found == "" || found == "ide" && !isAuto(r.config.MachineType) {
+		return r.config.DiskInterface
+	}
+	return found
+}
+
+func (r *run) networkInterface() string {
+	if found := r.windows.NetworkInterface; isAuto(r.config.NetworkInterface) && found != "" {
+		return found
+	}
+	return r.config.NetworkInterface
+}
+
+func isAuto(name string) bool { return name == "" || name == "auto" }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
 	if s.driver == nil {

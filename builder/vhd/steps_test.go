@@ -17,7 +17,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func TestFirmwareFollowsThePartitionTable(t *testing.T) {
@@ -458,25 +460,91 @@ func TestWaitForPowerOff(t *testing.T) {
 	})
 }
 
-type proverFunc func(path string) error
-
-func (f proverFunc) Prove(_ context.Context, _ packersdk.Ui, path string) error { return f(path) }
-
-func TestProverDecides(t *testing.T) {
+func TestOnlyAGeneralizedDiskIsHandedOn(t *testing.T) {
 	b := newBench(t, nil)
-	b.run.disk.Path = "disk.qcow2"
-	prover := proverFunc(func(path string) error {
-		if path != "disk.qcow2" {
-			t.Error(path)
-		}
-		return errors.New("the image is not generalized")
-	})
-	b.wantHalt(t, (&stepProve{prover}).Run(t.Context(), b), "not generalized")
-	b.wantContinue(t, (&stepProve{proverFunc(func(string) error { return nil })}).Run(t.Context(), b))
-	for n, builder := range map[int]*Builder{11: {}, 12: {Prover: prover}} {
-		if got := len(builder.steps()); got != n {
-			t.Errorf("%d steps, want %d", got, n)
-		}
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{})
+	b.wantHalt(t, new(stepProve).Run(t.Context(), b), "IMAGE_STATE_COMPLETE")
+	if b.run.report != "" {
+		t.Errorf("a report %s is to be handed on", b.run.report)
+	}
+
+	b = newBench(t, nil)
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+	b.run.output.path = filepath.Join(t.TempDir(), "image.vhd")
+	if err := b.run.placeReport(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.run.output.path + verify.ReportSuffix); err != nil || b.run.report != b.run.output.path+verify.ReportSuffix {
+		t.Errorf("the report lies at %s: %v", b.run.report, err)
+	}
+}
+
+func TestAnOldTagProvesNothing(t *testing.T) {
+	b := newBench(t, nil)
+	b.run.began = time.Now()
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true, TagTime: time.Now().Add(-48 * time.Hour)})
+	b.wantHalt(t, new(stepProve).Run(t.Context(), b), "tag")
+}
+
+func TestTheReportStaysWhereTheUserWantsIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "my", "report.json")
+	b := newBench(t, map[string]any{"verify": map[string]any{"report": path}})
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+	if err := b.run.placeReport(); err != nil || b.run.report != path {
+		t.Errorf("%s, %v", b.run.report, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheMachineFollowsTheDriversOfTheSource(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		options    map[string]any
+		facts      verify.Facts
+		disk, card string
+	}{
+		{"nothing known: the hypervisor chooses", nil, verify.Facts{}, "auto", "auto"},
+		{"what Windows has drivers for", nil, verify.Facts{DiskInterface: "nvme", NetworkInterface: "virtio"}, "nvme", "virtio"},
+		{"the user's word is the last", map[string]any{"disk_interface": "sata", "network_interface": "e1000"}, verify.Facts{DiskInterface: "virtio", NetworkInterface: "virtio"}, "sata", "e1000"},
+		{"no IDE on a board the user chose", map[string]any{"machine_type": "q35"}, verify.Facts{DiskInterface: "ide"}, "auto", "auto"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, c.options)
+			b.run.windows = c.facts
+			if disk, card := b.run.diskInterface(), b.run.networkInterface(); disk != c.disk || card != c.card {
+				t.Errorf("%s and %s, want %s and %s", disk, card, c.disk, c.card)
+			}
+		})
+	}
+}
+
+func TestTheDiskOfAFailedRunIsAskedForTheCause(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		setup func(b *bench)
+		want  bool
+	}{
+		{"sysprep hung", func(*bench) {}, true},
+		{"cancelled", func(b *bench) { b.Put(multistep.StateCancelled, true) }, false},
+		{"nothing was provisioned yet", func(b *bench) { b.run.provisioning = false }, false},
+		{"a source without Windows", func(b *bench) { b.run.windows = verify.Facts{} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := started(t, nil)
+			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
+			b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, true
+			b.Put("error", errors.New("sysprep did not come to its end"))
+			c.setup(b)
+			new(stepDiagnose).Cleanup(b)
+			_, err := os.Stat(b.run.config.beside("logs"))
+			if said := b.said.SayCalled; said != c.want || (err == nil) != c.want {
+				t.Errorf("said: %t, logs: %v", said, err)
+			}
+		})
 	}
 }
 

@@ -115,7 +115,7 @@ func Prove(r Report, e Expectation) Proof {
 	}
 	add(Assertion{
 		ID: windowsID, Title: "Windows is on the disk", Expected: "one installation",
-		Found: fmt.Sprintf("%d", len(r.Windows)) + because(r.Problems), Severity: Fail, OK: len(r.Windows) == 1,
+		Found: installations(len(r.Windows)) + because(r.Problems), Severity: Fail, OK: len(r.Windows) == 1,
 		Fix: "check that this is the disk of a Windows machine, not encrypted, with a single installation",
 	})
 	if len(r.Windows) != 1 {
@@ -132,6 +132,13 @@ func Prove(r Report, e Expectation) Proof {
 		})
 	}
 	return p
+}
+
+func installations(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
 }
 
 func because(problems []string) string {

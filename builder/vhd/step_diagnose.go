@@ -1,0 +1,39 @@
+package vhd
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// diagnoseLimit bounds looking for the cause on the disk of a failed build.
+const diagnoseLimit = 2 * time.Minute
+
+// stepDiagnose reads the logs of sysprep from the disk of a build that failed:
+// a guest that hangs or is gone cannot be asked any more, but it has written
+// down what happened. It works in Cleanup, which comes after the machine has
+// been ended and before its disk is removed.
+type stepDiagnose struct{}
+
+func (*stepDiagnose) Run(context.Context, multistep.StateBag) multistep.StepAction {
+	return multistep.ActionContinue
+}
+
+func (*stepDiagnose) Cleanup(state multistep.StateBag) {
+	run, ui := runOf(state)
+	_, cancelled := state.GetOk(multistep.StateCancelled)
+	err, _ := state.Get("error").(error)
+	// Before provisioning and without a Windows there are no logs, and the disk of an
+	// existing machine that still runs is not to be believed.
+	if err == nil || cancelled || !run.provisioning || run.existing() || run.windows.Windows == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
+	defer cancel()
+	if _, err := verify.Diagnose(ctx, ui, run.disk.Path, run.config.beside("logs"), err.Error()); err != nil {
+		ui.Sayf("The disk of the guest does not say more: %s", err)
+	}
+}
