@@ -87,8 +87,8 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, e winimage.Expectation) inspected {
-	r := inspected{Image: image}
+func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r inspected) {
+	r.Image = image
 	var d diskimage.Disk
 	var err error
 	if strings.HasPrefix(image, "http://") || strings.HasPrefix(image, "https://") {

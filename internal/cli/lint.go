@@ -90,6 +90,8 @@ func (l linted) write(asJSON bool, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(stdout, "%s: %d findings\n", l.File, len(l.Findings))
+	report := answerfile.Report{Findings: l.Findings}
+	_, err := fmt.Fprintf(stdout, "%s: errors: %d, warnings: %d, notes: %d\n", l.File, len(report.Of(answerfile.SeverityError)),
+		len(report.Of(answerfile.SeverityWarning)), len(report.Of(answerfile.SeverityNote)))
 	return err
 }

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+// run executes a command line and returns what came of it.
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code, handled := Run(args, &out, &err)
+	if !handled {
+		t.Fatalf("%q is not a command of ours", args)
+	}
+	return code, out.String(), err.String()
+}
+
+func TestPackersOwnCommandsAreLeftAlone(t *testing.T) {
+	for _, args := range [][]string{nil, {"describe"}, {"start", "builder", "vhd"}, {"version"}} {
+		if _, handled := Run(args, nil, nil); handled {
+			t.Errorf("%q was taken", args)
+		}
+	}
+}
+
+func TestInspectTellsByItsExitCode(t *testing.T) {
+	good, inUse := winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), winimagetest.Disk(t, winimagetest.Spec{})
+	garbage := filepath.Join(t.TempDir(), "garbage.vhd")
+	if err := os.WriteFile(garbage, bytes.Repeat([]byte("garbage!"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"a generalized image", []string{good}, OK, "PROVEN", ""},
+		{"a Windows in use", []string{inUse}, NotOK, "NOT PROVEN: ", ""},
+		{"an image that should start in audit mode", []string{good, "--audit"}, NotOK, "NOT PROVEN: ", ""},
+		{"a missing file", []string{filepath.Join(t.TempDir(), "none.vhd")}, CannotDo, "", "cannot tell whether"},
+		{"no image", nil, CannotDo, "", "no image is named"},
+		{"an unknown option", []string{"--yaml", good}, CannotDo, "", "unknown option --yaml"},
+		{"help", []string{"--help"}, OK, "usage: ", ""},
+		{"many images, a line each, the worst decides", []string{good, inUse, filepath.Join(t.TempDir(), "none.vhd")}, CannotDo, "\nnot proven  " + inUse + ": ", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := run(t, append([]string{"inspect"}, c.args...)...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("exit code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+	// Whether garbage is a raw disk without Windows or no disk at all, it is not proven.
+	if code, stdout, stderr := run(t, "inspect", garbage); code == OK {
+		t.Errorf("garbage is proven\n%s\n%s", stdout, stderr)
+	}
+}
+
+func TestInspectAsJSONHoldsReportAndProof(t *testing.T) {
+	code, stdout, _ := run(t, "inspect", "--json", winimagetest.Disk(t, winimagetest.Spec{Generalized: true}))
+	var got struct {
+		Report struct {
+			Windows []struct {
+				Setup struct {
+					ImageState string `json:"image_state"`
+				} `json:"setup"`
+			} `json:"windows"`
+		} `json:"report"`
+		Proof struct {
+			Proven     bool  `json:"proven"`
+			Assertions []any `json:"assertions"`
+		} `json:"proof"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if code != OK || !got.Proof.Proven || len(got.Proof.Assertions) == 0 || got.Report.Windows[0].Setup.ImageState != "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE" {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
+func TestInspectReadsAnImageWhereItLies(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, disk) }))
+	defer files.Close()
+	code, stdout, stderr := run(t, "inspect", files.URL+"/image.vhd?sig=TopSecretSignature")
+	if code != OK || !strings.Contains(stdout, "traffic:") || strings.Contains(stdout+stderr, "TopSecret") {
+		t.Errorf("exit code %d\n%s\n%s", code, stdout, stderr)
+	}
+	files.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("no ranges here")) })
+	code, _, stderr = run(t, "inspect", files.URL+"/image.vhd?sig=TopSecretSignature")
+	if code != CannotDo || !strings.Contains(stderr, "range requests") || strings.Contains(stderr, "TopSecret") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+func TestLintTellsByItsExitCode(t *testing.T) {
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "unattend.xml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file(`<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="specialize"></settings></unattend>`)
+	wrongPass := file(`<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="generalise"></settings></unattend>`)
+	for _, c := range []struct {
+		name           string
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{"a good file", []string{good}, OK, ": errors: 0, warnings: 0, notes: 1", ""},
+		{"an unknown pass", []string{wrongPass}, NotOK, "generalise", ""},
+		{"a missing file", []string{filepath.Join(t.TempDir(), "none.xml")}, CannotDo, "", "none.xml"},
+		{"no file", nil, CannotDo, "", "no answer file is named"},
+		{"as JSON", []string{"--json", wrongPass}, NotOK, `"findings":[{`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := run(t, append([]string{"lint"}, c.args...)...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("exit code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
+			}
+		})
+	}
+}
