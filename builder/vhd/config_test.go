@@ -62,7 +62,9 @@ func TestDefaultsAreComplete(t *testing.T) {
 
 func TestOtherValidConfigurations(t *testing.T) {
 	for name, changes := range map[string]map[string]any{
-		"a download":                   {"source_path": nil, "source_url": "https://example.com/x.vhdx", "source_checksum": "sha256:00"},
+		"a download":                   {"source_path": nil, "source_url": "https://example.com/x.vhdx", "source_checksum": "sha256:" + strings.Repeat("0", 64)},
+		"a download and its list":      {"source_path": nil, "source_url": "https://example.com/x.vhdx", "source_checksum": "file:https://example.com/SHA256SUMS"},
+		"a communicator not known yet": {"communicator": "<unknown>"},
 		"a download without checksum":  {"source_path": nil, "source_url": "https://example.com/x.vhdx", "source_checksum": "none"},
 		"SSL moves the port":           {"winrm_use_ssl": true},
 		"OpenSSH":                      {"communicator": "ssh", "ssh_username": "a", "ssh_password": "b"},
@@ -101,6 +103,9 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"no disk":                        {map[string]any{"source_path": nil}, []string{"source_path or source_url: one of them is required"}},
 		"two disks":                      {map[string]any{"source_url": "http://x/y", "source_checksum": "none"}, []string{"source_path and source_url: only one disk"}},
 		"a download without a word":      {map[string]any{"source_path": nil, "source_url": "http://x/y"}, []string{"source_checksum: required with source_url", `"none"`}},
+		"half a checksum":                {map[string]any{"source_path": nil, "source_url": "http://x/y", "source_checksum": "sha256:00"}, []string{`source_checksum: "sha256:00" is no checksum`, `"none"`}},
+		"a port that is none":            {map[string]any{"winrm_port": 99999}, []string{"winrm_port: 99999 is not between 1 and 65535"}},
+		"a duration without a unit":      {map[string]any{"shutdown_timeout": "5"}, []string{"shutdown_timeout", `with its unit, for instance "5m"`}},
 		"a checksum of a local file":     {map[string]any{"source_checksum": "none"}, []string{"source_checksum: only checked for source_url"}},
 		"a disk that is not there":       {map[string]any{"source_path": "/no/such/disk"}, []string{"source_path: ", "no such file"}},
 		"a directory as a disk":          {map[string]any{"source_path": "/"}, []string{"is not a regular file"}},
@@ -125,7 +130,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"no user":                        {map[string]any{"winrm_username": nil}, []string{"winrm_username must be specified"}},
 		"a host for QEMU":                {map[string]any{"winrm_host": "192.0.2.1"}, []string{"winrm_host: QEMU's guest"}},
 		"a command without communicator": {map[string]any{"communicator": "none", "shutdown_command": "shutdown /s"}, []string{"no communicator to send it"}},
-		"a docker communicator":          {map[string]any{"communicator": "docker"}, []string{"does not reach a machine"}},
+		"a docker communicator":          {map[string]any{"communicator": "docker"}, []string{`communicator: "docker" is not one of winrm, ssh, none`}},
 		"a disk of an existing machine":  {map[string]any{"disk_path": "x"}, []string{`disk_path: only with hypervisor = "existing"`}},
 		"settling of QEMU":               {map[string]any{"power_off_settle": "1m"}, []string{"power_off_settle: only with"}},
 		"an unknown option":              {map[string]any{"disk_size": 3}, []string{"disk_size"}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,14 @@ const (
 	hypervisorExisting = "existing"
 )
 
+var (
+	formats       = []string{"vhd", "vhdx", "qcow2", "raw"}
+	communicators = []string{"winrm", "ssh", "none"}
+	// checksum is what Packer's downloader takes; without a type, the length
+	// tells it.
+	checksum = regexp.MustCompile(`^(none|file:.+|((md5:)?[[:xdigit:]]{32}|(sha1:)?[[:xdigit:]]{40}|(sha256:)?[[:xdigit:]]{64}|(sha512:)?[[:xdigit:]]{128}))$`)
+)
+
 // unknown is what HCL2 writes for a value that is known only during the build.
 const unknown = "<unknown>"
 
@@ -34,6 +43,9 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 	if err := config.Decode(c, &config.DecodeOpts{
 		PluginType: BuilderID, Interpolate: true, InterpolateContext: &c.ctx,
 	}, raws...); err != nil {
+		if strings.Contains(err.Error(), "duration") {
+			err = fmt.Errorf("%w\n\nwrite a duration with its unit, for instance \"5m\"", err)
+		}
 		return nil, err
 	}
 	var errs *packersdk.MultiError
@@ -51,6 +63,9 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 	}
 	if c.Hypervisor == hypervisorExisting {
 		warnings = append(warnings, "hypervisor \"existing\": the plugin cannot see whether the machine is off. It takes a machine that has been silent, with its disk unchanged, for power_off_settle to be off; it cannot switch it off or photograph its screen.")
+	}
+	if c.Comm.Type == "winrm" && c.Comm.WinRMPassword == "" {
+		warnings = append(warnings, "winrm_password is empty: Windows refuses an account without a password over the network, unless a policy allows it.")
 	}
 	if c.Comm.Type == "none" && c.ShutdownCommand != "" {
 		errs = packersdk.MultiErrorAppend(errs, errors.New("shutdown_command: there is no communicator to send it with; remove it or set communicator"))
@@ -147,9 +162,9 @@ func wantFile(option, path string) []error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return []error{fmt.Errorf("%s: %w", option, err)}
+		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", option, err)}
 	case !info.Mode().IsRegular():
-		return []error{fmt.Errorf("%s: %s is not a regular file", option, path)}
+		return []error{fmt.Errorf("%s: %s is not a regular file; give the path of a file", option, path)}
 	}
 	return nil
 }
@@ -172,6 +187,8 @@ func (c *Config) prepareSource() (errs []error) {
 		errs = append(errs, errors.New("source_checksum: required with source_url; set it to \"sha256:...\", or to \"none\" to go without"))
 	case c.SourcePath != "" && c.SourceChecksum != "":
 		errs = append(errs, errors.New("source_checksum: only checked for source_url; remove it, or use source_url"))
+	case c.SourceURL != "" && !strings.Contains(c.SourceChecksum, unknown) && !checksum.MatchString(c.SourceChecksum):
+		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
 	return append(errs, wantFile("source_path", c.SourcePath)...)
 }
@@ -186,26 +203,26 @@ func (c *Config) prepareOutput() (errs []error) {
 	if c.OutputName == "." || c.OutputName == ".." || strings.ContainsAny(c.OutputName, `/\:`) {
 		errs = append(errs, fmt.Errorf("output_name: %q is not a plain file name; put folders into output_directory", c.OutputName))
 	}
-	choice(&errs, "format", &c.Format, "vhd", "vhd", "vhdx", "qcow2", "raw")
+	choice(&errs, "format", &c.Format, "vhd", formats...)
 	if strings.EqualFold(filepath.Ext(c.OutputName), "."+c.Format) {
 		errs = append(errs, fmt.Errorf("output_name: %q: leave the extension out, it follows format", c.OutputName))
 	}
 	switch {
-	case c.Format == "vhd":
+	case c.Format == "vhd", c.VHDType != "" && !slices.Contains(formats, c.Format):
 		choice(&errs, "vhd_type", &c.VHDType, "fixed", "fixed", "dynamic")
-	case c.VHDType != "" && c.Format != unknown:
+	case c.VHDType != "":
 		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
 	}
 	return errs
 }
 
 func (c *Config) prepareCommunicator() (errs []error) {
-	if c.Comm.Type == "" {
-		c.Comm.Type = "winrm"
+	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == unknown {
+		return errs // what else is asked for depends on it
 	}
 	errs = c.Comm.Prepare(&c.ctx)
-	if c.Comm.Type == "docker" || c.Comm.Type == "dockerWindowsContainer" {
-		errs = append(errs, fmt.Errorf("communicator: %q does not reach a machine; use winrm, ssh or none", c.Comm.Type))
+	if port := c.Comm.Port(); port < 0 || port > 65535 {
+		errs = append(errs, fmt.Errorf("%s_port: %d is not between 1 and 65535", c.Comm.Type, port))
 	}
 	if c.Hypervisor == hypervisorExisting {
 		switch {

@@ -87,16 +87,17 @@ func (c *Config) prepareFormat() (errs []error) {
 	if c.Format != "" && c.Format != unknown && !slices.Contains(formats, c.Format) {
 		errs = append(errs, fmt.Errorf("format: %q is not one of %s", c.Format, strings.Join(formats, ", ")))
 	}
+	if c.Format == string(diskimage.VHD) && c.VHDType == "" {
+		c.VHDType = string(diskimage.Fixed)
+	}
 	switch {
-	case c.Format == string(diskimage.VHD):
-		if c.VHDType == "" {
-			c.VHDType = string(diskimage.Fixed)
-		}
-		if !slices.Contains([]string{string(diskimage.Fixed), string(diskimage.Dynamic), unknown}, c.VHDType) {
-			errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
-		}
-	case c.VHDType != "" && c.Format != unknown:
-		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; set format or remove vhd_type", c.Format))
+	case c.VHDType == "" || c.VHDType == unknown:
+	case c.Format == "":
+		errs = append(errs, errors.New("vhd_type: only with format = \"vhd\"; set format or remove vhd_type"))
+	case c.Format != string(diskimage.VHD) && slices.Contains(formats, c.Format):
+		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
+	case c.VHDType != string(diskimage.Fixed) && c.VHDType != string(diskimage.Dynamic):
+		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
 	}
 	if c.Compact && c.Format == "" {
 		errs = append(errs, errors.New("compact: only with format, because the builder's disk is never changed; set format or remove compact"))

@@ -66,7 +66,7 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"a raw disk named .img", options{"format": "raw", "output": "x.img"}, nil},
 		{"values that are not known yet", options{"format": unknown, "vhd_type": unknown, "output": unknown, "verify": options{"expect": unknown}}, nil},
 		{"everything wrong", options{"format": "vmdk", "vhd_type": "thin", "output": "x.vhd", "verify": options{"expect": "x", "severities": options{"nope": "x"}}},
-			[]string{`format: "vmdk"`, "vhd_type: only with", "verify.expect", "no assertion is called nope"}},
+			[]string{`format: "vmdk"`, `vhd_type: "thin"`, "verify.expect", "no assertion is called nope"}},
 		{"a type that a VHD has not", options{"format": "vhd", "vhd_type": "thin"}, []string{`vhd_type: "thin"`}},
 		{"options of a conversion without one", options{"output": "x.vhd", "compact": true, "vhd_type": "fixed"}, []string{"output: only with format", "compact: only with format", "vhd_type: only with"}},
 		{"an extension that importers would pass over", options{"format": "vhd", "output": "x.VHD"}, []string{"must end in .vhd"}},
