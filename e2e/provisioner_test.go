@@ -104,7 +104,9 @@ func TestARefusalNamesPackageAndRemedyWithinFiveSeconds(t *testing.T) {
 	t.Parallel()
 	guest := inProcess(t, winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{edgeGameAssist}}, winsim.ServerOptions{}, nil)
 	refused := make(chan time.Time, 1)
-	go func() { refused <- whenFileHolds(t, guest.Guest.Host(`C:\Windows\System32\Sysprep\Panther\setupact.log`), "Hit failure while") }()
+	go func() {
+		refused <- whenFileHolds(t, guest.Guest.Host(`C:\Windows\System32\Sysprep\Panther\setupact.log`), "Hit failure while")
+	}()
 	p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(`log_directory = "logs"`)), nil)
 	said := p.waitLine("sysprep refused, the machine is untouched")
 	p.expect(1, edgeGameAssist, "Remove-AppxPackage", "F06 APPX_EDGE_GAMEASSIST", "IMAGE_STATE_COMPLETE")
