@@ -36,6 +36,7 @@ source "null" "windows" {
   winrm_port     = var.port
   winrm_username = "packer"
   winrm_password = var.password
+  winrm_timeout  = "2m"
 }
 
 build {

@@ -84,6 +84,9 @@ func (v Verdict) headline() string {
 		Lost:        "the guest was lost while sysprep worked",
 		Cancelled:   "cancelled",
 	}[v.Class]
+	if v.Class == Generalized && (v.ImageState == StateSpecializeToOOBE || v.ImageState == StateSpecializeToAudit) {
+		head = "Windows is resealed and keeps its identity, it is not generalized"
+	}
 	if v.Class == Lost && !v.PoweredOff && v.Tag == Yes {
 		head = "success could not be confirmed in the guest"
 	}
@@ -141,6 +144,8 @@ func (v Verdict) next() []string {
 	case Hung:
 		if v.ConsistentWithSuccess {
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
+		} else if v.ImageState == StateComplete && v.Tag != Yes {
+			out = append(out, "Look at the guest's screen for a dialog. As far as was seen nothing was changed: restart the guest and try again, or raise stall_timeout.")
 		} else {
 			out = append(out, "Look at the guest's screen for a dialog; if the log was still growing raise generalize_timeout, else look for a missing external provider or an antivirus. Discard the machine.")
 		}

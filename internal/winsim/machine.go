@@ -123,6 +123,13 @@ func (g *Guest) seedRegistry() {
 		r.SetDWord(`HKLM\SYSTEM\Select`, name, n)
 	}
 	r.SetString(`HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "ComputerName", ComputerName)
+	// What starts the disks and cards of the machines that the builder makes.
+	for _, name := range []string{"storahci", "atapi", "intelide", "stornvme"} {
+		r.SetDWord(keyServices+`\`+name, "Start", 0)
+	}
+	for _, name := range []string{"E1G60", "e1iexpress"} {
+		r.SetDWord(keyServices+`\`+name, "Start", 3)
+	}
 	for _, s := range services {
 		r.SetDWord(keyServices+`\`+s.name, "Start", s.start)
 	}

@@ -155,21 +155,18 @@ func (c *Config) decode(raws ...any) error {
 // without returns a copy of a map of options that lacks some. config.Decode has
 // turned HCL values into maps by then.
 func without(raw any, names ...string) any {
-	options := map[string]any{}
 	switch m := raw.(type) {
 	case map[string]any:
-		maps.Copy(options, m)
+		m = maps.Clone(m)
+		maps.DeleteFunc(m, func(name string, _ any) bool { return slices.Contains(names, name) })
+		return m
 	case map[any]any:
-		for k, v := range m {
-			options[fmt.Sprint(k)] = v
-		}
-	default:
-		return raw
+		// The type stays: by it the SDK knows Packer's placeholders in JSON templates.
+		m = maps.Clone(m)
+		maps.DeleteFunc(m, func(name, _ any) bool { return slices.Contains(names, fmt.Sprint(name)) })
+		return m
 	}
-	for _, name := range names {
-		delete(options, name)
-	}
-	return options
+	return raw
 }
 
 func (c *Config) setDefaults() {

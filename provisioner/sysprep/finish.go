@@ -97,7 +97,10 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		r.reportLeft()
 	}
 	for _, line := range v.Explain() {
-		r.ui.Say(line)
+		// Our own builder does next what a person would have to do.
+		if r.config.PackerBuilderType != ownBuilder || !strings.HasPrefix(line, "next: ") {
+			r.ui.Say(line)
+		}
 	}
 	return nil
 }

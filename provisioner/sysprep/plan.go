@@ -57,9 +57,16 @@ func (c *Config) plan(windir, id string) Plan {
 		// within shutdown_timeout.
 		ClosedFor: min(30*time.Second, c.ShutdownTimeout/4),
 	}
+	if c.PackerBuilderType == ownBuilder {
+		// The builder waits for the machine itself, which no closed port equals.
+		p.Expect.ClosedFor = min(p.Expect.ClosedFor, ownClosedFor)
+	}
 	p.Warnings = c.warnings(p)
 	return p
 }
+
+// ownClosedFor is how long the port has to be closed for our own builder.
+const ownClosedFor = 5 * time.Second
 
 func (c *Config) warnings(p Plan) (warnings []string) {
 	warn := func(when bool, format string, args ...any) {

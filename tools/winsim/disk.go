@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"path/filepath"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/boot"
 )
 
@@ -26,6 +28,22 @@ func disk(ctx context.Context, args []string) error {
 	}
 	if spec.Kernel == "" || spec.Path == "" {
 		return errors.New("disk needs -kernel and -out\n" + usage)
+	}
+	if spec.Windows == "" {
+		root, err := os.MkdirTemp("", "winsim-*")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(root)
+		// As a user's disk is: Windows is on it before the first boot.
+		guest, err := winsim.New(winsim.Options{Root: root})
+		if err != nil {
+			return err
+		}
+		if err := guest.Close(); err != nil {
+			return err
+		}
+		spec.Windows = filepath.Join(root, "C")
 	}
 	return boot.MakeDisk(ctx, spec)
 }

@@ -14,7 +14,7 @@ import (
 
 const usage = `usage:
   winsim disk -kernel DIR -out FILE [-uefi] [-size MiB] [-windows DIR]
-        make a bootable raw disk of the guest
+        make a bootable raw disk of the guest, with DIR or a new Windows as C:
   winsim serve [-listen ADDR] [-root DIR] [-scenario JSON]
         serve the guest here, without a machine, until it powers off`
 

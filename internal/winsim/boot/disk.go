@@ -35,8 +35,8 @@ type DiskSpec struct {
 	Self   string // statically linked program that becomes PID 1
 	UEFI   bool   // GPT and UEFI instead of MBR and BIOS
 	SizeMB int    // whole disk; 0 means 256
-	// Windows is a folder that becomes the root of drive C:. Empty: the guest
-	// makes its own tree at the first boot.
+	// Windows is a folder that becomes the root of drive C:. Empty: C: is empty
+	// and the guest makes its own tree at the first boot.
 	Windows string
 }
 

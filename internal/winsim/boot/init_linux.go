@@ -23,7 +23,7 @@ import (
 const (
 	driveC = "/win/C"
 	// scenarioFile is where QEMU's -fw_cfg name=opt/org.sysprep/scenario,string=... is read.
-	scenarioFile = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.sysprep/scenario/raw"
+	scenarioFile   = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.sysprep/scenario/raw"
 	user, password = "packer", "Demo-Passw0rd"
 	// deviceWait bounds the wait for disk and NIC: under software emulation
 	// drivers take seconds.

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -97,36 +94,6 @@ func TestPortableLines(t *testing.T) {
 			r := run(t, nil, tt.line)
 			if r.out != tt.out || r.code != tt.code || len(r.refused) > 0 {
 				t.Errorf("%s\n got %q, code %d, stderr %q, refused %v\nwant %q, code %d", tt.line, r.out, r.code, r.err, r.refused, tt.out, tt.code)
-			}
-		})
-	}
-}
-
-func TestPortableLinesInWine(t *testing.T) {
-	// Not testutil.Tool: continuous integration does without Wine's 700 MB.
-	wine, err := exec.LookPath("wine")
-	if err != nil {
-		t.Skip("SKIPPED: wine is not installed; the table was not compared with an independent cmd.exe")
-	}
-	for _, tt := range portable {
-		t.Run(tt.name, func(t *testing.T) {
-			// A batch file, because quotes cannot be passed through argv; there
-			// an unknown variable is empty, so those lines are left out.
-			if strings.Contains(tt.line, "%") {
-				t.Skip("SKIPPED: differs between a batch file and a command line")
-			}
-			file := filepath.Join(t.TempDir(), "t.cmd")
-			if err := os.WriteFile(file, []byte("@echo off\r\n"+tt.line+"\r\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			c := exec.Command(wine, "cmd", "/c", file)
-			c.Env = append(os.Environ(), "WINEDEBUG=-all")
-			out, err := c.Output()
-			if _, ok := err.(*exec.ExitError); err != nil && !ok {
-				t.Fatal(err)
-			}
-			if string(out) != tt.out || c.ProcessState.ExitCode() != tt.code {
-				t.Errorf("wine: %q, code %d; table: %q, code %d", out, c.ProcessState.ExitCode(), tt.out, tt.code)
 			}
 		})
 	}
