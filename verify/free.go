@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
@@ -60,6 +62,21 @@ func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 		}
 	}
 	return &s, nil
+}
+
+// Compaction says what can be left out of a copy of the disk, and tells the
+// user; nil where the disk has to be copied whole.
+func Compaction(ctx context.Context, ui packersdk.Ui, d diskimage.Disk) (diskimage.Skipper, error) {
+	space, err := FreeSpace(ctx, d)
+	switch {
+	case errors.Is(err, ErrKeepAll):
+		ui.Sayf("Warning: not compacting, the whole disk is copied: %s", err)
+		return nil, nil //nolint:nilnil // nothing to skip is an answer
+	case err != nil:
+		return nil, err
+	}
+	ui.Sayf("Compacting: %d MiB are free, %d MiB are page files", space.Free>>20, space.PageFiles>>20)
+	return space, nil
 }
 
 // add takes in the free clusters of a partition, if NTFS is on it.

@@ -106,7 +106,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 func Check(ctx context.Context, o Options) (Result, error) {
 	r := Result{ReportPath: o.report()}
 	err := withDisk(ctx, o.Disk, func(ctx context.Context, d diskimage.Disk) (err error) {
-		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name(), Space: true})
+		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
 		return err
 	})
 	if err != nil {

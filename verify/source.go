@@ -96,7 +96,7 @@ func facts(r winimage.Report) Facts {
 	w := r.Windows[0]
 	f.Windows = w.Describe()
 	for _, d := range w.Drivers.Storage {
-		if d.Start == 0 {
+		if d.StartsAtBoot() {
 			f.StorageDrivers = append(f.StorageDrivers, d.Name)
 		}
 	}

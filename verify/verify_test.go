@@ -41,10 +41,12 @@ const (
 
 func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 	start := time.Now().Add(-10 * time.Minute)
+	covered := map[string]bool{}
 	for _, c := range []struct {
 		name string
 		spec winimagetest.Spec
-		// failed and warned are exactly the assertions that do not hold.
+		// failed and warned are exactly the assertions that do not hold; one of
+		// severity info is among the warned.
 		failed, warned []string
 	}{
 		{"generalized on MBR", winimagetest.Spec{}, nil, nil},
@@ -82,9 +84,29 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 		{"a hibernated session", winimagetest.Spec{Files: map[string]string{`\hiberfil.sys`: "HIBR" + strings.Repeat("\x01", 4092)}}, []string{"hibernation"}, nil},
 		{"a dirty volume", winimagetest.Spec{DirtyVolume: true}, []string{"file-system-clean"}, nil},
 		{"a hive that was not flushed", winimagetest.Spec{DirtyHive: "SOFTWARE"}, []string{"hives-clean", "image-state"}, nil},
+		{"a hive that was not flushed, with its log", winimagetest.Spec{DirtyHive: "SOFTWARE", HiveLog: true}, []string{"hives-clean"}, nil},
+		{"a bad state that stands in the log only", winimagetest.Spec{DirtyHive: "SOFTWARE", HiveLog: true, Software: func(k *hivewrite.Key) {
+			k.Path(state).SetString("ImageState", "IMAGE_STATE_UNDEPLOYABLE")
+		}}, []string{"hives-clean", "image-state"}, nil},
+		{"/mode:vm that was not asked for", winimagetest.Spec{Software: func(k *hivewrite.Key) {
+			k.Path(`Microsoft\Windows\CurrentVersion\Setup\Sysprep`).SetString("SysprepMode", "VM")
+		}}, nil, []string{"vm-mode"}},
+		{"a driver's start that Windows overrides", winimagetest.Spec{System: func(k *hivewrite.Key) {
+			for _, name := range []string{"storahci", "stornvme", "atapi", "intelide", "pciide"} {
+				k.Path(`ControlSet001\Services\`+name+`\StartOverride`).SetDWord("0", 3)
+			}
+		}}, nil, []string{"boot-drivers"}},
+		{"a value of the wrong type", winimagetest.Spec{System: func(k *hivewrite.Key) {
+			k.Path(`Setup\Status\SysprepStatus`).SetString("CleanupState", "2")
+		}}, nil, []string{"readable"}},
+		{"no active partition", winimagetest.Spec{Inactive: true}, nil, []string{"boots"}},
 		{"an encrypted partition", winimagetest.Spec{BitLocker: true}, []string{"bitlocker"}, nil},
+		{"nothing but an encrypted partition", winimagetest.Spec{Empty: true, BitLocker: true}, []string{"windows", "bitlocker"}, nil},
 		{"no Windows", winimagetest.Spec{Empty: true, Files: map[string]string{`\readme.txt`: "x"}}, []string{"windows"}, nil},
 	} {
+		for _, id := range append(c.failed, c.warned...) {
+			covered[id] = true
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.spec.Generalized = true
@@ -93,7 +115,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			if got := ids(r.Proof.Failed(winimage.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}
-			if got := ids(r.Proof.Failed(winimage.Warn)); !slices.Equal(got, c.warned) {
+			if got := ids(append(r.Proof.Failed(winimage.Warn), r.Proof.Failed(winimage.Info)...)); !slices.Equal(got, c.warned) {
 				t.Errorf("warned: %v, want %v", got, c.warned)
 			}
 			var refused *NotProven
@@ -114,6 +136,11 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 				t.Errorf("the report (%v) or the Ui shows the secret", err)
 			}
 		})
+	}
+	for _, id := range winimage.AssertionIDs() {
+		if !covered[id] {
+			t.Errorf("no disk breaks assertion %s", id)
+		}
 	}
 }
 

@@ -94,5 +94,9 @@ func (w Windows) describe(say func(string, ...any)) {
 		}
 		say("answer file:   %s", text)
 	}
-	say("volume:        %d MiB, %d MiB free, page file %d MiB", w.Volume.Size>>20, w.Volume.Free>>20, (w.Volume.PageFile+w.Volume.SwapFile)>>20)
+	free := ""
+	if w.Volume.Free != nil {
+		free = fmt.Sprintf(", %d MiB free", *w.Volume.Free>>20)
+	}
+	say("volume:        %d MiB%s, page file %d MiB", w.Volume.Size>>20, free, (w.Volume.PageFile+w.Volume.SwapFile)>>20)
 }

@@ -204,8 +204,9 @@ var (
 func drivers(system *registry, set string, names []string) []Driver {
 	list := []Driver{}
 	for _, name := range names {
-		if start := system.number(set+`\Services\`+name, "Start"); start != nil {
-			list = append(list, Driver{Name: name, Start: *start})
+		key := set + `\Services\` + name
+		if start := system.number(key, "Start"); start != nil {
+			list = append(list, Driver{Name: name, Start: *start, StartOverride: system.number(key+`\StartOverride`, "0")})
 		}
 	}
 	return list

@@ -16,8 +16,9 @@ import (
 type Options struct {
 	// Name goes into the report as the path of the disk.
 	Name string
-	// Space also counts the free clusters, which reads the volume's bitmap
-	// (1 MiB for each 32 GiB).
+	// Space also counts the free clusters, which reads the volume's bitmap:
+	// 1 MiB for each 32 GiB, more than everything else together. A proof does
+	// without.
 	Space bool
 }
 
@@ -172,7 +173,7 @@ func (v *volume) readState(w *Windows, opt Options) {
 		if free, err := v.freeSpace(); err != nil {
 			v.problem("free space", err)
 		} else {
-			w.Volume.Free = free
+			w.Volume.Free = &free
 		}
 	}
 	w.Volume.PageFile, w.Volume.SwapFile = v.fileSize(`\pagefile.sys`), v.fileSize(`\swapfile.sys`)

@@ -118,13 +118,17 @@ func Prove(r Report, e Expectation) Proof {
 		Found: installations(len(r.Windows)) + because(r.Problems), Severity: Fail, OK: len(r.Windows) == 1,
 		Fix: "check that this is the disk of a Windows machine, not encrypted, with a single installation",
 	})
-	if len(r.Windows) != 1 {
-		// Nothing more can be said, and nothing can be proven.
+	var w *Windows
+	if len(r.Windows) == 1 {
+		w = &r.Windows[0]
+	} else {
+		// Nothing can be proven, but the disk may say why no Windows is seen.
 		p.Proven = false
-		return p
 	}
-	w := &r.Windows[0]
 	for _, rule := range rules {
+		if w == nil && !slices.Contains(aboutDisk, rule.id) {
+			continue
+		}
 		got := rule.check(w, &r, e)
 		add(Assertion{
 			ID: rule.id, Title: rule.title, Severity: rule.severity, Fix: rule.fix,
@@ -180,6 +184,9 @@ func yesNo(found, expected bool) result {
 	text := map[bool]string{true: "yes", false: "no"}
 	return result{expected: text[expected], found: text[found], ok: found == expected}
 }
+
+// aboutDisk are the rules that need no Windows to be judged.
+var aboutDisk = []string{"bitlocker", "boots"}
 
 var rules = []rule{
 	{"hives-clean", "registry hives were flushed by a full shutdown", Fail, powerOff, checkHives},
@@ -349,7 +356,7 @@ func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
 func checkBootDrivers(w *Windows, _ *Report, _ Expectation) result {
 	var names []string
 	for _, d := range w.Drivers.Storage {
-		if d.Start == 0 {
+		if d.StartsAtBoot() {
 			names = append(names, d.Name)
 		}
 	}

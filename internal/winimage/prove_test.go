@@ -26,7 +26,7 @@ func good() Report {
 			Log:         &Log{Runs: 1, Options: []string{"OOBE", "GENERALIZE", "SHUTDOWN"}, TagCreated: true},
 			Hives:       []Hive{{Name: "SYSTEM", Clean: true}, {Name: "SOFTWARE", Clean: true}},
 			Volume:      Volume{LogClean: true},
-			Drivers:     Drivers{Storage: []Driver{{"storahci", 0}}},
+			Drivers:     Drivers{Storage: []Driver{{Name: "storahci"}}},
 			AnswerFiles: []AnswerFile{{File: File{Path: `\Windows\Panther\unattend.xml`}}},
 		}},
 	}
@@ -83,6 +83,7 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 		{"automatic logon", "autologon", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Autologon.DefaultPasswordPresent = true }},
 		{"files of Packer", "leftovers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Leftovers = []string{`\Windows\Temp\packer-x`} }},
 		{"no storage driver at boot", "boot-drivers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].Start = 3 }},
+		{"a storage driver that Windows overrides", "boot-drivers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].StartOverride = num(3) }},
 		{"a shadow copy", "shadow-copies", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.ShadowCopies = 1 }},
 		{"an encrypted volume", "bitlocker", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.BitLocker = []int{3} }},
 		{"no system partition", "boots", Warn, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.Generation = 0 }},
@@ -113,6 +114,37 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 	for _, id := range AssertionIDs() {
 		if !covered[id] {
 			t.Errorf("no case breaks assertion %s", id)
+		}
+	}
+}
+
+func TestADiskWithoutWindowsSaysWhatElseIsWrongWithIt(t *testing.T) {
+	r := good()
+	r.Windows, r.Disk.BitLocker, r.Disk.Generation = nil, []int{2}, 0
+	p := Prove(r, expectation())
+	var ids []string
+	for _, a := range p.Assertions {
+		if !a.OK {
+			ids = append(ids, a.ID)
+		}
+	}
+	if p.Proven || !slices.Equal(ids, []string{"windows", "bitlocker", "boots"}) {
+		t.Errorf("broken: %v, proven: %t", ids, p.Proven)
+	}
+}
+
+func TestAnOverrideBeatsTheStartOfADriver(t *testing.T) {
+	for _, c := range []struct {
+		driver Driver
+		want   bool
+	}{
+		{Driver{Start: 0}, true},
+		{Driver{Start: 3}, false},
+		{Driver{Start: 0, StartOverride: num(3)}, false},
+		{Driver{Start: 0, StartOverride: num(0)}, true},
+	} {
+		if got := c.driver.StartsAtBoot(); got != c.want {
+			t.Errorf("%+v starts at boot: %t", c.driver, got)
 		}
 	}
 }

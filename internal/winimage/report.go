@@ -124,14 +124,15 @@ type Hive struct {
 
 // Volume is the state of the NTFS volume Windows lives on. Sizes are bytes.
 type Volume struct {
-	Size         int64 `json:"size"`
-	Free         int64 `json:"free"`
-	Dirty        bool  `json:"dirty"`
-	LogClean     bool  `json:"log_clean"`
-	Hibernated   bool  `json:"hibernated"`
-	ShadowCopies int   `json:"shadow_copies"`
-	PageFile     int64 `json:"page_file"`
-	SwapFile     int64 `json:"swap_file"`
+	Size int64 `json:"size"`
+	// Free is absent where it was not counted (Options.Space).
+	Free         *int64 `json:"free,omitempty"`
+	Dirty        bool   `json:"dirty"`
+	LogClean     bool   `json:"log_clean"`
+	Hibernated   bool   `json:"hibernated"`
+	ShadowCopies int    `json:"shadow_copies"`
+	PageFile     int64  `json:"page_file"`
+	SwapFile     int64  `json:"swap_file"`
 }
 
 // Driver is a service of the current control set. Start 0 is boot, 1 system,
@@ -139,6 +140,18 @@ type Volume struct {
 type Driver struct {
 	Name  string `json:"name"`
 	Start uint32 `json:"start"`
+	// StartOverride is the value "0" of the key StartOverride, which since
+	// Windows 8 beats Start: Windows sets it to 3 for the boot drivers of
+	// controllers that the machine does not have.
+	StartOverride *uint32 `json:"start_override,omitempty"`
+}
+
+// StartsAtBoot reports whether Windows loads the driver before it has its disk.
+func (d Driver) StartsAtBoot() bool {
+	if d.StartOverride != nil {
+		return *d.StartOverride == 0
+	}
+	return d.Start == 0
 }
 
 // Drivers are those that decide on which machine the image boots.

@@ -40,12 +40,17 @@ type Spec struct {
 	// System and Software change the hives before they are written.
 	System, Software func(root *hivewrite.Key)
 	// DirtyHive names a hive (SYSTEM or SOFTWARE) that was not flushed. Its log
-	// is missing.
+	// is missing, unless HiveLog is set: then the hive holds the state before
+	// System or Software changed it, and the log what came after.
 	DirtyHive string
+	HiveLog   bool
 	// DirtyVolume sets the dirty flag of the NTFS volume.
 	DirtyVolume bool
 	// BitLocker adds a partition that is encrypted.
 	BitLocker bool
+	// Inactive leaves the partition of an MBR disk without its active flag, so
+	// that no firmware starts it.
+	Inactive bool
 }
 
 const (
@@ -167,7 +172,11 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", disk)
 	} else {
 		mbr := make([]byte, sector)
-		entry(mbr, 0, 0x80, head, side-head)
+		active := byte(0x80)
+		if s.Inactive {
+			active = 0
+		}
+		entry(mbr, 0, active, head, side-head)
 		if s.BitLocker {
 			entry(mbr, 1, 0, side, sidePad)
 			if _, err := f.WriteAt([]byte("\xeb\x58\x90-FVE-FS-"), side); err != nil {

@@ -15,8 +15,6 @@ const (
 // windows are the files of the installation.
 func (s Spec) windows() map[string]string {
 	files := map[string]string{
-		`\Windows\System32\config\SYSTEM`:                 s.hive("SYSTEM", s.system(), s.System),
-		`\Windows\System32\config\SOFTWARE`:               s.hive("SOFTWARE", s.software(), s.Software),
 		`\Windows\System32\Sysprep\sysprep.exe`:           "MZ",
 		`\Windows\System32\oobe\windeploy.exe`:            "MZ",
 		`\Windows\System32\Tasks\Microsoft\Windows\x\Job`: "<Task/>",
@@ -24,6 +22,8 @@ func (s Spec) windows() map[string]string {
 		`\pagefile.sys`:                                   strings.Repeat("page", 256<<10),
 		State:                                             "[State]\r\nImageState=\"" + complete + "\"\r\n",
 	}
+	s.addHive(files, "SYSTEM", s.system, s.System)
+	s.addHive(files, "SOFTWARE", s.software, s.Software)
 	if s.Generalized {
 		files[State] = "[State]\r\nImageState=" + reseal + "\r\n"
 		files[Tag] = ""
@@ -85,24 +85,36 @@ func logText(lines ...string) string {
 	return b.String()
 }
 
-// hive builds a hive; one that was not flushed has unequal sequence numbers.
-func (s Spec) hive(name string, root *hivewrite.Key, change func(*hivewrite.Key)) string {
+// addHive adds a hive, and its log where there is to be one.
+func (s Spec) addHive(files map[string]string, name string, build func() *hivewrite.Key, change func(*hivewrite.Key)) {
+	path, inside := `\Windows\System32\config\`+name, `\SystemRoot\System32\Config\`+name
+	root := build()
 	if change != nil {
 		change(root)
 	}
-	b := hivewrite.Build(root, `\SystemRoot\System32\Config\`+name)
-	if s.DirtyHive == name {
-		le := binary.LittleEndian
-		le.PutUint32(b[4:], le.Uint32(b[8:])+1)
-		// The checksum of the base block is the exclusive or of its first 127
-		// words ("Windows registry file format specification", "Base block").
-		var sum uint32
-		for i := 0; i < 508; i += 4 {
-			sum ^= le.Uint32(b[i:])
-		}
-		le.PutUint32(b[508:], sum)
+	if s.DirtyHive == name && s.HiveLog {
+		hive, log := hivewrite.BuildDirty(build(), root, inside)
+		files[path], files[path+".LOG1"] = string(hive), string(log)
+		return
 	}
-	return string(b)
+	b := hivewrite.Build(root, inside)
+	if s.DirtyHive == name {
+		unflushed(b)
+	}
+	files[path] = string(b)
+}
+
+// unflushed makes the sequence numbers of a hive unequal.
+func unflushed(b []byte) {
+	le := binary.LittleEndian
+	le.PutUint32(b[4:], le.Uint32(b[8:])+1)
+	// The checksum of the base block is the exclusive or of its first 127
+	// words ("Windows registry file format specification", "Base block").
+	var sum uint32
+	for i := 0; i < 508; i += 4 {
+		sum ^= le.Uint32(b[i:])
+	}
+	le.PutUint32(b[508:], sum)
 }
 
 func (s Spec) system() *hivewrite.Key {
