@@ -23,7 +23,6 @@ const BuilderID = "packer-plugin-sysprep.vhd"
 // Builder implements packersdk.Builder.
 type Builder struct {
 	config Config
-	runner multistep.Runner
 }
 
 var _ packersdk.Builder = (*Builder)(nil)

@@ -28,6 +28,7 @@ type StepProvision struct {
 	inner multistep.Step // the SDK's unless a test says otherwise
 }
 
+// Run implements multistep.Step.
 func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	run.provisioning = true

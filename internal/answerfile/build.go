@@ -310,7 +310,8 @@ func (b *builder) extra(list []ExtraComponent) {
 func isName(s string) bool {
 	for i, r := range s {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		if !letter && (i == 0 || !(r >= '0' && r <= '9' || r == '-' || r == '.')) {
+		further := r >= '0' && r <= '9' || r == '-' || r == '.'
+		if !letter && (i == 0 || !further) {
 			return false
 		}
 	}

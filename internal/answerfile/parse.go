@@ -161,7 +161,7 @@ func (p *parser) parse() (*Element, error) {
 		line, _ := p.dec.InputPos()
 		from := p.dec.InputOffset()
 		token, err := p.dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if p.root == nil {
 				return nil, &Error{Rule: ruleWellFormed, Line: 1, Problem: "the file holds no XML element",
 					Fix: "an answer file is <unattend xmlns=\"" + Namespace + "\"> around <settings> elements"}

@@ -22,7 +22,7 @@ func newWriter(f *os.File, size int64, src Disk, o Options) blockWriter {
 }
 
 func newID() (id [16]byte) {
-	rand.Read(id[:]) // never fails, by its documentation
+	_, _ = rand.Read(id[:]) // never fails, by its documentation
 	id[7] = id[7]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 	return id

@@ -101,7 +101,7 @@ func (v *Volume) Hibernation() (Hibernation, error) {
 	}
 	b := make([]byte, 4096)
 	n, err := s.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return HibernationUnknown, fmt.Errorf("reading hiberfil.sys: %w", err)
 	}
 	b = b[:n]

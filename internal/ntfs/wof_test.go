@@ -87,8 +87,10 @@ func wimResource(t testing.TB, content []byte, compression string, chunk int) []
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(tool, "capture", file, wim, "--compress="+compression, "--chunk-size="+strconv.Itoa(chunk)).CombinedOutput()
-	if err != nil {
+	capture := func(source string) ([]byte, error) {
+		return exec.Command(tool, "capture", source, wim, "--compress="+compression, "--chunk-size="+strconv.Itoa(chunk)).CombinedOutput()
+	}
+	if _, err := capture(file); err != nil {
 		// A single file is captured as a directory tree elsewhere.
 		src := filepath.Join(dir, "tree")
 		if err := os.MkdirAll(src, 0o700); err != nil {
@@ -97,7 +99,7 @@ func wimResource(t testing.TB, content []byte, compression string, chunk int) []
 		if err := os.Rename(file, filepath.Join(src, "content")); err != nil {
 			t.Fatal(err)
 		}
-		if out, err = exec.Command(tool, "capture", src, wim, "--compress="+compression, "--chunk-size="+strconv.Itoa(chunk)).CombinedOutput(); err != nil {
+		if out, err := capture(src); err != nil {
 			t.Fatalf("wimlib-imagex: %v\n%s", err, out)
 		}
 	}

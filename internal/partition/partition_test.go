@@ -351,7 +351,7 @@ func TestDisksOfTheCorpusAreReadAsSfdiskReadsThem(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			var r io.Reader = f
+			var r io.Reader
 			if strings.HasSuffix(c.name, ".tgz") {
 				files := tar.NewReader(f)
 				if _, err := files.Next(); err != nil {
@@ -398,8 +398,8 @@ func (p padded) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func FuzzPartition(f *testing.F) {
-	f.Add([]byte(gptDisk(512)[:6*512]))
-	f.Add([]byte(gptDisk(4096)[:2*4096+4*128]))
+	f.Add(gptDisk(512)[:6*512])
+	f.Add(gptDisk(4096)[:2*4096+4*128])
 	f.Add(mbrDisk(512, [3]uint32{7, 64, 16}, [3]uint32{5, 80, 40}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table, err := Read(padded(b), paddedSize, 0)

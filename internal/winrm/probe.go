@@ -100,7 +100,7 @@ func talk(ctx context.Context, address string, secure *tls.Config) (Reach, error
 	}
 	defer conn.Close()
 	// Closing is what ends a read when ctx ends; the deadline alone would miss a cancel.
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if secure != nil {
 		session := tls.Client(conn, secure)

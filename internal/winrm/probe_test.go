@@ -48,7 +48,7 @@ func TestAnyHTTPAnswerMeansOpen(t *testing.T) {
 		for _, secure := range []bool{false, true} {
 			var sawIdentify bool
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				sawIdentify = r.Method == "POST" && r.URL.Path == "/wsman" && r.Header.Get("Authorization") == ""
+				sawIdentify = r.Method == http.MethodPost && r.URL.Path == "/wsman" && r.Header.Get("Authorization") == ""
 				w.WriteHeader(status)
 			})
 			server := httptest.NewUnstartedServer(handler)

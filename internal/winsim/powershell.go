@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -250,7 +249,7 @@ func (g *Guest) elevated(ctx context.Context, c *call, v map[string]string) int 
 		}
 		text := string(content[shown:])
 		end := strings.LastIndexByte(text, '\n') + 1
-		io.WriteString(c.Stdout, text[:end])
+		fmt.Fprint(c.Stdout, text[:end])
 		shown += end
 	}
 	tick := time.NewTicker(100 * time.Millisecond)

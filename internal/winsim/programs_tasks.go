@@ -2,6 +2,7 @@ package winsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -103,7 +104,7 @@ func (g *Guest) taskCreate(c *call, o map[string]string) int {
 	}
 	_, force := o["/f"]
 	if err := g.addTask(&task{Name: strings.TrimPrefix(o["/tn"], `\`), Command: o["/tr"], User: user}, force); err != nil {
-		if err == errTaskExists {
+		if errors.Is(err, errTaskExists) {
 			return g.badSyntax(c, "schtasks") // it would ask
 		}
 		c.fail("ERROR: %v", err)

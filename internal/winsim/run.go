@@ -90,10 +90,10 @@ func (g *Guest) findProgram(name, dir string) *found {
 
 // prepare puts a program into the process list and returns what runs it. The
 // program must have been found.
-func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string, session int) (pid int, run func() int) {
+func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
-	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, session)
+	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0)
 	p.cancel = cancel
 	return p.pid, func() int {
 		defer cancel()
@@ -123,14 +123,14 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	}
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
-		_, run := h.g.prepare(h.lives, c, h.user, 0)
+		_, run := h.g.prepare(h.lives, c, h.user)
 		h.g.goDo(func() { run() })
 		return 0, true
 	}
 	if h.g.scenario.ShellProcessesSurvive {
 		ctx = h.lives
 	}
-	_, run := h.g.prepare(ctx, c, h.user, 0)
+	_, run := h.g.prepare(ctx, c, h.user)
 	return run(), true
 }
 

@@ -222,7 +222,7 @@ func TestEveryFailureClassEndsAsItsPhaseSays(t *testing.T) {
 
 // begin starts sysprep as a WMI client does: nobody waits for it.
 func begin(g *Guest, arguments string) {
-	_, run := g.prepare(g.session(), sysprepCall(g, arguments), "packer", 0)
+	_, run := g.prepare(g.session(), sysprepCall(g, arguments), "packer")
 	g.goDo(func() { run() })
 }
 
@@ -278,7 +278,7 @@ func TestSysprepThatHangsKeepsItsProcessAndItsLogStill(t *testing.T) {
 func TestWhoMayRunSysprep(t *testing.T) {
 	for user, want := range map[string]int{`WIN-PACKER\packer`: 0, "PACKER": 0, "SYSTEM": 0, "S-1-5-18": 0, `.\Administrator`: 0, "guest": 1} {
 		g := newGuest(t, Options{Speed: fast})
-		_, run := g.prepare(g.session(), sysprepCall(g, "/generalize /oobe /quit /quiet"), user, 0)
+		_, run := g.prepare(g.session(), sysprepCall(g, "/generalize /oobe /quit /quiet"), user)
 		if code := run(); code != want || (g.imageState() == imageComplete) != (want == 1) {
 			t.Errorf("%s: code %d, %s", user, code, g.imageState())
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -63,8 +64,11 @@ func (g *Guest) addTask(t *task, replace bool) error {
 // loadTasks finds the tasks of an earlier session.
 func (g *Guest) loadTasks() error {
 	entries, err := g.drive.ReadDir(folderTasks)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		content, err := g.drive.ReadFile(taskFile(e.Name()))
@@ -135,7 +139,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 		return ended
 	}
 	// The program is in the process list before the starter goes on.
-	_, run := g.prepare(ctx, c, t.User, 0)
+	_, run := g.prepare(ctx, c, t.User)
 	g.goDo(func() { finish(uint32(int32(run()))) })
 	return ended
 }

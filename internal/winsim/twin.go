@@ -168,10 +168,10 @@ func (t *twin) full(path string) string {
 	return strings.ReplaceAll(expandEnv(t.c.Env, path), "/", `\`)
 }
 
-// number returns a registry number as PowerShell gives it, null when it is
-// not there.
-func (t *twin) number(key, name string) any {
-	if n, ok := t.g.reg.GetDWord(key, name); ok {
+// number returns a number of SysprepStatus as PowerShell gives it, null when it
+// is not there.
+func (t *twin) number(name string) any {
+	if n, ok := t.g.reg.GetDWord(keySysprep, name); ok {
 		return int32(n)
 	}
 	return nil

@@ -90,7 +90,7 @@ func (t *twin) start(p launchParameters, stamp string) error {
 		t.refusal("already-running", "a sysprep process is running", member{"processes", running})
 		return nil
 	}
-	before := document{{"imageState", t.text(keyState, "ImageState")}, {"generalizationState", t.number(keySysprep, "GeneralizationState")}, {"cleanupState", t.number(keySysprep, "CleanupState")}}
+	before := document{{"imageState", t.text(keyState, "ImageState")}, {"generalizationState", t.number("GeneralizationState")}, {"cleanupState", t.number("CleanupState")}}
 	hadTag := g.drive.IsFile(fileTag)
 	if hadTag && !p.DryRun {
 		err := t.try("Remove-Item")
@@ -186,7 +186,7 @@ func (t *twin) byProcess(exe, arguments string) (document, any) {
 	var pid any
 	if code == 0 {
 		c := &cmdshell.Call{Name: exe, Args: arguments, Dir: folderSysprep, Env: t.g.environment(t.c.user), Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
-		id, run := t.g.prepare(t.g.session(), c, t.c.user, 0)
+		id, run := t.g.prepare(t.g.session(), c, t.c.user)
 		pid = id
 		t.g.goDo(func() { run() })
 	}

@@ -176,7 +176,7 @@ func runScript(t *testing.T, g *Guest, name string, parameters any, stdin string
 		Name: "powershell.exe", Dir: `C:\Users\packer`, Env: g.environment("packer"), Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
 		Args: "-NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + base64.StdEncoding.EncodeToString(b),
 	}
-	_, run := g.prepare(context.Background(), c, "packer", 0)
+	_, run := g.prepare(context.Background(), c, "packer")
 	code = run()
 	if stderr.Len() > 0 {
 		t.Errorf("stderr of %s: %s", name, stderr.String())

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -69,7 +70,7 @@ func (t *twin) look() seen {
 	} else {
 		image = t.text(keyState, "ImageState")
 		s.imageState, _ = image.(string)
-		general, clean = t.number(keySysprep, "GeneralizationState"), t.number(keySysprep, "CleanupState")
+		general, clean = t.number("GeneralizationState"), t.number("CleanupState")
 	}
 	if err := t.try("Get-Process"); err != nil {
 		errs = append(errs, member{"processes", err.Error()})
@@ -202,8 +203,8 @@ func (t *twin) watch(encoded string) int {
 		}
 		head := document{{"script", "watch"}, {"schema", 1}, {"ok", true}}
 		if why != "" {
-			line := append(head, member{"type", "sample"}, member{"seq", sequence}, member{"why", why}, member{"time", utc(time.Now())}, member{"ms", ms})
-			t.write(append(append(line, s.doc...), member{"log", log}))
+			sample := document{{"type", "sample"}, {"seq", sequence}, {"why", why}, {"time", utc(time.Now())}, {"ms", ms}}
+			t.write(slices.Concat(head, sample, s.doc, document{{"log", log}}))
 			sequence++
 			lastText, lastLine = text, ms
 		}

@@ -24,8 +24,9 @@ func main() {
 		return // the kernel panics, which is what a guest that cannot start deserves
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "winsim:", err)
 		os.Exit(1)
 	}

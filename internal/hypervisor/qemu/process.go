@@ -21,7 +21,7 @@ type process struct {
 // startProcess starts a program whose first inherited file, if any, is its
 // descriptor 3. The program dies when we die, however that happens.
 func startProcess(binary string, args []string, files []*os.File) (*process, error) {
-	p := &process{cmd: exec.Command(binary, args...), output: &tail{}, done: make(chan struct{})}
+	p := &process{cmd: exec.Command(binary, args...), output: &tail{}, done: make(chan struct{})} //nolint:noctx // outlives the call; its driver ends it
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = p.output, p.output, files
 	prepareProcess(p.cmd)
 	started := make(chan error)

@@ -193,4 +193,4 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any) er
 }
 
 // close ends the connection and with it the reader and any blocked write.
-func (m *monitor) close() { m.conn.Close() }
+func (m *monitor) close() { _ = m.conn.Close() }

@@ -72,7 +72,11 @@ func serve() error {
 	guest, err := winsim.New(winsim.Options{
 		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
 		Power: func(event winsim.PowerEvent) { ended <- halt(event) },
-		WinRM: func(state winsim.WinRMState) { winsim.ApplyWinRM(server, state) },
+		WinRM: func(state winsim.WinRMState) {
+			if err := winsim.ApplyWinRM(server, state); err != nil {
+				say("WinRM %s: %v", state, err)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package cmdshell
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,11 +20,11 @@ func init() {
 		"rd": (*Shell).rd, "rmdir": (*Shell).rd, "copy": (*Shell).copy, "move": (*Shell).move, "ren": (*Shell).ren, "dir": (*Shell).dir,
 		"goto": (*Shell).gotoLabel, "start": (*Shell).start, "ver": (*Shell).ver,
 		"rem":      func(*Shell, context.Context, string) int { return 0 },
-		"setlocal": nothing, "endlocal": nothing, "title": func(*Shell, context.Context, string) int { return 0 },
+		"setlocal": (*Shell).nothing, "endlocal": (*Shell).nothing, "title": func(*Shell, context.Context, string) int { return 0 },
 	}
 }
 
-func nothing(s *Shell, _ context.Context, args string) int {
+func (s *Shell) nothing(_ context.Context, args string) int {
 	if strings.TrimSpace(args) != "" {
 		return s.unsupported("setlocal" + args)
 	}
@@ -122,7 +121,7 @@ func (s *Shell) echo(_ context.Context, args string) int {
 	case trimmed == "/?":
 		return s.unsupported("echo /?")
 	default:
-		io.WriteString(s.Stdout, args[1:]+"\r\n")
+		fmt.Fprint(s.Stdout, args[1:]+"\r\n")
 	}
 	return 0
 }

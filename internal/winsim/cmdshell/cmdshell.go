@@ -284,10 +284,9 @@ func (s *Shell) test(c *conditional) (bool, error) {
 			return err == nil && len(list) > 0, nil
 		}
 		full, err := s.full(name)
-		if err != nil {
-			return false, nil
+		if err == nil {
+			_, err = s.Drive.Stat(full)
 		}
-		_, err = s.Drive.Stat(full)
 		return err == nil, nil
 	case "defined":
 		_, ok := s.variable(t[1])

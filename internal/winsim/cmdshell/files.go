@@ -75,7 +75,7 @@ func (s *Shell) typeFile(_ context.Context, args string) int {
 			s.fail("%s", text)
 			return s.set(1)
 		}
-		s.Stdout.Write(content)
+		_, _ = s.Stdout.Write(content)
 	}
 	return s.set(0)
 }

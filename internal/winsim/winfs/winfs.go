@@ -30,7 +30,7 @@ func Clean(path, dir string) (string, error) {
 	switch {
 	case len(p) >= 2 && p[1] == ':':
 		if !strings.EqualFold(p[:1], "C") {
-			return "", fmt.Errorf("%q: %w: there is no drive but C:", path, fs.ErrNotExist)
+			return "", fmt.Errorf("%q: %w: the only drive is C", path, fs.ErrNotExist)
 		}
 		if len(p) > 2 && p[2] != '\\' {
 			p = dir + `\` + p[2:]

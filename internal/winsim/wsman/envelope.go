@@ -46,7 +46,7 @@ func parseXML(raw []byte) (*node, error) {
 	var open []*node
 	for {
 		t, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -158,7 +158,7 @@ func TestHTTPAroundTheEnvelope(t *testing.T) {
 			if resp.StatusCode != test.status {
 				t.Errorf("HTTP %d, want %d", resp.StatusCode, test.status)
 			}
-			if resp.StatusCode == 401 && len(resp.Header.Values("WWW-Authenticate")) != 2 {
+			if resp.StatusCode == http.StatusUnauthorized && len(resp.Header.Values("WWW-Authenticate")) != 2 {
 				t.Errorf("offers %q", resp.Header.Values("WWW-Authenticate"))
 			}
 		})

@@ -71,10 +71,10 @@ func (f *Faults) Clear() error {
 
 // CloseConnections ends all open connections with FIN (the kernel makes that
 // RST where the client has sent something that was not read yet).
-func (f *Faults) CloseConnections() { f.each(func(c *conn) { c.end(false) }) }
+func (f *Faults) CloseConnections() { f.each(func(c *conn) { _ = c.end(false) }) }
 
 // ResetConnections breaks all open connections with RST.
-func (f *Faults) ResetConnections() { f.each(func(c *conn) { c.end(true) }) }
+func (f *Faults) ResetConnections() { f.each(func(c *conn) { _ = c.end(true) }) }
 
 func (f *Faults) each(do func(*conn)) {
 	f.mu.Lock()

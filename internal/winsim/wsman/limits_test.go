@@ -257,7 +257,7 @@ func TestAShellInUseIsNotIdle(t *testing.T) {
 	if f != nil {
 		t.Fatal(f)
 	}
-	_, err := s.handle(httptest.NewRequest("POST", "/wsman", nil), r, testUser, &Event{})
+	_, err := s.handle(httptest.NewRequest(http.MethodPost, "/wsman", nil), r, testUser, &Event{})
 	if !errors.As(err, &f) || f.code != codeTimedOut { // and not that of a shell that is gone
 		t.Errorf("the Receive ended with %v", err)
 	}
