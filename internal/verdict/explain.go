@@ -142,11 +142,12 @@ func (v Verdict) next() []string {
 	case Broken:
 		out = append(out, "Discard this machine and correct the cause in a build from an untouched source disk; Microsoft supports no repair.")
 	case Hung:
-		if v.ConsistentWithSuccess {
+		switch {
+		case v.ConsistentWithSuccess:
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
-		} else if v.ImageState == StateComplete && v.Tag != Yes {
+		case v.ImageState == StateComplete && v.Tag != Yes:
 			out = append(out, "Look at the guest's screen for a dialog. As far as was seen nothing was changed: restart the guest and try again, or raise stall_timeout.")
-		} else {
+		default:
 			out = append(out, "Look at the guest's screen for a dialog; if the log was still growing raise generalize_timeout, else look for a missing external provider or an antivirus. Discard the machine.")
 		}
 	case Lost:
