@@ -68,11 +68,11 @@ func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 // user; nil where the disk has to be copied whole.
 func Compaction(ctx context.Context, ui packersdk.Ui, d diskimage.Disk) (diskimage.Skipper, error) {
 	space, err := FreeSpace(ctx, d)
-	switch {
-	case errors.Is(err, ErrKeepAll):
+	if errors.Is(err, ErrKeepAll) {
 		ui.Sayf("Warning: not compacting, the whole disk is copied: %s", err)
-		return nil, nil //nolint:nilnil // nothing to skip is an answer
-	case err != nil:
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	ui.Sayf("Compacting: %d MiB are free, %d MiB are page files", space.Free>>20, space.PageFiles>>20)

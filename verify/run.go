@@ -123,6 +123,16 @@ func Check(ctx context.Context, o Options) (Result, error) {
 	return r, nil
 }
 
+// Recheck proves what was made of a disk that had been proven; its report
+// takes the place of the first. Nothing is said: the facts are the same.
+func Recheck(ctx context.Context, o Options) (Result, error) {
+	r, err := Check(ctx, o)
+	if err == nil && !r.Proof.Proven {
+		err = fmt.Errorf("the disk was proven before it was converted, and is not any more: %w", &NotProven{Disk: o.name(), Result: r})
+	}
+	return r, err
+}
+
 // withDisk opens a disk read-only for f, which gets a context with a limit.
 func withDisk(ctx context.Context, path string, f func(context.Context, diskimage.Disk) error) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)

@@ -256,6 +256,18 @@ func TestWhatCannotBeReadIsNoVerdict(t *testing.T) {
 	}
 }
 
+func TestACopyThatIsNotProvenIsRefused(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.vhd")
+	_, err := Recheck(context.Background(), Options{Disk: winimagetest.Disk(t, winimagetest.Spec{}), Name: name})
+	var refused *NotProven
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "was proven before it was converted") || !strings.Contains(err.Error(), name) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Recheck(context.Background(), Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), Name: name}); err != nil {
+		t.Errorf("a good copy is refused: %v", err)
+	}
+}
+
 func TestOptionsChangeTheJudgement(t *testing.T) {
 	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{`\Windows\Temp\packer-x`: "x"}})
 	for _, c := range []struct {

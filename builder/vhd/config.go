@@ -98,6 +98,14 @@ type Config struct {
 	// Only with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
 
+	// Leave out what lies in free clusters of NTFS volumes: the output is
+	// smaller, and deleted files do not come along. The content of
+	// `pagefile.sys` and `swapfile.sys` is dropped, Windows writes it anew. The
+	// whole disk is copied, with a warning, where free clusters may still
+	// matter: a volume is dirty, hibernated, encrypted, damaged or has shadow
+	// copies, or the page file holds a crash dump. Defaults to `true`.
+	Compact config.Trilean `mapstructure:"compact"`
+
 	// A command that shuts the guest down after provisioning. It is not needed
 	// after `provisioner "sysprep"`, which ends with a guest that is off; when
 	// the guest is off already the command is not sent. Empty by default.

@@ -90,6 +90,7 @@ type FlatConfig struct {
 	OutputName                *string            `mapstructure:"output_name" cty:"output_name" hcl:"output_name"`
 	Format                    *string            `mapstructure:"format" cty:"format" hcl:"format"`
 	VHDType                   *string            `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
+	Compact                   *bool              `mapstructure:"compact" cty:"compact" hcl:"compact"`
 	ShutdownCommand           *string            `mapstructure:"shutdown_command" cty:"shutdown_command" hcl:"shutdown_command"`
 	ShutdownTimeout           *string            `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
 	PowerOffSettle            *string            `mapstructure:"power_off_settle" cty:"power_off_settle" hcl:"power_off_settle"`
@@ -187,6 +188,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"output_name":                  &hcldec.AttrSpec{Name: "output_name", Type: cty.String, Required: false},
 		"format":                       &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"vhd_type":                     &hcldec.AttrSpec{Name: "vhd_type", Type: cty.String, Required: false},
+		"compact":                      &hcldec.AttrSpec{Name: "compact", Type: cty.Bool, Required: false},
 		"shutdown_command":             &hcldec.AttrSpec{Name: "shutdown_command", Type: cty.String, Required: false},
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
 		"power_off_settle":             &hcldec.AttrSpec{Name: "power_off_settle", Type: cty.String, Required: false},

@@ -52,9 +52,9 @@ func TestDefaultsAreComplete(t *testing.T) {
 		t.Fatalf("%v, %v", warnings, err)
 	}
 	got := []any{c.Hypervisor, c.CPUs, c.Memory, c.Accelerator, c.Firmware, c.MachineType, c.DiskInterface, c.NetworkInterface, c.Headless,
-		c.OutputDirectory, c.OutputName, c.Format, c.VHDType, c.ShutdownTimeout, c.Comm.Type, c.guestPort(), c.outputPath(), c.screenPath()}
+		c.OutputDirectory, c.OutputName, c.Format, c.VHDType, c.Compact, c.ShutdownTimeout, c.Comm.Type, c.guestPort(), c.outputPath(), c.screenPath()}
 	want := []any{"qemu", 2, 4096, "auto", "auto", "auto", "auto", "auto", config.TriTrue,
-		"output-win", "packer-win", "vhd", "fixed", 5 * time.Minute, "winrm", 5985, filepath.Join("output-win", "packer-win.vhd"), "output-win-screen.png"}
+		"output-win", "packer-win", "vhd", "fixed", config.TriTrue, 5 * time.Minute, "winrm", 5985, filepath.Join("output-win", "packer-win.vhd"), "output-win-screen.png"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}

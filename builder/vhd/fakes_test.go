@@ -239,7 +239,7 @@ func rawDisk(t *testing.T, size int, program []byte) string {
 func convertTo(t *testing.T, from string, o diskimage.Options) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "source."+string(o.Format))
-	if err := convertDisk(t.Context(), from, to, o, nil); err != nil {
+	if err := convertDisk(t.Context(), from, to, o); err != nil {
 		t.Fatal(err)
 	}
 	return to

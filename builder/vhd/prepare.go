@@ -203,6 +203,9 @@ func (c *Config) prepareOutput() (errs []error) {
 	if c.OutputName == "." || c.OutputName == ".." || strings.ContainsAny(c.OutputName, `/\:`) {
 		errs = append(errs, fmt.Errorf("output_name: %q is not a plain file name; put folders into output_directory", c.OutputName))
 	}
+	if c.Compact == config.TriUnset {
+		c.Compact = config.TriTrue
+	}
 	choice(&errs, "format", &c.Format, "vhd", formats...)
 	if strings.EqualFold(filepath.Ext(c.OutputName), "."+c.Format) {
 		errs = append(errs, fmt.Errorf("output_name: %q: leave the extension out, it follows format", c.OutputName))

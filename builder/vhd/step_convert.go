@@ -3,17 +3,22 @@ package vhd
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // progressEvery is how often a long conversion is heard of.
 const progressEvery = 15 * time.Second
 
-// stepConvert writes the disk in its final format.
+// stepConvert writes the disk in its final format, proves what was written,
+// and only then gives it its name.
 type stepConvert struct{}
 
 func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
@@ -24,49 +29,52 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		kind = c.VHDType + " " + kind
 	}
 	ui.Sayf("Writing the disk as %s: %s", kind, path)
-	began, said := time.Now(), time.Now()
-	err := convertDisk(ctx, run.disk.Path, path, c.conversion(), func(done, total int64) {
-		if total > 0 && time.Since(said) >= progressEvery {
-			said = time.Now()
-			ui.Sayf("%d %% of %.1f GiB", done*100/total, gib(total))
-		}
-	})
+	began, unproven := time.Now(), filepath.Join(run.scratch, "output-"+filepath.Base(path))
+	stats, err := run.write(ctx, ui, unproven)
+	if err == nil && !c.Verify.Enabled.False() {
+		_, err = verify.Recheck(ctx, run.proof(unproven))
+	}
+	if err == nil {
+		err = os.Rename(unproven, path)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
 		}
 		return halt(state, fmt.Errorf("writing the output: %w", err))
 	}
-	run.output.path = path
-	if run.output.virtualSize, err = virtualSize(path, c.conversion().Format); err != nil {
-		return halt(state, fmt.Errorf("reading the output back: %w", err))
-	}
+	run.output.path, run.output.virtualSize = path, stats.VirtualSize
 	if err := run.placeReport(); err != nil {
 		return halt(state, err)
 	}
-	ui.Sayf("Wrote %s in %s: %.1f GiB disk, %.1f GiB file", path, time.Since(began).Round(time.Second/10), gib(run.output.virtualSize), gib(fileSize(path)))
+	left := ""
+	if stats.Skipped > 0 {
+		left = fmt.Sprintf(", %d MiB of free clusters and page files left out", stats.Skipped>>20)
+	}
+	ui.Sayf("Wrote %s in %s: %.1f GiB disk, %.1f GiB file%s", path, time.Since(began).Round(time.Second/10), gib(stats.VirtualSize), gib(fileSize(path)), left)
 	return multistep.ActionContinue
 }
 
 func (*stepConvert) Cleanup(multistep.StateBag) {}
 
-// convertDisk reads a disk with all files below it and writes another.
-func convertDisk(ctx context.Context, from, to string, options diskimage.Options, progress func(done, total int64)) error {
-	disk, err := diskimage.Open(from)
+// write reads the machine's disk with all files below it and writes another.
+func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.Stats, error) {
+	disk, err := diskimage.Open(r.disk.Path)
 	if err != nil {
-		return err
+		return diskimage.Stats{}, err
 	}
 	defer disk.Close()
-	options.Progress = progress
-	_, err = diskimage.Convert(ctx, disk, to, options)
-	return err
-}
-
-func virtualSize(path string, format diskimage.Format) (int64, error) {
-	disk, err := diskimage.Open(path, diskimage.As(format))
-	if err != nil {
-		return 0, err
+	options, said := r.config.conversion(), time.Now()
+	options.Progress = func(done, total int64) {
+		if total > 0 && time.Since(said) >= progressEvery {
+			said = time.Now()
+			ui.Sayf("%d %% of %.1f GiB", done*100/total, gib(total))
+		}
 	}
-	defer disk.Close()
-	return disk.Size(), nil
+	if r.config.Compact.True() {
+		if options.Skip, err = verify.Compaction(ctx, ui, disk); err != nil {
+			return diskimage.Stats{}, err
+		}
+	}
+	return diskimage.Convert(ctx, disk, to, options)
 }

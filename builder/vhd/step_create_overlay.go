@@ -30,7 +30,7 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 	run.disk = hypervisor.Disk{Path: path, Format: format.QEMU()}
 	if why := needsCopy(run.source, format); why != "" {
 		ui.Sayf("Copying the source disk, because %s", why)
-		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: format}, nil); err != nil {
+		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: format}); err != nil {
 			if ctx.Err() != nil {
 				return multistep.ActionHalt
 			}
@@ -46,6 +46,17 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 }
 
 func (*stepCreateOverlay) Cleanup(multistep.StateBag) {} // lies in scratch
+
+// convertDisk reads a disk with all files below it and writes another.
+func convertDisk(ctx context.Context, from, to string, options diskimage.Options) error {
+	disk, err := diskimage.Open(from)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	_, err = diskimage.Convert(ctx, disk, to, options)
+	return err
+}
 
 // needsCopy says why an overlay of the source would not do for a hypervisor
 // that boots format, "" if it does.

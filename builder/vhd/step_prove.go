@@ -16,10 +16,7 @@ type stepProve struct{}
 
 func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	c := run.config
-	result, err := verify.Run(ctx, ui, verify.Options{
-		Config: c.Verify, Disk: run.disk.Path, Name: c.outputPath(), NotBefore: run.began, Report: c.beside("report.json"),
-	})
+	result, err := verify.Run(ctx, ui, run.proof(run.disk.Path))
 	if err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
@@ -31,6 +28,13 @@ func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.S
 }
 
 func (*stepProve) Cleanup(multistep.StateBag) {}
+
+// proof says how a disk is proven that is, or becomes, the output.
+func (r *run) proof(disk string) verify.Options {
+	return verify.Options{
+		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began, Report: r.config.beside("report.json"),
+	}
+}
 
 // placeReport moves the report beside the disk once there is one, unless the
 // user chose a place. The report of a build that fails outlives its folder.

@@ -47,9 +47,9 @@ type Config struct {
 	// `pagefile.sys` and `swapfile.sys` is dropped, Windows writes it anew. The
 	// whole disk is copied, with a warning, where free clusters may still
 	// matter: a volume is dirty, hibernated, encrypted, damaged or has shadow
-	// copies, or the page file holds a crash dump. Only with `format`. Defaults
-	// to `false`.
-	Compact bool `mapstructure:"compact"`
+	// copies, or the page file holds a crash dump. Only with `format`, and then
+	// `true` by default.
+	Compact config.Trilean `mapstructure:"compact"`
 
 	ctx interpolate.Context
 }
@@ -99,7 +99,10 @@ func (c *Config) prepareFormat() (errs []error) {
 	case c.VHDType != string(diskimage.Fixed) && c.VHDType != string(diskimage.Dynamic):
 		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
 	}
-	if c.Compact && c.Format == "" {
+	switch {
+	case c.Compact == config.TriUnset && c.Format != "":
+		c.Compact = config.TriTrue
+	case c.Compact.True() && c.Format == "":
 		errs = append(errs, errors.New("compact: only with format, because the builder's disk is never changed; set format or remove compact"))
 	}
 	return errs

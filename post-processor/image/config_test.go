@@ -45,7 +45,7 @@ verify {
 		}
 	}
 	c := p.config
-	if c.Format != "vhd" || c.VHDType != "dynamic" || !c.Compact || c.Verify.Expect != "audit" || c.Verify.Enabled != config.TriTrue ||
+	if c.Format != "vhd" || c.VHDType != "dynamic" || !c.Compact.True() || c.Verify.Expect != "audit" || c.Verify.Enabled != config.TriTrue ||
 		c.Verify.Severities["secrets"] != "fail" || c.Verify.Severities["autologon"] != "off" || c.Verify.Report != "r.json" {
 		t.Errorf("%+v", c)
 	}

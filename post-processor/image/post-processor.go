@@ -105,7 +105,7 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	}
 	proof.Disk, proof.Name = unproven, output
 	if !p.config.Verify.Enabled.False() {
-		if result, err = accept(ctx, proof); err != nil {
+		if result, err = verify.Recheck(ctx, proof); err != nil {
 			os.Remove(unproven)
 			return nil, err
 		}
@@ -119,15 +119,6 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	return a, nil
 }
 
-// accept proves what a conversion made; its report replaces that of the input.
-func accept(ctx context.Context, proof verify.Options) (verify.Result, error) {
-	result, err := verify.Check(ctx, proof)
-	if err == nil && !result.Proof.Proven {
-		err = fmt.Errorf("the input is proven and the converted disk is not: %w", &verify.NotProven{Disk: proof.Name, Result: result})
-	}
-	return result, err
-}
-
 // write converts the disk under a temporary name in the folder of the output
 // and returns that name.
 func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output string) (_ string, err error) {
@@ -138,16 +129,9 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output
 	defer src.Close()
 	options := p.config.conversion()
 	options.Progress = progress(ui)
-	if p.config.Compact {
-		space, err := verify.FreeSpace(ctx, src)
-		switch {
-		case errors.Is(err, verify.ErrKeepAll):
-			ui.Sayf("Warning: not compacting, the whole disk is copied: %s", err)
-		case err != nil:
+	if p.config.Compact.True() {
+		if options.Skip, err = verify.Compaction(ctx, ui, src); err != nil {
 			return "", err
-		default:
-			ui.Sayf("Compacting: %d MiB are free, %d MiB are page files", space.Free>>20, space.PageFiles>>20)
-			options.Skip = space
 		}
 	}
 	temp, err := os.CreateTemp(filepath.Dir(output), filepath.Base(output)+".unproven-*")
