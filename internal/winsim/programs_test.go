@@ -30,6 +30,8 @@ func TestPrograms(t *testing.T) {
 		{`tasklist /fi "imagename eq tasklist.exe" /fo csv /nh`, "\"tasklist.exe\",\"4000\",\"Services\",\"0\",\"12,340 K\"\r\n", 0},
 		{`taskkill /f /im sysprep.exe`, "ERROR: The process \"sysprep.exe\" not found.\r\n", 128},
 		{`hostname`, "WIN-PACKER\r\n", 0},
+		{`md C:\p && icacls C:\p /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`, "processed file: C:\\p\r\nSuccessfully processed 1 files; Failed processing 0 files\r\n", 0},
+		{`icacls C:\none /inheritance:r /grant:r *S-1-5-18:F`, "C:\\none: The system cannot find the file specified.\r\nSuccessfully processed 0 files; Failed processing 1 files\r\n", 2},
 		{`whoami`, "win-packer\\packer\r\n", 0},
 		{`where reg`, `C:\Windows\System32\reg.exe` + "\r\n", 0},
 		{`where nothing-like-it`, "INFO: Could not find files for the given pattern(s).\r\n", 1},
@@ -68,7 +70,7 @@ func TestWhatAProgramDoesNotKnowIsRefusedAndRecorded(t *testing.T) {
 	for i, line := range []string{
 		`reg query HKCU\Software`, `reg query HKLM\SYSTEM /f x`, `reg add HKLM\SOFTWARE\X /v a /t REG_QWORD /d 1`, `reg delete HKLM\SOFTWARE\X`, `reg import x.reg`,
 		`schtasks /create /tn x`, `schtasks /change /tn x`, `tasklist /svc`, `tasklist /fi "status eq running"`, `taskkill /im`, `shutdown /h`, `shutdown /s /t x`,
-		`sc stop WinRM`, `whoami /groups`, `ping example.org`, `wevtutil qe System`, `powershell Get-Process`, `powershell -Version 2 -Command x`,
+		`sc stop WinRM`, `whoami /groups`, `icacls C:\Windows`, `icacls C:\Windows /inheritance:r /grant:r Everyone:F`, `icacls C:\Windows\System32\cmd.exe /inheritance:r /grant:r *S-1-5-18:(OI)F`, `ping example.org`, `wevtutil qe System`, `powershell Get-Process`, `powershell -Version 2 -Command x`,
 		`powershell -EncodedCommand JABQAHIAbwBnAHIAZQBzAHMA`, `net user`, `findstr "a.*b" f`, `powershell -ExecutionPolicy RemoteSigned -File x`,
 	} {
 		out, code := do(g, line)

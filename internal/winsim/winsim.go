@@ -72,6 +72,7 @@ type Guest struct {
 	procs    map[int]*process
 	nextPID  int
 	tasks    map[string]*task
+	acls     map[string][]string // by path in lower case
 	shutdown *pendingShutdown
 	down     bool
 	atOOBE   bool
@@ -96,7 +97,7 @@ func New(opt Options) (*Guest, error) {
 	}
 	g := &Guest{
 		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root}, reg: registry.New(),
-		procs: map[int]*process{}, tasks: map[string]*task{},
+		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
 	g.pause = sleepFor
 	c := filepath.Join(opt.Root, "C")
