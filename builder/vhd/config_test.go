@@ -93,6 +93,10 @@ func TestOtherValidConfigurations(t *testing.T) {
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "cannot see whether") {
 		t.Errorf("existing: %v, %v", warnings, err)
 	}
+	warnings, err = c.prepare(valid(t, map[string]any{"winrm_password": nil}))
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "winrm_password is empty") {
+		t.Errorf("no password: %v, %v", warnings, err)
+	}
 }
 
 func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
