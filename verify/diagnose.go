@@ -70,11 +70,12 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 
 // diagnose names the cause from the last run in sysprep's log.
 func diagnose(log []byte) (d Diagnosed) {
-	runs := diagnosis.Split(diagnosis.Parse(log))
-	if len(runs) == 0 {
-		return d
+	var tracker diagnosis.Tracker
+	for piece := range slices.Chunk(log, 64<<10) {
+		tracker.Feed(piece)
 	}
-	last := runs[len(runs)-1]
+	tracker.Flush()
+	last := tracker.Run()
 	d.Facts = last.Facts
 	if cause, ok := diagnosis.Diagnose(last); ok {
 		d.Cause = &cause

@@ -79,7 +79,7 @@ func (w Windows) describe(say func(string, ...any)) {
 		say("tag:           absent")
 	}
 	if w.Log != nil {
-		say("last run:      %s, tag created: %t, %d runs in the log", strings.Join(w.Log.Options, " "), w.Log.TagCreated, w.Log.Runs)
+		say("last run:      %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
 		if d := w.Log.Diagnosis; d != nil {
 			say("  cause:       %s %s: %s", d.ID, d.Name, d.Summary)
 			for _, step := range d.Remedy {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"regexp"
 	"strings"
 	"unicode/utf16"
@@ -21,6 +22,7 @@ const (
 	stateINI      = `\Windows\Setup\State\State.ini`
 
 	maxLog        = 64 << 20
+	logTail       = 256 << 10
 	maxAnswerFile = 4 << 20
 	// secretRule is the lint rule that finds passwords and keys.
 	secretRule = "secret"
@@ -185,18 +187,29 @@ func (v *volume) answerFile(file File) AnswerFile {
 	return a
 }
 
+// lastRun reads the last run in sysprep's log, from as much of the end of the
+// log as holds it: the log grows with every run, and runs are seldom long.
 func (v *volume) lastRun() *Log {
 	file := v.file(actLog)
 	if file == nil {
 		return nil
 	}
 	log := &Log{File: *file, Options: []string{}}
-	runs := diagnosis.Split(diagnosis.Parse(v.content(actLog, maxLog)))
-	log.Runs = len(runs)
-	if len(runs) == 0 {
+	var run diagnosis.Run
+	for _, size := range []int64{logTail, maxLog} {
+		var err error
+		if run, err = v.trackLog(size); err != nil {
+			v.problem(actLog, err)
+			return log
+		}
+		if run.Facts.Runs > 0 || file.Size <= size {
+			break
+		}
+	}
+	log.Runs = run.Facts.Runs
+	if len(run.Lines) == 0 {
 		return log
 	}
-	run := runs[len(runs)-1]
 	log.Options, log.TagCreated = append(log.Options, run.Facts.Options...), run.Facts.TagCreated
 	for _, l := range run.Lines[max(0, len(run.Lines)-lastLines):] {
 		log.Last = append(log.Last, l.Raw)
@@ -205,6 +218,38 @@ func (v *volume) lastRun() *Log {
 		log.Diagnosis = &d
 	}
 	return log
+}
+
+// trackLog reads the last size bytes of the log, piece by piece, since a log
+// may hold anything.
+func (v *volume) trackLog(size int64) (diagnosis.Run, error) {
+	f, err := v.Path(actLog)
+	if err != nil {
+		return diagnosis.Run{}, err
+	}
+	s, err := f.Open("")
+	if err != nil {
+		return diagnosis.Run{}, err
+	}
+	var tracker diagnosis.Tracker
+	b := make([]byte, 64<<10)
+	off := max(0, s.Size()-size) &^ 1
+	if off > 0 { // the first bytes tell the encoding
+		if _, err := s.ReadAt(b[:4], 0); err != nil {
+			return diagnosis.Run{}, err
+		}
+		tracker.Feed(b[:4])
+	}
+	for off < s.Size() {
+		n, err := s.ReadAt(b[:min(int64(len(b)), s.Size()-off)], off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return diagnosis.Run{}, err
+		}
+		tracker.Feed(b[:n])
+		off += int64(n)
+	}
+	tracker.Flush()
+	return tracker.Run(), nil
 }
 
 var imageStateLine = regexp.MustCompile(`(?im)^\s*ImageState\s*=\s*"?([A-Z_]+)"?\s*$`)

@@ -104,6 +104,7 @@ type File struct {
 // Log is the last run in \Windows\System32\Sysprep\Panther\setupact.log.
 type Log struct {
 	File
+	// Runs are those in what was read of the log, which is its end.
 	Runs       int      `json:"runs"`
 	Options    []string `json:"options"`
 	TagCreated bool     `json:"tag_created"`

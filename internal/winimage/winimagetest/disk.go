@@ -4,7 +4,6 @@
 package winimagetest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
@@ -188,12 +188,7 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 			t.Fatal(err)
 		}
 	}
-	v, err := os.Open(volume)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	if err := copyData(f, head, v); err != nil {
+	if err := copyData(f, head, volume); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -206,23 +201,23 @@ func entry(mbr []byte, slot int, active byte, start, length int64) {
 	binary.LittleEndian.PutUint32(e[12:], uint32(length/sector))
 }
 
-// copyData copies what is not zeros, so that the disk stays sparse.
-func copyData(dst io.WriterAt, at int64, src io.Reader) error {
-	b, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
-	for {
-		n, err := io.ReadFull(src, b)
-		if !bytes.Equal(b[:n], zeros[:n]) {
-			if _, err := dst.WriteAt(b[:n], at); err != nil {
-				return err
-			}
-		}
-		at += int64(n)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil
-		}
-		if err != nil {
+// copyData copies what the file holds to a place in the disk, without the
+// holes, so that the disk stays sparse.
+func copyData(dst io.WriterAt, at int64, src string) error {
+	d, err := diskimage.Open(src, diskimage.As(diskimage.Raw))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for off := int64(0); ; {
+		start, end, err := d.NextData(off)
+		if err != nil || start == end {
 			return err
 		}
+		if _, err := io.Copy(io.NewOffsetWriter(dst, at+start), io.NewSectionReader(d, start, end-start)); err != nil {
+			return err
+		}
+		off = end
 	}
 }
 
