@@ -141,8 +141,6 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.watch(encoded)
 	case "launch":
 		return t.launch(encoded)
-	case "cleanup":
-		return t.cleanup(encoded)
 	}
 	return g.unknownPowerShell(c, name)
 }
