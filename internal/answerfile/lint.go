@@ -131,6 +131,12 @@ func Lint(data []byte, ctx Context) Report {
 		}
 		return Report{[]Finding{{Rule: e.Rule, Severity: SeverityError, Line: e.Line, Message: e.Problem, Fix: e.Fix}}}
 	}
+	return LintFile(file, ctx)
+}
+
+// LintFile is Lint for a file that has been read, merged or built already.
+// Findings on what was built have no line.
+func LintFile(file *File, ctx Context) Report {
 	l := &linter{file: file, ctx: ctx}
 	for _, p := range file.Passes() {
 		for _, c := range p.Components() {

@@ -142,3 +142,29 @@ func Secrets(f *File) []string {
 	visit(f.Root, "")
 	return secrets
 }
+
+// SecretSettings lists where a file holds passwords and product keys, as
+// "pass setting". Published volume licence keys are no secret, and what
+// Windows has scrubbed is none any more.
+func SecretSettings(f *File) []string {
+	l := &linter{file: f}
+	for _, p := range f.Passes() {
+		for _, c := range p.Components() {
+			l.walk(p, c, c.Element, "", "")
+		}
+	}
+	var places []string
+	for _, n := range l.nodes {
+		switch s := n.secret(); s.kind {
+		case productKey:
+			if isPublishedKey(s.plain) {
+				continue
+			}
+		case plainSecret, encodedSecret, brokenSecret:
+		default:
+			continue
+		}
+		places = append(places, quotable(n.pass.Name())+" "+n.where)
+	}
+	return places
+}

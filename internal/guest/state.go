@@ -96,9 +96,8 @@ var (
 	windirPath    = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
 )
 
-// parseState reads the answer to a query line. Only what looks exactly as
-// expected counts: headings and error texts are in the guest's language.
-func parseState(text string) (State, string, error) {
+// cutParts cuts an answer at its markers. Without the last one it is not whole.
+func cutParts(text string) (map[string][]string, error) {
 	parts := map[string][]string{}
 	name := ""
 	for _, line := range strings.Split(text, "\n") {
@@ -113,7 +112,17 @@ func parseState(text string) (State, string, error) {
 		}
 	}
 	if _, ok := parts["end"]; !ok {
-		return State{}, "", fmt.Errorf("%w: it ends early, after %d characters", ErrUnreadable, len(text))
+		return nil, fmt.Errorf("%w: it ends early, after %d characters", ErrUnreadable, len(text))
+	}
+	return parts, nil
+}
+
+// parseState reads the answer to a query line. Only what looks exactly as
+// expected counts: headings and error texts are in the guest's language.
+func parseState(text string) (State, string, error) {
+	parts, err := cutParts(text)
+	if err != nil {
+		return State{}, "", err
 	}
 	state := State{
 		GeneralizationState:   dword(parts["status"], "GeneralizationState"),

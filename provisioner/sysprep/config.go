@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,Unattend,RunSynchronous,Locale,OOBE,VMModeOptimizations,LocalAccount,AutoLogon,FirstLogonCommand,Audit,DeploymentGeneralize,Reseal,Component
 //go:generate go tool packer-sdc struct-markdown
 
 package sysprep
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Config holds the options of the provisioner. Without any it generalizes the
@@ -47,14 +45,28 @@ type Config struct {
 	// up.
 	Action string `mapstructure:"action"`
 	// Path on the host of the answer file (unattend.xml) that the image's first
-	// boot uses. It is checked before anything runs, uploaded to
-	// `System32\Sysprep`, given to sysprep with `/unattend`, and removed from
-	// there again. Windows keeps a copy of its own, with the passwords of passes
-	// that have not run yet, in `\Windows\Panther\unattend.xml`.
+	// boot uses. It is checked before anything runs, uploaded to a folder in
+	// `System32\Sysprep` that only administrators can read, given to sysprep
+	// with `/unattend`, and removed from there again. Windows keeps a copy of its
+	// own, with the passwords of passes that have not run yet, in
+	// `\Windows\Panther\unattend.xml`.
 	AnswerFile string `mapstructure:"answer_file"`
 	// The answer file as text, e.g. from `templatefile()`, instead of
 	// `answer_file`. Packer's own `{{ }}` templates are not expanded in it.
 	AnswerFileContent string `mapstructure:"answer_file_content"`
+	// The answer file in HCL. With `answer_file` or `answer_file_content` its
+	// settings are laid on top of that one. See [unattend](#the-block-unattend).
+	Unattend *Unattend `mapstructure:"unattend"`
+	// Remove answer files that lie on Windows' search path before sysprep runs,
+	// and the registry's pointer to one. Those on other drives stay. By default
+	// they are reported only.
+	RemoveAnswerFiles bool `mapstructure:"remove_answer_files"`
+	// Let the deployed machine delete `\Windows\Panther\unattend.xml` at the end
+	// of Windows Setup, by `\Windows\Setup\Scripts\SetupComplete.cmd`. A script
+	// that is there already runs after that. Windows does not run
+	// `SetupComplete.cmd` with an OEM product key, except on Enterprise editions
+	// and Windows Server.
+	DeleteCachedAnswerFile bool `mapstructure:"delete_cached_answer_file"`
 	// Pass `/quiet`. Defaults to `true`. With `false` sysprep may wait for ever
 	// in a dialog that nobody sees; the build then fails after `stall_timeout`.
 	Quiet config.Trilean `mapstructure:"quiet"`
@@ -92,9 +104,8 @@ type Config struct {
 	// exist. By default none are kept.
 	LogDirectory string `mapstructure:"log_directory"`
 
-	ctx interpolate.Context
-	// answer is the answer file's text, nil when there is none.
-	answer []byte
+	ctx    interpolate.Context
+	answer answer
 }
 
 // Values of options.
@@ -126,24 +137,40 @@ const unknown = "<unknown>"
 // once. It may be called any number of times.
 func (c *Config) decode(raws ...any) error {
 	*c = Config{}
+	var block any
+	if !slices.ContainsFunc(raws, func(raw any) bool { _, hcl := raw.(cty.Value); return hcl }) {
+		// The SDK quotes values of a wrong type; in HCL there are none.
+		for _, name := range []string{"elevated_password", "answer_file_content"} {
+			if value, _ := take(raws, name); !isText(value) {
+				return fmt.Errorf("reading the options: %s: it is no text; write a string", name)
+			}
+		}
+		block, raws = take(raws, "unattend")
+	}
 	// Twice, because the SDK takes every text for a template, shows it when it
 	// is none, and knows no exception: once as it stands, once without the texts
 	// that may hold braces and secrets.
 	if err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep"}, raws...); err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	content, user, password := c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword
-	for i, raw := range raws {
-		raws[i] = without(raw, "answer_file_content", "elevated_user", "elevated_password")
-	}
+	content, user, password, unattend := c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword, c.Unattend
+	_, raws = take(raws, "answer_file_content", "elevated_user", "elevated_password", "unattend")
 	err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
+	if err != nil && strings.Contains(err.Error(), "packer_user_variables") {
+		err = errors.New("a user variable holds braces that are no template; write {{`{{`}} for two braces") // it shows the variable
+	}
 	if err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword = content, user, password
+	c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword, c.Unattend = content, user, password, unattend
+	if block != nil {
+		if c.Unattend, err = decodeUnattend(block, c.ctx); err != nil {
+			return fmt.Errorf("reading the options: %w", err)
+		}
+	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.readAnswerFile()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -152,21 +179,45 @@ func (c *Config) decode(raws ...any) error {
 	return nil
 }
 
-// without returns a copy of a map of options that lacks some. config.Decode has
-// turned HCL values into maps by then.
-func without(raw any, names ...string) any {
-	switch m := raw.(type) {
-	case map[string]any:
-		m = maps.Clone(m)
-		maps.DeleteFunc(m, func(name string, _ any) bool { return slices.Contains(names, name) })
-		return m
-	case map[any]any:
-		// The type stays: by it the SDK knows Packer's placeholders in JSON templates.
-		m = maps.Clone(m)
-		maps.DeleteFunc(m, func(name, _ any) bool { return slices.Contains(names, fmt.Sprint(name)) })
-		return m
+// take returns copies of maps of options that lack some, and the last value
+// of those. config.Decode has turned HCL values into maps by then.
+func take(raws []any, names ...string) (value any, rest []any) {
+	for _, raw := range raws {
+		switch m := raw.(type) {
+		case map[string]any:
+			m = maps.Clone(m)
+			maps.DeleteFunc(m, func(name string, v any) bool {
+				if !slices.Contains(names, name) {
+					return false
+				}
+				value = v
+				return true
+			})
+			raw = m
+		case map[any]any:
+			// The type stays: by it the SDK knows Packer's placeholders in JSON templates.
+			m = maps.Clone(m)
+			maps.DeleteFunc(m, func(name, v any) bool {
+				if !slices.Contains(names, fmt.Sprint(name)) {
+					return false
+				}
+				value = v
+				return true
+			})
+			raw = m
+		}
+		rest = append(rest, raw)
 	}
-	return raw
+	return value, rest
+}
+
+// isText reports whether the SDK can make a text of a value.
+func isText(value any) bool {
+	switch value.(type) {
+	case nil, string, []uint8, bool, int, int64, uint64, float64:
+		return true
+	}
+	return false
 }
 
 func (c *Config) setDefaults() {
@@ -279,40 +330,4 @@ func (c *Config) checkArguments() (errs []error) {
 		}
 	}
 	return errs
-}
-
-// readAnswerFile reads and checks the answer file, unless its name or text is
-// not known yet.
-func (c *Config) readAnswerFile() []error {
-	name, text := "answer_file_content", []byte(c.AnswerFileContent)
-	if strings.Contains(c.AnswerFile, unknown) || c.AnswerFile != "" && c.AnswerFileContent != "" {
-		return nil
-	}
-	if c.AnswerFile != "" {
-		name = c.AnswerFile
-		info, err := os.Stat(c.AnswerFile)
-		if err == nil && info.IsDir() {
-			err = errors.New("it is a folder")
-		}
-		if err == nil && info.Size() > answerfile.MaxSize {
-			err = fmt.Errorf("it has %d bytes, more than an answer file may have", info.Size())
-		}
-		if err == nil {
-			text, err = os.ReadFile(c.AnswerFile)
-		}
-		if err != nil {
-			return []error{fmt.Errorf("answer_file: reading %s: %w; give the path of an answer file on the machine that runs packer", c.AnswerFile, err)}
-		}
-		if len(text) == 0 {
-			return []error{fmt.Errorf("answer_file: %s is empty; write an answer file or remove the option", c.AnswerFile)}
-		}
-	}
-	if len(text) == 0 || strings.Contains(string(text), unknown) {
-		return nil
-	}
-	if err := answerfile.Check(name, text); err != nil {
-		return []error{err}
-	}
-	c.answer = text
-	return nil
 }

@@ -124,7 +124,9 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 			`extra_arguments[0]: "-unattend:C:\\x.xml" is what the option answer_file is for; remove it and set answer_file`}},
 		{"vm mode by the back door", one("extra_arguments", []string{"/mode:vm"}), []string{
 			`extra_arguments[0]: "/mode:vm" is what the option vm_mode is for; remove it and set vm_mode`}},
-		{"an option that does not exist", one("unattend", "x"), []string{`reading the options: `}},
+		{"a variable that the SDK takes for a template", one("packer_user_variables", map[string]string{"p": "{{s3cret"}), []string{
+			`reading the options: a user variable holds braces that are no template; write {{`}},
+		{"an option that does not exist", one("answer_files", "x"), []string{`reading the options: `}},
 		{"everything at once", map[string]any{"mode": "x", "action": "y", "poll_interval": "1ms", "vm_mode": true, "generalize": false, "answer_file": missing}, []string{
 			"mode: ", "action: ", "poll_interval: ", "vm_mode: ", "answer_file: "}},
 	} {
@@ -175,8 +177,8 @@ func TestPrepareTwiceForgetsTheFirstTime(t *testing.T) {
 	if err := p.Prepare(map[string]any{"answer_file": path}); err != nil {
 		t.Fatal(err)
 	}
-	if string(p.config.answer) != testAnswer || len(p.config.ExtraArguments) != 0 {
-		t.Errorf("answer file of %d bytes, arguments %q", len(p.config.answer), p.config.ExtraArguments)
+	if string(p.config.answer.content) != testAnswer || len(p.config.ExtraArguments) != 0 {
+		t.Errorf("answer file of %d bytes, arguments %q", len(p.config.answer.content), p.config.ExtraArguments)
 	}
 }
 
@@ -186,8 +188,8 @@ func TestBracesInTheAnswerFileAndThePasswordAreNoTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(c.answer) != text || c.ElevatedPassword != "{{p" {
-		t.Errorf("got %q and %q", c.answer, c.ElevatedPassword)
+	if string(c.answer.content) != text || c.ElevatedPassword != "{{p" {
+		t.Errorf("got %q and %q", c.answer.content, c.ElevatedPassword)
 	}
 }
 
@@ -196,13 +198,39 @@ func TestEveryOptionCrossesThePluginBoundary(t *testing.T) {
 	if len(spec) < 15 {
 		t.Fatalf("only %d options", len(spec))
 	}
-	for name, s := range spec {
-		if _, ok := s.(*hcldec.AttrSpec); !ok {
-			t.Errorf("%s is a %T", name, s)
+	attributes := 0
+	var visit func(at string, spec hcldec.Spec)
+	visit = func(at string, spec hcldec.Spec) {
+		switch s := spec.(type) {
+		case hcldec.ObjectSpec:
+			for name, inner := range s {
+				visit(at+"."+name, inner)
+			}
+		case *hcldec.BlockSpec:
+			visit(at, s.Nested)
+		case *hcldec.BlockListSpec:
+			visit(at, s.Nested)
+		case *hcldec.AttrSpec:
+			attributes++
+			kind := s.Type
+			if kind.IsListType() || kind.IsMapType() {
+				kind = kind.ElementType()
+			}
+			if !kind.IsPrimitiveType() {
+				t.Errorf("%s is a %s", at, s.Type.GoString())
+			}
+		default:
+			t.Errorf("%s is a %T", at, spec)
 		}
+	}
+	for name, s := range spec {
+		visit(name, s)
 		if _, err := rpc.ToProto(s); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if attributes < 80 {
+		t.Errorf("only %d attributes were looked at", attributes)
 	}
 }
 

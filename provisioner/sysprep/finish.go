@@ -91,10 +91,12 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
+		r.reportCached(ctx, true)
 		r.cleanup(ctx, r.left.With(r.launched.OldLogs))
 	} else {
 		r.saveLogs(ctx, false)
 		r.reportLeft()
+		r.reportCached(ctx, false)
 	}
 	for _, line := range v.Explain() {
 		// Our own builder does next what a person would have to do.
@@ -159,7 +161,7 @@ func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
 // run again, only what follows it is done.
 func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
 	r.ui.Sayf("Not running sysprep: %s", d.Reason)
-	if r.config.answer != nil {
+	if r.config.answer.content != nil {
 		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
 	}
 	r.saveLogs(ctx, true)
@@ -218,7 +220,7 @@ func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
 
 // reportLeft says what was not removed before Windows went down.
 func (r *run) reportLeft() {
-	left := append(append([]string{}, r.left.Files...), r.session.Folder())
+	left := append(slices.Concat(r.left.Files, r.left.Folders), r.session.Folder())
 	for _, task := range r.left.Tasks {
 		left = append(left, "scheduled task "+task)
 	}

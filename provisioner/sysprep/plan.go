@@ -19,8 +19,11 @@ type Plan struct {
 	// AnswerFile is where it goes in the guest, without blanks: sysprep stops
 	// in a dialog at a blank that is not quoted. Empty when there is none.
 	AnswerFile string
-	Expect     verdict.Expectation
-	Warnings   []string
+	// AnswerFolder is a folder for AnswerFile alone: Packer's upload makes the
+	// file anew, and only a folder can say who may read what is made in it.
+	AnswerFolder string
+	Expect       verdict.Expectation
+	Warnings     []string
 }
 
 // plan decides the run. windir is the guest's Windows folder; id makes names
@@ -42,8 +45,9 @@ func (c *Config) plan(windir, id string) Plan {
 	if c.quiet() {
 		arguments = append(arguments, "/quiet")
 	}
-	if c.answer != nil {
-		p.AnswerFile = windir + `\System32\Sysprep\packer-unattend-` + id + `.xml`
+	if c.answer.content != nil {
+		p.AnswerFolder = windir + `\System32\Sysprep\packer-unattend-` + id
+		p.AnswerFile = p.AnswerFolder + `\unattend.xml`
 		arguments = append(arguments, "/unattend:"+p.AnswerFile)
 	}
 	p.Arguments = strings.Join(append(arguments, c.ExtraArguments...), " ")
@@ -75,7 +79,7 @@ func (c *Config) warnings(p Plan) (warnings []string) {
 		}
 	}
 	warn(c.VMMode, "/mode:vm: deploy the image on the same hypervisor with the same hardware profile only.")
-	warn(c.VMMode && (c.quiet() || c.answer != nil), "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same.")
+	warn(c.VMMode && (c.quiet() || c.answer.content != nil), "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same.")
 	warn(!c.quiet(), "quiet = false: should sysprep open a dialog, nobody will see it, and the run ends after stall_timeout (%s).", c.StallTimeout)
 	warn(c.RunAs == runAsSystem, "run_as = \"system\": Microsoft does not support sysprep as SYSTEM.")
 	warn(!c.generalize(), "generalize = false: the image keeps the identity (SID, name) of this machine; do not deploy it more than once.")

@@ -9,7 +9,7 @@ import (
 )
 
 func TestThePlanFollowsFromTheOptions(t *testing.T) {
-	const answer = `/unattend:C:\Windows\System32\Sysprep\packer-unattend-id.xml`
+	const answer = `/unattend:C:\Windows\System32\Sysprep\packer-unattend-id\unattend.xml`
 	for _, test := range []struct {
 		name      string
 		options   map[string]any

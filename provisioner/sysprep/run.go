@@ -18,7 +18,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -26,7 +25,7 @@ import (
 )
 
 const (
-	uploadLimit = 5 * time.Minute // of an answer file with scripts in it
+	uploadLimit = 5 * time.Minute // of an answer file with scripts in it, or a runner
 	// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
 	// black screen after first boot (Microsoft support, 2026-05-28).
 	noSystemFrom = 26100
@@ -91,8 +90,11 @@ func (r *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.buildAnswer(first.Architecture); err != nil {
+		return err
+	}
 	r.plan = r.config.plan(r.session.Windir(), r.id)
-	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.architectureWarning(first.Architecture)) {
+	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
 		r.ui.Say("Warning: " + w)
 	}
 	if r.plan.Why != "" {
@@ -193,51 +195,6 @@ func prefixed(prefix string, lines []string) (out []string) {
 		out = append(out, prefix+l)
 	}
 	return out
-}
-
-// architectureWarning: Windows skips components for another architecture
-// without a word.
-func (r *run) architectureWarning(architecture string) []string {
-	if r.config.answer == nil || architecture == "" {
-		return nil
-	}
-	file, err := answerfile.Parse(r.config.answer)
-	if err != nil {
-		return nil
-	}
-	var others []string
-	for _, pass := range file.Passes() {
-		for _, c := range pass.Components() {
-			if a := strings.ToLower(c.Architecture()); a != architecture && a != "neutral" && a != "wow64" && !slices.Contains(others, c.Name()) {
-				others = append(others, c.Name())
-			}
-		}
-	}
-	if len(others) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("the guest is %s, and Windows skips components of the answer file for another processorArchitecture: %s", architecture, strings.Join(others, ", "))}
-}
-
-// prepare puts the answer file into the guest.
-func (r *run) prepare(ctx context.Context) error {
-	if r.plan.AnswerFile == "" {
-		return nil
-	}
-	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
-	r.left.Files = append(r.left.Files, r.plan.AnswerFile)
-	if err := r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer, uploadLimit); err != nil {
-		return fmt.Errorf("the answer file could not be put into the guest: %w", err)
-	}
-	// Where PowerShell is locked down, Packer's upload fails without a word.
-	there, err := r.session.Exists(ctx, r.plan.AnswerFile)
-	if err != nil {
-		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
-	}
-	if !there {
-		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it for this build, or leave answer_file out")
-	}
-	return nil
 }
 
 // launch starts sysprep and makes sure of it.

@@ -24,10 +24,8 @@ var powershellQuoted = strings.NewReplacer("$", "`$", "\"", "`\"", "`", "``", "'
 // secrets lists what must not be seen of a run.
 func (c *Config) secrets() []string {
 	all := []string{c.ElevatedPassword, powershellQuoted.Replace(c.ElevatedPassword)}
-	if c.answer != nil {
-		if file, err := answerfile.Parse(c.answer); err == nil {
-			all = append(all, answerfile.Secrets(file)...)
-		}
+	if c.answer.file != nil {
+		all = append(all, answerfile.Secrets(c.answer.file)...)
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < minSecret })
 	// The longest first: one may hold another.

@@ -1,0 +1,271 @@
+package sysprep
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+)
+
+// answer is the answer file of a run.
+type answer struct {
+	// name is what messages call the file that was given; given is its text and
+	// base what it says. Empty when there is only the block unattend.
+	name  string
+	given []byte
+	base  *answerfile.File
+	// spec is the block unattend, nil when there is none.
+	spec *answerfile.Spec
+
+	// content goes into the guest, file is what it says. Nil when there is no
+	// answer file.
+	content []byte
+	file    *answerfile.File
+	// notes say where the block has replaced what base says.
+	notes []answerfile.Note
+}
+
+// anyArchitecture is what the block is built for before the guest has been
+// asked: enough to judge everything else.
+const anyArchitecture = "amd64"
+
+// readAnswer reads and checks the answer file, as far as it is known already.
+func (c *Config) readAnswer() []error {
+	c.answer = answer{}
+	if errs := c.readGiven(); len(errs) > 0 {
+		return errs
+	}
+	partly := false
+	if c.Unattend != nil {
+		partly = standIn(reflect.ValueOf(c.Unattend))
+		spec := c.Unattend.spec()
+		c.answer.spec = &spec
+	}
+	errs := c.answer.build(anyArchitecture)
+	if len(errs) > 0 {
+		if partly {
+			return nil // it may be for want of the value
+		}
+		return errs
+	}
+	for _, f := range c.lint("") {
+		if f.Severity == answerfile.SeverityError {
+			errs = append(errs, errors.New(c.answer.text(f)))
+		}
+	}
+	return errs
+}
+
+// readGiven reads answer_file or answer_file_content.
+func (c *Config) readGiven() []error {
+	name, text := "answer_file_content", []byte(c.AnswerFileContent)
+	if strings.Contains(c.AnswerFile, unknown) || c.AnswerFile != "" && c.AnswerFileContent != "" {
+		return nil
+	}
+	if c.AnswerFile != "" {
+		name = c.AnswerFile
+		info, err := os.Stat(c.AnswerFile)
+		if err == nil && info.IsDir() {
+			err = errors.New("it is a folder")
+		}
+		if err == nil && info.Size() > answerfile.MaxSize {
+			err = fmt.Errorf("it has %d bytes, more than an answer file may have", info.Size())
+		}
+		if err == nil {
+			text, err = os.ReadFile(c.AnswerFile)
+		}
+		if err != nil {
+			return []error{fmt.Errorf("answer_file: reading %s: %w; give the path of an answer file on the machine that runs packer", c.AnswerFile, err)}
+		}
+		if len(text) == 0 {
+			return []error{fmt.Errorf("answer_file: %s is empty; write an answer file or remove the option", c.AnswerFile)}
+		}
+	}
+	if len(text) == 0 || strings.Contains(string(text), unknown) {
+		return nil
+	}
+	file, err := answerfile.Parse(text)
+	if err != nil {
+		var bad *answerfile.Error
+		if errors.As(err, &bad) {
+			bad.Name = name
+		}
+		return []error{err}
+	}
+	c.answer.name, c.answer.given, c.answer.base = name, text, file
+	return nil
+}
+
+// build makes the answer file for the guest's architecture.
+func (a *answer) build(architecture string) []error {
+	a.content, a.file, a.notes = a.given, a.base, nil
+	if a.spec == nil {
+		return nil
+	}
+	built, err := answerfile.Build(*a.spec, architecture)
+	if err != nil {
+		list := []error{err}
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			list = joined.Unwrap()
+		}
+		for i, one := range list {
+			list[i] = fmt.Errorf("unattend: %w", one)
+		}
+		return list
+	}
+	if len(built.Passes()) == 0 {
+		return []error{errors.New("unattend: the block holds no setting; write one, or remove the block")}
+	}
+	if a.base != nil {
+		built, a.notes = answerfile.Merge(a.base, built)
+	}
+	a.file, a.content = built, built.Marshal()
+	return nil
+}
+
+// lint judges the answer file for this run. An empty architecture is not known.
+func (c *Config) lint(architecture string) []answerfile.Finding {
+	if c.answer.file == nil {
+		return nil
+	}
+	ctx := answerfile.Context{Architecture: architecture}
+	if c.Mode == modeOOBE || c.Mode == modeAudit {
+		ctx.CommandLine = &answerfile.CommandLine{Generalize: c.generalize(), OOBE: c.Mode == modeOOBE, Audit: c.Mode == modeAudit, VMMode: c.VMMode}
+	}
+	return answerfile.LintFile(c.answer.file, ctx).Findings
+}
+
+// text says a finding with the place where it was written.
+func (a *answer) text(f answerfile.Finding) string {
+	said := strings.Replace(f.String(), string(f.Severity)+": ", "", 1)
+	switch {
+	case f.Line > 0:
+		return fmt.Sprintf("answer file %s, %s", a.name, said)
+	case a.spec != nil:
+		return "unattend: " + said
+	}
+	return fmt.Sprintf("answer file %s: %s", a.name, said)
+}
+
+// standIn puts a template placeholder, which the linter does not judge, in
+// place of every text that is not known yet, and reports whether there is one.
+func standIn(v reflect.Value) bool {
+	found := false
+	switch v.Kind() {
+	case reflect.Pointer:
+		return !v.IsNil() && standIn(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				found = standIn(v.Field(i)) || found
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			found = standIn(v.Index(i)) || found
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			text := v.MapIndex(key).String()
+			if strings.Contains(text, unknown) {
+				v.SetMapIndex(key, reflect.ValueOf(strings.ReplaceAll(text, unknown, "${unknown}")))
+				found = true
+			}
+		}
+	case reflect.String:
+		if found = strings.Contains(v.String(), unknown); found {
+			v.SetString(strings.ReplaceAll(v.String(), unknown, "${unknown}"))
+		}
+	}
+	return found
+}
+
+// decodeUnattend reads the block of a JSON template, whose texts are Packer's
+// templates. Its errors hold no value: that may be a password.
+func decodeUnattend(raw any, ctx interpolate.Context) (*Unattend, error) {
+	// What the builder will say is not known when the block is checked.
+	ctx.Data = nil
+	options, ok := render(raw, &ctx)
+	if !ok {
+		return nil, errors.New("unattend: a text holds a template that cannot be rendered; use user variables, and {{`{{`}} for two braces")
+	}
+	u := &Unattend{}
+	if _, ok := options.(map[string]any); !ok {
+		return nil, errors.New(`unattend: it is no block; write "unattend": { "computer_name": "*" }`)
+	}
+	if err := config.Decode(u, &config.DecodeOpts{PluginType: "sysprep"}, options); err != nil {
+		return nil, shapeError(err)
+	}
+	return u, nil
+}
+
+// render fills in the templates in all texts of a value.
+func render(raw any, ctx *interpolate.Context) (any, bool) {
+	switch v := raw.(type) {
+	case []uint8: // texts that crossed the plugin boundary
+		return render(string(v), ctx)
+	case string:
+		if !strings.Contains(v, "{{") {
+			return v, true
+		}
+		text, err := (&interpolate.I{Value: v}).Render(ctx) // once: a password may hold braces
+		return text, err == nil
+	case map[string]any:
+		out := map[string]any{}
+		for name, value := range v {
+			done, ok := render(value, ctx)
+			if !ok {
+				return nil, false
+			}
+			out[name] = done
+		}
+		return out, true
+	case map[any]any:
+		out := map[string]any{}
+		for name, value := range v {
+			out[fmt.Sprint(name)] = value
+		}
+		return render(out, ctx)
+	case []any:
+		out := make([]any, len(v))
+		for i, value := range v {
+			done, ok := render(value, ctx)
+			if !ok {
+				return nil, false
+			}
+			out[i] = done
+		}
+		return out, true
+	}
+	return raw, true
+}
+
+var (
+	unknownOption = regexp.MustCompile(`unknown configuration key: '"([\w.\[\]]+)"'`)
+	wrongOption   = regexp.MustCompile(`(?m)^\* (?:error decoding |cannot parse )?'([\w.\[\]]+)'`)
+)
+
+// shapeError keeps the names of an error of the SDK, which quotes values.
+func shapeError(err error) error {
+	var lines []string
+	for _, kind := range []struct {
+		names *regexp.Regexp
+		what  string
+	}{{unknownOption, "there is no such option"}, {wrongOption, "the value is not of the kind that the option takes"}} {
+		for _, m := range kind.names.FindAllStringSubmatch(err.Error(), -1) {
+			lines = append(lines, fmt.Sprintf("unattend.%s: %s; see the page on answer files", m[1], kind.what))
+		}
+	}
+	if len(lines) == 0 {
+		lines = []string{"unattend: a value is not of the kind that its option takes; see the page on answer files"}
+	}
+	return errors.New(strings.Join(slices.Compact(lines), "\n"))
+}

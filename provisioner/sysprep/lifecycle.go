@@ -1,0 +1,163 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+)
+
+// buildAnswer makes the answer file anew for the guest, now that its
+// architecture is known.
+func (r *run) buildAnswer(architecture string) error {
+	if r.config.answer.spec == nil {
+		return nil
+	}
+	if architecture == "" {
+		return errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture; the machine is untouched; use answer_file instead of unattend")
+	}
+	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
+		return fmt.Errorf("sysprep was not started: %w", err)
+	}
+	return nil
+}
+
+// answerWarnings is what the linter says against the answer file. Packer gives
+// a provisioner no way to warn any earlier.
+func (r *run) answerWarnings(architecture string) (warnings []string) {
+	for _, f := range r.config.lint(architecture) {
+		if f.Severity != answerfile.SeverityNote {
+			warnings = append(warnings, r.config.answer.text(f))
+		}
+	}
+	for _, note := range r.config.answer.notes {
+		warnings = append(warnings, fmt.Sprintf("unattend over %s: %s", r.config.answer.name, note))
+	}
+	return warnings
+}
+
+// prepare gets the guest's answer files into order, before sysprep runs.
+func (r *run) prepare(ctx context.Context) error {
+	if err := r.tidyOthers(ctx); err != nil {
+		return err
+	}
+	if r.config.DeleteCachedAnswerFile {
+		if err := r.session.DeleteCachedAfterDeployment(ctx); err != nil {
+			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder \\Windows\\Setup\\Scripts writable", err)
+		}
+		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
+	}
+	if r.plan.AnswerFile == "" {
+		return nil
+	}
+	return r.upload(ctx)
+}
+
+// tidyOthers tells of answer files that Windows finds by itself, and removes
+// them where that was asked for.
+func (r *run) tidyOthers(ctx context.Context) error {
+	found, err := r.session.AnswerFiles(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.ui.Sayf("Warning: could not look for other answer files in the guest: %s", err)
+		}
+		return nil
+	}
+	if had := found; r.config.RemoveAnswerFiles && (had.Pointer != "" || len(had.Files()) > 0) {
+		found, err = r.session.RemoveAnswerFiles(ctx, had)
+		if err == nil && (found.Pointer != "" || len(found.Files()) > 0) {
+			err = errors.New("they are still there")
+		}
+		if err != nil {
+			return fmt.Errorf("sysprep was not started: answer files could not be removed from the guest: %w; remove them in an earlier provisioner", err)
+		}
+		for _, path := range had.Files() {
+			r.ui.Sayf("Removed the answer file %s", path)
+		}
+		if had.Pointer != "" {
+			r.ui.Sayf("Removed the registry's pointer to an answer file; %s itself stays", had.Pointer)
+		}
+	}
+	for _, w := range otherWarnings(found, r.plan.AnswerFile != "") {
+		r.ui.Say("Warning: " + w)
+	}
+	return nil
+}
+
+// otherWarnings says what each answer file that Windows finds by itself means
+// for the image. given: this run brings one of its own.
+func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
+	warn := func(paths []string, means string) {
+		for _, path := range paths {
+			warnings = append(warnings, fmt.Sprintf("there is an answer file %s: %s.", path, means))
+		}
+	}
+	const remove = "; remove it, or set remove_answer_files = true"
+	if found.Pointer != "" {
+		warn([]string{found.Pointer}, `HKLM\SYSTEM\Setup\UnattendFile names it, and the first boot reads it before any other`+remove)
+	}
+	warn(found.Above, "the first boot reads it before the one that sysprep is given, and copies it over that"+remove)
+	if found.Cached != "" && !given {
+		warn([]string{found.Cached}, "it was left by an earlier run or the installation, and goes into the image"+remove)
+	}
+	warn(found.Below, "Windows takes from it the passes that no other answer file has, and it goes into the image"+remove)
+	warn(found.Media, "where that drive is a removable one, Windows takes from it the passes that no other answer file has; take the medium out before the image boots")
+	return warnings
+}
+
+// upload puts the answer file where only administrators can read it.
+func (r *run) upload(ctx context.Context) error {
+	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
+	r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
+	if err := r.session.MakePrivate(ctx, r.plan.AnswerFolder); err != nil {
+		return fmt.Errorf("the answer file could not be put into the guest: %w; Packer has to connect as an administrator with the elevated token", err)
+	}
+	if err := r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit); err != nil {
+		return fmt.Errorf("the answer file could not be put into the guest: %w", err)
+	}
+	// Where PowerShell is locked down, Packer's upload fails without a word.
+	there, err := r.session.Exists(ctx, r.plan.AnswerFile)
+	if err != nil {
+		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
+	}
+	if !there {
+		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it for this build, or leave the answer file out")
+	}
+	return nil
+}
+
+// reportCached tells what stays in the image of passwords: settings, never
+// values. Where the guest is down, its copy is what it was given.
+func (r *run) reportCached(ctx context.Context, ask bool) {
+	path, file := r.session.CachedAnswerFile(), r.config.answer.file
+	if ask {
+		content, err := r.session.Fetch(ctx, path, answerfile.MaxSize)
+		switch {
+		case errors.Is(err, guest.ErrNotFound):
+			return
+		case err != nil:
+			r.ui.Sayf("Warning: what %s holds could not be read: %s", path, err)
+			return
+		}
+		if file, err = answerfile.Parse(content); err != nil {
+			r.ui.Sayf("Warning: %s stays in the image and cannot be read: %s", path, err)
+			return
+		}
+	}
+	if file == nil {
+		return
+	}
+	secrets := answerfile.SecretSettings(file)
+	if len(secrets) == 0 {
+		r.ui.Sayf("%s stays in the image; it holds no password and no product key", path)
+		return
+	}
+	end := "until the passes have run on the deployed machine; delete_cached_answer_file = true deletes the file there"
+	if r.config.DeleteCachedAnswerFile {
+		end = "until SetupComplete.cmd deletes it on the deployed machine"
+	}
+	r.ui.Sayf("Warning: %s stays in the image and holds secrets (%s) %s", path, strings.Join(secrets, ", "), end)
+}
