@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// scratch is a folder for outputs on the file system of the disks.
+func scratch(b *testing.B, disk string) string {
+	b.Helper()
+	dir, err := os.MkdirTemp(filepath.Dir(disk), "scratch-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// synced runs a program and syncs what it wrote, as ours does.
+func synced(b *testing.B, output, name string, args ...string) {
+	b.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		b.Fatalf("%s %v: %v\n%s", name, args, err, tail(out))
+	}
+	f, err := os.OpenFile(output, os.O_RDWR, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func sizeMB(b *testing.B, path string) float64 {
+	b.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(st.Size()) / 1e6
+}
+
+// BenchmarkConvert converts the disk four ways: qemu-img convert, the same
+// with -W -m 8, ours, and ours without the free clusters of NTFS, finding them
+// included. The ratios are qemu-img's time over each.
+func BenchmarkConvert(b *testing.B) {
+	tool := testutil.Tool(b, "qemu-img")
+	fixed := []string{"-O", "vpc", "-o", "subformat=fixed,force_size=on"}
+	for _, c := range []struct {
+		name string
+		from format
+		to   diskimage.Options
+		args []string
+	}{
+		{"raw-to-fixed-vhd", formats[0], formats[1].options, fixed},
+		{"raw-to-dynamic-vhd", formats[0], formats[2].options, []string{"-O", "vpc", "-o", "subformat=dynamic,force_size=on"}},
+		{"raw-to-vhdx", formats[0], formats[3].options, []string{"-O", "vhdx"}},
+		{"dynamic-vhd-to-fixed", formats[2], formats[1].options, fixed},
+		{"qcow2-to-fixed-vhd", formats[4], formats[1].options, fixed},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			from := c.from.path(b)
+			dir := scratch(b, from)
+			qemu, ours, ntfs := filepath.Join(dir, "qemu"), filepath.Join(dir, "ours"), filepath.Join(dir, "ntfs")
+			args := append(append([]string{"convert", "-f", c.from.options.Format.QEMU()}, c.args...), from, qemu)
+			parallel := append([]string{"convert", "-W", "-m", "8"}, args[1:]...)
+			sizes := map[string]float64{}
+			clean := func() {
+				for _, path := range []string{qemu, ours, ntfs} {
+					if _, err := os.Stat(path); err == nil {
+						sizes[path] = sizeMB(b, path)
+						os.Remove(path)
+					}
+				}
+			}
+			seconds := race(b, clean,
+				rival{"qemu", func() { synced(b, qemu, tool, args...) }},
+				rival{"qemu-W-m8", func() { synced(b, qemu, tool, parallel...) }},
+				rival{"ours", func() { convert(b, from, ours, c.to, false) }},
+				rival{"ours-ntfs", func() { convert(b, from, ntfs, c.to, true) }})
+			clean()
+			for _, name := range []string{"qemu-W-m8", "ours", "ours-ntfs"} {
+				b.ReportMetric(seconds["qemu"]/seconds[name], name+"-ratio")
+			}
+			if c.to.Format == diskimage.VHDX {
+				b.ReportMetric(sizes[qemu], "qemu-MB")
+				b.ReportMetric(sizes[ours], "ours-MB")
+				b.ReportMetric(sizes[ntfs], "ours-ntfs-MB")
+			}
+		})
+	}
+}
+
+// BenchmarkCompact makes a disk without its free clusters: ours as a copy and
+// in place with a VHD footer behind it, ntfsclone as a copy (it keeps the page
+// files). Ratios are ntfsclone's time over ours.
+func BenchmarkCompact(b *testing.B) {
+	tool := testutil.Tool(b, "ntfsclone")
+	from := formats[0].path(b)
+	dir := scratch(b, from)
+	volume, clone, copied, place := filepath.Join(dir, "volume"), filepath.Join(dir, "clone"), filepath.Join(dir, "copy"), filepath.Join(dir, "place")
+	extract(b, from, volume)
+	next := func() {
+		for _, path := range []string{clone, copied, place} {
+			os.Remove(path)
+		}
+		convert(b, from, place, formats[0].options, false)
+	}
+	seconds := race(b, next,
+		rival{"ntfsclone", func() { synced(b, clone, tool, "--quiet", "--output", clone, volume) }},
+		rival{"ours-copy", func() { convert(b, from, copied, formats[0].options, true) }},
+		rival{"ours-in-place", func() { inPlace(b, place) }})
+	b.ReportMetric(seconds["ntfsclone"]/seconds["ours-copy"], "copy-ratio")
+	b.ReportMetric(seconds["ntfsclone"]/seconds["ours-in-place"], "in-place-ratio")
+}
+
+// inPlace turns a raw disk into a fixed VHD without free clusters.
+func inPlace(b *testing.B, path string) {
+	b.Helper()
+	d, err := diskimage.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	space, err := verify.FreeSpace(context.Background(), d)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	cleared, err := diskimage.Punch(context.Background(), f, space)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		_, err = diskimage.AppendFixedFooter(path)
+	}
+	if err != nil || cleared < deleted<<20 {
+		b.Fatalf("%d bytes cleared, %v", cleared, err)
+	}
+}
+
+// BenchmarkCompactAgainstVirtSparsify is the same against libguestfs.
+func BenchmarkCompactAgainstVirtSparsify(b *testing.B) {
+	tool, err := exec.LookPath("virt-sparsify")
+	if err != nil {
+		skip(b, "virt-sparsify (package guestfs-tools) is not installed")
+	}
+	from := formats[0].path(b)
+	dir := scratch(b, from)
+	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+	next := func() {
+		for _, path := range []string{ours, theirs} {
+			convert(b, from, path, formats[0].options, false)
+		}
+	}
+	seconds := race(b, next, rival{"ours", func() { inPlace(b, ours) }}, rival{"virt-sparsify", func() {
+		synced(b, theirs, tool, "--quiet", "--in-place", "--format", "raw", theirs)
+	}})
+	b.ReportMetric(seconds["virt-sparsify"]/seconds["ours"], "ratio")
+}
