@@ -78,7 +78,6 @@ func TestSetupOfRealMachinesIsReadAsHivexReadsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := setupValues(Setup{SetupType: num(0), SystemSetupInProgress: num(0), OOBEInProgress: num(0), AuditBoot: num(0), GeneralizationState: num(0), CleanupState: num(0), SetupCompletion: num(0)})
-	const folder = `\Windows\System32\config\`
 	b := corpusHive(t, "regipy-SYSTEM_B")
 	for _, c := range []struct {
 		hive, content string
@@ -194,7 +193,7 @@ func corpusDisk(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var r io.Reader = bzip2.NewReader(f)
+	r := bzip2.NewReader(f)
 	if strings.HasSuffix(name, ".gz") {
 		if r, err = gzip.NewReader(f); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,8 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	r.progress(r.tracker.Flush())
 	switch {
 	case v.Class == verdict.Generalized:
-		return r.succeed(ctx, v)
+		r.succeed(ctx, v)
+		return nil
 	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
 		r.saveLogs(ctx, false)
 		r.reportLeft()
@@ -88,7 +89,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	return errors.New(lines[0])
 }
 
-func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
+func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)
@@ -104,7 +105,6 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 			r.ui.Say(line)
 		}
 	}
-	return nil
 }
 
 // diagnose names the cause from the log of the run, or from the one in the

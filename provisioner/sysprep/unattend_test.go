@@ -14,6 +14,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // decodeHCL reads options as Packer does.
@@ -423,6 +424,19 @@ func TestSecretsOfTheBlockAreHiddenInEveryForm(t *testing.T) {
 	} {
 		if got := scrub.text("x " + secret + " y"); got != "x <sensitive> y" {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestThePageOnAnswerFilesNamesEveryOption(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "answer-files.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mapping {
+		name := m.option[strings.LastIndexByte(m.option, '.')+1:]
+		if text := string(page); !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "."+name+"`") {
+			t.Errorf("%s is not on the page", m.option)
 		}
 	}
 }
