@@ -245,3 +245,24 @@ func TestFindingsNeverHoldAValue(t *testing.T) {
 		}
 	}
 }
+
+func TestFindingsOnAMergedFileHaveTheLinesOfTheBase(t *testing.T) {
+	base, err := Parse([]byte("<?xml version=\"1.0\"?>\n<unattend xmlns=\"" + Namespace + "\">\n<settings pass=\"oobeSystem\">\n" +
+		"<component name=\"" + compShell + "\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\" language=\"neutral\" versionScope=\"nonSxS\">\n" +
+		"<OOBE><ProtectYourPC>9</ProtectYourPC></OOBE>\n</component>\n</settings>\n</unattend>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := Build(Spec{Specialize: SpecializeSpec{ComputerName: "123"}}, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, _ := Merge(base, overlay)
+	lines := map[string]int{}
+	for _, f := range LintFile(merged, Context{}).Of(SeverityError) {
+		lines[f.Setting] = f.Line
+	}
+	if len(lines) != 2 || lines[`OOBE\ProtectYourPC`] != 5 || lines["ComputerName"] != 0 {
+		t.Errorf("got %v", lines)
+	}
+}

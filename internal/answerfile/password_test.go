@@ -2,6 +2,7 @@ package answerfile
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -74,5 +75,34 @@ func TestPublishedKeysHaveTheRightForm(t *testing.T) {
 	}
 	if _, ok := ProductKeyFor("Windows 11 Home"); ok {
 		t.Error("Windows 11 Home has no volume licence")
+	}
+}
+
+func TestSecretSettingsNamePlacesAndNoValues(t *testing.T) {
+	file, err := Build(everything(), "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`auditSystem AutoLogon\Password`, `auditSystem UserAccounts\AdministratorPassword`, `oobeSystem AutoLogon\Password`,
+		`oobeSystem UserAccounts\AdministratorPassword`, `oobeSystem UserAccounts\LocalAccounts\LocalAccount[1]\Password`,
+	}
+	if got := SecretSettings(file); !slices.Equal(got, want) { // its key is a published one
+		t.Errorf("got %q", got)
+	}
+	own, err := Build(Spec{Specialize: SpecializeSpec{ProductKey: "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"}}, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := SecretSettings(own); !slices.Equal(got, []string{"specialize ProductKey"}) {
+		t.Errorf("got %q", got)
+	}
+	text := strings.Replace(string(file.Marshal()), EncodePassword("P@ssw0rd!", "AdministratorPassword"), scrubbed, 1)
+	used, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := SecretSettings(used); len(got) != len(want)-1 {
+		t.Errorf("what Windows has deleted is still named: %q", got)
 	}
 }

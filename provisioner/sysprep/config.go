@@ -180,35 +180,31 @@ func (c *Config) decode(raws ...any) error {
 }
 
 // take returns copies of maps of options that lack some, and the last value
-// of those. config.Decode has turned HCL values into maps by then.
+// of those. config.Decode has turned HCL values into maps by then. The type of
+// a map stays: by it the SDK knows Packer's placeholders in JSON templates.
 func take(raws []any, names ...string) (value any, rest []any) {
 	for _, raw := range raws {
 		switch m := raw.(type) {
 		case map[string]any:
-			m = maps.Clone(m)
-			maps.DeleteFunc(m, func(name string, v any) bool {
-				if !slices.Contains(names, name) {
-					return false
-				}
-				value = v
-				return true
-			})
-			raw = m
+			raw = takeFrom(m, names, &value)
 		case map[any]any:
-			// The type stays: by it the SDK knows Packer's placeholders in JSON templates.
-			m = maps.Clone(m)
-			maps.DeleteFunc(m, func(name, v any) bool {
-				if !slices.Contains(names, fmt.Sprint(name)) {
-					return false
-				}
-				value = v
-				return true
-			})
-			raw = m
+			raw = takeFrom(m, names, &value)
 		}
 		rest = append(rest, raw)
 	}
 	return value, rest
+}
+
+func takeFrom[K comparable](m map[K]any, names []string, value *any) map[K]any {
+	m = maps.Clone(m)
+	maps.DeleteFunc(m, func(name K, v any) bool {
+		taken := slices.Contains(names, fmt.Sprint(name))
+		if taken {
+			*value = v
+		}
+		return taken
+	})
+	return m
 }
 
 // isText reports whether the SDK can make a text of a value.
