@@ -165,6 +165,7 @@ func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
 		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
 	}
 	r.saveLogs(ctx, true)
+	r.reportCached(ctx, true)
 	r.cleanup(ctx, guest.Leftovers{})
 	for _, next := range d.Next {
 		r.ui.Say(next)

@@ -48,6 +48,7 @@ func (r *run) prepare(ctx context.Context) error {
 		if err := r.session.DeleteCachedAfterDeployment(ctx); err != nil {
 			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder \\Windows\\Setup\\Scripts writable", err)
 		}
+		r.deletesCached = true
 		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
 	}
 	if r.plan.AnswerFile == "" {
@@ -156,7 +157,7 @@ func (r *run) reportCached(ctx context.Context, ask bool) {
 		return
 	}
 	end := "until the passes have run on the deployed machine; delete_cached_answer_file = true deletes the file there"
-	if r.config.DeleteCachedAnswerFile {
+	if r.deletesCached {
 		end = "until SetupComplete.cmd deletes it on the deployed machine"
 	}
 	r.ui.Sayf("Warning: %s stays in the image and holds secrets (%s) %s", path, strings.Join(secrets, ", "), end)

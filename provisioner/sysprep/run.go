@@ -48,6 +48,9 @@ type run struct {
 	plan     Plan
 	launched guest.Launched
 	left     guest.Leftovers
+	// deletesCached: SetupComplete.cmd of the image deletes the cached answer
+	// file.
+	deletesCached bool
 	watched
 
 	now   func() time.Time
