@@ -81,7 +81,7 @@ func images(t testing.TB) [][]byte {
 }
 
 func TestDamagedDisksNeitherPanicNorHangNorExhaustMemory(t *testing.T) {
-	n := 3000
+	n := 2000
 	if s := os.Getenv("SYSPREP_MUTATIONS"); s != "" {
 		total, err := strconv.Atoi(s)
 		if err != nil {

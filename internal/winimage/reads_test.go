@@ -43,7 +43,7 @@ func TestAProofReadsLessThanAMegabyteInEveryFormat(t *testing.T) {
 	run := winimagetest.GoodLog
 	noise := strings.Repeat("2026-11-23 12:00:00, Info                  SYSPRP ActionPlatform::GetValue: a line of an earlier run\r\n", 20000)
 	d, err := diskimage.Open(winimagetest.Disk(t, winimagetest.Spec{
-		Generalized: true, GPT: true, Volume: 4 << 30, Software: classes(40000),
+		Generalized: true, GPT: true, Volume: 4 << 30, Software: classes(20000),
 		Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + noise + run},
 	}))
 	if err != nil {
