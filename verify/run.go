@@ -39,6 +39,9 @@ type Options struct {
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
+	// ReportMoves: the caller moves the report of a proven disk, and says where
+	// it lies then.
+	ReportMoves bool
 }
 
 func (o Options) name() string {
@@ -93,7 +96,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	for _, line := range judgement(o.name(), r) {
+	for _, line := range judgement(o.name(), r, o.ReportMoves) {
 		ui.Say(line)
 	}
 	if !r.Proof.Proven {

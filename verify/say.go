@@ -103,7 +103,7 @@ func explain(d diagnosis.Diagnosis) []string {
 
 // judgement is what the Ui is told: the outcome, then what failed in full,
 // then the warnings in a line each.
-func judgement(disk string, r Result) []string {
+func judgement(disk string, r Result, reportMoves bool) []string {
 	var lines []string
 	if r.Proof.Proven {
 		lines = append(lines, fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Report.Windows[0].Describe(), len(r.Proof.Assertions)))
@@ -112,6 +112,9 @@ func judgement(disk string, r Result) []string {
 	}
 	for _, a := range r.Proof.Failed(winimage.Warn) {
 		lines = append(lines, fmt.Sprintf("  warning %s: %s: found %s; %s", a.ID, a.Title, a.Found, a.Fix))
+	}
+	if r.Proof.Proven && reportMoves {
+		return lines
 	}
 	return append(lines, "  report: "+r.ReportPath)
 }

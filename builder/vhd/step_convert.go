@@ -47,6 +47,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	if err := run.placeReport(); err != nil {
 		return halt(state, err)
 	}
+	if run.report != "" {
+		ui.Sayf("Report: %s", run.report)
+	}
 	left := ""
 	if stats.Skipped > 0 {
 		left = fmt.Sprintf(", %d MiB of free clusters and page files left out", stats.Skipped>>20)

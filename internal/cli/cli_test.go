@@ -98,8 +98,9 @@ func TestInspectReadsAnImageWhereItLies(t *testing.T) {
 	if code != OK || !strings.Contains(stdout, "traffic:") || strings.Contains(stdout+stderr, "TopSecret") {
 		t.Errorf("exit code %d\n%s\n%s", code, stdout, stderr)
 	}
-	files.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("no ranges here")) })
-	code, _, stderr = run(t, "inspect", files.URL+"/image.vhd?sig=TopSecretSignature")
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("no ranges here")) }))
+	defer plain.Close()
+	code, _, stderr = run(t, "inspect", plain.URL+"/image.vhd?sig=TopSecretSignature")
 	if code != CannotDo || !strings.Contains(stderr, "range requests") || strings.Contains(stderr, "TopSecret") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}

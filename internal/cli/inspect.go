@@ -91,14 +91,15 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 	r.Image = image
 	var d diskimage.Disk
 	var err error
-	if strings.HasPrefix(image, "http://") || strings.HasPrefix(image, "https://") {
+	remote := strings.HasPrefix(image, "http://") || strings.HasPrefix(image, "https://")
+	if remote {
 		// The query of an address may be a signature: it is shown nowhere.
 		r.Image, _, _ = strings.Cut(image, "?")
-		var remote *httpdisk.File
-		if remote, err = httpdisk.Open(ctx, image); err == nil {
-			r.Image = remote.Name()
-			defer func() { r.Requests, r.Bytes = remote.Traffic() }()
-			d, err = diskimage.OpenReader(remote, remote.Size())
+		var file *httpdisk.File
+		if file, err = httpdisk.Open(ctx, image); err == nil {
+			r.Image = file.Name()
+			defer func() { r.Requests, r.Bytes = file.Traffic() }()
+			d, err = diskimage.OpenReader(file, file.Size())
 		}
 	} else {
 		d, err = diskimage.Open(image)
@@ -108,7 +109,8 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 		return r
 	}
 	defer d.Close()
-	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: r.Image, Space: true})
+	// Counting free clusters reads the volume's bitmap, too much over a network.
+	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: r.Image, Space: !remote})
 	if err != nil {
 		r.Error = err.Error()
 		return r
