@@ -23,7 +23,7 @@ const (
 	// requests; with 64 KiB it was 1.4 to 2.3 MB in 22 to 35).
 	blockSize = 16 << 10
 	// readAhead is how many blocks behind a sequential read are fetched with it.
-	readAhead = 16
+	readAhead = 4
 	// maxAhead bounds the requests that one read starts side by side.
 	maxAhead = 64
 	// cacheBlocks bounds the memory of one file to 64 MiB.
