@@ -173,7 +173,12 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 		{name: "broken midway", m: machine{scenario: winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}},
 			texts: []string{"broke off midway", "F38"}},
 		{name: "hung", m: machine{scenario: winsim.Scenario{Outcome: winsim.Hang}, builders: sysprepBlock(`stall_timeout = "8s"`)},
-			texts: []string{"sysprep did not come to its end"}},
+			texts: []string{"sysprep did not come to its end", "The disk's log ends in the middle of the run"},
+			check: func(t *testing.T, p *packerRun) {
+				if logs, _ := filepath.Glob(filepath.Join(p.dir, "output-logs", "System32", "Sysprep", "Panther", "setupact.log")); len(logs) != 1 {
+					t.Error("the log was not saved from the guest's disk")
+				}
+			}},
 		{name: "the guest is killed during generalize", m: machine{scenario: winsim.Scenario{Outcome: winsim.Slow}},
 			texts: []string{"killed"},
 			during: func(t *testing.T, p *packerRun) {

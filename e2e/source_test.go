@@ -33,6 +33,7 @@ source "sysprep-vhd" "windows" {
   source_url      = "%s/guest.vhd"
   source_checksum = %q
   accelerator     = "tcg"
+  output_directory = "output"
   memory          = 512
   winrm_username  = "packer"
   winrm_password  = %q

@@ -53,7 +53,10 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
 	d := diagnose(logs[sysprepLog])
-	if d.Cause == nil || !strings.Contains(told, d.Cause.Summary) {
+	// A machine that was killed has lost what was still in its memory: where
+	// more is known already, an empty disk is no news.
+	news := d.Facts.Runs > 0 || told == ""
+	if news && (d.Cause == nil || !strings.Contains(told, d.Cause.Summary)) {
 		for _, line := range d.describe(report) {
 			ui.Say(line)
 		}

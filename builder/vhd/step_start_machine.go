@@ -3,6 +3,8 @@ package vhd
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
@@ -54,6 +56,19 @@ func (r *run) networkInterface() string {
 	return r.config.NetworkInterface
 }
 
+// flushLimit is what a guest whose run ended without a known cause gets to shut
+// down before it is ended by force.
+const flushLimit = 15 * time.Second
+
+// unexplained says whether sysprep may have left the reason of a failure on
+// the disk only. The error of a run whose cause is known names the fix.
+func (r *run) unexplained(state multistep.StateBag) bool {
+	_, cancelled := state.GetOk(multistep.StateCancelled)
+	err, _ := state.Get("error").(error)
+	return r.provisioning && !cancelled && err != nil && r.windows.Windows != "" && r.machine.Features().PowerDown &&
+		!strings.Contains(err.Error(), ". Fix: ")
+}
+
 func isAuto(name string) bool { return name == "" || name == "auto" }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
@@ -63,6 +78,14 @@ func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
 	run, ui := runOf(state)
 	if run.machine != nil && !run.machine.over() && run.machine.Features().Kill {
 		ui.Say("Ending the machine")
+		if run.unexplained(state) {
+			// Windows writes its logs to the disk when it shuts down.
+			ctx, cancel := context.WithTimeout(context.Background(), flushLimit)
+			defer cancel()
+			if err := run.machine.PowerDown(ctx); err == nil {
+				run.machine.awaitEnd(ctx, flushLimit)
+			}
+		}
 	}
 	if err := s.driver.Close(); err != nil {
 		ui.Errorf("Ending the machine: %s", err)
