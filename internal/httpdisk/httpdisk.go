@@ -5,16 +5,17 @@
 package httpdisk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
-	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
 const (
@@ -28,29 +29,36 @@ const (
 	maxAhead = 64
 	// cacheBlocks bounds the memory of one file to 64 MiB.
 	cacheBlocks = (64 << 20) / blockSize
-	attempts    = 4
-	// requestLimit bounds one attempt at one block.
-	requestLimit = 30 * time.Second
-	firstPause   = 250 * time.Millisecond
+	// maxSize is the largest file believed in: a VHDX holds at most 64 TiB
+	// ([MS-VHDX], 1.3), and what describes it.
+	maxSize = 65 << 40
+	// samples is how many blocks are read again where nothing else tells
+	// whether the file is still the same.
+	samples = 3
 )
 
 var (
 	// ErrNoRanges means that the server cannot deliver parts of the file.
 	ErrNoRanges = errors.New("the server does not support range requests: download the file and inspect it here")
 	// ErrChanged means that the file was replaced while it was being read.
-	ErrChanged = errors.New("the file changed on the server while it was being read")
+	ErrChanged = errors.New("the file changed on the server while it was being read; inspect it again when nobody writes to it")
+	// ErrTooMuch means that a limit on the whole file was reached.
+	ErrTooMuch = errors.New("reading over the network is given up: download the file and inspect it here")
 )
 
 // File is an open file on a web server. It is safe for concurrent use.
 type File struct {
 	ctx    context.Context
+	cancel context.CancelFunc
 	client *http.Client
+	limits limits
 	url    string
-	name   string // without user and query, for messages
-	size   int64
-	etag   string
+	name   string // without credentials, for messages
+	is     edition
 
 	mu       sync.Mutex
+	failure  error // ends all reading
+	asked    int64 // bytes, of all attempts
 	blocks   map[int64]*block
 	order    []int64 // of arrival, for eviction
 	requests int64
@@ -66,17 +74,25 @@ type block struct {
 
 // Open asks the server for the first block, learns the size from its answer,
 // and fails with ErrNoRanges where the server ignores the range. All reads end
-// with ctx.
+// with ctx, and together after ten minutes or 256 MiB.
 func Open(ctx context.Context, address string) (*File, error) {
+	return open(ctx, address, defaults, transport())
+}
+
+func open(ctx context.Context, address string, l limits, way http.RoundTripper) (*File, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		// url.Parse puts the whole address into its error.
 		return nil, errors.New("not an http or https address")
 	}
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	f := &File{ctx: ctx, client: &http.Client{CheckRedirect: refuseDowngrade}, url: address, name: shown.String(), blocks: map[int64]*block{}, last: -1}
+	f := &File{
+		client: &http.Client{Transport: way, CheckRedirect: checkRedirect}, limits: l,
+		url: address, name: weburl.Redact(address), blocks: map[int64]*block{}, last: -1,
+	}
+	f.ctx, f.cancel = context.WithTimeoutCause(ctx, l.total, fmt.Errorf("not done after %s: %w", l.total, ErrTooMuch))
 	first := &block{ready: make(chan struct{})}
 	if first.data, err = f.fetch(0, blockSize, true); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("opening %s: %w", f.name, err)
 	}
 	close(first.ready)
@@ -84,21 +100,75 @@ func Open(ctx context.Context, address string) (*File, error) {
 	return f, nil
 }
 
-func refuseDowngrade(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("more than five redirects")
+// Close ends all requests.
+func (f *File) Close() {
+	f.cancel()
+	f.client.CloseIdleConnections()
+}
+
+// Err is what ended reading for good: the file changed, a limit was reached, or
+// the server gave no answer to several attempts. Readers of formats may take a
+// failed read for an absent fact, so whoever judges the file asks here at last.
+func (f *File) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failure == nil && f.ctx.Err() != nil {
+		return context.Cause(f.ctx)
 	}
-	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return errors.New("redirected from https to http")
+	return f.failure
+}
+
+// fail remembers the first error that ends all reading.
+func (f *File) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failure == nil {
+		f.failure = err
+	}
+}
+
+// Unchanged is Err at the end of reading. Where the server sends neither ETag
+// nor Last-Modified it reads some blocks again and compares them.
+func (f *File) Unchanged() error {
+	if err := f.Err(); err != nil || f.is.dated() {
+		return err
+	}
+	f.mu.Lock()
+	read := slices.Clone(f.order)
+	f.mu.Unlock()
+	var sample []int64
+	for i := range samples {
+		sample = append(sample, read[i*(len(read)-1)/(samples-1)])
+	}
+	for _, n := range slices.Compact(sample) {
+		f.mu.Lock()
+		b := f.blocks[n]
+		f.mu.Unlock()
+		if b == nil {
+			continue
+		}
+		<-b.ready // every fetch ends
+		if b.err != nil {
+			continue
+		}
+		again, err := f.fetch(n*blockSize, int64(len(b.data)), false)
+		if err == nil && !bytes.Equal(again, b.data) {
+			err = ErrChanged
+		}
+		if err != nil {
+			err = fmt.Errorf("reading %s again at %d: %w", f.name, n*blockSize, err)
+			f.fail(err)
+			return err
+		}
 	}
 	return nil
 }
 
-// Name is the address without user and query.
+// Name is the address without credentials.
 func (f *File) Name() string { return f.name }
 
 // Size is the length of the file in bytes.
-func (f *File) Size() int64 { return f.size }
+func (f *File) Size() int64 { return f.is.size }
 
 // Traffic returns how many requests were answered and how many bytes of the
 // file came with them.
@@ -113,12 +183,15 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("reading %s at %d: negative offset", f.name, off)
 	}
+	if err := f.Err(); err != nil {
+		return 0, err
+	}
 	want := len(p)
-	if off >= f.size {
+	if off >= f.is.size {
 		return 0, io.EOF
 	}
-	if int64(want) > f.size-off {
-		p = p[:f.size-off]
+	if int64(want) > f.is.size-off {
+		p = p[:f.is.size-off]
 	}
 	f.ahead(off, int64(len(p)))
 	done := 0
@@ -126,7 +199,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		at := off + int64(done)
 		data, err := f.block(at / blockSize)
 		if err != nil {
-			return done, fmt.Errorf("reading %s at %d: %w", f.name, at, err)
+			err = fmt.Errorf("reading %s at %d: %w", f.name, at, err)
+			f.fail(err)
+			return done, err
 		}
 		done += copy(p[done:], data[at%blockSize:])
 	}
@@ -142,7 +217,7 @@ func (f *File) ahead(off, n int64) {
 	first, last := off/blockSize, (off+n-1)/blockSize
 	f.mu.Lock()
 	if off == f.last {
-		last = min(last+readAhead, (f.size-1)/blockSize)
+		last = min(last+readAhead, (f.is.size-1)/blockSize)
 	}
 	f.last = off + n
 	f.mu.Unlock()
@@ -168,7 +243,7 @@ func (f *File) start(n int64) *block {
 	go func() {
 		defer close(b.ready)
 		start := n * blockSize
-		b.data, b.err = f.fetch(start, min(blockSize, f.size-start), false)
+		b.data, b.err = f.fetch(start, min(blockSize, f.is.size-start), false)
 	}()
 	return b
 }
@@ -177,109 +252,8 @@ func (f *File) block(n int64) ([]byte, error) {
 	b := f.start(n)
 	select {
 	case <-b.ready:
+		return b.data, b.err
 	case <-f.ctx.Done():
-		return nil, f.ctx.Err()
+		return nil, context.Cause(f.ctx)
 	}
-	if b.err != nil {
-		f.mu.Lock() // the next reader may have better luck
-		if f.blocks[n] == b {
-			delete(f.blocks, n)
-		}
-		f.mu.Unlock()
-	}
-	return b.data, b.err
-}
-
-// fetch gets length bytes at start, trying again after errors that may pass.
-func (f *File) fetch(start, length int64, opening bool) ([]byte, error) {
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		data, err := f.attempt(start, length, opening)
-		var passing *temporary
-		if err == nil || attempt == attempts || !errors.As(err, &passing) {
-			return data, err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-f.ctx.Done():
-			timer.Stop()
-			return nil, f.ctx.Err()
-		case <-timer.C:
-		}
-		pause *= 2
-	}
-}
-
-// temporary marks an error that a second attempt may not meet.
-type temporary struct{ err error }
-
-func (t *temporary) Error() string { return t.err.Error() }
-func (t *temporary) Unwrap() error { return t.err }
-
-func (f *File) attempt(start, length int64, opening bool) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(f.ctx, requestLimit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
-	if err != nil {
-		return nil, errors.New("not a usable address")
-	}
-	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", start, start+length-1))
-	// Ranges of a compressed form would be of no use.
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := f.client.Do(req)
-	if err != nil {
-		var wrapped *url.Error // its text repeats the whole address
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return nil, &temporary{err}
-	}
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusOK:
-		return nil, ErrNoRanges
-	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout:
-		return nil, &temporary{fmt.Errorf("the server answered %s", resp.Status)}
-	case resp.StatusCode != http.StatusPartialContent:
-		return nil, fmt.Errorf("the server answered %s", resp.Status)
-	}
-	from, size, err := contentRange(resp.Header.Get("Content-Range"))
-	if err != nil {
-		return nil, err
-	}
-	if opening {
-		f.size, f.etag = size, resp.Header.Get("ETag")
-		length = min(length, size)
-	}
-	if from != start || size != f.size || resp.Header.Get("ETag") != f.etag {
-		return nil, ErrChanged
-	}
-	data := make([]byte, length)
-	if _, err := io.ReadFull(resp.Body, data); err != nil {
-		return nil, &temporary{fmt.Errorf("reading the answer: %w", err)}
-	}
-	f.mu.Lock()
-	f.requests++
-	f.bytes += length
-	f.mu.Unlock()
-	return data, nil
-}
-
-// contentRange reads "bytes 0-65535/1048576" (RFC 9110, section 14.4).
-func contentRange(header string) (start, size int64, err error) {
-	bad := fmt.Errorf("the server sent Content-Range %q: want bytes FIRST-LAST/SIZE", header)
-	span, total, ok := strings.Cut(strings.TrimPrefix(header, "bytes "), "/")
-	first, _, ok2 := strings.Cut(span, "-")
-	if !ok || !ok2 {
-		return 0, 0, bad
-	}
-	start, err = strconv.ParseInt(first, 10, 64)
-	if err != nil {
-		return 0, 0, bad
-	}
-	size, err = strconv.ParseInt(total, 10, 64)
-	if err != nil || size <= 0 {
-		return 0, 0, bad
-	}
-	return start, size, nil
 }
