@@ -4,12 +4,14 @@ package main
 
 import (
 	"fmt"
+	"log"
 	"os"
 
 	"github.com/hashicorp/packer-plugin-sdk/plugin"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/builder/vhd"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cli"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/post-processor/image"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/provisioner/sysprep"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
@@ -19,13 +21,14 @@ func main() {
 	if code, handled := cli.Run(os.Args[1:], os.Stdout, os.Stderr); handled {
 		os.Exit(code)
 	}
+	log.SetOutput(edge.Log(os.Stderr)) // Packer shows it with PACKER_LOG=1
 	set := plugin.NewSet()
 	set.RegisterProvisioner(plugin.DEFAULT_NAME, new(sysprep.Provisioner))
 	set.RegisterBuilder("vhd", new(vhd.Builder))
 	set.RegisterPostProcessor("image", new(image.PostProcessor))
 	set.SetVersion(version.PluginVersion)
 	if err := set.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(edge.Screen(os.Stderr), err)
 		os.Exit(1)
 	}
 }

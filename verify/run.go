@@ -11,6 +11,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -118,7 +119,7 @@ func Check(ctx context.Context, o Options) (Result, error) {
 	r.Proof = winimage.Prove(r.Report, o.Config.expectation(o))
 	content, err := json.MarshalIndent(document{winimage.ReportSchema, r.Report, r.Proof}, "", "  ")
 	if err == nil {
-		err = writeFile(r.ReportPath, append(content, '\n'))
+		err = writeFile(r.ReportPath, append(foreign.JSON(content), '\n'))
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("writing report of %s: %w; set verify.report to a path that can be written", o.name(), err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -25,7 +26,7 @@ func (e *NotProven) Error() string {
 			lines = append(lines, "  remedy: "+step)
 		}
 	}
-	return strings.Join(append(lines, "  report: "+e.ReportPath), "\n")
+	return strings.Join(oneLine(append(lines, "  report: "+e.ReportPath)), "\n")
 }
 
 // headline is the judgement with the cause, if sysprep's log on the disk names
@@ -113,8 +114,16 @@ func judgement(disk string, r Result, reportMoves bool) []string {
 	for _, a := range r.Proof.Failed(winimage.Warn) {
 		lines = append(lines, fmt.Sprintf("  warning %s: %s: found %s; %s", a.ID, a.Title, a.Found, a.Fix))
 	}
-	if r.Proof.Proven && reportMoves {
-		return lines
+	if !r.Proof.Proven || !reportMoves {
+		lines = append(lines, "  report: "+r.ReportPath)
 	}
-	return append(lines, "  report: "+r.ReportPath)
+	return oneLine(lines)
+}
+
+// oneLine keeps what an image says from making lines of its own.
+func oneLine(lines []string) []string {
+	for i, l := range lines {
+		lines[i] = foreign.Text(l)
+	}
+	return lines
 }

@@ -11,6 +11,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -52,7 +53,7 @@ func newArtifact(run *run, generatedData any) *artifact {
 		}
 		a.state["generated_data"] = data
 	}
-	source := c.SourceURL
+	source := weburl.Redact(c.SourceURL)
 	if source == "" && len(run.source.Files) > 0 {
 		source = run.source.Files[0]
 	}

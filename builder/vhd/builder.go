@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -33,12 +35,25 @@ func (b *Builder) ConfigSpec() hcldec.ObjectSpec { return b.config.FlatMapstruct
 // Prepare validates the options. It provides no build values of its own.
 func (b *Builder) Prepare(raws ...any) (generatedVars, warnings []string, err error) {
 	warnings, err = b.config.prepare(raws...)
-	return nil, warnings, err
+	return nil, edge.Texts(warnings), edge.Error(err)
 }
 
 // Run builds one image. Nothing is left running, and no disk is left in the
 // output directory, unless it succeeds.
 func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
+	artifact, err := b.run(ctx, packerui.Wrap(ui), provisioners{hook})
+	return artifact, edge.Error(err)
+}
+
+// provisioners gives provisioners Packer's own Ui: what they say, and in which
+// colours, is theirs. Ours makes its lines safe in its own process.
+type provisioners struct{ packersdk.Hook }
+
+func (p provisioners) Run(ctx context.Context, name string, ui packersdk.Ui, comm packersdk.Communicator, data any) error {
+	return p.Hook.Run(ctx, name, packerui.Unwrap(ui), comm, data)
+}
+
+func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
 	ctx, cancel := orphaned(ctx, os.Getppid, time.Second)
 	defer cancel()
 	state := new(multistep.BasicStateBag)

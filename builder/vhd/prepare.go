@@ -17,6 +17,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
 // The hypervisors a user can choose.
@@ -158,6 +159,13 @@ func (c *Config) prepareMachine() (errs []error) {
 func wantFile(option, path string) []error {
 	if path == "" || strings.Contains(path, unknown) {
 		return nil
+	}
+	if weburl.Scheme(path) != "" {
+		fix := "download the file and give its path"
+		if option == "source_path" {
+			fix = "set source_url and source_checksum instead"
+		}
+		return []error{fmt.Errorf("%s: %s is an address, not a path; %s", option, weburl.Redact(path), fix)}
 	}
 	info, err := os.Stat(path)
 	switch {

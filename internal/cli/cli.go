@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 )
 
 // Exit codes of all commands.
@@ -22,7 +24,7 @@ const (
 	CannotDo = 2 // could not be told, or the command line is wrong
 )
 
-type command func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+type command func(ctx context.Context, args []string, stdout, stderr *edge.Writer) int
 
 var commands = map[string]command{"inspect": inspect, "lint": lint}
 
@@ -34,7 +36,7 @@ func Run(args []string, stdout, stderr io.Writer) (code int, handled bool) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return commands[args[0]](ctx, args[1:], stdout, stderr), true
+	return commands[args[0]](ctx, args[1:], edge.Screen(stdout), edge.Screen(stderr)), true
 }
 
 var errHelp = errors.New("help was asked for")

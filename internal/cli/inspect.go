@@ -2,15 +2,16 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/httpdisk"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -45,7 +46,7 @@ func (i inspected) code() int {
 	return OK
 }
 
-func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 	flags, images, err := options(args, "json", "audit")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
@@ -72,14 +73,12 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		code = max(code, r.code())
 		switch {
 		case flags["json"]:
-			line, err := json.Marshal(r)
-			if err != nil {
+			if err := stdout.JSON(r); err != nil {
 				fmt.Fprintln(stderr, err)
 				return CannotDo
 			}
-			fmt.Fprintf(stdout, "%s\n", line)
 		case len(results) > 1:
-			fmt.Fprintln(stdout, r.line())
+			fmt.Fprintln(stdout, foreign.Text(r.line()))
 		default:
 			r.write(stdout, stderr)
 		}
@@ -88,36 +87,56 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r inspected) {
-	r.Image = image
-	var d diskimage.Disk
-	var err error
-	remote := strings.HasPrefix(image, "http://") || strings.HasPrefix(image, "https://")
-	if remote {
-		// The query of an address may be a signature: it is shown nowhere.
-		r.Image, _, _ = strings.Cut(image, "?")
-		var file *httpdisk.File
-		if file, err = httpdisk.Open(ctx, image); err == nil {
-			r.Image = file.Name()
-			defer func() { r.Requests, r.Bytes = file.Traffic() }()
-			d, err = diskimage.OpenReader(file, file.Size())
-		}
-	} else {
-		d, err = diskimage.Open(image)
-	}
-	if err != nil {
-		r.Error = err.Error()
+	r.Image = weburl.Redact(image)
+	cannot := func(err error) inspected {
+		r.Error = edge.Text(err.Error())
 		return r
+	}
+	d, remote, err := openImage(ctx, image)
+	if err != nil {
+		return cannot(err)
 	}
 	defer d.Close()
+	if remote != nil {
+		defer remote.Close()
+		defer func() { r.Requests, r.Bytes = remote.Traffic() }()
+	}
 	// Counting free clusters reads the volume's bitmap, too much over a network.
-	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: r.Image, Space: !remote})
+	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: r.Image, Space: remote == nil})
+	if remote != nil {
+		// A fact that could not be read must not look like one that is absent.
+		if lost := remote.Unchanged(); lost != nil {
+			err = lost
+		}
+	}
 	if err != nil {
-		r.Error = err.Error()
-		return r
+		return cannot(err)
 	}
 	proof := winimage.Prove(report, e)
 	r.Report, r.Proof = &report, &proof
 	return r
+}
+
+// openImage opens a file or, with remote, one on a web server.
+func openImage(ctx context.Context, image string) (d diskimage.Disk, remote *httpdisk.File, err error) {
+	switch scheme := weburl.Scheme(image); scheme {
+	case "":
+		d, err = diskimage.Open(image)
+		return d, nil, err
+	case "http", "https":
+	default:
+		return nil, nil, fmt.Errorf("images are read over http and https, not %s; download the file and inspect it here", scheme)
+	}
+	if remote, err = httpdisk.Open(ctx, image); err != nil {
+		return nil, nil, err
+	}
+	if d, err = diskimage.OpenReader(remote, remote.Size()); err != nil {
+		if lost := remote.Err(); lost != nil {
+			err = lost
+		}
+		remote.Close()
+	}
+	return d, remote, err
 }
 
 // line is one image in a list.
@@ -135,7 +154,7 @@ func (i inspected) line() string {
 	return fmt.Sprintf("cannot tell %s: %s", i.Image, i.Error)
 }
 
-func (i inspected) write(stdout, stderr io.Writer) {
+func (i inspected) write(stdout, stderr *edge.Writer) {
 	if i.Error != "" {
 		fmt.Fprintf(stderr, "cannot tell whether %s is generalized: %s\n", i.Image, i.Error)
 		return

@@ -2,13 +2,15 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
 const lintUsage = `usage: packer-plugin-sysprep lint UNATTEND.XML... [--json] [--vm-mode] [--audit]
@@ -25,7 +27,7 @@ type linted struct {
 	Findings []answerfile.Finding `json:"findings"`
 }
 
-func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
+func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
 	flags, files, err := options(args, "json", "vm-mode", "audit")
 	if err == nil && len(files) == 0 {
 		err = errors.New("no answer file is named")
@@ -36,10 +38,10 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	run := answerfile.CommandLine{Generalize: true, OOBE: !flags["audit"], Audit: flags["audit"], VMMode: flags["vm-mode"]}
 	code := OK
 	for _, file := range files {
-		result := linted{File: file, Findings: []answerfile.Finding{}}
+		result := linted{File: weburl.Redact(file), Findings: []answerfile.Finding{}}
 		content, err := readAnswerFile(file)
 		if err != nil {
-			result.Error = err.Error()
+			result.Error = edge.Text(err.Error())
 			code = CannotDo
 		} else {
 			report := answerfile.Lint(content, answerfile.Context{CommandLine: &run})
@@ -73,20 +75,16 @@ func readAnswerFile(path string) ([]byte, error) {
 	return content, nil
 }
 
-func (l linted) write(asJSON bool, stdout, stderr io.Writer) error {
+func (l linted) write(asJSON bool, stdout, stderr *edge.Writer) error {
 	if asJSON {
-		line, err := json.Marshal(l)
-		if err == nil {
-			_, err = fmt.Fprintf(stdout, "%s\n", line)
-		}
-		return err
+		return stdout.JSON(l)
 	}
 	if l.Error != "" {
 		_, err := fmt.Fprintln(stderr, l.Error)
 		return err
 	}
 	for _, f := range l.Findings {
-		if _, err := fmt.Fprintf(stdout, "%s: %s\n", l.File, f); err != nil {
+		if _, err := fmt.Fprintln(stdout, foreign.Text(fmt.Sprintf("%s: %s", l.File, f))); err != nil {
 			return err
 		}
 	}

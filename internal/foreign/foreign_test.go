@@ -3,11 +3,10 @@ package foreign
 import (
 	"encoding/json"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
 )
 
 func TestTextKeepsWhatPeopleWrite(t *testing.T) {
@@ -88,45 +87,17 @@ func TestLengthIsBounded(t *testing.T) {
 	}
 }
 
-// obeyed is what CI systems look for, in their own words: GitHub Actions trims
-// white space and wants ::, and finds ##[ anywhere, like Azure Pipelines ##vso[
-// and TeamCity ##teamcity[. Case and invisible characters do not save anyone.
-var obeyed = regexp.MustCompile(`(?im)^[\s\p{Z}]*::|##[a-z]*\[|section_(start|end):\d+:|^\s*(---|\+\+\+|~~~|\^\^\^) `)
-
-// harm says what in a line is not fit to be shown, "" for none.
-func harm(s string) string {
-	if !utf8.ValidString(s) {
-		return "invalid UTF-8"
-	}
-	if m := obeyed.FindString(s); m != "" {
-		return "a command: " + m
-	}
-	runes := []rune(s)
-	for i, r := range runes {
-		switch {
-		case unicode.IsControl(r):
-			return "a control character"
-		case r == joiner && i > 0 && i+1 < len(runes) && runes[i-1] > 0x2000 && runes[i+1] > 0x2000:
-		case unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs):
-			return "an invisible character"
-		case unicode.Is(unicode.Variation_Selector, r) && i == 0:
-			return "a form of nothing"
-		}
-	}
-	return ""
-}
-
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{
 		"", "a\x1b[31mb", "::error::x", " \u00a0::x", "##vso[a]b", "##[a]", "##teamcity[x]", "section_start:1:a\r\x1b[0K", "\u202e\u2066", "👨‍👩‍👧 ❤️", "1️⃣",
-		"#\ufe0f#\ufe0f[", "\xff\xfe", "a\u200d\u200db", "--- x", "\u2028::x", "##\u200bvso[", "葛\U000e0100", "\t--- x", "s\x00ection_start:", strings.Repeat("👩‍", 4000), "\ue000", "section_stArt:1:a",
+		"#\ufe0f#\ufe0f[", "\xff\xfe", "a\u200d\u200db", "--- x", "\u2028::x", "##\u200bvso[", "葛\U000e0100", "\t--- x", "s\x00ection_start:", strings.Repeat("👩‍", 4000), "\ue000", "section_stArt:1:a", foreigntest.Hostile,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, limit := range []int{0, 60, MaxLine} {
 			got := Limit(s, limit)
-			if h := harm(got); h != "" || strings.Contains(got, "\n") {
+			if h := foreigntest.Harm(got); h != "" || strings.Contains(got, "\n") {
 				t.Fatalf("%q became %q: %s", s, got, h)
 			}
 			if again := Limit(got, limit); again != got {
@@ -141,7 +112,7 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%q: Lines twice is %q", s, Lines(lines))
 		}
 		for _, line := range strings.Split(lines, "\n") {
-			if h := harm(line); h != "" {
+			if h := foreigntest.Harm(line); h != "" {
 				t.Fatalf("%q became %q: %s", s, line, h)
 			}
 		}
@@ -165,7 +136,7 @@ func FuzzJSON(f *testing.F) {
 		if !reflect.DeepEqual(a, b) {
 			t.Fatalf("%s says something else than %s", shown, plain)
 		}
-		if h := harm(string(shown)); h != "" {
+		if h := foreigntest.Harm(string(shown)); h != "" {
 			t.Fatalf("%s: %s", shown, h)
 		}
 	})

@@ -3,6 +3,8 @@ package winimage
 import (
 	"fmt"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 )
 
 // Describe names the Windows in a few words.
@@ -21,14 +23,17 @@ func (w Windows) Describe() string {
 	if w.OS.Architecture != "" {
 		text += " " + w.OS.Architecture
 	}
-	return text
+	return foreign.Limit(text, describeLimit)
 }
+
+// describeLimit is the length of a name in bytes; real ones have a quarter.
+const describeLimit = 200
 
 // Describe writes a report and its proof for a human: the judgement first,
 // then what speaks against it with the fix, then the facts.
 func Describe(r Report, p Proof) []string {
 	var out []string
-	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	say := func(format string, args ...any) { out = append(out, foreign.Text(fmt.Sprintf(format, args...))) }
 	failed, warned := p.Failed(Fail), p.Failed(Warn)
 	switch {
 	case p.Proven && len(warned) == 0:

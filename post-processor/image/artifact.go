@@ -10,6 +10,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -36,11 +38,11 @@ func (a *artifact) describe(input packersdk.Artifact, c *Config, r verify.Result
 	}
 	if len(r.Report.Windows) == 1 {
 		w := r.Report.Windows[0]
-		labels["windows"], labels["image_state"] = w.Describe(), w.Setup.ImageState
+		labels["windows"], labels["image_state"] = w.Describe(), foreign.Text(w.Setup.ImageState)
 		labels["generation"] = fmt.Sprint(r.Report.Disk.Generation)
 	}
 	metadata, err := image.FromArtifact(a, image.WithProvider("sysprep"), image.WithRegion(filepath.Dir(a.path)),
-		image.WithSourceID(input.Id()), image.SetLabels(labels))
+		image.WithSourceID(weburl.Redact(input.Id())), image.SetLabels(labels))
 	if err == nil {
 		a.state[image.ArtifactStateURI] = metadata
 	}

@@ -15,6 +15,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -30,12 +32,17 @@ var _ packersdk.PostProcessor = (*PostProcessor)(nil)
 func (p *PostProcessor) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapstructure().HCL2Spec() }
 
 // Configure implements packersdk.PostProcessor.
-func (p *PostProcessor) Configure(raws ...any) error { return p.config.decode(raws...) }
+func (p *PostProcessor) Configure(raws ...any) error { return edge.Error(p.config.decode(raws...)) }
 
 // PostProcess proves the disk of the artifact, and converts it if a format is
 // set. The input is only read. Without conversion the input is what it hands
 // on, so that it is kept whatever keep_input_artifact says.
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
+	made, keep, force, err := p.process(ctx, packerui.Wrap(ui), input)
+	return made, keep, force, edge.Error(err)
+}
+
+func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	disk, err := findDisk(ctx, input.Files())
 	if err != nil {
 		return nil, false, false, err

@@ -8,6 +8,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 )
 
 // Provisioner is the component that Packer calls.
@@ -22,9 +25,9 @@ func (p *Provisioner) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapst
 
 // Prepare checks the options. Packer calls it twice, first with values it does
 // not know yet.
-func (p *Provisioner) Prepare(raws ...any) error { return p.config.decode(raws...) }
+func (p *Provisioner) Prepare(raws ...any) error { return edge.Error(p.config.decode(raws...)) }
 
 // Provision runs sysprep.
 func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) error {
-	return newRun(p.config, ui, comm, data).provision(ctx)
+	return edge.Error(newRun(p.config, packerui.Wrap(ui), comm, data).provision(ctx))
 }
