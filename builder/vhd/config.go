@@ -31,7 +31,8 @@ type Config struct {
 	// `source_url` is required with `hypervisor = "qemu"`.
 	SourcePath string `mapstructure:"source_path"`
 	// Where to download the disk from, in any form Packer's downloader knows.
-	// The file is kept in Packer's cache.
+	// The file is kept in Packer's cache. User, password and query of a URL
+	// are never shown.
 	SourceURL string `mapstructure:"source_url"`
 	// The checksum of `source_url`, as `sha256:...` or `file:...` like a
 	// `iso_checksum`; `none` skips the check. Required with `source_url`.
