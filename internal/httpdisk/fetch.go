@@ -41,7 +41,10 @@ const (
 
 // transport is Go's own, with what it leaves open bounded.
 func transport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if own, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = own.Clone()
+	}
 	t.MaxResponseHeaderBytes = maxHeader
 	t.MaxIdleConnsPerHost = maxAhead
 	return t
