@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -186,10 +187,10 @@ func TestAServerCannotSpeakToTheTerminal(t *testing.T) {
 
 func TestNoAddressTellsItsCredentials(t *testing.T) {
 	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
-	users := 0
+	users := atomic.Int32{}
 	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user == "packer" && password == "TopSecret" && r.URL.Query().Get("sig") == "TopSecret" {
-			users++
+			users.Add(1)
 		}
 		http.ServeFile(w, r, disk)
 	}))
@@ -218,7 +219,7 @@ func TestNoAddressTellsItsCredentials(t *testing.T) {
 			}
 		}
 	}
-	if users == 0 {
+	if users.Load() == 0 {
 		t.Error("the server never got the credentials")
 	}
 	_, stdout, stderr := run(t, "lint", "https://u:TopSecret@host/unattend.xml?sig=TopSecret", "--json")
@@ -241,10 +242,10 @@ func TestAnImageThatIsLostHalfwayCannotBeJudged(t *testing.T) {
 			return append(disk, make([]byte, 512)...)
 		},
 	} {
-		requests := 0
+		requests := atomic.Int32{}
 		files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			content := disk
-			if requests++; requests > 12 {
+			if requests.Add(1) > 12 {
 				if content = broken(w, r); content == nil {
 					return
 				}
