@@ -23,13 +23,17 @@ const (
 
 // Rename moves a file within a file system and replaces what is there. Where
 // another program holds one of the two on Windows it is tried again for up to
-// 10 seconds.
+// 10 seconds. A power cut does not undo it after something that came later.
 func Rename(ctx context.Context, from, to string) error {
 	// Windows also answers "access denied" for what no wait will change.
 	if info, err := os.Stat(to); err == nil && !isRegular(info.Mode()) {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: fmt.Errorf("the new name is that of %s", kind(info.Mode()))}
 	}
-	return whileBusy(ctx, isBusy, func() error { return os.Rename(from, to) })
+	err := whileBusy(ctx, isBusy, func() error { return os.Rename(from, to) })
+	if err == nil {
+		syncFolder(filepath.Dir(to))
+	}
+	return err
 }
 
 // Remove deletes a file as Rename moves it. A file that is not there is no
@@ -38,6 +42,9 @@ func Remove(ctx context.Context, path string) error {
 	err := whileBusy(ctx, isBusy, func() error { return os.Remove(path) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil {
+		syncFolder(filepath.Dir(path))
 	}
 	return err
 }
