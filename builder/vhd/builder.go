@@ -57,7 +57,7 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 		}
 	}
 	if _, ok := state.GetOk(multistep.StateCancelled); ok || ctx.Err() != nil {
-		return nil, errors.New("the build was cancelled")
+		return nil, run.cancelError()
 	}
 	if _, ok := state.GetOk(multistep.StateHalted); ok {
 		return nil, errors.New("the build was halted without a reason given")
