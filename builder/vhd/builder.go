@@ -6,7 +6,6 @@ package vhd
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -15,6 +14,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 )
 
 // BuilderID names the maker of an artifact to post-processors.
@@ -39,7 +39,7 @@ func (b *Builder) Prepare(raws ...any) (generatedVars, warnings []string, err er
 // Run builds one image. Nothing is left running, and no disk is left in the
 // output directory, unless it succeeds.
 func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
-	ctx, cancel := orphaned(ctx, os.Getppid, time.Second)
+	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
@@ -57,7 +57,7 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 		}
 	}
 	if _, ok := state.GetOk(multistep.StateCancelled); ok || ctx.Err() != nil {
-		return nil, errors.New("the build was cancelled")
+		return nil, run.cancelError()
 	}
 	if _, ok := state.GetOk(multistep.StateHalted); ok {
 		return nil, errors.New("the build was halted without a reason given")

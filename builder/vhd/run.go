@@ -35,6 +35,8 @@ type run struct {
 	machine  *machine            // stepStartMachine
 	// provisioning: sysprep may have run.
 	provisioning bool
+	provisioned  bool   // the provisioners have ended well
+	cancelled    error  // what the provisioners said to a cancel
 	report       string // stepProve: the JSON report, "" without a proof
 	output       output // stepConvert
 }

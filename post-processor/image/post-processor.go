@@ -15,6 +15,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -36,6 +37,8 @@ func (p *PostProcessor) Configure(raws ...any) error { return p.config.decode(ra
 // set. The input is only read. Without conversion the input is what it hands
 // on, so that it is kept whatever keep_input_artifact says.
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
+	ctx, cancel := parent.Bind(ctx)
+	defer cancel()
 	disk, err := findDisk(ctx, input.Files())
 	if err != nil {
 		return nil, false, false, err

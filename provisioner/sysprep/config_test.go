@@ -60,6 +60,7 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 	badPass := write("pass.xml", strings.Replace(testAnswer, "oobeSystem", "oobesystem2", 1))
 	large := write("large.xml", strings.Repeat(" ", 4<<20+1))
 	missing := filepath.Join(dir, "missing.xml")
+	_, absent := os.Stat(missing) // each system has its own words for it
 	one := func(name string, value any) map[string]any { return map[string]any{name: value} }
 	for _, test := range []struct {
 		name    string
@@ -85,7 +86,7 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"two answer files", map[string]any{"answer_file": empty, "answer_file_content": testAnswer}, []string{
 			`answer_file and answer_file_content are both set; keep one of them`}},
 		{"an answer file that is not there", one("answer_file", missing), []string{
-			`answer_file: reading ` + missing + `: stat ` + missing + `: no such file or directory; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + missing + `: ` + absent.Error() + `; give the path of an answer file on the machine that runs packer`}},
 		{"an answer file that is a folder", one("answer_file", dir), []string{
 			`answer_file: reading ` + dir + `: it is a folder; give the path of an answer file on the machine that runs packer`}},
 		{"an empty answer file", one("answer_file", empty), []string{`answer_file: ` + empty + ` is empty; write an answer file or remove the option`}},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 )
 
 // Provisioner is the component that Packer calls.
@@ -26,5 +28,7 @@ func (p *Provisioner) Prepare(raws ...any) error { return p.config.decode(raws..
 
 // Provision runs sysprep.
 func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) error {
+	ctx, cancel := parent.Bind(ctx)
+	defer cancel()
 	return newRun(p.config, ui, comm, data).provision(ctx)
 }
