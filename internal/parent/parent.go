@@ -8,11 +8,14 @@ import (
 	"log"
 )
 
-// Bind returns a context that ends with ctx, and when the process that started
-// this one has ended. The caller cancels it to stop the watching.
+// Bind returns a context that ends with ctx, when the process that started this
+// one has ended, and when this process is asked to end by SIGHUP or SIGTERM.
+// The caller cancels it when the work and its clean-up are done: only then do
+// these signals kill again.
 func Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	surviveBrokenOutput()
+	stop := endOnSignal(ctx, cancel)
 	ended := watch()
 	go func() {
 		if ended(ctx) {
@@ -20,5 +23,5 @@ func Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 			cancel()
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(); stop() }
 }
