@@ -33,8 +33,9 @@ type Config struct {
 	// `severities = { secrets = "fail", autologon = "off" }`.
 	Severities map[string]string `mapstructure:"severities"`
 	// The path of the report, a JSON file with every fact and every assertion.
-	// It is written whether the image is proven or not. Defaults to the path of
-	// the disk with `.report.json` added.
+	// It is written whether the image is proven or not, and replaces nothing but
+	// an earlier report or an empty file. Defaults to the path of the disk with
+	// `.report.json` added.
 	Report string `mapstructure:"report"`
 }
 

@@ -79,7 +79,7 @@ func (c *Config) PrepareReport(files ...string) (errs []error) {
 }
 
 // RemoveStale removes reports of a disk that is not there any more, so that
-// nothing claims that it is proven.
+// nothing claims that it is proven; with disk "" those of one that never was.
 func RemoveStale(ctx context.Context, ui packersdk.Ui, disk string, reports ...string) {
 	if _, err := os.Lstat(disk); !errors.Is(err, fs.ErrNotExist) {
 		return
