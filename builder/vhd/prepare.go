@@ -3,7 +3,6 @@ package vhd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
@@ -49,7 +49,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare()} {
+	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {
@@ -159,12 +159,8 @@ func wantFile(option, path string) []error {
 	if path == "" || strings.Contains(path, unknown) {
 		return nil
 	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+	if err := hostfile.CheckRegular(path); err != nil {
 		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", option, err)}
-	case !info.Mode().IsRegular():
-		return []error{fmt.Errorf("%s: %s is not a regular file; give the path of a file", option, path)}
 	}
 	return nil
 }
@@ -190,7 +186,7 @@ func (c *Config) prepareSource() (errs []error) {
 	case c.SourceURL != "" && !strings.Contains(c.SourceChecksum, unknown) && !checksum.MatchString(c.SourceChecksum):
 		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
-	return append(errs, wantFile("source_path", c.SourcePath)...)
+	return append(append(errs, wantFile("source_path", c.SourcePath)...), wantFile("source_url", localFile(c.SourceURL))...)
 }
 
 func (c *Config) prepareOutput() (errs []error) {

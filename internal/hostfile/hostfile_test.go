@@ -61,10 +61,10 @@ func TestReadRegularIsBounded(t *testing.T) {
 	if _, err := ReadRegular(filepath.Join(t.TempDir(), "none"), 9); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err := ReadRegular(t.TempDir(), 9); err == nil || !strings.Contains(err.Error(), "is a folder, not a regular file: name a regular file") {
+	if _, err := ReadRegular(t.TempDir(), 9); err == nil || !strings.Contains(err.Error(), "is not a regular file but a folder: name a regular file") {
 		t.Errorf("folder: %v", err)
 	}
-	if _, err := ReadRegular(os.DevNull, 9); err == nil || !strings.Contains(err.Error(), "is a device, not a regular file") {
+	if _, err := ReadRegular(os.DevNull, 9); err == nil || !strings.Contains(err.Error(), "is not a regular file but a device") {
 		t.Errorf("device: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func TestPipesAndSocketsAreNotOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{pipe, link} {
-		if _, _, err := OpenRegular(path); err == nil || !strings.Contains(err.Error(), path+" is a named pipe") {
+		if _, _, err := OpenRegular(path); err == nil || !strings.Contains(err.Error(), path+" is not a regular file but a named pipe") {
 			t.Errorf("opened %s: %v", path, err)
 		}
 		if err := Writable(path); err == nil || !strings.Contains(err.Error(), "is a named pipe, which is never replaced") {

@@ -57,7 +57,7 @@ func regular(path string, stat func(string) (fs.FileInfo, error)) error {
 		return err
 	}
 	if !isRegular(info.Mode()) {
-		return fmt.Errorf("%s is %s, not a regular file: name a regular file", path, kind(info.Mode()))
+		return fmt.Errorf("%s is not a regular file but %s: name a regular file", path, kind(info.Mode()))
 	}
 	return nil
 }
