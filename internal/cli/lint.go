@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 const lintUsage = `usage: packer-plugin-sysprep lint UNATTEND.XML... [--json] [--vm-mode] [--audit]
@@ -37,7 +37,7 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	code := OK
 	for _, file := range files {
 		result := linted{File: file, Findings: []answerfile.Finding{}}
-		content, err := readAnswerFile(file)
+		content, err := hostfile.ReadRegular(file, answerfile.MaxSize)
 		if err != nil {
 			result.Error = err.Error()
 			code = CannotDo
@@ -54,23 +54,6 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
-}
-
-// readAnswerFile refuses what cannot be an answer file before reading it.
-func readAnswerFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, answerfile.MaxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > answerfile.MaxSize {
-		return nil, fmt.Errorf("%s is larger than %d MiB: not an answer file", path, answerfile.MaxSize>>20)
-	}
-	return content, nil
 }
 
 func (l linted) write(asJSON bool, stdout, stderr io.Writer) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -287,33 +286,12 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 			if len(content) == 0 {
 				continue
 			}
-			if err := writeFile(filepath.Join(r.config.LogDirectory, folder.host), name, content); err != nil {
-				r.ui.Sayf("Could not save a log: %s", err)
+			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, folder.host, name), content); err != nil {
+				r.ui.Sayf("Could not save a log in log_directory: %s", err)
 				return
 			}
 			saved++
 		}
 	}
 	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
-}
-
-// writeFile writes under another name first, so that a log is whole or absent.
-func writeFile(folder, name string, content []byte) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("making log_directory: %w", err)
-	}
-	part, err := os.CreateTemp(folder, "."+name+"-*")
-	if err != nil {
-		return fmt.Errorf("writing into log_directory: %w", err)
-	}
-	_, err = part.Write(content)
-	if err := errors.Join(err, part.Close()); err != nil {
-		os.Remove(part.Name())
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	if err := os.Rename(part.Name(), filepath.Join(folder, name)); err != nil {
-		os.Remove(part.Name())
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return nil
 }
