@@ -37,6 +37,10 @@ type Options struct {
 	// PlacedLater: the caller hands a proven disk to Place, which writes its
 	// report. That of a disk that is refused is written at once.
 	PlacedLater bool
+	// Replaces: an earlier disk, with its report, has the name that this one is
+	// to get. The report of a disk that is refused goes to Report then, even
+	// where Config says another path: what lies there is about the earlier disk.
+	Replaces bool
 	// Inputs are files that the report must not replace, besides the disk with
 	// its parents.
 	Inputs []string
@@ -51,6 +55,8 @@ func (o Options) name() string {
 
 func (o Options) report() string {
 	switch {
+	case o.Replaces && o.Report != "":
+		return o.Report
 	case o.Config.Report != "":
 		return o.Config.Report
 	case o.Report != "":

@@ -223,6 +223,10 @@ func TestConfigSaysWhereTheReportLies(t *testing.T) {
 	if got := o.report(); got != "c" {
 		t.Errorf("%s, want the user's", got)
 	}
+	o.Replaces = true
+	if got := o.report(); got != "r" {
+		t.Errorf("%s, want the caller's, since the user's is about the earlier disk", got)
+	}
 }
 
 func TestAProofThatIsSwitchedOffSaysSoAndReadsNothing(t *testing.T) {

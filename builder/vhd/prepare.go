@@ -3,6 +3,7 @@ package vhd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -159,8 +160,12 @@ func wantFile(option, path string) []error {
 	if path == "" || strings.Contains(path, unknown) {
 		return nil
 	}
-	if err := hostfile.CheckRegular(path); err != nil {
+	err := hostfile.CheckRegular(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", option, err)}
+	case err != nil:
+		return []error{fmt.Errorf("%s: %w", option, err)}
 	}
 	return nil
 }

@@ -141,6 +141,10 @@ func TestAForcedBuildThatFailsKeepsTheOldImage(t *testing.T) {
 	}{
 		{"before provisioning", nil, func(t *testing.T, b *bench) {}},
 		{"in provisioning, with a report of the user's choice", map[string]any{"verify": map[string]any{"report": mine}}, func(t *testing.T, b *bench) {}},
+		{"not proven, with a report of the user's choice", map[string]any{"verify": map[string]any{"report": mine}}, func(t *testing.T, b *bench) {
+			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{})
+			b.wantHalt(t, new(stepProve).Run(t.Context(), b), "is not proven", b.run.config.beside("report.json"))
+		}},
 		{"not proven", nil, func(t *testing.T, b *bench) {
 			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{})
 			b.wantHalt(t, new(stepProve).Run(t.Context(), b), "is not proven")

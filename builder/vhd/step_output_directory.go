@@ -140,8 +140,10 @@ func (s *stepOutputDirectory) Cleanup(state multistep.StateBag) {
 		s.release()
 	}
 	if failed(state) && s.made && !kept {
-		// Not RemoveAll: what others put there in the meantime is not ours.
-		errs = append(errs, os.Remove(run.config.OutputDirectory))
+		// What others put there in the meantime is not ours, and no error.
+		if others, err := foreignEntries(run.config.OutputDirectory); err == nil && len(others) == 0 {
+			errs = append(errs, os.Remove(run.config.OutputDirectory))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		ui.Errorf("Cleaning up output_directory: %s", err)

@@ -30,6 +30,6 @@ func (*stepProve) Cleanup(multistep.StateBag) {}
 func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
 		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began,
-		Report: r.config.beside("report.json"), PlacedLater: true, Inputs: r.inputs(),
+		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
 	}
 }

@@ -47,7 +47,7 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 			os.RemoveAll(scratch)
 		}
 	}()
-	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Inputs: append(found.inputs, output)}
+	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output)}
 	result, err := verify.Run(ctx, ui, proof)
 	if err != nil {
 		return nil, err

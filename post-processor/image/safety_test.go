@@ -168,17 +168,19 @@ func TestConfigureRefusesPathsThatCannotBeWritten(t *testing.T) {
 
 func TestAForcedBuildKeepsTheOldImageUntilTheNewOneIsProven(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		spec winimagetest.Spec
-		stop string // cancel when this is said
-		good bool
+		name   string
+		spec   winimagetest.Spec
+		report string // the option
+		stop   string // cancel when this is said
+		good   bool
 	}{
-		{"not proven", winimagetest.Spec{}, "", false},
-		{"cancelled while it is converted", winimagetest.Spec{Generalized: true}, "Converted:", false},
-		{"good", winimagetest.Spec{Generalized: true}, "", true},
+		{"not proven", winimagetest.Spec{}, "", "", false},
+		{"not proven, with a report of the user's choice", winimagetest.Spec{}, "x.raw.report.json", "", false},
+		{"cancelled while it is converted", winimagetest.Spec{Generalized: true}, "", "Converted:", false},
+		{"good", winimagetest.Spec{Generalized: true}, "", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, c.spec, map[string]any{"format": "raw", "output": "x.raw", "packer_force": true})
+			b := newBench(t, c.spec, map[string]any{"format": "raw", "output": "x.raw", "packer_force": true, "verify": map[string]any{"report": c.report}})
 			put(t, "x.raw", "old")
 			put(t, "x.raw.report.json", oldReport)
 			ctx, cancel := context.WithCancel(context.Background())
