@@ -68,7 +68,7 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{filepath.Join(good, "r.json"), os.DevNull, good} {
+	for _, path := range []string{filepath.Join(good, "r.json"), t.TempDir(), good} {
 		ui, said := recorder()
 		r, err := Run(context.Background(), ui, Options{Disk: good, Report: path})
 		if err != nil || !r.Proof.Proven || r.ReportPath != "" || !strings.Contains(said.String(), "verify.report") || !strings.Contains(said.String(), "Proven: ") {
@@ -81,9 +81,6 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 	}
 	if after, err := os.ReadFile(good); err != nil || string(after) != string(before) {
 		t.Errorf("the disk was replaced by its report (%v)", err)
-	}
-	if info, err := os.Stat(os.DevNull); err != nil || info.Mode()&os.ModeDevice == 0 {
-		t.Fatalf("the null device is gone: %v, %v", info, err)
 	}
 }
 
