@@ -4,6 +4,8 @@ package parent
 
 import (
 	"os"
+	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -23,5 +25,13 @@ func TestWorkEndsInOrderByASignal(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestASignalThatIsIgnoredStaysSo(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP) // as nohup does
+	defer signal.Reset(syscall.SIGHUP)
+	if got := endSignals(); !slices.Equal(got, []os.Signal{syscall.SIGTERM}) {
+		t.Errorf("caught are %v", got)
 	}
 }
