@@ -28,6 +28,7 @@ type machine struct {
 	source   string // further lines of the source block
 	password string // default: the right one
 	builders string // the build block's provisioners; default: sysprep
+	force    bool   // packer build -force
 }
 
 // start runs the build.
@@ -47,6 +48,13 @@ func (m machine) start(t *testing.T) *packerRun {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(m.source, "output_directory") {
+		m.source += "\n  output_directory = \"output\""
+	}
+	var flags []string
+	if m.force {
+		flags = append(flags, "-force")
+	}
 	// QEMU takes a comma in a value as two.
 	config := "name=opt/org.sysprep/scenario,string=" + strings.ReplaceAll(string(scenario), ",", ",,")
 	return startPacker(t, fmt.Sprintf(`
@@ -58,7 +66,6 @@ source "sysprep-vhd" "windows" {
   qemu_arguments   = ["-fw_cfg", %q]
   winrm_username   = "packer"
   winrm_password   = %q
-  output_directory = "output"
   output_name      = "image"
   %s
 }
@@ -67,7 +74,7 @@ build {
   sources = ["source.sysprep-vhd.windows"]
 %s
 }
-`, built(m.disk), config, m.password, m.source, m.builders), nil)
+`, built(m.disk), config, m.password, m.source, m.builders), nil, flags...)
 }
 
 func sum(t *testing.T, path string) string {

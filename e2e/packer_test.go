@@ -81,8 +81,8 @@ type outputLine struct {
 }
 
 // startPacker runs `packer build` on the template text. Variables reach it as
-// -var; the caller ends it by wait, interrupt or the end of the test.
-func startPacker(t *testing.T, template string, vars map[string]string) *packerRun {
+// -var, flags as they are; the caller ends it by wait, interrupt or the end of the test.
+func startPacker(t *testing.T, template string, vars map[string]string, flags ...string) *packerRun {
 	t.Helper()
 	plugins, err := pluginPath()
 	if err != nil {
@@ -93,7 +93,7 @@ func startPacker(t *testing.T, template string, vars map[string]string) *packerR
 	if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"build", "-color=false"}
+	args := append([]string{"build", "-color=false"}, flags...)
 	for name, value := range vars {
 		args = append(args, "-var", name+"="+value)
 	}

@@ -51,7 +51,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"a disk that is not there": {builderTemplate(`source_path = "gone.vhd"` + "\n" + login), []string{
 			"source_path: stat gone.vhd: no such file or directory; give a file that is there, by its full path or relative to the folder packer runs in"}},
 		"a folder for a disk": {builderTemplate(`source_path = "."` + "\n" + login), []string{
-			"source_path: . is not a regular file; give the path of a file"}},
+			"source_path: . is not a regular file but a folder: name a regular file"}},
 		"a download that nobody can check": {builderTemplate(login + `source_url = "https://example.com/x.vhdx"`), []string{
 			`source_checksum: required with source_url; set it to "sha256:...", or to "none" to go without`}},
 		"a checksum with digits missing": {builderTemplate(login + `

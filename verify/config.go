@@ -33,8 +33,10 @@ type Config struct {
 	// `severities = { secrets = "fail", autologon = "off" }`.
 	Severities map[string]string `mapstructure:"severities"`
 	// The path of the report, a JSON file with every fact and every assertion.
-	// It is written whether the image is proven or not. Defaults to the path of
-	// the disk with `.report.json` added.
+	// It is written whether the image is proven or not, and replaces nothing but
+	// an earlier report or an empty file; while an earlier image stays, it stays
+	// too, and the report of an image that is refused lies elsewhere. Defaults
+	// to the path of the disk with `.report.json` added.
 	Report string `mapstructure:"report"`
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -64,7 +65,7 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 	if logDir == "" || len(logs) == 0 {
 		return d, nil
 	}
-	if d.Logs, err = writeLogs(logDir, logs); err != nil {
+	if d.Logs, err = writeLogs(ctx, logDir, logs); err != nil {
 		return d, fmt.Errorf("keeping the logs of %s: %w", diskPath, err)
 	}
 	ui.Sayf("Saved %d logs from the disk in %s", len(d.Logs), logDir)
@@ -111,12 +112,12 @@ func (d Diagnosed) describe(r winimage.Report) (lines []string) {
 
 // writeLogs keeps logs by their path in the image, without the Windows folder
 // in front.
-func writeLogs(dir string, logs map[string][]byte) (written []string, err error) {
+func writeLogs(ctx context.Context, dir string, logs map[string][]byte) (written []string, err error) {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(logs)) {
 		elements := strings.Split(strings.TrimPrefix(name, `\Windows\`), `\`)
 		path := filepath.Join(append([]string{dir}, elements...)...)
-		if err := writeFile(path, logs[name]); err != nil {
+		if err := hostfile.WriteFile(ctx, path, logs[name]); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -2,25 +2,19 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 // inspectLimit bounds looking into a disk, which takes well under a second
 // where nothing is wrong with the storage it lies on.
 const inspectLimit = 10 * time.Minute
-
-// ReportSuffix is added to the path of a disk for its report.
-const ReportSuffix = ".report.json"
 
 // Options say which disk is to be proven and what the build knows of it.
 type Options struct {
@@ -40,9 +34,16 @@ type Options struct {
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
-	// ReportMoves: the caller moves the report of a proven disk, and says where
-	// it lies then.
-	ReportMoves bool
+	// PlacedLater: the caller hands a proven disk to Place, which writes its
+	// report. That of a disk that is refused is written at once.
+	PlacedLater bool
+	// Replaces: an earlier disk, with its report, has the name that this one is
+	// to get. The report of a disk that is refused goes to Report then, even
+	// where Config says another path: what lies there is about the earlier disk.
+	Replaces bool
+	// Inputs are files that the report must not replace, besides the disk with
+	// its parents.
+	Inputs []string
 }
 
 func (o Options) name() string {
@@ -54,6 +55,8 @@ func (o Options) name() string {
 
 func (o Options) report() string {
 	switch {
+	case o.Replaces && o.Report != "":
+		return o.Report
 	case o.Config.Report != "":
 		return o.Config.Report
 	case o.Report != "":
@@ -67,21 +70,16 @@ func (o Options) report() string {
 type Result struct {
 	Report winimage.Report
 	Proof  winimage.Proof
-	// ReportPath is the JSON file with both.
+	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string
+	// files are the disk and its parents.
+	files []string
 }
 
 // NotProven says why an image is not to be handed over.
 type NotProven struct {
 	Disk string
 	Result
-}
-
-// document is the JSON form of a Result.
-type document struct {
-	Schema int             `json:"schema"`
-	Report winimage.Report `json:"report"`
-	Proof  winimage.Proof  `json:"proof"`
 }
 
 // Run proves a disk, says the judgement and writes the report. The error is a
@@ -97,7 +95,10 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	for _, line := range judgement(o.name(), r, o.ReportMoves) {
+	if !r.Proof.Proven || !o.PlacedLater {
+		r.write(ctx, ui, o)
+	}
+	for _, line := range judgement(o.name(), r) {
 		ui.Say(line)
 	}
 	if !r.Proof.Proven {
@@ -106,10 +107,23 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	return r, nil
 }
 
-// Check is Run without a word: Proof.Proven tells the outcome.
+// write saves the report. What is known of a disk does not depend on it, so
+// that a report that cannot be written is said and is no error.
+func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
+	path := o.report()
+	if err := r.save(ctx, path, slices.Concat(o.Inputs, r.files, []string{o.Disk, o.Name})...); err != nil {
+		ui.Errorf("The report of %s could not be written: %s; set verify.report to a path that can be written", o.name(), err)
+		return
+	}
+	r.ReportPath = path
+}
+
+// Check is Run without a word and without a report: Proof.Proven tells the
+// outcome.
 func Check(ctx context.Context, o Options) (Result, error) {
-	r := Result{ReportPath: o.report()}
+	var r Result
 	err := withDisk(ctx, o.Disk, func(ctx context.Context, d diskimage.Disk) (err error) {
+		r.files = d.Info().Files
 		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
 		return err
 	})
@@ -117,21 +131,15 @@ func Check(ctx context.Context, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
 	}
 	r.Proof = winimage.Prove(r.Report, o.Config.expectation(o))
-	content, err := json.MarshalIndent(document{winimage.ReportSchema, r.Report, r.Proof}, "", "  ")
-	if err == nil {
-		err = writeFile(r.ReportPath, append(foreign.JSON(content), '\n'))
-	}
-	if err != nil {
-		return Result{}, fmt.Errorf("writing report of %s: %w; set verify.report to a path that can be written", o.name(), err)
-	}
 	return r, nil
 }
 
-// Recheck proves what was made of a disk that had been proven; its report
-// takes the place of the first. Nothing is said: the facts are the same.
-func Recheck(ctx context.Context, o Options) (Result, error) {
+// Recheck proves what was made of a disk that had been proven. Nothing is said
+// of a disk that is proven again: the facts are the same.
+func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	r, err := Check(ctx, o)
 	if err == nil && !r.Proof.Proven {
+		r.write(ctx, ui, o)
 		err = fmt.Errorf("the disk was proven before it was converted, and is not any more: %w", &NotProven{Disk: o.name(), Result: r})
 	}
 	return r, err
@@ -147,36 +155,4 @@ func withDisk(ctx context.Context, path string, f func(context.Context, diskimag
 	}
 	defer d.Close()
 	return f(ctx, d)
-}
-
-// writeFile writes under another name first, so that the file is whole or
-// absent. It makes the folder.
-func writeFile(path string, content []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			part.Close()
-			os.Remove(part.Name())
-		}
-	}()
-	if _, err := part.Write(content); err != nil {
-		return err
-	}
-	// What lies beside a disk is read by whoever may read the disk.
-	if err := part.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := part.Sync(); err != nil {
-		return err
-	}
-	if err := part.Close(); err != nil {
-		return err
-	}
-	return os.Rename(part.Name(), path)
 }

@@ -26,7 +26,10 @@ func (e *NotProven) Error() string {
 			lines = append(lines, "  remedy: "+step)
 		}
 	}
-	return strings.Join(oneLine(append(lines, "  report: "+e.ReportPath)), "\n")
+	if e.ReportPath != "" {
+		lines = append(lines, "  report: "+e.ReportPath)
+	}
+	return strings.Join(oneLine(lines), "\n")
 }
 
 // headline is the judgement with the cause, if sysprep's log on the disk names
@@ -104,7 +107,7 @@ func explain(d diagnosis.Diagnosis) []string {
 
 // judgement is what the Ui is told: the outcome, then what failed in full,
 // then the warnings in a line each.
-func judgement(disk string, r Result, reportMoves bool) []string {
+func judgement(disk string, r Result) []string {
 	var lines []string
 	if r.Proof.Proven {
 		lines = append(lines, fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Report.Windows[0].Describe(), len(r.Proof.Assertions)))
@@ -114,7 +117,7 @@ func judgement(disk string, r Result, reportMoves bool) []string {
 	for _, a := range r.Proof.Failed(winimage.Warn) {
 		lines = append(lines, fmt.Sprintf("  warning %s: %s: found %s; %s", a.ID, a.Title, a.Found, a.Fix))
 	}
-	if !r.Proof.Proven || !reportMoves {
+	if r.ReportPath != "" {
 		lines = append(lines, "  report: "+r.ReportPath)
 	}
 	return oneLine(lines)

@@ -6,7 +6,6 @@ package vhd
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -17,6 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 )
 
 // BuilderID names the maker of an artifact to post-processors.
@@ -54,7 +54,7 @@ func (p provisioners) Run(ctx context.Context, name string, ui packersdk.Ui, com
 }
 
 func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
-	ctx, cancel := orphaned(ctx, os.Getppid, time.Second)
+	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
@@ -72,7 +72,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 		}
 	}
 	if _, ok := state.GetOk(multistep.StateCancelled); ok || ctx.Err() != nil {
-		return nil, errors.New("the build was cancelled")
+		return nil, run.cancelError()
 	}
 	if _, ok := state.GetOk(multistep.StateHalted); ok {
 		return nil, errors.New("the build was halted without a reason given")

@@ -84,11 +84,14 @@ type Config struct {
 	QemuArguments []string `mapstructure:"qemu_arguments"`
 
 	// Where the disk is put. The folder must be empty or absent; with
-	// `packer build -force` a disk of the same name in it is replaced and
-	// other files stay. The folder also holds the scratch files of the build,
-	// so it needs room for the guest's changes besides the output. A picture of
-	// the screen of a guest that failed is written beside the folder, as
-	// `<output_directory>-screen.png`. Defaults to `output-<build name>`.
+	// `packer build -force` a disk of the same name in it is replaced, together
+	// with its report, when the new one is finished and proven, and not before;
+	// other files stay. One build at a time uses a folder: a second is refused.
+	// The folder also holds the scratch files of the build, so it needs room for
+	// the guest's changes besides the output; those of a build that was killed
+	// are removed by the next. A picture of the screen of a guest that failed is
+	// written beside the folder, as `<output_directory>-screen.png`. All of
+	// these are checked before the build. Defaults to `output-<build name>`.
 	OutputDirectory string `mapstructure:"output_directory"`
 	// The name of the disk without its extension, which follows `format`.
 	// Defaults to `packer-<build name>`.

@@ -3,7 +3,7 @@ package vhd
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
@@ -50,7 +51,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare()} {
+	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {
@@ -167,12 +168,12 @@ func wantFile(option, path string) []error {
 		}
 		return []error{fmt.Errorf("%s: %s is an address, not a path; %s", option, weburl.Redact(path), fix)}
 	}
-	info, err := os.Stat(path)
+	err := hostfile.CheckRegular(path)
 	switch {
-	case err != nil:
+	case errors.Is(err, fs.ErrNotExist):
 		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", option, err)}
-	case !info.Mode().IsRegular():
-		return []error{fmt.Errorf("%s: %s is not a regular file; give the path of a file", option, path)}
+	case err != nil:
+		return []error{fmt.Errorf("%s: %w", option, err)}
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func (c *Config) prepareSource() (errs []error) {
 	case c.SourceURL != "" && !strings.Contains(c.SourceChecksum, unknown) && !checksum.MatchString(c.SourceChecksum):
 		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
-	return append(errs, wantFile("source_path", c.SourcePath)...)
+	return append(append(errs, wantFile("source_path", c.SourcePath)...), wantFile("source_url", localFile(c.SourceURL))...)
 }
 
 func (c *Config) prepareOutput() (errs []error) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
@@ -35,7 +37,9 @@ type run struct {
 	machine  *machine            // stepStartMachine
 	// provisioning: sysprep may have run.
 	provisioning bool
-	report       string // stepProve: the JSON report, "" without a proof
+	provisioned  bool   // the provisioners have ended well
+	cancelled    error  // what the provisioners said to a cancel
+	report       string // stepConvert: the JSON report, "" without one
 	output       output // stepConvert
 }
 
@@ -45,6 +49,10 @@ type output struct {
 	virtualSize int64
 	// madeDirectory: the build made the folder, so it may remove it.
 	madeDirectory bool
+	// replaces: there was a disk of that name, which -force replaces.
+	replaces bool
+	// kept is where a finished disk lies that could not get its name.
+	kept string
 }
 
 func runOf(state multistep.StateBag) (*run, packersdk.Ui) {
@@ -64,6 +72,9 @@ func failed(state multistep.StateBag) bool {
 	return cancelled || halted
 }
 
+// inputs are the files that the build reads and never writes.
+func (r *run) inputs() []string { return slices.Concat(r.config.inputs(), r.source.Files) }
+
 // existing says whether the machine brings its own disk.
 func (r *run) existing() bool { return !r.features.OwnsDisk }
 
@@ -77,7 +88,11 @@ func (r *run) photograph(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	path := r.config.screenPath()
-	if err := r.machine.Screenshot(ctx, path); err != nil {
+	err := hostfile.Writable(path, append(r.inputs(), r.config.outputPath())...)
+	if err == nil {
+		err = r.machine.Screenshot(ctx, path)
+	}
+	if err != nil {
 		return fmt.Sprintf("; its screen could not be photographed: %s", err)
 	}
 	return "; see its screen in " + path

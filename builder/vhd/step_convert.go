@@ -2,8 +2,8 @@ package vhd
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -31,22 +31,23 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	ui.Sayf("Writing the disk as %s: %s", kind, path)
 	began, unproven := time.Now(), filepath.Join(run.scratch, "output-"+filepath.Base(path))
 	stats, err := run.write(ctx, ui, unproven)
+	var proof verify.Result
 	if err == nil && !c.Verify.Enabled.False() {
-		_, err = verify.Recheck(ctx, run.proof(unproven))
+		proof, err = verify.Recheck(ctx, ui, run.proof(unproven))
 	}
 	if err == nil {
-		err = os.Rename(unproven, path)
+		run.report, err = verify.Place(ctx, ui, verify.Placement{From: unproven, To: path, Result: proof, Report: c.Verify.Report, Inputs: run.inputs()})
 	}
 	if err != nil {
+		if unplaced := (*verify.Unplaced)(nil); errors.As(err, &unplaced) {
+			run.output.kept = unplaced.Path
+		}
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
 		}
 		return halt(state, fmt.Errorf("writing the output: %w", err))
 	}
 	run.output.path, run.output.virtualSize = path, stats.VirtualSize
-	if err := run.placeReport(); err != nil {
-		return halt(state, err)
-	}
 	if run.report != "" {
 		ui.Sayf("Report: %s", run.report)
 	}

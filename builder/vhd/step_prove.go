@@ -2,8 +2,6 @@ package vhd
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
@@ -16,36 +14,22 @@ type stepProve struct{}
 
 func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	result, err := verify.Run(ctx, ui, run.proof(run.disk.Path))
-	if err != nil {
+	if _, err := verify.Run(ctx, ui, run.proof(run.disk.Path)); err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
 		}
 		return halt(state, err)
 	}
-	run.report = result.ReportPath
 	return multistep.ActionContinue
 }
 
 func (*stepProve) Cleanup(multistep.StateBag) {}
 
-// proof says how a disk is proven that is, or becomes, the output.
+// proof says how a disk is proven that is, or becomes, the output. The report
+// of one that is refused lies beside the folder, which the build removes.
 func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
-		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began, Report: r.config.beside("report.json"), ReportMoves: true,
+		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began,
+		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
 	}
-}
-
-// placeReport moves the report beside the disk once there is one, unless the
-// user chose a place. The report of a build that fails outlives its folder.
-func (r *run) placeReport() error {
-	if r.report == "" || r.report != r.config.beside("report.json") {
-		return nil
-	}
-	path := r.output.path + verify.ReportSuffix
-	if err := os.Rename(r.report, path); err != nil {
-		return fmt.Errorf("placing report: %w", err)
-	}
-	r.report = path
-	return nil
 }

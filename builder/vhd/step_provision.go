@@ -44,8 +44,14 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 		return crashGrace
 	})
 	defer release()
+	hookEnded := trackHook(state)
 	action := s.inner.Run(alive, state)
-	if action == multistep.ActionContinue || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		run.cancelled = awaitCancelled(ui, hookEnded, cancelGrace)
+		return multistep.ActionHalt
+	}
+	if action == multistep.ActionContinue {
+		run.provisioned = true
 		return action
 	}
 	err, _ := state.Get("error").(error)

@@ -157,8 +157,8 @@ func TestOutputDirectoryKeepsWhatOthersMade(t *testing.T) {
 	b.run.config.PackerForce = true
 	s = new(stepOutputDirectory)
 	b.wantContinue(t, s.Run(t.Context(), b))
-	if _, err := os.Stat(b.run.config.outputPath()); err == nil {
-		t.Error("-force did not remove the previous disk")
+	if _, err := os.Stat(b.run.config.outputPath()); err != nil {
+		t.Errorf("-force removed the disk before there is another: %v", err)
 	}
 	s.Cleanup(b)
 	if _, err := os.Stat(other); err != nil {
@@ -474,12 +474,8 @@ func TestOnlyAGeneralizedDiskIsHandedOn(t *testing.T) {
 	b = newBench(t, nil)
 	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
 	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
-	b.run.output.path = filepath.Join(t.TempDir(), "image.vhd")
-	if err := b.run.placeReport(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(b.run.output.path + verify.ReportSuffix); err != nil || b.run.report != b.run.output.path+verify.ReportSuffix {
-		t.Errorf("the report lies at %s: %v", b.run.report, err)
+	if _, err := os.Stat(b.run.config.beside("report.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a report claims a proof before there is an image: %v", err)
 	}
 }
 
@@ -567,16 +563,18 @@ func TestAnOutputThatIsNotProvenHasNoName(t *testing.T) {
 	}
 }
 
-func TestTheReportStaysWhereTheUserWantsIt(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "my", "report.json")
-	b := newBench(t, map[string]any{"verify": map[string]any{"report": path}})
-	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
-	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
-	if err := b.run.placeReport(); err != nil || b.run.report != path {
-		t.Errorf("%s, %v", b.run.report, err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
+func TestTheReportLiesWhereTheUserWantsIt(t *testing.T) {
+	mine := filepath.Join(t.TempDir(), "my", "report.json")
+	for _, path := range []string{"", mine} {
+		b := generalized(t, winimagetest.Spec{}, map[string]any{"verify": map[string]any{"report": path}})
+		b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+		b.wantContinue(t, new(stepConvert).Run(t.Context(), b))
+		if path == "" {
+			path = b.run.output.path + verify.ReportSuffix
+		}
+		if _, err := os.Stat(path); err != nil || b.run.report != path {
+			t.Errorf("the report lies at %s, want %s: %v", b.run.report, path, err)
+		}
 	}
 }
 

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
@@ -39,7 +38,7 @@ func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
 	code := OK
 	for _, file := range files {
 		result := linted{File: weburl.Redact(file), Findings: []answerfile.Finding{}}
-		content, err := readAnswerFile(file)
+		content, err := hostfile.ReadRegular(file, answerfile.MaxSize)
 		if err != nil {
 			result.Error = edge.Text(err.Error())
 			code = CannotDo
@@ -56,23 +55,6 @@ func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
 		}
 	}
 	return code
-}
-
-// readAnswerFile refuses what cannot be an answer file before reading it.
-func readAnswerFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, answerfile.MaxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > answerfile.MaxSize {
-		return nil, fmt.Errorf("%s is larger than %d MiB: not an answer file", path, answerfile.MaxSize>>20)
-	}
-	return content, nil
 }
 
 func (l linted) write(asJSON bool, stdout, stderr *edge.Writer) error {

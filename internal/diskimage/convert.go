@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 // Skipper knows ranges of a disk whose content does not matter: the free
@@ -123,7 +125,7 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := ctx.Err(); err != nil {
 		return st, err
 	}
-	if err := os.Rename(f.Name(), dst); err != nil {
+	if err := hostfile.Rename(ctx, f.Name(), dst); err != nil {
 		return st, err
 	}
 	c.stats.VirtualSize = size

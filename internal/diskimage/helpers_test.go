@@ -145,6 +145,7 @@ func diffVHD(t testing.TB, parent, relative string, sectors map[int64][]byte) []
 	t.Helper()
 	be := binary.BigEndian
 	p := open(t, parent)
+	defer p.Close() // Windows lets nobody replace an open file
 	id, _ := vhdID(p)
 	size := p.Size()
 	n := (size + copyUnit - 1) / copyUnit
@@ -192,6 +193,7 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	t.Helper()
 	le := binary.LittleEndian
 	p := open(t, parent)
+	defer p.Close()
 	ph, err := readVHDXHeader(p.(*blockDisk).source)
 	if err != nil {
 		t.Fatal(err)

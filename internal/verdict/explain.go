@@ -157,9 +157,14 @@ func (v Verdict) next() []string {
 			out = append(out, "Do not use the disk: the machine ended before sysprep was done.")
 		}
 	case Cancelled:
-		if v.ImageState == StateUndeployable || v.StillRunning {
-			out = append(out, "Discard this machine: sysprep may have begun to change it.")
-		} else {
+		switch {
+		case v.ImageState == StateUndeployable:
+			out = append(out, "Discard this machine: sysprep has begun to change it, and it is not usable any more.")
+		case v.StillRunning:
+			out = append(out, "sysprep.exe was not ended: it may go on, change the machine and power it off. Look at the machine before it is used again.")
+		case v.ImageState == StateComplete && v.Tag == No:
+			out = append(out, "The machine is untouched. Run the build again.")
+		default:
 			out = append(out, "Run the build again; do not use the disk of this one.")
 		}
 	}

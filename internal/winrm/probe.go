@@ -11,7 +11,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -93,7 +92,7 @@ func askTLS(ctx context.Context, address string) (Reach, error) {
 func talk(ctx context.Context, address string, secure *tls.Config) (Reach, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+		if refused(err) {
 			return Closed, err
 		}
 		return Unreachable, err

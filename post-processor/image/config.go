@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -27,7 +28,9 @@ type Config struct {
 	// What has to be true of the image, see [Verify](#verify). Here the report
 	// does not lie beside the builder's disk, which Packer removes when the
 	// build fails, but beside `output`; without `format` it is
-	// `output-<build name>-image/<name of the disk>.report.json`.
+	// `output-<build name>-image/<name of the disk>.report.json`. The report on
+	// a disk that is refused while an earlier `output` stays is
+	// `<output>.not-proven.report.json`.
 	Verify verify.Config `mapstructure:"verify"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
 	// default the disk is proven and stays as it is.
@@ -36,10 +39,12 @@ type Config struct {
 	// with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
 	// The path of the converted disk; its extension is the format (`.img` also
-	// for `raw`). Only with `format`. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
+	// for `raw`). Only with `format`. It must not be a file of the artifact,
+	// under whatever name. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
 	// with the variables `BuildName` and `BuilderType` and the builder's shared
 	// information. A file that is there already is an error, or replaced with
-	// `packer build -force`. Defaults to
+	// `packer build -force`, and then by the finished and proven image only: it
+	// stays, with its report, when the build fails. Defaults to
 	// `output-<build name>-image/packer-<build name>.<format>`.
 	Output string `mapstructure:"output"`
 	// Leave out what lies in free clusters of NTFS volumes: the output is
@@ -63,7 +68,7 @@ const unknown = "<unknown>"
 const noValue = "<no value>"
 
 // decode reads the options and returns everything that is wrong with them at
-// once. It can be called any number of times and touches no file.
+// once. It can be called any number of times and changes no file.
 func (c *Config) decode(raws ...any) error {
 	*c = Config{}
 	err := config.Decode(c, &config.DecodeOpts{
@@ -74,7 +79,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput()) {
+	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -122,6 +127,29 @@ func (c *Config) prepareOutput() (errs []error) {
 		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
 	}
 	return errs
+}
+
+// preparePaths tries what will be written, as far as its path is known before
+// the builder has run.
+func (c *Config) preparePaths() (errs []error) {
+	output := c.Output
+	if output == "" && c.Format != "" {
+		output = filepath.Join(c.folder(), "packer-"+c.PackerBuildName+"."+c.Format)
+	}
+	if strings.Contains(output, unknown) || strings.Contains(output, "{{") {
+		output = ""
+	}
+	var err error
+	switch {
+	case output != "":
+		err = hostfile.Writable(output)
+	case c.Format == "" && c.Verify.Report == "" && !strings.Contains(c.folder(), unknown):
+		err = hostfile.WritableFolder(c.folder())
+	}
+	if err != nil {
+		errs = append(errs, fmt.Errorf("output: %w", err))
+	}
+	return append(errs, c.Verify.PrepareReport(output)...)
 }
 
 // folder is where everything goes that has no path of its own.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -27,18 +28,31 @@ type candidate struct {
 	windows int
 	// disk: its content says that it is one.
 	disk bool
+	// size of the file in bytes.
+	size int64
 	// parents are the files it depends on.
 	parents []string
 	// problem is why it cannot be used.
 	problem error
 }
 
+// disks are what an artifact holds.
+type disks struct {
+	// path is the disk to work on.
+	path string
+	// left are the files that are or may be disks too, and no part of it.
+	left []string
+	// inputs are all files of the artifact and what its disks depend on.
+	inputs []string
+}
+
 // findDisk returns the disk among the files of an artifact.
-func findDisk(ctx context.Context, files []string) (string, error) {
+func findDisk(ctx context.Context, files []string) (disks, error) {
 	if len(files) == 0 {
-		return "", errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
+		return disks{}, errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
 	}
 	var found []candidate
+	inputs := slices.Clone(files)
 	for _, path := range files {
 		if slices.Contains(noDisks, strings.ToLower(filepath.Ext(path))) {
 			continue
@@ -46,17 +60,23 @@ func findDisk(ctx context.Context, files []string) (string, error) {
 		if st, err := os.Stat(path); err == nil && st.IsDir() {
 			continue
 		}
-		found = append(found, look(ctx, path))
+		c := look(ctx, path)
+		found = append(found, c)
+		inputs = append(inputs, c.parents...)
 		if err := ctx.Err(); err != nil {
-			return "", err
+			return disks{}, err
 		}
 	}
-	return choose(found, files)
+	path, err := choose(found, files)
+	return disks{path: path, left: leftOver(found, path), inputs: slices.Clip(inputs)}, err
 }
 
 // look opens a file as a disk and counts the installations on it.
 func look(ctx context.Context, path string) candidate {
 	c := candidate{path: path}
+	if st, err := os.Stat(path); err == nil {
+		c.size = st.Size()
+	}
 	d, err := diskimage.Open(path)
 	if err != nil {
 		c.problem = err
@@ -79,7 +99,7 @@ func look(ctx context.Context, path string) candidate {
 // choose is the decision: the disk with Windows, else the only disk. A disk
 // that another one is based on is part of that one.
 func choose(found []candidate, files []string) (string, error) {
-	found = slices.DeleteFunc(found, func(c candidate) bool {
+	found = slices.DeleteFunc(slices.Clone(found), func(c candidate) bool {
 		return slices.ContainsFunc(found, func(child candidate) bool { return isParent(c.path, child.parents) })
 	})
 	var windows, disks, reasons []string
@@ -110,13 +130,31 @@ func choose(found []candidate, files []string) (string, error) {
 	return "", fmt.Errorf("none of the files of the artifact is a disk: %s", strings.Join(files, ", "))
 }
 
-func isParent(path string, parents []string) bool {
-	st, err := os.Stat(path)
-	if err != nil {
-		return false
+// smallestDisk is the size from which a file without any structure may be a disk
+// that is used whole: variables of a firmware and the like are smaller.
+const smallestDisk = 1 << 20
+
+// diskNames are extensions of what is a disk even where it cannot be read.
+var diskNames = []string{".vhd", ".vhdx", ".avhdx", ".qcow2", ".raw", ".img", ".vmdk", ".vdi"}
+
+// leftOver is the decision on data disks: whatever is or may be a disk, and is
+// neither the one that was chosen nor one that it depends on.
+func leftOver(found []candidate, chosen string) (left []string) {
+	part := []string{chosen}
+	for _, c := range found {
+		if c.path == chosen {
+			part = append(part, c.parents...)
+		}
 	}
-	return slices.ContainsFunc(parents, func(p string) bool {
-		other, err := os.Stat(p)
-		return err == nil && os.SameFile(st, other)
-	})
+	for _, c := range found {
+		named := slices.Contains(diskNames, strings.ToLower(filepath.Ext(c.path)))
+		if (c.disk || c.size >= smallestDisk || c.size > 0 && named) && c.path != chosen && !isParent(c.path, part) {
+			left = append(left, c.path)
+		}
+	}
+	return left
+}
+
+func isParent(path string, parents []string) bool {
+	return slices.ContainsFunc(parents, func(p string) bool { return hostfile.SameFile(path, p) })
 }

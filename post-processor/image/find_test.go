@@ -59,8 +59,8 @@ func TestTheDiskIsFoundByContent(t *testing.T) {
 		files = append(files, path)
 	}
 	files = append(files, disk, dir, filepath.Join(dir, "gone"))
-	if got, err := findDisk(context.Background(), files); got != disk || err != nil {
-		t.Errorf("%s, %v; want %s", got, err, disk)
+	if got, err := findDisk(context.Background(), files); got.path != disk || len(got.left) != 0 || err != nil {
+		t.Errorf("%+v, %v; want %s", got, err, disk)
 	}
 	if _, err := findDisk(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "no files") {
 		t.Errorf("error %v for an artifact of the cloud", err)
@@ -74,8 +74,8 @@ func TestADiskAndItsParentAreOneDisk(t *testing.T) {
 	if out, err := exec.Command(qemuImg, "create", "-q", "-f", "qcow2", "-b", parent, "-F", "raw", child).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got, err := findDisk(context.Background(), []string{parent, child}); got != child || err != nil {
-		t.Errorf("%s, %v; want the child", got, err)
+	if got, err := findDisk(context.Background(), []string{parent, child}); got.path != child || len(got.left) != 0 || err != nil {
+		t.Errorf("%+v, %v; want the child", got, err)
 	}
 	// Two disks that have nothing to do with one another.
 	other := filepath.Join(t.TempDir(), "other.vhdx")

@@ -4,10 +4,7 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,6 +14,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
@@ -43,14 +42,19 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 }
 
 func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
-	disk, err := findDisk(ctx, input.Files())
+	ctx, cancel := parent.Bind(ctx)
+	defer cancel()
+	found, err := findDisk(ctx, input.Files())
 	if err != nil {
 		return nil, false, false, err
 	}
-	ui.Sayf("Disk of the artifact: %s", disk)
+	ui.Sayf("Disk of the artifact: %s", found.path)
 	if p.config.Format == "" {
-		options := verify.Options{Config: p.config.Verify, Disk: disk, Report: filepath.Join(p.config.folder(), filepath.Base(disk)+verify.ReportSuffix)}
-		if _, err := verify.Run(ctx, ui, options); err != nil {
+		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+verify.ReportSuffix)
+		if err := p.checkReport(report, found.inputs); err != nil {
+			return nil, false, false, err
+		}
+		if _, err := verify.Run(ctx, ui, verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs}); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -59,76 +63,33 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 	if err != nil {
 		return nil, false, false, err
 	}
-	made, err := p.convert(ctx, ui, disk, output, input)
+	made, err := p.convert(ctx, ui, found, output, input)
 	if err != nil {
 		return nil, false, false, err
 	}
+	keep := mustKeep(input, found, output)
+	if keep != "" {
+		ui.Say(keep)
+	}
+	return made, keep != "", keep != "", nil
+}
+
+// mustKeep says why the artifact must not be removed, "" if it may be: Packer
+// removes all of it unless keep_input_artifact is set.
+func mustKeep(input packersdk.Artifact, found disks, output string) string {
+	if len(found.left) > 0 {
+		return fmt.Sprintf("Warning: the input is kept, whatever keep_input_artifact says, because it holds what is not in the output: %s. Only the disk with Windows was converted; see to the others before you remove the input.",
+			strings.Join(found.left, ", "))
+	}
 	if folder, inside := removedWith(input, output); inside {
-		ui.Sayf("The input is kept, because the output lies in its folder, %s, which Packer would remove with it", folder)
-		return made, true, true, nil
+		return fmt.Sprintf("The input is kept, because the output lies in its folder, %s, which Packer would remove with it", folder)
 	}
-	return made, false, false, nil
+	return ""
 }
 
-// convert proves the disk, converts it, and proves what came out before it
-// gets its name. After an error there is no output; the report stays only if
-// it says what is wrong.
-func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, output string, input packersdk.Artifact) (_ *artifact, err error) {
-	_, err = os.Stat(output)
-	if err == nil && !p.config.PackerForce {
-		return nil, fmt.Errorf("output: %s exists already; remove it, set another output, or use packer build -force", output)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("output: %w", err)
-	}
-	a := &artifact{path: output}
-	folder := filepath.Dir(output)
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		a.madeFolder = true
-	}
-	proof := verify.Options{Config: p.config.Verify, Disk: disk, Report: output + verify.ReportSuffix}
-	result, err := verify.Run(ctx, ui, proof)
-	if err != nil {
-		return nil, err
-	}
-	a.report = result.ReportPath
-	defer func() {
-		var refused *verify.NotProven
-		if err != nil && !errors.As(err, &refused) {
-			if a.report != "" {
-				os.Remove(a.report)
-			}
-			if a.madeFolder {
-				os.Remove(folder) // fails while it holds anything
-			}
-		}
-	}()
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("output: making its folder: %w", err)
-	}
-	unproven, err := p.write(ctx, ui, disk, output)
-	if err != nil {
-		return nil, err
-	}
-	proof.Disk, proof.Name = unproven, output
-	if !p.config.Verify.Enabled.False() {
-		if result, err = verify.Recheck(ctx, proof); err != nil {
-			os.Remove(unproven)
-			return nil, err
-		}
-	}
-	if err := os.Rename(unproven, output); err != nil {
-		os.Remove(unproven)
-		return nil, fmt.Errorf("output: %w", err)
-	}
-	ui.Sayf("Image: %s", output)
-	a.describe(input, &p.config, result)
-	return a, nil
-}
-
-// write converts the disk under a temporary name in the folder of the output
-// and returns that name.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output string) (_ string, err error) {
+// write converts the disk into a file in the scratch folder and returns its
+// path.
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output, scratch string) (string, error) {
 	src, err := diskimage.Open(disk)
 	if err != nil {
 		return "", err
@@ -141,26 +102,15 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output
 			return "", err
 		}
 	}
-	temp, err := os.CreateTemp(filepath.Dir(output), filepath.Base(output)+".unproven-*")
-	if err != nil {
-		return "", fmt.Errorf("output: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(temp.Name())
-		}
-	}()
-	if err := temp.Close(); err != nil {
-		return "", fmt.Errorf("output: %w", err)
-	}
 	kind := strings.TrimSpace(string(options.Type) + " " + string(options.Format))
 	ui.Sayf("Converting to %s: %s", kind, output)
-	stats, err := diskimage.Convert(ctx, src, temp.Name(), options)
+	unproven := filepath.Join(scratch, "unproven"+filepath.Ext(output))
+	stats, err := diskimage.Convert(ctx, src, unproven, options)
 	if err != nil {
 		return "", err
 	}
 	ui.Sayf("Converted: virtual size %d MiB, %d MiB of data, %d MiB left out", stats.VirtualSize>>20, stats.Written>>20, stats.Skipped>>20)
-	return temp.Name(), nil
+	return unproven, nil
 }
 
 // progress says each fifth of a conversion.
@@ -182,9 +132,8 @@ func progress(ui packersdk.Ui) func(done, total int64) {
 // one that the artifact names, as qemu, virtualbox and hyperv do, or the
 // folder that all of its files have in common.
 func removedWith(input packersdk.Artifact, path string) (string, bool) {
-	var folders []string
-	if _, named, ok := strings.Cut(input.String(), "directory: "); ok {
-		folders = append(folders, named)
+	if _, named, ok := strings.Cut(input.String(), "directory: "); ok && named != "" && hostfile.Within(named, path) {
+		return named, true
 	}
 	common := ""
 	for i, file := range input.Files() {
@@ -195,28 +144,10 @@ func removedWith(input packersdk.Artifact, path string) (string, bool) {
 		if i == 0 {
 			common = dir
 		}
-		for !within(common, dir) {
+		for common != filepath.Dir(common) && !hostfile.Within(common, dir) {
 			common = filepath.Dir(common)
 		}
 	}
-	for _, folder := range append(folders, common) {
-		// Nobody's output directory is the one that Packer runs in.
-		if folder != "" && within(folder, path) && !within(folder, ".") {
-			return folder, true
-		}
-	}
-	return "", false
-}
-
-// within reports whether path lies below folder or is it.
-func within(folder, path string) bool {
-	folder, err := filepath.Abs(folder)
-	if err != nil {
-		return false
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return false
-	}
-	relative, err := filepath.Rel(folder, path)
-	return err == nil && relative != ".." && !strings.HasPrefix(relative, ".."+string(filepath.Separator))
+	// Nobody's output directory is the one that Packer runs in.
+	return common, common != "" && hostfile.Within(common, path) && !hostfile.Within(common, ".")
 }

@@ -3,7 +3,6 @@ package sysprep
 import (
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 // answer is the answer file of a run.
@@ -72,17 +72,8 @@ func (c *Config) readGiven() []error {
 	}
 	if c.AnswerFile != "" {
 		name = c.AnswerFile
-		info, err := os.Stat(c.AnswerFile)
-		if err == nil && info.IsDir() {
-			err = errors.New("it is a folder")
-		}
-		if err == nil && info.Size() > answerfile.MaxSize {
-			err = fmt.Errorf("it has %d bytes, more than an answer file may have", info.Size())
-		}
-		if err == nil {
-			text, err = os.ReadFile(c.AnswerFile)
-		}
-		if err != nil {
+		var err error
+		if text, err = hostfile.ReadRegular(c.AnswerFile, answerfile.MaxSize); err != nil {
 			return []error{fmt.Errorf("answer_file: reading %s: %w; give the path of an answer file on the machine that runs packer", c.AnswerFile, err)}
 		}
 		if len(text) == 0 {

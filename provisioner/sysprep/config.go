@@ -49,7 +49,7 @@ type Config struct {
 	// `System32\Sysprep` that only administrators can read, given to sysprep
 	// with `/unattend`, and removed from there again. Windows keeps a copy of its
 	// own, with the passwords of passes that have not run yet, in
-	// `\Windows\Panther\unattend.xml`.
+	// `\Windows\Panther\unattend.xml`. A regular file of at most 4 MiB.
 	AnswerFile string `mapstructure:"answer_file"`
 	// The answer file as text, e.g. from `templatefile()`, instead of
 	// `answer_file`. Packer's own `{{ }}` templates are not expanded in it.
@@ -101,7 +101,8 @@ type Config struct {
 	// (`setupact.log`, `setuperr.log`, `diagerr.xml`, `diagwrn.xml` from
 	// `System32\Sysprep\Panther` and `\Windows\Panther`), on success and on
 	// failure, as far as the guest can still be asked. Made if it does not
-	// exist. By default none are kept.
+	// exist; that it can be written is checked before the guest is touched. By
+	// default none are kept.
 	LogDirectory string `mapstructure:"log_directory"`
 
 	ctx    interpolate.Context
@@ -170,7 +171,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.checkLogDirectory(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

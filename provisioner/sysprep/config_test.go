@@ -60,6 +60,7 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 	badPass := write("pass.xml", strings.Replace(testAnswer, "oobeSystem", "oobesystem2", 1))
 	large := write("large.xml", strings.Repeat(" ", 4<<20+1))
 	missing := filepath.Join(dir, "missing.xml")
+	_, absent := os.Stat(missing) // each system has its own words for it
 	one := func(name string, value any) map[string]any { return map[string]any{name: value} }
 	for _, test := range []struct {
 		name    string
@@ -85,12 +86,12 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"two answer files", map[string]any{"answer_file": empty, "answer_file_content": testAnswer}, []string{
 			`answer_file and answer_file_content are both set; keep one of them`}},
 		{"an answer file that is not there", one("answer_file", missing), []string{
-			`answer_file: reading ` + missing + `: stat ` + missing + `: no such file or directory; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + missing + `: ` + absent.Error() + `; give the path of an answer file on the machine that runs packer`}},
 		{"an answer file that is a folder", one("answer_file", dir), []string{
-			`answer_file: reading ` + dir + `: it is a folder; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + dir + `: ` + dir + ` is not a regular file but a folder: name a regular file; give the path of an answer file on the machine that runs packer`}},
 		{"an empty answer file", one("answer_file", empty), []string{`answer_file: ` + empty + ` is empty; write an answer file or remove the option`}},
 		{"a huge answer file", one("answer_file", large), []string{
-			`answer_file: reading ` + large + `: it has 4194305 bytes, more than an answer file may have; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + large + `: ` + large + ` is larger than 4 MiB, the most that is read: name the right file; give the path of an answer file on the machine that runs packer`}},
 		{"an answer file that is cut off", one("answer_file", broken), []string{`answer file ` + broken + `, line 1: `}},
 		{"an answer file with a pass that does not exist", one("answer_file", badPass), []string{`answer file ` + badPass + `, line 3: `}},
 		{"answer file text that is no XML", one("answer_file_content", "hello"), []string{`answer file answer_file_content`}},

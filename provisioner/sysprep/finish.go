@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,9 +16,10 @@ import (
 
 const (
 	cleanupLimit = 30 * time.Second
-	// cancelLimit bounds everything done in the guest after a cancel: Packer
-	// does not wait for it.
-	cancelLimit = 8 * time.Second
+	// cancelLimit bounds each thing done in the guest after a cancel: finding
+	// out whether sysprep was started, ending it, cleaning up. Our own builder
+	// waits for all three together (20 s), others for none.
+	cancelLimit = 6 * time.Second
 	logsLimit   = 3 * time.Minute // for all logs together
 	maxLogFile  = 8 << 20         // of a larger log the end is fetched
 )
@@ -60,10 +60,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.ui.Sayf("Warning: whether Windows is generalized could not be seen in the guest (%s). Nothing speaks against it, and %s proves the disk next.", v.Reason, ownBuilder)
 		return nil
 	case v.Class == verdict.Cancelled:
-		work, cancel := afterCancel(ctx, cancelLimit)
-		defer cancel()
-		r.stopOwn(work, &v)
-		r.cleanup(work, r.left)
+		r.endCancelled(ctx, &v)
 	default:
 		r.diagnose(ctx, &v)
 		r.stopOwn(ctx, &v)
@@ -87,6 +84,25 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	}
 	r.ui.Error(strings.Join(lines, "\n"))
 	return errors.New(lines[0])
+}
+
+// endCancelled ends a sysprep that has changed nothing yet, removes what the run
+// brought, and sees what became of the machine: it may be in use.
+func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
+	work, cancel := afterCancel(ctx, cancelLimit)
+	defer cancel()
+	now, err := r.session.Poll(work)
+	if r.answering = err == nil; r.answering {
+		if r.launched.PID == 0 && len(now.Processes) == 1 {
+			r.launched.PID = now.Processes[0] // none ran before
+		}
+		v.StillRunning = len(now.Processes) > 0
+		v.Tag, v.ImageState, v.GeneralizationState = tri(now.Tag), now.ImageState, now.GeneralizationState
+	}
+	r.stopOwn(work, v)
+	last, cancelLast := afterCancel(ctx, cancelLimit)
+	defer cancelLast()
+	r.cleanup(last, r.left)
 }
 
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
@@ -270,33 +286,12 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 			if len(content) == 0 {
 				continue
 			}
-			if err := writeFile(filepath.Join(r.config.LogDirectory, folder.host), name, content); err != nil {
-				r.ui.Sayf("Could not save a log: %s", err)
+			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, folder.host, name), content); err != nil {
+				r.ui.Sayf("Could not save a log in log_directory: %s", err)
 				return
 			}
 			saved++
 		}
 	}
 	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
-}
-
-// writeFile writes under another name first, so that a log is whole or absent.
-func writeFile(folder, name string, content []byte) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("making log_directory: %w", err)
-	}
-	part, err := os.CreateTemp(folder, "."+name+"-*")
-	if err != nil {
-		return fmt.Errorf("writing into log_directory: %w", err)
-	}
-	_, err = part.Write(content)
-	if err := errors.Join(err, part.Close()); err != nil {
-		os.Remove(part.Name())
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	if err := os.Rename(part.Name(), filepath.Join(folder, name)); err != nil {
-		os.Remove(part.Name())
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func (g *guestRun) inGuest(line string) {
 func (g *guestRun) write(text string, elem ...string) {
 	g.t.Helper()
 	path := g.file(elem...)
-	if err := os.MkdirAll(strings.TrimSuffix(path, "/"+elem[len(elem)-1]), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		g.t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 )
 
 // Provisioner is the component that Packer calls.
@@ -29,5 +30,7 @@ func (p *Provisioner) Prepare(raws ...any) error { return edge.Error(p.config.de
 
 // Provision runs sysprep.
 func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) error {
+	ctx, cancel := parent.Bind(ctx)
+	defer cancel()
 	return edge.Error(newRun(p.config, packerui.Wrap(ui), comm, data).provision(ctx))
 }

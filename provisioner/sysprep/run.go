@@ -90,6 +90,9 @@ func (r *run) provision(ctx context.Context) error {
 
 func (r *run) do(ctx context.Context) error {
 	first, decision, err := r.look(ctx)
+	if ctx.Err() != nil {
+		return r.giveUp(ctx, err) // the look brought a script
+	}
 	if err != nil {
 		return err
 	}

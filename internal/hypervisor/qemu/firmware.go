@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 // firmwareFiles are a UEFI firmware for x86-64 and its empty variable store.
@@ -90,7 +92,7 @@ func findFirmware(binary, machineType string) (firmwareFiles, error) {
 		names, _ := filepath.Glob(filepath.Join(directory, "*.json"))
 		sort.Strings(names)
 		for _, name := range names {
-			text, err := os.ReadFile(name)
+			text, err := hostfile.ReadRegular(name, 1<<20)
 			if err != nil {
 				continue
 			}

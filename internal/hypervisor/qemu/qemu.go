@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -140,7 +141,7 @@ func (d *Driver) prepare(ctx context.Context, spec hypervisor.Spec) (machine, er
 				return machine{}, err
 			}
 		}
-		vars, err := os.ReadFile(files.vars)
+		vars, err := hostfile.ReadRegular(files.vars, maxFirmwareVars)
 		if err != nil {
 			return machine{}, fmt.Errorf("reading firmware variables: %w", err)
 		}
@@ -151,6 +152,10 @@ func (d *Driver) prepare(ctx context.Context, spec hypervisor.Spec) (machine, er
 	}
 	return m, nil
 }
+
+// maxFirmwareVars bounds a template of firmware variables in bytes; real ones
+// have at most a few MiB.
+const maxFirmwareVars = 64 << 20
 
 // launch starts QEMU and lets the guest run once its monitor answers.
 func (d *Driver) launch(ctx context.Context, m machine) (err error) {
@@ -344,7 +349,7 @@ func (d *Driver) Screenshot(ctx context.Context, path string) error {
 	if mon.version.atLeast(7, 1) {
 		err := mon.execute(ctx, "screendump", map[string]string{"filename": dump, "format": "png"})
 		if err == nil {
-			return moveFile(dump, path)
+			return moveFile(ctx, dump, path)
 		}
 		if refusal := (*commandError)(nil); !errors.As(err, &refusal) {
 			return err
@@ -358,24 +363,23 @@ func (d *Driver) Screenshot(ctx context.Context, path string) error {
 	if err := ppmToPNG(dump, picture); err != nil {
 		return err
 	}
-	return moveFile(picture, path)
+	return moveFile(ctx, picture, path)
 }
+
+// maxPicture bounds a picture of the screen in bytes.
+const maxPicture = 256 << 20
 
 // moveFile renames, through a copy beside the target where the two lie on
 // different file systems.
-func moveFile(from, to string) error {
-	if os.Rename(from, to) == nil {
+func moveFile(ctx context.Context, from, to string) error {
+	if hostfile.Rename(ctx, from, to) == nil {
 		return nil
 	}
-	data, err := os.ReadFile(from)
+	data, err := hostfile.ReadRegular(from, maxPicture)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", from, err)
 	}
-	part := to + ".part"
-	if err := os.WriteFile(part, data, 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", part, err)
-	}
-	return os.Rename(part, to)
+	return hostfile.WriteFile(ctx, to, data)
 }
 
 // Close ends the machine if it still runs. Everything else lies in ScratchDir.

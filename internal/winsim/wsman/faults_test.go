@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -18,9 +17,9 @@ import (
 func outcome(a answer, err error) string {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, errReset):
 		return "reset"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errRefused):
 		return "refused"
 	case errors.Is(err, io.EOF):
 		return "EOF"
@@ -239,7 +238,7 @@ func TestAPortTakenMeanwhileIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := s.Faults.Clear(); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), addr.String()) {
+	if err := s.Faults.Clear(); !errors.Is(err, errInUse) || !strings.Contains(err.Error(), addr.String()) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,89 @@
+package vhd
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// inputs are the files that the options name for reading, as far as they are
+// known.
+func (c *Config) inputs() (known []string) {
+	for _, path := range []string{c.SourcePath, localFile(c.SourceURL), c.DiskPath, c.EFIFirmwareCode, c.EFIFirmwareVars, c.Comm.SSHPrivateKeyFile, c.Comm.SSHCertificateFile} {
+		if path != "" && !strings.Contains(path, unknown) {
+			known = append(known, path)
+		}
+	}
+	return known
+}
+
+// preparePaths tries what will be written, unless a part of its path is not
+// known yet.
+func (c *Config) preparePaths() []error {
+	if strings.Contains(c.OutputDirectory+c.OutputName+c.Format, unknown) {
+		return c.Verify.PrepareReport(c.inputs()...)
+	}
+	return c.checkPaths(c.inputs())
+}
+
+// checkPaths says which of the files that the build writes cannot be written,
+// and that none is one that it reads. A picture and logs that a failed build
+// could not keep are checked here as well: then it is too late.
+func (c *Config) checkPaths(inputs []string) (errs []error) {
+	wrong := func(option string, err error) bool {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", option, err))
+		}
+		return err != nil
+	}
+	const directory = "output_directory"
+	if wrong(directory, hostfile.WritableFolder(c.OutputDirectory)) {
+		return errs
+	}
+	output := c.outputPath()
+	wrong(directory+", output_name", hostfile.Writable(output, inputs...))
+	files := append(inputs[:len(inputs):len(inputs)], output)
+	wrong(directory, hostfile.Writable(c.screenPath(), files...))
+	if !c.Verify.Enabled.False() {
+		wrong(directory, hostfile.WritableFolder(c.beside("logs")))
+		wrong(directory, verify.CheckReport(c.beside("report.json"), files...))
+		option := directory
+		if c.Verify.Report != "" {
+			option = "verify.report"
+		}
+		if !strings.Contains(c.Verify.Report, unknown) {
+			wrong(option, verify.CheckReport(c.reportPath(), append(files, c.screenPath())...))
+		}
+	}
+	return errs
+}
+
+// reportPath is where the report of the finished disk lies.
+func (c *Config) reportPath() string {
+	if c.Verify.Report != "" {
+		return c.Verify.Report
+	}
+	return c.outputPath() + verify.ReportSuffix
+}
+
+// localFile is the path of a file of this machine that is given as a URL, ""
+// for any other.
+func localFile(address string) string {
+	if !strings.Contains(address, "://") && filepath.IsAbs(address) {
+		path, _, _ := strings.Cut(address, "?") // options of the downloader
+		return path
+	}
+	u, err := url.Parse(address)
+	if err != nil || !strings.EqualFold(u.Scheme, "file") || u.Host != "" {
+		return ""
+	}
+	if runtime.GOOS == "windows" {
+		return filepath.FromSlash(strings.TrimPrefix(u.Path, "/"))
+	}
+	return u.Path
+}

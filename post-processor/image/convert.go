@@ -1,0 +1,151 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+)
+
+// convert proves the disk, converts it, and proves what came out before it
+// gets its name. After an error an output that was there before is there still,
+// with its report, and there is no other; what remains is the report that says
+// what is wrong.
+func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disks, output string, input packersdk.Artifact) (_ *artifact, err error) {
+	replaces, err := p.checkOutput(output, found.inputs)
+	if err != nil {
+		return nil, err
+	}
+	a, folder := &artifact{path: output}, filepath.Dir(output)
+	_, err = os.Stat(folder)
+	a.madeFolder = errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, fmt.Errorf("output: making its folder: %w", err)
+	}
+	defer func() {
+		if err != nil && a.madeFolder {
+			os.Remove(folder) // fails while it holds anything
+		}
+	}()
+	report, refused := p.reportPaths(output, replaces)
+	scratch, release, err := prepareFolder(ctx, ui, output, report, refused)
+	if err != nil {
+		return nil, fmt.Errorf("output: %w", err)
+	}
+	defer release()
+	var unplaced *verify.Unplaced
+	defer func() {
+		if !errors.As(err, &unplaced) || !hostfile.Within(scratch, unplaced.Path) {
+			os.RemoveAll(scratch)
+		}
+	}()
+	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output)}
+	result, err := verify.Run(ctx, ui, proof)
+	if err != nil {
+		return nil, err
+	}
+	unproven, err := p.write(ctx, ui, found.path, output, scratch)
+	if err != nil {
+		return nil, err
+	}
+	proof.Disk, proof.Name = unproven, output
+	if !p.config.Verify.Enabled.False() {
+		if result, err = verify.Recheck(ctx, ui, proof); err != nil {
+			return nil, err
+		}
+	}
+	a.report, err = verify.Place(ctx, ui, verify.Placement{From: unproven, To: output, Result: result, Report: report, Inputs: found.inputs})
+	if errors.As(err, &unplaced) && hostfile.Within(scratch, unplaced.Path) {
+		_ = hostfile.KeepScratch(scratch) // or the next build would take it for left over
+	}
+	if err != nil {
+		return nil, fmt.Errorf("output: %w", err)
+	}
+	ui.Sayf("Image: %s", output)
+	if a.report != "" {
+		ui.Sayf("Report: %s", a.report)
+	}
+	a.describe(input, &p.config, result)
+	return a, nil
+}
+
+// checkOutput refuses an output that cannot be written, before hours are spent
+// on it. replaces: there is one, which -force replaces.
+func (p *PostProcessor) checkOutput(output string, inputs []string) (replaces bool, err error) {
+	if err := hostfile.Writable(output, inputs...); err != nil {
+		return false, fmt.Errorf("output: %w", err)
+	}
+	if _, err := os.Stat(output); err == nil {
+		replaces = true
+	}
+	if replaces && !p.config.PackerForce {
+		return true, fmt.Errorf("output: %s exists already; remove it, set another output, or use packer build -force", output)
+	}
+	report, _ := p.reportPaths(output, replaces)
+	return replaces, p.checkReport(report, append(inputs, output))
+}
+
+// checkReport refuses a report that cannot be written.
+func (p *PostProcessor) checkReport(report string, files []string) error {
+	if p.config.Verify.Enabled.False() {
+		return nil
+	}
+	if p.config.Verify.Report != "" {
+		report = p.config.Verify.Report
+	}
+	if err := verify.CheckReport(report, files...); err != nil {
+		return fmt.Errorf("verify.report: %w", err)
+	}
+	return nil
+}
+
+// reportPaths are where the report of the output lies and where that of a disk
+// that is refused: the one beside an earlier output is about that output.
+func (p *PostProcessor) reportPaths(output string, replaces bool) (report, refused string) {
+	report = output + verify.ReportSuffix
+	if p.config.Verify.Report != "" {
+		report = p.config.Verify.Report
+	}
+	if replaces {
+		return report, output + ".not-proven" + verify.ReportSuffix
+	}
+	return report, report
+}
+
+// prepareFolder locks the output, removes what killed builds left of it, and
+// makes the scratch folder beside it.
+func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused string) (scratch string, release func(), err error) {
+	folder, prefix := filepath.Dir(output), "."+filepath.Base(output)+".scratch-"
+	release, err = hostfile.LockOutput(output)
+	switch {
+	case errors.Is(err, hostfile.ErrNoLocks):
+		// Nothing is known of other builds, so their files are left alone.
+	case err != nil:
+		return "", release, err
+	default:
+		removed, err := hostfile.SweepScratch(folder, prefix)
+		if err != nil {
+			ui.Errorf("What an earlier build left could not be removed: %s", err)
+		}
+		if len(removed) > 0 {
+			ui.Sayf("Removed what an earlier build left when it was killed: %s", strings.Join(removed, ", "))
+		}
+	}
+	verify.RemoveStale(ctx, ui, output, report, output+verify.ReportSuffix)
+	if refused != report {
+		verify.RemoveStale(ctx, ui, "", refused)
+	}
+	if scratch, err = hostfile.NewScratch(folder, prefix); err != nil {
+		release()
+		return "", func() {}, err
+	}
+	return scratch, release, nil
+}

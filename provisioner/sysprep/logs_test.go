@@ -1,0 +1,76 @@
+package sysprep
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLogDirectoryIsTriedBeforeTheGuestIsTouched(t *testing.T) {
+	for _, c := range []struct{ name, directory, answer, want string }{
+		{"will be made", "new/logs", "", ""},
+		{"is there", "there", "", ""},
+		{"not known", "file/<unknown>", "", ""},
+		{"a file", "file", "", "log_directory: file is a file, not a folder"},
+		{"below a file", "file/logs", "", "log_directory: "},
+		{"a device", os.DevNull, "", "log_directory: " + os.DevNull + " is a device"},
+		{"one of its folders is a file", "half", "", "log_directory: " + filepath.Join("half", "sysprep") + " is a file"},
+		{"a log is a folder", "odd", "", "log_directory: " + filepath.Join("odd", "setup", "setupact.log") + " is a folder"},
+		{"a log is the answer file", "there", filepath.Join("there", "sysprep", "setupact.log"), "log_directory: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			for _, folder := range []string{filepath.Join("there", "sysprep"), "half", filepath.Join("odd", "setup", "setupact.log")} {
+				if err := os.MkdirAll(folder, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for path, text := range map[string]string{"file": "x", filepath.Join("half", "sysprep"): "x", filepath.Join("there", "sysprep", "setupact.log"): testAnswer} {
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			options := map[string]any{"log_directory": c.directory}
+			if c.answer != "" {
+				options["answer_file"] = c.answer
+			}
+			var p Provisioner
+			for range 2 {
+				err := p.Prepare(options)
+				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%v, want %q", err, c.want)
+				}
+			}
+			if _, err := os.Stat("new"); err == nil {
+				t.Error("a folder was made")
+			}
+		})
+	}
+}
+
+func TestALogReplacesNoAnswerFile(t *testing.T) {
+	logs := t.TempDir()
+	answer := filepath.Join(t.TempDir(), "unattend.xml")
+	if err := os.WriteFile(answer, []byte(testAnswer), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var p Provisioner
+	if err := p.Prepare(map[string]any{"answer_file": answer, "log_directory": logs}); err != nil {
+		t.Fatal(err)
+	}
+	// Since the options were checked the name of a log has become the file's.
+	if err := os.Mkdir(filepath.Join(logs, "sysprep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(answer, filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
+		t.Fatal(err)
+	}
+	err := p.config.writeLog(t.Context(), filepath.Join(logs, "sysprep", "setupact.log"), []byte("log"))
+	if err == nil || !strings.Contains(err.Error(), "is the same file as") {
+		t.Errorf("error %v", err)
+	}
+	if text, err := os.ReadFile(answer); err != nil || string(text) != testAnswer {
+		t.Errorf("the answer file: %v, %.40q", err, text)
+	}
+}
