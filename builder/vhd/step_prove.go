@@ -32,7 +32,7 @@ func (*stepProve) Cleanup(multistep.StateBag) {}
 // proof says how a disk is proven that is, or becomes, the output.
 func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
-		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began, Report: r.config.beside("report.json"), ReportMoves: true,
+		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), Source: r.windows.Origin, Report: r.config.beside("report.json"), ReportMoves: true,
 	}
 }
 
