@@ -25,7 +25,7 @@ type linted struct {
 	Findings []answerfile.Finding `json:"findings"`
 }
 
-func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
+func lint(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, files, err := options(args, "json", "vm-mode", "audit")
 	if err == nil && len(files) == 0 {
 		err = errors.New("no answer file is named")
@@ -33,9 +33,13 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return usage(err, lintUsage, stdout, stderr)
 	}
-	run := answerfile.CommandLine{Generalize: true, OOBE: !flags["audit"], Audit: flags["audit"], VMMode: flags["vm-mode"]}
+	run := answerfile.CommandLine{Generalize: true, OOBE: flags["audit"] == "", Audit: flags["audit"] != "", VMMode: flags["vm-mode"] != ""}
 	code := OK
 	for _, file := range files {
+		if ctx.Err() != nil {
+			fmt.Fprintln(stderr, "interrupted: not all files were checked")
+			return CannotDo
+		}
 		result := linted{File: file, Findings: []answerfile.Finding{}}
 		content, err := readAnswerFile(file)
 		if err != nil {
@@ -48,7 +52,7 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 				code = max(code, NotOK)
 			}
 		}
-		if err := result.write(flags["json"], stdout, stderr); err != nil {
+		if err := result.write(flags["json"] != "", stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, err)
 			return CannotDo
 		}
