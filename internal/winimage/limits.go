@@ -15,7 +15,7 @@ const (
 	maxStructure = 256 << 20 // bytes of MFT records and directories, of all volumes
 	maxRecords   = 500_000
 
-	maxHive      = 24 << 20 // bytes of one hive
+	maxHive      = 16 << 20 // bytes of one hive
 	maxHiveItems = 500_000  // its keys and values visited
 	maxHiveLog   = 16 << 20 // bytes of one of its logs; Windows caps them at less
 

@@ -100,7 +100,7 @@ func Hostiles() []Hostile {
 		}), false},
 		{"hive log: of 64 MiB", func(size int) Spec {
 			return Spec{Volume: 256 << 20, DirtyHive: "SOFTWARE", HiveLog: true, Software: func(root *hivewrite.Key) {
-				root.Path(`Microsoft\Windows NT\CurrentVersion`).SetString("ProductName", strings.Repeat("A", size*(20<<20)/100))
+				root.Path(`Microsoft\Windows NT\CurrentVersion`).SetString("ProductName", strings.Repeat("A", size*(30<<20)/100))
 			}}
 		}, true},
 	}
