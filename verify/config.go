@@ -87,7 +87,7 @@ func (c *Config) Prepare() (errs []error) {
 // expectation is what the image is held against.
 func (c *Config) expectation(o Options) winimage.Expectation {
 	e := winimage.Expectation{
-		Audit: c.Expect == expectAudit, NotBefore: o.NotBefore, VMMode: o.VMMode, AnswerFile: o.AnswerFile,
+		Audit: c.Expect == expectAudit, Source: o.Source, VMMode: o.VMMode, AnswerFile: o.AnswerFile,
 		Severities: map[string]winimage.Severity{},
 	}
 	for id, severity := range c.Severities {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,10 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 // diagnose names the cause from the last run in sysprep's log.
 func diagnose(log []byte) (d Diagnosed) {
 	var tracker diagnosis.Tracker
+	if end := lastOf(log, maxDiagnosed, maxDiagnosedLines); len(end) < len(log) {
+		tracker.Feed(log[:4]) // they tell the encoding
+		log = end
+	}
 	for piece := range slices.Chunk(log, 64<<10) {
 		tracker.Feed(piece)
 	}
@@ -85,6 +90,22 @@ func diagnose(log []byte) (d Diagnosed) {
 		d.Cause = &cause
 	}
 	return d
+}
+
+// How much of a log is searched for the cause, from its end.
+const (
+	maxDiagnosed      = 16 << 20
+	maxDiagnosedLines = 300_000
+)
+
+// lastOf cuts a log, in whatever encoding, to about its last bytes and lines.
+func lastOf(log []byte, size, lines int) []byte {
+	end := log[max(0, len(log)-size)&^1:]
+	at := len(end)
+	for n := 0; n <= lines && at > 0; n++ {
+		at = max(0, bytes.LastIndexByte(end[:at], '\n'))
+	}
+	return end[at&^1:]
 }
 
 // describe says the cause, or as much as can be said without one.

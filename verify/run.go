@@ -25,9 +25,9 @@ type Options struct {
 	// Name stands for Disk in texts and in the report, and the report lies
 	// beside it; for a disk that does not have its final name yet.
 	Name string
-	// NotBefore is when the build began: the tag must not be older than that,
-	// less an hour for a guest's clock. Zero accepts any.
-	NotBefore time.Time
+	// Source is what the disk that the build started from had, so that a tag
+	// which came with it is told from a new one; nil where that is not known.
+	Source *winimage.Source
 	// AnswerFile and VMMode say whether /unattend and /mode:vm were used; nil
 	// where that is not known.
 	AnswerFile, VMMode *bool

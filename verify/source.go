@@ -31,6 +31,11 @@ type Facts struct {
 	// driver it was shipped with when it first sees a card, so that the default
 	// is as good as any.
 	NetworkInterface string
+	// Origin is what the proof of the image holds against this disk; nil where
+	// the disk does not say it for sure.
+	Origin *winimage.Source
+	// Clock is how the Windows takes the hardware clock.
+	Clock winimage.Clock
 	// Generalized: the source has been through sysprep /generalize and not been
 	// started since.
 	Generalized bool
@@ -94,7 +99,8 @@ func facts(r winimage.Report) Facts {
 		return f
 	}
 	w := r.Windows[0]
-	f.Windows = w.Describe()
+	f.Windows, f.Clock = w.Describe(), w.Clock
+	f.Origin = w.Origin()
 	for _, d := range w.Drivers.Storage {
 		if d.StartsAtBoot() {
 			f.StorageDrivers = append(f.StorageDrivers, d.Name)
@@ -134,6 +140,9 @@ func (f *Facts) warnState(w winimage.Windows) {
 	}
 	if w.Volume.Dirty || !w.Volume.LogClean {
 		f.warn("the NTFS volume was not unmounted cleanly: Windows may run chkdsk at boot, which takes its time")
+	}
+	for _, limit := range w.Limits {
+		f.warn("the source was not read whole: %s", limit)
 	}
 	for _, h := range w.Hives {
 		switch {

@@ -3,10 +3,12 @@ package verify
 import (
 	"context"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -128,3 +130,30 @@ func TestEveryChoiceIsAboutADriverThatIsReported(t *testing.T) {
 		t.Errorf("boot-start drivers %v, want %v", got, want)
 	}
 }
+
+// What Windows says of the hardware clock comes from its registry.
+func TestASourceSaysHowItTakesTheHardwareClock(t *testing.T) {
+	const zone = `ControlSet001\Control\TimeZoneInformation`
+	west, east := uint32(480), uint32(1<<32-840)
+	for _, c := range []struct {
+		name   string
+		system func(*hivewrite.Key)
+		want   winimage.Clock
+	}{
+		{"says nothing", nil, winimage.Clock{}},
+		{"west of Greenwich", func(k *hivewrite.Key) {
+			k.Path(zone).SetDWord("ActiveTimeBias", west).SetString("TimeZoneKeyName", "Pacific Standard Time")
+		}, winimage.Clock{ActiveBias: minutes(480), TimeZone: "Pacific Standard Time"}},
+		{"east of Greenwich", func(k *hivewrite.Key) { k.Path(zone).SetDWord("ActiveTimeBias", east) }, winimage.Clock{ActiveBias: minutes(-840)}},
+		{"in UTC", func(k *hivewrite.Key) { k.Path(zone).SetDWord("RealTimeIsUniversal", 1) }, winimage.Clock{UTC: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := Source(context.Background(), winimagetest.Disk(t, winimagetest.Spec{System: c.system}))
+			if err != nil || !reflect.DeepEqual(f.Clock, c.want) {
+				t.Errorf("%+v, want %+v (%v)", f.Clock, c.want, err)
+			}
+		})
+	}
+}
+
+func minutes(n int32) *int32 { return &n }

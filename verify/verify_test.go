@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
@@ -40,7 +39,6 @@ const (
 )
 
 func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
-	start := time.Now().Add(-10 * time.Minute)
 	covered := map[string]bool{}
 	for _, c := range []struct {
 		name string
@@ -64,7 +62,6 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			k.Path("Setup").SetString("CmdLine", `C:\Windows\OEM\SetupComplete2.cmd oobe\windeploy.exe /x`)
 		}}, nil, nil},
 		{"no tag", winimagetest.Spec{Remove: []string{winimagetest.Tag}}, []string{"tag"}, nil},
-		{"the tag came with the source", winimagetest.Spec{TagTime: start.Add(-48 * time.Hour)}, []string{"tag"}, nil},
 		{"the last run was refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, nil, []string{"log"}},
 		{"no log", winimagetest.Spec{Remove: []string{winimagetest.Log}}, nil, []string{"log"}},
 		{"audit mode is on", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path(`Setup\Status`).SetDWord("AuditBoot", 1) }}, []string{"audit-boot"}, nil},
@@ -99,6 +96,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 		{"a value of the wrong type", winimagetest.Spec{System: func(k *hivewrite.Key) {
 			k.Path(`Setup\Status\SysprepStatus`).SetString("CleanupState", "2")
 		}}, nil, []string{"readable"}},
+		{"an answer file that is too large to be one", winimagetest.Spec{Files: map[string]string{`\Windows\System32\Sysprep\unattend-x.xml`: strings.Repeat("<a/>", 1<<20+1)}}, []string{"limits"}, []string{"secrets"}},
 		{"no active partition", winimagetest.Spec{Inactive: true}, nil, []string{"boots"}},
 		{"an encrypted partition", winimagetest.Spec{BitLocker: true}, []string{"bitlocker"}, nil},
 		{"nothing but an encrypted partition", winimagetest.Spec{Empty: true, BitLocker: true}, []string{"windows", "bitlocker"}, nil},
@@ -111,7 +109,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			t.Parallel()
 			c.spec.Generalized = true
 			ui, said := recorder()
-			r, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, c.spec), NotBefore: start, AnswerFile: yes(true), VMMode: yes(false)})
+			r, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, c.spec), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
 			if got := ids(r.Proof.Failed(winimage.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}

@@ -6,7 +6,6 @@ package vhd
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -59,7 +58,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config, began: time.Now(), newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
+	run := &run{config: &b.config, newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
 	run.features = run.newHypervisor().Features()
 	state.Put(runKey, run)
 

@@ -75,6 +75,14 @@ type Config struct {
 	// `pc`, `e1000e` on `q35`, which Windows has drivers for. `virtio` needs
 	// its driver installed in the guest. Defaults to `auto`.
 	NetworkInterface string `mapstructure:"network_interface"`
+	// What the hardware clock of the machine shows: `auto`, `local` or `UTC`.
+	// Windows takes it for local time of its own time zone, unless its registry
+	// says that it is UTC (`RealTimeIsUniversal`). `auto` reads both from the
+	// source disk, so that the guest's clock is right whatever the time zone of
+	// the host is; where the disk does not say it, it is `local`. `local` is the
+	// host's local time, `UTC` is UTC. The proof of the image compares no clock
+	// of the guest with one of the host. Defaults to `auto`.
+	RTCTimeBase string `mapstructure:"rtc_time_base"`
 	// Run without a window. Defaults to `true`.
 	Headless config.Trilean `mapstructure:"headless"`
 	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`.

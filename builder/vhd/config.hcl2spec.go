@@ -83,6 +83,7 @@ type FlatConfig struct {
 	CPUModel                  *string            `mapstructure:"cpu_model" cty:"cpu_model" hcl:"cpu_model"`
 	DiskInterface             *string            `mapstructure:"disk_interface" cty:"disk_interface" hcl:"disk_interface"`
 	NetworkInterface          *string            `mapstructure:"network_interface" cty:"network_interface" hcl:"network_interface"`
+	RTCTimeBase               *string            `mapstructure:"rtc_time_base" cty:"rtc_time_base" hcl:"rtc_time_base"`
 	Headless                  *bool              `mapstructure:"headless" cty:"headless" hcl:"headless"`
 	QemuBinary                *string            `mapstructure:"qemu_binary" cty:"qemu_binary" hcl:"qemu_binary"`
 	QemuArguments             []string           `mapstructure:"qemu_arguments" cty:"qemu_arguments" hcl:"qemu_arguments"`
@@ -181,6 +182,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"cpu_model":                    &hcldec.AttrSpec{Name: "cpu_model", Type: cty.String, Required: false},
 		"disk_interface":               &hcldec.AttrSpec{Name: "disk_interface", Type: cty.String, Required: false},
 		"network_interface":            &hcldec.AttrSpec{Name: "network_interface", Type: cty.String, Required: false},
+		"rtc_time_base":                &hcldec.AttrSpec{Name: "rtc_time_base", Type: cty.String, Required: false},
 		"headless":                     &hcldec.AttrSpec{Name: "headless", Type: cty.Bool, Required: false},
 		"qemu_binary":                  &hcldec.AttrSpec{Name: "qemu_binary", Type: cty.String, Required: false},
 		"qemu_arguments":               &hcldec.AttrSpec{Name: "qemu_arguments", Type: cty.List(cty.String), Required: false},

@@ -109,7 +109,7 @@ func (c *Config) prepareMachine() (errs []error) {
 		onlyWith(&errs, hypervisorQEMU, map[string]bool{
 			"cpus": c.CPUs != 0, "memory": c.Memory != 0, "accelerator": c.Accelerator != "", "firmware": c.Firmware != "",
 			"machine_type": c.MachineType != "", "cpu_model": c.CPUModel != "", "disk_interface": c.DiskInterface != "",
-			"network_interface": c.NetworkInterface != "", "headless": c.Headless != config.TriUnset, "qemu_binary": c.QemuBinary != "",
+			"network_interface": c.NetworkInterface != "", "headless": c.Headless != config.TriUnset, "rtc_time_base": c.RTCTimeBase != "", "qemu_binary": c.QemuBinary != "",
 			"qemu_arguments": len(c.QemuArguments) > 0, "efi_firmware_code": c.EFIFirmwareCode != "", "efi_firmware_vars": c.EFIFirmwareVars != "",
 		})
 		if c.PowerOffSettle == 0 {
@@ -134,6 +134,10 @@ func (c *Config) prepareMachine() (errs []error) {
 	choice(&errs, "firmware", &c.Firmware, "auto", "auto", "bios", "uefi")
 	choice(&errs, "disk_interface", &c.DiskInterface, "auto", qemu.DiskInterfaces...)
 	choice(&errs, "network_interface", &c.NetworkInterface, "auto", qemu.NetworkInterfaces...)
+	if strings.EqualFold(c.RTCTimeBase, rtcUTC) {
+		c.RTCTimeBase = rtcUTC
+	}
+	choice(&errs, "rtc_time_base", &c.RTCTimeBase, rtcAuto, rtcAuto, rtcLocal, rtcUTC)
 	if c.MachineType == "" {
 		c.MachineType = "auto"
 	}

@@ -28,7 +28,6 @@ type run struct {
 	newHypervisor func() hypervisor.Hypervisor
 	features      hypervisor.Features
 
-	began    time.Time
 	source   diskimage.Info      // stepInspectSource
 	windows  verify.Facts        // stepInspectSource; empty where nothing could be read
 	firmware hypervisor.Firmware // stepInspectSource

@@ -29,7 +29,7 @@ func (*stepProve) Cleanup(multistep.StateBag) {}
 // of one that is refused lies beside the folder, which the build removes.
 func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
-		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began,
+		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), Source: r.windows.Origin,
 		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
 	}
 }

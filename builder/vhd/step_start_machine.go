@@ -25,6 +25,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 			Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
 			Accelerator: c.Accelerator, DiskInterface: run.diskInterface(), NetworkInterface: run.networkInterface(),
 			Headless: c.Headless.True(), Arguments: c.QemuArguments, GuestPort: c.guestPort(), ScratchDir: run.scratch,
+			HardwareClock: hardwareClock(c.RTCTimeBase, run.windows.Clock, time.Now()),
 		}
 	}
 	fates, err := s.driver.Start(ctx, spec)

@@ -479,11 +479,22 @@ func TestOnlyAGeneralizedDiskIsHandedOn(t *testing.T) {
 	}
 }
 
-func TestAnOldTagProvesNothing(t *testing.T) {
-	b := newBench(t, nil)
-	b.run.began = time.Now()
-	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true, TagTime: time.Now().Add(-48 * time.Hour)})
+// What the source had tells a tag of this build from an old one; the clocks of
+// guest and host have nothing to say.
+func TestTheTagIsHeldAgainstTheSource(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, TagTime: time.Now().Add(-48 * time.Hour)})
+	b := newBench(t, map[string]any{"source_path": disk})
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	b.run.disk.Path = disk
 	b.wantHalt(t, new(stepProve).Run(t.Context(), b), "tag")
+	if !strings.Contains(joined(b), "came with the source disk") {
+		t.Errorf("the reason was not said:\n%s", joined(b))
+	}
+
+	b = newBench(t, map[string]any{"source_path": winimagetest.Disk(t, winimagetest.Spec{})})
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	b.run.disk.Path = disk
+	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
 }
 
 // generalized is a bench whose guest left a generalized disk, with the content

@@ -119,7 +119,7 @@ func ProductKeyFor(edition string) (key string, ok bool) {
 
 func isPublishedKey(key string) bool {
 	for _, published := range volumeKeys {
-		if published == key {
+		if strings.EqualFold(published, key) {
 			return true
 		}
 	}

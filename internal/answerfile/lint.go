@@ -148,6 +148,10 @@ func LintFile(file *File, ctx Context) Report {
 		l.rule.check(l)
 	}
 	slices.SortStableFunc(l.findings, func(a, b Finding) int { return a.Line - b.Line })
+	if l.unlisted != "" {
+		l.findings = append(l.findings, Finding{Rule: ruleLimits, Severity: l.unlisted,
+			Message: fmt.Sprintf("more than %d findings, the rest is not listed", maxFindings), Fix: "correct these first"})
+	}
 	return Report{l.findings}
 }
 
@@ -157,6 +161,20 @@ type linter struct {
 	nodes    []node
 	rule     *Rule
 	findings []Finding
+	// unlisted is the worst severity beyond maxFindings, "" where there is none.
+	unlisted Severity
+}
+
+// maxFindings bounds a report: nobody reads more.
+const maxFindings = 1000
+
+func (l *linter) add(f Finding) {
+	switch {
+	case len(l.findings) < maxFindings:
+		l.findings = append(l.findings, f)
+	case l.unlisted == "" || f.Severity == SeverityError || f.Severity == SeverityWarning && l.unlisted == SeverityNote:
+		l.unlisted = f.Severity
+	}
 }
 
 // node is one setting with its surroundings.
@@ -187,6 +205,9 @@ func (n node) holdsSecret() bool {
 	return n.secret().kind != notSecret || strings.HasSuffix(n.parent.Name.Local, "Password")
 }
 
+// maxPath bounds the path of a setting, in bytes.
+const maxPath = 512
+
 func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 	count, total := map[string]int{}, map[string]int{}
 	for _, child := range e.Children {
@@ -198,6 +219,9 @@ func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 		n := node{pass: p, comp: c, el: child, parent: e, path: name, where: quotable(name)}
 		if total[name] > 1 {
 			n.where += fmt.Sprintf("[%d]", count[name])
+		}
+		if len(path) > maxPath {
+			path, where = "...", "..." // no setting lies as deep
 		}
 		if path != "" {
 			n.path, n.where = path+`\`+n.path, where+`\`+n.where
@@ -219,13 +243,13 @@ func (l *linter) as(s Severity, n node, message, fix string) {
 	if s == SeverityError && (n.pass.Name() == WindowsPE || n.pass.Name() == OfflineServicing) {
 		s = SeverityWarning
 	}
-	l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: s, Line: n.el.Line,
+	l.add(Finding{Rule: l.rule.ID, Severity: s, Line: n.el.Line,
 		Pass: quotable(n.pass.Name()), Component: quotable(n.comp.Name()), Setting: n.where, Message: message, Fix: fix})
 }
 
 // component reports a finding on a component as a whole.
 func (l *linter) component(s Severity, p Pass, c Component, message, fix string) {
-	l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: s, Line: c.Line,
+	l.add(Finding{Rule: l.rule.ID, Severity: s, Line: c.Line,
 		Pass: quotable(p.Name()), Component: quotable(c.Name()), Message: message, Fix: fix})
 }
 
@@ -247,7 +271,12 @@ var (
 
 // placeholder reports whether a value is still to be filled in, so that rules
 // on its form would be wrong about it.
-func placeholder(s string) bool { return placeholderText.MatchString(s) }
+func placeholder(s string) bool {
+	return placeholderText.MatchString(s[:min(len(s), maxPlaceholder)])
+}
+
+// maxPlaceholder is how much of a value is searched for a placeholder, in bytes.
+const maxPlaceholder = 64 << 10
 
 // units is a length as Windows counts it.
 func units(s string) int { return len(utf16.Encode([]rune(s))) }

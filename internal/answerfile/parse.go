@@ -155,6 +155,9 @@ func (p *parser) parse() (*Element, error) {
 	if bad := checkRunes(p.text); bad != nil {
 		return nil, bad
 	}
+	if bad := checkTags(p.text); bad != nil {
+		return nil, bad
+	}
 	p.dec = xml.NewDecoder(bytes.NewReader(p.text))
 	p.dec.CharsetReader = p.charset
 	for {

@@ -45,7 +45,7 @@ var treeRules = []Rule{
 func lintPassUnknown(l *linter) {
 	for _, p := range l.file.Passes() {
 		if e := unknownPass(p); e != nil {
-			l.findings = append(l.findings, Finding{Rule: e.Rule, Severity: SeverityError, Line: e.Line,
+			l.add(Finding{Rule: e.Rule, Severity: SeverityError, Line: e.Line,
 				Pass: quotable(p.Name()), Message: e.Problem, Fix: e.Fix})
 		}
 	}
@@ -55,7 +55,7 @@ func lintPassDuplicate(l *linter) {
 	seen := map[string]bool{}
 	for _, p := range l.file.Passes() {
 		if seen[p.Name()] {
-			l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: quotable(p.Name()),
+			l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: quotable(p.Name()),
 				Message: "a second <settings> for this pass", Fix: "move its components into the first"})
 		}
 		seen[p.Name()] = true
@@ -281,7 +281,7 @@ func lintTemplate(l *linter) {
 		if n.holdsSecret() {
 			matches = placeholderOnly.MatchString
 		}
-		if n.leaf() && (n.def == nil || !n.def.command) && n.el.Name.Local != "CommandLine" && n.el.Name.Local != "Path" && matches(n.el.Text) {
+		if n.leaf() && (n.def == nil || !n.def.command) && n.el.Name.Local != "CommandLine" && n.el.Name.Local != "Path" && matches(n.el.Text[:min(len(n.el.Text), maxPlaceholder)]) {
 			l.at(n, "the value is a template placeholder", "render the template before using the file")
 		}
 	}

@@ -231,7 +231,7 @@ func lintPassNotRun(l *linter) {
 	}
 	for _, p := range l.file.Passes() {
 		if slices.Contains(passNames, p.Name()) && len(p.Components()) > 0 && !l.ctx.CommandLine.runs(p.Name()) {
-			l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: p.Name(),
+			l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: p.Name(),
 				Message: "this command line of sysprep does not run the pass", Fix: "remove it if that is not meant"})
 		}
 	}
@@ -246,7 +246,7 @@ func lintOOBEAccount(l *linter) {
 			return
 		}
 	}
-	l.findings = append(l.findings, Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Pass: OOBESystem, Component: compShell,
+	l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Pass: OOBESystem, Component: compShell,
 		Message: "no account and no administrator password: the first boot waits for someone to enter one",
 		Fix:     "add AdministratorPassword (Windows Server) or a LocalAccount (Windows client), unless the cloud's agent does it"})
 }

@@ -22,6 +22,9 @@ const (
 	OK       = 0 // proven; nothing found
 	NotOK    = 1 // not proven; errors found
 	CannotDo = 2 // could not be told, or the command line is wrong
+	// Interrupted is the code of a command that a second Ctrl-C ended at once;
+	// the first one asks it to stop.
+	Interrupted = 130
 )
 
 type command func(ctx context.Context, args []string, stdout, stderr *edge.Writer) int
@@ -34,18 +37,51 @@ func Run(args []string, stdout, stderr io.Writer) (code int, handled bool) {
 	if len(args) == 0 || commands[args[0]] == nil {
 		return 0, false
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(stderr)
 	defer stop()
 	return commands[args[0]](ctx, args[1:], edge.Screen(stdout), edge.Screen(stderr)), true
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that the first signal ends. The second one
+// ends the process, whatever it is at.
+func interruptible(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if n == 2 {
+				fmt.Fprintln(stderr, "interrupted twice: ended at once")
+				os.Exit(Interrupted)
+			}
+			cancel(errInterrupted)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
 }
 
 var errHelp = errors.New("help was asked for")
 
 // options splits arguments into the flags named and everything else; flags may
-// stand anywhere.
-func options(args []string, known ...string) (flags map[string]bool, rest []string, err error) {
-	flags = map[string]bool{}
-	for i, arg := range args {
+// stand anywhere. A flag whose name is known with "=" at its end takes a value,
+// as --name=value or --name value.
+func options(args []string, known ...string) (flags map[string]string, rest []string, err error) {
+	flags = map[string]string{}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		name, value, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		switch {
 		case arg == "--":
 			return flags, append(rest, args[i+1:]...), nil
@@ -53,8 +89,15 @@ func options(args []string, known ...string) (flags map[string]bool, rest []stri
 			return nil, nil, errHelp
 		case !strings.HasPrefix(arg, "-"):
 			rest = append(rest, arg)
-		case slices.Contains(known, strings.TrimLeft(arg, "-")):
-			flags[strings.TrimLeft(arg, "-")] = true
+		case slices.Contains(known, name) && !assigned:
+			flags[name] = "true"
+		case slices.Contains(known, name+"=") && assigned:
+			flags[name] = value
+		case slices.Contains(known, name+"=") && i+1 < len(args):
+			i++
+			flags[name] = args[i]
+		case slices.Contains(known, name+"="):
+			return nil, nil, fmt.Errorf("option %s needs a value", arg)
 		default:
 			return nil, nil, fmt.Errorf("unknown option %s", arg)
 		}

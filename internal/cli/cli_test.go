@@ -51,6 +51,12 @@ func TestInspectTellsByItsExitCode(t *testing.T) {
 		{"a missing file", []string{filepath.Join(t.TempDir(), "none.vhd")}, CannotDo, "", "cannot tell whether"},
 		{"no image", nil, CannotDo, "", "no image is named"},
 		{"an unknown option", []string{"--yaml", good}, CannotDo, "", "unknown option --yaml"},
+		{"a limit that is over", []string{good, "--timeout", "1ns"}, CannotDo, "", "it took longer than 1ns; allow more with --timeout"},
+		{"a limit that is enough", []string{"--timeout=1h", good}, OK, "PROVEN", ""},
+		{"a limit without a unit", []string{good, "--timeout=5"}, CannotDo, "", "--timeout 5: give a time with its unit"},
+		{"a limit of nothing", []string{good, "--timeout", "-1s"}, CannotDo, "", "--timeout -1s"},
+		{"a limit without a value", []string{good, "--timeout"}, CannotDo, "", "option --timeout needs a value"},
+		{"a value where none belongs", []string{good, "--json=yes"}, CannotDo, "", "unknown option --json=yes"},
 		{"help", []string{"--help"}, OK, "usage: ", ""},
 		{"many images, a line each, the worst decides", []string{good, inUse, filepath.Join(t.TempDir(), "none.vhd")}, CannotDo, "\nnot proven  " + inUse + ": ", ""},
 	} {

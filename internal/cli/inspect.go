@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
@@ -15,12 +18,23 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit]
+const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--timeout 5m]
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
   --json   the whole report of each image as one JSON document
   --audit  expect an image that starts in audit mode
-Exit code: 0 every image is proven, 1 one is not, 2 one could not be judged.`
+  --timeout DURATION
+           how long all of it may take, for instance 90s; 5m by default
+Exit code: 0 every image is proven, 1 one is not, 2 one could not be judged,
+130 ended at once by a second Ctrl-C.`
+
+// inspectLimit is how long all images together may take. A local one is read in
+// less than ten seconds, whatever is on it; the rest is for slow servers.
+const inspectLimit = 5 * time.Minute
+
+// memoryLimit is what the runtime is asked to stay below. Foreign disks make
+// much garbage and keep little.
+const memoryLimit = 80 << 20
 
 // parallelImages is how many images are looked into side by side.
 const parallelImages = 4
@@ -47,13 +61,24 @@ func (i inspected) code() int {
 }
 
 func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, images, err := options(args, "json", "audit")
+	flags, images, err := options(args, "json", "audit", "timeout=")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
+	}
+	limit := inspectLimit
+	if text := flags["timeout"]; err == nil && text != "" {
+		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
+			err = fmt.Errorf("--timeout %s: give a time with its unit, for instance 90s or 5m", text)
+		}
 	}
 	if err != nil {
 		return usage(err, inspectUsage, stdout, stderr)
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s; allow more with --timeout", limit))
+	defer cancel()
 	results := make([]inspected, len(images))
 	slots := make(chan struct{}, parallelImages)
 	var wg sync.WaitGroup
@@ -63,7 +88,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[n] = inspectOne(ctx, image, winimage.Expectation{Audit: flags["audit"]})
+			results[n] = inspectOne(ctx, image, winimage.Expectation{Audit: flags["audit"] != ""})
 		}()
 	}
 	wg.Wait()
@@ -72,7 +97,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	for _, r := range results {
 		code = max(code, r.code())
 		switch {
-		case flags["json"]:
+		case flags["json"] != "":
 			if err := stdout.JSON(r); err != nil {
 				fmt.Fprintln(stderr, err)
 				return CannotDo
@@ -89,7 +114,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r inspected) {
 	r.Image = weburl.Redact(image)
 	cannot := func(err error) inspected {
-		r.Error = edge.Text(err.Error())
+		r.Error = edge.Text(reason(ctx, err))
 		return r
 	}
 	d, remote, err := openImage(ctx, image)
@@ -137,6 +162,15 @@ func openImage(ctx context.Context, image string) (d diskimage.Disk, remote *htt
 		remote.Close()
 	}
 	return d, remote, err
+}
+
+// reason says why an image could not be judged: of an end that was asked for,
+// who asked.
+func reason(ctx context.Context, err error) string {
+	if ctx.Err() != nil {
+		return context.Cause(ctx).Error()
+	}
+	return err.Error()
 }
 
 // line is one image in a list.

@@ -26,7 +26,7 @@ type linted struct {
 	Findings []answerfile.Finding `json:"findings"`
 }
 
-func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
+func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 	flags, files, err := options(args, "json", "vm-mode", "audit")
 	if err == nil && len(files) == 0 {
 		err = errors.New("no answer file is named")
@@ -34,9 +34,13 @@ func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
 	if err != nil {
 		return usage(err, lintUsage, stdout, stderr)
 	}
-	run := answerfile.CommandLine{Generalize: true, OOBE: !flags["audit"], Audit: flags["audit"], VMMode: flags["vm-mode"]}
+	run := answerfile.CommandLine{Generalize: true, OOBE: flags["audit"] == "", Audit: flags["audit"] != "", VMMode: flags["vm-mode"] != ""}
 	code := OK
 	for _, file := range files {
+		if ctx.Err() != nil {
+			fmt.Fprintln(stderr, "interrupted: not all files were checked")
+			return CannotDo
+		}
 		result := linted{File: weburl.Redact(file), Findings: []answerfile.Finding{}}
 		content, err := hostfile.ReadRegular(file, answerfile.MaxSize)
 		if err != nil {
@@ -49,7 +53,7 @@ func lint(_ context.Context, args []string, stdout, stderr *edge.Writer) int {
 				code = max(code, NotOK)
 			}
 		}
-		if err := result.write(flags["json"], stdout, stderr); err != nil {
+		if err := result.write(flags["json"] != "", stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, err)
 			return CannotDo
 		}

@@ -1,9 +1,6 @@
 package diagnosis
 
-import (
-	"regexp"
-	"sync"
-)
+import "sync"
 
 // cause is one entry of the catalogue. Pattern is RE2, matched without regard
 // to case against a line's message; an empty one means that no log line tells
@@ -35,7 +32,8 @@ var catalogue = sync.OnceValue(func() []compiled {
 		for _, c := range list {
 			e := compiled{cause: c}
 			if c.pattern != "" {
-				e.re = regexp.MustCompile(`(?i)` + c.pattern)
+				re := compile(c.pattern)
+				e.re = &re
 			}
 			all = append(all, e)
 		}
@@ -45,13 +43,12 @@ var catalogue = sync.OnceValue(func() []compiled {
 
 type compiled struct {
 	cause
-	re *regexp.Regexp // nil without a pattern
+	re *pattern // nil without one
 }
 
 // noise are lines that good runs have as well; they are never a cause
 // (azure-docs #43893, winget-cli #5599, field reports).
-var noise = regexp.MustCompile(`(?i)` +
-	`Failed to re-enable Compat-Gentel custom trigger` +
+var noise = compile(`Failed to re-enable Compat-Gentel custom trigger` +
 	`|setupdigetclassdevs failed with error 0\b` +
 	`|MRTGeneralize:\d+ - ERROR: Failed DeleteInstance AntiSpywareProduct` +
 	`|BiUpdateEfiEntry failed c000000d|BiExportBcdObjects failed|BiExportStoreAlterationsToEfi failed` +

@@ -5,21 +5,25 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 const (
 	above        = 25 // problem lines above the failure that may hold its cause
 	aboveUnknown = 5  // of these, shown for a failure that the catalogue does not know
 	maxEvidence  = 12
+	maxShown     = 2 << 10 // bytes of a line of evidence
+	maxName      = 256     // bytes of a name in a title or remedy
 )
 
 var (
 	// launchModule is the line of the failed provider, in the forms of Windows 8
 	// and later and of Windows 7.
-	launchModule = regexp.MustCompile(`(?i)(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:; dwRet = (?P<code>\S+))?$`)
-	launchDll    = regexp.MustCompile(`(?i)Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
+	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:; dwRet = (?P<code>\S+))?$`)
+	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
 	resultCode   = regexp.MustCompile(`(?i)(?:hr|dwRet) = (?P<code>-?\w+)`)
-	anyPackage   = regexp.MustCompile(`(?i)Package (?P<package>\S+)` + notProvisioned)
+	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
 )
 
@@ -30,33 +34,35 @@ func Diagnose(run Run) (Diagnosis, bool) {
 	if run.Facts.TagCreated && run.Facts.Failure == NoFailure {
 		return Diagnosis{}, false // errors before the tag are warnings only
 	}
-	lines := problems(run.Lines)
-	failed := slices.IndexFunc(lines, endsRun)
+	s := &search{left: maxSearched}
+	lines := s.problems(run.Lines)
+	failed := slices.IndexFunc(lines, problem.endsRun)
 	order := searchOrder(len(lines), failed)
 	for _, generic := range []bool{false, true} {
 		for _, i := range order {
-			if c, groups, ok := match(lines[i], generic); ok {
-				return known(run, lines, failed, i, c, groups), true
+			if c, groups, ok := s.match(lines[i], generic); ok {
+				return s.known(run, lines, failed, i, c, groups), true
 			}
 		}
 	}
 	if failed < 0 {
 		return Diagnosis{}, false
 	}
-	return unknown(run, lines, failed), true
+	return s.unknown(run, lines, failed), true
 }
 
 // problems are the lines that can hold a cause: errors, lines of which the
 // level is not known, and the few Info lines that the catalogue wants.
-func problems(all []Line) []Line {
-	var out []Line
-	for _, l := range all {
+func (s *search) problems(all []Line) []problem {
+	var out []problem
+	for _, line := range all {
+		l := newProblem(line)
 		switch {
-		case noise.MatchString(l.Message):
-		case l.Level == Error || l.Level == Fatal || l.Level == "" || endsRun(l):
+		case s.find(noise, l) != nil:
+		case l.Level == Error || l.Level == Fatal || l.Level == "" || l.endsRun():
 			out = append(out, l)
 		default:
-			if slices.ContainsFunc(catalogue(), func(c compiled) bool { return c.anyLevel && c.re.MatchString(l.Message) }) {
+			if slices.ContainsFunc(catalogue(), func(c compiled) bool { return c.anyLevel && s.find(*c.re, l) != nil }) {
 				out = append(out, l)
 			}
 		}
@@ -65,10 +71,9 @@ func problems(all []Line) []Line {
 }
 
 // endsRun says whether the line itself tells that the run failed.
-func endsRun(l Line) bool {
-	text := strings.ToLower(l.Message)
+func (l problem) endsRun() bool {
 	for _, sign := range []string{textExecuted, "failure executing '", textHalting, textFailure, textInvalid, "malformed command line detected", textParse} {
-		if strings.Contains(text, sign) {
+		if strings.Contains(l.low, sign) {
 			return true
 		}
 	}
@@ -88,13 +93,13 @@ func searchOrder(n, failed int) []int {
 	return order
 }
 
-func match(l Line, generic bool) (cause, map[string]string, bool) {
+func (s *search) match(l problem, generic bool) (cause, map[string]string, bool) {
 	for _, c := range catalogue() {
 		if c.re == nil || c.generic != generic || c.phase == PhaseNoise {
 			continue
 		}
-		if m := c.re.FindStringSubmatch(l.Message); m != nil {
-			return c.cause, named(c.re, m), true
+		if m := s.find(*c.re, l); m != nil {
+			return c.cause, named(c.re.Regexp, m), true
 		}
 	}
 	return cause{}, nil, false
@@ -110,7 +115,7 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
 	for i, name := range re.SubexpNames() {
 		if name = strings.TrimRight(name, "0123456789"); name != "" && (groups[name] == "" || m[i] != "") {
-			groups[name] = m[i]
+			groups[name] = budget.Cut(m[i], maxName)
 		}
 	}
 	if p := groups["package"]; p != "" {
@@ -136,15 +141,15 @@ func fill(text string, groups map[string]string) string {
 	return strings.ReplaceAll(text, " ()", "")
 }
 
-func known(run Run, lines []Line, failed, at int, c cause, groups map[string]string) Diagnosis {
+func (s *search) known(run Run, lines []problem, failed, at int, c cause, groups map[string]string) Diagnosis {
 	d := Diagnosis{ID: c.id, Name: c.name, Summary: fill(c.title, groups), Unconfirmed: c.unconfirmed}
-	d.Phase = observedPhase(run, lines, c.phase)
+	d.Phase = s.observedPhase(run, lines, c.phase)
 	for _, r := range c.remedy {
 		d.Remedy = append(d.Remedy, fill(r, groups))
 	}
-	evidence := []Line{lines[at]}
+	evidence := []problem{lines[at]}
 	if groups["package"] != "" {
-		evidence = append(evidence, d.addPackages(lines, groups["package"])...)
+		evidence = append(evidence, d.addPackages(s, lines, groups["package"])...)
 	}
 	if failed >= 0 {
 		evidence = append(evidence, lines[failed])
@@ -155,17 +160,20 @@ func known(run Run, lines []Line, failed, at int, c cause, groups map[string]str
 
 // addPackages lists all packages that the run names, not only the first, and
 // returns their lines.
-func (d *Diagnosis) addPackages(lines []Line, first string) []Line {
+func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []problem {
 	packages := []string{first}
-	var evidence []Line
+	var evidence []problem
 	for _, l := range lines {
-		m := anyPackage.FindStringSubmatch(l.Message)
-		if m == nil || slices.Contains(packages, m[1]) || len(packages) >= maxEvidence {
+		if len(packages) >= maxEvidence {
+			break
+		}
+		m := s.find(anyPackage, l)
+		if m == nil || slices.Contains(packages, budget.Cut(m[1], maxName)) {
 			continue
 		}
-		packages = append(packages, m[1])
+		packages = append(packages, budget.Cut(m[1], maxName))
 		evidence = append(evidence, l)
-		if c, groups, ok := match(l, false); ok {
+		if c, groups, ok := s.match(l, false); ok {
 			for _, r := range c.remedy {
 				if text := fill(r, groups); !slices.Contains(d.Remedy, text) {
 					d.Remedy = append(d.Remedy, text)
@@ -179,21 +187,24 @@ func (d *Diagnosis) addPackages(lines []Line, first string) []Line {
 	return evidence
 }
 
-func unknown(run Run, lines []Line, failed int) Diagnosis {
-	d := Diagnosis{ID: "F00", Name: "UNKNOWN", Phase: observedPhase(run, lines, PhaseProcess), Unconfirmed: true}
+func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
+	d := Diagnosis{ID: "F00", Name: "UNKNOWN", Phase: s.observedPhase(run, lines, PhaseProcess), Unconfirmed: true}
 	l := lines[failed]
-	switch re, groups := launched(l); {
+	switch re, groups := s.launched(l); {
 	case re != nil && groups["code"] != "":
 		d.Summary = fmt.Sprintf("'%s' of %s failed with %s", groups["entry"], groups["dll"], groups["code"])
 	case re != nil:
 		d.Summary = fmt.Sprintf("'%s' of %s failed", groups["entry"], groups["dll"])
 	default:
 		d.Summary = "sysprep stopped"
-		if m := resultCode.FindStringSubmatch(run.Facts.FailureLine + " " + l.Message); m != nil {
+		if m := resultCode.FindStringSubmatch(head(run.Facts.FailureLine, maxMatch) + " " + l.text); m != nil {
 			d.Summary += " with " + describeCode(m[1])
 		}
 	}
 	d.Summary += "; this cause is not in the catalogue"
+	if s.short {
+		d.Summary += " (the log has so many long lines that not all were looked at)"
+	}
 	if d.Phase == PhaseValidate {
 		d.Remedy = []string{"Nothing was changed: correct what the lines above the failure name and run sysprep again."}
 	} else {
@@ -204,10 +215,10 @@ func unknown(run Run, lines []Line, failed int) Diagnosis {
 	return d
 }
 
-func launched(l Line) (*regexp.Regexp, map[string]string) {
-	for _, re := range []*regexp.Regexp{launchModule, launchDll} {
-		if m := re.FindStringSubmatch(l.Message); m != nil {
-			return re, named(re, m)
+func (s *search) launched(l problem) (*regexp.Regexp, map[string]string) {
+	for _, p := range []pattern{launchModule, launchDll} {
+		if m := s.find(p, l); m != nil {
+			return p.Regexp, named(p.Regexp, m)
 		}
 	}
 	return nil, nil
@@ -215,7 +226,7 @@ func launched(l Line) (*regexp.Regexp, map[string]string) {
 
 // observedPhase is what the log itself says, else whether the failed entry is
 // a validating one, else what the catalogue says of the cause.
-func observedPhase(run Run, lines []Line, listed Phase) Phase {
+func (s *search) observedPhase(run Run, lines []problem, listed Phase) Phase {
 	if listed == PhaseFirstBoot || listed == PhaseLaunch {
 		return listed
 	}
@@ -226,22 +237,22 @@ func observedPhase(run Run, lines []Line, listed Phase) Phase {
 		return PhaseProcess
 	}
 	for _, l := range lines {
-		if _, groups := launched(l); groups != nil && strings.Contains(strings.ToLower(groups["entry"]), "validate") {
+		if _, groups := s.launched(l); groups != nil && strings.Contains(strings.ToLower(groups["entry"]), "validate") {
 			return PhaseValidate
 		}
 	}
 	return listed
 }
 
-func rawLines(lines []Line, last string) []string {
+func rawLines(lines []problem, last string) []string {
 	var out []string
 	for _, l := range lines {
-		if !slices.Contains(out, l.Raw) && len(out) < maxEvidence {
-			out = append(out, l.Raw)
+		if text := budget.Cut(l.Raw, maxShown); !slices.Contains(out, text) && len(out) < maxEvidence {
+			out = append(out, text)
 		}
 	}
-	if last != "" && !slices.Contains(out, last) {
-		out = append(out, last)
+	if text := budget.Cut(last, maxShown); last != "" && !slices.Contains(out, text) {
+		out = append(out, text)
 	}
 	return out
 }

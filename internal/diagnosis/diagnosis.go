@@ -116,6 +116,7 @@ type Run struct {
 	// Lines is bounded: of a very long run the first and last problem lines and
 	// the tail are kept.
 	Lines []Line
+	size  int // bytes of their text
 }
 
 // Diagnosis is a cause with its evidence and the way out.

@@ -17,6 +17,10 @@ const (
 	maxLine = 16 << 10
 	// sniff is how many bytes are needed to tell the encoding.
 	sniff = 4
+	// maxHead is as much of a line as tells its form; maxLastError as much of
+	// its end as holds the last error.
+	maxHead      = 256
+	maxLastError = 64
 )
 
 // The four forms a line begins with: as Windows writes it (the placeholders are
@@ -46,6 +50,8 @@ type parser struct {
 	odd  []byte // UTF-16: the first half of a unit
 	open bool   // last holds a line
 	last Line
+	more []string // lines that continue last
+	size int      // bytes of last and more
 }
 
 func (p *parser) feed(b []byte) []Line {
@@ -133,7 +139,7 @@ func (p *parser) flush() []Line {
 		p.buf = p.buf[:0]
 	}
 	if p.open {
-		out = append(out, p.last)
+		out = append(out, p.held())
 		p.open = false
 	}
 	p.odd = nil
@@ -149,36 +155,71 @@ func (p *parser) line(text string, out []Line) []Line {
 	}
 	next, begins := parseLine(text)
 	if !begins && p.open {
-		if len(p.last.Raw)+len(text) < maxLine {
-			p.last.Raw += "\n" + text
-			p.last.Message += " " + strings.TrimSpace(text)
-			p.last.takeLastError()
+		if p.size+len(text) < maxLine {
+			p.more = append(p.more, text)
+			p.size += 1 + len(text)
 		}
 		return out
 	}
 	if p.open {
-		out = append(out, p.last)
+		out = append(out, p.held())
 	}
-	p.last, p.open = next, true
+	p.last, p.more, p.size, p.open = next, p.more[:0], len(text), true
 	return out
 }
 
-// parseLine reports false for text that does not begin a line of its own.
+// held is the line that may still be continued, as far as it has come.
+func (p *parser) held() Line {
+	l := p.last
+	if len(p.more) == 0 {
+		return l
+	}
+	message := []string{l.Message}
+	for _, text := range p.more {
+		piece, gle := cutLastError(strings.TrimSpace(text))
+		if gle != "" {
+			l.GLE = gle
+		}
+		if piece != "" {
+			message = append(message, piece)
+		}
+	}
+	l.Raw += "\n" + strings.Join(p.more, "\n")
+	l.Message = strings.Join(message, " ")
+	return l
+}
+
+// parseLine reports false for text that does not begin a line of its own. The
+// forms are told by the head of the line, however long it is.
 func parseLine(text string) (Line, bool) {
 	l := Line{Raw: text, Message: text}
-	begins := true
-	if m := timedLine.FindStringSubmatch(text); m != nil {
-		l.set("2006-01-02 15:04:05", m[1], m[2], m[3], m[4], m[5])
-	} else if m := levelLine.FindStringSubmatch(text); m != nil {
-		l.set("", "", m[2], m[3], m[4]+m[5], m[6]+m[7])
-	} else if m := bareLine.FindStringSubmatch(text); m != nil {
-		l.set("", "", "", m[1], m[2], m[3])
-	} else if m := viewerLine.FindStringSubmatch(text); m != nil {
-		l.set("01-02-2006 15:04:05", m[1], "", m[3], m[2], m[4])
-	} else {
-		begins = programLine.MatchString(text)
+	head := text[:min(len(text), maxHead)]
+	rest := func(message string) string { return text[len(head)-len(message):] }
+	begins := false
+	switch c := text[0]; {
+	case c == '<' || c >= '0' && c <= '9':
+		if m := timedLine.FindStringSubmatch(head); m != nil {
+			l.set("2006-01-02 15:04:05", m[1], m[2], m[3], m[4], rest(m[5]))
+			begins = true
+		} else if m := viewerLine.FindStringSubmatch(head); m != nil {
+			l.set("01-02-2006 15:04:05", m[1], "", m[3], m[2], rest(m[4]))
+			begins = true
+		}
+	case strings.IndexByte("IWEPFSC[", c) >= 0:
+		if m := levelLine.FindStringSubmatch(head); m != nil {
+			l.set("", "", m[2], m[3], m[4]+m[5], rest(m[6]+m[7]))
+			begins = true
+		} else if m := bareLine.FindStringSubmatch(head); m != nil {
+			l.set("", "", "", m[1], m[2], rest(m[3]))
+			begins = true
+		} else {
+			begins = programLine.MatchString(head)
+		}
 	}
-	l.takeLastError()
+	var gle string
+	if l.Message, gle = cutLastError(l.Message); gle != "" {
+		l.GLE = gle
+	}
 	return l, begins
 }
 
@@ -192,11 +233,14 @@ func (l *Line) set(layout, at, level, code, component, message string) {
 	l.Level, l.Component, l.Message = Level(level), component, strings.TrimSpace(message)
 }
 
-func (l *Line) takeLastError() {
-	if m := lastError.FindStringSubmatchIndex(l.Message); m != nil {
-		l.GLE = l.Message[m[2]:m[3]]
-		l.Message = l.Message[:m[0]]
+// cutLastError takes the last error off the end of a message.
+func cutLastError(message string) (rest, gle string) {
+	tail := message[max(0, len(message)-maxLastError):]
+	m := lastError.FindStringSubmatchIndex(tail)
+	if m == nil {
+		return message, ""
 	}
+	return strings.TrimRight(message[:len(message)-len(tail)+m[0]], " \t\r\n\v\f"), tail[m[2]:m[3]]
 }
 
 // decode8 reads UTF-8, and Windows-1252 where that is not valid.
@@ -233,10 +277,22 @@ func decode16(b []byte) string {
 
 // printable replaces control characters: log lines end up on a terminal.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' && r != '\r' {
 			return utf8.RuneError
 		}
 		return r
 	}, s)
+	return head(s, maxLine) // a replaced byte takes three
+}
+
+// head is the beginning of a text, of at most n bytes and whole characters.
+func head(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -1,35 +1,36 @@
 package diagnosis
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 // milestones are the lines that a person wants to see, with {0} for what the
 // first group caught.
 var milestones = []struct {
-	re   *regexp.Regexp
+	re   pattern
 	text string
 }{
-	{regexp.MustCompile(`(?i)Beginning of a new sysprep run`), "sysprep started"},
-	{regexp.MustCompile(`(?i)Sysprep mode \[(\w+)\]; was specified`), "mode {0}"},
-	{regexp.MustCompile(`(?i)WinMain:Pre-validing '(\w+)' (?:in|ex)ternal`), "validating: {0}"},
-	{regexp.MustCompile(`(?i)WinMain:Processing '(\w+)' internal`), "processing: {0}"},
-	{regexp.MustCompile(`(?i)Provisioning packages are removed successfully`), "provisioning packages removed"},
-	{regexp.MustCompile(`(?i)Successfully generalized the bcd store`), "boot configuration generalized"},
-	{regexp.MustCompile(`(?i)Package (\S+) was installed for a user, but not provisioned`), "not provisioned for all users: {0}"},
-	{regexp.MustCompile(`(?i)BitLocker is on for the OS volume`), "BitLocker is on"},
-	{regexp.MustCompile(`(?i)(?:Failure occurred while executing|Failure executing) '([^']+)'`), "failed: {0}"},
-	{regexp.MustCompile(`(?i)(Unable to parse command-line arguments)`), "{0}"},
-	{regexp.MustCompile(`(?i)Hit failure while (.+)`), "sysprep failed while {0}"},
-	{regexp.MustCompile(`(?i)FCreateTagFile:Successfully created tag file`), "tag created"},
-	{regexp.MustCompile(`(?i)Successfully called InitiateSystemShutdownEx to (\w+)`), "{0} requested"},
-	{regexp.MustCompile(`(?i)Shutting down SysPrep log`), "sysprep closed its log"},
-	{regexp.MustCompile(`(?i)Updating image state from \[IMAGE_STATE_(\w+)\] --> \[IMAGE_STATE_(\w+)\]`), "image state {0} -> {1}"},
+	{compile(`Beginning of a new sysprep run`), "sysprep started"},
+	{compile(`Sysprep mode \[(\w+)\]; was specified`), "mode {0}"},
+	{compile(`WinMain:Pre-validing '(\w+)' (?:in|ex)ternal`), "validating: {0}"},
+	{compile(`WinMain:Processing '(\w+)' internal`), "processing: {0}"},
+	{compile(`Provisioning packages are removed successfully`), "provisioning packages removed"},
+	{compile(`Successfully generalized the bcd store`), "boot configuration generalized"},
+	{compile(`Package (\S+) was installed for a user, but not provisioned`), "not provisioned for all users: {0}"},
+	{compile(`BitLocker is on for the OS volume`), "BitLocker is on"},
+	{compile(`(?:Failure occurred while executing|Failure executing) '([^']+)'`), "failed: {0}"},
+	{compile(`(Unable to parse command-line arguments)`), "{0}"},
+	{compile(`Hit failure while (.+)`), "sysprep failed while {0}"},
+	{compile(`FCreateTagFile:Successfully created tag file`), "tag created"},
+	{compile(`Successfully called InitiateSystemShutdownEx to (\w+)`), "{0} requested"},
+	{compile(`Shutting down SysPrep log`), "sysprep closed its log"},
+	{compile(`Updating image state from \[IMAGE_STATE_(\w+)\] --> \[IMAGE_STATE_(\w+)\]`), "image state {0} -> {1}"},
 }
 
 // executing is the line before a provider works; Windows 8 and 2012 say Found.
-var executing = regexp.MustCompile(`(?i)LaunchModule: ?(?:Executing method '([^']+)' from|Found '([^']+)' in) (?:.*\\)?([^\\;]+?)(?:; executing it)?$`)
+var executing = compile(`LaunchModule: ?(?:Executing method '([^']+)' from|Found '([^']+)' in) (?:.*\\)?([^\\;]+?)(?:; executing it)?$`)
 
 // providers are the modules worth a line of their own, because they take long
 // or fail often; a run has some sixty others.
@@ -50,15 +51,16 @@ var providers = map[string]string{
 
 // Progress returns a readable milestone for a line, or "" for most lines.
 func Progress(l Line) string {
-	if noise.MatchString(l.Message) {
+	s, p := &search{left: maxSearched}, newProblem(l)
+	if s.find(noise, p) != nil {
 		return ""
 	}
 	for _, m := range milestones {
-		if caught := m.re.FindStringSubmatch(l.Message); caught != nil {
+		if caught := s.find(m.re, p); caught != nil {
 			return expand(m.text, caught[1:])
 		}
 	}
-	m := executing.FindStringSubmatch(l.Message)
+	m := s.find(executing, p)
 	if m == nil {
 		return ""
 	}
@@ -75,7 +77,7 @@ func Progress(l Line) string {
 
 func expand(text string, caught []string) string {
 	for i, c := range caught {
-		text = strings.ReplaceAll(text, "{"+string(rune('0'+i))+"}", c)
+		text = strings.ReplaceAll(text, "{"+string(rune('0'+i))+"}", budget.Cut(c, maxName))
 	}
 	return text
 }

@@ -10,6 +10,9 @@ const (
 	maxKept    = 4000 // lines of a run kept for Diagnose
 	maxProblem = 500  // of these, first and last lines that are not Info
 	maxOptions = 32
+	// maxKeptBytes bounds the text of the lines kept; lines of a real run have
+	// a hundred bytes.
+	maxKeptBytes = 4 << 20
 )
 
 // Texts that tell how far a run is, lower case (reference: Sysprep Process
@@ -38,7 +41,7 @@ func (f Facts) HasOption(name string) bool {
 
 // with returns the facts after one more line.
 func (f Facts) with(l Line) Facts {
-	text := strings.ToLower(l.Message)
+	text := l.lower()
 	if strings.Trim(text, "= ") == "" {
 		return f // the rule above and below the banner
 	}
@@ -57,11 +60,11 @@ func (f Facts) with(l Line) Facts {
 	case strings.Contains(text, "winmain:processing '") || strings.Contains(text, "sysprepsession::execute: beginning"):
 		f.reach(StageProcessing)
 	case strings.Contains(text, "command line option"):
-		if m := optionText.FindStringSubmatch(l.Message); m != nil && len(f.Options) < maxOptions {
+		if m := optionText.FindStringSubmatch(l.start()); m != nil && len(f.Options) < maxOptions {
 			f.Options = append(slices.Clip(f.Options), strings.ToUpper(m[1]))
 		}
 	case strings.Contains(text, "sysprep mode ["):
-		if m := modeText.FindStringSubmatch(l.Message); m != nil {
+		if m := modeText.FindStringSubmatch(l.start()); m != nil {
 			f.Mode = strings.ToLower(m[1])
 		}
 	case strings.Contains(text, textTag):
@@ -97,7 +100,7 @@ func (f Facts) with(l Line) Facts {
 func (f *Facts) reach(s Stage) { f.Stage = max(f.Stage, s) }
 
 func (f *Facts) fail(kind Failure, l Line, precise bool) {
-	if f.Failure == NoFailure || precise && !strings.Contains(strings.ToLower(f.FailureLine), textFailure) {
+	if f.Failure == NoFailure || precise && !strings.Contains(strings.ToLower(head(f.FailureLine, maxMatch)), textFailure) {
 		f.Failure, f.FailureLine = kind, l.Raw
 	}
 }
@@ -106,7 +109,8 @@ func (f *Facts) fail(kind Failure, l Line, precise bool) {
 func (r *Run) add(l Line) {
 	r.Facts = r.Facts.with(l)
 	r.Lines = append(r.Lines, l)
-	if len(r.Lines) > maxKept {
+	r.size += len(l.Raw)
+	if len(r.Lines) > maxKept || r.size > maxKeptBytes {
 		r.trim()
 	}
 }
@@ -114,28 +118,53 @@ func (r *Run) add(l Line) {
 // trim keeps the tail and, of what comes before it, the first and last lines
 // that are not Info.
 func (r *Run) trim() {
-	cut := len(r.Lines) - maxKept/4
+	cut := len(r.Lines) - fromEnd(r.Lines, maxKept/4, maxKeptBytes/4)
 	var problems []Line
 	for _, l := range r.Lines[:cut] {
 		if l.Level != Info && l.Level != Perf {
 			problems = append(problems, l)
 		}
 	}
-	if len(problems) > 2*maxProblem {
-		problems = slices.Delete(problems, maxProblem, len(problems)-maxProblem)
+	if len(problems) > 2*maxProblem || sizeOf(problems) > maxKeptBytes/2 {
+		last := problems[len(problems)-fromEnd(problems, maxProblem, maxKeptBytes/4):]
+		first, size := 0, 0
+		for first < min(maxProblem, len(problems)-len(last)) && size+len(problems[first].Raw) <= maxKeptBytes/4 {
+			size += len(problems[first].Raw)
+			first++
+		}
+		problems = slices.Concat(problems[:first], last)
 	}
 	r.Lines = append(problems, r.Lines[cut:]...)
+	r.size = sizeOf(r.Lines)
+}
+
+// fromEnd is how many of the last lines are within both bounds.
+func fromEnd(lines []Line, most, bytes int) int {
+	n := 0
+	for n < min(most, len(lines)) {
+		if bytes -= len(lines[len(lines)-1-n].Raw); bytes < 0 {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func sizeOf(lines []Line) (size int) {
+	for _, l := range lines {
+		size += len(l.Raw)
+	}
+	return size
 }
 
 // endsBefore says whether the line begins a run after r.
 func (r *Run) endsBefore(l Line) bool {
-	text := strings.ToLower(l.Message)
-	if strings.Contains(text, textBanner) {
+	if strings.Contains(l.lower(), textBanner) {
 		return r.Facts.Lines > 0
 	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run.
-	return r.Facts.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(r.Facts.FailureLine), textFailure)
+	return r.Facts.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Facts.FailureLine, maxMatch)), textFailure)
 }
 
 // Split cuts a log into its runs, oldest first. A log without banners (such as
@@ -188,24 +217,26 @@ func (t *Tracker) Flush() []Line { return t.take(t.parser.Flush()) }
 // continued counts.
 func (t *Tracker) Facts() Facts {
 	p := &t.parser.parser
-	switch {
-	case !p.open:
+	if !p.open {
 		return t.run.Facts
-	case t.run.endsBefore(p.last):
-		return Facts{Runs: t.run.Facts.Runs}.with(p.last)
 	}
-	return t.run.Facts.with(p.last)
+	last := p.held()
+	if t.run.endsBefore(last) {
+		return Facts{Runs: t.run.Facts.Runs}.with(last)
+	}
+	return t.run.Facts.with(last)
 }
 
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Facts: t.run.Facts, Lines: slices.Clone(t.run.Lines)}
+	run := Run{Facts: t.run.Facts, Lines: slices.Clone(t.run.Lines), size: t.run.size}
 	if p.open {
-		if run.endsBefore(p.last) {
+		last := p.held()
+		if run.endsBefore(last) {
 			run = Run{Facts: Facts{Runs: run.Facts.Runs}}
 		}
-		run.add(p.last)
+		run.add(last)
 	}
 	return run
 }

@@ -137,6 +137,9 @@ func openDynamicVHD(s source, f footer, info Info) (Disk, error) {
 		if from < footerSize || to > s.size {
 			return nil, corrupt("VHD block allocation table: block %d at sector %d lies outside the file", i, e)
 		}
+		if int64(len(spans)) > s.size/bs+8 { // blocks share no byte
+			return nil, corrupt("VHD block allocation table: more blocks are in the file than fit into it")
+		}
 		spans = append(spans, span{from, to})
 	}
 	if err := overlap(spans); err != nil {

@@ -163,6 +163,10 @@ func readVHDXTable(s source, h vhdxHeader, r vhdxRegions, m vhdxMetadata) (*vhdx
 		if from < mib || from > s.size || size > s.size-from {
 			return corrupt("VHDX block allocation table: %s block %d at %d lies outside the file", what, i, from)
 		}
+		// Blocks that share no byte are no more than fit into the file.
+		if int64(len(spans)) > s.size/mib+8 {
+			return corrupt("VHDX block allocation table: more blocks are in the file than fit into it")
+		}
 		spans = append(spans, span{from, from + size})
 		return nil
 	}

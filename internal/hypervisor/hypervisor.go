@@ -59,6 +59,10 @@ type Spec struct {
 	DiskInterface    string
 	NetworkInterface string
 	Headless         bool
+	// HardwareClock is what the machine's clock shows when it starts: ClockUTC,
+	// ClockLocal (the host's local time) or a time in ClockLayout. Empty stands
+	// for ClockLocal.
+	HardwareClock string
 	// Arguments are appended to the driver's own, last.
 	Arguments []string
 	// GuestPort is the port the communicator answers on inside the guest; 0 if
@@ -68,6 +72,13 @@ type Spec struct {
 	// and logs. It is removed by the builder.
 	ScratchDir string
 }
+
+// Values of Spec.HardwareClock.
+const (
+	ClockUTC    = "utc"
+	ClockLocal  = "localtime"
+	ClockLayout = "2006-01-02T15:04:05"
+)
 
 // Disk is a file and how to read it. The format is always explicit: a fixed
 // VHD probed by content looks like a raw disk (reference: images, pitfalls).

@@ -25,6 +25,9 @@ type Info struct {
 // Record is the number of the file's MFT record.
 func (f *File) Record() int64 { return f.rec.number }
 
+// Sequence counts how often that record was given to a new file.
+func (f *File) Sequence() uint16 { return f.rec.sequence }
+
 // IsDir reports whether f is a directory.
 func (f *File) IsDir() bool { return f.rec.directory }
 
@@ -132,6 +135,9 @@ func (f *File) attributeList() ([]listEntry, error) {
 		if err := s.readFull(b, 0); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.v.budget.Spend(int64(len(b)), 0); err != nil {
+		return nil, err
 	}
 	var out []listEntry
 	for len(b) > 0 {

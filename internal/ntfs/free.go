@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // ErrUnsettled means that free clusters may still matter: the volume is dirty,
@@ -16,6 +17,7 @@ type FreeMap struct {
 	base, cluster, clusters int64
 	used                    []byte // one bit per cluster
 	free, dropped           int64  // clusters
+	checked                 int64  // clusters of files held against the bitmap
 }
 
 // FreeMap builds the map of free clusters. The files of the paths in drop
@@ -28,7 +30,7 @@ func (v *Volume) FreeMap(ctx context.Context, drop ...string) (*FreeMap, error) 
 	if err := v.settled(); err != nil {
 		return nil, err
 	}
-	used, err := v.readSystem(recordBitmap, v.clusters/8+1<<20)
+	used, err := v.readSystem(recordBitmap, min(v.clusters/8+1<<20, maxBitmap))
 	if err == nil && int64(len(used)) < (v.clusters+7)/8 {
 		err = corrupt("%d bytes for %d clusters", len(used), v.clusters)
 	}
@@ -39,17 +41,55 @@ func (v *Volume) FreeMap(ctx context.Context, drop ...string) (*FreeMap, error) 
 	if err := v.eachRecord(ctx, func(rec *record) error { return m.check(v, rec) }); err != nil {
 		return nil, fmt.Errorf("holding files against $Bitmap: %w", err)
 	}
-	for c := range m.clusters {
-		if !m.inUse(c) {
-			m.free++
-		}
-	}
+	m.free = m.clusters - marked(used, m.clusters)
 	for _, path := range drop {
 		if err := m.drop(v, path); err != nil && !errors.Is(err, ErrNotExist) {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+// maxBitmap is the $Bitmap of 32 TiB in clusters of 4 KiB.
+const maxBitmap = 1 << 30
+
+// marked counts the bits that are set among the first n.
+func marked(b []byte, n int64) (count int64) {
+	for _, c := range b[:n/8] {
+		count += int64(bits.OnesCount8(c))
+	}
+	if n%8 != 0 {
+		count += int64(bits.OnesCount8(b[n/8] << (8 - n%8)))
+	}
+	return count
+}
+
+// FreeSpace counts the bytes in clusters that $Bitmap calls free.
+func (v *Volume) FreeSpace() (int64, error) {
+	rec, err := v.record(recordBitmap)
+	if err != nil {
+		return 0, err
+	}
+	s, err := (&File{v, rec}).Open("")
+	if err != nil {
+		return 0, err
+	}
+	if need := (v.clusters + 7) / 8; need > maxBitmap {
+		return 0, fmt.Errorf("%d bytes, at most %d are expected: %w", need, int64(maxBitmap), ErrTooLarge)
+	}
+	b := make([]byte, 64<<10)
+	free := int64(0)
+	for off := int64(0); 8*off < v.clusters; off += int64(len(b)) {
+		if err := v.budget.Spend(0, 1); err != nil {
+			return 0, err
+		}
+		n := min(v.clusters-8*off, 8*int64(len(b)))
+		if err := s.readFull(b[:(n+7)/8], off); err != nil {
+			return 0, err
+		}
+		free += n - marked(b, n)
+	}
+	return free * v.cluster, nil
 }
 
 func (v *Volume) settled() error {
@@ -97,14 +137,14 @@ func (v *Volume) eachRecord(ctx context.Context, f func(*record) error) error {
 	}
 	const batch = 1024
 	count := v.mft.size / v.recordSize
-	bits := make([]byte, batch/8)
+	inUse := make([]byte, batch/8)
 	records := make([]byte, batch*v.recordSize)
 	for from := int64(0); from < count; from += batch {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(batch, count-from)
-		if err := allocated.readFull(bits[:(n+7)/8], from/8); err != nil {
+		if err := allocated.readFull(inUse[:(n+7)/8], from/8); err != nil {
 			return fmt.Errorf("reading bitmap of $MFT: %w", err)
 		}
 		b := records[:n*v.recordSize]
@@ -112,7 +152,7 @@ func (v *Volume) eachRecord(ctx context.Context, f func(*record) error) error {
 			return fmt.Errorf("reading $MFT: %w", err)
 		}
 		for i := range n {
-			if bits[i/8]>>(i%8)&1 == 0 {
+			if inUse[i/8]>>(i%8)&1 == 0 {
 				continue
 			}
 			rec, err := parseRecord(b[i*v.recordSize:(i+1)*v.recordSize], from+i)
@@ -146,6 +186,11 @@ func (m *FreeMap) check(v *Volume, rec *record) error {
 			if r.LCN < 0 {
 				continue
 			}
+			// No cluster belongs to two files, so that all together have no
+			// more than the volume.
+			if m.checked += r.Count; m.checked > m.clusters {
+				return corrupt("files use more clusters than the volume has")
+			}
 			for c := r.LCN; c < r.LCN+r.Count; c++ {
 				if !m.inUse(c) {
 					return corrupt("attribute %#x uses cluster %d, which $Bitmap calls free", a.kind, c)
@@ -169,10 +214,12 @@ func (m *FreeMap) drop(v *Volume, path string) error {
 		if r.LCN < 0 {
 			continue
 		}
+		if m.dropped += r.Count; m.dropped > m.clusters {
+			return fmt.Errorf("%s: %w", path, corrupt("it uses more clusters than the volume has"))
+		}
 		for c := r.LCN; c < r.LCN+r.Count; c++ {
 			m.used[c>>3] &^= 1 << (c & 7)
 		}
-		m.dropped += r.Count
 	}
 	return nil
 }

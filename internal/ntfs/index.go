@@ -89,6 +89,9 @@ func (f *File) indexBitmap() ([]byte, error) {
 	if s.size > 1<<20 { // eight million blocks
 		return nil, corrupt("%d bytes", s.size)
 	}
+	if err := f.v.budget.Spend(s.size, 0); err != nil {
+		return nil, err
+	}
 	b := make([]byte, s.size)
 	return b, s.readFull(b, 0)
 }
@@ -101,6 +104,9 @@ func (d *directory) node(vcn int64) ([]indexEntry, error) {
 	off := vcn * d.vcnSize
 	if n := off / d.blockSize; n/8 >= int64(len(d.inUse)) || d.inUse[n/8]>>(n%8)&1 == 0 {
 		return nil, corrupt("index block at cluster %d is marked free", vcn)
+	}
+	if err := d.v.budget.Spend(d.blockSize, 1); err != nil {
+		return nil, err
 	}
 	b := make([]byte, d.blockSize)
 	err := d.blocks.readFull(b, off)
@@ -169,48 +175,66 @@ func keyName(key []byte) []uint16 {
 // ReadDir lists a directory in the order of NTFS, without the short (8.3)
 // names that stand beside long ones and without "." .
 func (f *File) ReadDir() ([]Entry, error) {
-	d, err := f.directory()
+	var out []Entry
+	err := f.EachEntry(func(e Entry) { out = append(out, e) })
 	if err != nil {
 		return nil, err
 	}
-	var out []Entry
-	seen := map[int64]bool{}
-	var walk func(node []indexEntry, depth int) error
-	walk = func(node []indexEntry, depth int) error {
-		if depth > maxDepth {
-			return corrupt("index is more than %d levels deep", maxDepth)
-		}
-		for _, e := range node {
-			if e.down >= 0 {
-				if seen[e.down] {
-					return corrupt("index block at cluster %d has two parents", e.down)
-				}
-				seen[e.down] = true
-				sub, err := d.node(e.down)
-				if err != nil {
-					return err
-				}
-				if err := walk(sub, depth+1); err != nil {
-					return err
-				}
-			}
-			if e.key == nil || e.key[65] == namespaceDOS || e.ref&refNumber == uint64(f.rec.number) {
-				continue
-			}
-			out = append(out, Entry{
-				Name:     string(utf16.Decode(keyName(e.key))),
-				Size:     int64(le.Uint64(e.key[48:])),
-				Modified: fileTime(le.Uint64(e.key[16:])),
-				Dir:      le.Uint32(e.key[56:])&0x10000000 != 0,
-				ref:      e.ref,
-			})
-		}
-		return nil
-	}
-	if err := walk(d.root, 0); err != nil {
-		return nil, fmt.Errorf("reading directory of record %d: %w", f.rec.number, err)
-	}
 	return out, nil
+}
+
+// EachEntry is ReadDir for a directory that may be large: nothing is kept.
+func (f *File) EachEntry(visit func(Entry)) error {
+	d, err := f.directory()
+	if err != nil {
+		return err
+	}
+	w := treeWalk{d, map[int64]bool{}, func(e indexEntry) {
+		if e.key == nil || e.key[65] == namespaceDOS || e.ref&refNumber == uint64(f.rec.number) {
+			return
+		}
+		visit(Entry{
+			Name:     string(utf16.Decode(keyName(e.key))),
+			Size:     int64(le.Uint64(e.key[48:])),
+			Modified: fileTime(le.Uint64(e.key[16:])),
+			Dir:      le.Uint32(e.key[56:])&0x10000000 != 0,
+			ref:      e.ref,
+		})
+	}}
+	if err := w.node(d.root, 0); err != nil {
+		return fmt.Errorf("reading directory of record %d: %w", f.rec.number, err)
+	}
+	return nil
+}
+
+// treeWalk visits all nodes of a directory's tree.
+type treeWalk struct {
+	d     *directory
+	seen  map[int64]bool
+	visit func(indexEntry)
+}
+
+func (w treeWalk) node(entries []indexEntry, depth int) error {
+	if depth > maxDepth {
+		return corrupt("index is more than %d levels deep", maxDepth)
+	}
+	for _, e := range entries {
+		if e.down >= 0 {
+			if w.seen[e.down] {
+				return corrupt("index block at cluster %d has two parents", e.down)
+			}
+			w.seen[e.down] = true
+			sub, err := w.d.node(e.down)
+			if err != nil {
+				return err
+			}
+			if err := w.node(sub, depth+1); err != nil {
+				return err
+			}
+		}
+		w.visit(e)
+	}
+	return nil
 }
 
 // lookup finds a name by the order of the tree, without regard to case.

@@ -176,6 +176,9 @@ func (v *Volume) anyRecord(number int64) (*record, error) {
 	if number < 0 || number >= v.mft.size/v.recordSize {
 		return nil, corrupt("MFT record %d of %d", number, v.mft.size/v.recordSize)
 	}
+	if err := v.budget.Spend(v.recordSize, 1); err != nil {
+		return nil, err
+	}
 	b := make([]byte, v.recordSize)
 	if err := v.mft.readFull(b, number*v.recordSize); err != nil {
 		return nil, fmt.Errorf("reading MFT record %d: %w", number, err)

@@ -27,6 +27,10 @@ var vssIdentifier = []byte{0x6b, 0x87, 0x08, 0x38, 0x76, 0xc1, 0x48, 0x4e, 0xb7,
 
 const vssName = "{3808876b-c176-4e48-b7ae-04046e6cc752}"
 
+// maxStores is how many stores are named; Windows keeps 512 snapshots of a
+// volume at most.
+const maxStores = 1024
+
 // ShadowCopies looks for snapshots: in the header the service keeps in the
 // boot area of the volume, and by the files it stores.
 func (v *Volume) ShadowCopies() (ShadowCopies, error) {
@@ -44,15 +48,14 @@ func (v *Volume) ShadowCopies() (ShadowCopies, error) {
 	if err != nil {
 		return s, fmt.Errorf("looking for shadow copies: %w", err)
 	}
-	entries, err := dir.ReadDir()
-	if err != nil {
-		return s, fmt.Errorf("looking for shadow copies: %w", err)
-	}
-	for _, e := range entries {
+	err = dir.EachEntry(func(e Entry) {
 		name := strings.ToLower(e.Name)
-		if strings.HasSuffix(name, vssName) && name != vssName {
+		if strings.HasSuffix(name, vssName) && name != vssName && len(s.Stores) < maxStores {
 			s.Stores = append(s.Stores, e.Name)
 		}
+	})
+	if err != nil {
+		return s, fmt.Errorf("looking for shadow copies: %w", err)
 	}
 	return s, nil
 }

@@ -22,6 +22,8 @@ type Stream struct {
 	covered     int64 // bytes the runs reach
 	unit        int64 // clusters per compression unit, 0: not compressed
 	packed      *wof
+	lastUnit    []byte // the compression unit decompressed last
+	lastIndex   int64
 }
 
 // Size is the length in bytes.
@@ -33,6 +35,7 @@ func (s *Stream) Runs() []Run { return s.runs }
 
 const (
 	maxRunBytes = 1 << 62
+	maxRuns     = 1 << 18 // of one stream: a file this fragmented is none that Windows made
 	maxUnit     = 1 << 20 // bytes; Windows uses 16 clusters of at most 4 KiB
 )
 
@@ -90,6 +93,9 @@ func (v *Volume) newStream(pieces []*attribute, partial bool) (*Stream, error) {
 
 // decodeRuns appends the runs of one piece (section "Data Runs").
 func (v *Volume) decodeRuns(a *attribute, out []Run) ([]Run, error) {
+	if err := v.budget.Spend(int64(len(a.runs)), 0); err != nil {
+		return nil, err
+	}
 	vcn, lcn := a.startVCN, int64(0)
 	for b := a.runs; len(b) > 0 && b[0] != 0; {
 		lengthBytes, offsetBytes := int(b[0]&15), int(b[0]>>4)
@@ -108,6 +114,9 @@ func (v *Volume) decodeRuns(a *attribute, out []Run) ([]Run, error) {
 				return nil, corrupt("run of %d clusters at %d, the volume has %d", count, lcn, v.clusters)
 			}
 			r.LCN = lcn
+		}
+		if len(out) == maxRuns {
+			return nil, corrupt("more than %d runs", maxRuns)
 		}
 		out = append(out, r)
 		vcn += count
@@ -203,11 +212,14 @@ func (s *Stream) readUnits(p []byte, off int64) error {
 	unitBytes := s.unit * s.v.cluster
 	for len(p) > 0 {
 		unit := off / unitBytes
-		b, err := s.readUnit(unit)
-		if err != nil {
-			return fmt.Errorf("compression unit %d: %w", unit, err)
+		if s.lastUnit == nil || s.lastIndex != unit {
+			b, err := s.readUnit(unit)
+			if err != nil {
+				return fmt.Errorf("compression unit %d: %w", unit, err)
+			}
+			s.lastUnit, s.lastIndex = b, unit
 		}
-		n := copy(p, b[off-unit*unitBytes:])
+		n := copy(p, s.lastUnit[off-unit*unitBytes:])
 		p = p[n:]
 		off += int64(n)
 	}

@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 var le = binary.LittleEndian
@@ -62,12 +64,20 @@ type Volume struct {
 	flags      uint16
 	version    string
 	label      string
+	budget     *budget.Budget
 }
 
 // Open opens the volume that begins at byte base of r and may use length
 // bytes. It reads the boot sector, the runs of the $MFT and $Volume.
 func Open(r io.ReaderAt, base, length int64) (*Volume, error) {
-	v := &Volume{r: r, base: base, size: length}
+	return OpenWithin(nil, r, base, length)
+}
+
+// OpenWithin is Open with a budget for the structure of the volume, now and
+// later: its bytes are those of MFT records, directories and lists, its items
+// the records and blocks. The content of files is not counted.
+func OpenWithin(within *budget.Budget, r io.ReaderAt, base, length int64) (*Volume, error) {
+	v := &Volume{r: r, base: base, size: length, budget: within}
 	if length < 512 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrNotNTFS, length)
 	}
@@ -86,6 +96,10 @@ func Open(r io.ReaderAt, base, length int64) (*Volume, error) {
 	}
 	return v, nil
 }
+
+// maxRecordSize is what Windows uses on disks with sectors of 4096 bytes; on
+// all others a record has 1024.
+const maxRecordSize = 4096
 
 // parseBoot takes the geometry from the boot sector (section "$Boot").
 func (v *Volume) parseBoot(b []byte) error {
@@ -118,7 +132,7 @@ func (v *Volume) parseBoot(b []byte) error {
 	case n >= -16:
 		v.recordSize = 1 << -n
 	}
-	if v.recordSize < 512 || v.recordSize > 64<<10 {
+	if v.recordSize < 512 || v.recordSize > maxRecordSize {
 		return corrupt("boot sector has MFT records of %d bytes", v.recordSize)
 	}
 	return nil

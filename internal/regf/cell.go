@@ -1,11 +1,17 @@
 package regf
 
-import "io"
+import (
+	"io"
+	"slices"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+)
 
 // cache keeps the last blocks read: key nodes, their lists and values lie
 // close together, and a block of a remote image is dear.
 type cache struct {
 	r      io.ReaderAt
+	budget *budget.Budget
 	blocks map[int64][]byte
 	order  []int64 // oldest first
 }
@@ -13,6 +19,7 @@ type cache struct {
 const (
 	blockSize  = 64 << 10
 	blocksKept = 128 // 8 MiB
+	binsKept   = 2048
 )
 
 // block returns the bytes of the hive bins data from off, a multiple of
@@ -20,6 +27,9 @@ const (
 func (c *cache) block(off int64) ([]byte, error) {
 	if b, ok := c.blocks[off]; ok {
 		return b, nil
+	}
+	if err := c.budget.Spend(blockSize, 0); err != nil {
+		return nil, err
 	}
 	b := make([]byte, blockSize)
 	n, err := c.r.ReadAt(b, baseSize+off)
@@ -71,14 +81,13 @@ func (h *Hive) read(p []byte, off int64) error {
 // binOf finds the hive bin that holds off and checks its header (section
 // "Hive bin"): a bin says where it lies, which tells misplaced or missing data.
 func (h *Hive) binOf(off int64) (bin, error) {
-	start := off &^ (pageSize - 1)
-	if b, ok := h.bins[start]; ok {
-		return b, nil
+	at, found := h.knownBin(off)
+	if found {
+		return h.bins[at], nil
 	}
-	for page := start; page >= 0; page -= pageSize {
-		if b, ok := h.bins[page]; ok && b.end > off {
-			h.bins[start] = b
-			return b, nil
+	for page := off &^ (pageSize - 1); page >= 0; page -= pageSize {
+		if err := h.budget.Spend(0, 1); err != nil {
+			return bin{}, err
 		}
 		var head [12]byte
 		if err := h.read(head[:], page); err != nil {
@@ -94,10 +103,25 @@ func (h *Hive) binOf(off int64) (bin, error) {
 		if b.end > h.size || b.end%pageSize != 0 {
 			return bin{}, corrupt("hive bin at %#x has a size of %#x", page, b.end-page)
 		}
-		h.bins[start] = b
+		if len(h.bins) == binsKept {
+			h.bins, at = nil, 0
+		}
+		h.bins = slices.Insert(h.bins, at, b)
 		return b, nil
 	}
 	return bin{}, corrupt("no hive bin has offset %#x: the header of one is damaged", off)
+}
+
+// knownBin finds off among the bins that were looked up before, which are in
+// the order of their ends, or says where a new one belongs.
+func (h *Hive) knownBin(off int64) (int, bool) {
+	at, _ := slices.BinarySearchFunc(h.bins, off, func(b bin, off int64) int {
+		if b.end <= off {
+			return -1
+		}
+		return 1
+	})
+	return at, at < len(h.bins) && h.bins[at].start <= off
 }
 
 // cellSize returns the number of content bytes of the allocated cell at off

@@ -25,6 +25,9 @@ const maxKeyName = 512
 
 // key reads a key node (section "Key node").
 func (h *Hive) key(off uint32) (*Key, error) {
+	if err := h.budget.Spend(0, 1); err != nil {
+		return nil, err
+	}
 	b, err := h.cell(off, 76)
 	if err != nil {
 		return nil, fmt.Errorf("reading key node: %w", err)
@@ -125,15 +128,30 @@ func (k *Key) sub(name string) (*Key, error) {
 // their upcased names.
 func (k *Key) Subkeys() ([]*Key, error) {
 	var out []*Key
+	err := k.EachSubkey(func(sub *Key) bool {
+		out = append(out, sub)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// EachSubkey calls f with the subkeys in the order of the hive until it says
+// that it wants no more.
+func (k *Key) EachSubkey(f func(*Key) (more bool)) error {
 	err := k.eachSubkey(func(off, _ uint32, _ bool) error {
 		sub, err := k.child(off)
-		out = append(out, sub)
+		if err == nil && !f(sub) {
+			err = errStop
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading subkeys of %s: %w", k.name, err)
+		return fmt.Errorf("reading subkeys of %s: %w", k.name, err)
 	}
-	return out, nil
+	return nil
 }
 
 var errStop = errors.New("stop")
@@ -146,15 +164,19 @@ func (k *Key) eachSubkey(f func(off, hash uint32, hashed bool) error) error {
 	}
 	// No hive holds more key nodes than fit into its bytes: this ends lists
 	// that name the same leaf again and again.
-	budget := k.h.size / 80
-	err := k.h.subkeyLeaf(k.subkeyList, true, &budget, f)
+	left := k.h.size / 80
+	err := k.h.subkeyLeaf(k.subkeyList, true, &left, f)
 	if errors.Is(err, errStop) {
 		return nil
 	}
 	return err
 }
 
-func (h *Hive) subkeyLeaf(off uint32, top bool, budget *int64, f func(off, hash uint32, hashed bool) error) error {
+// hashesAnItem is how many entries of a list of subkeys cost as much as a key
+// or value.
+const hashesAnItem = 16
+
+func (h *Hive) subkeyLeaf(off uint32, top bool, left *int64, f func(off, hash uint32, hashed bool) error) error {
 	head, err := h.cell(off, 4)
 	if err != nil {
 		return fmt.Errorf("reading list of subkeys: %w", err)
@@ -174,17 +196,20 @@ func (h *Hive) subkeyLeaf(off uint32, top bool, budget *int64, f func(off, hash 
 		return corrupt("list of subkeys at %#x has signature %q", off, kind)
 	}
 	list, err := h.cell(off, 4+count*step)
+	if err == nil {
+		err = h.budget.Spend(0, count/hashesAnItem)
+	}
 	if err != nil {
 		return fmt.Errorf("reading list of subkeys: %w", err)
 	}
 	for e := list[4:]; len(e) > 0; e = e[step:] {
-		if *budget--; *budget < 0 {
+		if *left--; *left < 0 {
 			return corrupt("list of subkeys at %#x is longer than the hive", off)
 		}
 		target := le.Uint32(e)
 		switch kind {
 		case "ri":
-			err = h.subkeyLeaf(target, false, budget, f)
+			err = h.subkeyLeaf(target, false, left, f)
 		case "lh":
 			err = f(target, le.Uint32(e[4:]), true)
 		default:

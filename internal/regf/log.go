@@ -39,6 +39,9 @@ func (h *Hive) recover(sound bool, logs []Log) error {
 		if len(b) < 2*sector {
 			continue
 		}
+		if err := h.budget.Spend(0, 1); err != nil {
+			return fmt.Errorf("reading transaction log %d: %w", i+1, err)
+		}
 		if string(b[:4]) != "regf" || checksum(b) != le.Uint32(b[508:]) {
 			unusable = fmt.Errorf("base block of transaction log %d is not valid", i+1)
 			continue
@@ -111,7 +114,7 @@ func parseNewLog(b []byte) ([]entry, error) {
 		refs, data := raw[header:header+8*count], raw[header+8*count:]
 		for ; len(refs) > 0; refs = refs[8:] {
 			offset, size := int64(le.Uint32(refs)), int64(le.Uint32(refs[4:]))
-			if offset%sector != 0 || size%sector != 0 || size > int64(len(data)) || offset+size > e.size {
+			if offset%sector != 0 || size == 0 || size%sector != 0 || size > int64(len(data)) || offset+size > e.size {
 				return nil, corrupt("log entry %d has a page of %d bytes for offset %#x", e.seq, size, offset)
 			}
 			e.pages = append(e.pages, page{offset, data[:size]})

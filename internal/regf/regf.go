@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 var le = binary.LittleEndian
@@ -65,7 +67,8 @@ type Hive struct {
 	replayed   int
 	overlay    map[int64][]byte // sectors of the hive bins data that logs replaced
 	cache      cache
-	bins       map[int64]bin // by page: the bin this page belongs to
+	bins       []bin // those looked up so far
+	budget     *budget.Budget
 }
 
 type bin struct{ start, end int64 }
@@ -74,6 +77,13 @@ type bin struct{ start, end int64 }
 // dirty, the logs are read and replayed in memory; without a usable one the
 // error wraps ErrDirty.
 func Open(r io.ReaderAt, size int64, logs ...Log) (*Hive, error) {
+	return OpenWithin(nil, r, size, logs...)
+}
+
+// OpenWithin is Open with a budget for all that is read of the hive, now and
+// later. Its bytes are those read of the file, without its logs; its items are
+// keys, values, list entries and pages visited.
+func OpenWithin(within *budget.Budget, r io.ReaderAt, size int64, logs ...Log) (*Hive, error) {
 	if size < baseSize+pageSize {
 		return nil, corrupt("file of %d bytes is too short for a hive", size)
 	}
@@ -84,8 +94,7 @@ func Open(r io.ReaderAt, size int64, logs ...Log) (*Hive, error) {
 	if string(base[:4]) != "regf" {
 		return nil, corrupt("no regf signature")
 	}
-	h := &Hive{r: r, bins: map[int64]bin{}}
-	h.cache.r = r
+	h := &Hive{r: r, budget: within, cache: cache{r: r, budget: within}}
 	sound := checksum(base) == le.Uint32(base[508:])
 	if sound {
 		if err := h.take(base, typePrimary); err != nil {

@@ -3,6 +3,9 @@ package regf
 import (
 	"fmt"
 	"strings"
+	"unicode/utf16"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 // Types of values.
@@ -47,13 +50,20 @@ func (k *Key) Values() ([]*Value, error) {
 // Value returns the value of a name; the empty name is the key's default
 // value. The error for a missing value wraps ErrNotExist.
 func (k *Key) Value(name string) (*Value, error) {
-	var found *Value
 	want := upcase(name)
-	err := k.eachValue(func(v *Value) bool {
-		if upcase(v.Name) == want {
+	units := len(utf16.Encode([]rune(want)))
+	var found *Value
+	err := k.eachRecord(func(off uint32) (bool, error) {
+		length, err := k.h.valueName(off)
+		// Upper case never changes the length of a name in units.
+		if err != nil || length != units {
+			return true, err
+		}
+		v, err := k.h.value(off)
+		if err == nil && upcase(v.Name) == want {
 			found = v
 		}
-		return found == nil
+		return found == nil, err
 	})
 	if err != nil {
 		return nil, err
@@ -65,26 +75,66 @@ func (k *Key) Value(name string) (*Value, error) {
 }
 
 func (k *Key) eachValue(f func(*Value) (more bool)) error {
+	return k.eachRecord(func(off uint32) (bool, error) {
+		v, err := k.h.value(off)
+		return err == nil && f(v), err
+	})
+}
+
+// eachRecord calls f with the offset of every value, in pieces of the list: it
+// may be as long as the hive.
+func (k *Key) eachRecord(f func(off uint32) (more bool, err error)) error {
 	if k.values == 0 {
 		return nil
 	}
 	if int64(k.values) > k.h.size/24 {
 		return corrupt("key %s has %d values in a hive of %d bytes", k.name, k.values, k.h.size)
 	}
-	list, err := k.h.cell(k.valueList, 4*int64(k.values))
+	fail := func(err error) error { return fmt.Errorf("reading values of %s: %w", k.name, err) }
+	size, err := k.h.cellSize(k.valueList)
 	if err != nil {
-		return fmt.Errorf("reading values of %s: %w", k.name, err)
+		return fail(err)
 	}
-	for ; len(list) > 0; list = list[4:] {
-		v, err := k.h.value(le.Uint32(list))
-		if err != nil {
-			return fmt.Errorf("reading values of %s: %w", k.name, err)
+	if need := 4 * int64(k.values); need > size {
+		return fail(corrupt("cell at %#x has %d bytes of content, %d are needed", k.valueList, size, need))
+	}
+	piece := make([]byte, 4*min(int64(k.values), 1024))
+	for i := int64(0); i < int64(k.values); i++ {
+		at := 4 * (i % 1024)
+		if at == 0 {
+			n := 4 * min(1024, int64(k.values)-i)
+			if err := k.h.read(piece[:n], int64(k.valueList)+4+4*i); err != nil {
+				return fail(err)
+			}
 		}
-		if !f(v) {
+		if err := k.h.budget.Spend(0, 1); err != nil {
+			return fail(err)
+		}
+		more, err := f(le.Uint32(piece[at:]))
+		if err != nil {
+			return fail(err)
+		}
+		if !more {
 			return nil
 		}
 	}
 	return nil
+}
+
+// valueName is the length of the name of the value at off, in UTF-16 units.
+func (h *Hive) valueName(off uint32) (int, error) {
+	b, err := h.cell(off, 20)
+	if err != nil {
+		return 0, err
+	}
+	length := int(le.Uint16(b[2:]))
+	if string(b[:2]) != "vk" || length > maxValueName {
+		return 0, corrupt("value record at %#x", off)
+	}
+	if le.Uint16(b[16:])&1 == 0 {
+		length /= 2
+	}
+	return length, nil
 }
 
 // value reads a key value (section "Key value").
@@ -115,9 +165,14 @@ func (v *Value) Data() ([]byte, error) {
 	return b, nil
 }
 
+// inPlace marks a size: the data stands in place of its offset.
+const inPlace = 1 << 31
+
+// Size is the number of bytes of the data.
+func (v *Value) Size() int64 { return int64(v.size &^ inPlace) }
+
 func (v *Value) data() ([]byte, error) {
-	const inPlace = 1 << 31
-	size := int64(v.size &^ inPlace)
+	size := v.Size()
 	off := le.Uint32(v.at[:])
 	switch {
 	case v.size&inPlace != 0:
@@ -129,6 +184,8 @@ func (v *Value) data() ([]byte, error) {
 		return nil, nil
 	case size > maxValue || size > v.h.size:
 		return nil, corrupt("%d bytes", size)
+	case v.h.budget.Spend(size, 0) != nil:
+		return nil, v.h.budget.Err()
 	case size > bigDataSegment && v.h.minor > 3:
 		return v.h.bigData(off, size)
 	}
@@ -177,17 +234,57 @@ func (v *Value) AsString() (string, error) {
 	return s, nil
 }
 
+// Text is AsString for a text that is shown: one of more than limit bytes of
+// data is cut, marked, and not read to its end.
+func (v *Value) Text(limit int) (string, error) {
+	if v.Type != TypeString && v.Type != TypeExpandString && v.Type != TypeLink || v.Size() <= int64(limit) {
+		return v.AsString()
+	}
+	if v.Size() > maxValue || v.Size() > v.h.size {
+		return "", fmt.Errorf("reading data of %q: %w", v.Name, corrupt("%d bytes", v.Size()))
+	}
+	b, err := v.head(limit &^ 1)
+	if err != nil {
+		return "", fmt.Errorf("reading data of %q: %w", v.Name, err)
+	}
+	s, _, ended := strings.Cut(decodeUTF16(b), "\x00")
+	if ended {
+		return s, nil
+	}
+	return budget.CutFrom(s, len(s), v.Size()), nil
+}
+
+// head reads the first n bytes of data that is longer.
+func (v *Value) head(n int) ([]byte, error) {
+	off := le.Uint32(v.at[:])
+	if v.Size() > bigDataSegment && v.h.minor > 3 {
+		head, err := v.h.cell(off, 8)
+		if err != nil {
+			return nil, err
+		}
+		if string(head[:2]) != "db" {
+			return nil, corrupt("%d bytes without a big data record", v.Size())
+		}
+		list, err := v.h.cell(le.Uint32(head[4:]), 4)
+		if err != nil {
+			return nil, err
+		}
+		off = le.Uint32(list)
+	}
+	return v.h.cell(off, int64(min(n, bigDataSegment)))
+}
+
 // AsDWord returns the number of a REG_DWORD value.
 func (v *Value) AsDWord() (uint32, error) {
 	if v.Type != TypeDWord && v.Type != TypeDWordBE {
 		return 0, fmt.Errorf("%q is of type %d, not a double word: %w", v.Name, v.Type, ErrType)
 	}
+	if v.Size() != 4 {
+		return 0, fmt.Errorf("%q is a double word of %d bytes: %w", v.Name, v.Size(), ErrType)
+	}
 	b, err := v.Data()
 	if err != nil {
 		return 0, err
-	}
-	if len(b) != 4 {
-		return 0, fmt.Errorf("%q is a double word of %d bytes: %w", v.Name, len(b), ErrType)
 	}
 	if v.Type == TypeDWordBE {
 		return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), nil

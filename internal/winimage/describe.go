@@ -2,6 +2,7 @@ package winimage
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
@@ -57,7 +58,7 @@ func Describe(r Report, p Proof) []string {
 	for _, w := range r.Windows {
 		w.describe(say)
 	}
-	for _, problem := range r.Problems {
+	for _, problem := range slices.Concat(r.Problems, r.Limits) {
 		say("problem:       %s", problem)
 	}
 	return out
@@ -79,7 +80,7 @@ func (w Windows) describe(say func(string, ...any)) {
 	say("image state:   %s, GeneralizationState %s, SetupType %s", orAbsent(w.Setup.ImageState), number(w.Setup.GeneralizationState), number(w.Setup.SetupType))
 	say("next boot:     %s", orAbsent(w.Setup.CmdLine))
 	if w.Tag != nil {
-		say("tag:           %s", w.Tag.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
+		say("tag:           %s by the guest's clock", w.Tag.Modified.UTC().Format("2006-01-02 15:04:05 UTC"))
 	} else {
 		say("tag:           absent")
 	}

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
 	"unicode/utf16"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
@@ -21,11 +23,7 @@ const (
 	actLog        = sysprepFolder + `\Panther\setupact.log`
 	stateINI      = `\Windows\Setup\State\State.ini`
 
-	maxLog        = 64 << 20
-	logTail       = 256 << 10
-	maxAnswerFile = 4 << 20
-	// secretRule is the lint rule that finds passwords and keys.
-	secretRule = "secret"
+	logTail = 256 << 10
 	// lastLines is how much of a log a report quotes.
 	lastLines = 20
 )
@@ -55,12 +53,14 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, erro
 	}
 	logs := map[string][]byte{}
 	var problems []error
+	left := int64(maxSaved)
 	for _, v := range volumes {
 		if !v.hasWindows() {
 			continue
 		}
 		for _, path := range LogFiles {
-			content, err := v.ReadFile(path, maxLog)
+			content, err := v.ReadFile(path, left)
+			left -= int64(len(content))
 			switch {
 			case errors.Is(err, ntfs.ErrNotExist):
 			case err != nil:
@@ -79,16 +79,15 @@ func (v *volume) file(path string) *File {
 	if errors.Is(err, ntfs.ErrNotExist) {
 		return nil
 	}
+	var info ntfs.Info
+	if err == nil {
+		info, err = f.Info()
+	}
 	if err != nil {
-		v.problem(path, err)
+		v.missed(path, err)
 		return nil
 	}
-	info, err := f.Info()
-	if err != nil {
-		v.problem(path, err)
-		return nil
-	}
-	return &File{Path: path, Size: info.Size, Modified: info.Modified.UTC()}
+	return &File{Path: path, Size: info.Size, Created: info.Created.UTC(), Modified: info.Modified.UTC(), Record: f.Record(), Sequence: f.Sequence()}
 }
 
 // content reads a small file; nil where it is absent.
@@ -103,31 +102,56 @@ func (v *volume) content(path string, limit int64) []byte {
 // readFiles fills in everything that stands in files.
 func (v *volume) readFiles(w *Windows) {
 	w.Tag = v.file(tagFile)
-	w.Setup.StateINI = parseStateINI(v.content(stateINI, 64<<10))
+	w.Setup.StateINI = parseStateINI(v.content(stateINI, maxStateINI))
 	w.Log = v.lastRun()
 	paths := answerFilePaths
 	if path, ok := onSystemDrive(w.Setup.UnattendFile); ok {
 		paths = append([]string{path}, paths...)
 	}
-	for _, name := range v.names(sysprepFolder) {
+	v.eachName(sysprepFolder, func(name string) {
 		lower := strings.ToLower(name)
-		if strings.HasSuffix(lower, ".xml") && strings.Contains(lower, "unattend") && lower != "unattend.xml" && lower != "autounattend.xml" {
+		if strings.HasSuffix(lower, ".xml") && strings.Contains(lower, "unattend") && lower != "unattend.xml" && lower != "autounattend.xml" && len(paths) <= 2*maxAnswerFiles {
 			paths = append(paths, sysprepFolder+`\`+name)
 		}
-	}
-	seen := map[string]bool{}
-	for _, path := range paths {
-		if file := v.file(path); file != nil && !seen[strings.ToLower(path)] {
-			seen[strings.ToLower(path)] = true
-			w.AnswerFiles = append(w.AnswerFiles, v.answerFile(*file))
-		}
-	}
+	})
+	v.readAnswerFiles(w, paths)
+	more := 0
 	for _, l := range leftovers {
-		for _, name := range v.names(l.folder) {
-			if l.name.MatchString(name) {
+		v.eachName(l.folder, func(name string) {
+			switch {
+			case !l.name.MatchString(name):
+			case len(w.Leftovers) == maxList:
+				more++
+			default:
 				w.Leftovers = append(w.Leftovers, l.folder+`\`+name)
 			}
+		})
+	}
+	if more > 0 {
+		w.Leftovers = append(w.Leftovers, fmt.Sprintf("and %d more", more))
+	}
+}
+
+// readAnswerFiles looks into the answer files of a list, in their order.
+func (v *volume) readAnswerFiles(w *Windows, paths []string) {
+	seen := map[string]bool{}
+	left := int64(maxAnswerBytes)
+	for _, path := range paths {
+		if v.ctx.Err() != nil {
+			return
 		}
+		file := v.file(path)
+		if file == nil || seen[strings.ToLower(path)] {
+			continue
+		}
+		seen[strings.ToLower(path)] = true
+		if len(w.AnswerFiles) == maxAnswerFiles || file.Size <= maxAnswerFile && file.Size > left {
+			v.limit("answer files", fmt.Errorf("more than %d, or than %s of them: %w", maxAnswerFiles, budget.Size(maxAnswerBytes), budget.ErrExceeded))
+			w.AnswerFiles = append(w.AnswerFiles, AnswerFile{File: *file, Problem: "not read, there are too many answer files"})
+			return
+		}
+		left -= file.Size
+		w.AnswerFiles = append(w.AnswerFiles, v.answerFile(*file))
 	}
 }
 
@@ -142,47 +166,45 @@ var leftovers = []struct {
 	{sysprepFolder, regexp.MustCompile(`(?i)^packer-|^Panther\.packer-`)},
 }
 
-// names lists a folder; an absent one is empty.
-func (v *volume) names(folder string) []string {
+// eachName lists a folder; an absent one is empty.
+func (v *volume) eachName(folder string, visit func(name string)) {
 	f, err := v.Path(folder)
 	if errors.Is(err, ntfs.ErrNotExist) {
-		return nil
+		return
+	}
+	if err == nil {
+		err = f.EachEntry(func(e ntfs.Entry) { visit(e.Name) })
 	}
 	if err != nil {
-		v.problem(folder, err)
-		return nil
+		v.missed(folder, err)
 	}
-	entries, err := f.ReadDir()
-	if err != nil {
-		v.problem(folder, err)
-		return nil
-	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name
-	}
-	return names
 }
 
 func (v *volume) answerFile(file File) AnswerFile {
 	a := AnswerFile{File: file}
 	content, err := v.ReadFile(file.Path, maxAnswerFile)
-	if err != nil {
-		a.Problem = err.Error()
-		return a
+	if limited(err) {
+		v.limit(file.Path, err)
 	}
-	parsed, err := answerfile.Parse(content)
+	var parsed *answerfile.File
+	if err == nil {
+		parsed, err = answerfile.Parse(content)
+	}
 	if err != nil {
-		a.Problem = err.Error()
+		a.Problem = budget.Cut(err.Error(), maxShown)
 		return a
 	}
 	for _, p := range parsed.Passes() {
-		a.Passes = append(a.Passes, p.Name())
-	}
-	for _, f := range answerfile.Lint(content, answerfile.Context{}).Findings {
-		if f.Rule == secretRule {
-			a.Secrets = append(a.Secrets, f.Pass+" "+f.Setting)
+		if name := budget.Cut(p.Name(), maxPassName); len(a.Passes) < maxList {
+			a.Passes = append(a.Passes, name)
 		}
+	}
+	secrets := answerfile.SecretSettings(parsed)
+	for _, s := range secrets[:min(maxList, len(secrets))] {
+		a.Secrets = append(a.Secrets, budget.Cut(s, maxSetting))
+	}
+	if n := len(secrets); n > maxList {
+		a.Secrets = append(a.Secrets, fmt.Sprintf("and %d more", n-maxList))
 	}
 	return a
 }
@@ -206,13 +228,16 @@ func (v *volume) lastRun() *Log {
 			break
 		}
 	}
+	if run.Facts.Runs == 0 && file.Size > maxLog {
+		v.limit(actLog, fmt.Errorf("no run begins in its last %s: %w", budget.Size(maxLog), budget.ErrExceeded))
+	}
 	log.Runs = run.Facts.Runs
 	if len(run.Lines) == 0 {
 		return log
 	}
 	log.Options, log.TagCreated = append(log.Options, run.Facts.Options...), run.Facts.TagCreated
 	for _, l := range run.Lines[max(0, len(run.Lines)-lastLines):] {
-		log.Last = append(log.Last, l.Raw)
+		log.Last = append(log.Last, budget.Cut(l.Raw, maxShown))
 	}
 	if d, ok := diagnosis.Diagnose(run); ok && !log.TagCreated {
 		log.Diagnosis = &d
@@ -243,6 +268,9 @@ func (v *volume) trackLog(size int64) (diagnosis.Run, error) {
 	for off < s.Size() {
 		n, err := s.ReadAt(b[:min(int64(len(b)), s.Size()-off)], off)
 		if err != nil && !errors.Is(err, io.EOF) {
+			return diagnosis.Run{}, err
+		}
+		if err := v.log.Spend(int64(n), int64(bytes.Count(b[:n], []byte("\n")))); err != nil {
 			return diagnosis.Run{}, err
 		}
 		tracker.Feed(b[:n])

@@ -5,26 +5,31 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
 )
 
-// maxHiveLog bounds a transaction log; Windows caps them at far less.
-const maxHiveLog = 64 << 20
+const winlogon = `Microsoft\Windows NT\CurrentVersion\Winlogon`
 
 // registry is an open hive whose absent values are absent and whose damaged
 // ones are problems.
 type registry struct {
-	v    *volume
-	name string
-	hive *regf.Hive
+	v      *volume
+	name   string
+	hive   *regf.Hive
+	within *budget.Budget
 }
 
 func (v *volume) openHive(name string, w *Windows) *registry {
 	path := `\Windows\System32\config\` + name
 	entry := Hive{Name: name}
-	hive, err := v.hive(path)
+	within := hiveBudget(v.ctx)
+	hive, err := v.hive(within, path)
 	if err != nil {
-		entry.Problem = err.Error()
+		entry.Problem = budget.Cut(err.Error(), maxShown)
+		if limited(err) {
+			v.limit("registry hive "+name, err)
+		}
 	} else {
 		entry.Clean, entry.Replayed = hive.Clean(), hive.Replayed()
 	}
@@ -32,10 +37,23 @@ func (v *volume) openHive(name string, w *Windows) *registry {
 	if err != nil {
 		return nil
 	}
-	return &registry{v, name, hive}
+	return &registry{v, name, hive, within}
 }
 
-func (v *volume) hive(path string) (*regf.Hive, error) {
+// close notes in the report that the hive was not read to its end.
+func (r *registry) close(w *Windows) {
+	if r == nil || !limited(r.within.Err()) {
+		return
+	}
+	r.v.limit("registry hive "+r.name, r.within.Err())
+	for i := range w.Hives {
+		if w.Hives[i].Name == r.name {
+			w.Hives[i].Problem = r.within.Err().Error()
+		}
+	}
+}
+
+func (v *volume) hive(within *budget.Budget, path string) (*regf.Hive, error) {
 	f, err := v.Path(path)
 	if err != nil {
 		return nil, err
@@ -53,7 +71,7 @@ func (v *volume) hive(path string) (*regf.Hive, error) {
 			return v.ReadFile(path+ending, maxHiveLog)
 		})
 	}
-	return regf.Open(s, s.Size(), logs...)
+	return regf.OpenWithin(within, s, s.Size(), logs...)
 }
 
 // key returns nil where the key is absent or cannot be read; only the latter
@@ -70,28 +88,46 @@ func (r *registry) key(path string) *regf.Key {
 	return k
 }
 
+// note takes down what could not be read, as opposed to what is absent.
 func (r *registry) note(what string, err error) {
-	if err != nil && !errors.Is(err, regf.ErrNotExist) {
-		r.v.problem(r.name+`\`+what, err)
+	// One that is read no further is a limit, noted once.
+	if err != nil && !errors.Is(err, regf.ErrNotExist) && r.within.Err() == nil {
+		r.v.missed(r.name+`\`+what, err)
 	}
 }
 
+// value returns nil where the value is absent or cannot be read.
+func (r *registry) value(path, name string) *regf.Value {
+	if r == nil {
+		return nil
+	}
+	k, err := r.hive.Key(path)
+	if err == nil {
+		var v *regf.Value
+		if v, err = k.Value(name); err == nil {
+			return v
+		}
+	}
+	r.note(path+`\`+name, err)
+	return nil
+}
+
 func (r *registry) text(path, name string) string {
-	k := r.key(path)
-	if k == nil {
+	v := r.value(path, name)
+	if v == nil {
 		return ""
 	}
-	s, err := k.String(name)
+	s, err := v.Text(maxText)
 	r.note(path+`\`+name, err)
 	return s
 }
 
 func (r *registry) number(path, name string) *uint32 {
-	k := r.key(path)
-	if k == nil {
+	v := r.value(path, name)
+	if v == nil {
 		return nil
 	}
-	n, err := k.DWord(name)
+	n, err := v.AsDWord()
 	r.note(path+`\`+name, err)
 	if err != nil {
 		return nil
@@ -99,15 +135,7 @@ func (r *registry) number(path, name string) *uint32 {
 	return &n
 }
 
-func (r *registry) has(path, name string) bool {
-	k := r.key(path)
-	if k == nil {
-		return false
-	}
-	_, err := k.Value(name)
-	r.note(path+`\`+name, err)
-	return err == nil
-}
+func (r *registry) has(path, name string) bool { return r.value(path, name) != nil }
 
 // readHives fills in everything that stands in the registry.
 func (v *volume) readHives(w *Windows) {
@@ -115,7 +143,7 @@ func (v *volume) readHives(w *Windows) {
 	v.readOS(w, system, software)
 	v.readSetup(&w.Setup, system, software)
 
-	const winlogon = `Microsoft\Windows NT\CurrentVersion\Winlogon`
+	w.Clock = readClock(system)
 	w.Autologon = Autologon{
 		Enabled:                strings.TrimSpace(software.text(winlogon, "AutoAdminLogon")) == "1",
 		User:                   software.text(winlogon, "DefaultUserName"),
@@ -124,6 +152,8 @@ func (v *volume) readHives(w *Windows) {
 	w.SkipRearm = software.number(`Microsoft\Windows NT\CurrentVersion\SoftwareProtectionPlatform`, "SkipRearm")
 	set := controlSet(system)
 	w.Drivers = Drivers{Storage: drivers(system, set, storageDrivers), Network: drivers(system, set, networkDrivers)}
+	system.close(w)
+	software.close(w)
 }
 
 func (v *volume) readOS(w *Windows, system, software *registry) {
@@ -142,6 +172,20 @@ func (v *volume) readOS(w *Windows, system, software *registry) {
 	if n := software.number(current, "UBR"); n != nil {
 		w.OS.Revision = *n
 	}
+}
+
+// readClock reads how Windows takes the hardware clock.
+func readClock(system *registry) Clock {
+	path := controlSet(system) + `\Control\TimeZoneInformation`
+	c := Clock{TimeZone: system.text(path, "TimeZoneKeyName")}
+	if universal := system.number(path, "RealTimeIsUniversal"); universal != nil {
+		c.UTC = *universal != 0
+	}
+	if bias := system.number(path, "ActiveTimeBias"); bias != nil {
+		minutes := int32(*bias)
+		c.ActiveBias = &minutes
+	}
+	return c
 }
 
 // controlSet names the key that CurrentControlSet stands for when Windows
@@ -170,11 +214,11 @@ func (v *volume) readSetup(s *Setup, system, software *registry) {
 		s.UnattendFileExists = v.exists(path)
 	}
 	if k := system.key("Setup"); k != nil {
-		subkeys, err := k.Subkeys()
+		err := k.EachSubkey(func(sub *regf.Key) bool {
+			s.Upgraded = strings.HasPrefix(sub.Name(), "Source OS ")
+			return !s.Upgraded
+		})
 		system.note("Setup", err)
-		for _, sub := range subkeys {
-			s.Upgraded = s.Upgraded || strings.HasPrefix(sub.Name(), "Source OS ")
-		}
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
@@ -38,8 +40,18 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error)
 		return r, err
 	}
 	for _, v := range volumes {
-		if !v.hasWindows() {
+		there := v.hasWindows()
+		r.Limits = append(r.Limits, v.limits...)
+		v.limits = nil
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		if !there {
 			continue
+		}
+		if len(r.Windows) == maxInstallations {
+			r.Limits = append(r.Limits, fmt.Sprintf("more than %d Windows installations: the rest was not read", maxInstallations))
+			break
 		}
 		w := v.inspect(opt)
 		if err := ctx.Err(); err != nil {
@@ -53,18 +65,52 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error)
 // volume is an opened NTFS volume and the partition it lies in.
 type volume struct {
 	*ntfs.Volume
+	ctx       context.Context
+	log       *budget.Budget // for the logs of all volumes
 	partition int
 	problems  []string
+	unread    []string
+	limits    []string
 }
 
+// problem notes a fact that could not be read.
 func (v *volume) problem(what string, err error) {
-	v.problems = append(v.problems, fmt.Sprintf("%s: %v", what, err))
+	if limited(err) {
+		v.limit(what, err)
+		return
+	}
+	v.problems = note(v.problems, what, err)
+}
+
+// limit notes what was left unread because it is too much.
+func (v *volume) limit(what string, err error) { v.limits = note(v.limits, what, err) }
+
+// missed is problem for a fact whose absence would pass for a good one.
+func (v *volume) missed(what string, err error) {
+	v.problem(what, err)
+	if len(v.unread) < maxNotes {
+		v.unread = append(v.unread, what)
+	}
+}
+
+// limited says whether an error is about the amount of what there is to read.
+func limited(err error) bool {
+	return errors.Is(err, budget.ErrExceeded) || errors.Is(err, ntfs.ErrTooLarge)
+}
+
+func note(list []string, what string, err error) []string {
+	text := budget.Cut(fmt.Sprintf("%s: %v", what, err), maxShown)
+	if len(list) >= maxNotes || slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
 }
 
 // openVolumes reads the partition table, notes it in the report, and opens
 // every NTFS volume.
 func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, error) {
 	reader := contextReader{ctx, d}
+	within, log := structure(ctx), logBudget(ctx)
 	table, err := partition.Read(reader, d.Size(), 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading partition table: %w", err)
@@ -87,13 +133,16 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, e
 			r.Disk.BitLocker = append(r.Disk.BitLocker, p.Index)
 			continue
 		}
-		v, err := ntfs.Open(reader, p.Start, p.Length)
+		v, err := ntfs.OpenWithin(within, reader, p.Start, p.Length)
+		what := fmt.Sprintf("partition %d", p.Index)
 		switch {
 		case errors.Is(err, ntfs.ErrNotNTFS):
+		case limited(err):
+			r.Limits = note(r.Limits, what, err)
 		case err != nil:
-			r.Problems = append(r.Problems, fmt.Sprintf("partition %d: %v", p.Index, err))
+			r.Problems = note(r.Problems, what, err)
 		default:
-			volumes = append(volumes, &volume{Volume: v, partition: p.Index})
+			volumes = append(volumes, &volume{Volume: v, ctx: ctx, log: log, partition: p.Index})
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -131,6 +180,9 @@ func (c contextReader) ReadAt(p []byte, off int64) (int, error) {
 
 func (v *volume) exists(path string) bool {
 	_, err := v.Path(path)
+	if limited(err) {
+		v.limit(fmt.Sprintf("partition %d", v.partition), err)
+	}
 	return err == nil
 }
 
@@ -143,7 +195,7 @@ func (v *volume) inspect(opt Options) Windows {
 	v.readHives(&w)
 	v.readFiles(&w)
 	v.readState(&w, opt)
-	w.Problems = v.problems
+	w.Problems, w.Unread, w.Limits = v.problems, v.unread, v.limits
 	return w
 }
 
@@ -163,14 +215,14 @@ func (v *volume) readState(w *Windows, opt Options) {
 	w.Volume.Hibernated = hibernation == ntfs.HibernationActive || hibernation == ntfs.HibernationUnknown
 	shadows, err := v.ShadowCopies()
 	if err != nil {
-		v.problem("shadow copies", err)
+		v.missed(shadowCopies, err)
 	}
 	w.Volume.ShadowCopies = len(shadows.Stores)
 	if shadows.Elsewhere {
 		w.Volume.ShadowCopies++
 	}
 	if opt.Space {
-		if free, err := v.freeSpace(); err != nil {
+		if free, err := v.FreeSpace(); err != nil {
 			v.problem("free space", err)
 		} else {
 			w.Volume.Free = &free
@@ -185,21 +237,4 @@ func (v *volume) fileSize(path string) int64 {
 		return 0
 	}
 	return f.Size
-}
-
-// freeSpace counts the clusters that $Bitmap calls free.
-func (v *volume) freeSpace() (int64, error) {
-	const maxBitmap = 1 << 30 // a volume of 32 TiB in clusters of 4 KiB
-	bitmap, err := v.ReadFile(`\$Bitmap`, maxBitmap)
-	if err != nil {
-		return 0, err
-	}
-	clusters := v.Size() / v.ClusterSize()
-	free := int64(0)
-	for c := int64(0); c < clusters && c/8 < int64(len(bitmap)); c++ {
-		if bitmap[c/8]>>(c%8)&1 == 0 {
-			free++
-		}
-	}
-	return free * v.ClusterSize(), nil
 }

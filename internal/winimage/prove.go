@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -24,14 +23,21 @@ const (
 type Expectation struct {
 	// Audit: the image must come up in audit mode instead of OOBE.
 	Audit bool
-	// NotBefore: the tag must not be older (start of the build). Zero: any.
-	NotBefore time.Time
+	// Source is what the disk that the build started from had; nil where that is
+	// not known, and then a tag that came with the source passes.
+	Source *Source
 	// VMMode says whether /mode:vm was used; nil: not asked.
 	VMMode *bool
 	// AnswerFile says whether /unattend was used; nil: not asked.
 	AnswerFile *bool
 	// Severities replaces the default severity of assertions, by id.
 	Severities map[string]Severity
+}
+
+// Source is what is known of the disk that a build started from.
+type Source struct {
+	// Tag is nil where the source had none.
+	Tag *File
 }
 
 // Assertion is one statement about the image and how it was found.
@@ -84,6 +90,10 @@ const (
 	rerun     = "the image is not generalized: run sysprep /generalize again on a fresh copy of the source"
 	powerOff  = "let the guest shut down by itself (sysprep /shutdown or shutdown /s /t 0) and do not kill the machine"
 	windowsID = "windows"
+	limitsID  = "limits"
+	notRead   = "not read"
+	// shadowCopies names them among what was not read.
+	shadowCopies = "shadow copies"
 )
 
 // AssertionIDs lists every id that Prove knows, for the validation of options.
@@ -115,7 +125,7 @@ func Prove(r Report, e Expectation) Proof {
 	}
 	add(Assertion{
 		ID: windowsID, Title: "Windows is on the disk", Expected: "one installation",
-		Found: installations(len(r.Windows)) + because(r.Problems), Severity: Fail, OK: len(r.Windows) == 1,
+		Found: installations(len(r.Windows)) + because(slices.Concat(r.Problems, r.Limits)), Severity: Fail, OK: len(r.Windows) == 1,
 		Fix: "check that this is the disk of a Windows machine, not encrypted, with a single installation",
 	})
 	var w *Windows
@@ -137,6 +147,10 @@ func Prove(r Report, e Expectation) Proof {
 	}
 	return p
 }
+
+// missed reports whether a fact could not be read, so that its absence says
+// nothing.
+func (w *Windows) missed(what string) bool { return slices.Contains(w.Unread, what) }
 
 func installations(n int) string {
 	if n == 0 {
@@ -186,7 +200,7 @@ func yesNo(found, expected bool) result {
 }
 
 // aboutDisk are the rules that need no Windows to be judged.
-var aboutDisk = []string{"bitlocker", "boots"}
+var aboutDisk = []string{"bitlocker", "boots", limitsID}
 
 var rules = []rule{
 	{"hives-clean", "registry hives were flushed by a full shutdown", Fail, powerOff, checkHives},
@@ -207,7 +221,7 @@ var rules = []rule{
 		return equal("2", number(w.Setup.SetupType))
 	}},
 	{"setup-command", "Setup\\CmdLine starts windeploy.exe at the next boot", Fail, rerun, checkCommand},
-	{"tag", "Sysprep_succeeded.tag was created by this build", Fail, rerun, checkTag},
+	{"tag", "sysprep left Sysprep_succeeded.tag", Fail, rerun, checkTag},
 	{"log", "the last run in setupact.log generalized and succeeded", Warn, "read the last run in \\Windows\\System32\\Sysprep\\Panther\\setupact.log", checkLog},
 	{"audit-boot", "Setup\\Status\\AuditBoot", Fail, "run sysprep with the mode that is wanted (mode = \"oobe\" or \"audit\")", checkAuditBoot},
 	{"unattend-pointer", "Setup\\UnattendFile does not point to a missing file", Fail, "delete the value UnattendFile under HKLM\\SYSTEM\\Setup, or put the file back: Setup stops on a dangling pointer", checkPointer},
@@ -216,10 +230,19 @@ var rules = []rule{
 	{"vm-mode", "Setup\\Sysprep\\SysprepMode fits /mode:vm", Info, "compare vm_mode with how sysprep was run", checkVMMode},
 	{"autologon", "no automatic logon, no DefaultPassword", Warn, "remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep", checkAutologon},
 	{"leftovers", "no files or tasks of Packer", Warn, "remove them in the guest before sysprep", func(w *Windows, _ *Report, _ Expectation) result {
-		return nothing(w.Leftovers)
+		found := w.Leftovers
+		for _, l := range leftovers {
+			if w.missed(l.folder) {
+				found = append(found[:len(found):len(found)], l.folder+" was not read")
+			}
+		}
+		return nothing(found)
 	}},
 	{"boot-drivers", "a storage driver starts at boot", Warn, "install and enable the driver of the target's disk controller before sysprep", checkBootDrivers},
 	{"shadow-copies", "no shadow copies", Warn, "delete them in the guest (vssadmin delete shadows /all): they keep old data in the image", func(w *Windows, _ *Report, _ Expectation) result {
+		if w.missed(shadowCopies) && w.Volume.ShadowCopies == 0 {
+			return result{expected: "0", found: notRead}
+		}
 		return equal("0", fmt.Sprint(w.Volume.ShadowCopies))
 	}},
 	{"bitlocker", "no encrypted volume", Fail, "decrypt in the guest (manage-bde -off C:) and wait until it is done", func(_ *Windows, r *Report, _ Expectation) result {
@@ -228,137 +251,14 @@ var rules = []rule{
 	{"boots", "firmware can start the disk", Warn, "check that the system partition is there and, on an MBR disk, active", func(_ *Windows, r *Report, _ Expectation) result {
 		return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
 	}},
+	{limitsID, "nothing was left unread because there is too much of it", Fail, "see what is so large, and remove it in the guest; if it has to be there, set severities = { limits = \"warn\" }", func(w *Windows, r *Report, _ Expectation) result {
+		found := r.Limits
+		if w != nil {
+			found = slices.Concat(found, w.Limits)
+		}
+		return nothing(found)
+	}},
 	{"readable", "every fact could be read", Warn, "see which part is damaged; chkdsk in the guest before sysprep may help", func(w *Windows, _ *Report, _ Expectation) result {
 		return nothing(w.Problems)
 	}},
-}
-
-func checkHives(w *Windows, _ *Report, _ Expectation) result {
-	var dirty []string
-	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
-		i := slices.IndexFunc(w.Hives, func(h Hive) bool { return h.Name == name })
-		switch {
-		case i < 0:
-			dirty = append(dirty, name+" is missing")
-		case w.Hives[i].Problem != "":
-			dirty = append(dirty, name+": "+w.Hives[i].Problem)
-		case !w.Hives[i].Clean:
-			dirty = append(dirty, name+" was not flushed: the guest did not shut down fully")
-		}
-	}
-	if len(dirty) > 0 {
-		return result{expected: "clean", found: strings.Join(dirty, "; ")}
-	}
-	return result{expected: "clean", found: "clean", ok: true}
-}
-
-// checkGeneralization: 4 is written when generalize succeeded, 3 while it runs
-// or after it broke off, 7 is every machine in use (two independent field
-// sources for 4; absent is not known to happen).
-func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
-	got := equal("4", number(w.Setup.GeneralizationState))
-	if s := w.Setup.GeneralizationState; s != nil {
-		got.note = map[uint32]string{3: "generalize began and did not finish", 7: "a machine that was not generalized"}[*s]
-	}
-	return got
-}
-
-func checkCommand(w *Windows, _ *Report, _ Expectation) result {
-	line := strings.ToLower(w.Setup.CmdLine)
-	got := result{expected: "windeploy.exe", found: orAbsent(w.Setup.CmdLine), ok: strings.Contains(line, "windeploy")}
-	if got.ok && !strings.HasSuffix(strings.Trim(line, `" `), `oobe\windeploy.exe`) {
-		got.note = "a wrapper around windeploy.exe, as cloud agents install"
-	}
-	return got
-}
-
-func checkTag(w *Windows, _ *Report, e Expectation) result {
-	if w.Tag == nil {
-		return result{expected: "present", found: "absent"}
-	}
-	got := result{expected: "present", found: "created " + w.Tag.Modified.UTC().Format(time.RFC3339), ok: true}
-	// The guest's clock may be minutes off the host's: an hour tells a tag of
-	// this build from one that came with the source all the same.
-	if limit := e.NotBefore.Add(-time.Hour); !e.NotBefore.IsZero() {
-		got.expected = "created after " + limit.UTC().Format(time.RFC3339)
-		got.ok = w.Tag.Modified.After(limit)
-	}
-	return got
-}
-
-func checkLog(w *Windows, _ *Report, _ Expectation) result {
-	got := result{expected: "GENERALIZE, tag created", found: "absent"}
-	if w.Log == nil {
-		return got
-	}
-	generalize := slices.Contains(w.Log.Options, "GENERALIZE")
-	got.ok = generalize && w.Log.TagCreated
-	got.found = fmt.Sprintf("options %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
-	if d := w.Log.Diagnosis; d != nil && !got.ok {
-		got.note = d.Summary
-	}
-	return got
-}
-
-func checkAuditBoot(w *Windows, _ *Report, e Expectation) result {
-	if e.Audit {
-		return result{expected: "not 0", found: number(w.Setup.AuditBoot), ok: !zeroOrAbsent(w.Setup.AuditBoot)}
-	}
-	return result{expected: "0 or absent", found: number(w.Setup.AuditBoot), ok: zeroOrAbsent(w.Setup.AuditBoot)}
-}
-
-func checkPointer(w *Windows, _ *Report, _ Expectation) result {
-	s := w.Setup
-	return result{expected: "absent or an existing file", found: orAbsent(s.UnattendFile), ok: s.UnattendFile == "" || s.UnattendFileExists}
-}
-
-const cachedAnswerFile = `\Windows\Panther\unattend.xml`
-
-func checkCached(w *Windows, _ *Report, e Expectation) result {
-	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
-	got := yesNo(there, there)
-	if e.AnswerFile != nil {
-		got = yesNo(there, *e.AnswerFile)
-	}
-	return got
-}
-
-func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
-	var found []string
-	for _, f := range w.AnswerFiles {
-		for _, s := range f.Secrets {
-			found = append(found, f.Path+": "+s)
-		}
-	}
-	return nothing(found)
-}
-
-func checkVMMode(w *Windows, _ *Report, e Expectation) result {
-	vm := w.Setup.SysprepMode != ""
-	got := yesNo(vm, vm)
-	if e.VMMode != nil {
-		got = yesNo(vm, *e.VMMode)
-	}
-	return got
-}
-
-func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
-	var found []string
-	if w.Autologon.Enabled {
-		found = append(found, "AutoAdminLogon")
-	}
-	if w.Autologon.DefaultPasswordPresent {
-		found = append(found, "DefaultPassword")
-	}
-	return nothing(found)
-}
-
-func checkBootDrivers(w *Windows, _ *Report, _ Expectation) result {
-	var names []string
-	for _, d := range w.Drivers.Storage {
-		if d.StartsAtBoot() {
-			names = append(names, d.Name)
-		}
-	}
-	return result{expected: "at least one", found: orAbsent(strings.Join(names, ", ")), ok: len(names) > 0}
 }

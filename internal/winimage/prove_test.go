@@ -33,7 +33,7 @@ func good() Report {
 }
 
 func expectation() Expectation {
-	return Expectation{NotBefore: buildStart, AnswerFile: yes(true), VMMode: yes(false)}
+	return Expectation{Source: &Source{}, AnswerFile: yes(true), VMMode: yes(false)}
 }
 
 func TestAGoodImageIsProvenWithoutWarnings(t *testing.T) {
@@ -69,7 +69,29 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 		{"SetupType of a running machine", "setup-type", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SetupType = num(0) }},
 		{"nothing to start at the next boot", "setup-command", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.CmdLine = "" }},
 		{"no tag", "tag", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag = nil }},
-		{"the tag of another day", "tag", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag.Modified = buildStart.Add(-24 * time.Hour) }},
+		{"the tag of the source", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) { e.Source.Tag = w.Tag }},
+		{"a copy of the source's tag", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) {
+			old := *w.Tag
+			e.Source.Tag = &old
+			w.Tag.Record, w.Tag.Sequence = 77, 2
+		}},
+		{"the source's tag with another date", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) {
+			old := *w.Tag
+			e.Source.Tag = &old
+			w.Tag.Modified = w.Tag.Modified.Add(time.Hour)
+		}},
+		{"AuditBoot that cannot be read", "audit-boot", Fail, func(_ *Report, w *Windows, _ *Expectation) {
+			w.Unread = []string{`SYSTEM\Setup\Status\AuditBoot`}
+		}},
+		{"a pointer that cannot be read", "unattend-pointer", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`SYSTEM\Setup\UnattendFile`} }},
+		{"a folder that cannot be read", "leftovers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`\Windows\Temp`} }},
+		{"automatic logon that cannot be read", "autologon", Warn, func(_ *Report, w *Windows, _ *Expectation) {
+			w.Unread = []string{`SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon\DefaultPassword`}
+		}},
+		{"shadow copies that cannot be looked for", "shadow-copies", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{"shadow copies"} }},
+		{"an answer file that cannot be read", "secrets", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles[0].Problem = "corrupt" }},
+		{"a hive that is too much", "limits", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Limits = []string{"x: more than 5 values"} }},
+		{"a disk that is too much", "limits", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Limits = []string{"more than 4 installations"} }},
 		{"no log", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log = nil }},
 		{"a last run without success", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.TagCreated = false }},
 		{"a last run without generalize", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.Options = []string{"OOBE"} }},

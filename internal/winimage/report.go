@@ -23,6 +23,8 @@ type Report struct {
 	Windows []Windows `json:"windows"`
 	// Problems are volumes or structures that could not be read, with reason.
 	Problems []string `json:"problems,omitempty"`
+	// Limits are what was left unread because there is too much of it.
+	Limits []string `json:"limits,omitempty"`
 }
 
 // Disk is the image as a disk.
@@ -56,8 +58,34 @@ type Windows struct {
 	// Leftovers are files and tasks that Packer or this plugin brought.
 	Leftovers []string `json:"leftovers"`
 	SkipRearm *uint32  `json:"skip_rearm,omitempty"`
+	Clock     Clock    `json:"clock"`
 	// Problems are facts that could not be read, with reason.
 	Problems []string `json:"problems,omitempty"`
+	// Unread names those of them that would pass for good if they were taken
+	// for absent: values of the registry and folders.
+	Unread []string `json:"unread,omitempty"`
+	// Limits are what was left unread because there is too much of it.
+	Limits []string `json:"limits,omitempty"`
+}
+
+// Clock is how Windows takes the hardware clock
+// (SYSTEM\...\Control\TimeZoneInformation).
+type Clock struct {
+	// UTC: RealTimeIsUniversal is set; otherwise the hardware clock is local time.
+	UTC bool `json:"utc,omitempty"`
+	// ActiveBias is what has to be added to local time for UTC, in minutes, as
+	// it was when Windows shut down; nil where it is not known.
+	ActiveBias *int32 `json:"active_bias,omitempty"`
+	TimeZone   string `json:"time_zone,omitempty"`
+}
+
+// Origin is what a build needs to know of the disk it starts from; nil where
+// the tag could not be looked for.
+func (w Windows) Origin() *Source {
+	if w.missed(tagFile) {
+		return nil
+	}
+	return &Source{Tag: w.Tag}
 }
 
 // OS is HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion and the processor
@@ -94,11 +122,17 @@ type Setup struct {
 	Upgraded bool `json:"upgraded,omitempty"`
 }
 
-// File is a file in the image; times are UTC.
+// File is a file in the image; times are UTC by the guest's clock, which the
+// host's has nothing to do with.
 type File struct {
 	Path     string    `json:"path"`
 	Size     int64     `json:"size"`
+	Created  time.Time `json:"created"`
 	Modified time.Time `json:"modified"`
+	// Record and Sequence are the file's reference in the MFT: a file that was
+	// deleted and made anew has another.
+	Record   int64  `json:"mft_record"`
+	Sequence uint16 `json:"mft_sequence"`
 }
 
 // Log is the last run in \Windows\System32\Sysprep\Panther\setupact.log.

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -87,8 +88,7 @@ func (m machine) arguments() ([]string, error) {
 		// One socket: client editions of Windows use no more than two.
 		"-smp", fmt.Sprintf("cpus=%d,sockets=1,cores=%d,threads=1", s.CPUs, s.CPUs),
 		"-m", strconv.Itoa(s.MemoryMB),
-		// Windows keeps the clock in local time.
-		"-rtc", "base=localtime",
+		"-rtc", "base=" + comma(cmp.Or(s.HardwareClock, hypervisor.ClockLocal)),
 		"-boot", "menu=off,strict=on",
 		// Nobody would wake a guest that goes to sleep.
 		"-global", "PIIX4_PM.disable_s3=1", "-global", "PIIX4_PM.disable_s4=1",

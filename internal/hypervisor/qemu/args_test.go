@@ -78,6 +78,8 @@ func TestArguments(t *testing.T) {
 		{"virtio", func(m *machine) { m.spec.DiskInterface, m.spec.NetworkInterface = "virtio", "virtio" },
 			[]string{"virtio-blk-pci,drive=disk0,bootindex=0", "virtio-net-pci,netdev=net0,romfile="}, nil},
 		{"an overlay on a dynamic VHD", func(m *machine) { m.spec.Disk.BackingFormat = "vpc" }, []string{"backing.force_size_calc=current_size"}, nil},
+		{"a hardware clock in UTC", func(m *machine) { m.spec.HardwareClock = hypervisor.ClockUTC }, []string{"-rtc base=utc "}, []string{"localtime"}},
+		{"a hardware clock that is set", func(m *machine) { m.spec.HardwareClock = "2026-11-27T18:30:00" }, []string{"-rtc base=2026-11-27T18:30:00 "}, []string{"localtime"}},
 		{"WHPX", func(m *machine) { m.accelerator = "whpx" }, []string{"-accel whpx,kernel-irqchip=off"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

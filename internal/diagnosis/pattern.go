@@ -1,0 +1,124 @@
+package diagnosis
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+const (
+	// maxMatch is how much of a line is held against regular expressions, in
+	// bytes. The longest line of a real log that tells a cause has half of it.
+	maxMatch = 2 << 10
+	// maxSearched is how many bytes regular expressions read for one diagnosis,
+	// a hundred times what a real log of full length asks for.
+	maxSearched = 16 << 20
+)
+
+// start is the part of the message that tells what the line is about.
+func (l Line) start() string { return head(l.Message, maxMatch) }
+
+func (l Line) lower() string { return strings.ToLower(l.start()) }
+
+// pattern is a regular expression that is tried only on lines that hold a text
+// which every match has.
+type pattern struct {
+	*regexp.Regexp
+	// needs are lower case; a match has one of them. None: no such text is known.
+	needs []string
+}
+
+// compile makes a pattern that is matched without regard to case.
+func compile(text string) pattern {
+	text = `(?i)` + text
+	p := pattern{Regexp: regexp.MustCompile(text)}
+	if tree, err := syntax.Parse(text, syntax.Perl); err == nil {
+		p.needs = needs(tree)
+	}
+	return p
+}
+
+// possible says whether a line may match, by its text in lower case.
+func (p pattern) possible(lower string) bool {
+	for _, text := range p.needs {
+		if strings.Contains(lower, text) {
+			return true
+		}
+	}
+	return p.needs == nil
+}
+
+// needs returns texts in lower case of which every match has one, nil where
+// there are none.
+func needs(re *syntax.Regexp) []string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return []string{strings.ToLower(string(re.Rune))}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needs(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return needs(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		var best []string
+		for _, sub := range re.Sub {
+			if n := needs(sub); n != nil && shortest(n) > shortest(best) {
+				best = n
+			}
+		}
+		return best
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range re.Sub {
+			n := needs(sub)
+			if n == nil {
+				return nil
+			}
+			all = append(all, n...)
+		}
+		return all
+	}
+	return nil
+}
+
+func shortest(texts []string) int {
+	if len(texts) == 0 {
+		return 0
+	}
+	n := len(texts[0])
+	for _, text := range texts {
+		n = min(n, len(text))
+	}
+	return n
+}
+
+// search holds lines against patterns until it has read its share.
+type search struct {
+	left int // bytes
+	// short: some lines were not held against all patterns.
+	short bool
+}
+
+// problem is a line with the texts that are searched.
+type problem struct {
+	Line
+	text, low string
+}
+
+func newProblem(l Line) problem {
+	text := l.start()
+	return problem{l, text, strings.ToLower(text)}
+}
+
+func (s *search) find(p pattern, l problem) []string {
+	if !p.possible(l.low) {
+		return nil
+	}
+	if s.left < len(l.text) {
+		s.short = true
+		return nil
+	}
+	s.left -= len(l.text)
+	return p.FindStringSubmatch(l.text)
+}

@@ -1,0 +1,184 @@
+package ntfs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+)
+
+// counted counts the bytes read of a volume.
+type counted struct {
+	*bytes.Reader
+	bytes int64
+}
+
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	c.bytes += int64(len(p))
+	return c.Reader.ReadAt(p, off)
+}
+
+func limits(ctx context.Context, bytes, items int64) *budget.Budget {
+	return budget.New(ctx, budget.Limits{Bytes: bytes, Items: items, Of: "MFT records and directories", Noun: "records"})
+}
+
+// everyName walks the whole tree.
+func everyName(v *Volume, f *File) (err error) {
+	walkErr := f.EachEntry(func(e Entry) {
+		if err != nil || !e.Dir {
+			return
+		}
+		var sub *File
+		if sub, err = v.Open(e); err == nil {
+			err = everyName(v, sub)
+		}
+	})
+	return errors.Join(walkErr, err)
+}
+
+func TestAVolumeIsReadWithinItsBudget(t *testing.T) {
+	b := fixture(t)
+	for name, limit := range map[string]*budget.Budget{"bytes": limits(t.Context(), 16<<10, 0), "records": limits(t.Context(), 0, 12)} {
+		t.Run(name, func(t *testing.T) {
+			r := &counted{Reader: bytes.NewReader(b)}
+			v, err := OpenWithin(limit, r, 0, int64(len(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, err := v.Root()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = everyName(v, root); !errors.Is(err, budget.ErrExceeded) {
+				t.Errorf("error %v", err)
+			}
+			if r.bytes > 64<<10 {
+				t.Errorf("%d bytes were read", r.bytes)
+			}
+			if _, err := v.Path(`\anything`); !errors.Is(err, budget.ErrExceeded) {
+				t.Errorf("reading goes on: %v", err)
+			}
+		})
+	}
+	v := openBytes(t, b)
+	root, err := v.Root()
+	if err == nil {
+		err = everyName(v, root)
+	}
+	if err != nil {
+		t.Errorf("without a budget: %v", err)
+	}
+}
+
+func TestAVolumeIsReadNoFurtherOnceItsContextHasEnded(t *testing.T) {
+	b := fixture(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	v, err := OpenWithin(limits(ctx, 0, 0), bytes.NewReader(b), 0, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range 100 {
+		_, err = v.Root()
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// An attribute list may name the same record again and again, each of its
+// entries a record to be read.
+func TestAnAttributeListOfManyEntriesIsReadWithinTheBudget(t *testing.T) {
+	b := fixture(t)
+	root, err := openBytes(t, b).Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := root.ReadDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(entries, func(e Entry) bool { return !e.Dir && e.ref&refNumber >= 24 })
+	target := entries[at].ref
+	patchRecord(t, b, int64(target&refNumber), func(r []byte) { le.PutUint64(r[32:], uint64(root.rec.number)) })
+	v := openBytes(t, b)
+	extension, err := v.record(int64(target & refNumber))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := make([]byte, 32)
+	le.PutUint32(entry, kindStandardInformation)
+	le.PutUint16(entry[4:], 32)
+	le.PutUint64(entry[16:], target)
+	le.PutUint16(entry[24:], extension.find(kindStandardInformation).id)
+	bomb := func(n int) *File {
+		list := &attribute{kind: kindAttributeList, value: bytes.Repeat(entry, n)}
+		return &File{v, &record{number: root.rec.number, attributes: []*attribute{list}}}
+	}
+	if pieces, err := bomb(10).pieces(kindStandardInformation, ""); err != nil || len(pieces) != 10 {
+		t.Fatalf("%d pieces, %v", len(pieces), err)
+	}
+	v.budget = limits(t.Context(), 1<<20, 0)
+	for range 3 {
+		if _, err := bomb(8000).pieces(kindStandardInformation, ""); !errors.Is(err, budget.ErrExceeded) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if read, _ := v.budget.Spent(); read > 1<<20+v.recordSize {
+		t.Errorf("%d bytes were spent", read)
+	}
+}
+
+// A stream of more pieces than any file has is refused, whatever its list says.
+func TestRunsAreBounded(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	a := &attribute{kind: kindData, nonResident: true, runs: bytes.Repeat([]byte{1, 1}, maxRuns+1), lastVCN: maxRuns}
+	if _, err := v.newStream([]*attribute{a}, true); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("error %v", err)
+	}
+	a.runs, a.lastVCN = a.runs[:2*maxRuns], maxRuns-1
+	if _, err := v.newStream([]*attribute{a}, true); err != nil {
+		t.Errorf("as many as are allowed: %v", err)
+	}
+}
+
+// Runs that name the same clusters for many files are told before they are
+// walked over cluster by cluster.
+func TestClustersOfTwoFilesEndTheMapOfFreeClusters(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	used := bytes.Repeat([]byte{0xff}, int(v.clusters/8+1))
+	m := &FreeMap{cluster: v.cluster, clusters: v.clusters, used: used}
+	run := []byte{0x24, 0, 0, 0, 0, 0, 0}
+	le.PutUint32(run[1:], uint32(v.clusters))
+	rec := &record{attributes: []*attribute{{kind: kindData, nonResident: true, runs: run, lastVCN: v.clusters - 1}}}
+	if err := m.check(v, rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.check(v, rec); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFreeSpaceIsThatOfTheMap(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	m, err := v.FreeMap(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free, err := v.FreeSpace(); err != nil || free != m.Free() || free == 0 {
+		t.Errorf("%d bytes, the map has %d (%v)", free, m.Free(), err)
+	}
+	for n := int64(0); n <= 24; n++ {
+		want := int64(0)
+		b := []byte{0b10110011, 0b01010101, 0xff}
+		for i := range n {
+			want += int64(b[i/8] >> (i % 8) & 1)
+		}
+		if got := marked(b, n); got != want {
+			t.Errorf("%d of the first %d bits, want %d", got, n, want)
+		}
+	}
+}

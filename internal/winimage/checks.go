@@ -1,0 +1,167 @@
+package winimage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func checkHives(w *Windows, _ *Report, _ Expectation) result {
+	var dirty []string
+	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
+		i := slices.IndexFunc(w.Hives, func(h Hive) bool { return h.Name == name })
+		switch {
+		case i < 0:
+			dirty = append(dirty, name+" is missing")
+		case w.Hives[i].Problem != "":
+			dirty = append(dirty, name+": "+w.Hives[i].Problem)
+		case !w.Hives[i].Clean:
+			dirty = append(dirty, name+" was not flushed: the guest did not shut down fully")
+		}
+	}
+	if len(dirty) > 0 {
+		return result{expected: "clean", found: strings.Join(dirty, "; ")}
+	}
+	return result{expected: "clean", found: "clean", ok: true}
+}
+
+// checkGeneralization: 4 is written when generalize succeeded, 3 while it runs
+// or after it broke off, 7 is every machine in use (two independent field
+// sources for 4; absent is not known to happen).
+func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
+	got := equal("4", number(w.Setup.GeneralizationState))
+	if s := w.Setup.GeneralizationState; s != nil {
+		got.note = map[uint32]string{3: "generalize began and did not finish", 7: "a machine that was not generalized"}[*s]
+	}
+	return got
+}
+
+func checkCommand(w *Windows, _ *Report, _ Expectation) result {
+	line := strings.ToLower(w.Setup.CmdLine)
+	got := result{expected: "windeploy.exe", found: orAbsent(w.Setup.CmdLine), ok: strings.Contains(line, "windeploy")}
+	if got.ok && !strings.HasSuffix(strings.Trim(line, `" `), `oobe\windeploy.exe`) {
+		got.note = "a wrapper around windeploy.exe, as cloud agents install"
+	}
+	return got
+}
+
+// checkTag asks whether the tag is the work of this build. Clocks are not asked:
+// the guest's may be hours off the host's. Sysprep deletes the tag when it
+// starts and makes it anew at its end, so that it is another file, with another
+// reference in the MFT, and written at another time of the same clock.
+func checkTag(w *Windows, _ *Report, e Expectation) result {
+	if w.Tag == nil {
+		return result{expected: "present", found: "absent"}
+	}
+	got := result{expected: "present", found: "present, " + tagText(w.Tag), ok: true}
+	switch {
+	case e.Source == nil:
+		got.note = "whether it came with the source disk is not known"
+	case e.Source.Tag == nil:
+		got.expected = "present, and absent on the source disk"
+	default:
+		got.expected = "another file than on the source disk, which had " + tagText(e.Source.Tag)
+		old := e.Source.Tag
+		got.ok = (w.Tag.Record != old.Record || w.Tag.Sequence != old.Sequence) && !w.Tag.Modified.Equal(old.Modified)
+		if !got.ok {
+			got.note = "the tag came with the source disk: sysprep did not make it in this build"
+		}
+	}
+	return got
+}
+
+func tagText(f *File) string {
+	return fmt.Sprintf("file %d-%d, written %s by the guest's clock", f.Record, f.Sequence, f.Modified.UTC().Format(time.RFC3339Nano))
+}
+
+func checkLog(w *Windows, _ *Report, _ Expectation) result {
+	got := result{expected: "GENERALIZE, tag created", found: "absent"}
+	if w.Log == nil {
+		return got
+	}
+	generalize := slices.Contains(w.Log.Options, "GENERALIZE")
+	got.ok = generalize && w.Log.TagCreated
+	got.found = fmt.Sprintf("options %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
+	if d := w.Log.Diagnosis; d != nil && !got.ok {
+		got.note = d.Summary
+	}
+	return got
+}
+
+func checkAuditBoot(w *Windows, _ *Report, e Expectation) result {
+	if w.missed(`SYSTEM\Setup\Status\AuditBoot`) {
+		return result{expected: "0 or absent", found: notRead}
+	}
+	if e.Audit {
+		return result{expected: "not 0", found: number(w.Setup.AuditBoot), ok: !zeroOrAbsent(w.Setup.AuditBoot)}
+	}
+	return result{expected: "0 or absent", found: number(w.Setup.AuditBoot), ok: zeroOrAbsent(w.Setup.AuditBoot)}
+}
+
+func checkPointer(w *Windows, _ *Report, _ Expectation) result {
+	s := w.Setup
+	if w.missed(`SYSTEM\Setup\UnattendFile`) {
+		return result{expected: "absent or an existing file", found: notRead}
+	}
+	return result{expected: "absent or an existing file", found: orAbsent(s.UnattendFile), ok: s.UnattendFile == "" || s.UnattendFileExists}
+}
+
+const cachedAnswerFile = `\Windows\Panther\unattend.xml`
+
+func checkCached(w *Windows, _ *Report, e Expectation) result {
+	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
+	got := yesNo(there, there)
+	if e.AnswerFile != nil {
+		got = yesNo(there, *e.AnswerFile)
+	}
+	return got
+}
+
+func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
+	var found []string
+	for _, f := range w.AnswerFiles {
+		for _, s := range f.Secrets {
+			found = append(found, f.Path+": "+s)
+		}
+		if f.Problem != "" {
+			found = append(found, f.Path+" could not be read")
+		}
+	}
+	return nothing(found)
+}
+
+func checkVMMode(w *Windows, _ *Report, e Expectation) result {
+	vm := w.Setup.SysprepMode != ""
+	got := yesNo(vm, vm)
+	if e.VMMode != nil {
+		got = yesNo(vm, *e.VMMode)
+	}
+	return got
+}
+
+func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
+	var found []string
+	if w.Autologon.Enabled {
+		found = append(found, "AutoAdminLogon")
+	}
+	if w.Autologon.DefaultPasswordPresent {
+		found = append(found, "DefaultPassword")
+	}
+	for _, name := range []string{"AutoAdminLogon", "DefaultPassword"} {
+		if w.missed(`SOFTWARE\` + winlogon + `\` + name) {
+			found = append(found, name+" was not read")
+		}
+	}
+	return nothing(found)
+}
+
+func checkBootDrivers(w *Windows, _ *Report, _ Expectation) result {
+	var names []string
+	for _, d := range w.Drivers.Storage {
+		if d.StartsAtBoot() {
+			names = append(names, d.Name)
+		}
+	}
+	return result{expected: "at least one", found: orAbsent(strings.Join(names, ", ")), ok: len(names) > 0}
+}
