@@ -340,8 +340,10 @@ func (p *preparation) winrmDies() {
 func (g *Guest) markGeneralized(audit bool) {
 	g.reg.SetDWord(keySysprep, "GeneralizationState", 4)
 	g.reg.SetDWord(keySysprep, "CleanupState", 2)
-	g.reg.SetDWord(keySetup, "SetupType", 2)
-	g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
+	if !g.scenario.Unarmed {
+		g.reg.SetDWord(keySetup, "SetupType", 2)
+		g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
+	}
 	g.reg.SetDWord(keyCompletion, "setup.exe", 0)
 	auditBoot := uint32(0)
 	if audit {
@@ -388,12 +390,13 @@ func (p *preparation) finish() int {
 	p.log(setuplog.TagCreated())
 	event, down := PowerOff, !p.opt.quit
 	if down {
-		if p.opt.reboot {
+		if p.opt.reboot || g.scenario.RestartsInstead {
 			event = Reboot
 		}
 		p.log(setuplog.ShutdownCalled(p.opt.reboot))
 	}
 	p.log(setuplog.End(time.Now())...)
+	p.afterwards()
 	if down {
 		if code := g.beginShutdown(event, 0); code != 0 {
 			g.logf("sysprep: shutting down: error %d", code)
