@@ -40,12 +40,24 @@ func (s Scenario) checkAfterwards() error {
 	if s.FirstBoot != FirstBootDialogs && s.FirstBoot != FirstBootDone {
 		errs = append(errs, fmt.Errorf("unknown first_boot %q", s.FirstBoot))
 	}
+	if zone := time.Duration(s.Zone); zone.Abs() > 15*time.Hour || zone%time.Minute != 0 {
+		errs = append(errs, fmt.Errorf("no zone is %s from UTC", zone))
+	}
 	return errors.Join(errs...)
+}
+
+// now is the guest's clock, in its zone.
+func (g *Guest) now() time.Time {
+	now := time.Now().Add(time.Duration(g.scenario.Clock))
+	if zone := time.Duration(g.scenario.Zone); zone != 0 {
+		return now.In(time.FixedZone("", int(zone/time.Second)))
+	}
+	return now
 }
 
 // setTimeZone tells the offset of the clock that the logs are written by.
 func (g *Guest) setTimeZone() {
-	_, offset := time.Now().Zone()
+	_, offset := g.now().Zone()
 	g.reg.SetDWord(keyTimeZone, "ActiveTimeBias", uint32(int32(-offset/60)))
 }
 

@@ -99,6 +99,11 @@ type Scenario struct {
 	StaleLog  bool `json:"stale_log,omitempty"`
 	LogLocked bool `json:"log_locked,omitempty"`
 
+	// Clock is how far the guest's clock is from the host's; Zone is how far its
+	// local time is from UTC, 0 the host's zone.
+	Clock Duration `json:"clock,omitempty"`
+	Zone  Duration `json:"zone,omitempty"`
+
 	// Unarmed leaves SetupType and CmdLine as they were, though all else says
 	// success. Afterwards is what follows success while sysprep.exe lives on, for
 	// Lingers.

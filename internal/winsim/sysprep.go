@@ -113,7 +113,7 @@ func (p *preparation) failure() (setuplog.Failure, bool) {
 func (p *preparation) log(lines ...setuplog.Line) {
 	var all, errs strings.Builder
 	for _, l := range lines {
-		text := l.Format(time.Now())
+		text := l.Format(p.g.now())
 		all.WriteString(text)
 		if l.Level == setuplog.Error {
 			errs.WriteString(text)
@@ -136,7 +136,7 @@ func (p *preparation) dialog(text string) int {
 }
 
 func (p *preparation) end() int {
-	p.log(setuplog.End(time.Now())...)
+	p.log(setuplog.End(p.g.now())...)
 	return 1
 }
 
@@ -150,7 +150,7 @@ func (p *preparation) main(c *call) int {
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
 	}
-	p.log(p.run.Begin(time.Now())...)
+	p.log(p.run.Begin(p.g.now())...)
 	if !p.run.Privileged {
 		return p.end()
 	}
@@ -395,7 +395,7 @@ func (p *preparation) finish() int {
 		}
 		p.log(setuplog.ShutdownCalled(p.opt.reboot))
 	}
-	p.log(setuplog.End(time.Now())...)
+	p.log(setuplog.End(p.g.now())...)
 	p.afterwards()
 	if down {
 		if code := g.beginShutdown(event, 0); code != 0 {
