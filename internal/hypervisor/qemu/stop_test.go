@@ -1,6 +1,8 @@
 package qemu
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
@@ -21,7 +23,11 @@ func statusIs(t *testing.T, status string) (*Driver, chan hypervisor.Event) {
 	events := make(chan hypervisor.Event, 10)
 	d := New(Options{OnEvent: func(e hypervisor.Event) { events <- e }})
 	d.monitor = m
-	d.process = &process{done: make(chan struct{})}
+	ended := exec.Command(os.Args[0], "-test.run=^$") // something that may be killed
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	d.process = &process{cmd: ended, done: make(chan struct{})}
 	close(d.process.done)
 	t.Cleanup(func() { m.close(); <-m.closed })
 	return d, events
