@@ -1,10 +1,13 @@
 package guest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +38,11 @@ type Launched struct {
 	PID        int    // 0: not known
 	TagDeleted bool   // known with PowerShell only
 	Task       string // registered and to be removed; also set with some errors
+	// Time is when the launch began, by the guest's clock; known with PowerShell
+	// only. OldLines counts the lines of an earlier log that could not be renamed,
+	// without PowerShell.
+	Time     time.Time
+	OldLines int
 	// OldLogs is where the logs of earlier runs were put; empty when there were
 	// none.
 	OldLogs Leftovers
@@ -56,6 +64,7 @@ type launchParameters struct {
 
 type launchDocument struct {
 	Started    bool   `json:"started"`
+	Time       string `json:"time"`
 	TagDeleted bool   `json:"tagDeleted"`
 	Alive      bool   `json:"alive"`
 	LogFolder  string `json:"logFolder"`
@@ -111,6 +120,7 @@ func (s *Session) launch(ctx context.Context, l Launch, wrap func(string) (strin
 		return launched, fmt.Errorf("guest script launch: %w", ErrUnreadable)
 	}
 	launched.TagDeleted = found.TagDeleted
+	launched.Time, _ = time.Parse(time.RFC3339, found.Time)
 	for _, log := range found.Logs {
 		if log.Moved {
 			launched.OldLogs.Folders = []string{found.LogFolder}
@@ -135,6 +145,9 @@ func (d *launchDocument) reason() string {
 	return "the guest gives no reason"
 }
 
+// lineCount is how find /c ends.
+var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
+
 // launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
 // nothing, so nothing has been started yet.
 func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launched, error) {
@@ -151,7 +164,9 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	folder := s.Windir() + `\System32\Sysprep`
 	tag := folder + `\Sysprep_succeeded.tag`
 	// The old log keeps its lines under another name: they may explain an earlier failure.
-	out, err := s.Run(ctx, `del /f /q "`+tag+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
+	ours := s.Folder() // what the guest is known by from now on
+	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-there))& del /f /q "`+tag+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
+		`(if exist "`+folder+`\Panther\setupact.log" (find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
 		`(if exist "`+tag+`" (echo tag-left) else (echo tag-gone))`, CommandLimit)
 	if err != nil {
 		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
@@ -162,6 +177,13 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(string(out.Stderr))}
 	default:
 		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(answer))
+	}
+	s.mu.Lock()
+	clear(s.scripts) // what was uploaded may never have arrived
+	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
+	s.mu.Unlock()
+	if m := lineCount.FindSubmatch(out.Stdout); m != nil {
+		launched.OldLines, _ = strconv.Atoi(string(m[1]))
 	}
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()

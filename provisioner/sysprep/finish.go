@@ -61,13 +61,19 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		return nil
 	case v.Class == verdict.Cancelled:
 		r.endCancelled(ctx, &v)
+	case v.Class == verdict.Replaced:
+		// Nothing is asked of, or changed on, a machine that is not ours.
+		r.saveLogs(ctx, false)
 	default:
 		r.diagnose(ctx, &v)
 		r.stopOwn(ctx, &v)
 		r.saveLogs(ctx, r.answering)
 		if r.tidied != nil {
-			r.reportLeft()
-			break
+			if !r.answering {
+				r.reportLeft()
+				break
+			}
+			<-r.tidied // fetching logs has brought something again
 		}
 		limit := cleanupLimit
 		if !r.answering {
@@ -126,10 +132,11 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 // diagnose names the cause from the log of the run, or from the one in the
 // guest where too little of it was seen.
 func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
-	if v.Diagnosis != nil {
+	if v.Diagnosis != nil || v.Class == verdict.Undone || v.Class == verdict.Unarmed {
 		return
 	}
-	if d, ok := diagnosis.Diagnose(r.tracker.Run()); ok {
+	seen := r.tracker.Run()
+	if d, ok := diagnosis.Diagnose(seen); ok && r.ownLog(seen.Facts) {
 		v.Diagnosis = &d
 		return
 	}
@@ -141,7 +148,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if len(runs) == 0 {
+	if len(runs) == 0 || !r.ownLog(runs[len(runs)-1].Facts) {
 		return
 	}
 	if d, ok := diagnosis.Diagnose(runs[len(runs)-1]); ok {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -47,11 +48,14 @@ type run struct {
 
 	plan     Plan
 	launched guest.Launched
+	// timeBias turns the guest's clock into the one of its logs.
+	timeBias *int
 	left     guest.Leftovers
 	// deletesCached: SetupComplete.cmd of the image deletes the cached answer
 	// file.
 	deletesCached bool
 	watched
+	machine machineEvents
 
 	now   func() time.Time
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
@@ -62,6 +66,9 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
 	r := &run{config: c, ui: ui, comm: comm, id: id, now: time.Now, probe: winrm.Probe}
 	r.session = guest.New(comm, id)
+	if c.PackerBuilderType == ownBuilder {
+		r.machine.path, _ = data[hypervisor.EventsKey].(string)
+	}
 	r.host, _ = data["Host"].(string)
 	r.user, _ = data["User"].(string)
 	r.port, _ = strconv.Atoi(fmt.Sprint(data["Port"])) // its type depends on the way it took
@@ -116,6 +123,8 @@ func (r *run) do(ctx context.Context) error {
 		return r.giveUp(ctx, err)
 	}
 	begun := r.now()
+	r.timeBias = first.TimeBias
+	r.machine.begin()
 	err = r.launch(ctx)
 	if ctx.Err() != nil {
 		return r.end(ctx, r.cancelledLaunch(ctx, begun))
@@ -173,7 +182,8 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 			if d.Action == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			return state, d, errors.New(strings.Join(append([]string{text}, prefixed("next: ", d.Next)...), "\n"))
+			lines := append([]string{text}, r.earlier(ctx, d)...)
+			return state, d, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n"))
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)

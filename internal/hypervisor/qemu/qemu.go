@@ -44,6 +44,9 @@ type Options struct {
 	FirmwareVars string
 	// Say tells the user what he should know while it works. May be nil.
 	Say func(string)
+	// OnEvent is told what happens to a machine that goes on, in order. It must
+	// not wait. May be nil.
+	OnEvent func(hypervisor.Event)
 }
 
 // Driver runs one machine once.
@@ -61,6 +64,8 @@ type Driver struct {
 	expectOff bool
 	asked     bool
 	killed    bool
+	stops     int  // STOP and RESUME so far
+	paused    bool // the user knows
 }
 
 var _ hypervisor.Hypervisor = (*Driver)(nil)
@@ -72,6 +77,9 @@ func New(options Options) *Driver {
 	}
 	if options.Say == nil {
 		options.Say = func(string) {}
+	}
+	if options.OnEvent == nil {
+		options.OnEvent = func(hypervisor.Event) {}
 	}
 	return &Driver{options: options}
 }
@@ -219,28 +227,6 @@ func (d *Driver) launch(ctx context.Context, m machine) (err error) {
 		d.mu.Unlock()
 	}
 	return err
-}
-
-// onEvent records what QEMU reports and ends a machine that has to be ended.
-// It is called from the monitor's reader and must not wait for an answer.
-func (d *Driver) onEvent(e event) {
-	log.Printf("QEMU event %s %+v", e.Name, e.eventData)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e.Name == "SHUTDOWN" {
-		d.shutdown = &e
-		return
-	}
-	if e.Name == "RESET" && e.Guest {
-		d.resets = append(d.resets, time.Now())
-		if n := len(d.resets); n <= loopResets {
-			d.options.Say(fmt.Sprintf("The guest restarts (%d).", n))
-		}
-	}
-	if s := judge(e, d.resets, d.expectOff); s != nil && d.sentence == nil {
-		d.sentence = s
-		go d.end()
-	}
 }
 
 // await delivers the fate when the process has gone.
