@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func Heartbeat(interval time.Duration) time.Duration {
 // an error too.
 func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration, until []Condition, onSample func(Sample)) (Cursor, error) {
 	params := watchParameters{
-		DeadlineSec: int(stretch / time.Second), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
+		DeadlineSec: max(1, int(s.scaled(stretch)/time.Second)), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
 		ChunkBytes: 64 << 10, Offset: from.offset, Head: from.head,
 	}
 	for _, c := range until {
@@ -145,12 +146,12 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if from.count > 0 {
 		show = fmt.Sprintf(`more +%d "%s"`, from.count, log)
 	}
-	out, err := s.Run(ctx, `(if exist "`+log+`" (`+show+`))`, CommandLimit)
-	if err != nil {
+	text, cut, err := s.typed(ctx, log, show, CommandLimit)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return sample, from, nil // the state is worth having without the log
 	}
 	sample.LogRead = true
-	sample.Log, from = from.advance(string(out.Stdout), out.Truncated)
+	sample.Log, from = from.advance(string(text), cut)
 	from.offset += int64(len(sample.Log))
 	sample.LogLength = from.offset
 	return sample, from, nil

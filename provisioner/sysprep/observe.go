@@ -94,10 +94,11 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 	var cursor guest.Cursor
 	for ctx.Err() == nil {
 		var err error
-		if !plain {
+		way := r.session.Way()
+		if !plain && way == guest.WayLong {
 			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) { send(event{sample: s}) })
 		}
-		if plain || err != nil && ctx.Err() == nil {
+		if plain || way != guest.WayLong || err != nil && ctx.Err() == nil {
 			var sample guest.Sample
 			var peekErr error
 			sample, cursor, peekErr = r.session.Peek(ctx, cursor)
