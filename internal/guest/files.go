@@ -129,7 +129,26 @@ func (l Leftovers) With(m Leftovers) Leftovers {
 // there. It does not wait for the connection to have rested: an answer file with
 // passwords may lie there, and it is the last thing asked.
 func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration) ([]string, error) {
+	left, _, err := s.clean(ctx, l, limit, partEnd)
+	return left, err
+}
+
+// CleanupAndPoll also asks for the state, in the same line.
+func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, State, error) {
+	left, answer, err := s.clean(ctx, l, limit, pollLine(""))
+	if err != nil {
+		return left, State{}, err
+	}
+	state, _, err := parseState(answer)
+	return left, state, err
+}
+
+func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, then string) ([]string, string, error) {
 	s.wake()
+	// From here on nothing in the guest is known to be ours.
+	s.mu.Lock()
+	clear(s.scripts)
+	s.mu.Unlock()
 	var remove, check, names []string
 	for _, name := range l.Tasks {
 		remove = append(remove, `schtasks /delete /f /tn `+name)
@@ -149,25 +168,22 @@ func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration)
 		check = append(check, fmt.Sprintf(`(if exist "%s" (echo le^ft:%d:))`, folder, len(names)))
 		names = append(names, folder)
 	}
-	line := strings.Join(append(append(remove, check...), "echo "+hidden("end")), "& ")
+	line := strings.Join(append(append(remove, check...), then), "& ")
 	out, err := s.Run(ctx, line, limit)
 	if err != nil {
-		return names, fmt.Errorf("removing our files: %w", err)
+		return names, "", fmt.Errorf("removing our files: %w", err)
 	}
 	answer := string(out.Stdout)
 	if !said(out.Stdout, "end") {
-		return names, fmt.Errorf("removing our files: %w: %q", ErrUnreadable, short(answer))
+		return names, answer, fmt.Errorf("removing our files: %w: %q", ErrUnreadable, short(answer))
 	}
-	s.mu.Lock()
-	clear(s.scripts)
-	s.mu.Unlock()
 	var left []string
 	for i, name := range names {
 		if strings.Contains(answer, fmt.Sprintf("left:%d:", i)) {
 			left = append(left, name)
 		}
 	}
-	return left, nil
+	return left, answer, nil
 }
 
 // Exists says whether a file or folder is in the guest.

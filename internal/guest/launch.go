@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +42,11 @@ type Launched struct {
 	PID        int    // 0: not known
 	TagDeleted bool   // known with PowerShell only
 	Task       string // registered and to be removed; also set with some errors
+	// Time is when the launch began, by the guest's clock; known with PowerShell
+	// only. OldLines counts the lines of an earlier log that could not be renamed,
+	// without PowerShell.
+	Time     time.Time
+	OldLines int
 	// OldLogs is where the logs of earlier runs were put; empty when there were
 	// none.
 	OldLogs Leftovers
@@ -87,6 +94,7 @@ type launchParameters struct {
 
 type launchDocument struct {
 	Started    bool   `json:"started"`
+	Time       string `json:"time"`
 	TagDeleted bool   `json:"tagDeleted"`
 	Alive      bool   `json:"alive"`
 	LogFolder  string `json:"logFolder"`
@@ -108,7 +116,7 @@ type launchDocument struct {
 // tag-not-deleted. After any error but that and ErrNotStarted sysprep may run.
 // It is started at most once: where the answer is not known the guest is asked.
 func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
-	marked := s.mark(ctx)
+	marked := s.putMark(ctx)
 	launched := Launched{Brought: Leftovers{Files: []string{s.markFile()}}}
 	params := launchParameters{Arguments: l.Arguments, Mode: "process"}
 	if l.Logon != LogonSame {
@@ -137,6 +145,7 @@ func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
 		return s.unanswered(ctx, l, launched, marked, err)
 	}
 	launched.TagDeleted = found.TagDeleted
+	launched.Time, _ = time.Parse(time.RFC3339, found.Time)
 	launched.moved(found)
 	if found.Start.PID != nil {
 		launched.PID = *found.Start.PID
@@ -222,6 +231,9 @@ func (d *launchDocument) reason() string {
 	return "the guest gives no reason"
 }
 
+// lineCount is how find /c ends.
+var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
+
 // launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
 // nothing, so nothing has been started yet.
 func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched, why error) (Launched, error) {
@@ -242,7 +254,9 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	folder := s.Windir() + `\System32\Sysprep`
 	tag := folder + `\Sysprep_succeeded.tag`
 	// The old log keeps its lines under another name: they may explain an earlier failure.
-	out, err := s.Run(ctx, `del /f /q "`+tag+`" "`+s.markFile()+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
+	ours := s.Folder() // what the guest is known by from now on
+	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-^there))& del /f /q "`+tag+`" "`+s.markFile()+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
+		`(if exist "`+folder+`\Panther\setupact.log" (find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
 		`(if exist "`+tag+`" (echo `+hidden("tag-left")+`) else (echo `+hidden("tag-gone")+`))`, CommandLimit)
 	if err != nil {
 		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
@@ -253,6 +267,13 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(string(out.Stderr))}
 	default:
 		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(string(out.Stdout)))
+	}
+	s.mu.Lock()
+	clear(s.scripts) // what was uploaded may never have arrived
+	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
+	s.mu.Unlock()
+	if m := lineCount.FindSubmatch(out.Stdout); m != nil {
+		launched.OldLines, _ = strconv.Atoi(string(m[1]))
 	}
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()

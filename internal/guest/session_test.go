@@ -340,7 +340,7 @@ func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
 }
 
 func TestQueryLinesFitOnACommandLine(t *testing.T) {
-	for _, line := range []string{pollLine, lookLine} {
+	for _, line := range []string{pollLine("C:\\mark"), lookLine} {
 		if len(line) > 8000 {
 			t.Errorf("%d characters", len(line))
 		}

@@ -35,8 +35,8 @@ func (s *Session) markFile() string {
 	return s.Windir() + `\System32\Sysprep\Panther\packer-` + s.id + `.mark`
 }
 
-// mark puts the mark, and reports whether it is there.
-func (s *Session) mark(ctx context.Context) bool {
+// putMark puts the mark, and reports whether it is there.
+func (s *Session) putMark(ctx context.Context) bool {
 	file := s.markFile()
 	folder := file[:strings.LastIndexByte(file, '\\')]
 	out, err := s.Run(ctx, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (echo packer)>"`+file+`"& (if exist "`+file+`" (echo `+hidden("marked")+`))`, CommandLimit)

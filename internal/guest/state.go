@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
 // CommandLimit bounds a state query. Starting a process takes a guest that is
@@ -27,6 +29,13 @@ type State struct {
 	// Processes are the ids of the running sysprep.exe; nil is unknown, empty
 	// is none.
 	Processes []int
+	// SetupType and CmdLine of HKLM\SYSTEM\Setup say what the next boot runs. An
+	// absent CmdLine is an empty one.
+	SetupType *int
+	CmdLine   *string
+	// Ours: what the session brought into the guest is there. Nil also before
+	// it brought anything, and after it was removed.
+	Ours *bool
 
 	// Only Look asks for what follows.
 	SysprepExe            *bool // exists
@@ -35,6 +44,7 @@ type State struct {
 	AuditBoot             *int   // absent on most machines
 	Architecture          string // as answer files write it: amd64, x86, arm64
 	Build                 int    // CurrentBuildNumber, e.g. 20348
+	TimeBias              *int   // ActiveTimeBias: UTC minus local time, in minutes
 }
 
 // Parts of the query lines. No PowerShell: build machines lock it down. Each
@@ -46,24 +56,55 @@ const (
 	partTag    = `echo packer-part:tag& (if exist "%windir%\System32\Sysprep\Sysprep_succeeded.tag" (echo yes) else (echo no))`
 	partTasks  = `echo packer-part:tasks& tasklist /fi "imagename eq sysprep.exe" /fo csv /nh&& echo read`
 	partExe    = `echo packer-part:exe& (if exist "%windir%\System32\Sysprep\sysprep.exe" (echo yes) else (echo no))`
-	partSetup  = `echo packer-part:setup& reg query "HKLM\SYSTEM\Setup" /v SystemSetupInProgress /reg:64& reg query "HKLM\SYSTEM\Setup" /v OOBEInProgress /reg:64`
+	partSetup  = `echo packer-part:setup& reg query "HKLM\SYSTEM\Setup" /reg:64` // one program for four values
 	partAudit  = `echo packer-part:audit& reg query "HKLM\SYSTEM\Setup\Status" /v AuditBoot /reg:64`
 	partBuild  = `echo packer-part:build& reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber /reg:64`
+	partZone   = `echo packer-part:zone& reg query "HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation" /v ActiveTimeBias /reg:64`
+	partOurs   = `echo packer-part:ours& (if exist "%s" (echo yes) else (echo no))`
 	partWindir = `echo packer-part:windir& echo %windir%`
 	partArch   = `echo packer-part:arch& echo %PROCESSOR_ARCHITECTURE%`
 	partEnd    = `echo packer-part:end`
 )
 
 var (
-	pollLine = strings.Join([]string{partImage, partStatus, partTag, partTasks, partEnd}, "& ")
-	lookLine = strings.Join([]string{partImage, partStatus, partTag, partTasks, partExe, partSetup, partAudit,
-		partBuild, partWindir, partArch, partEnd}, "& ")
+	pollParts = strings.Join([]string{partImage, partStatus, partTag, partTasks, partSetup}, "& ")
+	lookLine  = strings.Join([]string{partImage, partStatus, partTag, partTasks, partExe, partSetup, partAudit,
+		partBuild, partZone, partWindir, partArch, partEnd}, "& ")
 )
 
 // Poll asks for the state in one cmd.exe line.
 func (s *Session) Poll(ctx context.Context) (State, error) {
-	state, _, err := s.query(ctx, pollLine)
+	mark := s.mark()
+	state, _, err := s.query(ctx, pollLine(mark))
+	if mark != s.mark() {
+		state.Ours = nil // it was removed meanwhile, by ourselves
+	}
 	return state, err
+}
+
+// pollLine asks for the state, and for the mark where there is one.
+func pollLine(mark string) string {
+	if mark == "" {
+		return pollParts + "& " + partEnd
+	}
+	return pollParts + "& " + fmt.Sprintf(partOurs, mark) + "& " + partEnd
+}
+
+// mark is a file or folder by which the guest is known again: what starts
+// sysprep, or where it would be. Empty: nothing of ours is there. Later uploads
+// tell nothing, they would arrive on any machine.
+func (s *Session) mark() string {
+	folder := s.Folder()
+	launcher := folder + `\` + scripts.Launch
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.scripts[launcher+".ps1"]:
+		return launcher + ".*" // not the script's name: this is no line that runs it
+	case s.scripts[folder]:
+		return folder
+	}
+	return ""
 }
 
 // Look asks for everything in State, and learns where Windows is.
@@ -90,7 +131,7 @@ func (s *Session) query(ctx context.Context, line string) (State, string, error)
 }
 
 var (
-	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_DWORD) {4}(.*)$`)
+	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_EXPAND_SZ|REG_DWORD)(?: {4}(.*))?$`) // an empty text ends with its type
 	imageState    = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
 	processLine   = regexp.MustCompile(`(?i)^"sysprep\.exe","(\d{1,10})",`)
 	windirPath    = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
@@ -139,6 +180,15 @@ func parseState(text string) (State, string, error) {
 		OOBEInProgress:        dword(parts["setup"], "OOBEInProgress"),
 		AuditBoot:             dword(parts["audit"], "AuditBoot"),
 		Processes:             processes(parts["tasks"]),
+		SetupType:             dword(parts["setup"], "SetupType"),
+		CmdLine:               listed(parts["setup"], "CmdLine"),
+		Ours:                  yesNo(parts["ours"]),
+		TimeBias:              dword(parts["zone"], "ActiveTimeBias"),
+	}
+	if b := state.TimeBias; b != nil {
+		if *b = int(int32(*b)); *b < -24*60 || *b > 24*60 {
+			state.TimeBias = nil
+		}
 	}
 	if v := value(parts["image"], "ImageState", "REG_SZ"); imageState.MatchString(v) {
 		state.ImageState = v
@@ -165,6 +215,26 @@ func value(lines []string, name, kind string) string {
 		}
 	}
 	return ""
+}
+
+// listed reads a text value of a key whose values were all listed: one that is
+// not among them is absent, which means the same as empty.
+func listed(lines []string, name string) *string {
+	any := false
+	for _, line := range lines {
+		m := registryValue.FindStringSubmatch(line)
+		any = any || m != nil
+		if m != nil && strings.EqualFold(m[1], name) {
+			if m[2] == "REG_DWORD" {
+				return nil
+			}
+			return &m[3]
+		}
+	}
+	if !any {
+		return nil
+	}
+	return new(string)
 }
 
 func dword(lines []string, name string) *int {

@@ -28,6 +28,9 @@ type Cursor struct {
 	last  string
 }
 
+// After is the cursor behind so many lines of a log, without PowerShell.
+func After(lines int) Cursor { return Cursor{count: lines} }
+
 // Sample is one look at the guest while sysprep runs.
 type Sample struct {
 	State
@@ -89,7 +92,7 @@ func Heartbeat(interval time.Duration) time.Duration {
 // Watch follows the run for one stretch of less than a minute and hands every
 // sample to onSample as it comes, from another goroutine but never after it
 // returned. It goes on from where the cursor is, and returns where it got, with
-// an error too.
+// an error too. The last sample has all that Poll asks for, and no log.
 func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration, until []Condition, onSample func(Sample)) (Cursor, error) {
 	params := watchParameters{
 		DeadlineSec: max(1, int(s.scaled(stretch)/time.Second)), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
@@ -99,7 +102,7 @@ func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration
 		params.StopWhen = append(params.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, int(c.For / time.Second)})
 	}
 	at := from
-	err := s.Script(ctx, scripts.Watch, params, func(raw []byte) {
+	final, err := s.watchLine(ctx, params, func(raw []byte) {
 		var doc watchDocument
 		if json.Unmarshal(raw, &doc) != nil {
 			return
@@ -108,30 +111,73 @@ func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration
 			at.offset, at.head = doc.Next, doc.Head
 			return
 		}
-		sample := Sample{State: State{Tag: doc.Tag, GeneralizationState: doc.GeneralizationState}}
-		if doc.ImageState != nil {
-			sample.ImageState = *doc.ImageState
-		}
-		if doc.Processes != nil {
-			sample.Processes = []int{}
-			for _, p := range *doc.Processes {
-				sample.Processes = append(sample.Processes, p.ID)
-			}
-		}
-		if doc.Log != nil {
-			sample.LogRead, sample.Log, sample.Rotated = true, doc.Log.Data, doc.Log.Rotated
-			if doc.Log.Length != nil {
-				sample.LogLength = *doc.Log.Length
-			}
-			at.offset = doc.Log.Next
-			if doc.Log.Rotated {
-				at.head, at.count = "", 0
-			}
-			at.count += bytes.Count(doc.Log.Data, []byte("\n"))
-		}
-		onSample(sample)
-	}, stretch+stretchSlack)
+		onSample(doc.sample(&at))
+	})
+	if final != nil {
+		onSample(Sample{State: *final})
+	}
 	return at, err
+}
+
+// watchLine runs the script if the guest is still the one that it was uploaded
+// to, and asks in the same line for the state as it is at the end: the script
+// does not read what the next boot runs. That answer is nil where it did not
+// come.
+func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc func([]byte)) (*State, error) {
+	line, err := s.scriptLine(ctx, scripts.Watch, params, "")
+	if err != nil {
+		return nil, err
+	}
+	mark := s.mark()
+	line += "& " + pollLine(mark)
+	if mark != "" {
+		line = `if exist "` + mark + `" (` + line + `) else (echo ` + marker + `ours& echo no& ` + partEnd + `)`
+	}
+	stream := &documents{name: scripts.Watch, onDoc: onDoc}
+	var tail strings.Builder
+	over := newOverflow()
+	_, stderr, err := s.start(ctx, line, stretch+stretchSlack, &lines{over: over, take: func(l []byte) {
+		if tail.Len() > 0 || bytes.Contains(l, []byte(marker)) {
+			tail.Write(l)
+			tail.WriteByte('\n')
+			return
+		}
+		stream.take(l)
+	}}, over)
+	var final *State
+	if state, _, parseErr := parseState(tail.String()); parseErr == nil && mark == s.mark() {
+		final = &state
+		if stream.seen == 0 && state.Ours != nil && !*state.Ours {
+			return final, nil // nothing of ours ran there
+		}
+	}
+	return final, stream.outcome(stderr.bytes(), err)
+}
+
+// sample reads a document, and moves the cursor on.
+func (doc watchDocument) sample(at *Cursor) Sample {
+	sample := Sample{State: State{Tag: doc.Tag, GeneralizationState: doc.GeneralizationState}}
+	if doc.ImageState != nil {
+		sample.ImageState = *doc.ImageState
+	}
+	if doc.Processes != nil {
+		sample.Processes = []int{}
+		for _, p := range *doc.Processes {
+			sample.Processes = append(sample.Processes, p.ID)
+		}
+	}
+	if doc.Log != nil {
+		sample.LogRead, sample.Log, sample.Rotated = true, doc.Log.Data, doc.Log.Rotated
+		if doc.Log.Length != nil {
+			sample.LogLength = *doc.Log.Length
+		}
+		at.offset = doc.Log.Next
+		if doc.Log.Rotated {
+			at.head, at.count = "", 0
+		}
+		at.count += bytes.Count(doc.Log.Data, []byte("\n"))
+	}
+	return sample
 }
 
 // Peek is one sample without PowerShell: two cmd.exe lines.
@@ -141,6 +187,9 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 		return Sample{}, from, err
 	}
 	sample := Sample{State: state}
+	if state.Ours != nil && !*state.Ours {
+		return sample, from, nil // its log is somebody else's
+	}
 	log := s.Windir() + `\System32\Sysprep\Panther\setupact.log`
 	show := `type "` + log + `"`
 	if from.count > 0 {

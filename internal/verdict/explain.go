@@ -21,6 +21,12 @@ func (c Class) String() string {
 		return "lost"
 	case Cancelled:
 		return "cancelled"
+	case Undone:
+		return "undone"
+	case Unarmed:
+		return "unarmed"
+	case Replaced:
+		return "replaced"
 	}
 	return "running"
 }
@@ -83,9 +89,21 @@ func (v Verdict) headline() string {
 		Hung:        "sysprep did not come to its end",
 		Lost:        "the guest was lost while sysprep worked",
 		Cancelled:   "cancelled",
+		Undone:      "the guest contradicts the success that was seen",
+		Unarmed:     "sysprep reports success, but the image is not armed for its first boot",
+		Replaced:    "another machine answers at this address, or the guest was reverted to an older state",
 	}[v.Class]
 	if v.Class == Generalized && (v.ImageState == StateSpecializeToOOBE || v.ImageState == StateSpecializeToAudit) {
 		head = "Windows is resealed and keeps its identity, it is not generalized"
+	}
+	if v.Class == Undone && v.Restarted {
+		head = "the guest restarted after sysprep was done: it is not generalized any more"
+		if v.End == Shutdown {
+			head = "the guest restarted instead of powering off: it is not generalized any more"
+		}
+	}
+	if v.Class == Hung && v.Paused != "" {
+		head = "the machine stands still"
 	}
 	if v.Class == Lost && !v.PoweredOff && v.Tag == Yes {
 		head = "success could not be confirmed in the guest"
@@ -113,13 +131,26 @@ func (v Verdict) seen() string {
 	default:
 		parts = append(parts, "tag unknown")
 	}
+	if v.SetupType != nil || v.CmdLine != nil {
+		parts = append(parts, armament(v.SetupType, v.CmdLine))
+	} else if v.Class == Generalized && v.ImageState != StateSpecializeToOOBE && v.ImageState != StateSpecializeToAudit {
+		parts = append(parts, "SetupType and CmdLine not read")
+	}
 	if v.StillRunning {
 		parts = append(parts, "sysprep.exe was still running")
+	}
+	if v.Paused != "" {
+		parts = append(parts, "the machine is paused")
 	}
 	if v.PoweredOff {
 		parts = append(parts, "powered off as far as the network shows")
 	}
 	return strings.Join(append(parts, "after "+v.Took.Round(time.Second).String()), ", ")
+}
+
+var unarmedNext = []string{
+	"Do not use the disk: its copies would boot as this machine, or fail in sysprep /respecialize with 0x8007001f.",
+	"Generalize a fresh copy of the source. If that ends the same way, look for what ends Windows Setup while sysprep works: an agent or script that sets SetupType and CmdLine back, a first boot that was not over.",
 }
 
 func (v Verdict) next() []string {
@@ -141,8 +172,20 @@ func (v Verdict) next() []string {
 		out = append(out, "Correct the cause and run the build again; this machine may also be repaired and tried again as it is.")
 	case Broken:
 		out = append(out, "Discard this machine and correct the cause in a build from an untouched source disk; Microsoft supports no repair.")
+	case Undone:
+		if v.Restarted {
+			out = append(out, "Windows has begun the first boot of the image on this machine: do not use its disk. Look for what restarts it (a later provisioner, shutdown /r, a watchdog, the hypervisor's reset) and run the build again.")
+		} else {
+			out = append(out, "Do not use the disk. Look for what changes the machine after sysprep (another sysprep, a script, a scheduled task) and run the build again.")
+		}
+	case Unarmed:
+		out = append(out, unarmedNext...)
+	case Replaced:
+		out = append(out, "Look which machine has this address (DHCP lease, port forwarding, a second VM) and whether a checkpoint was applied. Nothing was changed on the one that answers now. Run the build again from an untouched disk.")
 	case Hung:
 		switch {
+		case v.Paused != "":
+			out = append(out, "Resume the machine in its hypervisor, remove what paused it, and run the build again; do not use the disk of this run.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ImageState == StateComplete && v.Tag != Yes:

@@ -31,6 +31,10 @@ func Look(first First, e Expectation) Decision {
 		return refuse("F52", "sysprep.exe is missing")
 	case first.ImageState == StateGeneralizeToOOBE || first.ImageState == StateGeneralizeToAudit:
 		if e.Generalize && first.ImageState == e.ImageState {
+			if armed(first.Observation) == No {
+				return Decision{Action: Refuse, Reason: fmt.Sprintf(`ImageState is %s, but the image is not armed for its first boot: HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
+					first.ImageState, armament(first.SetupType, first.CmdLine)), Next: unarmedNext}
+			}
 			return Decision{Action: Already, CauseID: "F55", Reason: "the machine is generalized already (" + first.ImageState + ")",
 				Next: []string{"Do not restart it: shut it down and take the disk."}}
 		}
@@ -66,7 +70,8 @@ func byImageState(first First) Decision {
 		return Decision{Action: Wait, Reason: "ImageState is " + StateUndeployable + ": Windows Setup may still be finishing the first boot",
 			Next: []string{"If it stays so although Setup has ended, this installation is broken: start from another source disk."}}
 	case StateSpecializeToOOBE:
-		return Decision{Action: Refuse, Reason: "ImageState is " + StateSpecializeToOOBE + ": the first boot has not passed OOBE, or sysprep ran without /generalize",
+		// OOBE may still be finishing behind a WinRM that answers already.
+		return Decision{Action: Wait, Reason: "ImageState is " + StateSpecializeToOOBE + ": the first boot has not passed OOBE, or sysprep ran without /generalize",
 			Next: []string{"Complete OOBE before the build, with an answer file for the source machine that has LocalAccounts or AutoLogon in pass oobeSystem."}}
 	case "":
 		return Decision{Action: Wait, Reason: "ImageState could not be read",

@@ -34,7 +34,10 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 		"sysprep's window in audit mode refuses":         {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "F51", 0},
 		"a missing sysprep.exe refuses":                  {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "F52", 0},
 		"an earlier broken run refuses":                  {func(f *First) { *f.GeneralizationState = 3; f.ImageState = StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "F32", 0},
-		"specialized but not through OOBE refuses":       {func(f *First) { f.ImageState = StateSpecializeToOOBE }, generalize, Refuse, "OOBE", "", 0},
+		"OOBE may still be finishing, so it waits":       {func(f *First) { f.ImageState = StateSpecializeToOOBE }, generalize, Wait, "OOBE", "", 0},
+		"generalized but not armed refuses":              {func(f *First) { f.ImageState = StateGeneralizeToOOBE; next(0, "")(&f.Observation) }, generalize, Refuse, "SetupType 0, CmdLine empty", "", 0},
+		"generalized and armed is said":                  {func(f *First) { f.ImageState = StateGeneralizeToOOBE; ready(&f.Observation) }, generalize, Already, "already", "F55", 0},
+		"SetupType 0 is how a running Windows is":        {func(f *First) { next(0, "")(&f.Observation) }, generalize, Go, "", "", 0},
 		"an unknown state refuses":                       {func(f *First) { f.ImageState = "IMAGE_STATE_NEW" }, generalize, Refuse, "IMAGE_STATE_NEW", "", 0},
 	} {
 		n := 7

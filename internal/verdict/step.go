@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
@@ -40,9 +39,10 @@ type State struct {
 	grown     time.Time // the last time the log grew
 	gone      time.Time // since when sysprep.exe is gone; zero: it is not
 	closed    time.Time // since when the port is closed; zero: it is not
-	proven    time.Time // when tag, ImageState and log first agreed on success
-	tagged    bool      // tag and expected ImageState were seen together
-	movedOn   bool      // after success ImageState is another one: Windows has restarted
+	proven    time.Time // since when tag, ImageState and log agree on success; zero: they do not
+	wasProven bool      // they did agree once
+	wasTagged bool      // tag and expected ImageState were seen together once
+	armed     Tri       // the next boot sets the image up; as read while tag and ImageState said success
 	neverSeen bool      // no command was answered yet
 }
 
@@ -54,13 +54,14 @@ func Begin(at time.Time, e Expectation) State {
 // Step takes an observation; the Verdict is nil while the run goes on.
 func (s State) Step(o Observation) (State, *Verdict) {
 	s = s.learn(o)
-	if !s.proven.IsZero() {
-		return s, s.succeeded()
+	rules := []func(State) *Verdict{
+		State.replaced, State.failed, State.restarted, State.undone, State.unarmed,
+		State.closedWithoutTag, State.vanished, State.unreachable, State.processGone, State.stalled, State.timedOut,
 	}
-	for _, rule := range []func(State) *Verdict{
-		State.failed, State.closedWithoutTag, State.vanished, State.unreachable,
-		State.processGone, State.stalled, State.timedOut,
-	} {
+	if !s.proven.IsZero() {
+		rules = append(rules[:5:5], State.succeeded)
+	}
+	for _, rule := range rules {
 		if v := rule(s); v != nil {
 			return s, v
 		}
@@ -87,8 +88,20 @@ func (s State) learn(o Observation) State {
 	if o.Process == Unknown {
 		s.last.Process = before.Process
 	}
-	if o.Log.Lines == 0 && o.LogBytes == 0 { // not read this time
+	if o.SetupType == nil {
+		s.last.SetupType = before.SetupType
+	}
+	if o.CmdLine == nil {
+		s.last.CmdLine = before.CmdLine
+	}
+	if o.Launched.IsZero() {
+		s.last.Launched = before.Launched
+	}
+	switch {
+	case o.Log.Lines == 0 && o.LogBytes == 0: // not read this time
 		s.last.Log, s.last.LogBytes = before.Log, before.LogBytes
+	case OlderRun(o.Log, s.last.Launched):
+		s.last.Log = diagnosis.Facts{}
 	}
 	grew := s.last.LogBytes != before.LogBytes || s.last.Log.Lines != before.Log.Lines
 	if grew {
@@ -101,18 +114,38 @@ func (s State) learn(o Observation) State {
 		s.gone = o.At
 	}
 	switch {
-	case o.Reached || o.Port == PortOpen:
+	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
 		s.closed = time.Time{}
 	case o.Port == PortClosed && s.closed.IsZero():
 		s.closed = o.At
 	}
-	state := s.last.ImageState == s.expect.ImageState
-	s.tagged = s.tagged || state && s.last.Tag == Yes
-	if s.proven.IsZero() && state && s.logSaysSuccess() && (s.last.Tag == Yes || !s.expect.Generalize) {
-		s.proven = o.At
+	if s.tagged() {
+		s.wasTagged = true
+		if a := armed(o); a != Unknown { // before success the values say nothing
+			s.armed = a
+		}
 	}
-	s.movedOn = !s.proven.IsZero() && !state
+	switch {
+	case !s.agrees():
+		s.proven = time.Time{}
+	case s.proven.IsZero():
+		s.proven, s.wasProven = o.At, true
+	}
 	return s
+}
+
+// tagged: the newest tag and ImageState say success.
+func (s State) tagged() bool { return s.last.ImageState == s.expect.ImageState && s.last.Tag == Yes }
+
+// agrees: the newest tag, ImageState and log say success.
+func (s State) agrees() bool {
+	return s.last.ImageState == s.expect.ImageState && s.logSaysSuccess() && (s.last.Tag == Yes || !s.expect.Generalize)
+}
+
+// OlderRun says whether the last run in a log began before the launch, both by
+// the guest's own clock. The log has whole seconds.
+func OlderRun(log diagnosis.Facts, launched time.Time) bool {
+	return !launched.IsZero() && !log.Start.IsZero() && log.Start.Before(launched.Truncate(time.Second))
 }
 
 // logSaysSuccess asks the last run section. Whether sysprep writes its tag
@@ -126,36 +159,6 @@ func (s State) logSaysSuccess() bool {
 		return log.TagCreated && log.HasOption("GENERALIZE")
 	}
 	return log.TagCreated || log.Closed
-}
-
-// succeeded rules once success is proven inside the guest; what is left is the
-// end that was asked for.
-func (s State) succeeded() *Verdict {
-	waited := s.last.At.Sub(s.proven)
-	switch s.expect.End {
-	case Quit:
-		if s.last.Process != Yes || !s.last.Reached || waited >= s.expect.ProcessGone {
-			return s.verdict(Generalized, "the tag was created by this run, ImageState is %s, and the log says so", s.expect.ImageState)
-		}
-		return nil
-	case Reboot:
-		if !s.last.Reached || s.movedOn {
-			return s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and Windows restarts", s.expect.ImageState)
-		}
-	case Shutdown:
-		if s.closedLongEnough() {
-			v := s.verdict(Generalized, "the tag was created by this run, ImageState was %s, and the port has been closed for %s since", s.expect.ImageState, since(s.closed, s.last.At))
-			v.PoweredOff = true
-			return v
-		}
-	}
-	if waited < s.expect.EndWithin {
-		return nil
-	}
-	if !s.last.Reached {
-		return s.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", s.endVerb(), s.expect.EndWithin)
-	}
-	return s.verdict(Hung, "Windows is generalized, but it has not %s within %s", s.endVerb(), s.expect.EndWithin)
 }
 
 // failed rules at once when the log says that the run failed.
@@ -196,61 +199,6 @@ func (s State) declined(reason string) *Verdict {
 	return s.verdict(Refused, "%s", reason)
 }
 
-// vanished rules when the port went and stayed away.
-func (s State) vanished() *Verdict {
-	if !s.closedLongEnough() {
-		return nil
-	}
-	closed := since(s.closed, s.last.At)
-	switch {
-	case s.tagged && s.expect.End == Shutdown:
-		v := s.verdict(Generalized, "the tag was created by this run and ImageState was %s before the port closed, %s ago", s.expect.ImageState, closed)
-		v.PoweredOff = true
-		return v
-	case s.tagged && s.expect.End == Reboot:
-		return s.verdict(Generalized, "the tag was created by this run and ImageState was %s before Windows restarted, %s ago", s.expect.ImageState, closed)
-	case s.expect.End == Quit:
-		v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) though sysprep was told to quit only", closed)
-		v.PoweredOff = true
-		v.ConsistentWithSuccess = s.tagged || s.last.Log.TagCreated
-		return v
-	}
-	v := s.verdict(Lost, "the guest is gone (its port has been closed for %s) before success could be seen", closed)
-	v.PoweredOff = s.expect.End == Shutdown
-	return v
-}
-
-func (s State) closedLongEnough() bool {
-	if s.closed.IsZero() {
-		return false
-	}
-	need := s.expect.ClosedFor
-	if s.expect.End == Quit || !s.tagged && !s.last.Log.TagCreated {
-		need *= earlyFactor
-	}
-	return s.last.At.Sub(s.closed) >= need
-}
-
-// unreachable rules when no command was answered for long, whatever the port
-// does.
-func (s State) unreachable() *Verdict {
-	if s.last.Reached || s.last.At.Sub(s.reached) < s.expect.LostAfter {
-		return nil
-	}
-	return s.lost()
-}
-
-func (s State) lost() *Verdict {
-	what, why := "no command was answered for ", ""
-	if s.neverSeen {
-		what = "no command was answered since the launch, for "
-	}
-	if s.last.TransportErr != "" {
-		why = " (" + strings.Join(strings.Fields(s.last.TransportErr), " ") + ")"
-	}
-	return s.verdict(Lost, "%s%s%s", what, since(s.reached, s.last.At), why)
-}
-
 // processGone rules when sysprep.exe ended and nothing else moves.
 func (s State) processGone() *Verdict {
 	if s.gone.IsZero() || !s.last.Reached {
@@ -263,7 +211,7 @@ func (s State) processGone() *Verdict {
 		return nil
 	}
 	switch {
-	case s.tagged:
+	case s.tagged():
 		return s.verdict(Lost, "tag and ImageState say success, but sysprep's log could not be read or does not agree")
 	case s.expect.End == Reboot && s.last.Log.TagCreated:
 		return s.verdict(Lost, "the log says that the tag was created, but Windows went on to %s before success could be seen", orElse(s.last.ImageState, "an unknown ImageState"))
@@ -292,7 +240,7 @@ func (s State) stalled() *Verdict {
 	if !s.last.Reached || !s.gone.IsZero() || still < s.expect.Stall {
 		return nil
 	}
-	if s.tagged {
+	if s.tagged() {
 		return s.verdict(Lost, "tag and ImageState say success, but sysprep's log could not be read or does not agree")
 	}
 	if s.last.Log.Lines == 0 {
@@ -310,6 +258,9 @@ func (s State) stalled() *Verdict {
 func (s State) timedOut() *Verdict {
 	if s.last.At.Sub(s.begun) < s.expect.Timeout {
 		return nil
+	}
+	if s.last.Machine.Paused != "" {
+		return s.paused()
 	}
 	if !s.last.Reached {
 		return s.lost()
@@ -331,20 +282,16 @@ func (s State) verdict(c Class, format string, args ...any) *Verdict {
 		ImageState:          s.last.ImageState,
 		GeneralizationState: s.last.GeneralizationState,
 		Tag:                 s.last.Tag,
+		SetupType:           s.last.SetupType,
+		CmdLine:             s.last.CmdLine,
+		Paused:              s.last.Machine.Paused,
 		// A refused, broken or cancelled run is no good image; a hung one is only
 		// where success was seen and the end is missing.
-		ConsistentWithSuccess: c == Generalized || c == Lost || c == Hung && !s.proven.IsZero(),
+		ConsistentWithSuccess: s.armed != No && (c == Generalized || c == Lost || c == Hung && !s.proven.IsZero()),
 		StillRunning:          s.last.Process == Yes,
 		LastLog:               s.last.Log.LastLine,
 		Took:                  s.last.At.Sub(s.begun),
 	}
-}
-
-func (s State) endVerb() string {
-	if s.expect.End == Reboot {
-		return "restarted"
-	}
-	return "powered off"
 }
 
 func since(from, to time.Time) string { return to.Sub(from).Round(time.Second).String() }

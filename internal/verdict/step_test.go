@@ -27,7 +27,15 @@ func at(after time.Duration, looks ...look) Observation {
 func state(s string) look  { return func(o *Observation) { o.ImageState = s } }
 func tag(o *Observation)   { o.Tag = Yes }
 func ended(o *Observation) { o.Process = No }
-func gen(n int) look       { return func(o *Observation) { o.GeneralizationState = &n } }
+
+// next gives what the next boot runs, ready what a generalized image runs.
+func next(kind int, line string) look {
+	return func(o *Observation) { o.SetupType, o.CmdLine = &kind, &line }
+}
+
+func ready(o *Observation) { next(2, `oobe\windeploy.exe`)(o) }
+
+func gen(n int) look { return func(o *Observation) { o.GeneralizationState = &n } }
 
 func silent(port Port) look {
 	return func(o *Observation) {
@@ -61,7 +69,7 @@ const (
 func TestARunIsJudged(t *testing.T) {
 	working := at(30*time.Second, state(StateUndeployable), log(100, processing))
 	success := func(after time.Duration, looks ...look) Observation {
-		return at(after, append([]look{state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)}, looks...)...)
+		return at(after, append([]look{state(StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged)}, looks...)...)
 	}
 	generalize := Expectation{Generalize: true}
 	shutdown := Expectation{Generalize: true, End: Shutdown}
@@ -158,7 +166,7 @@ func TestARunIsJudged(t *testing.T) {
 			expect: shutdown, seen: []Observation{
 				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
 			},
-			want: Generalized, reason: "before the port closed", poweredOff: true, consistent: true,
+			want: Generalized, reason: "when the guest was seen last", poweredOff: true, consistent: true,
 		},
 		"the log had the tag, then the port stays closed": {
 			expect: shutdown, seen: []Observation{

@@ -21,6 +21,9 @@ const (
 	Hung              // no end within the limits, sysprep may still be running
 	Lost              // the guest could not be asked any more
 	Cancelled         // the user stopped the build
+	Undone            // success was seen, and the newest facts contradict it
+	Unarmed           // all says success, but the image would not set itself up at its next boot
+	Replaced          // what answers is not the guest that sysprep was started in
 )
 
 // Tri is a fact that may not be known.
@@ -113,6 +116,24 @@ type Observation struct {
 	Port     Port
 	// TransportErr is why the guest could not be reached.
 	TransportErr string
+	// Ours: what this run put into the guest is there. No is another machine, or
+	// an older state of this one.
+	Ours Tri
+	// SetupType and CmdLine of HKLM\SYSTEM\Setup say what the next boot runs;
+	// nil: not read.
+	SetupType *int
+	CmdLine   *string
+	// Launched is when sysprep was started by the guest's own local clock, which
+	// its log is written by; zero: not known.
+	Launched time.Time
+	Machine  Machine
+}
+
+// Machine is what a hypervisor reports; the zero value where none does.
+type Machine struct {
+	Restarts int    // since the launch
+	Paused   string // why it does not run; empty: it runs
+	Off      bool   // the guest powered itself off
 }
 
 // Verdict is how a run ended.
@@ -123,6 +144,11 @@ type Verdict struct {
 	ImageState          string // last seen
 	GeneralizationState *int   // last seen
 	Tag                 Tri    // last seen
+	SetupType           *int   // last seen
+	CmdLine             *string
+	// Restarted: Windows was started again after success was seen.
+	Restarted bool
+	Paused    string // why the machine does not run; empty: it does, or nobody says
 	// PoweredOff: the port went and stayed away.
 	PoweredOff bool
 	// ConsistentWithSuccess: nothing seen speaks against a good image, so a

@@ -143,7 +143,7 @@ const keyStart = `HKLM\SOFTWARE\Simulated guest`
 // has been generalized meanwhile stays as it is.
 func (g *Guest) setStart() error {
 	r := g.reg
-	id := fmt.Sprintf("%s %v", g.scenario.Start, g.scenario.StaleTag)
+	id := fmt.Sprintf("%s %v %v", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog)
 	if g.atOOBE || r.GetString(keyStart, "Start") == id {
 		return nil
 	}
@@ -158,6 +158,11 @@ func (g *Guest) setStart() error {
 		}
 		old := time.Now().AddDate(-1, 0, 0)
 		if err := os.Chtimes(host, old, old); err != nil {
+			return err
+		}
+	}
+	if g.scenario.StaleLog {
+		if err := g.staleLog(); err != nil {
 			return err
 		}
 	}
@@ -244,6 +249,7 @@ func (g *Guest) Boot() error {
 	g.nextPID = 4000
 	g.shutdown, g.down, g.atOOBE = nil, false, false
 	g.mu.Unlock()
+	g.setTimeZone()
 	// What an update waited for has happened now.
 	g.reg.DeleteKey(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
 	g.reg.DeleteKey(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`)
@@ -251,10 +257,16 @@ func (g *Guest) Boot() error {
 		return nil
 	}
 	g.logf("booting a generalized image: specialize, then the first-boot dialogs")
+	g.reg.SetDWord(keySysprep, "GeneralizationState", 7)
+	if g.scenario.FirstBoot == FirstBootDone {
+		if err := g.passFirstBoot(); err != nil {
+			return err
+		}
+		return g.Flush()
+	}
 	g.mu.Lock()
 	g.atOOBE = true
 	g.mu.Unlock()
-	g.reg.SetDWord(keySysprep, "GeneralizationState", 7)
 	g.reg.SetDWord(keySetup, "OOBEInProgress", 1)
 	state := imageSpecializedOOBE
 	if audit, _ := g.reg.GetDWord(keyStatus, "AuditBoot"); audit != 0 {

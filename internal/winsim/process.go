@@ -25,7 +25,7 @@ type process struct {
 // addProcess puts a program into the process list that does nothing by
 // itself until it is killed.
 func (g *Guest) addProcess(image, commandLine, user string, session int) *process {
-	p := &process{image: image, commandLine: commandLine, user: user, session: session, start: time.Now(), done: make(chan struct{}), cancel: func() {}}
+	p := &process{image: image, commandLine: commandLine, user: user, session: session, start: g.now(), done: make(chan struct{}), cancel: func() {}}
 	g.mu.Lock()
 	g.nextPID += 4
 	p.pid = g.nextPID - 4

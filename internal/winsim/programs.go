@@ -259,7 +259,7 @@ func (g *Guest) find(_ context.Context, c *call) int {
 		if fold {
 			in, what = strings.ToLower(in), strings.ToLower(what)
 		}
-		if strings.Contains(in, what) == invert || (text == "" && !invert) {
+		if hit := text != "" && strings.Contains(in, what); hit == invert { // no line has ""
 			return
 		}
 		hits++

@@ -41,6 +41,7 @@ func TestPrograms(t *testing.T) {
 		{`echo one> f& echo two>> f& more +1 f`, "two\r\n", 0},
 		{`echo abc| findstr /i B`, "abc\r\n", 0},
 		{`echo abc| find /c "x"`, "0\r\n", 1},
+		{`echo abc| find /c /v ""`, "1\r\n", 0},
 		{`shutdown /a`, "Unable to abort the system shutdown because no shutdown was in progress.(1116)\r\n", 1116},
 		{`shutdown /r /t 600 & shutdown /s /t 5`, "A system shutdown has already been scheduled.(1190)\r\n", 1190},
 		{`shutdown /r /t 600 /f /d p:4:1 /c "a comment" & shutdown /a`, "", 0},

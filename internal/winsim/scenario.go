@@ -94,6 +94,27 @@ type Scenario struct {
 	SetupFor Duration   `json:"setup_for,omitempty"`
 	StaleTag bool       `json:"stale_tag,omitempty"`
 
+	// StaleLog leaves the log of a good run of 2019; LogLocked keeps another
+	// program's hand on the log, so that it cannot be moved.
+	StaleLog  bool `json:"stale_log,omitempty"`
+	LogLocked bool `json:"log_locked,omitempty"`
+
+	// Clock is how far the guest's clock is from the host's; Zone is how far its
+	// local time is from UTC, 0 the host's zone.
+	Clock Duration `json:"clock,omitempty"`
+	Zone  Duration `json:"zone,omitempty"`
+
+	// Unarmed leaves SetupType and CmdLine as they were, though all else says
+	// success. Afterwards is what follows success while sysprep.exe lives on, for
+	// Lingers.
+	Unarmed    bool       `json:"unarmed,omitempty"`
+	Afterwards Afterwards `json:"afterwards,omitempty"`
+	Lingers    Duration   `json:"lingers,omitempty"`
+	// RestartsInstead restarts the machine where sysprep asked for a power-off.
+	// FirstBoot is how far a generalized image then comes by itself.
+	RestartsInstead bool   `json:"restarts_instead,omitempty"`
+	FirstBoot       string `json:"first_boot,omitempty"`
+
 	// ShellProcessesSurvive lets programs outlive the WinRM shell they were
 	// started in. Whether Windows does is not known for sure.
 	ShellProcessesSurvive bool `json:"shell_processes_survive,omitempty"`
@@ -168,7 +189,7 @@ func (s Scenario) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.checkAfterwards())...)
 }
 
 func orElse(d Duration, def time.Duration) time.Duration {

@@ -116,7 +116,7 @@ func (p *preparation) failure() (setuplog.Failure, bool) {
 func (p *preparation) log(lines ...setuplog.Line) {
 	var all, errs strings.Builder
 	for _, l := range lines {
-		text := l.Format(time.Now())
+		text := l.Format(p.g.now())
 		all.WriteString(text)
 		if l.Level == setuplog.Error {
 			errs.WriteString(text)
@@ -139,7 +139,7 @@ func (p *preparation) dialog(text string) int {
 }
 
 func (p *preparation) end() int {
-	p.log(setuplog.End(time.Now())...)
+	p.log(setuplog.End(p.g.now())...)
 	return 1
 }
 
@@ -153,7 +153,7 @@ func (p *preparation) main(c *call) int {
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
 	}
-	p.log(p.run.Begin(time.Now())...)
+	p.log(p.run.Begin(p.g.now())...)
 	if !p.run.Privileged {
 		return p.end()
 	}
@@ -343,8 +343,10 @@ func (p *preparation) winrmDies() {
 func (g *Guest) markGeneralized(audit bool) {
 	g.reg.SetDWord(keySysprep, "GeneralizationState", 4)
 	g.reg.SetDWord(keySysprep, "CleanupState", 2)
-	g.reg.SetDWord(keySetup, "SetupType", 2)
-	g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
+	if !g.scenario.Unarmed {
+		g.reg.SetDWord(keySetup, "SetupType", 2)
+		g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
+	}
 	g.reg.SetDWord(keyCompletion, "setup.exe", 0)
 	auditBoot := uint32(0)
 	if audit {
@@ -391,12 +393,13 @@ func (p *preparation) finish() int {
 	p.log(setuplog.TagCreated())
 	event, down := PowerOff, !p.opt.quit
 	if down {
-		if p.opt.reboot {
+		if p.opt.reboot || g.scenario.RestartsInstead {
 			event = Reboot
 		}
 		p.log(setuplog.ShutdownCalled(p.opt.reboot))
 	}
-	p.log(setuplog.End(time.Now())...)
+	p.log(setuplog.End(p.g.now())...)
+	p.afterwards()
 	if down {
 		if code := g.beginShutdown(event, 0); code != 0 {
 			g.logf("sysprep: shutting down: error %d", code)

@@ -346,7 +346,7 @@ func TestScenarioIsStrict(t *testing.T) {
 	}
 	for _, bad := range []string{
 		`{"outcom":"success"}`, `{"outcome":"nonsense"}`, `{"outcome":"refused"}`, `{"outcome":"refused","class":"F38"}`, `{"outcome":"broken","class":"F01"}`,
-		`{"generalize":5}`, `{"generalize":"five"}`, `{"start":"x"}`, `{"winrm_dies":"x"}`, `{"hang_in":"x"}`, `{`, `[]`,
+		`{"generalize":5}`, `{"generalize":"five"}`, `{"start":"x"}`, `{"winrm_dies":"x"}`, `{"hang_in":"x"}`, `{"afterwards":"x"}`, `{"first_boot":"x"}`, `{"zone":"16h"}`, `{`, `[]`,
 	} {
 		if _, err := ParseScenario(bad); err == nil {
 			t.Errorf("%s was accepted", bad)

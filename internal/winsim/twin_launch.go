@@ -59,7 +59,7 @@ func (t *twin) launch(encoded string) int {
 		t.write(failed("launch", "bad-parameters", err))
 		return 2
 	}
-	stamp := time.Now().UTC().Format("20060102T150405Z")
+	stamp := t.g.now().UTC().Format("20060102T150405Z")
 	if p.TaskName == "" {
 		p.TaskName = "packer-sysprep-" + stamp
 	}
@@ -104,7 +104,7 @@ func (t *twin) start(p launchParameters, stamp string) error {
 	}
 	target := folderSysprep + `\Panther.packer-` + stamp
 	d := document{
-		{"script", "launch"}, {"schema", 1}, {"ok", true}, {"started", false}, {"dryRun", p.DryRun}, {"mode", p.Mode}, {"time", utc(time.Now())},
+		{"script", "launch"}, {"schema", 1}, {"ok", true}, {"started", false}, {"dryRun", p.DryRun}, {"mode", p.Mode}, {"time", utc(g.now())},
 		{"commandLine", `"` + exe + `" ` + p.Arguments}, {"before", before}, {"tagDeleted", hadTag && !p.DryRun}, {"logFolder", target},
 		{"logs", t.moveLogs(target, p.DryRun)}, {"start", nil}, {"alive", nil}, {"process", nil},
 	}

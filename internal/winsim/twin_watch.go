@@ -203,7 +203,7 @@ func (t *twin) watch(encoded string) int {
 		}
 		head := document{{"script", "watch"}, {"schema", 1}, {"ok", true}}
 		if why != "" {
-			sample := document{{"type", "sample"}, {"seq", sequence}, {"why", why}, {"time", utc(time.Now())}, {"ms", ms}}
+			sample := document{{"type", "sample"}, {"seq", sequence}, {"why", why}, {"time", utc(t.g.now())}, {"ms", ms}}
 			t.write(slices.Concat(head, sample, s.doc, document{{"log", log}}))
 			sequence++
 			lastText, lastLine = text, ms
@@ -217,7 +217,7 @@ func (t *twin) watch(encoded string) int {
 		}
 		if reason != "" {
 			t.write(append(head, member{"type", "end"}, member{"seq", sequence}, member{"reason", reason}, member{"condition", reached},
-				member{"time", utc(time.Now())}, member{"ms", ms}, member{"next", u.offset}, member{"head", base64.StdEncoding.EncodeToString(u.head)}))
+				member{"time", utc(t.g.now())}, member{"ms", ms}, member{"next", u.offset}, member{"head", base64.StdEncoding.EncodeToString(u.head)}))
 			return 0
 		}
 		if !more {

@@ -99,7 +99,7 @@ func New(opt Options) (*Guest, error) {
 		opt.Speed = 1
 	}
 	g := &Guest{
-		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root}, reg: registry.New(),
+		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, InUse: opt.Scenario.inUse}, reg: registry.New(),
 		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
 	g.pause = sleepFor

@@ -64,6 +64,9 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		defer cancel()
 		r.stopOwn(work, &v)
 		r.cleanup(work, r.left)
+	case v.Class == verdict.Replaced:
+		// Nothing is asked of, or changed on, a machine that is not ours.
+		r.saveLogs(ctx, false)
 	default:
 		r.diagnose(ctx, &v)
 		r.stopOwn(ctx, &v)
@@ -110,10 +113,11 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 // diagnose names the cause from the log of the run, or from the one in the
 // guest where too little of it was seen.
 func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
-	if v.Diagnosis != nil {
+	if v.Diagnosis != nil || v.Class == verdict.Undone || v.Class == verdict.Unarmed {
 		return
 	}
-	if d, ok := diagnosis.Diagnose(r.tracker.Run()); ok {
+	seen := r.tracker.Run()
+	if d, ok := diagnosis.Diagnose(seen); ok && r.ownLog(seen.Facts) {
 		v.Diagnosis = &d
 		return
 	}
@@ -125,7 +129,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if len(runs) == 0 {
+	if len(runs) == 0 || !r.ownLog(runs[len(runs)-1].Facts) {
 		return
 	}
 	if d, ok := diagnosis.Diagnose(runs[len(runs)-1]); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
@@ -28,9 +29,12 @@ type watched struct {
 	// answering: the newest try to ask the guest worked.
 	answering bool
 	// tidied and untidy are closed and set when our files were removed before
-	// Windows goes down.
-	tidied chan struct{}
-	untidy []string
+	// Windows goes down; settled delivers the state that was read with that.
+	tidied  chan struct{}
+	untidy  []string
+	settled chan guest.State
+	// tidying: nothing may be uploaded any more.
+	tidying atomic.Bool
 }
 
 // event is a sample, or why there is none.
@@ -53,7 +57,8 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	tick := time.NewTicker(r.config.PollInterval)
 	defer tick.Stop()
 	heard := r.now()
-	silence := guest.Heartbeat(r.config.PollInterval) + silenceSlack
+	var machine verdict.Machine
+	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
 	for {
 		var v *verdict.Verdict
 		select {
@@ -67,7 +72,14 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 			}
 			heard, r.answering = r.now(), true
 			state, v = state.Step(r.take(ctx, e.sample))
+		case settled := <-r.settled:
+			state, v = state.Step(r.take(ctx, guest.Sample{State: settled}))
 		case <-tick.C:
+			if m := r.machine.now(); m != machine {
+				machine = m
+				state, v = state.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
+				break
+			}
 			if r.answering && r.now().Sub(heard) < silence {
 				break
 			}
@@ -89,14 +101,28 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 		}
 	}
 	gone := false
-	// A stretch ends soon after sysprep, so that nothing of ours runs on.
+	// A stretch ends soon after sysprep, so that nothing of ours runs on, and at
+	// once after success, for what is read at its end.
 	until := []guest.Condition{{Process: &gone, For: 5 * time.Second}}
-	var cursor guest.Cursor
+	if r.plan.Action == actionQuit {
+		until = append(until, r.success())
+	}
+	cursor := guest.After(r.launched.OldLines)
 	for ctx.Err() == nil {
 		var err error
 		way := r.session.Way()
+		pause := r.config.PollInterval
+		if r.tidying.Load() {
+			// Only what is there by itself may still be used, and that sparingly.
+			plain, pause = true, guest.Heartbeat(r.config.PollInterval)
+		}
 		if !plain && way == guest.WayLong {
-			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) { send(event{sample: s}) })
+			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) {
+				if s.CmdLine != nil && s.ImageState == r.plan.Expect.ImageState {
+					until = until[:1] // asked for, once
+				}
+				send(event{sample: s})
+			})
 		}
 		if plain || way != guest.WayLong || err != nil && ctx.Err() == nil {
 			var sample guest.Sample
@@ -112,14 +138,29 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 			}
 			err = peekErr
 		}
-		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, r.config.PollInterval) != nil {
+		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, pause) != nil {
 			return
 		}
 	}
 }
 
+// success is when all that the watch can see of it is there.
+func (r *run) success() guest.Condition {
+	gone, there := false, true
+	c := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}, Process: &gone}
+	if r.plan.Expect.Generalize {
+		c.Tag = &there
+	}
+	return c
+}
+
 // take makes an observation of a sample, and tells the user what is new.
 func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
+	o := observation(r.now(), s.State)
+	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
+	if o.Ours == verdict.No {
+		return o // whoever writes that log, it is not this run
+	}
 	if s.Rotated {
 		r.tracker, r.log = diagnosis.Tracker{}, nil
 	}
@@ -130,24 +171,31 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	if r.launched.PID == 0 && len(s.Processes) == 1 {
 		r.launched.PID = s.Processes[0] // there was none before ours
 	}
-	o := observation(r.now(), s.State)
 	if s.LogRead {
 		r.logLength = s.LogLength
 	}
 	o.Log, o.LogBytes = r.tracker.Facts(), r.logLength
 	if r.plan.Action != actionQuit && r.tidied == nil && o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState {
 		// sysprep has copied the answer file long ago; Windows goes down now.
-		r.tidied = make(chan struct{})
+		r.tidied, r.settled = make(chan struct{}), make(chan guest.State, 1)
+		r.tidying.Store(true)
 		go func() {
 			defer close(r.tidied)
-			r.untidy, _ = r.session.Cleanup(ctx, r.left.With(r.launched.OldLogs), tidyLimit)
+			left, state, err := r.session.CleanupAndPoll(ctx, r.left.With(r.launched.OldLogs), tidyLimit)
+			if r.untidy = left; err == nil {
+				r.settled <- state
+			}
 		}()
 	}
 	return o
 }
 
 func (r *run) progress(lines []diagnosis.Line) {
+	launched := r.launchedAt()
 	for _, l := range lines {
+		if verdict.OlderRun(diagnosis.Facts{Start: l.Time}, launched) {
+			continue
+		}
 		if text := diagnosis.Progress(l); text != "" {
 			r.ui.Say("  " + text)
 		}
@@ -157,9 +205,21 @@ func (r *run) progress(lines []diagnosis.Line) {
 // unreached makes an observation of the port when the guest does not answer.
 func (r *run) unreached(ctx context.Context, why string) verdict.Observation {
 	o := verdict.Observation{TransportErr: why, Port: r.knock(ctx)}
-	o.At = r.now()
+	o.At, o.Machine = r.now(), r.machine.now()
 	return o
 }
+
+// launchedAt is when the launch began, by the clock that the guest's logs are
+// written by; zero where that is not known.
+func (r *run) launchedAt() time.Time {
+	if r.launched.Time.IsZero() || r.timeBias == nil {
+		return time.Time{}
+	}
+	return r.launched.Time.UTC().Add(-time.Duration(*r.timeBias) * time.Minute)
+}
+
+// ownLog says whether what was read of the log is about this run.
+func (r *run) ownLog(log diagnosis.Facts) bool { return !verdict.OlderRun(log, r.launchedAt()) }
 
 // knock asks the port itself. A port that accepts without an answer tells
 // nothing: something else may hold it open for a guest that is off, and a busy
@@ -183,7 +243,7 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 func observation(at time.Time, s guest.State) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
-		Port: verdict.PortOpen,
+		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
 	}
 	if s.Processes != nil {
 		o.Process = verdict.Known(len(s.Processes) > 0)

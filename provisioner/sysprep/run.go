@@ -16,6 +16,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -43,12 +44,16 @@ type run struct {
 
 	plan     Plan
 	launched guest.Launched
+	// timeBias turns the guest's clock into the one of its logs.
+	timeBias *int
 	left     guest.Leftovers
 	// deletesCached: SetupComplete.cmd of the image deletes the cached answer
 	// file.
 	deletesCached bool
 	watched
+	machine machineEvents
 
+	slack time.Duration // how much later than its heartbeat the guest may answer
 	now   func() time.Time
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
 }
@@ -56,9 +61,12 @@ type run struct {
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
 	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
-	r := &run{config: c, ui: ui, comm: comm, id: id, now: time.Now, probe: winrm.Probe}
+	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, probe: winrm.Probe}
 	r.session = guest.New(comm, id)
 	r.session.RestAtMost(c.StallTimeout / 4)
+	if c.PackerBuilderType == ownBuilder {
+		r.machine.path, _ = data[hypervisor.EventsKey].(string)
+	}
 	r.host, _ = data["Host"].(string)
 	r.user, _ = data["User"].(string)
 	r.port, _ = strconv.Atoi(fmt.Sprint(data["Port"])) // its type depends on the way it took
@@ -110,6 +118,8 @@ func (r *run) do(ctx context.Context) error {
 		return r.giveUp(ctx, err)
 	}
 	begun := r.now()
+	r.timeBias = first.TimeBias
+	r.machine.begin()
 	err = r.launch(ctx)
 	if ctx.Err() != nil {
 		return r.end(ctx, r.cancelledLaunch(ctx, begun))

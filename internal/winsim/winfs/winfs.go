@@ -14,6 +14,8 @@ import (
 type Drive struct {
 	// Root holds drive C: as its subfolder C.
 	Root string
+	// InUse says why a file cannot be moved now; nil: every file can.
+	InUse func(full string) error
 }
 
 // Clean returns path as a full Windows path with backslashes: relative ones
@@ -194,6 +196,11 @@ func (d Drive) Rename(from, to string) error {
 	target, err := d.Path(to)
 	if err != nil {
 		return err
+	}
+	if d.InUse != nil {
+		if err := d.InUse(from); err != nil {
+			return err
+		}
 	}
 	return os.Rename(source, target)
 }

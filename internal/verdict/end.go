@@ -1,0 +1,274 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Values of HKLM\SYSTEM\Setup on a generalized machine that has not booted
+// since (field reports, and images read offline). Cloud agents put a wrapper
+// of windeploy.exe into CmdLine; its name has that word in it.
+const (
+	setupTypeArmed = 2
+	windeploy      = "windeploy"
+)
+
+// armed says whether the next boot sets the image up.
+func armed(o Observation) Tri {
+	switch {
+	case o.SetupType != nil && *o.SetupType != setupTypeArmed,
+		o.CmdLine != nil && !strings.Contains(strings.ToLower(*o.CmdLine), windeploy):
+		return No
+	case o.SetupType == nil || o.CmdLine == nil:
+		return Unknown
+	}
+	return Yes
+}
+
+// armament names the two values for a person.
+func armament(setupType *int, cmdLine *string) string {
+	kind, line := "unknown", "unknown"
+	if setupType != nil {
+		kind = fmt.Sprint(*setupType)
+	}
+	if cmdLine != nil {
+		line = orElse(strings.TrimSpace(*cmdLine), "empty")
+	}
+	return "SetupType " + kind + ", CmdLine " + line
+}
+
+// replaced rules when what answers lacks what this run put into the guest.
+// None of its facts is about our guest.
+func (s State) replaced() *Verdict {
+	if !s.last.Reached || s.last.Ours != No {
+		return nil
+	}
+	return s.verdict(Replaced, "what this run put into the guest is not on the machine that answers now")
+}
+
+// restarted rules when the hypervisor reports that the machine was reset.
+func (s State) restarted() *Verdict {
+	switch {
+	case s.last.Machine.Restarts == 0:
+		return nil
+	case s.expect.End == Reboot:
+		if s.wasProven || s.wasTagged {
+			return s.ifArmed(s.verdict(Generalized, "tag and ImageState said success, and the machine was restarted after that"))
+		}
+		return nil
+	case s.wasProven || s.wasTagged || s.last.Log.TagCreated || s.last.Log.ShutdownRequested:
+		v := s.verdict(Undone, "the machine was restarted after sysprep was done")
+		v.Restarted = true
+		return v
+	}
+	v := s.verdict(Broken, "the machine was restarted while sysprep %s", stageText(s.last.Log))
+	v.Restarted = true
+	return v
+}
+
+// undone rules when success was seen and the newest facts contradict it.
+func (s State) undone() *Verdict {
+	state := s.last.ImageState != s.expect.ImageState
+	gone := s.expect.Generalize && s.last.Tag == No
+	if !s.wasProven && !s.wasTagged || !state && !gone {
+		if s.startedOver() {
+			v := s.verdict(Undone, "the log has the tag, but ImageState is %s: Windows has started again", s.last.ImageState)
+			v.Restarted = true
+			return v
+		}
+		return nil
+	}
+	var now []string
+	if state {
+		now = append(now, "ImageState is "+s.last.ImageState+" now")
+	}
+	if gone {
+		now = append(now, "the tag is gone")
+	}
+	facts := strings.Join(now, " and ")
+	switch {
+	case s.last.Process == Yes:
+		return s.verdict(Undone, "success was seen, but sysprep.exe is running, and %s", facts)
+	case !state:
+		return s.verdict(Undone, "success was seen, but %s", facts)
+	case s.expect.End == Reboot && !s.wasProven:
+		return nil
+	case s.expect.End == Reboot:
+		return s.ifArmed(s.verdict(Generalized, "tag and ImageState (%s) said success, and Windows has restarted: %s", s.expect.ImageState, facts))
+	}
+	v := s.verdict(Undone, "success was seen, but %s", facts)
+	v.Restarted = true
+	return v
+}
+
+// startedOver: the log has the tag and ImageState is one that only the boot
+// after it can bring. While sysprep ends it may still be UNDEPLOYABLE.
+func (s State) startedOver() bool {
+	if !s.expect.Generalize || s.expect.End == Reboot || !s.last.Log.TagCreated || s.last.Process == Yes {
+		return false
+	}
+	switch s.last.ImageState {
+	case StateComplete, StateSpecializeToOOBE, StateSpecializeToAudit:
+		return true
+	}
+	return false
+}
+
+// unarmed rules when sysprep has ended and the next boot would not set the
+// image up.
+func (s State) unarmed() *Verdict {
+	if !s.tagged() || s.last.Process == Yes {
+		return nil
+	}
+	return s.onlyUnarmed()
+}
+
+func (s State) onlyUnarmed() *Verdict {
+	if !s.expect.Generalize || s.armed != No {
+		return nil
+	}
+	return s.verdict(Unarmed, `tag and ImageState say success, but HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
+		armament(s.last.SetupType, s.last.CmdLine))
+}
+
+// ifArmed is the verdict v unless the image is known to be unarmed.
+func (s State) ifArmed(v *Verdict) *Verdict {
+	if u := s.onlyUnarmed(); u != nil {
+		return u
+	}
+	return v
+}
+
+// succeeded rules while tag, ImageState and log say success; what is left is
+// the end that was asked for.
+func (s State) succeeded() *Verdict {
+	waited := s.last.At.Sub(s.proven)
+	said := fmt.Sprintf("the tag was created by this run, ImageState is %s", s.last.ImageState)
+	if s.last.Machine.Paused != "" && !s.last.Machine.Off {
+		if waited < s.expect.EndWithin {
+			return nil
+		}
+		return s.paused()
+	}
+	switch s.expect.End {
+	case Quit:
+		return s.quit(waited, said)
+	case Reboot:
+		if !s.last.Reached {
+			return s.ifArmed(s.verdict(Generalized, "%s, and Windows restarts", said))
+		}
+	case Shutdown:
+		if s.last.Machine.Off {
+			return s.off("%s, and the machine has powered itself off", said)
+		}
+		if s.closedLongEnough() {
+			return s.off("%s, and the port has been closed for %s since", said, since(s.closed, s.last.At))
+		}
+	}
+	switch {
+	case waited < s.expect.EndWithin:
+		return nil
+	case !s.last.Reached:
+		return s.ifArmed(s.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", s.endVerb(), s.expect.EndWithin))
+	}
+	return s.ifArmed(s.verdict(Hung, "Windows is generalized, but it has not %s within %s", s.endVerb(), s.expect.EndWithin))
+}
+
+// quit ends a run after which Windows stays up. What the next boot runs has to
+// be read first.
+func (s State) quit(waited time.Duration, said string) *Verdict {
+	late := waited >= s.expect.ProcessGone
+	switch {
+	case s.last.Process == Yes && s.last.Reached && !late:
+		return nil
+	case s.armed != Unknown || !s.expect.Generalize:
+		return s.ifArmed(s.verdict(Generalized, "%s, and the log says so", said))
+	case late:
+		return s.verdict(Lost, `tag, ImageState and log say success, but SetupType and CmdLine of HKLM\SYSTEM\Setup could not be read`)
+	}
+	return nil
+}
+
+func (s State) off(format string, args ...any) *Verdict {
+	v := s.verdict(Generalized, format, args...)
+	v.PoweredOff = true
+	return s.ifArmed(v)
+}
+
+// vanished rules when the port went and stayed away, or the hypervisor says
+// that the guest is off.
+func (s State) vanished() *Verdict {
+	how := "the machine has powered itself off"
+	if !s.last.Machine.Off {
+		if !s.closedLongEnough() {
+			return nil
+		}
+		how = "its port has been closed for " + since(s.closed, s.last.At)
+	}
+	// A log that said success and does not any more tells of another run.
+	good := s.tagged() && !s.wasProven
+	switch {
+	case good && s.expect.End == Shutdown:
+		return s.off("the tag was created by this run and ImageState was %s when the guest was seen last; %s", s.last.ImageState, how)
+	case good && s.expect.End == Reboot:
+		return s.ifArmed(s.verdict(Generalized, "the tag was created by this run and ImageState was %s before Windows restarted; %s", s.last.ImageState, how))
+	case s.expect.End == Quit:
+		v := s.verdict(Lost, "the guest is gone (%s) though sysprep was told to quit only", how)
+		v.PoweredOff = true
+		v.ConsistentWithSuccess = s.tagged() || s.last.Log.TagCreated
+		return v
+	}
+	v := s.verdict(Lost, "the guest is gone (%s) before success could be seen", how)
+	v.PoweredOff = s.expect.End == Shutdown
+	return s.ifArmed(v)
+}
+
+func (s State) closedLongEnough() bool {
+	if s.closed.IsZero() {
+		return false
+	}
+	need := s.expect.ClosedFor
+	if s.expect.End == Quit || !s.tagged() && !s.last.Log.TagCreated {
+		need *= earlyFactor
+	}
+	return s.last.At.Sub(s.closed) >= need
+}
+
+// unreachable rules when no command was answered for long, whatever the port
+// does.
+func (s State) unreachable() *Verdict {
+	if s.last.Reached || s.last.At.Sub(s.reached) < s.expect.LostAfter {
+		return nil
+	}
+	if s.last.Machine.Paused != "" {
+		return s.paused()
+	}
+	return s.lost()
+}
+
+func (s State) lost() *Verdict {
+	what, why := "no command was answered for ", ""
+	if s.neverSeen {
+		what = "no command was answered since the launch, for "
+	}
+	if s.last.TransportErr != "" {
+		why = " (" + strings.Join(strings.Fields(s.last.TransportErr), " ") + ")"
+	}
+	return s.verdict(Lost, "%s%s%s", what, since(s.reached, s.last.At), why)
+}
+
+// paused is a machine that somebody or something stopped: it is not off, and
+// nothing in it goes on.
+func (s State) paused() *Verdict {
+	v := s.verdict(Hung, "the machine is paused: %s", s.last.Machine.Paused)
+	v.ConsistentWithSuccess = false
+	return v
+}
+
+func (s State) endVerb() string {
+	if s.expect.End == Reboot {
+		return "restarted"
+	}
+	return "powered off"
+}
