@@ -16,7 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
-const launchLimit = 3 * time.Minute // two bounded CIM calls, or 15 s of waiting for a task
+const launchLimit = 2 * time.Minute // two bounded CIM calls, or 15 s of waiting for a task
 
 // Logon is the account sysprep runs as.
 type Logon string

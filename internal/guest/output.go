@@ -6,17 +6,22 @@ import (
 	"sync"
 )
 
-// overflow is closed once when a guest sends more than any honest answer holds.
+// overflow is closed once when a guest sends more than any honest answer holds,
+// or has fallen silent.
 type overflow struct {
 	once     sync.Once
 	happened chan struct{}
+	why      error // readable once it happened
 }
 
 func newOverflow() *overflow { return &overflow{happened: make(chan struct{})} }
 
-func (o *overflow) set() error {
-	o.once.Do(func() { close(o.happened) })
-	return ErrTooMuch
+func (o *overflow) set(why error) error {
+	o.once.Do(func() {
+		o.why = why
+		close(o.happened)
+	})
+	return why
 }
 
 // writerEnd is an output that can be cut off from whoever still writes to it.
@@ -56,7 +61,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		return s.late.take(len(p))
 	}
 	if s.total += len(p); s.total > maxFlow {
-		return 0, s.over.set()
+		return 0, s.over.set(ErrTooMuch)
 	}
 	if room := maxOutput - s.buffer.Len(); len(p) > room {
 		s.cut = true
@@ -99,7 +104,7 @@ func (l *lines) Write(p []byte) (int, error) {
 		return l.late.take(n)
 	}
 	if l.total += n; l.total > maxStream {
-		return 0, l.over.set()
+		return 0, l.over.set(ErrTooMuch)
 	}
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
@@ -117,7 +122,7 @@ func (l *lines) Write(p []byte) (int, error) {
 			break
 		}
 		if l.count++; l.count > maxLines {
-			return 0, l.over.set()
+			return 0, l.over.set(ErrTooMuch)
 		}
 		if !l.skip {
 			l.take(l.held)

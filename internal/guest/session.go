@@ -130,7 +130,7 @@ func (s *Session) start(ctx context.Context, line string, limit time.Duration, s
 	defer stdout.end()
 	defer stderr.end()
 	var exit atomic.Int64
-	err := s.bounded(ctx, limit, over.happened, func(ctx context.Context) error {
+	err := s.bounded(ctx, limit, over, func(ctx context.Context) error {
 		cmd := &packersdk.RemoteCmd{Command: line, Stdout: stdout, Stderr: stderr}
 		if err := s.comm.Start(ctx, cmd); err != nil {
 			return err // its exit status is never to be had, or wrong
@@ -144,7 +144,7 @@ func (s *Session) start(ctx context.Context, line string, limit time.Duration, s
 // bounded does the work in its own goroutine and leaves it behind when the
 // limit or the context ends, or its output is over. What the caller cancels
 // says nothing about the connection.
-func (s *Session) bounded(ctx context.Context, limit time.Duration, over <-chan struct{}, work func(context.Context) error) error {
+func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overflow, work func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -174,14 +174,17 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, over <-chan 
 	}()
 	expired, stop := s.timer(limit)
 	defer stop()
+	if over == nil {
+		over = newOverflow() // never
+	}
 	why := fmt.Errorf("%w (%s)", ErrAbandoned, limit)
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-over:
-		why = ErrTooMuch
+	case <-over.happened:
+		why = over.why
 	case <-expired:
 	}
 	s.mu.Lock()

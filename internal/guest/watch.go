@@ -136,7 +136,14 @@ func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc f
 	stream := &documents{name: scripts.Watch, onDoc: onDoc}
 	var tail strings.Builder
 	over := newOverflow()
+	// The guest says something at every heartbeat. One that has fallen silent has
+	// forgotten the command, or is gone.
+	silent := time.AfterFunc(s.scaled(silence(params)), func() {
+		_ = over.set(fmt.Errorf("%w (%s)", ErrAbandoned, silence(params))) // told by start
+	})
+	defer silent.Stop()
 	_, stderr, err := s.start(ctx, line, stretch+stretchSlack, &lines{over: over, take: func(l []byte) {
+		silent.Reset(s.scaled(silence(params)))
 		if tail.Len() > 0 || bytes.Contains(l, []byte(marker)) {
 			tail.Write(l)
 			tail.WriteByte('\n')
@@ -152,6 +159,11 @@ func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc f
 		}
 	}
 	return final, stream.outcome(stderr.bytes(), err)
+}
+
+// silence is how long a watch may say nothing.
+func silence(p watchParameters) time.Duration {
+	return time.Duration(p.HeartbeatSec)*time.Second + stretchSlack
 }
 
 // sample reads a document, and moves the cursor on.
