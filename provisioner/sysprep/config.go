@@ -91,7 +91,7 @@ type Config struct {
 	// black screen after first boot and is refused.
 	RunAs string `mapstructure:"run_as"`
 	// A local administrator to run sysprep as, from a scheduled task with
-	// highest privileges: `name`, `DOMAIN\\name` or `name@domain`.
+	// highest privileges: `name`, `DOMAIN\name` or `name@domain`.
 	ElevatedUser string `mapstructure:"elevated_user"`
 	// The password of `elevated_user`. Not needed to run sysprep, and best left
 	// out: a task without a stored password (S4U) is used then. With it, Packer

@@ -32,8 +32,8 @@ var faultPhases = []struct{ name, log string }{
 const (
 	faultSpeed, faultHurry = 10, 6
 	faultLimit             = 2 * 60 * time.Second // of one cell, on a machine that does much else
-	coldRate               = 250              // requests a second that no loop makes
-	hotLoop                = 200              // refused Receives of one shell: its client loops
+	coldRate               = 250                  // requests a second that no loop makes
+	hotLoop                = 200                  // refused Receives of one shell: its client loops
 )
 
 // fault is one way to fail.
