@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
@@ -28,6 +30,7 @@ type machine struct {
 	source   string // further lines of the source block
 	password string // default: the right one
 	builders string // the build block's provisioners; default: sysprep
+	monitor  string // a socket for a QMP monitor of somebody else's
 }
 
 // start runs the build.
@@ -49,13 +52,17 @@ func (m machine) start(t *testing.T) *packerRun {
 	}
 	// QEMU takes a comma in a value as two.
 	config := "name=opt/org.sysprep/scenario,string=" + strings.ReplaceAll(string(scenario), ",", ",,")
+	monitor := ""
+	if m.monitor != "" {
+		monitor = fmt.Sprintf(`, "-qmp", "unix:%s,server=on,wait=off"`, m.monitor)
+	}
 	return startPacker(t, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   memory           = 512
   cpus             = 1
   accelerator      = "tcg"
-  qemu_arguments   = ["-fw_cfg", %q]
+  qemu_arguments   = ["-fw_cfg", %q%s]
   winrm_username   = "packer"
   winrm_password   = %q
   output_directory = "output"
@@ -67,7 +74,7 @@ build {
   sources = ["source.sysprep-vhd.windows"]
 %s
 }
-`, built(m.disk), config, m.password, m.source, m.builders), nil)
+`, built(m.disk), config, monitor, m.password, m.source, m.builders), nil)
 }
 
 func sum(t *testing.T, path string) string {
@@ -212,6 +219,70 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 				c.check(t, p)
 			}
 		})
+	}
+}
+
+// A restart or a pause where the power-off should come is said at once, and is
+// neither a power-off nor five silent minutes.
+func TestAMachineThatDoesNotPowerOffSaysWhatItDoes(t *testing.T) {
+	const asked = "shutdown requested"
+	for _, c := range []struct {
+		name    string
+		m       machine
+		command string // of QMP, while the power-off is awaited
+		texts   []string
+	}{
+		{"the guest restarts", machine{scenario: winsim.Scenario{RestartsInstead: true}}, "",
+			[]string{"the guest restarted instead of powering off: it is not generalized any more"}},
+		{"the machine is reset", machine{scenario: winsim.Scenario{ShutdownTakes: winsim.Duration(time.Hour)}}, "system_reset",
+			[]string{"The machine restarts: it was reset from outside", "the guest restarted instead of powering off: it is not generalized any more"}},
+		{"the machine is paused", machine{scenario: winsim.Scenario{ShutdownTakes: winsim.Duration(time.Hour)}, builders: sysprepBlock(`shutdown_timeout = "20s"`)}, "stop",
+			[]string{"The machine is paused: somebody stopped it", "the machine stands still: the machine is paused", "Resume the machine"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			folder, err := os.MkdirTemp("", "qmp") // a socket's path is short
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(folder) })
+			if c.command != "" {
+				c.m.monitor = filepath.Join(folder, "qmp")
+			}
+			p := c.m.start(t)
+			p.waitLine(asked)
+			began := time.Now()
+			if c.command != "" {
+				tellQEMU(t, c.m.monitor, c.command)
+			}
+			p.expect(1, c.texts...)
+			if took := time.Since(began); took > 2*time.Minute {
+				t.Errorf("it took %s", took)
+			}
+			p.expectNoTrace()
+		})
+	}
+}
+
+// tellQEMU gives one command to a monitor.
+func tellQEMU(t *testing.T, socket, command string) {
+	t.Helper()
+	conn, err := net.DialTimeout("unix", socket, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := json.NewDecoder(conn)
+	for _, line := range []string{"", `{"execute":"qmp_capabilities"}`, fmt.Sprintf(`{"execute":%q}`, command)} {
+		if _, err := io.WriteString(conn, line); err != nil {
+			t.Fatal(err)
+		}
+		var answer map[string]any
+		for answer["return"] == nil && answer["QMP"] == nil { // events come between
+			if err := answers.Decode(&answer); err != nil || answer["error"] != nil {
+				t.Fatal(err, answer)
+			}
+		}
 	}
 }
 

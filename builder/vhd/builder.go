@@ -44,7 +44,8 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config, began: time.Now(), newHypervisor: func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say) }}
+	run := &run{config: &b.config, began: time.Now()}
+	run.newHypervisor = func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say, run.happens) }
 	run.features = run.newHypervisor().Features()
 	state.Put(runKey, run)
 

@@ -262,8 +262,9 @@ func (c *Config) conversion() diskimage.Options {
 	}
 }
 
-// newHypervisor makes the driver. say tells the user what it finds out.
-func (c *Config) newHypervisor(say func(string)) hypervisor.Hypervisor {
+// newHypervisor makes the driver. say tells the user what it finds out, happens
+// keeps what becomes of the machine.
+func (c *Config) newHypervisor(say func(string), happens func(hypervisor.Event)) hypervisor.Hypervisor {
 	if c.Hypervisor == hypervisorExisting {
 		options := existing.Options{
 			Endpoint: hypervisor.Endpoint{Host: c.Comm.Host(), Port: c.Comm.Port()},
@@ -276,6 +277,6 @@ func (c *Config) newHypervisor(say func(string)) hypervisor.Hypervisor {
 	}
 	return qemu.New(qemu.Options{
 		Binary: c.QemuBinary, MachineType: c.MachineType, CPUModel: c.CPUModel,
-		FirmwareCode: c.EFIFirmwareCode, FirmwareVars: c.EFIFirmwareVars, Say: say,
+		FirmwareCode: c.EFIFirmwareCode, FirmwareVars: c.EFIFirmwareVars, Say: say, OnEvent: happens,
 	})
 }

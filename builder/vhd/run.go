@@ -3,7 +3,9 @@ package vhd
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -17,6 +19,8 @@ import (
 const (
 	runKey      = "sysprep_vhd_run"
 	downloadKey = "sysprep_vhd_download"
+	// generatedKey is the SDK's name of the values that provisioners are given.
+	generatedKey = "generated_data"
 )
 
 // run is what the steps hand on to each other, the one value in the state bag
@@ -33,6 +37,7 @@ type run struct {
 	scratch  string              // stepOutputDirectory
 	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
 	machine  *machine            // stepStartMachine
+	events   hypervisor.EventLog // of the machine, until its fate
 	// provisioning: sysprep may have run.
 	provisioning bool
 	report       string // stepProve: the JSON report, "" without a proof
@@ -66,6 +71,32 @@ func failed(state multistep.StateBag) bool {
 
 // existing says whether the machine brings its own disk.
 func (r *run) existing() bool { return !r.features.OwnsDisk }
+
+// happens keeps what the machine does.
+func (r *run) happens(e hypervisor.Event) {
+	if err := r.events.Add(e); err != nil {
+		log.Printf("%v", err) // the fate still tells the end
+	}
+}
+
+// shareEvents tells the sysprep provisioner where to read them: it waits for
+// the same machine, in another process.
+func (r *run) shareEvents(state multistep.StateBag) {
+	if r.scratch == "" || !r.machine.Features().PowerEvents {
+		return
+	}
+	path := filepath.Join(r.scratch, "events.jsonl")
+	if err := r.events.Write(path); err != nil {
+		log.Printf("%v", err)
+		return
+	}
+	data, _ := state.Get(generatedKey).(map[string]any)
+	if data == nil {
+		data = map[string]any{}
+	}
+	data[hypervisor.EventsKey] = path
+	state.Put(generatedKey, data)
+}
 
 // photograph writes the guest's screen and returns a sentence about it for
 // the end of an error, "" where there is nothing to say.

@@ -37,7 +37,7 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
 	off := m.awaitEnd(ctx, limit)
-	if !off && ctx.Err() == nil && m.Features().PowerDown {
+	if !off && ctx.Err() == nil && m.Features().PowerDown && hypervisor.Sum(run.events.Events()).Paused == "" {
 		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down", limit)
 		if err := m.PowerDown(ctx); err != nil {
 			ui.Sayf("Asking over ACPI: %s", err)
@@ -64,7 +64,14 @@ func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run) error {
 	if !run.machine.Features().Kill {
 		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
 	}
+	now := hypervisor.Sum(run.events.Events())
 	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout), nor when asked over ACPI, and was ended by force: its disk is not an image%s", run.config.ShutdownTimeout, picture)
+	switch {
+	case now.Paused != "":
+		err = fmt.Errorf("the machine is paused (%s), so the guest could not power off within %s (shutdown_timeout); it was ended by force and its disk is not an image: remove what pauses it and run the build again", now.Paused, run.config.ShutdownTimeout)
+	case !now.LastRestart.IsZero():
+		err = fmt.Errorf("%w; the machine restarted last at %s, before provisioning was over: a restart after sysprep begins the first boot of the image", err, now.LastRestart.Format(time.TimeOnly))
+	}
 	if killErr := run.machine.Kill(ctx); killErr != nil {
 		return errors.Join(err, killErr)
 	}

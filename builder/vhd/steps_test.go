@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
@@ -389,6 +390,21 @@ func TestTheSDKFindsTheProvisionStepByName(t *testing.T) {
 	}
 }
 
+func TestTheProvisionerIsToldWhereTheMachinesEventsAre(t *testing.T) {
+	b := newBench(t, nil)
+	b.run.scratch = t.TempDir()
+	b.run.firmware = hypervisor.FirmwareBIOS
+	b.Put("generated_data", map[string]any{"Kept": "yes"})
+	b.wantContinue(t, new(stepStartMachine).Run(t.Context(), b))
+	defer b.fake.Close()
+	data := commonsteps.PopulateProvisionHookData(b)
+	path, _ := data[hypervisor.EventsKey].(string)
+	b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart})
+	if events, err := hypervisor.ReadEvents(path); err != nil || len(events) != 1 || data["Kept"] != "yes" || filepath.Dir(path) != b.run.scratch {
+		t.Errorf("%q: %v, %v", path, events, err)
+	}
+}
+
 func TestWaitForPowerOff(t *testing.T) {
 	short := map[string]any{"shutdown_timeout": "20ms"}
 	t.Run("already off: no command is sent", func(t *testing.T) {
@@ -449,6 +465,19 @@ func TestWaitForPowerOff(t *testing.T) {
 		if b.fake.called() != "expect-off" {
 			t.Error(b.fake.called())
 		}
+	})
+	t.Run("a paused machine is named, and not asked to power off", func(t *testing.T) {
+		b := started(t, short)
+		b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"})
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine is paused (somebody stopped it)", "its disk is not an image")
+		if b.fake.called() != "expect-off screenshot kill" {
+			t.Error(b.fake.called())
+		}
+	})
+	t.Run("a restart before the end of provisioning is named", func(t *testing.T) {
+		b := started(t, short)
+		b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart, When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine restarted last at 03:04:05", "begins the first boot of the image")
 	})
 	for _, fate := range []hypervisor.Fate{crashed, {Cause: hypervisor.CauseUnknown}, {Cause: hypervisor.CauseGuestReset, Err: errors.New("it came back")}} {
 		t.Run("an end as "+string(fate.Cause)+" is a failure", func(t *testing.T) {

@@ -37,15 +37,15 @@ const (
 	maxEventText = 64 << 10
 )
 
-// EventLog is a file of events, one line of JSON each. The zero value takes
-// events and keeps the newest only in memory. It is safe for concurrent use.
+// EventLog is a file of events, one line of JSON each. The zero value
+// keeps them in memory only. It is safe for concurrent use.
 type EventLog struct {
 	mu     sync.Mutex
 	path   string
 	events []Event
 }
 
-// Write begins to keep the events in a new file.
+// Write begins to keep the events in a new file, with those so far.
 func (l *EventLog) Write(path string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,6 +53,11 @@ func (l *EventLog) Write(path string) error {
 		return fmt.Errorf("keeping the machine's events: %w", err)
 	}
 	l.path = path
+	for _, e := range l.events {
+		if err := l.append(e); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -67,6 +72,10 @@ func (l *EventLog) Add(e Event) error {
 	if l.path == "" {
 		return nil
 	}
+	return l.append(e)
+}
+
+func (l *EventLog) append(e Event) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("keeping the machine's events: %w", err)

@@ -56,6 +56,12 @@ func TestEveryEndHasItsOwnText(t *testing.T) {
 		"lost, may be good":       {Class: Lost, ConsistentWithSuccess: true},
 		"lost, not confirmed":     {Class: Lost, Tag: Yes},
 		"cancelled":               {Class: Cancelled},
+		"undone":                  {Class: Undone},
+		"restarted":               {Class: Undone, Restarted: true},
+		"restarted, no power-off": {Class: Undone, Restarted: true, End: Shutdown},
+		"unarmed":                 {Class: Unarmed},
+		"replaced":                {Class: Replaced},
+		"paused":                  {Class: Hung, Paused: "why"},
 		"cancelled midway":        {Class: Cancelled, ImageState: StateUndeployable},
 	} {
 		v.Reason = "reason"

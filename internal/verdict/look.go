@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 )
@@ -23,6 +25,12 @@ func Look(first First, e Expectation) Decision {
 		return Decision{Action: Wait, Reason: "the guest did not answer: " + orElse(first.TransportErr, "no reason given")}
 	case first.Process == Yes:
 		d := refuse("F51", "sysprep.exe is already running"+pid(first.SysprepPID))
+		if first.SysprepPID != 0 {
+			d.Next = slices.Clone(d.Next)
+			for i := range d.Next {
+				d.Next[i] = strings.ReplaceAll(d.Next[i], "<pid>", fmt.Sprint(first.SysprepPID))
+			}
+		}
 		if first.AuditMode == Yes {
 			d.Next = append(d.Next, "In audit mode Windows opens sysprep's window at each logon: close it before this provisioner runs.")
 		}

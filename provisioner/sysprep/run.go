@@ -180,7 +180,8 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 			if d.Action == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			return state, d, errors.New(strings.Join(append([]string{text}, prefixed("next: ", d.Next)...), "\n"))
+			lines := append([]string{text}, r.earlier(ctx, d)...)
+			return state, d, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n"))
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)

@@ -150,6 +150,9 @@ func (d *Driver) watch(ctx context.Context) hypervisor.Fate {
 		}
 		l.modified, l.size = info.ModTime(), info.Size()
 		state = state.after(l)
+		if heldLock(d.options.DiskPath) != nil {
+			state = silence{last: l}
+		}
 		if !state.since.IsZero() && l.when.Sub(state.since) >= d.options.Settle {
 			return hypervisor.Fate{Cause: hypervisor.CauseGone, When: l.when,
 				Detail: fmt.Sprintf("no answer and no write to its disk for %s", d.options.Settle)}

@@ -3,6 +3,7 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
@@ -27,11 +28,12 @@ type sentence struct {
 func judge(e event, resets []time.Time, expectOff bool) *sentence {
 	switch e.Name {
 	case "RESET":
+		// A reset from outside boots the disk as well as one by the guest.
+		if expectOff {
+			return &sentence{hypervisor.CauseGuestReset, fmt.Errorf("it is not generalized any more, because Windows has begun the first boot of the image (%s); check what the last provisioner does (sysprep /shutdown, not /reboot) and what may reset the machine", resetBy(e))}
+		}
 		if !e.Guest {
 			return nil
-		}
-		if expectOff {
-			return &sentence{hypervisor.CauseGuestReset, errors.New("it has to stay off after provisioning; check what the last provisioner does (sysprep /shutdown, not /reboot)")}
 		}
 		if n := len(resets); n >= loopResets && resets[n-1].Sub(resets[n-loopResets]) <= loopWindow {
 			return &sentence{hypervisor.CauseGuestReset, fmt.Errorf("%d restarts within %s: it cannot boot (disk_interface, firmware or machine_type do not fit this Windows?)",
@@ -42,12 +44,69 @@ func judge(e event, resets []time.Time, expectOff bool) *sentence {
 	case "BLOCK_IO_ERROR":
 		// QEMU pauses the guest: nobody would ever wake it.
 		if e.Action == "stop" {
-			return &sentence{hypervisor.CauseCrash, fmt.Errorf("QEMU paused the guest because its disk cannot be written on this host (%s): free space where output_directory is", e.Reason)}
+			return &sentence{hypervisor.CauseCrash, errors.New(ioError(e))}
 		}
 	case "SUSPEND", "SUSPEND_DISK":
 		return &sentence{hypervisor.CauseCrash, errors.New("the guest went to sleep; switch sleep off in its power plan")}
 	}
 	return nil
+}
+
+// ioError says why QEMU paused the guest on a BLOCK_IO_ERROR.
+func ioError(e event) string {
+	verb := "written"
+	if e.Operation == "read" {
+		verb = "read"
+	}
+	reason, fix := e.Reason, "look at the storage of this host"
+	if reason == "" {
+		reason = "no reason given"
+	}
+	if e.NoSpace || e.Operation != "read" && strings.Contains(strings.ToLower(reason), "no space") {
+		fix = "free space where output_directory is"
+	}
+	return fmt.Sprintf("QEMU paused the guest because its disk cannot be %s on this host (%s): %s", verb, reason, fix)
+}
+
+// resetBy says in words who reset the machine (QAPI's ShutdownCause).
+func resetBy(e event) string {
+	switch {
+	case e.Guest || e.Reason == "guest-reset":
+		return "the guest restarted itself"
+	case e.Reason == "snapshot-load":
+		return "it was set back to a snapshot"
+	}
+	return "it was reset from outside: " + orUnknown(e.Reason)
+}
+
+// stopped says what it means that QEMU does not run its machine, by the status
+// that query-status gives (QAPI's RunState). A pause may be ended again by who
+// made it, a sentence never; both are empty where nothing is wrong.
+func stopped(status string) (pause string, s *sentence) {
+	switch status {
+	case "running", "shutdown", "suspended", "prelaunch":
+		return "", nil // suspended has its own event
+	case "paused":
+		return "somebody stopped it in QEMU's monitor or window", nil
+	case "save-vm", "restore-vm", "finish-migrate", "postmigrate", "inmigrate", "colo":
+		return "QEMU saves or moves it (" + status + ")", nil
+	case "io-error":
+		return "", &sentence{hypervisor.CauseCrash, errors.New("QEMU paused the guest because its disk cannot be read or written on this host: free space where output_directory is, and look at the storage of this host")}
+	case "guest-panicked":
+		return "", &sentence{hypervisor.CauseCrash, errors.New("the guest reported a crash of its kernel")}
+	case "internal-error":
+		return "", &sentence{hypervisor.CauseCrash, errors.New("QEMU stopped the machine on an internal error; try accelerator = \"tcg\", or another cpu_model")}
+	case "watchdog":
+		return "", &sentence{hypervisor.CauseCrash, errors.New("the machine's watchdog stopped it")}
+	}
+	return "QEMU's status is " + orUnknown(status), nil
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "unknown"
+	}
+	return text
 }
 
 // ending is all that is known when QEMU's process has gone.

@@ -68,7 +68,8 @@ func TestJudge(t *testing.T) {
 		{"eight in a minute after a quiet start", reset, at(0, 500, 501, 502, 503, 504, 505, 506, 507), false, hypervisor.CauseGuestReset},
 		{"seven in a second", reset, at(1, 1, 1, 1, 1, 1, 1), false, ""},
 		{"a restart after provisioning", reset, at(0), true, hypervisor.CauseGuestReset},
-		{"a reset by the host", event{"RESET", eventData{Reason: "host-qmp-system-reset"}}, nil, true, ""},
+		{"a reset by the host during provisioning", event{"RESET", eventData{Reason: "host-qmp-system-reset"}}, nil, false, ""},
+		{"a reset by the host after it", event{"RESET", eventData{Reason: "host-qmp-system-reset"}}, nil, true, hypervisor.CauseGuestReset},
 		{"a panic", event{"GUEST_PANICKED", eventData{Action: "pause"}}, nil, false, hypervisor.CauseCrash},
 		{"a full host", event{"BLOCK_IO_ERROR", eventData{Action: "stop", Reason: "No space left on device"}}, nil, false, hypervisor.CauseCrash},
 		{"an error the guest is told of", event{"BLOCK_IO_ERROR", eventData{Action: "report"}}, nil, false, ""},
@@ -81,5 +82,45 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+func TestAStoppedMachineIsNamed(t *testing.T) {
+	for status, want := range map[string]struct {
+		pause string
+		err   string
+	}{
+		"running":        {},
+		"shutdown":       {},
+		"paused":         {pause: "somebody stopped it"},
+		"save-vm":        {pause: "saves or moves"},
+		"":               {pause: "status is unknown"},
+		"novel":          {pause: "status is novel"},
+		"io-error":       {err: "free space"},
+		"internal-error": {err: "internal error"},
+		"guest-panicked": {err: "kernel"},
+		"watchdog":       {err: "watchdog"},
+	} {
+		pause, s := stopped(status)
+		if !strings.Contains(pause, want.pause) || (pause == "") != (want.pause == "") || (s == nil) != (want.err == "") || s != nil && !strings.Contains(s.err.Error(), want.err) {
+			t.Errorf("%q: %q, %+v", status, pause, s)
+		}
+	}
+}
+
+func TestWhyTheDiskStoppedTheGuest(t *testing.T) {
+	for name, test := range map[string]struct {
+		data string
+		want string
+	}{
+		"full, as QEMU says it": {`{"operation":"write","action":"stop","nospace":true,"reason":"No space left on device"}`, "cannot be written on this host (No space left on device): free space"},
+		"full, in other words":  {`{"operation":"write","action":"stop","nospace":true}`, "(no reason given): free space"},
+		"a quota":               {`{"operation":"write","action":"stop","reason":"Disk quota exceeded"}`, "(Disk quota exceeded): look at the storage"},
+		"a bad block":           {`{"operation":"read","action":"stop","reason":"Input/output error"}`, "cannot be read on this host (Input/output error): look at the storage"},
+	} {
+		s := judge(parseEvent(message{Event: "BLOCK_IO_ERROR", Data: []byte(test.data)}), nil, false)
+		if s == nil || !strings.Contains(s.err.Error(), test.want) {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
 }

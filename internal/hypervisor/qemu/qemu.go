@@ -43,6 +43,9 @@ type Options struct {
 	FirmwareVars string
 	// Say tells the user what he should know while it works. May be nil.
 	Say func(string)
+	// OnEvent is told what happens to a machine that goes on, in order. It must
+	// not wait. May be nil.
+	OnEvent func(hypervisor.Event)
 }
 
 // Driver runs one machine once.
@@ -60,6 +63,8 @@ type Driver struct {
 	expectOff bool
 	asked     bool
 	killed    bool
+	stops     int  // STOP and RESUME so far
+	paused    bool // the user knows
 }
 
 var _ hypervisor.Hypervisor = (*Driver)(nil)
@@ -71,6 +76,9 @@ func New(options Options) *Driver {
 	}
 	if options.Say == nil {
 		options.Say = func(string) {}
+	}
+	if options.OnEvent == nil {
+		options.OnEvent = func(hypervisor.Event) {}
 	}
 	return &Driver{options: options}
 }
@@ -222,19 +230,80 @@ func (d *Driver) onEvent(e event) {
 	log.Printf("QEMU event %s %+v", e.Name, e.eventData)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e.Name == "SHUTDOWN" {
+	switch e.Name {
+	case "SHUTDOWN":
 		d.shutdown = &e
-		return
-	}
-	if e.Name == "RESET" && e.Guest {
-		d.resets = append(d.resets, time.Now())
-		if n := len(d.resets); n <= loopResets {
-			d.options.Say(fmt.Sprintf("The guest restarts (%d).", n))
+		switch e.Reason {
+		case "guest-shutdown":
+			d.report(hypervisor.EventOff, "")
+		case "guest-reset", "subsystem-reset":
+			d.report(hypervisor.EventRestart, resetBy(e))
 		}
+		return
+	case "RESET":
+		d.reset(e)
+	case "STOP":
+		d.stops++
+		go d.explainStop(d.monitor, d.stops)
+	case "RESUME":
+		d.stops++
+		if d.paused {
+			d.paused = false
+			d.options.Say("The machine runs again.")
+		}
+		d.report(hypervisor.EventResume, "")
 	}
 	if s := judge(e, d.resets, d.expectOff); s != nil && d.sentence == nil {
 		d.sentence = s
 		go d.end()
+	}
+}
+
+func (d *Driver) report(kind hypervisor.EventKind, detail string) {
+	d.options.OnEvent(hypervisor.Event{Kind: kind, Detail: detail, When: time.Now()})
+}
+
+// reset notes a restart. Only the guest's own count as a boot that fails.
+func (d *Driver) reset(e event) {
+	d.report(hypervisor.EventRestart, resetBy(e))
+	if !e.Guest {
+		d.options.Say("The machine restarts: " + resetBy(e) + ".")
+		return
+	}
+	d.resets = append(d.resets, time.Now())
+	if n := len(d.resets); n <= loopResets {
+		d.options.Say(fmt.Sprintf("The guest restarts (%d).", n))
+	}
+}
+
+// explainStop asks why QEMU does not run its machine any more, unless that was
+// over before it answered. A machine that is off and kept by -no-shutdown is
+// ended.
+func (d *Driver) explainStop(mon *monitor, stop int) {
+	var now struct {
+		Status string `json:"status"`
+	}
+	if err := mon.ask(context.Background(), "query-status", nil, &now); err != nil {
+		log.Printf("asking why the machine was stopped: %v", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stops != stop || d.sentence != nil {
+		return
+	}
+	if d.shutdown != nil {
+		go d.end()
+		return
+	}
+	pause, s := stopped(now.Status)
+	switch {
+	case s != nil:
+		d.sentence = s
+		go d.end()
+	case pause != "":
+		d.paused = true
+		d.options.Say("The machine is paused: " + pause + ". Nothing goes on until it is resumed.")
+		d.report(hypervisor.EventPause, pause)
 	}
 }
 

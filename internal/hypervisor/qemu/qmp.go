@@ -58,11 +58,14 @@ type event struct {
 }
 
 // eventData are the fields of the events that matter here: SHUTDOWN and RESET
-// (guest, reason), BLOCK_IO_ERROR (action, reason), GUEST_PANICKED (action).
+// (guest, reason), BLOCK_IO_ERROR (action, operation, nospace, reason),
+// GUEST_PANICKED (action).
 type eventData struct {
-	Guest  bool   `json:"guest"`
-	Reason string `json:"reason"`
-	Action string `json:"action"`
+	Guest     bool   `json:"guest"`
+	Reason    string `json:"reason"`
+	Action    string `json:"action"`
+	Operation string `json:"operation"`
+	NoSpace   bool   `json:"nospace"`
 }
 
 func parseMessage(line []byte) (message, error) {
@@ -145,6 +148,11 @@ func (m *monitor) read(greeting chan<- version, onEvent func(event)) {
 
 // execute sends one command and waits for its answer, at most exchangeLimit.
 func (m *monitor) execute(ctx context.Context, command string, arguments any) error {
+	return m.ask(ctx, command, arguments, nil)
+}
+
+// ask is execute with an answer, unless into is nil.
+func (m *monitor) ask(ctx context.Context, command string, arguments, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, exchangeLimit)
 	defer cancel()
 	answer := make(chan message, 1)
@@ -182,6 +190,12 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any) er
 		case reply := <-answer:
 			if reply.Error != nil {
 				return fmt.Errorf("QMP command %s: %w", command, reply.Error)
+			}
+			if into == nil {
+				return nil
+			}
+			if err := json.Unmarshal(reply.Return, into); err != nil {
+				return fmt.Errorf("QMP command %s: reading the answer: %w", command, err)
 			}
 			return nil
 		case <-m.closed:

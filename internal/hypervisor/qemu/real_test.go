@@ -156,7 +156,7 @@ func TestRestartAfterProvisioningIsTheFate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseGuestReset || !strings.Contains(f.String(), "stay off") {
+	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseGuestReset || !strings.Contains(f.String(), "not generalized any more") {
 		t.Fatalf("got %+v", f)
 	}
 }

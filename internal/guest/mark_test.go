@@ -1,0 +1,130 @@
+package guest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const setupKey = "packer-part:setup\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\r\n    SetupType    REG_DWORD    0x2\r\n    CmdLine    REG_SZ    oobe\\windeploy.exe\r\n" +
+	"    OOBEInProgress    REG_DWORD    0x1\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\\Status\r\n"
+
+func TestWhatTheNextBootRunsIsRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		kind int    // -1: unknown
+		line string // "?": unknown
+	}{
+		"armed":                   {setupKey, 2, `oobe\windeploy.exe`},
+		"empty":                   {strings.Replace(setupKey, `oobe\windeploy.exe`, "", 1), 2, ""},
+		"with variables":          {strings.Replace(setupKey, "REG_SZ    oobe", `REG_EXPAND_SZ    %windir%\oobe`, 1), 2, `%windir%\oobe\windeploy.exe`},
+		"no command":              {strings.Replace(setupKey, "    CmdLine    REG_SZ    oobe\\windeploy.exe\r\n", "", 1), 2, ""},
+		"a command of a number":   {strings.Replace(setupKey, "REG_SZ    oobe\\windeploy.exe", "REG_DWORD    0x1", 1), 2, "?"},
+		"no type":                 {strings.Replace(setupKey, "    SetupType    REG_DWORD    0x2\r\n", "", 1), -1, `oobe\windeploy.exe`},
+		"a key that was not read": {"packer-part:setup\r\n", -1, "?"},
+	} {
+		state, _, err := parseState(test.text + "packer-part:end\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, line := -1, "?"
+		if state.SetupType != nil {
+			kind = *state.SetupType
+		}
+		if state.CmdLine != nil {
+			line = *state.CmdLine
+		}
+		if kind != test.kind || line != test.line {
+			t.Errorf("%s: %d, %q", name, kind, line)
+		}
+	}
+}
+
+func TestTheZoneOfTheGuestIsRead(t *testing.T) {
+	for text, want := range map[string]int{"0x0": 0, "0x1e0": 480, "0xffffffc4": -60, "0xfffffdda": -550} {
+		state, _, err := parseState("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    " + text + "\r\npacker-part:end\r\n")
+		if err != nil || state.TimeBias == nil || *state.TimeBias != want {
+			t.Errorf("%s: %v, %v", text, state.TimeBias, err)
+		}
+	}
+	state, _, _ := parseState("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    0x7fffffff\r\npacker-part:end\r\n")
+	if state.TimeBias != nil {
+		t.Errorf("a bias of %d minutes was believed", *state.TimeBias)
+	}
+}
+
+func TestOurFolderIsLookedForInEveryPoll(t *testing.T) {
+	f := scripted("packer-part:ours\r\nno\r\npacker-part:end\r\n", "", 0)
+	s := endless(New(f, "id"))
+	if state, err := s.Poll(t.Context()); err != nil || strings.Contains(f.lines()[0], "packer-part:ours") {
+		t.Fatalf("before anything is ours: %+v, %v, %q", state.Ours, err, f.lines())
+	}
+	s.scripts[s.Folder()+`\watch.ps1`] = true // may have been uploaded to another machine
+	if s.mark() != "" {
+		t.Error("a later upload makes a machine ours")
+	}
+	s.scripts[s.Folder()+`\launch.ps1`] = true
+	state, err := s.Poll(t.Context())
+	if err != nil || state.Ours == nil || *state.Ours {
+		t.Fatalf("got %v, %v", state.Ours, err)
+	}
+	if line := f.lines()[1]; !strings.Contains(line, `(if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (echo yes) else (echo no))`) {
+		t.Errorf("the line is %q", line)
+	}
+	// What was removed by ourselves is not missing.
+	if _, _, err := s.CleanupAndPoll(t.Context(), Leftovers{}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if s.mark() != "" {
+		t.Error("the folder is looked for after it was removed")
+	}
+}
+
+func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
+	const sample = `{"script":"watch","schema":1,"ok":true,"type":"sample","tag":true,"imageState":"IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"}` + "\r\n"
+	for name, test := range map[string]struct {
+		answer  string
+		samples int
+		ours    bool // of the last one
+		err     error
+	}{
+		"to the end":                {sample + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+		"cut off":                   {sample + setupKey, 1, false, nil},
+		"another machine":           {"packer-part:ours\r\nno\r\npacker-part:end\r\n", 1, false, nil},
+		"no PowerShell, our guest":  {setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 1, true, ErrNoDocument},
+		"a script's word in a line": {sample + "packer-part\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := scripted(test.answer, "", 0)
+			s := endless(New(f, "id"))
+			s.scripts[s.Folder()+`\launch.ps1`] = true
+			s.scripts[s.Folder()+`\watch.ps1`] = true
+			var got []Sample
+			_, err := s.Watch(t.Context(), Cursor{}, time.Second, nil, func(s Sample) { got = append(got, s) })
+			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) || len(got) != test.samples {
+				t.Fatalf("%d samples, %v", len(got), err)
+			}
+			last := got[len(got)-1]
+			if ours := last.Ours != nil && *last.Ours; ours != test.ours {
+				t.Errorf("ours is %v", last.Ours)
+			}
+			if test.samples == 2 && (last.SetupType == nil || *last.SetupType != 2 || last.LogRead) {
+				t.Errorf("the last sample is %+v", last)
+			}
+			line := f.lines()[0]
+			if !strings.HasPrefix(line, `if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (powershell.exe `) || len(line) > 8000 {
+				t.Errorf("the line is %q", line)
+			}
+		})
+	}
+}
+
+func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
+	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\ntag-gone\r\n", "", 0)
+	s := endless(New(f, "id"))
+	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, errors.New("why"))
+	if launched.OldLines != 123 || After(launched.OldLines).count != 123 || s.mark() != s.Folder() {
+		t.Errorf("%d lines, mark %q", launched.OldLines, s.mark())
+	}
+}

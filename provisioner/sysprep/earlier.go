@@ -1,0 +1,34 @@
+package sysprep
+
+import (
+	"context"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+// earlier says what the log tells of the earlier run that keeps sysprep from
+// being started, and saves the logs.
+func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
+	if d.Action != verdict.Refuse || d.CauseID != "F51" && d.CauseID != "F32" {
+		return nil
+	}
+	r.saveLogs(ctx, true)
+	raw, err := r.session.Fetch(ctx, r.session.Windir()+`\System32\Sysprep\Panther\setupact.log`, maxLogFile)
+	work, cancel := afterCancel(ctx, cleanupLimit)
+	defer cancel()
+	r.cleanup(work, guest.Leftovers{})
+	runs := diagnosis.Split(diagnosis.Parse(raw))
+	if err != nil || len(runs) == 0 {
+		return nil
+	}
+	last := runs[len(runs)-1]
+	found, ok := diagnosis.Diagnose(last)
+	if !ok {
+		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}
+	}
+	lines := []string{"earlier run: " + found.ID + " " + found.Name + ": " + found.Summary}
+	lines = append(lines, prefixed("earlier run, log: ", found.Evidence)...)
+	return append(lines, prefixed("earlier run, fix: ", found.Remedy)...)
+}
