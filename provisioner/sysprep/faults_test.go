@@ -3,6 +3,7 @@ package sysprep
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ var faults = []fault{
 	{name: "an answer without an end", rate: 1500, want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Action: "Receive", Do: wsman.Endless}) }},
 	{name: "WinRM restarts", want: [4]string{"gn", "g", "g", "g"}, hot: 1, set: (*faultCell).restartService},
 	{name: "Packer is gone", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.cut() }},
-	{name: "another machine answers", want: [4]string{"abno", "o", "o", "og"}, left: [4]bool{true, true, true, true}, set: (*faultCell).replace},
+	{name: "another machine answers", hot: 1, want: [4]string{"abno", "o", "o", "og"}, left: [4]bool{true, true, true, true}, set: (*faultCell).replace},
 }
 
 // faultCell is one run with one fault.
@@ -129,6 +130,24 @@ func (c *faultCell) event(e wsman.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, e)
+}
+
+// silentUploads never ends an upload once answers have no end: what Packer's
+// client does, which shows the output of uploads on its own standard output.
+type silentUploads struct {
+	packersdk.Communicator
+	c *faultCell
+}
+
+func (s silentUploads) Upload(path string, r io.Reader, info *os.FileInfo) error {
+	s.c.mu.Lock()
+	begun := !s.c.began.IsZero()
+	s.c.mu.Unlock()
+	if begun && s.c.fault.rate > 0 {
+		<-s.c.finished
+		return io.ErrUnexpectedEOF
+	}
+	return s.Communicator.Upload(path, r, info)
 }
 
 // overRPC puts the communicator behind Packer's plugin protocol: no context
@@ -220,7 +239,7 @@ func (c *faultCell) run() {
 		"generalize_timeout": "45s", "shutdown_timeout": "8s", "answer_file_content": testAnswer, "log_directory": c.logs}); err != nil {
 		t.Fatal(err)
 	}
-	through, cut := overRPC(t, comm)
+	through, cut := overRPC(t, silentUploads{comm, c})
 	c.cut = cut
 	r := newRun(p.config, c.ui, through, map[string]any{"Host": sim.Host, "Port": int64(sim.Port), "User": simUser})
 	r.session.Hurry(faultHurry)
