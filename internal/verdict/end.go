@@ -14,9 +14,15 @@ const (
 	windeploy      = "windeploy"
 )
 
-// armed says whether the next boot sets the image up.
-func armed(o Observation) Tri {
+// armed says whether the next boot sets the image up. What an image for audit
+// mode holds is not known but for one thing: it runs something.
+func armed(o Observation, state string) Tri {
+	audit := state == StateGeneralizeToAudit
 	switch {
+	case audit && o.SetupType != nil && o.CmdLine != nil:
+		return Known(*o.SetupType != 0 || strings.TrimSpace(*o.CmdLine) != "")
+	case audit:
+		return Unknown
 	case o.SetupType != nil && *o.SetupType != setupTypeArmed,
 		o.CmdLine != nil && !strings.Contains(strings.ToLower(*o.CmdLine), windeploy):
 		return No

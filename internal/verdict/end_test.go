@@ -107,6 +107,10 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"another command":          {generalize, []Observation{good(time.Minute, ended, next(2, `C:\setup.exe`))}, Unarmed, `CmdLine C:\setup.exe`},
 		"a cloud agent's wrapper": {
 			generalize, []Observation{good(time.Minute, ended, next(2, `"C:\Program Files\Google\Compute Engine\sysprep\WINDEPLOY.cmd"`))}, Generalized, ""},
+		"audit mode runs something else": {
+			Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(StateGeneralizeToAudit), next(1, `C:\audit.exe`))}, Generalized, ""},
+		"audit mode runs nothing": {
+			Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(StateGeneralizeToAudit), next(0, ""))}, Unarmed, ""},
 		"not armed while sysprep lives may still come": {
 			generalize, []Observation{good(time.Minute, next(0, "")), good(61*time.Second, ended)}, Generalized, ""},
 		"not armed and sysprep never ends": {

@@ -39,7 +39,7 @@ func Look(first First, e Expectation) Decision {
 		return refuse("F52", "sysprep.exe is missing")
 	case first.ImageState == StateGeneralizeToOOBE || first.ImageState == StateGeneralizeToAudit:
 		if e.Generalize && first.ImageState == e.ImageState {
-			if armed(first.Observation) == No {
+			if armed(first.Observation, e.ImageState) == No {
 				return Decision{Action: Refuse, Reason: fmt.Sprintf(`ImageState is %s, but the image is not armed for its first boot: HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
 					first.ImageState, armament(first.SetupType, first.CmdLine)), Next: unarmedNext}
 			}

@@ -121,7 +121,7 @@ func (s State) learn(o Observation) State {
 	}
 	if s.tagged() {
 		s.wasTagged = true
-		if a := armed(o); a != Unknown { // before success the values say nothing
+		if a := armed(o, s.expect.ImageState); a != Unknown { // before success the values say nothing
 			s.armed = a
 		}
 	}

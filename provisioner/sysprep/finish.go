@@ -73,8 +73,11 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.stopOwn(ctx, &v)
 		r.saveLogs(ctx, r.answering)
 		if r.tidied != nil {
-			r.reportLeft()
-			break
+			if !r.answering {
+				r.reportLeft()
+				break
+			}
+			<-r.tidied // fetching logs has brought something again
 		}
 		limit := cleanupLimit
 		if !r.answering {

@@ -63,6 +63,8 @@ func TestAnImageThatIsNotArmedIsNotGeneralized(t *testing.T) {
 		for _, action := range []string{"quit", "shutdown"} {
 			g := newGuestRun(t, winsim.Scenario{Unarmed: true, ShutdownTakes: seconds(20)}, map[string]any{"action": action})
 			g.wrap = wrap
+			logs := t.TempDir()
+			g.options["log_directory"] = logs
 			wantExplained(t, g, "sysprep reports success, but the image is not armed for its first boot", "SetupType 0, CmdLine empty", "0x8007001f")
 			wantNothingLeft(t, g)
 		}
