@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
 // stepConnect is the SDK's StepConnect, ended when the machine ends.
@@ -56,8 +57,10 @@ func connector(run *run) multistep.Step {
 		e, err := endpoint()
 		return e.Port, err
 	}
+	comm := run.config.Comm
+	comm.WinRMTransportDecorator = winrm.Attentive(comm.WinRMTransportDecorator)
 	return &communicator.StepConnect{
-		Config: &run.config.Comm,
+		Config: &comm,
 		Host: func(multistep.StateBag) (string, error) {
 			e, err := endpoint()
 			return e.Host, err

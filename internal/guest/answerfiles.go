@@ -74,11 +74,13 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
+	seen := map[int]bool{}
 	for _, l := range parts["files"] {
 		i, err := strconv.Atoi(l)
-		if err != nil || i < 0 || i >= len(places) {
+		if err != nil || i < 0 || i >= len(places) || seen[i] {
 			return AnswerFiles{}, fmt.Errorf("looking for answer files: %w: %q", ErrUnreadable, short(l))
 		}
+		seen[i] = true
 		*places[i].list = append(*places[i].list, places[i].path)
 	}
 	found.Cached = strings.Join(cached, "")
@@ -110,7 +112,7 @@ func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (Ans
 func (s *Session) MakePrivate(ctx context.Context, folder string) error {
 	// By SID, because the names are in the guest's language.
 	return s.done(ctx, "making a folder for administrators only", `mkdir "`+folder+`"&& icacls "`+folder+
-		`" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"&& echo done`)
+		`" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`)
 }
 
 // DeleteCachedAfterDeployment lets SetupComplete.cmd, which Windows Setup runs
@@ -120,25 +122,25 @@ func (s *Session) DeleteCachedAfterDeployment(ctx context.Context) error {
 	const doing = "writing SetupComplete.cmd"
 	folder, cached := s.Windir()+`\Setup\Scripts`, s.CachedAnswerFile()
 	script := folder + `\SetupComplete.cmd`
-	there, err := s.Run(ctx, `findstr /l /i /c:"del /f /q `+cached+`" "`+script+`">nul 2>nul&& echo done`, CommandLimit)
+	there, err := s.Run(ctx, `findstr /l /i /c:"del /f /q `+cached+`" "`+script+`">nul 2>nul&& echo `+hidden("done"), CommandLimit)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if lastLine(there.Stdout) == "done" {
+	if said(there.Stdout, "done") {
 		return nil // of an earlier run
 	}
 	part := script + ".packer-" + s.id
 	return s.done(ctx, doing, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (echo @del /f /q `+cached+`)>"`+part+
-		`"&& (if exist "`+script+`" (type "`+script+`">>"`+part+`"))& move /y "`+part+`" "`+script+`">nul&& echo done`)
+		`"&& (if exist "`+script+`" (type "`+script+`">>"`+part+`"))& move /y "`+part+`" "`+script+`">nul`)
 }
 
-// done runs a line that says "done" when all of it worked.
+// done runs a line and finds out whether its last command worked.
 func (s *Session) done(ctx context.Context, doing, line string) error {
-	out, err := s.Run(ctx, line, CommandLimit)
+	out, err := s.Run(ctx, line+"&& echo "+hidden("done"), CommandLimit)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if lastLine(out.Stdout) != "done" {
+	if !said(out.Stdout, "done") {
 		return fmt.Errorf("%s: %w: %q", doing, ErrUnreadable, short(string(out.Stdout)+" "+string(out.Stderr)))
 	}
 	return nil

@@ -71,13 +71,13 @@ func TestAFolderThatCouldNotBeMadePrivateIsAnError(t *testing.T) {
 	if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "Access is denied.") {
 		t.Errorf("got %v", err)
 	}
-	if err := endless(New(scripted("processed file: x\r\ndone\r\n", "", 0), "id")).MakePrivate(t.Context(), `C:\x`); err != nil {
+	if err := endless(New(scripted("processed file: x\r\npacker-part:done\r\n", "", 0), "id")).MakePrivate(t.Context(), `C:\x`); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestSetupCompleteIsWrittenOnce(t *testing.T) {
-	f := &fake{start: answers{{"findstr", "done\r\n", ""}}.start}
+	f := &fake{start: answers{{"findstr", "packer-part:done\r\n", ""}}.start}
 	if err := endless(New(f, "id")).DeleteCachedAfterDeployment(t.Context()); err != nil || len(f.lines()) != 1 {
 		t.Errorf("it is there already: %v, %q", err, f.lines())
 	}

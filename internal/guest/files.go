@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,8 +14,12 @@ import (
 )
 
 const (
-	readChunk = 512 << 10
-	readLimit = time.Minute // of one chunk
+	readChunk  = 512 << 10
+	readLimit  = time.Minute     // of one chunk
+	fetchLimit = 3 * time.Minute // of one file
+	// fewChunks is how many chunks more than the file needs may be read: a log
+	// that is being written hands out short ones.
+	fewChunks = 8
 )
 
 // ErrNotFound: the file is not in the guest.
@@ -22,16 +27,23 @@ var ErrNotFound = errors.New("not in the guest")
 
 type readDocument struct {
 	Length int64  `json:"length"`
+	Offset int64  `json:"offset"`
 	Next   int64  `json:"next"`
 	Data   []byte `json:"data"`
 }
 
 // Fetch reads a file that others may be writing to; of a larger one the last
-// max bytes. Without PowerShell it is read as text, which logs are.
+// max bytes. Without PowerShell it is read as text, which logs are. With an
+// error the content is what had come by then: a guest whose answers do not fit
+// together or do not end is not asked on.
 func (s *Session) Fetch(ctx context.Context, path string, max int) ([]byte, error) {
 	var content []byte
 	offset := int64(-max)
-	for {
+	end := s.now().Add(s.scaled(fetchLimit))
+	for range max/readChunk + 1 + fewChunks {
+		if s.now().After(end) {
+			return content, fmt.Errorf("fetching %s: %w (%s)", path, ErrAbandoned, fetchLimit)
+		}
 		var doc *readDocument
 		params := map[string]any{"path": path, "offset": offset, "bytes": min(readChunk, max)}
 		err := s.Script(ctx, scripts.Read, params, func(raw []byte) {
@@ -50,39 +62,72 @@ func (s *Session) Fetch(ctx context.Context, path string, max int) ([]byte, erro
 		case doc == nil:
 			return content, fmt.Errorf("fetching %s: %w", path, ErrUnreadable)
 		}
+		if !doc.fits(offset, min(readChunk, max)) {
+			return content, fmt.Errorf("fetching %s: %w: %d bytes from %d to %d of %d, asked for from %d", path, ErrUnreadable, len(doc.Data), doc.Offset, doc.Next, doc.Length, offset)
+		}
 		content = append(content, doc.Data...)
 		// A log that grows all the time must not keep us here.
 		if len(doc.Data) == 0 || doc.Next >= doc.Length || len(content) >= max {
-			return content, nil
+			return content[:min(max, len(content))], nil
 		}
 		offset = doc.Next
 	}
+	return content, fmt.Errorf("fetching %s: %w", path, ErrTooMuch)
+}
+
+// fits reports whether an answer is one to what was asked for: a negative
+// offset counts from the end.
+func (d *readDocument) fits(offset int64, bytes int) bool {
+	if offset < 0 {
+		offset = max(0, d.Length+offset)
+	}
+	return d.Offset == min(offset, d.Length) && len(d.Data) <= bytes && d.Next == d.Offset+int64(len(d.Data)) && d.Next <= d.Length
 }
 
 func (s *Session) show(ctx context.Context, path string, max int) ([]byte, error) {
-	out, err := s.Run(ctx, `(if exist "`+path+`" (type "`+path+`") else (echo packer-part:absent))`, readLimit)
+	text, _, err := s.typed(ctx, path, `type "`+path+`"`, readLimit)
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", path, err)
 	}
-	if strings.TrimSpace(string(out.Stdout)) == "packer-part:absent" {
-		return nil, fmt.Errorf("fetching %s: %w", path, ErrNotFound)
+	return text[:min(max, len(text))], nil
+}
+
+// typed runs a command that shows a file and returns what it shows, nothing of
+// what the guest says before that.
+func (s *Session) typed(ctx context.Context, path, command string, limit time.Duration) (text []byte, cut bool, err error) {
+	out, err := s.Run(ctx, `(if exist "`+path+`" (echo `+hidden("text")+`& `+command+`) else (echo `+hidden("absent")+`))`, limit)
+	if err != nil {
+		return nil, false, err
 	}
-	return out.Stdout[:min(max, len(out.Stdout))], nil
+	if said(out.Stdout, "absent") {
+		return nil, false, ErrNotFound
+	}
+	_, text, found := bytes.Cut(out.Stdout, []byte(marker+"text"))
+	if _, rest, whole := bytes.Cut(text, []byte("\n")); whole {
+		return rest, out.Truncated, nil
+	}
+	if !found {
+		return nil, false, fmt.Errorf("%w: %q", ErrUnreadable, short(string(out.Stdout)))
+	}
+	return nil, out.Truncated, nil
 }
 
 // Leftovers are what a run brought into the guest, besides Folder.
 type Leftovers struct {
 	Files, Folders, Tasks []string
+	// IfEmpty are folders that go when nothing else is in them.
+	IfEmpty []string
 }
 
 // With returns both.
 func (l Leftovers) With(m Leftovers) Leftovers {
-	return Leftovers{slices.Concat(l.Files, m.Files), slices.Concat(l.Folders, m.Folders), slices.Concat(l.Tasks, m.Tasks)}
+	return Leftovers{slices.Concat(l.Files, m.Files), slices.Concat(l.Folders, m.Folders), slices.Concat(l.Tasks, m.Tasks), slices.Concat(l.IfEmpty, m.IfEmpty)}
 }
 
 // Cleanup removes the leftovers and the session's own folder in one cmd.exe
 // line, because Windows may be about to shut down. It returns what is still
-// there.
+// there. It does not wait for the connection to have rested: an answer file with
+// passwords may lie there, and it is the last thing asked.
 func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration) ([]string, error) {
 	left, _, err := s.clean(ctx, l, limit, partEnd)
 	return left, err
@@ -99,6 +144,7 @@ func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Du
 }
 
 func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, then string) ([]string, string, error) {
+	s.wake()
 	// From here on nothing in the guest is known to be ours.
 	s.mu.Lock()
 	clear(s.scripts)
@@ -106,17 +152,20 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 	var remove, check, names []string
 	for _, name := range l.Tasks {
 		remove = append(remove, `schtasks /delete /f /tn `+name)
-		check = append(check, fmt.Sprintf(`schtasks /query /tn %s&& echo left:%d:`, name, len(names)))
+		check = append(check, fmt.Sprintf(`schtasks /query /tn %s&& echo le^ft:%d:`, name, len(names)))
 		names = append(names, "scheduled task "+name)
 	}
 	for _, path := range l.Files {
 		remove = append(remove, `del /f /q "`+path+`"`)
-		check = append(check, fmt.Sprintf(`(if exist "%s" (echo left:%d:))`, path, len(names)))
+		check = append(check, fmt.Sprintf(`(if exist "%s" (echo le^ft:%d:))`, path, len(names)))
 		names = append(names, path)
+	}
+	for _, folder := range l.IfEmpty {
+		remove = append(remove, `rd "`+folder+`"`)
 	}
 	for _, folder := range append(slices.Clip(l.Folders), s.Folder()) {
 		remove = append(remove, `rd /s /q "`+folder+`"`)
-		check = append(check, fmt.Sprintf(`(if exist "%s" (echo left:%d:))`, folder, len(names)))
+		check = append(check, fmt.Sprintf(`(if exist "%s" (echo le^ft:%d:))`, folder, len(names)))
 		names = append(names, folder)
 	}
 	line := strings.Join(append(append(remove, check...), then), "& ")
@@ -125,7 +174,7 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 		return names, "", fmt.Errorf("removing our files: %w", err)
 	}
 	answer := string(out.Stdout)
-	if lastLine(out.Stdout) != "packer-part:end" {
+	if !said(out.Stdout, "end") {
 		return names, answer, fmt.Errorf("removing our files: %w: %q", ErrUnreadable, short(answer))
 	}
 	var left []string
@@ -139,13 +188,12 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 
 // Exists says whether a file or folder is in the guest.
 func (s *Session) Exists(ctx context.Context, path string) (bool, error) {
-	out, err := s.Run(ctx, `(if exist "`+path+`" (echo yes) else (echo no))`, CommandLimit)
+	out, err := s.Run(ctx, `(if exist "`+path+`" (echo `+hidden("yes")+`) else (echo `+hidden("no")+`))`, CommandLimit)
 	if err != nil {
 		return false, fmt.Errorf("looking for %s: %w", path, err)
 	}
-	there := yesNo(strings.Fields(string(out.Stdout)))
-	if there == nil {
-		return false, fmt.Errorf("looking for %s: %w: %q", path, ErrUnreadable, short(string(out.Stdout)))
+	if yes := said(out.Stdout, "yes"); yes != said(out.Stdout, "no") {
+		return yes, nil
 	}
-	return *there, nil
+	return false, fmt.Errorf("looking for %s: %w: %q", path, ErrUnreadable, short(string(out.Stdout)))
 }

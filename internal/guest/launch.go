@@ -3,10 +3,12 @@ package guest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,23 +16,25 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
-const launchLimit = 3 * time.Minute // two bounded CIM calls, or 15 s of waiting for a task
+const launchLimit = 2 * time.Minute // two bounded CIM calls, or 15 s of waiting for a task
 
 // Logon is the account sysprep runs as.
 type Logon string
 
-// Logons. The last two run it from a scheduled task.
+// Logons. All but the first run it from a scheduled task.
 const (
-	LogonSame   Logon = ""       // the account of the connection, with its token
-	LogonS4U    Logon = "s4u"    // User, with highest privileges and without a password
-	LogonSystem Logon = "system" // LocalSystem
+	LogonSame     Logon = ""         // the account of the connection, with its token
+	LogonS4U      Logon = "s4u"      // User, with highest privileges and without a password
+	LogonPassword Logon = "password" // User, with highest privileges and Password
+	LogonSystem   Logon = "system"   // LocalSystem
 )
 
 // Launch says what to start.
 type Launch struct {
 	Arguments string // everything after sysprep.exe
 	Logon     Logon
-	User      string // of LogonS4U; for LogonSame needed where PowerShell does not work
+	User      string // of LogonS4U and LogonPassword; for LogonSame needed where PowerShell does not work
+	Password  string // of LogonPassword
 }
 
 // Launched says what was started.
@@ -46,13 +50,39 @@ type Launched struct {
 	// OldLogs is where the logs of earlier runs were put; empty when there were
 	// none.
 	OldLogs Leftovers
+	// Brought is what the launch itself brought into the guest, to be removed in
+	// any case; also set with errors.
+	Brought Leftovers
 	// WithoutPowerShell: PowerShell did not work, and Reason says why.
 	WithoutPowerShell bool
 	Reason            string
+	// Lost says why the answer to the start is not known. That sysprep was
+	// started is.
+	Lost string
 }
 
 // ErrNotStarted: Windows would not start sysprep. Nothing runs.
 var ErrNotStarted = errors.New("sysprep could not be started")
+
+// AccountError: the guest does not take the user or the password of a task.
+// Nothing runs.
+type AccountError struct {
+	User string
+	Code string
+}
+
+// accountCodes are what Windows answers to a task with an account it does not
+// take (winerror.h): wrong name or password, a restriction, no such account, no
+// right to log on as a batch job.
+var accountCodes = []string{"0x8007052e", "0x8007052f", "0x80070534", "0x80070569"}
+
+func (e *AccountError) Error() string {
+	return fmt.Sprintf("the guest does not take the account %q (%s)", e.User, e.Code)
+}
+
+// registration is how Windows reports a task that it does not register: by the
+// id of the error, which no language changes.
+var registration = regexp.MustCompile(`(?i)(0x[0-9a-f]{8}),Register-ScheduledTask$`)
 
 type launchParameters struct {
 	Arguments string `json:"arguments"`
@@ -69,7 +99,8 @@ type launchDocument struct {
 	Alive      bool   `json:"alive"`
 	LogFolder  string `json:"logFolder"`
 	Logs       []struct {
-		Moved bool `json:"moved"`
+		Path  string `json:"path"`
+		Moved bool   `json:"moved"`
 	} `json:"logs"`
 	Start struct {
 		ReturnValue    *int64 `json:"returnValue"`
@@ -83,49 +114,39 @@ type launchDocument struct {
 // Launch deletes the old tag and starts sysprep so that it outlives the
 // connection. A refusal is a *ScriptError: already-running, sysprep-missing,
 // tag-not-deleted. After any error but that and ErrNotStarted sysprep may run.
+// It is started at most once: where the answer is not known the guest is asked.
 func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
-	return s.launch(ctx, l, nil)
-}
-
-// LaunchThrough is Launch with the line that runs the script wrapped, to run it
-// under another account.
-func (s *Session) LaunchThrough(ctx context.Context, l Launch, wrap func(line string) (string, error)) (Launched, error) {
-	return s.launch(ctx, l, wrap)
-}
-
-func (s *Session) launch(ctx context.Context, l Launch, wrap func(string) (string, error)) (Launched, error) {
+	marked := s.putMark(ctx)
+	launched := Launched{Brought: Leftovers{Files: []string{s.markFile()}}}
 	params := launchParameters{Arguments: l.Arguments, Mode: "process"}
-	launched := Launched{}
 	if l.Logon != LogonSame {
 		params = launchParameters{l.Arguments, "task", string(l.Logon), l.User, s.Task()}
 		launched.Task = s.Task()
 	}
+	input := ""
+	if l.Logon == LogonPassword {
+		input = s.Folder() + `\private\logon` // goes with the folder
+		if err := s.putSecret(ctx, input, l.Password); err != nil {
+			launched.Task = ""
+			return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
+		}
+	}
 	var found *launchDocument
-	err := s.script(ctx, scripts.Launch, params, wrap, func(raw []byte) {
+	err := s.script(ctx, scripts.Launch, params, input, func(raw []byte) {
 		doc := launchDocument{}
 		if json.Unmarshal(raw, &doc) == nil {
 			found = &doc
 		}
 	}, launchLimit)
-	if errors.Is(err, ErrNoDocument) && wrap == nil {
-		return s.launchWithout(ctx, l, err)
-	}
-	if errors.Is(err, errNotSent) {
-		return Launched{}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	if err == nil && found == nil {
+		err = fmt.Errorf("guest script launch: %w", ErrUnreadable)
 	}
 	if err != nil {
-		return launched, err
-	}
-	if found == nil {
-		return launched, fmt.Errorf("guest script launch: %w", ErrUnreadable)
+		return s.unanswered(ctx, l, launched, marked, err)
 	}
 	launched.TagDeleted = found.TagDeleted
 	launched.Time, _ = time.Parse(time.RFC3339, found.Time)
-	for _, log := range found.Logs {
-		if log.Moved {
-			launched.OldLogs.Folders = []string{found.LogFolder}
-		}
-	}
+	launched.moved(found)
 	if found.Start.PID != nil {
 		launched.PID = *found.Start.PID
 	}
@@ -133,6 +154,71 @@ func (s *Session) launch(ctx context.Context, l Launch, wrap func(string) (strin
 		return launched, fmt.Errorf("%w: %s", ErrNotStarted, found.reason())
 	}
 	return launched, nil
+}
+
+// putSecret writes a line for a script to read from its standard input. Only
+// administrators can read the file.
+func (s *Session) putSecret(ctx context.Context, path, secret string) error {
+	if err := s.MakePrivate(ctx, path[:strings.LastIndexByte(path, '\\')]); err != nil {
+		return err
+	}
+	return s.Upload(ctx, path, []byte(base64.StdEncoding.EncodeToString([]byte(secret))+"\r\n"), uploadLimit)
+}
+
+// moved notes the folder that old logs, and the mark, were moved into.
+func (l *Launched) moved(doc *launchDocument) {
+	for _, log := range doc.Logs {
+		if !log.Moved {
+			continue
+		}
+		if name := log.Path[strings.LastIndexByte(log.Path, '\\')+1:]; name == l.markName() {
+			l.broughtInto(doc.LogFolder)
+			continue
+		}
+		l.OldLogs.Folders = []string{doc.LogFolder}
+	}
+}
+
+func (l *Launched) markName() string {
+	file := l.Brought.Files[0]
+	return file[strings.LastIndexByte(file, '\\')+1:]
+}
+
+func (l *Launched) broughtInto(folder string) {
+	l.Brought.Files = append(l.Brought.Files, folder+`\`+l.markName())
+	l.Brought.IfEmpty = append(l.Brought.IfEmpty, folder)
+}
+
+// unanswered decides after a start without a document.
+func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, marked bool, err error) (Launched, error) {
+	var said *ScriptError
+	isScript := errors.As(err, &said)
+	switch {
+	case isScript && said.Name != "script":
+		return launched, err // refused
+	case isScript && registration.MatchString(said.ID):
+		launched.Task = "" // it was not registered
+		if code := strings.ToLower(registration.FindStringSubmatch(said.ID)[1]); slices.Contains(accountCodes, code) {
+			err = fmt.Errorf("%w: %w", &AccountError{User: l.User, Code: code}, err)
+		}
+		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, err)
+	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument):
+		return s.launchWithout(ctx, l, launched, err) // the upload failed
+	case errors.Is(err, errNotSent):
+		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	// A command that came to its end starts nothing more; one that was cut off
+	// may be about to.
+	ended := errors.Is(err, ErrNoDocument) || errors.Is(err, ErrUnreadable) || isScript
+	start, pid := s.started(ctx, marked, ended)
+	switch {
+	case start == startYes:
+		launched.PID, launched.Lost = pid, err.Error()
+		return s.findMark(ctx, launched), nil
+	case start == startNo && errors.Is(err, ErrNoDocument):
+		return s.launchWithout(ctx, l, launched, err)
+	}
+	return s.findMark(ctx, launched), err
 }
 
 func (d *launchDocument) reason() string {
@@ -150,12 +236,16 @@ var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
 
 // launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
 // nothing, so nothing has been started yet.
-func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launched, error) {
-	launched := Launched{WithoutPowerShell: true, Reason: why.Error()}
+func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched, why error) (Launched, error) {
+	launched.WithoutPowerShell, launched.Reason, launched.Task = true, why.Error(), ""
 	user := `"` + l.User + `" /np`
-	if l.Logon == LogonSystem {
+	switch {
+	case l.Logon == LogonSystem:
 		user = "SYSTEM"
-	} else if l.User == "" || strings.ContainsAny(l.User, "\"%^&|<>\r\n") {
+	case l.Logon == LogonPassword:
+		return launched, fmt.Errorf("%w: PowerShell does not work (%w), and schtasks would show the password; leave the password out", ErrNotStarted, why)
+	// In quotes nothing else means anything to cmd.exe and schtasks.
+	case l.User == "" || strings.ContainsAny(l.User, "\"%\r\n") || strings.HasSuffix(l.User, `\`):
 		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and user %q cannot be given to schtasks", ErrNotStarted, why, l.User)
 	}
 	if strings.ContainsAny(l.Arguments, "\"%^&|<>\r\n") {
@@ -165,18 +255,18 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	tag := folder + `\Sysprep_succeeded.tag`
 	// The old log keeps its lines under another name: they may explain an earlier failure.
 	ours := s.Folder() // what the guest is known by from now on
-	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-there))& del /f /q "`+tag+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
+	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-^there))& del /f /q "`+tag+`" "`+s.markFile()+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
 		`(if exist "`+folder+`\Panther\setupact.log" (find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
-		`(if exist "`+tag+`" (echo tag-left) else (echo tag-gone))`, CommandLimit)
+		`(if exist "`+tag+`" (echo `+hidden("tag-left")+`) else (echo `+hidden("tag-gone")+`))`, CommandLimit)
 	if err != nil {
 		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
 	}
-	switch answer := lastLine(out.Stdout); answer {
-	case "tag-gone":
-	case "tag-left":
+	switch {
+	case said(out.Stdout, "tag-gone"):
+	case said(out.Stdout, "tag-left"):
 		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(string(out.Stderr))}
 	default:
-		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(answer))
+		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(string(out.Stdout)))
 	}
 	s.mu.Lock()
 	clear(s.scripts) // what was uploaded may never have arrived
@@ -187,20 +277,30 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, why error) (Launc
 	}
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()
-	steps := []string{
-		`schtasks /create /f /tn ` + s.Task() + ` /tr "` + folder + `\sysprep.exe ` + l.Arguments + `" /sc once /st 00:00 /rl highest /ru ` + user + `&& echo done`,
-		`schtasks /run /tn ` + s.Task() + `&& echo done`,
+	create := `schtasks /create /f /tn ` + s.Task() + ` /tr "` + folder + `\sysprep.exe ` + l.Arguments + `" /sc once /st 00:00 /rl highest /ru ` + user
+	if out, err = s.Run(ctx, create+"&& echo "+hidden("done"), CommandLimit); err != nil || !said(out.Stdout, "done") {
+		return launched, fmt.Errorf("%w: %w", ErrNotStarted, noTask("registering", out, err))
 	}
-	for _, step := range steps {
-		out, err := s.Run(ctx, step, CommandLimit)
-		if err != nil {
-			return launched, fmt.Errorf("starting sysprep from a scheduled task: %w", err)
+	out, err = s.Run(ctx, `schtasks /run /tn `+s.Task()+"&& echo "+hidden("done"), CommandLimit)
+	switch {
+	case err == nil && said(out.Stdout, "done"):
+	case err == nil && out.Exit != 0: // it came to its end and says that it failed
+		return launched, fmt.Errorf("%w: %w", ErrNotStarted, noTask("running", out, err))
+	default: // the word after it is missing, so what else is missing is not known
+		if start, pid := s.started(ctx, false, err == nil); start == startYes {
+			launched.PID = pid
+			return launched, nil
 		}
-		if lastLine(out.Stdout) != "done" {
-			return launched, fmt.Errorf("%w: schtasks: %s", ErrNotStarted, short(string(out.Stderr)))
-		}
+		return launched, noTask("running", out, err)
 	}
 	return launched, nil
+}
+
+func noTask(doing string, out Result, err error) error {
+	if err == nil {
+		err = fmt.Errorf("%w: %q", ErrUnreadable, short(string(out.Stdout)+" "+string(out.Stderr)))
+	}
+	return fmt.Errorf("%s a scheduled task for sysprep by schtasks: %w", doing, err)
 }
 
 // Stop ends a program by its process id.
@@ -209,10 +309,4 @@ func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error 
 		return fmt.Errorf("ending process %d: %w", pid, err)
 	}
 	return nil
-}
-
-// lastLine returns the last line that is not empty.
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
 }

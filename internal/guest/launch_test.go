@@ -29,6 +29,13 @@ func (a answers) start(_ context.Context, cmd *packersdk.RemoteCmd) error {
 	return fmt.Errorf("nobody expects %q", cmd.Command)
 }
 
+// marks is a guest that takes the mark, and in which nothing runs.
+var marks = answers{
+	{"(echo packer)>", "packer-part:marked\r\n", ""},
+	{"tasklist", "packer-part:tasks\r\nINFO: none\r\nread\r\npacker-part:mark\r\nyes\r\npacker-part:log\r\nno\r\npacker-part:end\r\n", ""},
+	{"dir /b", "", ""},
+}
+
 const noPowerShell = "powershell.exe : cannot be loaded because running scripts is disabled on this system"
 
 // parameters decodes what a script was called with.
@@ -70,7 +77,7 @@ func TestLaunchStartsAProcessOrATask(t *testing.T) {
 			if len(l.OldLogs.Folders) != 1 || l.OldLogs.Folders[0] != `C:\old` {
 				t.Errorf("old logs in %q", l.OldLogs.Folders)
 			}
-			if got := parameters(t, f.lines()[0]); fmt.Sprint(got) != fmt.Sprint(test.want) {
+			if got := parameters(t, f.lines()[1]); fmt.Sprint(got) != fmt.Sprint(test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -94,7 +101,7 @@ func TestLaunchTellsWhyNothingWasStarted(t *testing.T) {
 
 func TestABrokenConnectionIsNotTakenForNotStarted(t *testing.T) {
 	f := &fake{start: func(context.Context, *packersdk.RemoteCmd) error { return errors.New("EOF") }}
-	if _, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe"}); err == nil || errors.Is(err, ErrNotStarted) || len(f.lines()) != 1 {
+	if _, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe"}); err == nil || errors.Is(err, ErrNotStarted) || strings.Contains(strings.Join(f.lines(), "\n"), "schtasks /create") {
 		t.Fatalf("got %v after %q", err, f.lines())
 	}
 }
@@ -108,22 +115,25 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 		text    string // of the error, or of the line that makes the task
 	}{
 		{"a task of the build user", Launch{Arguments: "/oobe /quit", User: "packer"},
-			answers{{"del /f /q", "tag-gone\r\n", ""}, {"schtasks", "SUCCESS\r\ndone\r\n", ""}}, nil,
+			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "SUCCESS\r\npacker-part:done\r\n", ""}}, nil,
 			`/tr "C:\Windows\System32\Sysprep\sysprep.exe /oobe /quit" /sc once /st 00:00 /rl highest /ru "packer" /np`},
 		{"a task of SYSTEM", Launch{Arguments: "/oobe", Logon: LogonSystem},
-			answers{{"del /f /q", "tag-gone\r\n", ""}, {"schtasks", "done\r\n", ""}}, nil, `/rl highest /ru SYSTEM&& echo done`},
+			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "banner packer-part:done\r\n", ""}}, nil, `/rl highest /ru SYSTEM&& echo packer-^part:done`},
 		{"the old tag stays", Launch{Arguments: "/oobe", User: "packer"},
-			answers{{"del /f /q", "tag-left\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "Access is denied."},
+			answers{{"del /f /q", "packer-part:tag-left\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "Access is denied."},
 		{"what came of the tag is not known", Launch{Arguments: "/oobe", User: "packer"},
 			answers{{"del /f /q", "", ""}}, ErrNotStarted, "could not be read"},
 		{"the task is refused", Launch{Arguments: "/oobe", User: "packer"},
-			answers{{"del /f /q", "tag-gone\r\n", ""}, {"schtasks", "", "ERROR: Access is denied."}}, ErrNotStarted, "schtasks: ERROR: Access is denied."},
+			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "", "ERROR: Access is denied."}}, ErrNotStarted, "by schtasks: the answer could not be read: \"ERROR: Access is denied.\""},
 		{"no user to run it as", Launch{Arguments: "/oobe"}, nil, ErrNotStarted, `user "" cannot be given to schtasks`},
+		{"a user with a character of cmd.exe", Launch{Arguments: "/oobe", User: `R&D\O'Brien$`},
+			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "packer-part:done\r\n", ""}}, nil, `/ru "R&D\O'Brien$" /np&& echo`},
+		{"a password", Launch{Arguments: "/oobe", Logon: LogonPassword, User: "a", Password: "p"}, answers{{"icacls", "packer-part:done", ""}}, ErrNotStarted, "schtasks would show the password"},
 		{"a user that would be another command", Launch{Arguments: "/oobe", User: `a" & calc`}, nil, ErrNotStarted, "cannot be given to schtasks"},
 		{"arguments that would be another command", Launch{Arguments: "/oobe&calc", User: "a"}, nil, ErrNotStarted, "cannot be given to schtasks"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := &fake{start: append(answers{{"powershell.exe", "", noPowerShell}}, test.answers...).start}
+			f := &fake{start: append(append(answers{{"powershell.exe", "", noPowerShell}}, marks...), test.answers...).start}
 			l, err := endless(New(f, "id")).Launch(t.Context(), test.launch)
 			if !errors.Is(err, test.err) || test.err == nil && err != nil {
 				t.Fatalf("got %v", err)
@@ -151,7 +161,7 @@ func TestALogIsFetchedInPiecesFromItsEnd(t *testing.T) {
 			offset = max(0, len(content)+offset)
 		}
 		end := min(len(content), offset+bytes)
-		raw, err := json.Marshal(map[string]any{"script": "read", "schema": 1, "ok": true, "length": len(content), "next": end, "data": []byte(content[offset:end])})
+		raw, err := json.Marshal(map[string]any{"script": "read", "schema": 1, "ok": true, "length": len(content), "offset": offset, "next": end, "data": []byte(content[offset:end])})
 		if err != nil {
 			return err
 		}
@@ -177,7 +187,7 @@ func TestFetchTellsAbsentFromUnreachable(t *testing.T) {
 	}{
 		{"the script says so", answers{{"powershell.exe", `{"script":"read","schema":1,"ok":false,"error":{"name":"not-found","message":"x"}}`, ""}}, ErrNotFound, ""},
 		{"cmd.exe says so", answers{{"powershell.exe", "", noPowerShell}, {"if exist", "packer-part:absent\r\n", ""}}, ErrNotFound, ""},
-		{"cmd.exe shows it", answers{{"powershell.exe", "", noPowerShell}, {"if exist", "text", ""}}, nil, "text"},
+		{"cmd.exe shows it", answers{{"powershell.exe", "", noPowerShell}, {"if exist", "a banner packer-part:text\r\ntext", ""}}, nil, "text"},
 		{"access is denied", answers{{"powershell.exe", `{"script":"read","schema":1,"ok":false,"error":{"name":"access-denied","message":"x"}}`, ""}}, &ScriptError{Name: "access-denied"}, ""},
 	} {
 		got, err := endless(New(&fake{start: test.answers.start}, "id")).Fetch(t.Context(), `C:\x.log`, 1000)
@@ -188,9 +198,10 @@ func TestFetchTellsAbsentFromUnreachable(t *testing.T) {
 }
 
 func TestExistsTakesNothingButYesOrNo(t *testing.T) {
-	for answer, want := range map[string]error{"yes\r\n": nil, "no\r\n": nil, "": ErrUnreadable, "ja": ErrUnreadable} {
+	for answer, want := range map[string]error{"packer-part:yes\r\n": nil, "packer-part:no\r\n": nil, "\x1b[2Jhello packer-part:yes\r\n": nil,
+		"": ErrUnreadable, "yes": ErrUnreadable, "packer-part:yes no": ErrUnreadable, "echo packer-^part:yes": ErrUnreadable} {
 		there, err := endless(New(scripted(answer, "", 0), "id")).Exists(t.Context(), `C:\x`)
-		if !errors.Is(err, want) || there != (answer == "yes\r\n") {
+		if !errors.Is(err, want) || there != (err == nil && strings.Contains(answer, "yes")) {
 			t.Errorf("%q: %v, %v", answer, there, err)
 		}
 	}

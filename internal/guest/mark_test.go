@@ -121,9 +121,9 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 }
 
 func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
-	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\ntag-gone\r\n", "", 0)
+	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n", "", 0)
 	s := endless(New(f, "id"))
-	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, errors.New("why"))
+	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
 	if launched.OldLines != 123 || After(launched.OldLines).count != 123 || s.mark() != s.Folder() {
 		t.Errorf("%d lines, mark %q", launched.OldLines, s.mark())
 	}

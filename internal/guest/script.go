@@ -32,6 +32,7 @@ type ScriptError struct {
 	Name    string `json:"name"`
 	Message string `json:"message"`
 	Type    string `json:"type"`
+	ID      string `json:"id"` // FullyQualifiedErrorId
 }
 
 func (e *ScriptError) Error() string {
@@ -56,24 +57,24 @@ type document struct {
 // goes to onDoc as it comes; a document that says it failed ends up as a
 // *ScriptError instead.
 func (s *Session) Script(ctx context.Context, name string, params any, onDoc func([]byte), limit time.Duration) error {
-	return s.script(ctx, name, params, nil, onDoc, limit)
+	return s.script(ctx, name, params, "", onDoc, limit)
 }
 
-func (s *Session) script(ctx context.Context, name string, params any, wrap func(string) (string, error), onDoc func([]byte), limit time.Duration) error {
-	line, err := s.scriptLine(ctx, name, params)
-	if err == nil && wrap != nil {
-		line, err = wrap(line)
-	}
+// script is Script with a file of the guest as standard input, which is deleted
+// afterwards.
+func (s *Session) script(ctx context.Context, name string, params any, input string, onDoc func([]byte), limit time.Duration) error {
+	line, err := s.scriptLine(ctx, name, params, input)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	stream := &documents{name: name, onDoc: onDoc}
-	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take})
+	over := newOverflow()
+	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take, over: over}, over)
 	return stream.outcome(stderr.bytes(), err)
 }
 
 // scriptLine uploads the script if need be and returns the line that runs it.
-func (s *Session) scriptLine(ctx context.Context, name string, params any) (string, error) {
+func (s *Session) scriptLine(ctx context.Context, name string, params any, input string) (string, error) {
 	argument, err := encode(params)
 	if err != nil {
 		return "", fmt.Errorf("guest script %s: %w", name, err)
@@ -91,7 +92,11 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any) (stri
 		s.scripts[path] = true
 		s.mu.Unlock()
 	}
-	return "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + argument, nil
+	engine := "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass "
+	if input != "" {
+		return engine + "-File " + path + " -Json " + argument + ` <"` + input + `"& del /f /q "` + input + `"`, nil
+	}
+	return engine + "-InputFormat None -File " + path + " -Json " + argument, nil
 }
 
 func encode(params any) (string, error) {
@@ -115,28 +120,59 @@ type documents struct {
 	other  string // the first line that is no document
 }
 
+// opening is how every document begins (contract.md), and maxOpenings how often
+// one is looked for in a line: whatever a profile, a banner or a terminal puts
+// before it is not part of the answer.
+var opening = []byte(`{"script":`)
+
+const maxOpenings = 16
+
+// take finds the documents in a line. They are plain ASCII, so what is left of
+// UTF-16 without its zero bytes is the same.
 func (d *documents) take(line []byte) {
-	line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
-	if len(line) == 0 {
-		return
-	}
-	var head document
-	if line[0] != '{' || json.Unmarshal(line, &head) != nil || head.Script != d.name || head.Schema != 1 {
-		if d.other == "" {
-			d.other = short(string(line))
+	line = bytes.TrimSpace(bytes.TrimPrefix(bytes.ReplaceAll(line, []byte{0}, nil), []byte("\xef\xbb\xbf")))
+	found := false
+	rest := line
+	for range maxOpenings {
+		at := bytes.Index(rest, opening)
+		if at < 0 && len(rest) == len(line) {
+			at = bytes.IndexByte(rest, '{')
 		}
-		return
+		if at < 0 {
+			break
+		}
+		rest = rest[at:]
+		var raw json.RawMessage
+		decoder := json.NewDecoder(bytes.NewReader(rest))
+		if decoder.Decode(&raw) != nil {
+			rest = rest[1:]
+			continue
+		}
+		found = d.document(raw) || found
+		rest = rest[decoder.InputOffset():]
+	}
+	if !found && len(line) > 0 && d.other == "" {
+		d.other = short(string(line))
+	}
+}
+
+// document takes one document, unless it is not of this script.
+func (d *documents) document(line []byte) bool {
+	var head document
+	if json.Unmarshal(line, &head) != nil || head.Script != d.name || head.Schema != 1 {
+		return false
 	}
 	d.seen++
 	if head.OK {
 		d.onDoc(line)
-		return
+		return true
 	}
 	d.failed = &ScriptError{Script: d.name, Name: "unknown", Message: "it names no error"}
 	if head.Error != nil {
 		d.failed = head.Error
 		d.failed.Script = d.name
 	}
+	return true
 }
 
 func (d *documents) outcome(stderr []byte, err error) error {

@@ -25,12 +25,20 @@ var (
 	// ErrGivenUp: two requests were left behind and have not come back since.
 	// Each may keep Packer busy for ever, so there will be no third.
 	ErrGivenUp = errors.New("the connection is not used any more: two requests never came back")
+	// ErrResting: a request was left behind a short while ago, so nothing is asked.
+	ErrResting = errors.New("the connection rests, because a request never came back")
+	// ErrTooMuch: the guest did not stop answering, the request was left behind.
+	ErrTooMuch = errors.New("the answer does not end")
 )
 
 const (
 	maxAbandoned = 2
 	maxOutput    = 4 << 20 // bytes kept of each output of one command
-	maxLine      = 2 << 20 // of a streamed document; a 1 MiB chunk is 1.4 MiB in base64
+	maxFlow      = 4 * maxOutput
+	maxLine      = 2 << 20  // of a streamed document; a 1 MiB chunk is 1.4 MiB in base64
+	maxStream    = 32 << 20 // bytes of all documents of one command
+	maxLines     = 50_000   // of them, with whatever else comes
+	maxLate      = 1 << 20  // bytes taken from a request that was left behind
 )
 
 // Communicator is the part of packersdk.Communicator that is used.
@@ -44,22 +52,35 @@ type Session struct {
 	comm    Communicator
 	id      string
 	windir  string
+	now     func() time.Time
 	timer   func(time.Duration) (<-chan time.Time, func() bool)
+	pause   func(context.Context, time.Duration) error
+	speed   float64
+	maxRest time.Duration
 	mu      sync.Mutex
 	pending int // requests left behind that have not come back
+	lost    int // requests left behind since the guest answered last
+	rests   time.Time
 	scripts map[string]bool
 }
 
 // New makes a session. The id (letters, digits, hyphens) goes into the names of
 // everything the session leaves in the guest.
 func New(comm Communicator, id string) *Session {
-	return &Session{
-		comm: comm, id: id, windir: `C:\Windows`, scripts: map[string]bool{},
-		timer: func(d time.Duration) (<-chan time.Time, func() bool) {
-			t := time.NewTimer(d)
-			return t.C, t.Stop
-		},
+	s := &Session{comm: comm, id: id, windir: `C:\Windows`, scripts: map[string]bool{}, now: time.Now, speed: 1, maxRest: longestRest}
+	s.timer = func(d time.Duration) (<-chan time.Time, func() bool) {
+		t := time.NewTimer(s.scaled(d))
+		return t.C, t.Stop
 	}
+	s.pause = s.wait
+	return s
+}
+
+// Hurry divides every limit, for a guest whose clock runs that much faster.
+func (s *Session) Hurry(speed float64) { s.speed = speed }
+
+func (s *Session) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / s.speed)
 }
 
 // Windir is the guest's Windows folder: C:\Windows until Look has asked.
@@ -86,14 +107,15 @@ type Result struct {
 // Run runs one cmd.exe line and returns within the limit. With an error, the
 // output holds what had come by then.
 func (s *Session) Run(ctx context.Context, line string, limit time.Duration) (Result, error) {
-	stdout := &sink{}
-	exit, stderr, err := s.start(ctx, line, limit, stdout)
+	over := newOverflow()
+	stdout := &sink{over: over}
+	exit, stderr, err := s.start(ctx, line, limit, stdout, over)
 	return Result{Exit: exit, Stdout: stdout.bytes(), Stderr: stderr.bytes(), Truncated: stdout.cut || stderr.cut}, err
 }
 
 // Upload writes a small file, within the limit.
 func (s *Session) Upload(ctx context.Context, path string, content []byte, limit time.Duration) error {
-	err := s.bounded(ctx, limit, func(context.Context) error {
+	err := s.bounded(ctx, limit, nil, func(context.Context) error {
 		return s.comm.Upload(path, bytes.NewReader(content), nil)
 	})
 	if err != nil {
@@ -102,13 +124,13 @@ func (s *Session) Upload(ctx context.Context, path string, content []byte, limit
 	return nil
 }
 
-func (s *Session) start(ctx context.Context, line string, limit time.Duration, stdout writerEnd) (int, *sink, error) {
-	stderr := &sink{}
+func (s *Session) start(ctx context.Context, line string, limit time.Duration, stdout writerEnd, over *overflow) (int, *sink, error) {
+	stderr := &sink{over: over}
 	// After an abandonment the communicator may go on writing.
 	defer stdout.end()
 	defer stderr.end()
 	var exit atomic.Int64
-	err := s.bounded(ctx, limit, func(ctx context.Context) error {
+	err := s.bounded(ctx, limit, over, func(ctx context.Context) error {
 		cmd := &packersdk.RemoteCmd{Command: line, Stdout: stdout, Stderr: stderr}
 		if err := s.comm.Start(ctx, cmd); err != nil {
 			return err // its exit status is never to be had, or wrong
@@ -120,17 +142,17 @@ func (s *Session) start(ctx context.Context, line string, limit time.Duration, s
 }
 
 // bounded does the work in its own goroutine and leaves it behind when the
-// limit or the context ends. Only the limit counts against the connection: what
-// the caller cancels says nothing about it.
-func (s *Session) bounded(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
+// limit or the context ends, or its output is over. What the caller cancels
+// says nothing about the connection.
+func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overflow, work func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	given := s.pending >= maxAbandoned
-	s.mu.Unlock()
-	if given {
+	switch s.Way() {
+	case WayNone:
 		return ErrGivenUp
+	case WayResting:
+		return ErrResting
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -142,112 +164,39 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, work func(co
 		finished = true
 		if abandoned {
 			s.pending--
+			s.rests = time.Time{} // nothing loops any more
+		}
+		if err == nil {
+			s.lost = 0
 		}
 		s.mu.Unlock()
 		done <- err
 	}()
 	expired, stop := s.timer(limit)
 	defer stop()
+	if over == nil {
+		over = newOverflow() // never
+	}
+	why := fmt.Errorf("%w (%s)", ErrAbandoned, limit)
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-over.happened:
+		why = over.why
 	case <-expired:
 	}
 	s.mu.Lock()
 	abandoned = !finished
 	if abandoned {
 		s.pending++
+		s.lost++
+		s.rests = s.now().Add(s.scaled(rest(s.lost, s.maxRest)))
 	}
 	s.mu.Unlock()
 	if !abandoned {
 		return <-done
 	}
-	return fmt.Errorf("%w (%s)", ErrAbandoned, limit)
-}
-
-// writerEnd is an output that can be cut off from whoever still writes to it.
-type writerEnd interface {
-	io.Writer
-	end()
-}
-
-// sink keeps the beginning of what is written to it.
-type sink struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-	cut    bool
-	ended  bool
-}
-
-func (s *sink) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if room := maxOutput - s.buffer.Len(); s.ended || len(p) > room {
-		if !s.ended {
-			s.cut = true
-			s.buffer.Write(p[:room])
-		}
-		return len(p), nil
-	}
-	return s.buffer.Write(p)
-}
-
-func (s *sink) end() {
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-}
-
-func (s *sink) bytes() []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bytes.Clone(s.buffer.Bytes())
-}
-
-// lines hands every complete line to take, one at a time and none after end.
-type lines struct {
-	mu    sync.Mutex
-	take  func([]byte)
-	held  []byte
-	skip  bool // the rest of a line that is too long
-	ended bool
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(p)
-	for !l.ended && len(p) > 0 {
-		i := bytes.IndexByte(p, '\n')
-		part := p
-		if i >= 0 {
-			part = p[:i]
-		}
-		if !l.skip {
-			l.held = append(l.held, part...)
-		}
-		if len(l.held) > maxLine {
-			l.held, l.skip = nil, true
-		}
-		if i < 0 {
-			break
-		}
-		if !l.skip {
-			l.take(l.held)
-		}
-		l.held, l.skip = nil, false
-		p = p[i+1:]
-	}
-	return n, nil
-}
-
-func (l *lines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ended && len(l.held) > 0 {
-		l.take(l.held)
-	}
-	l.ended, l.held = true, nil
+	return why
 }

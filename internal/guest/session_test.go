@@ -62,6 +62,7 @@ func says(stdout, stderr string, exit int) func(context.Context, *packersdk.Remo
 
 // expiring makes every limit expire at once.
 func expiring(s *Session) *Session {
+	s.RestAtMost(0)
 	s.timer = func(time.Duration) (<-chan time.Time, func() bool) {
 		c := make(chan time.Time, 1)
 		c <- time.Time{}
@@ -73,6 +74,7 @@ func expiring(s *Session) *Session {
 // endless makes no limit expire.
 func endless(s *Session) *Session {
 	s.timer = func(time.Duration) (<-chan time.Time, func() bool) { return nil, func() bool { return true } }
+	s.pause = func(context.Context, time.Duration) error { return nil }
 	return s
 }
 

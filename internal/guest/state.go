@@ -137,13 +137,20 @@ var (
 	windirPath    = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
 )
 
+// maxAnswer is more than any answer in parts holds, in bytes.
+const maxAnswer = 256 << 10
+
 // cutParts cuts an answer at its markers. Without the last one it is not whole.
+// What comes before a marker in its line is not ours: a banner, escape codes.
 func cutParts(text string) (map[string][]string, error) {
+	if len(text) > maxAnswer {
+		return nil, fmt.Errorf("%w: it has %d bytes", ErrUnreadable, len(text))
+	}
 	parts := map[string][]string{}
 	name := ""
-	for _, line := range strings.Split(text, "\n") {
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\x00", ""), "\n") {
 		line = strings.TrimRight(line, "\r ")
-		if rest, ok := strings.CutPrefix(line, marker); ok {
+		if _, rest, ok := strings.Cut(line, marker); ok {
 			name = rest
 			parts[name] = nil
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func Heartbeat(interval time.Duration) time.Duration {
 // an error too. The last sample has all that Poll asks for, and no log.
 func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration, until []Condition, onSample func(Sample)) (Cursor, error) {
 	params := watchParameters{
-		DeadlineSec: int(stretch / time.Second), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
+		DeadlineSec: max(1, int(s.scaled(stretch)/time.Second)), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
 		ChunkBytes: 64 << 10, Offset: from.offset, Head: from.head,
 	}
 	for _, c := range until {
@@ -123,7 +124,7 @@ func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration
 // does not read what the next boot runs. That answer is nil where it did not
 // come.
 func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc func([]byte)) (*State, error) {
-	line, err := s.scriptLine(ctx, scripts.Watch, params)
+	line, err := s.scriptLine(ctx, scripts.Watch, params, "")
 	if err != nil {
 		return nil, err
 	}
@@ -134,14 +135,22 @@ func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc f
 	}
 	stream := &documents{name: scripts.Watch, onDoc: onDoc}
 	var tail strings.Builder
-	_, stderr, err := s.start(ctx, line, stretch+stretchSlack, &lines{take: func(l []byte) {
+	over := newOverflow()
+	// The guest says something at every heartbeat. One that has fallen silent has
+	// forgotten the command, or is gone.
+	silent := time.AfterFunc(s.scaled(silence(params)), func() {
+		_ = over.set(fmt.Errorf("%w (%s)", ErrAbandoned, silence(params))) // told by start
+	})
+	defer silent.Stop()
+	_, stderr, err := s.start(ctx, line, stretch+stretchSlack, &lines{over: over, take: func(l []byte) {
+		silent.Reset(s.scaled(silence(params)))
 		if tail.Len() > 0 || bytes.Contains(l, []byte(marker)) {
 			tail.Write(l)
 			tail.WriteByte('\n')
 			return
 		}
 		stream.take(l)
-	}})
+	}}, over)
 	var final *State
 	if state, _, parseErr := parseState(tail.String()); parseErr == nil && mark == s.mark() {
 		final = &state
@@ -150,6 +159,11 @@ func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc f
 		}
 	}
 	return final, stream.outcome(stderr.bytes(), err)
+}
+
+// silence is how long a watch may say nothing.
+func silence(p watchParameters) time.Duration {
+	return time.Duration(p.HeartbeatSec)*time.Second + stretchSlack
 }
 
 // sample reads a document, and moves the cursor on.
@@ -193,12 +207,12 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if from.count > 0 {
 		show = fmt.Sprintf(`more +%d "%s"`, from.count, log)
 	}
-	out, err := s.Run(ctx, `(if exist "`+log+`" (`+show+`))`, CommandLimit)
-	if err != nil {
+	text, cut, err := s.typed(ctx, log, show, CommandLimit)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return sample, from, nil // the state is worth having without the log
 	}
 	sample.LogRead = true
-	sample.Log, from = from.advance(string(out.Stdout), out.Truncated)
+	sample.Log, from = from.advance(string(text), cut)
 	from.offset += int64(len(sample.Log))
 	sample.LogLength = from.offset
 	return sample, from, nil

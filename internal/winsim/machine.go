@@ -305,7 +305,25 @@ func (g *Guest) profile() string { return `C:\Users\` + g.opt.User }
 
 func (g *Guest) isAdmin(user string) bool {
 	name := account(user)
-	return strings.EqualFold(name, g.opt.User) || isSystem(user) || strings.EqualFold(name, "Administrator")
+	_, known := g.password(user)
+	return known || isSystem(user) || strings.EqualFold(name, "Administrator")
+}
+
+// password returns that of a local account, in which the case of the name and
+// the machine's own name before it make no difference.
+func (g *Guest) password(user string) (password string, known bool) {
+	match := func(name string) bool {
+		return strings.EqualFold(user, name) || strings.EqualFold(user, ComputerName+`\`+name) || strings.EqualFold(user, `.\`+name)
+	}
+	if match(g.opt.User) {
+		return g.opt.Password, true
+	}
+	for name, password := range g.opt.Accounts {
+		if match(name) {
+			return password, true
+		}
+	}
+	return "", false
 }
 
 // account is a user name without its domain.

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/xml"
 	"fmt"
-	"html"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,6 +23,8 @@ const noFile = -196608
 
 // powershell is powershell.exe. It interprets nothing: texts are recognised.
 func (g *Guest) powershell(ctx context.Context, c *call) int {
+	end := g.scenario.PowerShell.take(c)
+	defer end()
 	rest := c.Args
 	for {
 		rest = strings.TrimLeft(rest, " \t")
@@ -230,12 +232,26 @@ func (g *Guest) restore(c *call, temporary, target string) int {
 // output as it comes and ends with its result.
 func (g *Guest) elevated(ctx context.Context, c *call, v map[string]string) int {
 	user, password := backticks.ReplaceAllString(v["user"], "$1"), backticks.ReplaceAllString(v["password"], "$1")
-	if !isSystem(user) && (password != g.opt.Password || !strings.EqualFold(account(user), g.opt.User)) {
+	// The same text stands in the task's XML.
+	named, err := xmlText(v["user"])
+	if err != nil {
+		c.fail("Cannot convert value to type \"System.Xml.XmlDocument\". Error: \"%v\"", err)
+		return 1
+	}
+	if named != user {
+		return g.unknownPowerShell(c, "a task whose XML names another user than its registration")
+	}
+	command, err := xmlText(v["command"])
+	if err != nil {
+		c.fail("Cannot convert value to type \"System.Xml.XmlDocument\". Error: \"%v\"", err)
+		return 1
+	}
+	if known, ok := g.password(user); !isSystem(user) && (!ok || password != known) {
 		c.fail("The user name or password is incorrect. (Exception from HRESULT: 0x8007052E)")
 		return 1
 	}
 	output := folderWindows + `\Temp\` + v["task"] + ".out"
-	t := &task{Name: v["task"], User: user, Command: "cmd /c " + html.UnescapeString(v["command"]) + " > %SYSTEMROOT%/Temp/" + v["task"] + ".out 2>&1"}
+	t := &task{Name: v["task"], User: user, Command: "cmd /c " + command + " > %SYSTEMROOT%/Temp/" + v["task"] + ".out 2>&1"}
 	if err := g.addTask(t, true); err != nil {
 		c.fail("%v", err)
 		return 1
@@ -274,6 +290,12 @@ func (g *Guest) elevated(ctx context.Context, c *call, v map[string]string) int 
 		g.logf("deleting task %s: %v", t.Name, err)
 	}
 	return int(int32(result))
+}
+
+// xmlText is what an XML parser makes of a text between two tags.
+func xmlText(raw string) (string, error) {
+	var text string
+	return text, xml.Unmarshal([]byte("<t>"+raw+"</t>"), &text)
 }
 
 // The statements of user scripts that tests and the demo use, each a whole

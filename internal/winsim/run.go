@@ -175,6 +175,7 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 		return code // Find has seen that it is there
 	}
 	s := &cmdshell.Shell{Drive: g.drive, Host: h, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
+	fmt.Fprint(p.Stdout, g.scenario.AutoRun)
 	return s.Run(ctx, p.Line)
 }
 
@@ -220,7 +221,7 @@ func expandEnv(env cmdshell.Env, s string) string {
 
 // cmd is cmd.exe started as a program.
 func (g *Guest) cmd(ctx context.Context, c *call) int {
-	args := c.Args
+	args, autoRun := c.Args, g.scenario.AutoRun
 	for sw := ""; sw != "/c"; {
 		args = strings.TrimLeft(args, " \t")
 		sw = strings.ToLower(args[:min(2, len(args))])
@@ -229,8 +230,12 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 			c.fail("simulator: %v: cmd.exe %s", cmdshell.ErrUnsupported, c.Args)
 			return 1
 		}
+		if sw == "/d" {
+			autoRun = ""
+		}
 		args = args[2:]
 	}
+	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
 		Drive: g.drive, Host: &host{g: g, user: c.user, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 	}

@@ -118,6 +118,12 @@ type Scenario struct {
 	// ShellProcessesSurvive lets programs outlive the WinRM shell they were
 	// started in. Whether Windows does is not known for sure.
 	ShellProcessesSurvive bool `json:"shell_processes_survive,omitempty"`
+	// AutoRun is what every cmd.exe prints first, byte by byte as the registry's
+	// AutoRun makes it.
+	AutoRun string `json:"auto_run,omitempty"`
+	// PowerShell is what becomes of PowerShell's standard output.
+	PowerShell PowerShellOutput `json:"powershell,omitzero"`
+
 	// QuietHidesUsage lets /quiet suppress the usage box after a malformed
 	// command line too.
 	QuietHidesUsage bool `json:"quiet_hides_usage,omitempty"`
@@ -129,6 +135,15 @@ type Scenario struct {
 	// and from power-on to WinRM.
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
+}
+
+// PowerShellOutput says how PowerShell's output differs from what a script
+// writes. What the script does is the same.
+type PowerShellOutput struct {
+	Prefix string `json:"prefix,omitempty"` // comes before anything of the script
+	Suffix string `json:"suffix,omitempty"` // comes after it
+	UTF16  bool   `json:"utf16,omitempty"`  // UTF-16LE with a byte order mark
+	Silent bool   `json:"silent,omitempty"` // nothing arrives
 }
 
 // ParseScenario reads a scenario from JSON. Unknown members are errors: a

@@ -207,9 +207,12 @@ func (t *twin) byTask(p launchParameters, exe string) (document, any, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if string(secret) != t.g.opt.Password {
+		if known, ok := t.g.password(user); !ok || string(secret) != known {
 			return nil, nil, &psError{message: "The user name or password is incorrect.", kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x8007052e,Register-ScheduledTask"}
 		}
+	}
+	if !isSystem(user) && !t.g.isAdmin(user) {
+		return nil, nil, &psError{message: "No mapping between account names and security IDs was done.", kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x80070534,Register-ScheduledTask"}
 	}
 	j := &task{Name: p.TaskName, Command: `"` + exe + `" ` + p.Arguments, User: user}
 	if err := t.g.addTask(j, false); err != nil {

@@ -43,7 +43,9 @@ type Options struct {
 	// User and Password are the account packer connects as, a member of the
 	// Administrators group.
 	User, Password string
-	Scenario       Scenario
+	// Accounts are further local administrators, and their passwords.
+	Accounts map[string]string
+	Scenario Scenario
 	// Log receives what the guest does, one line a call; nil discards it.
 	Log func(format string, args ...any)
 	// Power is called once, from its own goroutine, when Windows is down and
@@ -66,6 +68,7 @@ type Guest struct {
 
 	mu       sync.Mutex
 	unknown  []string
+	starts   []string        // of sysprep
 	boot     context.Context // ends with the Windows session
 	halt     context.CancelFunc
 	flushing sync.Mutex
@@ -131,6 +134,13 @@ func (g *Guest) Unknown() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]string(nil), g.unknown...)
+}
+
+// Starts lists every start of sysprep.exe, as its user and arguments.
+func (g *Guest) Starts() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]string(nil), g.starts...)
 }
 
 func (g *Guest) refuse(format string, args ...any) {

@@ -91,11 +91,12 @@ type Config struct {
 	// black screen after first boot and is refused.
 	RunAs string `mapstructure:"run_as"`
 	// A local administrator to run sysprep as, from a scheduled task with
-	// highest privileges.
+	// highest privileges: `name`, `DOMAIN\name` or `name@domain`.
 	ElevatedUser string `mapstructure:"elevated_user"`
 	// The password of `elevated_user`. Not needed to run sysprep, and best left
 	// out: a task without a stored password (S4U) is used then. With it, Packer
-	// uploads a script that holds the password and deletes itself.
+	// uploads it to a folder that only administrators can read, and the file is
+	// deleted as soon as the task is registered. It may hold any character.
 	ElevatedPassword string `mapstructure:"elevated_password"`
 	// Folder on the host that gets the logs of sysprep and Windows Setup
 	// (`setupact.log`, `setuperr.log`, `diagerr.xml`, `diagwrn.xml` from
@@ -171,7 +172,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkArguments(), c.checkLogDirectory(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkLogDirectory(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

@@ -16,6 +16,7 @@ import (
 
 const (
 	cleanupLimit = 30 * time.Second
+	cleanupAgain = 15 * time.Second // in which a cleanup that failed is tried again
 	// cancelLimit bounds each thing done in the guest after a cancel: finding
 	// out whether sysprep was started, ending it, cleaning up. Our own builder
 	// waits for all three together (20 s), others for none.
@@ -233,6 +234,13 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 // cleanup removes what the run brought into the guest, where it can be reached.
 func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
 	left, err := r.session.Cleanup(ctx, what, cleanupLimit)
+	// A service that restarts is back within seconds, and passwords may lie there.
+	for end := r.now().Add(cleanupAgain); err != nil && r.answering && r.now().Before(end); {
+		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, r.config.PollInterval) != nil {
+			break
+		}
+		left, err = r.session.Cleanup(ctx, what, cleanupLimit)
+	}
 	if err != nil {
 		r.ui.Sayf("Could not clean up in the guest (%s). There may be left: %s", err, strings.Join(left, ", "))
 		return

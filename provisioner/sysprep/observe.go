@@ -58,7 +58,7 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	defer tick.Stop()
 	heard := r.now()
 	var machine verdict.Machine
-	silence := guest.Heartbeat(r.config.PollInterval) + silenceSlack
+	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
 	for {
 		var v *verdict.Verdict
 		select {
@@ -110,12 +110,13 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 	cursor := guest.After(r.launched.OldLines)
 	for ctx.Err() == nil {
 		var err error
+		way := r.session.Way()
 		pause := r.config.PollInterval
 		if r.tidying.Load() {
 			// Only what is there by itself may still be used, and that sparingly.
 			plain, pause = true, guest.Heartbeat(r.config.PollInterval)
 		}
-		if !plain {
+		if !plain && way == guest.WayLong {
 			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) {
 				if s.CmdLine != nil && s.ImageState == r.plan.Expect.ImageState {
 					until = until[:1] // asked for, once
@@ -123,7 +124,7 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 				send(event{sample: s})
 			})
 		}
-		if plain || err != nil && ctx.Err() == nil {
+		if plain || way != guest.WayLong || err != nil && ctx.Err() == nil {
 			var sample guest.Sample
 			var peekErr error
 			sample, cursor, peekErr = r.session.Peek(ctx, cursor)

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/packer-plugin-sdk/guestexec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
@@ -26,7 +22,7 @@ import (
 )
 
 const (
-	uploadLimit = 5 * time.Minute // of an answer file with scripts in it, or a runner
+	uploadLimit = 5 * time.Minute // of an answer file with scripts in it
 	// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
 	// black screen after first boot (Microsoft support, 2026-05-28).
 	noSystemFrom = 26100
@@ -57,6 +53,7 @@ type run struct {
 	watched
 	machine machineEvents
 
+	slack time.Duration // how much later than its heartbeat the guest may answer
 	now   func() time.Time
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
 }
@@ -64,8 +61,9 @@ type run struct {
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
 	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
-	r := &run{config: c, ui: ui, comm: comm, id: id, now: time.Now, probe: winrm.Probe}
+	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, probe: winrm.Probe}
 	r.session = guest.New(comm, id)
+	r.session.RestAtMost(c.StallTimeout / 4)
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
 	}
@@ -139,7 +137,7 @@ func (r *run) do(ctx context.Context) error {
 // provisioners do.
 func (r *run) renderUser() error {
 	for _, field := range []*string{&r.config.ElevatedUser, &r.config.ElevatedPassword} {
-		if !strings.Contains(*field, "{{") {
+		if !r.config.isTemplate(*field) {
 			continue
 		}
 		text, err := interpolate.Render(*field, &r.config.ctx)
@@ -147,6 +145,9 @@ func (r *run) renderUser() error {
 			return errors.New("elevated_user or elevated_password holds a template that cannot be rendered; check the braces") // the cause may hold the password
 		}
 		*field = text
+	}
+	if errs := r.config.checkAccount(true); len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	return nil
 }
@@ -221,17 +222,13 @@ func (r *run) launch(ctx context.Context) error {
 	switch {
 	case r.config.RunAs == runAsSystem:
 		l.Logon = guest.LogonSystem
-		r.launched, err = r.session.Launch(ctx, l)
 	case r.config.RunAs == runAsElevated && r.config.ElevatedPassword == "":
 		l.Logon, l.User = guest.LogonS4U, r.config.ElevatedUser
-		r.launched, err = r.session.Launch(ctx, l)
 	case r.config.RunAs == runAsElevated:
-		runner := &elevated{run: r, ctx: ctx}
-		r.launched, err = r.session.LaunchThrough(ctx, l, runner.wrap)
-		r.left = r.left.With(runner.left)
-	default:
-		r.launched, err = r.session.Launch(ctx, l)
+		l.Logon, l.User, l.Password = guest.LogonPassword, r.config.ElevatedUser, r.config.ElevatedPassword
 	}
+	r.launched, err = r.session.Launch(ctx, l)
+	r.left = r.left.With(r.launched.Brought)
 	if r.launched.Task != "" {
 		r.left.Tasks = append(r.left.Tasks, r.launched.Task)
 	}
@@ -240,6 +237,9 @@ func (r *run) launch(ctx context.Context) error {
 	}
 	if r.launched.TagDeleted {
 		r.ui.Say("Deleted the tag of an earlier run")
+	}
+	if r.launched.Lost != "" {
+		r.ui.Sayf("The answer to the start got lost (%s), but sysprep was started; going on with it", r.launched.Lost)
 	}
 	if err == nil {
 		return nil
@@ -291,45 +291,10 @@ func launchError(err error) error {
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
 		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be told: %w\nnext: run as an administrator with the elevated token", err)
 	}
+	var account *guest.AccountError
+	if errors.As(err, &account) {
+		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not take elevated_user %q or elevated_password (%s): %w\n"+
+			"next: name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed", account.User, account.Code, err)
+	}
 	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)
-}
-
-// elevated runs a line under another account by the SDK's runner, which waits
-// for it; the line itself only starts sysprep.
-type elevated struct {
-	run  *run
-	ctx  context.Context
-	left guest.Leftovers
-}
-
-func (e *elevated) wrap(line string) (string, error) {
-	return guestexec.GenerateElevatedRunner(line, e)
-}
-
-// Communicator, ElevatedUser and ElevatedPassword are guestexec.ElevatedProvisioner.
-func (e *elevated) Communicator() packersdk.Communicator { return uploader{e.run.comm, e} }
-func (e *elevated) ElevatedUser() string                 { return e.run.config.ElevatedUser }
-func (e *elevated) ElevatedPassword() string             { return e.run.config.ElevatedPassword }
-
-// uploader bounds the runner's upload, and remembers what the runner leaves
-// when it is cut off.
-type uploader struct {
-	packersdk.Communicator
-	to *elevated
-}
-
-var taskName = regexp.MustCompile(`(?m)^\$name = "(packer-[0-9A-Za-z-]+)"`)
-
-func (u uploader) Upload(path string, input io.Reader, _ *os.FileInfo) error {
-	content, err := io.ReadAll(input)
-	if err != nil {
-		return err
-	}
-	e := u.to
-	e.left.Files = append(e.left.Files, strings.ReplaceAll(path, "/", `\`))
-	if m := taskName.FindSubmatch(content); m != nil {
-		e.left.Tasks = append(e.left.Tasks, string(m[1]))
-		e.left.Files = append(e.left.Files, e.run.session.Windir()+`\Temp\`+string(m[1])+`.out`)
-	}
-	return e.run.session.Upload(e.ctx, path, content, uploadLimit)
 }

@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"slices"
@@ -17,13 +18,9 @@ const redacted = "<sensitive>"
 // spell the secret out instead of hiding it.
 const minSecret = 4
 
-// powershellQuoted is how the SDK's elevated runner writes a password, and
-// logs it.
-var powershellQuoted = strings.NewReplacer("$", "`$", "\"", "`\"", "`", "``", "'", "`'")
-
 // secrets lists what must not be seen of a run.
 func (c *Config) secrets() []string {
-	all := []string{c.ElevatedPassword, powershellQuoted.Replace(c.ElevatedPassword)}
+	all := []string{c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword))}
 	if c.answer.file != nil {
 		all = append(all, answerfile.Secrets(c.answer.file)...)
 	}

@@ -155,7 +155,9 @@ func (l *Library) recordElevated() error {
 	if task == "" || e.target == "" {
 		return errors.New("no task name in the text")
 	}
-	const quoted = "(?:[^\"`\r\n]|`.)*" // in double quotes, escaped by backticks
+	// In double quotes, escaped by backticks. Typographic quotes end the string
+	// too (PowerShell language specification, 2.3.5.2), and $ begins a variable.
+	const quoted = "(?:[^\"\u201c\u201d\u201e`$\r\n]|`[^\r\n])*"
 	return l.add(Elevated, text,
 		variable{"script", e.target, path}, variable{"task", task, `packer-` + uuid}, variable{"command", markCommand, `[^\r\n]+?`},
 		variable{"user", markUser, quoted}, variable{"password", markSecret, quoted})

@@ -1,7 +1,9 @@
 package wsman
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -30,12 +32,13 @@ type Effect int
 
 // The effects of a Rule.
 const (
-	Close  Effect = iota + 1 // end the connection properly (FIN)
-	Reset                    // break the connection (RST)
-	Hang                     // answer after Rule.For, or never when it is zero
-	Refuse                   // answer 401, whatever the credentials
-	Fail                     // answer HTTP 500 with the fault Rule.Code
-	Lose                     // forget all shells first, then go on
+	Close   Effect = iota + 1 // end the connection properly (FIN)
+	Reset                     // break the connection (RST)
+	Hang                      // answer after Rule.For, or never when it is zero
+	Refuse                    // answer 401, whatever the credentials
+	Fail                      // answer HTTP 500 with the fault Rule.Code
+	Lose                      // forget all shells first, then go on
+	Endless                   // answer a Receive with output, as of a command that never ends
 )
 
 // Rule says which requests fail, and how. Requests are looked at after they
@@ -220,4 +223,17 @@ func (f *Faults) admit(nc net.Conn) (*conn, bool) {
 	}
 	f.conns[c] = struct{}{}
 	return c, true
+}
+
+// endless is output that goes on: no line end, and no end of the command.
+func endless(r *request) []byte {
+	id := ""
+	if r.body != nil {
+		if want := r.body.child(nsShell, "DesiredStream"); want != nil {
+			id = want.attr("CommandId")
+		}
+	}
+	data := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("endless "), 4096))
+	return reply(r, nsShell+"/ReceiveResponse", fmt.Sprintf(`<rsp:ReceiveResponse><rsp:Stream Name="stdout" CommandId="%s">%s</rsp:Stream>`+
+		`<rsp:CommandState CommandId="%s" State="%s/CommandState/Running"></rsp:CommandState></rsp:ReceiveResponse>`, id, data, id, nsShell))
 }

@@ -299,6 +299,10 @@ func (s *Server) answer(w http.ResponseWriter, hr *http.Request, cs *connState, 
 		f = s.injected(rule.Code)
 	case Lose:
 		s.DropShells()
+	case Endless:
+		if ev.Action == "Receive" {
+			return http.StatusOK, endless(r)
+		}
 	}
 	var body []byte
 	var err error

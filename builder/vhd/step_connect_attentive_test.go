@@ -1,0 +1,20 @@
+package vhd
+
+import (
+	"testing"
+
+	"github.com/hashicorp/packer-plugin-sdk/communicator"
+)
+
+// Our own builder makes the communicator, so it can make it hear that Windows
+// has forgotten a shell.
+func TestTheCommunicatorHearsFaults(t *testing.T) {
+	r := &run{config: &Config{}}
+	step, ok := connector(r).(*communicator.StepConnect)
+	if !ok || step.Config.WinRMTransportDecorator == nil {
+		t.Fatal("it has the library's own transport")
+	}
+	if r.config.Comm.WinRMTransportDecorator != nil {
+		t.Error("the options were changed, by which messages tell Basic from NTLM")
+	}
+}
