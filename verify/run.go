@@ -39,6 +39,12 @@ type Options struct {
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
+	// BackingFiles are what the disk may be based on besides the files in its
+	// own folder, see diskimage.Allow.
+	BackingFiles []string
+	// Chain are the files that the disk was made from; nil for a disk that is
+	// its own source.
+	Chain []diskimage.Link
 	// ReportMoves: the caller moves the report of a proven disk, and says where
 	// it lies then.
 	ReportMoves bool
@@ -108,12 +114,15 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 // Check is Run without a word: Proof.Proven tells the outcome.
 func Check(ctx context.Context, o Options) (Result, error) {
 	r := Result{ReportPath: o.report()}
-	err := withDisk(ctx, o.Disk, func(ctx context.Context, d diskimage.Disk) (err error) {
+	err := withDisk(ctx, o.Disk, o.BackingFiles, func(ctx context.Context, d diskimage.Disk) (err error) {
 		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
 		return err
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
+	}
+	if len(o.Chain) > 1 {
+		r.Report.Disk.Chain = o.Chain
 	}
 	r.Proof = winimage.Prove(r.Report, o.Config.expectation(o))
 	content, err := json.MarshalIndent(document{winimage.ReportSchema, r.Report, r.Proof}, "", "  ")
@@ -137,10 +146,10 @@ func Recheck(ctx context.Context, o Options) (Result, error) {
 }
 
 // withDisk opens a disk read-only for f, which gets a context with a limit.
-func withDisk(ctx context.Context, path string, f func(context.Context, diskimage.Disk) error) error {
+func withDisk(ctx context.Context, path string, backing []string, f func(context.Context, diskimage.Disk) error) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	d, err := diskimage.Open(path)
+	d, err := diskimage.Open(path, diskimage.Until(ctx), diskimage.Allow(backing...))
 	if err != nil {
 		return err
 	}

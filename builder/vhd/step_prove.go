@@ -33,6 +33,7 @@ func (*stepProve) Cleanup(multistep.StateBag) {}
 func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
 		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began, Report: r.config.beside("report.json"), ReportMoves: true,
+		BackingFiles: r.backing(), Chain: r.source.Chain(),
 	}
 }
 

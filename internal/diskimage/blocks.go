@@ -29,7 +29,7 @@ type blockDisk struct {
 	source
 	info   Info
 	table  blockTable
-	parent Disk
+	parent *parentDisk
 	// msbFirst: the first sector of a byte of the bitmap is its highest bit
 	// (VHD), not its lowest (VHDX).
 	msbFirst bool
@@ -42,10 +42,8 @@ func (d *blockDisk) Info() Info      { return d.info.copy() }
 
 func (d *blockDisk) Close() error {
 	err := d.close()
-	if d.parent != nil {
-		if perr := d.parent.Close(); err == nil {
-			err = perr
-		}
+	if perr := d.parent.Close(); err == nil {
+		err = perr
 	}
 	return err
 }
@@ -71,7 +69,7 @@ func (d *blockDisk) readBlock(p []byte, i, in int64) error {
 	case inFile:
 		return readFull(d.ReaderAt, p, at+in)
 	case inParent:
-		return d.readParent(p, i*d.info.BlockSize+in)
+		return d.parent.read(p, i*d.info.BlockSize+in)
 	case mixed:
 		return d.readMixed(p, i, in, at)
 	}
@@ -106,28 +104,13 @@ func (d *blockDisk) readMixed(p []byte, i, in, at int64) error {
 		if own {
 			err = readFull(d.ReaderAt, part, at+from)
 		} else {
-			err = d.readParent(part, i*d.info.BlockSize+from)
+			err = d.parent.read(part, i*d.info.BlockSize+from)
 		}
 		if err != nil {
 			return err
 		}
 		s = e
 	}
-	return nil
-}
-
-// readParent reads from the parent, and zeros where it is shorter than the
-// child or where there is none.
-func (d *blockDisk) readParent(p []byte, off int64) error {
-	n := 0
-	if d.parent != nil && off < d.parent.Size() {
-		part := p[:min(int64(len(p)), d.parent.Size()-off)]
-		if err := readFull(d.parent, part, off); err != nil {
-			return err
-		}
-		n = len(part)
-	}
-	clear(p[n:])
 	return nil
 }
 
@@ -150,17 +133,14 @@ func (d *blockDisk) NextData(off int64) (int64, int64, error) {
 		}
 		end = min(i*bs, size)
 	}
-	if d.parent == nil || off >= d.parent.Size() {
-		return start, end, nil
-	}
-	ps, pe, err := d.parent.NextData(off)
+	p, err := d.parent.next(off, size)
 	if err != nil {
 		return 0, 0, err
 	}
 	// The run of the parent counts although this file may hide it with zeros:
 	// "may hold data" is all that is promised.
-	if ps < start && ps < pe {
-		return ps, min(pe, size), nil
+	if p.from < start && p.from < p.to {
+		return p.from, p.to, nil
 	}
 	return start, end, nil
 }

@@ -34,7 +34,7 @@ type candidate struct {
 }
 
 // findDisk returns the disk among the files of an artifact.
-func findDisk(ctx context.Context, files []string) (string, error) {
+func findDisk(ctx context.Context, files, backing []string) (string, error) {
 	if len(files) == 0 {
 		return "", errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
 	}
@@ -46,7 +46,7 @@ func findDisk(ctx context.Context, files []string) (string, error) {
 		if st, err := os.Stat(path); err == nil && st.IsDir() {
 			continue
 		}
-		found = append(found, look(ctx, path))
+		found = append(found, look(ctx, path, backing))
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
@@ -55,9 +55,9 @@ func findDisk(ctx context.Context, files []string) (string, error) {
 }
 
 // look opens a file as a disk and counts the installations on it.
-func look(ctx context.Context, path string) candidate {
+func look(ctx context.Context, path string, backing []string) candidate {
 	c := candidate{path: path}
-	d, err := diskimage.Open(path)
+	d, err := open(ctx, path, backing)
 	if err != nil {
 		c.problem = err
 		return c

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -36,13 +37,20 @@ func (p *PostProcessor) Configure(raws ...any) error { return p.config.decode(ra
 // set. The input is only read. Without conversion the input is what it hands
 // on, so that it is kept whatever keep_input_artifact says.
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
-	disk, err := findDisk(ctx, input.Files())
+	disk, err := findDisk(ctx, input.Files(), p.backing(input))
 	if err != nil {
 		return nil, false, false, err
 	}
 	ui.Sayf("Disk of the artifact: %s", disk)
+	chain, err := chainOf(ctx, disk, p.backing(input))
+	if err != nil {
+		return nil, false, false, err
+	}
+	if len(chain) > 1 {
+		ui.Sayf("Backing chain: %s", diskimage.Lineage(chain))
+	}
 	if p.config.Format == "" {
-		options := verify.Options{Config: p.config.Verify, Disk: disk, Report: filepath.Join(p.config.folder(), filepath.Base(disk)+verify.ReportSuffix)}
+		options := verify.Options{Config: p.config.Verify, Disk: disk, Report: filepath.Join(p.config.folder(), filepath.Base(disk)+verify.ReportSuffix), BackingFiles: p.backing(input)}
 		if _, err := verify.Run(ctx, ui, options); err != nil {
 			return nil, false, false, err
 		}
@@ -52,7 +60,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 	if err != nil {
 		return nil, false, false, err
 	}
-	made, err := p.convert(ctx, ui, disk, output, input)
+	made, err := p.convert(ctx, ui, disk, chain, output, input)
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -66,7 +74,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 // convert proves the disk, converts it, and proves what came out before it
 // gets its name. After an error there is no output; the report stays only if
 // it says what is wrong.
-func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, output string, input packersdk.Artifact) (_ *artifact, err error) {
+func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk string, chain []diskimage.Link, output string, input packersdk.Artifact) (_ *artifact, err error) {
 	_, err = os.Stat(output)
 	if err == nil && !p.config.PackerForce {
 		return nil, fmt.Errorf("output: %s exists already; remove it, set another output, or use packer build -force", output)
@@ -79,7 +87,7 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 		a.madeFolder = true
 	}
-	proof := verify.Options{Config: p.config.Verify, Disk: disk, Report: output + verify.ReportSuffix}
+	proof := verify.Options{Config: p.config.Verify, Disk: disk, Report: output + verify.ReportSuffix, BackingFiles: p.backing(input), Chain: chain}
 	result, err := verify.Run(ctx, ui, proof)
 	if err != nil {
 		return nil, err
@@ -99,7 +107,7 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("output: making its folder: %w", err)
 	}
-	unproven, err := p.write(ctx, ui, disk, output)
+	unproven, err := p.write(ctx, ui, disk, proof.BackingFiles, output)
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +127,31 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, disk, outp
 	return a, nil
 }
 
+// backing is what the disks of an artifact may be based on: the other files of
+// the artifact, and what the user allows.
+func (p *PostProcessor) backing(input packersdk.Artifact) []string {
+	return slices.Concat(p.config.BackingFiles, input.Files())
+}
+
+// open opens a disk with what it may be based on.
+func open(ctx context.Context, disk string, backing []string) (diskimage.Disk, error) {
+	return diskimage.Open(disk, diskimage.Until(ctx), diskimage.Allow(backing...))
+}
+
+// chainOf are the files whose content a disk holds.
+func chainOf(ctx context.Context, disk string, backing []string) ([]diskimage.Link, error) {
+	d, err := open(ctx, disk, backing)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Info().Chain(), nil
+}
+
 // write converts the disk under a temporary name in the folder of the output
 // and returns that name.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output string) (_ string, err error) {
-	src, err := diskimage.Open(disk)
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk string, backing []string, output string) (_ string, err error) {
+	src, err := open(ctx, disk, backing)
 	if err != nil {
 		return "", err
 	}
