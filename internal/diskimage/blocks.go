@@ -119,30 +119,31 @@ func (d *blockDisk) NextData(off int64) (int64, int64, error) {
 	if off >= size {
 		return size, size, nil
 	}
-	has := func(i int64) bool { s, _ := d.table.block(i); return s == inFile || s == mixed }
-	n := (size + bs - 1) / bs
-	i := off / bs
-	for i < n && !has(i) {
-		i++
-	}
-	start, end := size, size
-	if i < n {
-		start = max(off, i*bs)
-		for i < n && has(i) {
-			i++
-		}
-		end = min(i*bs, size)
-	}
 	p, err := d.parent.next(off, size)
 	if err != nil {
 		return 0, 0, err
 	}
+	has := func(i int64) bool { s, _ := d.table.block(i); return s == inFile || s == mixed }
+	n := (size + bs - 1) / bs
+	i := off / bs
+	// Not further than to the parent's data, or a child without data would be
+	// searched again for each piece of it.
+	for i < n && i*bs < p.from && !has(i) {
+		i++
+	}
 	// The run of the parent counts although this file may hide it with zeros:
 	// "may hold data" is all that is promised.
-	if p.from < start && p.from < p.to {
+	if p.from < p.to && (i == n || !has(i) || p.from < i*bs) {
 		return p.from, p.to, nil
 	}
-	return start, end, nil
+	if i == n {
+		return size, size, nil
+	}
+	start := max(off, i*bs)
+	for i < n && has(i) {
+		i++
+	}
+	return start, min(i*bs, size), nil
 }
 
 // span is a piece of the file or of a block, [from, to).

@@ -101,25 +101,44 @@ func (d *qcow2Disk) NextData(off int64) (int64, int64, error) {
 		if err := d.ended(); err != nil {
 			return 0, 0, err
 		}
-		r, err := d.run(at, min((at/coverage+1)*coverage, size)-at, true)
+		s, err := d.nextIn(span{at, min((at/coverage+1)*coverage, size)})
 		if err != nil {
-			return 0, 0, fmt.Errorf("reading qcow2 tables for %d: %w", at, err)
+			return 0, 0, fmt.Errorf("finding the data of the qcow2 after %d: %w", at, err)
 		}
-		switch r.kind {
-		case inFile, compressed:
-			return at, at + r.n, nil
-		case inParent:
-			s, err := d.parent.next(at, at+r.n)
-			if err != nil {
-				return 0, 0, err
-			}
-			if s.from < s.to {
-				return s.from, s.to, nil
-			}
+		if s.from < s.to {
+			return s.from, s.to, nil
 		}
-		at += r.n
+		at = s.to
 	}
 	return size, size, nil
+}
+
+// nextIn looks for data at the start of a range that one L2 table describes. An
+// empty span says that there is none before its end. No entry is looked at much
+// further than the answer goes, or each piece of a parent's data would have the
+// same entries searched again.
+func (d *qcow2Disk) nextIn(s span) (span, error) {
+	r, err := d.run(s.from, 1, true)
+	if err != nil {
+		return span{}, err
+	}
+	below := span{s.to, s.to}
+	if r.kind == inParent {
+		if below, err = d.parent.next(s.from, s.to); err != nil {
+			return span{}, err
+		}
+	}
+	if below.from == s.from && below.from < below.to {
+		r, err = d.run(s.from, below.to-s.from, true)
+		return span{s.from, s.from + r.n}, err
+	}
+	if r, err = d.run(s.from, below.from-s.from, true); err != nil {
+		return span{}, err
+	}
+	if r.kind == inFile || r.kind == compressed {
+		return span{s.from, s.from + r.n}, nil
+	}
+	return span{s.from + r.n, s.from + r.n}, nil
 }
 
 // run is the piece at an offset with all that follow it in the same L2 table
