@@ -24,7 +24,7 @@ func openQcow2(s source) (Disk, error) {
 	}
 	d := &qcow2Disk{source: s, header: h, info: s.info(QCOW2, "")}
 	d.info.VirtualSize, d.info.BlockSize = h.size, h.cluster()
-	d.tables.limit = int(max(4, 16*mib/h.cluster()))
+	d.tables.limit = int(min(256, max(4, 16*mib/h.cluster())))
 	d.inflated.limit = 4
 	d.info.warnSize()
 	if h.incompatible&qcow2Dirty != 0 {
