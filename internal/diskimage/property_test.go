@@ -17,7 +17,7 @@ import (
 )
 
 // cases is how many random chains a test run tries, and the seed of the first:
-// set SYSPREP_CHAINS for more, SYSPREP_CHAIN_SEED to repeat one.
+// set SYSPREP_CHAINS for more, SYSPREP_CHAIN_SEED to start at one, alone.
 func cases(t *testing.T, preset int) (first int64, n int) {
 	number := func(name string, preset int64) int64 {
 		s := os.Getenv(name)
@@ -30,10 +30,11 @@ func cases(t *testing.T, preset int) (first int64, n int) {
 		}
 		return v
 	}
-	if seed := number("SYSPREP_CHAIN_SEED", 0); seed > 0 {
-		return seed, 1
+	first = number("SYSPREP_CHAIN_SEED", 0)
+	if first > 0 {
+		preset = 1
 	}
-	return 1, int(number("SYSPREP_CHAINS", int64(preset)))
+	return max(1, first), int(number("SYSPREP_CHAINS", int64(preset)))
 }
 
 // sizeOf chooses the size of a disk: small ones as a rule, those that failed in
@@ -221,7 +222,8 @@ func TestChainsReadAsTheirModel(t *testing.T) {
 			t.Fatalf("SYSPREP_CHAIN_SEED=%d: %s: %v", seed, c, err)
 		}
 		largest, data = max(largest, c.size), data+len(c.pages)
-		if !c.foreign && seed%4 == 0 {
+		// QEMU takes minutes for 40 GiB in clusters of 512 bytes.
+		if !c.foreign && seed%4 == 0 && c.size < 4*gib {
 			compared++
 			args := []string{"compare", "-f", c.top().format.QEMU(), "-F", format, c.top().path, filepath.Join(dir, "out")}
 			if b, err := exec.Command(qemu, args...).CombinedOutput(); err != nil {
