@@ -204,7 +204,7 @@ func tryChain(r *rand.Rand, dir string, c *chain) (out string, err error) {
 // TestChainsReadAsTheirModel tries random chains of every format against a
 // model in memory, and those that QEMU reads against qemu-img as well.
 func TestChainsReadAsTheirModel(t *testing.T) {
-	first, n := cases(t, 150)
+	first, n := cases(t, 80)
 	qemu := testutil.Tool(t, "qemu-img")
 	compared, largest, data := 0, int64(0), 0
 	for seed := first; seed < first+int64(n); seed++ {
