@@ -74,14 +74,29 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 
 var errHelp = errors.New("help was asked for")
 
+// flagSet holds the values of each flag that was given, in their order; one
+// that takes no value has an empty one.
+type flagSet map[string][]string
+
+func (f flagSet) has(name string) bool { return len(f[name]) > 0 }
+
+// last is the value that counts of a flag that was given more than once.
+func (f flagSet) last(name string) string {
+	if !f.has(name) {
+		return ""
+	}
+	return f[name][len(f[name])-1]
+}
+
 // options splits arguments into the flags named and everything else; flags may
 // stand anywhere. A flag whose name is known with "=" at its end takes a value,
 // as --name=value or --name value.
-func options(args []string, known ...string) (flags map[string]string, rest []string, err error) {
-	flags = map[string]string{}
+func options(args []string, known ...string) (flags flagSet, rest []string, err error) {
+	flags = flagSet{}
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		name, value, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		valued := slices.Contains(known, name+"=")
 		switch {
 		case arg == "--":
 			return flags, append(rest, args[i+1:]...), nil
@@ -89,18 +104,20 @@ func options(args []string, known ...string) (flags map[string]string, rest []st
 			return nil, nil, errHelp
 		case !strings.HasPrefix(arg, "-"):
 			rest = append(rest, arg)
+			continue
 		case slices.Contains(known, name) && !assigned:
-			flags[name] = "true"
-		case slices.Contains(known, name+"=") && assigned:
-			flags[name] = value
-		case slices.Contains(known, name+"=") && i+1 < len(args):
+		case valued && !assigned && i+1 < len(args) && !strings.HasPrefix(args[i+1], "--"):
 			i++
-			flags[name] = args[i]
-		case slices.Contains(known, name+"="):
+			value = args[i]
+		case valued && !assigned:
 			return nil, nil, fmt.Errorf("option %s needs a value", arg)
-		default:
+		case !valued:
 			return nil, nil, fmt.Errorf("unknown option %s", arg)
 		}
+		if valued && value == "" {
+			return nil, nil, fmt.Errorf("option --%s needs a value", name)
+		}
+		flags[name] = append(flags[name], value)
 	}
 	return flags, rest, nil
 }

@@ -18,11 +18,14 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--timeout 5m]
+const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--allow-backing PATH]... [--timeout 5m]
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
   --json   the whole report of each image as one JSON document
   --audit  expect an image that starts in audit mode
+  --allow-backing PATH
+           a file, or a folder with all below it, that an image may be based on
+           besides the files in its own folder; can be given several times
   --timeout DURATION
            how long all of it may take, for instance 90s; 5m by default
 Exit code: 0 every image is proven, 1 one is not, 2 one could not be judged,
@@ -61,12 +64,12 @@ func (i inspected) code() int {
 }
 
 func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, images, err := options(args, "json", "audit", "timeout=")
+	flags, images, err := options(args, "json", "audit", "timeout=", "allow-backing=")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
 	}
 	limit := inspectLimit
-	if text := flags["timeout"]; err == nil && text != "" {
+	if text := flags.last("timeout"); err == nil && flags.has("timeout") {
 		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
 			err = fmt.Errorf("--timeout %s: give a time with its unit, for instance 90s or 5m", text)
 		}
@@ -88,7 +91,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[n] = inspectOne(ctx, image, winimage.Expectation{Audit: flags["audit"] != ""})
+			results[n] = inspectOne(ctx, image, flags["allow-backing"], winimage.Expectation{Audit: flags.has("audit")})
 		}()
 	}
 	wg.Wait()
@@ -97,7 +100,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	for _, r := range results {
 		code = max(code, r.code())
 		switch {
-		case flags["json"] != "":
+		case flags.has("json"):
 			if err := stdout.JSON(r); err != nil {
 				fmt.Fprintln(stderr, err)
 				return CannotDo
@@ -111,13 +114,13 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r inspected) {
+func inspectOne(ctx context.Context, image string, backing []string, e winimage.Expectation) (r inspected) {
 	r.Image = weburl.Redact(image)
 	cannot := func(err error) inspected {
 		r.Error = edge.Text(reason(ctx, err))
 		return r
 	}
-	d, remote, err := openImage(ctx, image)
+	d, remote, err := openImage(ctx, image, backing)
 	if err != nil {
 		return cannot(err)
 	}
@@ -143,10 +146,10 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 }
 
 // openImage opens a file or, with remote, one on a web server.
-func openImage(ctx context.Context, image string) (d diskimage.Disk, remote *httpdisk.File, err error) {
+func openImage(ctx context.Context, image string, backing []string) (d diskimage.Disk, remote *httpdisk.File, err error) {
 	switch scheme := weburl.Scheme(image); scheme {
 	case "":
-		d, err = diskimage.Open(image)
+		d, err = diskimage.Open(image, diskimage.Until(ctx), diskimage.Allow(backing...))
 		return d, nil, err
 	case "http", "https":
 	default:
@@ -177,15 +180,23 @@ func reason(ctx context.Context, err error) string {
 func (i inspected) line() string {
 	switch i.code() {
 	case OK:
-		return fmt.Sprintf("proven      %s: %s", i.Image, i.Report.Windows[0].Describe())
+		return fmt.Sprintf("proven      %s: %s%s", i.Image, i.Report.Windows[0].Describe(), i.chain())
 	case NotOK:
 		var ids []string
 		for _, a := range i.Proof.Failed(winimage.Fail) {
 			ids = append(ids, a.ID)
 		}
-		return fmt.Sprintf("not proven  %s: %s", i.Image, strings.Join(ids, ", "))
+		return fmt.Sprintf("not proven  %s: %s", i.Image, strings.Join(ids, ", ")+i.chain())
 	}
 	return fmt.Sprintf("cannot tell %s: %s", i.Image, i.Error)
+}
+
+// chain names the files of an image that is based on others.
+func (i inspected) chain() string {
+	if len(i.Report.Disk.Chain) == 0 {
+		return ""
+	}
+	return ", backing chain: " + diskimage.Lineage(i.Report.Disk.Chain)
 }
 
 func (i inspected) write(stdout, stderr *edge.Writer) {

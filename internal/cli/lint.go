@@ -34,7 +34,7 @@ func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 	if err != nil {
 		return usage(err, lintUsage, stdout, stderr)
 	}
-	run := answerfile.CommandLine{Generalize: true, OOBE: flags["audit"] == "", Audit: flags["audit"] != "", VMMode: flags["vm-mode"] != ""}
+	run := answerfile.CommandLine{Generalize: true, OOBE: !flags.has("audit"), Audit: flags.has("audit"), VMMode: flags.has("vm-mode")}
 	code := OK
 	for _, file := range files {
 		if ctx.Err() != nil {
@@ -53,7 +53,7 @@ func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 				code = max(code, NotOK)
 			}
 		}
-		if err := result.write(flags["json"] != "", stdout, stderr); err != nil {
+		if err := result.write(flags.has("json"), stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, err)
 			return CannotDo
 		}

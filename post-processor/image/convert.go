@@ -47,12 +47,15 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 			os.RemoveAll(scratch)
 		}
 	}()
-	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output)}
+	proof := verify.Options{
+		Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output),
+		BackingFiles: found.backing, Chain: found.chain,
+	}
 	result, err := verify.Run(ctx, ui, proof)
 	if err != nil {
 		return nil, err
 	}
-	unproven, err := p.write(ctx, ui, found.path, output, scratch)
+	unproven, err := p.write(ctx, ui, found, output, scratch)
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,9 @@ type candidate struct {
 	disk bool
 	// size of the file in bytes.
 	size int64
-	// parents are the files it depends on.
+	// parents are the files it depends on, chain all that it is made of.
 	parents []string
+	chain   []diskimage.Link
 	// problem is why it cannot be used.
 	problem error
 }
@@ -40,6 +41,9 @@ type candidate struct {
 type disks struct {
 	// path is the disk to work on.
 	path string
+	// backing is what it may be based on, chain what it is made of, itself first.
+	backing []string
+	chain   []diskimage.Link
 	// left are the files that are or may be disks too, and no part of it.
 	left []string
 	// inputs are all files of the artifact and what its disks depend on.
@@ -47,7 +51,7 @@ type disks struct {
 }
 
 // findDisk returns the disk among the files of an artifact.
-func findDisk(ctx context.Context, files []string) (disks, error) {
+func findDisk(ctx context.Context, files, backing []string) (disks, error) {
 	if len(files) == 0 {
 		return disks{}, errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
 	}
@@ -60,7 +64,7 @@ func findDisk(ctx context.Context, files []string) (disks, error) {
 		if st, err := os.Stat(path); err == nil && st.IsDir() {
 			continue
 		}
-		c := look(ctx, path)
+		c := look(ctx, path, backing)
 		found = append(found, c)
 		inputs = append(inputs, c.parents...)
 		if err := ctx.Err(); err != nil {
@@ -68,16 +72,25 @@ func findDisk(ctx context.Context, files []string) (disks, error) {
 		}
 	}
 	path, err := choose(found, files)
-	return disks{path: path, left: leftOver(found, path), inputs: slices.Clip(inputs)}, err
+	return disks{path: path, backing: backing, chain: chainOf(found, path), left: leftOver(found, path), inputs: slices.Clip(inputs)}, err
+}
+
+func chainOf(found []candidate, path string) []diskimage.Link {
+	for _, c := range found {
+		if c.path == path {
+			return c.chain
+		}
+	}
+	return nil
 }
 
 // look opens a file as a disk and counts the installations on it.
-func look(ctx context.Context, path string) candidate {
+func look(ctx context.Context, path string, backing []string) candidate {
 	c := candidate{path: path}
 	if st, err := os.Stat(path); err == nil {
 		c.size = st.Size()
 	}
-	d, err := diskimage.Open(path)
+	d, err := open(ctx, path, backing)
 	if err != nil {
 		c.problem = err
 		return c
@@ -85,7 +98,7 @@ func look(ctx context.Context, path string) candidate {
 	defer d.Close()
 	info := d.Info()
 	c.disk = info.Format != diskimage.Raw
-	c.parents = info.Files[1:]
+	c.chain, c.parents = info.Chain(), info.Files[1:]
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: path})
 	if err != nil {
 		c.problem = fmt.Errorf("%s: %w", path, err)

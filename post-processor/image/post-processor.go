@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -44,17 +45,22 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
-	found, err := findDisk(ctx, input.Files())
+	// The files of an artifact may be based on each other.
+	found, err := findDisk(ctx, input.Files(), slices.Concat(p.config.BackingFiles, input.Files()))
 	if err != nil {
 		return nil, false, false, err
 	}
 	ui.Sayf("Disk of the artifact: %s", found.path)
+	if len(found.chain) > 1 {
+		ui.Sayf("Backing chain: %s", diskimage.Lineage(found.chain))
+	}
 	if p.config.Format == "" {
 		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+verify.ReportSuffix)
 		if err := p.checkReport(report, found.inputs); err != nil {
 			return nil, false, false, err
 		}
-		if _, err := verify.Run(ctx, ui, verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs}); err != nil {
+		proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs, BackingFiles: found.backing}
+		if _, err := verify.Run(ctx, ui, proof); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -87,10 +93,15 @@ func mustKeep(input packersdk.Artifact, found disks, output string) string {
 	return ""
 }
 
+// open opens a disk with what it may be based on.
+func open(ctx context.Context, disk string, backing []string) (diskimage.Disk, error) {
+	return diskimage.Open(disk, diskimage.Until(ctx), diskimage.Allow(backing...))
+}
+
 // write converts the disk into a file in the scratch folder and returns its
 // path.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output, scratch string) (string, error) {
-	src, err := diskimage.Open(disk)
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks, output, scratch string) (string, error) {
+	src, err := open(ctx, found.path, found.backing)
 	if err != nil {
 		return "", err
 	}
