@@ -5,7 +5,6 @@ go 1.25.11
 require (
 	github.com/hashicorp/hcl/v2 v2.24.0
 	github.com/hashicorp/packer-plugin-sdk v0.6.10
-	github.com/lima-vm/go-qcow2reader v0.7.1
 	github.com/masterzen/winrm v0.0.0-20250927112105-5f8e6c707321
 	github.com/packer-community/winrmcp v0.0.0-20180921211025-c76d91c1e7db
 	github.com/zclconf/go-cty v1.16.3

@@ -8,6 +8,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,6 +39,11 @@ type Config struct {
 	// too, and the report of an image that is refused lies elsewhere. Defaults
 	// to the path of the disk with `.report.json` added.
 	Report string `mapstructure:"report"`
+	// Read the converted disk back as a whole and compare it with its source
+	// before it gets its name. A sample is compared without it, too: some
+	// places that were written and some that hold zeros. It takes about as long
+	// as the conversion. Defaults to `false`.
+	Compare bool `mapstructure:"compare"`
 }
 
 const (
@@ -85,6 +91,17 @@ func (c *Config) Prepare() (errs []error) {
 }
 
 // expectation is what the image is held against.
+// PrepareBackingFiles checks the option backing_files of the components. The
+// files may come into being later, so they are not looked for.
+func PrepareBackingFiles(paths []string) (errs []error) {
+	for _, path := range paths {
+		if path == "" {
+			errs = append(errs, errors.New("backing_files: a path is empty; remove it, or name the file or folder that the disk may be based on"))
+		}
+	}
+	return errs
+}
+
 func (c *Config) expectation(o Options) winimage.Expectation {
 	e := winimage.Expectation{
 		Audit: c.Expect == expectAudit, NotBefore: o.NotBefore, VMMode: o.VMMode, AnswerFile: o.AnswerFile,

@@ -14,6 +14,7 @@ type FlatConfig struct {
 	Expect     *string           `mapstructure:"expect" cty:"expect" hcl:"expect"`
 	Severities map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
 	Report     *string           `mapstructure:"report" cty:"report" hcl:"report"`
+	Compare    *bool             `mapstructure:"compare" cty:"compare" hcl:"compare"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -32,6 +33,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"expect":     &hcldec.AttrSpec{Name: "expect", Type: cty.String, Required: false},
 		"severities": &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
 		"report":     &hcldec.AttrSpec{Name: "report", Type: cty.String, Required: false},
+		"compare":    &hcldec.AttrSpec{Name: "compare", Type: cty.Bool, Required: false},
 	}
 	return s
 }

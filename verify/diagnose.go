@@ -36,11 +36,11 @@ type Diagnosed struct {
 // still in the memory of a machine that was killed is not on the disk. A cause
 // whose summary is in told, what the user has been told already, is not said
 // again.
-func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string) (Diagnosed, error) {
+func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string, backing ...string) (Diagnosed, error) {
 	var logs map[string][]byte
 	var report winimage.Report
 	var unread error
-	err := withDisk(ctx, diskPath, func(ctx context.Context, d diskimage.Disk) (err error) {
+	err := withDisk(ctx, diskPath, backing, func(ctx context.Context, d diskimage.Disk) (err error) {
 		if report, err = winimage.Inspect(ctx, d, winimage.Options{Name: diskPath}); err != nil {
 			return err
 		}

@@ -34,6 +34,12 @@ type Options struct {
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
+	// BackingFiles are what the disk may be based on besides the files in its
+	// own folder, see diskimage.Allow.
+	BackingFiles []string
+	// Chain are the files that the disk was made from; nil for a disk that is
+	// its own source.
+	Chain []diskimage.Link
 	// PlacedLater: the caller hands a proven disk to Place, which writes its
 	// report. That of a disk that is refused is written at once.
 	PlacedLater bool
@@ -122,13 +128,16 @@ func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 // outcome.
 func Check(ctx context.Context, o Options) (Result, error) {
 	var r Result
-	err := withDisk(ctx, o.Disk, func(ctx context.Context, d diskimage.Disk) (err error) {
+	err := withDisk(ctx, o.Disk, o.BackingFiles, func(ctx context.Context, d diskimage.Disk) (err error) {
 		r.files = d.Info().Files
 		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
 		return err
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
+	}
+	if len(o.Chain) > 1 {
+		r.Report.Disk.Chain = o.Chain
 	}
 	r.Proof = winimage.Prove(r.Report, o.Config.expectation(o))
 	return r, nil
@@ -146,10 +155,10 @@ func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 }
 
 // withDisk opens a disk read-only for f, which gets a context with a limit.
-func withDisk(ctx context.Context, path string, f func(context.Context, diskimage.Disk) error) error {
+func withDisk(ctx context.Context, path string, backing []string, f func(context.Context, diskimage.Disk) error) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	d, err := diskimage.Open(path)
+	d, err := diskimage.Open(path, diskimage.Until(ctx), diskimage.Allow(backing...))
 	if err != nil {
 		return err
 	}

@@ -40,9 +40,9 @@ type Facts struct {
 
 // Source looks into a disk before it is booted. It changes nothing. The error
 // is for a disk that cannot be read; one without Windows is a warning.
-func Source(ctx context.Context, path string) (Facts, error) {
+func Source(ctx context.Context, path string, backing ...string) (Facts, error) {
 	var r winimage.Report
-	err := withDisk(ctx, path, func(ctx context.Context, d diskimage.Disk) (err error) {
+	err := withDisk(ctx, path, backing, func(ctx context.Context, d diskimage.Disk) (err error) {
 		r, err = winimage.Inspect(ctx, d, winimage.Options{Name: path})
 		return err
 	})

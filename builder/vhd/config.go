@@ -41,6 +41,13 @@ type Config struct {
 	// given by `winrm_host` and `winrm_port`.
 	DiskPath string `mapstructure:"disk_path"`
 
+	// Files and folders that the source (or `disk_path`) may be based on. A qcow2
+	// overlay or a differencing disk names its backing file itself, and what
+	// that holds becomes part of the image: other files than those in the folder
+	// of the image are read only if they are named here. A folder stands for
+	// all that lies below it. Empty by default.
+	BackingFiles []string `mapstructure:"backing_files"`
+
 	// The number of virtual processors. Defaults to `2`.
 	CPUs int `mapstructure:"cpus"`
 	// The memory of the machine in MiB. Defaults to `4096`.

@@ -73,6 +73,7 @@ type FlatConfig struct {
 	SourceURL                 *string            `mapstructure:"source_url" cty:"source_url" hcl:"source_url"`
 	SourceChecksum            *string            `mapstructure:"source_checksum" cty:"source_checksum" hcl:"source_checksum"`
 	DiskPath                  *string            `mapstructure:"disk_path" cty:"disk_path" hcl:"disk_path"`
+	BackingFiles              []string           `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
 	CPUs                      *int               `mapstructure:"cpus" cty:"cpus" hcl:"cpus"`
 	Memory                    *int               `mapstructure:"memory" cty:"memory" hcl:"memory"`
 	Accelerator               *string            `mapstructure:"accelerator" cty:"accelerator" hcl:"accelerator"`
@@ -171,6 +172,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"source_url":                   &hcldec.AttrSpec{Name: "source_url", Type: cty.String, Required: false},
 		"source_checksum":              &hcldec.AttrSpec{Name: "source_checksum", Type: cty.String, Required: false},
 		"disk_path":                    &hcldec.AttrSpec{Name: "disk_path", Type: cty.String, Required: false},
+		"backing_files":                &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"cpus":                         &hcldec.AttrSpec{Name: "cpus", Type: cty.Number, Required: false},
 		"memory":                       &hcldec.AttrSpec{Name: "memory", Type: cty.Number, Required: false},
 		"accelerator":                  &hcldec.AttrSpec{Name: "accelerator", Type: cty.String, Required: false},

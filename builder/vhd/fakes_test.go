@@ -239,7 +239,12 @@ func rawDisk(t *testing.T, size int, program []byte) string {
 func convertTo(t *testing.T, from string, o diskimage.Options) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "source."+string(o.Format))
-	if err := convertDisk(t.Context(), from, to, o); err != nil {
+	disk, err := diskimage.Open(from, diskimage.Allow(filepath.VolumeName(from)+string(filepath.Separator)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	if _, err := diskimage.Convert(t.Context(), disk, to, o); err != nil {
 		t.Fatal(err)
 	}
 	return to

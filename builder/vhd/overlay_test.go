@@ -28,7 +28,7 @@ func TestOverlayIsWhatQEMUMakes(t *testing.T) {
 		if err := writeOverlay(path, c.backing, c.format, c.size); err != nil {
 			t.Fatal(err)
 		}
-		disk, err := diskimage.Open(path)
+		disk, err := diskimage.Open(path, diskimage.Allow(c.backing))
 		if err != nil {
 			t.Fatal(err)
 		}

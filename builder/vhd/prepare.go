@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // The hypervisors a user can choose.
@@ -50,7 +51,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
+	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), verify.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {
@@ -260,6 +261,7 @@ func (c *Config) conversion() diskimage.Options {
 		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
 		// Azure takes whole MiB only, and nothing minds them.
 		AlignMiB: c.Format == "vhd" || c.Format == "vhdx",
+		Compare:  c.Verify.Compare,
 	}
 }
 

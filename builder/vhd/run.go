@@ -78,6 +78,21 @@ func (r *run) inputs() []string { return slices.Concat(r.config.inputs(), r.sour
 // existing says whether the machine brings its own disk.
 func (r *run) existing() bool { return !r.features.OwnsDisk }
 
+// backing is what the disks of this build may be based on: what the user
+// allows, and for our own overlay the source.
+func (r *run) backing() []string {
+	allowed := slices.Clone(r.config.BackingFiles)
+	if !r.existing() && len(r.source.Files) > 0 {
+		allowed = append(allowed, r.source.Files[0])
+	}
+	return allowed
+}
+
+// open opens a disk of this build, with what it may be based on.
+func (r *run) open(ctx context.Context, path string) (diskimage.Disk, error) {
+	return diskimage.Open(path, diskimage.Until(ctx), diskimage.Allow(r.backing()...))
+}
+
 // photograph writes the guest's screen and returns a sentence about it for
 // the end of an error, "" where there is nothing to say.
 func (r *run) photograph(ctx context.Context) string {

@@ -63,7 +63,7 @@ func (*stepConvert) Cleanup(multistep.StateBag) {}
 
 // write reads the machine's disk with all files below it and writes another.
 func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.Stats, error) {
-	disk, err := diskimage.Open(r.disk.Path)
+	disk, err := r.open(ctx, r.disk.Path)
 	if err != nil {
 		return diskimage.Stats{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
@@ -30,7 +31,7 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 	run.disk = hypervisor.Disk{Path: path, Format: format.QEMU()}
 	if why := needsCopy(run.source, format); why != "" {
 		ui.Sayf("Copying the source disk, because %s", why)
-		if err := convertDisk(ctx, run.source.Files[0], path, diskimage.Options{Format: format}); err != nil {
+		if err := run.copySource(ctx, path, diskimage.Options{Format: format}); err != nil {
 			if ctx.Err() != nil {
 				return multistep.ActionHalt
 			}
@@ -42,14 +43,20 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 	if err := writeOverlay(path, run.source.Files[0], run.disk.BackingFormat, run.source.VirtualSize); err != nil {
 		return halt(state, fmt.Errorf("making overlay: %w", err))
 	}
+	// QEMU opens whatever the chain names: only one that may be read gets there.
+	disk, err := run.open(ctx, path)
+	if err != nil {
+		return halt(state, fmt.Errorf("checking overlay: %w", err))
+	}
+	disk.Close()
 	return multistep.ActionContinue
 }
 
 func (*stepCreateOverlay) Cleanup(multistep.StateBag) {} // lies in scratch
 
-// convertDisk reads a disk with all files below it and writes another.
-func convertDisk(ctx context.Context, from, to string, options diskimage.Options) error {
-	disk, err := diskimage.Open(from)
+// copySource reads the source with all files below it and writes another disk.
+func (r *run) copySource(ctx context.Context, to string, options diskimage.Options) error {
+	disk, err := r.open(ctx, r.source.Files[0])
 	if err != nil {
 		return err
 	}
@@ -66,8 +73,10 @@ func needsCopy(info diskimage.Info, format diskimage.Format) string {
 		return "the hypervisor boots " + string(format)
 	case info.LogReplayed:
 		return "it was not closed cleanly and QEMU replays its log only in a disk it may write"
-	case info.Type == diskimage.Differencing:
+	case slices.ContainsFunc(info.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
 		return "QEMU does not read differencing disks"
+	case info.GuessedFormat:
+		return "it does not say what format its backing file has, and QEMU would guess"
 	}
 	return ""
 }

@@ -33,7 +33,7 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	if _, err := verify.Diagnose(ctx, ui, run.disk.Path, run.config.beside("logs"), err.Error()); err != nil {
+	if _, err := verify.Diagnose(ctx, ui, run.disk.Path, run.config.beside("logs"), err.Error(), run.backing()...); err != nil {
 		ui.Sayf("The disk of the guest does not say more: %s", err)
 	}
 }

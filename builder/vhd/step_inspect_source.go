@@ -29,7 +29,7 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 		path = run.config.DiskPath
 	}
 	err := run.inspect(ctx, path, ui)
-	if err != nil && run.existing() {
+	if err != nil && run.existing() && !errors.Is(err, diskimage.ErrNotAllowed) {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
 		ui.Sayf("The disk cannot be read while the machine runs, which may be well: %s", err)
@@ -48,7 +48,10 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	if err != nil {
 		return fmt.Errorf("finding source disk: %w", err)
 	}
-	disk, err := diskimage.Open(path)
+	disk, err := r.open(ctx, path)
+	if refused := new(diskimage.Refused); r.config.SourceURL != "" && errors.As(err, &refused) {
+		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first (qemu-img convert -O qcow2)", refused.Image, refused.Name)
+	}
 	if err != nil {
 		return fmt.Errorf("reading source disk: %w", err)
 	}
@@ -74,9 +77,12 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 		kind = string(info.Type) + " " + kind
 	}
 	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
+	if chain := info.Chain(); len(chain) > 1 {
+		ui.Sayf("Source disk: backing chain: %s", diskimage.Lineage(chain))
+	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
-	facts, err := verify.Source(ctx, path)
+	facts, err := verify.Source(ctx, path, r.backing()...)
 	if err != nil {
 		ui.Sayf("Source disk: warning: %s", err)
 		return ctx.Err()

@@ -31,5 +31,6 @@ func (r *run) proof(disk string) verify.Options {
 	return verify.Options{
 		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), NotBefore: r.began,
 		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
+		BackingFiles: r.backing(), Chain: r.source.Chain(),
 	}
 }

@@ -95,6 +95,8 @@ func TestInspectSourceRefusesAParentOfADownload(t *testing.T) {
 	b.Put(downloadKey, child)
 	b.wantHalt(t, new(stepInspectSource).Run(t.Context(), b), "a downloaded disk may not", raw)
 	b.run.config.SourceURL = ""
+	b.wantHalt(t, new(stepInspectSource).Run(t.Context(), b), "not allowed", filepath.Base(raw), "backing_files")
+	b.run.config.BackingFiles = []string{raw}
 	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
 }
 

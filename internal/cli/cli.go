@@ -60,6 +60,31 @@ func options(args []string, known ...string) (flags map[string]bool, rest []stri
 	return flags, rest, nil
 }
 
+// values takes an option that has a value out of the arguments, as often as it
+// is there: --name VALUE or --name=VALUE.
+func values(args []string, name string) (found, rest []string, err error) {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			return found, append(rest, args[i:]...), nil
+		}
+		plain, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if plain != name || !strings.HasPrefix(arg, "-") {
+			rest = append(rest, arg)
+			continue
+		}
+		if !given && i+1 < len(args) {
+			i++
+			value = args[i]
+		}
+		if value == "" || !given && strings.HasPrefix(value, "-") {
+			return nil, nil, fmt.Errorf("option --%s needs a path", name)
+		}
+		found = append(found, value)
+	}
+	return found, rest, nil
+}
+
 // usage prints how to call a command: on stdout when asked for, else with the
 // reason on stderr.
 func usage(err error, text string, stdout, stderr io.Writer) int {

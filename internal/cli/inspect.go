@@ -14,11 +14,14 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit]
+const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--allow-backing PATH]...
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
   --json   the whole report of each image as one JSON document
   --audit  expect an image that starts in audit mode
+  --allow-backing PATH
+           a file, or a folder with all below it, that an image may be based on
+           besides the files in its own folder; can be given several times
 Exit code: 0 every image is proven, 1 one is not, 2 one could not be judged.`
 
 // parallelImages is how many images are looked into side by side.
@@ -46,7 +49,12 @@ func (i inspected) code() int {
 }
 
 func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags, images, err := options(args, "json", "audit")
+	backing, args, err := values(args, "allow-backing")
+	var flags map[string]bool
+	var images []string
+	if err == nil {
+		flags, images, err = options(args, "json", "audit")
+	}
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
 	}
@@ -62,7 +70,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[n] = inspectOne(ctx, image, winimage.Expectation{Audit: flags["audit"]})
+			results[n] = inspectOne(ctx, image, backing, winimage.Expectation{Audit: flags["audit"]})
 		}()
 	}
 	wg.Wait()
@@ -87,7 +95,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r inspected) {
+func inspectOne(ctx context.Context, image string, backing []string, e winimage.Expectation) (r inspected) {
 	r.Image = image
 	var d diskimage.Disk
 	var err error
@@ -102,7 +110,7 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 			d, err = diskimage.OpenReader(file, file.Size())
 		}
 	} else {
-		d, err = diskimage.Open(image)
+		d, err = diskimage.Open(image, diskimage.Until(ctx), diskimage.Allow(backing...))
 	}
 	if err != nil {
 		r.Error = err.Error()
@@ -124,15 +132,23 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 func (i inspected) line() string {
 	switch i.code() {
 	case OK:
-		return fmt.Sprintf("proven      %s: %s", i.Image, i.Report.Windows[0].Describe())
+		return fmt.Sprintf("proven      %s: %s%s", i.Image, i.Report.Windows[0].Describe(), i.chain())
 	case NotOK:
 		var ids []string
 		for _, a := range i.Proof.Failed(winimage.Fail) {
 			ids = append(ids, a.ID)
 		}
-		return fmt.Sprintf("not proven  %s: %s", i.Image, strings.Join(ids, ", "))
+		return fmt.Sprintf("not proven  %s: %s", i.Image, strings.Join(ids, ", ")+i.chain())
 	}
 	return fmt.Sprintf("cannot tell %s: %s", i.Image, i.Error)
+}
+
+// chain names the files of an image that is based on others.
+func (i inspected) chain() string {
+	if len(i.Report.Disk.Chain) == 0 {
+		return ""
+	}
+	return ", backing chain: " + diskimage.Lineage(i.Report.Disk.Chain)
 }
 
 func (i inspected) write(stdout, stderr io.Writer) {

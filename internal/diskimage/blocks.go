@@ -29,7 +29,7 @@ type blockDisk struct {
 	source
 	info   Info
 	table  blockTable
-	parent Disk
+	parent *parentDisk
 	// msbFirst: the first sector of a byte of the bitmap is its highest bit
 	// (VHD), not its lowest (VHDX).
 	msbFirst bool
@@ -42,10 +42,8 @@ func (d *blockDisk) Info() Info      { return d.info.copy() }
 
 func (d *blockDisk) Close() error {
 	err := d.close()
-	if d.parent != nil {
-		if perr := d.parent.Close(); err == nil {
-			err = perr
-		}
+	if perr := d.parent.Close(); err == nil {
+		err = perr
 	}
 	return err
 }
@@ -71,7 +69,7 @@ func (d *blockDisk) readBlock(p []byte, i, in int64) error {
 	case inFile:
 		return readFull(d.ReaderAt, p, at+in)
 	case inParent:
-		return d.readParent(p, i*d.info.BlockSize+in)
+		return d.parent.read(p, i*d.info.BlockSize+in)
 	case mixed:
 		return d.readMixed(p, i, in, at)
 	}
@@ -106,7 +104,7 @@ func (d *blockDisk) readMixed(p []byte, i, in, at int64) error {
 		if own {
 			err = readFull(d.ReaderAt, part, at+from)
 		} else {
-			err = d.readParent(part, i*d.info.BlockSize+from)
+			err = d.parent.read(part, i*d.info.BlockSize+from)
 		}
 		if err != nil {
 			return err
@@ -116,53 +114,36 @@ func (d *blockDisk) readMixed(p []byte, i, in, at int64) error {
 	return nil
 }
 
-// readParent reads from the parent, and zeros where it is shorter than the
-// child or where there is none.
-func (d *blockDisk) readParent(p []byte, off int64) error {
-	n := 0
-	if d.parent != nil && off < d.parent.Size() {
-		part := p[:min(int64(len(p)), d.parent.Size()-off)]
-		if err := readFull(d.parent, part, off); err != nil {
-			return err
-		}
-		n = len(part)
-	}
-	clear(p[n:])
-	return nil
-}
-
 func (d *blockDisk) NextData(off int64) (int64, int64, error) {
 	size, bs := d.Size(), d.info.BlockSize
 	if off >= size {
 		return size, size, nil
 	}
-	has := func(i int64) bool { s, _ := d.table.block(i); return s == inFile || s == mixed }
-	n := (size + bs - 1) / bs
-	i := off / bs
-	for i < n && !has(i) {
-		i++
-	}
-	start, end := size, size
-	if i < n {
-		start = max(off, i*bs)
-		for i < n && has(i) {
-			i++
-		}
-		end = min(i*bs, size)
-	}
-	if d.parent == nil || off >= d.parent.Size() {
-		return start, end, nil
-	}
-	ps, pe, err := d.parent.NextData(off)
+	p, err := d.parent.next(off, size)
 	if err != nil {
 		return 0, 0, err
 	}
+	has := func(i int64) bool { s, _ := d.table.block(i); return s == inFile || s == mixed }
+	n := (size + bs - 1) / bs
+	i := off / bs
+	// Not further than to the parent's data, or a child without data would be
+	// searched again for each piece of it.
+	for i < n && i*bs < p.from && !has(i) {
+		i++
+	}
 	// The run of the parent counts although this file may hide it with zeros:
 	// "may hold data" is all that is promised.
-	if ps < start && ps < pe {
-		return ps, min(pe, size), nil
+	if p.from < p.to && (i == n || !has(i) || p.from < i*bs) {
+		return p.from, p.to, nil
 	}
-	return start, end, nil
+	if i == n {
+		return size, size, nil
+	}
+	start := max(off, i*bs)
+	for i < n && has(i) {
+		i++
+	}
+	return start, min(i*bs, size), nil
 }
 
 // span is a piece of the file or of a block, [from, to).

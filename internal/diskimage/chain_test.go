@@ -62,20 +62,25 @@ func TestDifferencingVHDShowsItsSectorsOverThoseOfTheParent(t *testing.T) {
 		if err := os.WriteFile(child, diffVHD(t, parent, `..\base.vhd`, sectors), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sameContent(t, content(t, open(t, child)), want)
+		if _, err := Open(child); !errors.Is(err, ErrNotAllowed) {
+			t.Errorf("a parent in another folder: %v", err)
+		}
+		sameContent(t, content(t, open(t, child, Allow(parent))), want)
 
 		sectors, want = changes(want, 512, 8, 10, 4096)
 		grandchild := filepath.Join(dir, "sub", "grandchild.vhd")
-		if err := os.WriteFile(grandchild, diffVHD(t, child, `.\child.vhd`, sectors), 0o600); err != nil {
+		if err := os.WriteFile(grandchild, diffVHD(t, child, `.\child.vhd`, sectors, Allow(parent)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d := open(t, grandchild)
+		d := open(t, grandchild, Allow(dir))
 		sameContent(t, content(t, d), want)
 		if i := d.Info(); i.Type != Differencing || len(i.Files) != 3 {
 			t.Errorf("info %+v", i)
 		}
 		flat := filepath.Join(dir, "flat.vhdx")
-		convertTo(t, grandchild, flat, Options{Format: VHDX})
+		if _, err := Convert(t.Context(), d, flat, Options{Format: VHDX}); err != nil {
+			t.Fatal(err)
+		}
 		sameContent(t, content(t, open(t, flat)), want)
 
 		if _, err := Convert(t.Context(), d, parent, Options{Format: VHD}); err == nil {

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
@@ -31,6 +33,9 @@ type Options struct {
 	Workers int
 	// Skip names what need not be copied; nil copies everything.
 	Skip Skipper
+	// Compare reads the whole output back and compares it with the source. A
+	// sample is compared without it, too.
+	Compare bool
 	// Progress is told how many bytes of data were handled, by one goroutine
 	// at a time. It must not block.
 	Progress func(done, total int64)
@@ -68,7 +73,9 @@ func (o *Options) outputType() error {
 // Convert copies a disk into a new file. It writes to a temporary name in the
 // folder of dst, syncs, and renames it to dst, replacing a file of that name;
 // after an error or when ctx ends, nothing is left behind. Holes and zeros are
-// not written. A dst that is the source or one of its parents is refused.
+// not written. A dst that is the source or one of its parents is refused. What
+// was written is compared with the source before it gets its name; a difference
+// is ErrMismatch.
 func Convert(ctx context.Context, src Disk, dst string, o Options) (Stats, error) {
 	st, err := convert(ctx, src, dst, o)
 	if err != nil {
@@ -122,13 +129,19 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := f.Close(); err != nil {
 		return st, fmt.Errorf("closing: %w", err)
 	}
+	c.stats.VirtualSize = size
+	if c.done != plan.data {
+		return st, fmt.Errorf("%w: %d bytes of data were found in the source at first, %d when it was copied: something changes it; end that, and run it again", ErrMismatch, plan.data, c.done)
+	}
+	if err := checkOutput(ctx, src, f.Name(), o, c.stats, slices.Collect(maps.Values(c.sample.spans))); err != nil {
+		return st, err
+	}
 	if err := ctx.Err(); err != nil {
 		return st, err
 	}
 	if err := hostfile.Rename(ctx, f.Name(), dst); err != nil {
 		return st, err
 	}
-	c.stats.VirtualSize = size
 	return c.stats, syncDir(filepath.Dir(dst))
 }
 
@@ -215,15 +228,18 @@ func survey(ctx context.Context, src Disk, skip Skipper) (e estimate, err error)
 		if err := ctx.Err(); err != nil {
 			return e, err
 		}
-		start, end, err := src.NextData(off)
+		start, end, err := nextData(src, off)
 		if err != nil {
 			return e, fmt.Errorf("finding the data of the source: %w", err)
 		}
-		if start >= end {
+		if start == end {
 			return e, nil
 		}
 		e.data += end - start
 		for a := start; a < end; {
+			if a%gib == 0 && ctx.Err() != nil {
+				return e, ctx.Err()
+			}
 			n := min(step-a%step, end-a)
 			if skip == nil || !skip.Skippable(a, n) {
 				e.kept += n

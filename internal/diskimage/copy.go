@@ -43,6 +43,8 @@ type copier struct {
 	turn  int64
 	done  int64
 	stats Stats
+
+	sample sample
 }
 
 // piece is one block to copy. Its number keeps the output in the order of the
@@ -96,11 +98,14 @@ func (c *copier) plan(ctx context.Context, out chan<- piece) error {
 		}
 	}
 	for off := int64(0); ; {
-		start, end, err := c.src.NextData(off)
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		start, end, err := nextData(c.src, off)
 		if err != nil {
 			return fmt.Errorf("finding the data of the source: %w", err)
 		}
-		if start >= end {
+		if start == end {
 			return send()
 		}
 		for start < end {
@@ -149,6 +154,8 @@ func (c *copier) copy(ctx context.Context, p piece, buf []byte) error {
 		if err := c.w.write(at, buf, r.keep); err != nil {
 			return fmt.Errorf("writing: %w", err)
 		}
+		base, first := p.block*copyUnit, r.keep[0]
+		c.sample.add(p.number, span{base + first.from, base + first.to})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

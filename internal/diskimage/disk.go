@@ -66,6 +66,11 @@ var (
 	// ErrParent: the parent or backing file is missing or is another disk
 	// than the one the child was made on.
 	ErrParent = errors.New("parent disk")
+	// ErrNotAllowed: an image names a parent or backing file that it may not be
+	// based on, see Allow. Such an error is an ErrParent, too.
+	ErrNotAllowed = errors.New("not allowed")
+	// ErrMismatch: what was written is not what was read.
+	ErrMismatch = errors.New("the output is not the source")
 	// ErrNoSpace: the file system has no room for the output.
 	ErrNoSpace = errors.New("not enough free space")
 )
@@ -101,10 +106,46 @@ type Info struct {
 	// Files are the path of the image and of its parents, child first. Empty
 	// when the image is not a file.
 	Files []string `json:"files,omitempty"`
+	// Parents are the disks that this one is based on, the nearest first.
+	Parents []Link `json:"parents,omitempty"`
+	// GuessedFormat: a qcow2 of the chain does not say what its backing file
+	// is, which another program may judge in another way.
+	GuessedFormat bool `json:"guessed_format,omitempty"`
 	// LogReplayed: the file was not closed cleanly; the log of a VHDX was
 	// applied in memory.
 	LogReplayed bool     `json:"log_replayed,omitempty"`
 	Warnings    []string `json:"warnings,omitempty"`
+}
+
+// Link is one file of a chain.
+type Link struct {
+	Path        string `json:"path"`
+	Format      Format `json:"format"`
+	Type        Type   `json:"type,omitempty"`
+	VirtualSize int64  `json:"virtual_size"` // bytes
+}
+
+func (l Link) String() string {
+	return l.Path + " (" + strings.TrimSpace(string(l.Type)+" "+string(l.Format)) + ")"
+}
+
+// Lineage names the files of a chain in one line, each followed by the one that
+// it is based on.
+func Lineage(chain []Link) string {
+	var names []string
+	for _, l := range chain {
+		names = append(names, l.String())
+	}
+	return strings.Join(names, " -> ")
+}
+
+// Chain are all files whose content is part of the disk, its own first. It is
+// empty when the image is not a file.
+func (i Info) Chain() []Link {
+	if len(i.Files) == 0 {
+		return nil
+	}
+	return append([]Link{{i.Files[0], i.Format, i.Type, i.VirtualSize}}, i.Parents...)
 }
 
 const (
@@ -147,6 +188,7 @@ func (i Info) kind() string { return strings.TrimSpace(string(i.Type) + " " + st
 
 func (i Info) copy() Info {
 	i.Files = append([]string(nil), i.Files...)
+	i.Parents = append([]Link(nil), i.Parents...)
 	i.Warnings = append([]string(nil), i.Warnings...)
 	return i
 }
@@ -155,6 +197,8 @@ func (i Info) copy() Info {
 func (i *Info) adopt(parent Disk) {
 	p := parent.Info()
 	i.Files = append(i.Files, p.Files...)
+	i.Parents = append(i.Parents, p.Chain()...)
+	i.GuessedFormat = i.GuessedFormat || p.GuessedFormat
 	i.LogReplayed = i.LogReplayed || p.LogReplayed
 	for _, w := range p.Warnings {
 		i.warn("parent: %s", w)

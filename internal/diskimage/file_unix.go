@@ -29,6 +29,9 @@ func nextDataInFile(f *os.File, off, size int64) (start, end int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	if start < off || end <= start {
+		return 0, 0, errNoExtents // the file changes, or the file system does not mean it
+	}
 	return start, min(end, size), nil
 }
 

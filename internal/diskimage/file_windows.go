@@ -30,7 +30,10 @@ func nextDataInFile(f *os.File, off, size int64) (start, end int64, err error) {
 	case n == 0:
 		return size, size, nil
 	}
-	return max(out.offset, off), min(out.offset+out.length, size), nil
+	if start, end = max(out.offset, off), min(out.offset+out.length, size); start >= end {
+		return 0, 0, errNoExtents // the file changes, or the file system does not mean it
+	}
+	return start, end, nil
 }
 
 // punchHole frees the space of sparse and compressed files and writes zeros in

@@ -115,6 +115,14 @@ func FuzzQcow2(f *testing.F) {
 	l1 := int64(binary.BigEndian.Uint64(base[40:]))
 	seeds, try := fuzzParts(base, []patch{{0, 256}, {h.l2(0), 1024}, {l1, 64}})
 	f.Add(seeds[0], seeds[1], seeds[2])
+	for at, v := range map[int]byte{79: qcow2ExtendedL2, 7: 2} {
+		header := bytes.Clone(seeds[0])
+		header[at] = v
+		f.Add(header, seeds[1], seeds[2])
+	}
+	compressed := bytes.Clone(seeds[1])
+	compressed[0] = 0x40
+	f.Add(seeds[0], compressed, seeds[2])
 	f.Fuzz(func(t *testing.T, header, l2, l1 []byte) { try(t, header, l2, l1) })
 }
 

@@ -64,6 +64,9 @@ func open(t testing.TB, path string, opts ...Option) Disk {
 	return d
 }
 
+// inner is a disk without what Open puts around it.
+func inner(d Disk) Disk { return d.(guarded).Disk }
+
 func convertTo(t testing.TB, src, dst string, o Options) Stats {
 	t.Helper()
 	st, err := Convert(context.Background(), open(t, src), dst, o)
@@ -141,12 +144,12 @@ func utf16Bytes(s string, o binary.AppendByteOrder) []byte {
 
 // diffVHD makes a differencing VHD over a dynamic or fixed one, with blocks of
 // 2 MiB, that holds the given sectors.
-func diffVHD(t testing.TB, parent, relative string, sectors map[int64][]byte) []byte {
+func diffVHD(t testing.TB, parent, relative string, sectors map[int64][]byte, opts ...Option) []byte {
 	t.Helper()
 	be := binary.BigEndian
-	p := open(t, parent)
+	p := open(t, parent, opts...)
 	defer p.Close() // Windows lets nobody replace an open file
-	id, _ := vhdID(p)
+	id, _ := vhdID(inner(p))
 	size := p.Size()
 	n := (size + copyUnit - 1) / copyUnit
 	tableEnd := roundUp(vhdTableAt+4*n, 512)
@@ -194,7 +197,7 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	le := binary.LittleEndian
 	p := open(t, parent)
 	defer p.Close()
-	ph, err := readVHDXHeader(p.(*blockDisk).source)
+	ph, err := readVHDXHeader(inner(p).(*blockDisk).source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,12 +233,21 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	if err := w.finish(); err != nil {
 		t.Fatal(err)
 	}
+	if err := addLocator(f, w, ph.dataWriteID, relative); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addLocator makes a finished VHDX the child of the disk with this data write
+// id.
+func addLocator(f *os.File, w *vhdxWriter, parent [16]byte, relative string) error {
+	le := binary.LittleEndian
 	meta := w.metadata()
 	le.PutUint32(meta[vhdxItemsAt+4:], 2) // has parent
 	pairs := [][2]string{
-		{"parent_linkage", "{" + guidString(ph.dataWriteID) + "}"},
+		{"parent_linkage", "{" + guidString(parent) + "}"},
 		{"relative_path", relative},
-		{"absolute_win32_path", `C:\VMs\` + baseName(parent)},
+		{"absolute_win32_path", `C:\VMs\` + baseName(relative)},
 	}
 	locator := append(vhdxLocatorType[:], 0, 0, byte(len(pairs)), 0)
 	var text []byte
@@ -258,9 +270,8 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	le.PutUint32(e[20:], uint32(len(locator)))
 	le.PutUint32(e[24:], 4)
 	copy(meta[vhdxItemsAt+2048:], locator)
-	if _, err := f.WriteAt(meta, vhdxMetadataAt); err != nil {
-		t.Fatal(err)
-	}
+	_, err := f.WriteAt(meta, vhdxMetadataAt)
+	return err
 }
 
 // changes are sectors of a child and what the whole disk then holds.

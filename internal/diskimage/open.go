@@ -2,11 +2,11 @@ package diskimage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -17,11 +17,17 @@ type Option func(*opener)
 // needed only where content lies: a raw disk whose guest wrote a VHD footer.
 func As(f Format) Option { return func(o *opener) { o.format = f } }
 
+// Until makes every read of the disk fail with the context's error once it has
+// ended, opening it included.
+func Until(ctx context.Context) Option { return func(o *opener) { o.ended = until(ctx) } }
+
 // opener is what is known of a file before its content is.
 type opener struct {
-	format Format
-	path   string        // "" when the source is not a file
-	chain  []os.FileInfo // the children this file is opened for
+	format  Format
+	path    string        // "" when the source is not a file
+	chain   []os.FileInfo // the children this file is opened for
+	allowed []string      // what these may be based on, besides their neighbours
+	ended   func() error  // the error of the context that this is done for
 }
 
 // source is an image as the format readers see it.
@@ -35,21 +41,28 @@ type source struct {
 // Open opens a disk read-only, with its parents. The format is found by
 // content, never by name. Errors name the file and what is wrong in it.
 func Open(path string, opts ...Option) (Disk, error) {
-	o := opener{path: path}
+	o := opener{path: path, ended: until(nil)}
 	for _, f := range opts {
 		f(&o)
 	}
-	return o.openFile()
+	return o.guard(o.openFile())
+}
+
+func (o opener) guard(d Disk, err error) (Disk, error) {
+	if err != nil {
+		return nil, err
+	}
+	return guarded{d, o.ended}, nil
 }
 
 // OpenReader opens a disk that is not a file. A disk with a parent is refused
 // with ErrParent, since there is no folder to look for it.
 func OpenReader(r io.ReaderAt, size int64, opts ...Option) (Disk, error) {
-	s := source{ReaderAt: r, size: size, close: func() error { return nil }}
+	s := source{opener: opener{ended: until(nil)}, ReaderAt: r, size: size, close: func() error { return nil }}
 	for _, f := range opts {
 		f(&s.opener)
 	}
-	return s.open()
+	return s.guard(s.open())
 }
 
 func (o opener) openFile() (Disk, error) {
@@ -69,9 +82,16 @@ func (o opener) openFile() (Disk, error) {
 	if len(o.chain) > maxChain {
 		return nil, unsupported("%s: more than %d parents", o.path, maxChain)
 	}
+	if err := o.ended(); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(o.path)
 	if err != nil {
 		return nil, fmt.Errorf("opening disk: %w", err)
+	}
+	if opened, err := f.Stat(); err != nil || !os.SameFile(opened, st) {
+		f.Close()
+		return nil, fmt.Errorf("opening disk: %s was replaced by another file meanwhile", o.path)
 	}
 	o.chain = append(o.chain[:len(o.chain):len(o.chain)], st)
 	d, err := source{opener: o, ReaderAt: f, size: st.Size(), close: f.Close}.open()
@@ -80,28 +100,6 @@ func (o opener) openFile() (Disk, error) {
 		return nil, fmt.Errorf("opening %s: %w", o.path, err)
 	}
 	return d, nil
-}
-
-// openParent opens the first candidate that exists. Only regular files are
-// looked at, and the caller checks that the disk is the one the child names.
-func (o opener) openParent(candidates []string, format Format) (Disk, error) {
-	if o.path == "" {
-		return nil, fmt.Errorf("%w: the image depends on %q, which can only be found beside a local file", ErrParent, candidates)
-	}
-	for _, c := range candidates {
-		if !filepath.IsAbs(c) {
-			c = filepath.Join(filepath.Dir(o.path), c)
-		}
-		if st, err := os.Stat(c); err != nil || !st.Mode().IsRegular() {
-			continue
-		}
-		d, err := opener{format: format, path: c, chain: o.chain}.openFile()
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrParent, err)
-		}
-		return d, nil
-	}
-	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s", ErrParent, candidates, filepath.Dir(o.path))
 }
 
 func (s source) open() (Disk, error) {

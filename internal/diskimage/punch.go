@@ -27,7 +27,7 @@ func Punch(ctx context.Context, f *os.File, skip Skipper) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	d, err := source{ReaderAt: f, size: st.Size(), close: func() error { return nil }}.open()
+	d, err := source{opener: opener{ended: until(nil)}, ReaderAt: f, size: st.Size(), close: func() error { return nil }}.open()
 	if err != nil {
 		return 0, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}
@@ -48,14 +48,17 @@ func Punch(ctx context.Context, f *os.File, skip Skipper) (int64, error) {
 		return nil
 	}
 	for off := int64(0); ; {
-		start, end, err := d.NextData(off)
+		start, end, err := nextData(d, off)
 		if err != nil {
 			return cleared, err
 		}
-		if start >= end {
+		if start == end {
 			return cleared, flush()
 		}
 		for a := roundUp(start, grain); a < end; a += grain {
+			if a%gib == 0 && ctx.Err() != nil {
+				return cleared, ctx.Err()
+			}
 			n := min(grain, end-a)
 			if !skip.Skippable(a, n) {
 				if err := flush(); err != nil {

@@ -1,28 +1,20 @@
 package diskimage
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"path/filepath"
-	"sync"
-
-	"github.com/lima-vm/go-qcow2reader/image"
-	"github.com/lima-vm/go-qcow2reader/image/qcow2"
-	qcow2log "github.com/lima-vm/go-qcow2reader/log"
 )
 
-// The library prints what it does not like; here that is an error or a warning
-// of the disk.
-func init() { qcow2log.SetWarnFunc(nil) }
-
-// qcow2Disk is an image of the library behind our rules.
+// qcow2Disk reads a qcow2. It was written against [qcow2] and QEMU's
+// block/qcow2-cluster.c, which says what a reader does where the former is
+// silent.
 type qcow2Disk struct {
 	source
-	header  qcow2Header
-	info    Info
-	img     *qcow2.Qcow2
-	backing Disk
+	header   qcow2Header
+	info     Info
+	parent   *parentDisk
+	tables   cache[int64, []byte]  // L2 tables by their offset
+	inflated cache[uint64, []byte] // compressed clusters by their descriptor
 }
 
 func openQcow2(s source) (Disk, error) {
@@ -31,40 +23,21 @@ func openQcow2(s source) (Disk, error) {
 		return nil, err
 	}
 	d := &qcow2Disk{source: s, header: h, info: s.info(QCOW2, "")}
-	d.info.VirtualSize, d.info.BlockSize = h.size, 1<<h.clusterBits
+	d.info.VirtualSize, d.info.BlockSize = h.size, h.cluster()
+	d.tables.limit = int(min(256, max(4, 16*mib/h.cluster())))
+	d.inflated.limit = 4
 	d.info.warnSize()
 	if h.incompatible&qcow2Dirty != 0 {
 		d.info.warn("the qcow2 was not closed cleanly (dirty bit)")
 	}
-	file := io.ReaderAt(&qcow2File{s, roundUp(s.size, d.info.BlockSize)})
-	var opener image.OpenWithType
 	if h.backing != "" {
-		if d.backing, err = h.openBacking(s); err != nil {
+		backing, err := h.openBacking(s)
+		if err != nil {
 			return nil, err
 		}
-		d.info.adopt(d.backing)
-		path, err := filepath.Abs(s.path)
-		if err != nil {
-			d.backing.Close()
-			return nil, fmt.Errorf("finding the folder of the overlay: %w", err)
-		}
-		file = namedFile{file, path}
-		// The library opens the file before it asks; ours is open already.
-		opener = func(r io.ReaderAt, _ image.Type) (image.Image, error) {
-			if c, ok := r.(io.Closer); ok {
-				c.Close()
-			}
-			return &backingImage{Disk: d.backing}, nil
-		}
-	}
-	if d.img, err = qcow2.Open(file, opener); err == nil {
-		err = d.img.Readable()
-	}
-	if err != nil {
-		if d.backing != nil {
-			d.backing.Close()
-		}
-		return nil, fmt.Errorf("reading qcow2 tables: %w", err)
+		d.parent = &parentDisk{Disk: backing}
+		d.info.adopt(backing)
+		d.info.GuessedFormat = d.info.GuessedFormat || h.backingFormat == ""
 	}
 	return d, nil
 }
@@ -76,144 +49,141 @@ func (d *qcow2Disk) Info() Info      { return d.info.copy() }
 
 func (d *qcow2Disk) Close() error {
 	err := d.close()
-	if d.backing != nil {
-		if berr := d.backing.Close(); err == nil {
-			err = berr
-		}
+	if perr := d.parent.Close(); err == nil {
+		err = perr
 	}
 	return err
 }
 
 func (d *qcow2Disk) ReadAt(p []byte, off int64) (int, error) {
 	p, end := clip(p, off, d.Size())
-	if len(p) == 0 {
-		return 0, end
-	}
-	n, err := d.img.ReadAt(p, off)
-	switch {
-	case n == len(p):
-		return n, end
-	case err == nil || errors.Is(err, io.EOF):
-		return n, corrupt("qcow2: the data at %d lies beyond the end of the file (%v)", off+int64(n), err)
-	}
-	return n, fmt.Errorf("reading qcow2 at %d: %w", off+int64(n), err)
-}
-
-// NextData asks the library only for what an L2 table describes: it walks
-// cluster by cluster, which takes minutes on a large empty disk.
-func (d *qcow2Disk) NextData(off int64) (int64, int64, error) {
-	size, coverage := d.Size(), d.header.coverage()
-	// The library gets the length of an extent wrong that starts inside of a
-	// cluster.
-	for at := off / d.info.BlockSize * d.info.BlockSize; at < size; {
-		end := min((at/coverage+1)*coverage, size)
-		var run span
-		var err error
-		if d.header.l2(at/coverage) == 0 {
-			run, err = d.nextBacking(max(at, off), end)
-		} else {
-			run, err = d.nextCluster(at, end)
+	for n := 0; n < len(p); {
+		at := off + int64(n)
+		r, err := d.run(at, int64(len(p)-n), false)
+		if err == nil {
+			err = d.readRun(p[n:n+int(r.n)], at, r)
 		}
 		if err != nil {
+			return n, fmt.Errorf("reading qcow2 at %d: %w", at, err)
+		}
+		n += int(r.n)
+	}
+	return len(p), end
+}
+
+func (d *qcow2Disk) readRun(p []byte, off int64, r qcow2Piece) error {
+	switch r.kind {
+	case inFile:
+		return d.readFile(p, r.at)
+	case compressed:
+		return d.readCompressed(p, r.entry, off&(d.header.cluster()-1))
+	case inParent:
+		return d.parent.read(p, off)
+	}
+	clear(p)
+	return nil
+}
+
+// readFile reads from the file, and zeros where it ends inside its last
+// cluster, as QEMU does.
+func (d *qcow2Disk) readFile(p []byte, at int64) error {
+	if at >= d.size {
+		return corrupt("qcow2: the data at %d lies beyond the end of the file", at)
+	}
+	have := min(d.size-at, int64(len(p)))
+	clear(p[have:])
+	return readFull(d.ReaderAt, p[:have], at)
+}
+
+func (d *qcow2Disk) NextData(off int64) (int64, int64, error) {
+	size, coverage := d.Size(), d.header.coverage()
+	for at := off; at < size; {
+		if err := d.ended(); err != nil {
 			return 0, 0, err
 		}
-		if run.from < run.to {
-			return max(run.from, off), run.to, nil
+		s, err := d.nextIn(span{at, min((at/coverage+1)*coverage, size)})
+		if err != nil {
+			return 0, 0, fmt.Errorf("finding the data of the qcow2 after %d: %w", at, err)
 		}
-		at = run.to
+		if s.from < s.to {
+			return s.from, s.to, nil
+		}
+		at = s.to
 	}
 	return size, size, nil
 }
 
-// nextCluster returns the extent at an offset, which is empty and ends where
-// the extent does if that reads as zeros.
-func (d *qcow2Disk) nextCluster(at, end int64) (span, error) {
-	e, err := d.img.Extent(at, end-at)
-	if err != nil {
-		return span{}, fmt.Errorf("reading qcow2 tables for %d: %w", at, err)
-	}
-	if e.Length <= 0 {
-		return span{}, corrupt("qcow2: no extent at %d", at)
-	}
-	to := min(at+e.Length, end)
-	if e.Zero {
-		return span{to, to}, nil
-	}
-	return span{at, to}, nil
-}
-
-// nextBacking does the same for a range that is all in the backing file.
-func (d *qcow2Disk) nextBacking(at, end int64) (span, error) {
-	if d.backing == nil {
-		return span{end, end}, nil
-	}
-	s, e, err := d.backing.NextData(at)
+// nextIn looks for data at the start of a range that one L2 table describes. An
+// empty span says that there is none before its end. No entry is looked at much
+// further than the answer goes, or each piece of a parent's data would have the
+// same entries searched again.
+func (d *qcow2Disk) nextIn(s span) (span, error) {
+	r, err := d.run(s.from, 1, true)
 	if err != nil {
 		return span{}, err
 	}
-	return span{min(s, end), min(e, end)}, nil
-}
-
-// qcow2File gives the library zeros up to the end of a last cluster that the
-// file does not have whole, as QEMU does.
-type qcow2File struct {
-	source
-	end int64
-}
-
-func (f *qcow2File) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= f.end {
-		return 0, io.EOF
-	}
-	var err error
-	if int64(len(p)) > f.end-off {
-		p, err = p[:f.end-off], io.EOF
-	}
-	have := min(max(f.size-off, 0), int64(len(p)))
-	if rerr := readFull(f.source, p[:have], off); have > 0 && rerr != nil {
-		return 0, rerr
-	}
-	clear(p[have:])
-	return len(p), err
-}
-
-// namedFile has the name that the library resolves the backing file by.
-type namedFile struct {
-	io.ReaderAt
-	name string
-}
-
-func (f namedFile) Name() string { return f.name }
-
-// backingImage lets a Disk stand behind an overlay.
-type backingImage struct {
-	Disk
-	mu sync.Mutex
-	// The last answer of NextData: asked at from, the next data was data. The
-	// library asks cluster by cluster.
-	from int64
-	data span
-}
-
-func (b *backingImage) Type() image.Type { return image.Type(b.Format().QEMU()) }
-func (b *backingImage) Readable() error  { return nil }
-
-// Close leaves the disk to the overlay that opened it.
-func (b *backingImage) Close() error { return nil }
-
-// Extent says zero only of ranges that are zeros from start to end: the library
-// applies the answer to the whole cluster, whatever its length.
-func (b *backingImage) Extent(start, length int64) (image.Extent, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if start < b.from || start >= b.data.to {
-		s, e, err := b.NextData(start)
-		if err != nil {
-			return image.Extent{}, err
+	below := span{s.to, s.to}
+	if r.kind == inParent {
+		if below, err = d.parent.next(s.from, s.to); err != nil {
+			return span{}, err
 		}
-		b.from, b.data = start, span{s, e}
 	}
-	none := b.data.from >= b.data.to
-	zero := none || start+length <= b.data.from
-	return image.Extent{Start: start, Length: length, Zero: zero, Allocated: !zero}, nil
+	if below.from == s.from && below.from < below.to {
+		r, err = d.run(s.from, below.to-s.from, true)
+		return span{s.from, s.from + r.n}, err
+	}
+	if r, err = d.run(s.from, below.from-s.from, true); err != nil {
+		return span{}, err
+	}
+	if r.kind == inFile || r.kind == compressed {
+		return span{s.from, s.from + r.n}, nil
+	}
+	return span{s.from + r.n, s.from + r.n}, nil
+}
+
+// run is the piece at an offset with all that follow it in the same L2 table
+// and can be read with it, up to limit bytes. With loose it is enough that they
+// hold data, wherever that is.
+func (d *qcow2Disk) run(off, limit int64, loose bool) (qcow2Piece, error) {
+	h := &d.header
+	table, err := d.table(off)
+	if err != nil {
+		return qcow2Piece{}, err
+	}
+	limit = min(limit, h.coverage()-off%h.coverage())
+	if table == nil {
+		return qcow2Piece{kind: inParent, n: limit}, nil
+	}
+	r, err := h.piece(table, off, d.size)
+	for err == nil && r.n < limit {
+		var next qcow2Piece
+		// What is wrong with the next piece is said when it is asked for.
+		if next, err = h.piece(table, off+r.n, d.size); err != nil || !r.takes(next, loose) {
+			err = nil
+			break
+		}
+		r.n += next.n
+	}
+	r.n = min(r.n, limit)
+	return r, err
+}
+
+// table is the L2 table that describes an offset, nil where there is none.
+func (d *qcow2Disk) table(off int64) ([]byte, error) {
+	at := d.header.l2(off / d.header.coverage())
+	if at == 0 {
+		return nil, nil
+	}
+	return d.tables.get(at, func() ([]byte, error) {
+		b := make([]byte, d.header.cluster())
+		return b, d.readFile(b, at)
+	})
+}
+
+// until returns what ended says for a context.
+func until(ctx context.Context) func() error {
+	if ctx == nil {
+		return func() error { return nil }
+	}
+	return func() error { return context.Cause(ctx) }
 }

@@ -3,8 +3,6 @@ package diskimage
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
-	"strings"
 )
 
 const (
@@ -14,15 +12,17 @@ const (
 
 	qcow2Dirty       = 1 << 0
 	qcow2Corrupt     = 1 << 1
+	qcow2DataFile    = 1 << 2
 	qcow2ExtendedL2  = 1 << 4
 	qcow2Understood  = qcow2Dirty | 1<<3 | qcow2ExtendedL2
 	qcow2ExtBacking  = 0xe2792aca
 	qcow2MaxExtBytes = 4096
 )
 
-// qcow2Header is what must hold before the library may see the file: it
-// allocates and loops by these numbers unchecked.
+// qcow2Header is the header and the L1 table. What is allocated and walked by
+// these numbers was checked.
 type qcow2Header struct {
+	version       uint32
 	clusterBits   uint32
 	size          int64
 	incompatible  uint64
@@ -34,7 +34,7 @@ type qcow2Header struct {
 // coverage is how many bytes of the disk one L2 table describes.
 func (h *qcow2Header) coverage() int64 {
 	n := int64(1) << (2*h.clusterBits - 3)
-	if h.incompatible&qcow2ExtendedL2 != 0 {
+	if h.extended() {
 		n /= 2
 	}
 	return n
@@ -51,12 +51,12 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 	if err := readFull(s, b[:72], 0); err != nil {
 		return h, fmt.Errorf("reading qcow2 header: %w", err)
 	}
-	version := be.Uint32(b[4:])
-	if version != 2 && version != 3 {
-		return h, unsupported("qcow2 header: version %d", version)
+	h.version = be.Uint32(b[4:])
+	if h.version != 2 && h.version != 3 {
+		return h, unsupported("qcow2 header: version %d", h.version)
 	}
 	length := int64(72)
-	if version == 3 {
+	if h.version == 3 {
 		if err := readFull(s, b[:104], 0); err != nil {
 			return h, fmt.Errorf("reading qcow2 header: %w", err)
 		}
@@ -69,8 +69,8 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 			if err := readFull(s, b, 0); err != nil {
 				return h, fmt.Errorf("reading qcow2 header: %w", err)
 			}
-			if b[104] == 1 {
-				return h, unsupported("qcow2 compressed with zstd; convert it first (qemu-img convert -O qcow2)")
+			if c := b[104]; c != 0 {
+				return h, unsupported("qcow2 compressed by method %d (1 is zstd); convert it first (qemu-img convert -O qcow2)", c)
 			}
 		}
 	}
@@ -80,11 +80,14 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 	if h.incompatible&qcow2Corrupt != 0 {
 		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
 	}
+	if h.incompatible&qcow2DataFile != 0 {
+		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
+	}
 	if rest := h.incompatible &^ qcow2Understood; rest != 0 {
 		return h, unsupported("qcow2 header: incompatible features %#x", rest)
 	}
 	h.clusterBits = be.Uint32(b[20:])
-	if h.clusterBits < 9 || h.clusterBits > 21 {
+	if h.clusterBits < 9 || h.clusterBits > 21 || h.extended() && h.clusterBits < 14 {
 		return h, corrupt("qcow2 header: cluster bits %d", h.clusterBits)
 	}
 	size, l1, l1At := be.Uint64(b[24:]), int64(be.Uint32(b[36:])), be.Uint64(b[40:])
@@ -113,7 +116,7 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 // the work of walking them is then bounded by the file.
 func (h *qcow2Header) checkL2(fileSize int64) error {
 	var spans []span
-	cluster := int64(1) << h.clusterBits
+	cluster := h.cluster()
 	for i := range int64(len(h.l1) / 8) {
 		at := h.l2(i)
 		if at == 0 {
@@ -131,7 +134,8 @@ func (h *qcow2Header) checkL2(fileSize int64) error {
 }
 
 // readBacking reads the name of the backing file and, from the header
-// extensions, its format.
+// extensions, its format. Extensions are read where QEMU reads them and no
+// further: what only one of both sees would make two disks of one file.
 func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions int64) error {
 	if at == 0 {
 		return nil
@@ -145,6 +149,9 @@ func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions
 	}
 	h.backing = string(name)
 	for range 64 {
+		if extensions >= int64(at) {
+			return nil
+		}
 		e := make([]byte, 8)
 		if err := readFull(s, e, extensions); err != nil {
 			return fmt.Errorf("reading qcow2 header extension: %w", err)
@@ -153,7 +160,7 @@ func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions
 		if kind == 0 {
 			return nil
 		}
-		if n > qcow2MaxExtBytes {
+		if n > qcow2MaxExtBytes || n > int64(at)-extensions-8 {
 			return corrupt("qcow2 header extension %#x: %d bytes", kind, n)
 		}
 		if kind == qcow2ExtBacking {
@@ -168,13 +175,9 @@ func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions
 	return corrupt("qcow2 header: more than 64 extensions")
 }
 
-// openBacking opens the backing file with our own readers. Its format must be
-// said by the overlay: content probed as raw could be any file of this
-// machine.
+// openBacking opens the backing file. It is read as raw only when the overlay
+// says so: content guessed to be raw could be any file of this machine.
 func (h *qcow2Header) openBacking(s source) (Disk, error) {
-	if i := strings.IndexAny(h.backing, ":/\\"); i >= 0 && h.backing[i] == ':' && (runtime.GOOS != "windows" || i > 1) {
-		return nil, unsupported("qcow2 backing file %q is not a plain path", h.backing)
-	}
 	var format Format
 	if h.backingFormat != "" {
 		f, err := ParseFormat(h.backingFormat)

@@ -137,7 +137,7 @@ func TestGeometryIsTheOneThatOthersWrite(t *testing.T) {
 		whole := int64(c) * int64(h) * int64(s) * 512
 		path := filepath.Join(t.TempDir(), "disk.vhd")
 		run(t, "qemu-img", "create", "-q", "-f", "vpc", path, fmt.Sprint(whole))
-		f, _, err := readFooter(open(t, path).(*blockDisk).source)
+		f, _, err := readFooter(inner(open(t, path)).(*blockDisk).source)
 		if err != nil {
 			t.Fatal(err)
 		}

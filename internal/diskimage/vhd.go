@@ -168,7 +168,7 @@ func (d *blockDisk) attachVHDParent(header []byte) error {
 		parent.Close()
 		return fmt.Errorf("%w: %s has the id %x, the child was made on %x", ErrParent, parent.Info().Files[0], got, id)
 	}
-	d.parent = parent
+	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)
 	return nil
 }

@@ -222,7 +222,7 @@ func (d *blockDisk) attachVHDXParent(locator map[string]string) error {
 		return fmt.Errorf("%w: %s is now %s, the child was made on %s: the parent was changed or is another disk",
 			ErrParent, parent.Info().Files[0], got, locator["parent_linkage"])
 	}
-	d.parent = parent
+	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)
 	return nil
 }

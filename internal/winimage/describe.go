@@ -3,6 +3,8 @@ package winimage
 import (
 	"fmt"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 )
 
 // Describe names the Windows in a few words.
@@ -46,6 +48,9 @@ func Describe(r Report, p Proof) []string {
 		say("       fix: %s", a.Fix)
 	}
 	say("disk:          %s, %d MiB, %s, generation %d", r.Disk.Format, r.Disk.VirtualSize>>20, r.Disk.Scheme, r.Disk.Generation)
+	if len(r.Disk.Chain) > 1 {
+		say("backing chain: %s", diskimage.Lineage(r.Disk.Chain))
+	}
 	for _, warning := range r.Disk.Warnings {
 		say("               %s", warning)
 	}

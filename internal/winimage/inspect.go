@@ -30,6 +30,9 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error)
 		Schema: ReportSchema, Time: time.Now().UTC().Truncate(time.Second), Windows: []Windows{},
 		Disk: Disk{Path: opt.Name, Format: string(info.Format), VirtualSize: d.Size(), SectorSize: d.SectorSize(), Warnings: info.Warnings},
 	}
+	if chain := info.Chain(); len(chain) > 1 {
+		r.Disk.Chain = chain
+	}
 	if info.Type != "" {
 		r.Disk.Format += " (" + string(info.Type) + ")"
 	}

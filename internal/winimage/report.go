@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 )
 
 // ReportSchema is the version of the JSON form of Report and Assertion.
@@ -27,11 +28,15 @@ type Report struct {
 
 // Disk is the image as a disk.
 type Disk struct {
-	Path        string `json:"path,omitempty"`
-	Format      string `json:"format,omitempty"`
-	VirtualSize int64  `json:"virtual_size"` // bytes
-	SectorSize  int    `json:"sector_size,omitempty"`
-	Scheme      string `json:"partition_scheme"` // mbr, gpt, none
+	Path   string `json:"path,omitempty"`
+	Format string `json:"format,omitempty"`
+	// Chain are the files whose content the disk holds, each before the one that
+	// it is based on; of a disk that was converted those of its source. Absent
+	// where there is one file only.
+	Chain       []diskimage.Link `json:"chain,omitempty"`
+	VirtualSize int64            `json:"virtual_size"` // bytes
+	SectorSize  int              `json:"sector_size,omitempty"`
+	Scheme      string           `json:"partition_scheme"` // mbr, gpt, none
 	// Generation is 1 for BIOS and an MBR with an active partition, 2 for UEFI
 	// and a GPT with an EFI system partition, 0 where neither holds (the terms
 	// of Hyper-V and Azure).

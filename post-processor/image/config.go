@@ -32,6 +32,12 @@ type Config struct {
 	// a disk that is refused while an earlier `output` stays is
 	// `<output>.not-proven.report.json`.
 	Verify verify.Config `mapstructure:"verify"`
+	// Files and folders that the disk may be based on. A qcow2 overlay (of
+	// `use_backing_file` for instance) or a differencing disk names its backing
+	// file itself, and what that holds becomes part of the image: other files
+	// than those in the folder of the disk are read only if they are named here.
+	// A folder stands for all that lies below it. Empty by default.
+	BackingFiles []string `mapstructure:"backing_files"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
 	// default the disk is proven and stays as it is.
 	Format string `mapstructure:"format"`
@@ -79,7 +85,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths()) {
+	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), verify.PrepareBackingFiles(c.BackingFiles), c.preparePaths()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -103,6 +109,9 @@ func (c *Config) prepareFormat() (errs []error) {
 		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
 	case c.VHDType != string(diskimage.Fixed) && c.VHDType != string(diskimage.Dynamic):
 		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
+	}
+	if c.Verify.Compare && c.Format == "" {
+		errs = append(errs, errors.New("verify.compare: only with format, because without it no other disk is written; set format or remove verify.compare"))
 	}
 	switch {
 	case c.Compact == config.TriUnset && c.Format != "":
@@ -181,5 +190,6 @@ func (c *Config) conversion() diskimage.Options {
 		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
 		// Azure takes whole MiB only, and nothing minds them.
 		AlignMiB: c.Format == string(diskimage.VHD) || c.Format == string(diskimage.VHDX),
+		Compare:  c.Verify.Compare,
 	}
 }

@@ -20,6 +20,7 @@ type FlatConfig struct {
 	PackerUserVars      map[string]string  `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
 	PackerSensitiveVars []string           `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
 	Verify              *verify.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	BackingFiles        []string           `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
 	Format              *string            `mapstructure:"format" cty:"format" hcl:"format"`
 	VHDType             *string            `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
 	Output              *string            `mapstructure:"output" cty:"output" hcl:"output"`
@@ -47,6 +48,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_user_variables":      &hcldec.AttrSpec{Name: "packer_user_variables", Type: cty.Map(cty.String), Required: false},
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
 		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*verify.FlatConfig)(nil).HCL2Spec())},
+		"backing_files":              &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"vhd_type":                   &hcldec.AttrSpec{Name: "vhd_type", Type: cty.String, Required: false},
 		"output":                     &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},

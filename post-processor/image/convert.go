@@ -11,6 +11,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
@@ -19,7 +20,7 @@ import (
 // gets its name. After an error an output that was there before is there still,
 // with its report, and there is no other; what remains is the report that says
 // what is wrong.
-func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disks, output string, input packersdk.Artifact) (_ *artifact, err error) {
+func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disks, chain []diskimage.Link, output string, input packersdk.Artifact) (_ *artifact, err error) {
 	replaces, err := p.checkOutput(output, found.inputs)
 	if err != nil {
 		return nil, err
@@ -47,12 +48,12 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 			os.RemoveAll(scratch)
 		}
 	}()
-	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output)}
+	proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output), BackingFiles: p.backing(input), Chain: chain}
 	result, err := verify.Run(ctx, ui, proof)
 	if err != nil {
 		return nil, err
 	}
-	unproven, err := p.write(ctx, ui, found.path, output, scratch)
+	unproven, err := p.write(ctx, ui, found.path, proof.BackingFiles, output, scratch)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type disks struct {
 }
 
 // findDisk returns the disk among the files of an artifact.
-func findDisk(ctx context.Context, files []string) (disks, error) {
+func findDisk(ctx context.Context, files, backing []string) (disks, error) {
 	if len(files) == 0 {
 		return disks{}, errors.New("the artifact has no files; this post-processor needs a builder that leaves its disk on this machine")
 	}
@@ -60,7 +60,7 @@ func findDisk(ctx context.Context, files []string) (disks, error) {
 		if st, err := os.Stat(path); err == nil && st.IsDir() {
 			continue
 		}
-		c := look(ctx, path)
+		c := look(ctx, path, backing)
 		found = append(found, c)
 		inputs = append(inputs, c.parents...)
 		if err := ctx.Err(); err != nil {
@@ -72,12 +72,12 @@ func findDisk(ctx context.Context, files []string) (disks, error) {
 }
 
 // look opens a file as a disk and counts the installations on it.
-func look(ctx context.Context, path string) candidate {
+func look(ctx context.Context, path string, backing []string) candidate {
 	c := candidate{path: path}
 	if st, err := os.Stat(path); err == nil {
 		c.size = st.Size()
 	}
-	d, err := diskimage.Open(path)
+	d, err := open(ctx, path, backing)
 	if err != nil {
 		c.problem = err
 		return c

@@ -59,10 +59,10 @@ func TestTheDiskIsFoundByContent(t *testing.T) {
 		files = append(files, path)
 	}
 	files = append(files, disk, dir, filepath.Join(dir, "gone"))
-	if got, err := findDisk(context.Background(), files); got.path != disk || len(got.left) != 0 || err != nil {
+	if got, err := findDisk(context.Background(), files, nil); got.path != disk || len(got.left) != 0 || err != nil {
 		t.Errorf("%+v, %v; want %s", got, err, disk)
 	}
-	if _, err := findDisk(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "no files") {
+	if _, err := findDisk(context.Background(), nil, nil); err == nil || !strings.Contains(err.Error(), "no files") {
 		t.Errorf("error %v for an artifact of the cloud", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestADiskAndItsParentAreOneDisk(t *testing.T) {
 	if out, err := exec.Command(qemuImg, "create", "-q", "-f", "qcow2", "-b", parent, "-F", "raw", child).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got, err := findDisk(context.Background(), []string{parent, child}); got.path != child || len(got.left) != 0 || err != nil {
+	if got, err := findDisk(context.Background(), []string{parent, child}, []string{parent}); got.path != child || len(got.left) != 0 || err != nil {
 		t.Errorf("%+v, %v; want the child", got, err)
 	}
 	// Two disks that have nothing to do with one another.
@@ -87,7 +87,7 @@ func TestADiskAndItsParentAreOneDisk(t *testing.T) {
 	if _, err := diskimage.Convert(context.Background(), src, other, diskimage.Options{Format: diskimage.VHDX}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := findDisk(context.Background(), []string{parent, other}); err == nil || !strings.Contains(err.Error(), parent) || !strings.Contains(err.Error(), other) {
+	if _, err := findDisk(context.Background(), []string{parent, other}, nil); err == nil || !strings.Contains(err.Error(), parent) || !strings.Contains(err.Error(), other) {
 		t.Errorf("error %v, want one that names both", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -37,17 +38,25 @@ func (p *PostProcessor) Configure(raws ...any) error { return p.config.decode(ra
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
-	found, err := findDisk(ctx, input.Files())
+	backing := p.backing(input)
+	found, err := findDisk(ctx, input.Files(), backing)
 	if err != nil {
 		return nil, false, false, err
 	}
 	ui.Sayf("Disk of the artifact: %s", found.path)
+	chain, err := chainOf(ctx, found.path, backing)
+	if err != nil {
+		return nil, false, false, err
+	}
+	if len(chain) > 1 {
+		ui.Sayf("Backing chain: %s", diskimage.Lineage(chain))
+	}
 	if p.config.Format == "" {
 		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+verify.ReportSuffix)
 		if err := p.checkReport(report, found.inputs); err != nil {
 			return nil, false, false, err
 		}
-		if _, err := verify.Run(ctx, ui, verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs}); err != nil {
+		if _, err := verify.Run(ctx, ui, verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs, BackingFiles: backing}); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -56,7 +65,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 	if err != nil {
 		return nil, false, false, err
 	}
-	made, err := p.convert(ctx, ui, found, output, input)
+	made, err := p.convert(ctx, ui, found, chain, output, input)
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -80,10 +89,31 @@ func mustKeep(input packersdk.Artifact, found disks, output string) string {
 	return ""
 }
 
+// backing is what the disks of an artifact may be based on: the other files of
+// the artifact, and what the user allows.
+func (p *PostProcessor) backing(input packersdk.Artifact) []string {
+	return slices.Concat(p.config.BackingFiles, input.Files())
+}
+
+// open opens a disk with what it may be based on.
+func open(ctx context.Context, disk string, backing []string) (diskimage.Disk, error) {
+	return diskimage.Open(disk, diskimage.Until(ctx), diskimage.Allow(backing...))
+}
+
+// chainOf are the files whose content a disk holds.
+func chainOf(ctx context.Context, disk string, backing []string) ([]diskimage.Link, error) {
+	d, err := open(ctx, disk, backing)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Info().Chain(), nil
+}
+
 // write converts the disk into a file in the scratch folder and returns its
 // path.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk, output, scratch string) (string, error) {
-	src, err := diskimage.Open(disk)
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, disk string, backing []string, output, scratch string) (string, error) {
+	src, err := open(ctx, disk, backing)
 	if err != nil {
 		return "", err
 	}
