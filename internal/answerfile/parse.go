@@ -35,6 +35,10 @@ type Error struct {
 	Problem, Fix string
 }
 
+// Limit reports whether the text was given up because there is too much of it,
+// so that nothing is known of what it holds.
+func (e *Error) Limit() bool { return e.Rule == ruleLimits }
+
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("answer file")

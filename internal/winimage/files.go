@@ -183,12 +183,13 @@ func (v *volume) eachName(folder string, visit func(name string)) {
 func (v *volume) answerFile(file File) AnswerFile {
 	a := AnswerFile{File: file}
 	content, err := v.ReadFile(file.Path, maxAnswerFile)
-	if limited(err) {
-		v.limit(file.Path, err)
-	}
 	var parsed *answerfile.File
 	if err == nil {
 		parsed, err = answerfile.Parse(content)
+	}
+	var refused *answerfile.Error
+	if limited(err) || errors.As(err, &refused) && refused.Limit() {
+		v.limit(file.Path, err)
 	}
 	if err != nil {
 		a.Problem = budget.Cut(err.Error(), maxShown)
