@@ -58,8 +58,11 @@ func TestWhatTheHypervisorReportsEndsTheWait(t *testing.T) {
 			t.Parallel()
 			paused := test.event.Kind == hypervisor.EventPause
 			options := map[string]any{"action": "shutdown", "shutdown_timeout": "60s"}
-			if paused {
-				options["shutdown_timeout"], options["stall_timeout"] = "3s", "3s"
+			switch {
+			case paused && test.at == asked:
+				options["shutdown_timeout"] = "3s"
+			case paused:
+				options["stall_timeout"] = "10s"
 			}
 			g := newGuestRun(t, winsim.Scenario{WinRMDies: winsim.WinRMUp, ShutdownTakes: seconds(3600)}, options)
 			g.inOurBuilder(test.at, test.event)
