@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,6 +59,37 @@ func options(args []string, known ...string) (flags map[string]bool, rest []stri
 		}
 	}
 	return flags, rest, nil
+}
+
+// expanded replaces patterns such as *.vhdx by the files they name, on Windows:
+// its shells hand them on as they are, all others have expanded them already. A
+// file that has such a name is itself.
+func expanded(goos string, names []string) (files []string, err error) {
+	for _, name := range names {
+		if goos != "windows" || !strings.ContainsAny(name, "*?[") || isAddress(name) {
+			files = append(files, name)
+			continue
+		}
+		if _, err := os.Lstat(name); err == nil {
+			files = append(files, name)
+			continue
+		}
+		found, err := filepath.Glob(name)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %s: %w; * stands for any text, ? for one character", name, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("no file fits the pattern %s; check the folder and the ending", name)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+// isAddress says whether an image is on a web server.
+func isAddress(image string) bool {
+	scheme, _, found := strings.Cut(image, "://")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
 // usage prints how to call a command: on stdout when asked for, else with the

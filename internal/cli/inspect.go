@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -50,6 +51,9 @@ func inspect(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
 	}
+	if err == nil {
+		images, err = expanded(runtime.GOOS, images)
+	}
 	if err != nil {
 		return usage(err, inspectUsage, stdout, stderr)
 	}
@@ -91,7 +95,7 @@ func inspectOne(ctx context.Context, image string, e winimage.Expectation) (r in
 	r.Image = image
 	var d diskimage.Disk
 	var err error
-	remote := strings.HasPrefix(image, "http://") || strings.HasPrefix(image, "https://")
+	remote := isAddress(image)
 	if remote {
 		// The query of an address may be a signature: it is shown nowhere.
 		r.Image, _, _ = strings.Cut(image, "?")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 )
@@ -29,6 +30,9 @@ func lint(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, files, err := options(args, "json", "vm-mode", "audit")
 	if err == nil && len(files) == 0 {
 		err = errors.New("no answer file is named")
+	}
+	if err == nil {
+		files, err = expanded(runtime.GOOS, files)
 	}
 	if err != nil {
 		return usage(err, lintUsage, stdout, stderr)
