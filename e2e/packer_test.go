@@ -88,19 +88,26 @@ func startPacker(t *testing.T, template string, vars map[string]string, flags ..
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startCommand(t, []string{built("packer")}, plugins, template, vars, flags...)
+}
+
+// startCommand is startPacker for a Packer that is reached by this command
+// line, with its plugins in a folder.
+func startCommand(t *testing.T, packer []string, plugins, template string, vars map[string]string, flags ...string) *packerRun {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "build.pkr.hcl")
 	if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"build", "-color=false"}, flags...)
+	args := append(append(packer[1:], "build", "-color=false"), flags...)
 	for name, value := range vars {
 		args = append(args, "-var", name+"="+value)
 	}
 	p := &packerRun{t: t, dir: dir, done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
-	p.cmd = exec.CommandContext(ctx, built("packer"), append(args, file)...)
+	p.cmd = exec.CommandContext(ctx, packer[0], append(args, file)...)
 	p.cmd.Dir = dir
 	p.cmd.Env = packerEnv(plugins, dir)
 	// A group of its own: Ctrl-C reaches the whole group, as from a terminal.

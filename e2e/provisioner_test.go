@@ -185,30 +185,3 @@ func TestEveryEndHasItsOwnTextAndExitCode(t *testing.T) {
 		})
 	}
 }
-
-// Packer ends the null builder, and with it the connection to the guest, at once
-// on Ctrl-C: what had been uploaded by then cannot be removed any more. That
-// nothing is left where the guest can still be reached is tested beside the
-// provisioner; here the build has to end promptly.
-func TestCtrlCEndsTheProvisionerAtOnce(t *testing.T) {
-	for _, c := range []struct{ name, after string }{
-		{"at the first look", "Looking at the guest"},
-		{"while sysprep validates", "validating"},
-		{"while sysprep generalizes", "working on"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			guest := inProcess(t, winsim.Scenario{Outcome: winsim.Slow}, winsim.ServerOptions{}, nil)
-			p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)))), nil)
-			p.waitLine(c.after)
-			pressed := time.Now()
-			if code := p.interrupt(); code == 0 {
-				t.Error("a cancelled build succeeded")
-			}
-			if took := time.Since(pressed); took > 5*time.Second {
-				t.Errorf("the build went on for %v", took)
-			}
-			p.expectSecrets(answerFileSecret)
-		})
-	}
-}

@@ -92,7 +92,8 @@ type Config struct {
 	RTCTimeBase string `mapstructure:"rtc_time_base"`
 	// Run without a window. Defaults to `true`.
 	Headless config.Trilean `mapstructure:"headless"`
-	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`.
+	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`. On
+	// Windows a name that is not in PATH is looked for in `%ProgramFiles%\qemu`.
 	QemuBinary string `mapstructure:"qemu_binary"`
 	// Further arguments for QEMU, put after all others, for instance
 	// `["-device", "usb-tablet"]`.

@@ -283,7 +283,7 @@ func (c *Config) newHypervisor(say func(string), happens func(hypervisor.Event))
 	if c.Hypervisor == hypervisorExisting {
 		options := existing.Options{
 			Endpoint: hypervisor.Endpoint{Host: c.Comm.Host(), Port: c.Comm.Port()},
-			DiskPath: c.DiskPath, Settle: c.PowerOffSettle,
+			DiskPath: c.DiskPath, Settle: c.PowerOffSettle, OpenDisk: openDisk, Say: say,
 		}
 		if c.Comm.Type != "winrm" {
 			options.Answers = existing.Listens

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
@@ -29,10 +31,14 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 		path = run.config.DiskPath
 	}
 	err := run.inspect(ctx, path, ui)
-	if err != nil && run.existing() && !errors.Is(err, diskimage.ErrNotAllowed) {
+	if err != nil && run.existing() && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
-		ui.Sayf("The disk cannot be read while the machine runs, which may be well: %s", err)
+		if existing.Held(err) {
+			ui.Sayf("The disk cannot be read yet, because another program holds it, as a hypervisor does while the machine runs: %s", err)
+		} else {
+			ui.Sayf("The disk cannot be read while the machine runs, and is tried again when it is off: %s", err)
+		}
 		run.source, err = diskimage.Info{Files: []string{path}, FileSize: fileSize(path)}, nil
 	}
 	if err != nil {
@@ -116,4 +122,13 @@ func firmwareFor(wanted hypervisor.Firmware, scheme partition.Scheme) (hyperviso
 		return hypervisor.FirmwareBIOS, nil
 	}
 	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
+}
+
+// openDisk opens a disk with the files it is based on, and closes it.
+func openDisk(path string) error {
+	disk, err := diskimage.Open(path)
+	if err != nil {
+		return err
+	}
+	return disk.Close()
 }

@@ -61,6 +61,9 @@ func (*stepWaitForPowerOff) Cleanup(multistep.StateBag) {}
 // giveUp ends a guest that would not power off.
 func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run) error {
 	picture := run.photograph(ctx)
+	if w, ok := run.machine.Hypervisor.(hypervisor.Waiter); ok && w.WaitingFor() != "" {
+		return fmt.Errorf("the machine is not off after %s (shutdown_timeout): %s; shut it down, close what holds the file, or raise the timeout", run.config.ShutdownTimeout, w.WaitingFor())
+	}
 	if !run.machine.Features().Kill {
 		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
 	}

@@ -445,6 +445,12 @@ func TestWaitForPowerOff(t *testing.T) {
 		})))
 		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
 	})
+	t.Run("a machine whose disk is held is told as one", func(t *testing.T) {
+		b := started(t, short)
+		b.fake.features = hypervisor.Features{}
+		b.run.machine.Hypervisor = waiting{b.fake, "another program holds its disk: C:\\a.vhdx"}
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "not off after 20ms (shutdown_timeout)", "holds its disk: C:\\a.vhdx", "shut it down")
+	})
 	t.Run("obeys the power button", func(t *testing.T) {
 		b := started(t, short)
 		b.fake.powerDown = func() { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}) }
@@ -678,3 +684,11 @@ func TestEndedErrorUnwraps(t *testing.T) {
 		t.Error("released, not ended")
 	}
 }
+
+// waiting is a machine that says what it waits for.
+type waiting struct {
+	*fakeMachine
+	what string
+}
+
+func (w waiting) WaitingFor() string { return w.what }

@@ -10,11 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
 // Exit codes of all commands.
@@ -120,6 +122,31 @@ func options(args []string, known ...string) (flags flagSet, rest []string, err 
 		flags[name] = append(flags[name], value)
 	}
 	return flags, rest, nil
+}
+
+// expanded replaces patterns such as *.vhdx by the files they name, on Windows:
+// its shells hand them on as they are, all others have expanded them already. A
+// file that has such a name is itself.
+func expanded(goos string, names []string) (files []string, err error) {
+	for _, name := range names {
+		if goos != "windows" || !strings.ContainsAny(name, "*?[") || weburl.Scheme(name) != "" {
+			files = append(files, name)
+			continue
+		}
+		if _, err := os.Lstat(name); err == nil {
+			files = append(files, name)
+			continue
+		}
+		found, err := filepath.Glob(name)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %s: %w; * stands for any text, ? for one character", name, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("no file fits the pattern %s; check the folder and the ending", name)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
 }
 
 // usage prints how to call a command: on stdout when asked for, else with the

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,5 +141,40 @@ func TestLintTellsByItsExitCode(t *testing.T) {
 				t.Errorf("exit code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestPatternsAreExpandedWhereTheShellDoesNot(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.vhdx", "b.vhdx", "c.vhd", "d[1].vhd"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := func(names ...string) (paths []string) {
+		for _, name := range names {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+		return paths
+	}
+	const address = "https://example.com/a.vhdx?sig=*"
+	for _, c := range []struct {
+		goos       string
+		args, want []string
+		wrong      string
+	}{
+		{"windows", in("*.vhdx", "c.vhd"), in("a.vhdx", "b.vhdx", "c.vhd"), ""},
+		{"windows", in("?.vhd"), in("c.vhd"), ""},
+		{"windows", in("d[1].vhd"), in("d[1].vhd"), ""},
+		{"windows", []string{address}, []string{address}, ""},
+		{"windows", in("gone.vhd"), in("gone.vhd"), ""}, // the reader's to tell
+		{"windows", in("c.vhd", "*.qcow2"), nil, "no file fits the pattern " + in("*.qcow2")[0]},
+		{"windows", in("[.vhd"), nil, "syntax error in pattern"},
+		{"linux", in("*.vhdx"), in("*.vhdx"), ""},
+	} {
+		got, err := expanded(c.goos, c.args)
+		if !slices.Equal(got, c.want) || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s %q: %q, %v", c.goos, c.args, got, err)
+		}
 	}
 }

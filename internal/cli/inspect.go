@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -67,6 +68,9 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	flags, images, err := options(args, "json", "audit", "timeout=", "allow-backing=")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
+	}
+	if err == nil {
+		images, err = expanded(runtime.GOOS, images)
 	}
 	limit := inspectLimit
 	if text := flags.last("timeout"); err == nil && flags.has("timeout") {

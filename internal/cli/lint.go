@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
@@ -30,6 +31,9 @@ func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 	flags, files, err := options(args, "json", "vm-mode", "audit")
 	if err == nil && len(files) == 0 {
 		err = errors.New("no answer file is named")
+	}
+	if err == nil {
+		files, err = expanded(runtime.GOOS, files)
 	}
 	if err != nil {
 		return usage(err, lintUsage, stdout, stderr)

@@ -181,3 +181,7 @@ type Hypervisor interface {
 	// its own. It kills a machine that still runs. It can be called twice.
 	Close() error
 }
+
+// Waiter is a driver that can say what keeps a machine from being taken for
+// off: "" for nothing but the time.
+type Waiter interface{ WaitingFor() string }

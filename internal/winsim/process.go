@@ -43,6 +43,9 @@ func (g *Guest) removeProcess(p *process) {
 	p.once.Do(func() { close(p.done) })
 }
 
+// Runs says whether a program with that image name runs.
+func (g *Guest) Runs(image string) bool { return len(g.processes(image)) > 0 }
+
 // processes returns the running programs with that image name, or all.
 func (g *Guest) processes(image string) []*process {
 	g.mu.Lock()

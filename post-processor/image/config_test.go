@@ -1,6 +1,7 @@
 package image
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,7 +92,7 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 
 func TestTheOutputIsRendered(t *testing.T) {
 	for _, c := range []struct{ name, output, want, wrong string }{
-		{"by default", "", "output-b-image/packer-b.vhd", ""},
+		{"by default", "", filepath.FromSlash("output-b-image/packer-b.vhd"), ""},
 		{"with the builder's values", "x/{{ .BuilderType }}-{{ .ID }}.vhd", "x/qemu-7.vhd", ""},
 		{"with a variable that is missing", "{{ .Nope }}.vhd", "", "no value"},
 	} {

@@ -32,6 +32,11 @@ type Options struct {
 	Interval time.Duration
 	// Answers says whether the guest's service answers; default is a WinRM probe.
 	Answers func(ctx context.Context, endpoint hypervisor.Endpoint) bool
+	// OpenDisk opens the disk as it will be read, with the files it is based
+	// on, and closes it; default opens the one file.
+	OpenDisk func(path string) error
+	// Say tells the user what is waited for.
+	Say func(string)
 }
 
 // Listens is an Options.Answers for services other than WinRM: whether the port
@@ -55,6 +60,7 @@ type Driver struct {
 	mu    sync.Mutex
 	end   context.CancelFunc
 	ended chan struct{}
+	held  error // why the disk could not be opened when the machine fell silent
 }
 
 var _ hypervisor.Hypervisor = (*Driver)(nil)
@@ -72,6 +78,12 @@ func New(options Options) *Driver {
 			reach, _ := winrm.Probe(ctx, e.Host, e.Port)
 			return reach == winrm.Open
 		}
+	}
+	if options.OpenDisk == nil {
+		options.OpenDisk = openFile
+	}
+	if options.Say == nil {
+		options.Say = func(string) {}
 	}
 	off := make(chan struct{})
 	return &Driver{options: options, off: off, expectOff: sync.OnceFunc(func() { close(off) })}
@@ -150,10 +162,7 @@ func (d *Driver) watch(ctx context.Context) hypervisor.Fate {
 		}
 		l.modified, l.size = info.ModTime(), info.Size()
 		state = state.after(l)
-		if heldLock(d.options.DiskPath) != nil {
-			state = silence{last: l}
-		}
-		if !state.since.IsZero() && l.when.Sub(state.since) >= d.options.Settle {
+		if !state.since.IsZero() && l.when.Sub(state.since) >= d.options.Settle && !d.isHeld() {
 			return hypervisor.Fate{Cause: hypervisor.CauseGone, When: l.when,
 				Detail: fmt.Sprintf("no answer and no write to its disk for %s", d.options.Settle)}
 		}
@@ -162,6 +171,42 @@ func (d *Driver) watch(ctx context.Context) hypervisor.Fate {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// isHeld says whether another program holds the disk: the machine is not off
+// then, or its hypervisor is not done with it. Any other error is for the reader
+// of the disk to tell.
+func (d *Driver) isHeld() bool {
+	err := d.options.OpenDisk(d.options.DiskPath)
+	if !Held(err) {
+		err = nil
+	}
+	d.mu.Lock()
+	first := d.held == nil
+	d.held = err
+	d.mu.Unlock()
+	if err != nil && first {
+		d.options.Say(fmt.Sprintf("The guest answers no more, but another program still holds its disk; waiting until it lets go: %s", err))
+	}
+	return err != nil
+}
+
+func openFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(heldLock(path), f.Close())
+}
+
+// WaitingFor is hypervisor.Waiter.
+func (d *Driver) WaitingFor() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.held == nil {
+		return ""
+	}
+	return fmt.Sprintf("it answers no more, but another program holds its disk: %s", d.held)
 }
 
 // Endpoint is where the user said the machine is.

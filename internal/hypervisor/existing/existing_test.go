@@ -3,11 +3,14 @@ package existing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,5 +155,63 @@ func TestListens(t *testing.T) {
 	listener.Close()
 	if Listens(t.Context(), at) {
 		t.Error("a closed port was taken for open")
+	}
+}
+
+// heldError is what this system says of a file that another program holds.
+func heldError() error {
+	if runtime.GOOS == "windows" {
+		return syscall.Errno(32) // ERROR_SHARING_VIOLATION
+	}
+	return syscall.EBUSY
+}
+
+func TestAMachineWhoseDiskIsHeldIsNotOff(t *testing.T) {
+	disk := filepath.Join(t.TempDir(), "disk.vhd")
+	if err := os.WriteFile(disk, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var held atomic.Bool
+	held.Store(true)
+	looks := make(chan struct{}, 1)
+	var said []string
+	d := New(Options{
+		DiskPath: disk, Settle: time.Millisecond, Interval: time.Millisecond,
+		Answers: func(context.Context, hypervisor.Endpoint) bool { return false },
+		Say:     func(text string) { said = append(said, text) },
+		OpenDisk: func(path string) error {
+			select {
+			case looks <- struct{}{}:
+			default:
+			}
+			if held.Load() {
+				return fmt.Errorf("opening disk: %w", &os.PathError{Op: "open", Path: path, Err: heldError()})
+			}
+			return errors.New("corrupt: for the reader of the disk to tell")
+		},
+	})
+	fates, err := d.Start(t.Context(), hypervisor.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	d.ExpectOff()
+	for range 3 {
+		<-looks
+	}
+	select {
+	case f := <-fates:
+		t.Fatalf("taken for off: %s", f)
+	default:
+	}
+	if why := d.WaitingFor(); !strings.Contains(why, disk) || !strings.Contains(why, "holds its disk") {
+		t.Errorf("it waits for %q", why)
+	}
+	held.Store(false)
+	if f := <-fates; f.Cause != hypervisor.CauseGone || !f.Clean() {
+		t.Errorf("got %+v", f)
+	}
+	if d.WaitingFor() != "" || len(said) != 1 || !strings.Contains(said[0], disk) {
+		t.Errorf("it waits for %q and said %q", d.WaitingFor(), said)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"log"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -119,9 +118,9 @@ func (d *Driver) Start(ctx context.Context, spec hypervisor.Spec) (<-chan hyperv
 
 // prepare settles everything that was left open in the specification.
 func (d *Driver) prepare(ctx context.Context, spec hypervisor.Spec) (machine, error) {
-	binary, err := exec.LookPath(d.options.Binary)
+	binary, err := find(d.options.Binary, installed())
 	if err != nil {
-		return machine{}, fmt.Errorf("finding QEMU: %w; install it (Debian: qemu-system-x86) or set qemu_binary", err)
+		return machine{}, fmt.Errorf("finding QEMU: %w; install it (Debian: qemu-system-x86, Windows: https://www.qemu.org/download/#windows) or set qemu_binary", err)
 	}
 	d.options.Binary = binary
 	m := machine{serialLog: filepath.Join(spec.ScratchDir, "serial.log")}

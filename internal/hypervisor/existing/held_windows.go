@@ -1,0 +1,13 @@
+package existing
+
+import (
+	"errors"
+
+	"golang.org/x/sys/windows"
+)
+
+// Held says whether an error of opening or reading a disk means that another
+// program holds it, as a hypervisor does while the machine runs.
+func Held(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION)
+}
