@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
@@ -50,7 +51,9 @@ func staleSource(t *testing.T) string {
 		t.Fatal(err)
 	}
 	volume, tag := filepath.Join(dir, "volume"), filepath.Join(dir, "tag")
-	p := table.Partitions[0]
+	p := table.Partitions[slices.IndexFunc(table.Partitions, func(p partition.Partition) bool {
+		return string(disk[p.Start+3:p.Start+7]) == "NTFS"
+	})]
 	for path, content := range map[string][]byte{volume: disk[p.Start : p.Start+p.Length], tag: nil} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
