@@ -1,0 +1,5 @@
+//go:build race
+
+package sysprep
+
+func init() { raceDetector = true }
