@@ -137,7 +137,8 @@ func TestOpenConnectionsCanBeCut(t *testing.T) {
 			}
 			cut(&s.Faults)
 			_, err = client.Read(make([]byte, 1))
-			if got := outcome(answer{}, err); got != want {
+			// Wine closes a socket later than the program does, and may send FIN.
+			if got := outcome(answer{}, err); got != want && (runtime.GOOS != "windows" || got != "EOF") {
 				t.Errorf("the client saw %s", got)
 			}
 		})
