@@ -34,6 +34,7 @@ func TestADiskLargerThanItsBackingFileIsConvertedWhole(t *testing.T) {
 				}
 				b := newBench(t, map[string]any{"source_path": source, "format": "qcow2", "compact": false, "verify": map[string]any{"compare": whole}})
 				b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+				b.run.windows.Origin = nil // nothing generalizes it here
 				b.run.scratch = t.TempDir()
 				b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
 				qemuTool(t, "qemu-img", "resize", "-q", b.run.disk.Path, "2G")
@@ -66,6 +67,7 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 
 	b = newBench(t, map[string]any{"source_path": source, "backing_files": []string{filepath.Dir(base)}, "format": "qcow2"})
 	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	b.run.windows.Origin = nil // nothing generalizes it here
 	if said := joined(b); !strings.Contains(said, "backing chain: "+source+" (qcow2) -> "+base+" (raw)") {
 		t.Errorf("the chain is not said:\n%s", said)
 	}

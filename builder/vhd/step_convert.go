@@ -56,6 +56,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		left = fmt.Sprintf(", %d MiB of free clusters and page files left out", stats.Skipped>>20)
 	}
 	ui.Sayf("Wrote %s in %s: %.1f GiB disk, %.1f GiB file%s", path, time.Since(began).Round(time.Second/10), gib(stats.VirtualSize), gib(fileSize(path)), left)
+	if ctx.Err() != nil {
+		return multistep.ActionHalt // nothing after the last step looks for a cancel
+	}
 	return multistep.ActionContinue
 }
 

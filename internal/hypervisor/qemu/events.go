@@ -17,7 +17,10 @@ func (d *Driver) onEvent(e event) {
 	defer d.mu.Unlock()
 	switch e.Name {
 	case "SHUTDOWN":
-		d.shutdown = &e
+		// Whatever ends QEMU later, the guest was off: with -no-shutdown it is us.
+		if d.shutdown == nil || d.shutdown.Reason != "guest-shutdown" {
+			d.shutdown = &e
+		}
 		switch e.Reason {
 		case "guest-shutdown":
 			d.report(hypervisor.EventOff, "")
