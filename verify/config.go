@@ -90,7 +90,6 @@ func (c *Config) Prepare() (errs []error) {
 	return errs
 }
 
-// expectation is what the image is held against.
 // PrepareBackingFiles checks the option backing_files of the components. The
 // files may come into being later, so they are not looked for.
 func PrepareBackingFiles(paths []string) (errs []error) {
@@ -102,6 +101,7 @@ func PrepareBackingFiles(paths []string) (errs []error) {
 	return errs
 }
 
+// expectation is what the image is held against.
 func (c *Config) expectation(o Options) winimage.Expectation {
 	e := winimage.Expectation{
 		Audit: c.Expect == expectAudit, Source: o.Source, VMMode: o.VMMode, AnswerFile: o.AnswerFile,

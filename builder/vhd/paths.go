@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
@@ -47,7 +48,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 	}
 	output := c.outputPath()
 	wrong(directory+", output_name", hostfile.Writable(output, inputs...))
-	files := append(inputs[:len(inputs):len(inputs)], output)
+	files := append(slices.Clip(inputs), output)
 	wrong(directory, hostfile.Writable(c.screenPath(), files...))
 	if !c.Verify.Enabled.False() {
 		wrong(directory, hostfile.WritableFolder(c.beside("logs")))

@@ -14,5 +14,5 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, fmt.Errorf("asking for the free space of %s: %w", dir, err)
 	}
-	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil
+	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil //nolint:unconvert // their types differ by platform
 }

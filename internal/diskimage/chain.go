@@ -305,7 +305,7 @@ func strangePath(goos, name string) string {
 		return "empty"
 	case strings.ContainsRune(name, 0):
 		return "cut by a NUL byte"
-	case i >= 0 && name[i] == ':' && !(windows && i == 1):
+	case i >= 0 && name[i] == ':' && (!windows || i != 1):
 		return "an address or a description of a device"
 	}
 	if !windows {
@@ -344,7 +344,7 @@ func isDevice(name string) bool {
 		if !ok {
 			rest = strings.TrimPrefix(name, "LPT")
 		}
-		return len([]rune(rest)) == 1 && strings.Contains("0123456789¹²³", rest)
+		return len([]rune(rest)) == 1 && strings.Contains("0123456789¹²³", rest) //nolint:gocritic // the digits are the set
 	}
 	return false
 }

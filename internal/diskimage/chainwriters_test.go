@@ -180,7 +180,7 @@ func writeQcow2(r *rand.Rand, path string, m model, list []change, parent *level
 // writeVHD writes a dynamic or, with a parent, a differencing VHD.
 func writeVHD(r *rand.Rand, path string, m model, list []change, parent *level) (level, error) {
 	be := binary.BigEndian
-	bs := int64(512*kib) << r.Intn(3)
+	bs := (512 * kib) << r.Intn(3)
 	kind := uint32(vhdTypeDynamic)
 	if parent != nil {
 		kind = vhdTypeDifferencing

@@ -41,7 +41,7 @@ type source struct {
 // Open opens a disk read-only, with its parents. The format is found by
 // content, never by name. Errors name the file and what is wrong in it.
 func Open(path string, opts ...Option) (Disk, error) {
-	o := opener{path: path, ended: until(nil)}
+	o := opener{path: path, ended: endless}
 	for _, f := range opts {
 		f(&o)
 	}
@@ -58,7 +58,7 @@ func (o opener) guard(d Disk, err error) (Disk, error) {
 // OpenReader opens a disk that is not a file. A disk with a parent is refused
 // with ErrParent, since there is no folder to look for it.
 func OpenReader(r io.ReaderAt, size int64, opts ...Option) (Disk, error) {
-	s := source{opener: opener{ended: until(nil)}, ReaderAt: r, size: size, close: func() error { return nil }}
+	s := source{opener: opener{ended: endless}, ReaderAt: r, size: size, close: func() error { return nil }}
 	for _, f := range opts {
 		f(&s.opener)
 	}

@@ -198,7 +198,7 @@ func tryChain(r *rand.Rand, dir string, c *chain) (out string, err error) {
 	if err := want.check(r, made); err != nil {
 		return "", fmt.Errorf("converted to %s %s: %w", o.Type, o.Format, err)
 	}
-	return string(o.Format.QEMU()), nil
+	return o.Format.QEMU(), nil
 }
 
 // TestChainsReadAsTheirModel tries random chains of every format against a
@@ -281,7 +281,7 @@ func tryQEMU(r *rand.Rand, dir string) (what string, size int64, err error) {
 		parent := size
 		size = sizeAbove(r, size, 64*tib)
 		o := fmt.Sprintf("cluster_size=%d", 512<<r.Intn(13))
-		unit := int64(64 * kib)
+		unit := 64 * kib
 		switch r.Intn(4) {
 		case 0:
 			o += ",compat=0.10"

@@ -27,7 +27,7 @@ func Punch(ctx context.Context, f *os.File, skip Skipper) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	d, err := source{opener: opener{ended: until(nil)}, ReaderAt: f, size: st.Size(), close: func() error { return nil }}.open()
+	d, err := source{opener: opener{ended: endless}, ReaderAt: f, size: st.Size(), close: func() error { return nil }}.open()
 	if err != nil {
 		return 0, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}

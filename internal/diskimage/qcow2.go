@@ -180,10 +180,10 @@ func (d *qcow2Disk) table(off int64) ([]byte, error) {
 	})
 }
 
+// endless is what ended says where no context bounds the reading.
+func endless() error { return nil }
+
 // until returns what ended says for a context.
 func until(ctx context.Context) func() error {
-	if ctx == nil {
-		return func() error { return nil }
-	}
 	return func() error { return context.Cause(ctx) }
 }

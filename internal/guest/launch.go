@@ -64,7 +64,7 @@ type Launched struct {
 // ErrNotStarted: Windows would not start sysprep. Nothing runs.
 var ErrNotStarted = errors.New("sysprep could not be started")
 
-// AccountError: the guest does not take the user or the password of a task.
+// AccountError says that the guest does not take the user or the password of a task.
 // Nothing runs.
 type AccountError struct {
 	User string

@@ -72,8 +72,8 @@ func faultIn(body string) *FaultError {
 			} `xml:"Detail"`
 		} `xml:"Body>Fault"`
 	}
-	if xml.Unmarshal([]byte(body), &envelope) != nil || envelope.Fault == nil {
-		return nil
+	if err := xml.Unmarshal([]byte(body), &envelope); err != nil || envelope.Fault == nil {
+		return nil //nolint:nilerr // what is no SOAP holds no fault
 	}
 	const most = 300
 	text := strings.Join(strings.Fields(envelope.Fault.Text), " ")

@@ -35,7 +35,7 @@ func TestEveryWordToTheUiIsSafe(t *testing.T) {
 	ui.Sayf("%s", text)
 	ui.Error(text)
 	ui.Errorf("%s", text)
-	ui.Message(text)
+	ui.Message(text) //nolint:staticcheck // deprecated, and still there to be called
 	ui.Machine("error", args...)
 	ui.TrackProgress(text, 0, 0, nil)
 	for _, ask := range []func() (string, error){func() (string, error) { return ui.Ask(text) }, func() (string, error) { return ui.Askf("%s", text) }} {
