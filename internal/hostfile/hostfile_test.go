@@ -161,11 +161,12 @@ func TestWritable(t *testing.T) {
 		}
 	}
 	// A file below a file: Linux says ENOTDIR, Windows that the path is absent.
-	if err := Writable(filepath.Join(old, "new.json")); err == nil {
-		t.Error("a file below a file is taken for writable")
+	want := old + " is a file, not a folder"
+	if err := Writable(filepath.Join(old, "new.json")); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a file below a file: %v", err)
 	}
-	if err := WritableFolder(filepath.Join(old, "folder")); err == nil {
-		t.Error("a folder below a file is taken for writable")
+	if err := WritableFolder(filepath.Join(old, "folder")); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a folder below a file: %v", err)
 	}
 	if got := strings.Join(names(t, dir), " "); got != "dangling in link old.json" {
 		t.Errorf("the checks left something behind: %s", got)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // SameFile reports whether two paths name one file: through symbolic links,
@@ -76,8 +77,14 @@ func existing(path string) (string, fs.FileInfo, error) {
 	}
 	for at := filepath.Dir(path); ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+		if err == nil || !absent(err) || at == filepath.Dir(at) {
 			return at, info, err
 		}
 	}
+}
+
+// absent says that there is no such file: none of that name, or a file where
+// the path needs a folder.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -144,7 +144,7 @@ func Writable(path string, inputs ...string) error {
 		return notReplaced(path, info.Mode())
 	case err == nil && runtime.GOOS == "windows" && info.Mode()&0o200 == 0:
 		return fmt.Errorf("%s is read-only: clear its attribute, or choose another path", path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil && !absent(err):
 		return err
 	case err != nil:
 		if info, err := os.Lstat(path); err == nil {
@@ -169,7 +169,7 @@ func WritableFolder(path string) error {
 		return fmt.Errorf("%s is %s, not a folder: choose another path", path, kindOf(info.Mode()))
 	case err == nil:
 		return try(filepath.Join(path, "file"))
-	case !errors.Is(err, fs.ErrNotExist):
+	case !absent(err):
 		return err
 	}
 	if info, err := os.Lstat(path); err == nil {
