@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
@@ -89,9 +90,7 @@ func TestPrepareRefusesPathsThatCannotBeWritten(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := os.Symlink("golden", "link"); err != nil {
-				t.Skipf("this user may not make symbolic links: %s", err)
-			}
+			testutil.Symlink(t, "golden", "link")
 			before := entriesOf(t, ".")
 			options := valid(t, c.options)
 			options["source_path"] = source
@@ -273,6 +272,8 @@ func TestWhatAKilledBuildLeftIsRemoved(t *testing.T) {
 	// What only has such a name is somebody's.
 	b := newBench(t, nil)
 	theirs := put(t, filepath.Join(b.run.config.OutputDirectory, ".scratch-of-mine", "thesis.txt"), "x")
-	b.wantHalt(t, new(stepOutputDirectory).Run(t.Context(), b), "is not empty (.scratch-of-mine)")
+	s := new(stepOutputDirectory)
+	defer s.Cleanup(b)
+	b.wantHalt(t, s.Run(t.Context(), b), "is not empty (.scratch-of-mine)")
 	holds(t, theirs, "x")
 }

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,12 +28,7 @@ func write(t *testing.T, path, content string) string {
 
 func symlink(t *testing.T, to, path string) string {
 	t.Helper()
-	if err := os.Symlink(to, path); err != nil {
-		if runtime.GOOS == "windows" {
-			t.Skipf("this user may not make symbolic links: %s", err)
-		}
-		t.Fatal(err)
-	}
+	testutil.Symlink(t, to, path)
 	return path
 }
 

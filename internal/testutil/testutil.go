@@ -3,6 +3,7 @@
 package testutil
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,22 @@ func Tool(t testing.TB, name string) string {
 		Missing(t, name+" is not installed; on Debian `make tools` installs what the tests use")
 	}
 	return path
+}
+
+// Symlink makes a symbolic link, or ends the test by Missing: Windows lets only
+// some users make one, and Wine 8 says that it did and makes none.
+func Symlink(t testing.TB, target, link string) {
+	t.Helper()
+	err := os.Symlink(target, link)
+	if _, absent := os.Lstat(link); err == nil && absent != nil {
+		err = absent
+	}
+	switch {
+	case err != nil && runtime.GOOS == "windows":
+		Missing(t, fmt.Sprintf("symbolic links cannot be made here: %v", err))
+	case err != nil:
+		t.Fatal(err)
+	}
 }
 
 // Root returns the root of the checkout.

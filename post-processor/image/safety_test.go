@@ -13,6 +13,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
@@ -73,10 +74,9 @@ func TestAnOutputThatIsAnInputIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(os.Symlink("in", "link"), os.Symlink(filepath.Join("in", "disk.raw"), "link.raw"), os.Link(filepath.Join("in", "disk.raw"), "hard.raw")); err != nil {
-				if runtime.GOOS == "windows" {
-					t.Skipf("this user may not make symbolic links: %s", err)
-				}
+			testutil.Symlink(t, "in", "link")
+			testutil.Symlink(t, filepath.Join("in", "disk.raw"), "link.raw")
+			if err := os.Link(filepath.Join("in", "disk.raw"), "hard.raw"); err != nil {
 				t.Fatal(err)
 			}
 			if c.files != nil {
