@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"io"
 	"math/rand"
 	"os"
@@ -158,7 +159,7 @@ func mutations(t *testing.T) int {
 		}
 		return n
 	}
-	return 20000
+	return testutil.Fewer(20000)
 }
 
 // TestDamagedImagesAreReadOrRefused changes 1 to 24 bytes in the sectors that

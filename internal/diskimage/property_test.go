@@ -204,7 +204,7 @@ func tryChain(r *rand.Rand, dir string, c *chain) (out string, err error) {
 // TestChainsReadAsTheirModel tries random chains of every format against a
 // model in memory, and those that QEMU reads against qemu-img as well.
 func TestChainsReadAsTheirModel(t *testing.T) {
-	first, n := cases(t, 80)
+	first, n := cases(t, testutil.Fewer(80))
 	qemu := testutil.Tool(t, "qemu-img")
 	compared, largest, data := 0, int64(0), 0
 	for seed := first; seed < first+int64(n); seed++ {
@@ -238,7 +238,7 @@ func TestChainsReadAsTheirModel(t *testing.T) {
 // TestChainsOfQEMUReadAsQEMUReadsThem does the same with overlays that QEMU
 // wrote, discarded ranges included.
 func TestChainsOfQEMUReadAsQEMUReadsThem(t *testing.T) {
-	first, n := cases(t, 12)
+	first, n := cases(t, testutil.Fewer(12))
 	testutil.Tool(t, "qemu-img")
 	testutil.Tool(t, "qemu-io")
 	largest := int64(0)

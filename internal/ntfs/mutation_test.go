@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -100,7 +101,7 @@ func explore(r io.ReaderAt, size int64, full bool) error {
 }
 
 func TestDamagedVolumesNeitherPanicNorHangNorExhaustMemory(t *testing.T) {
-	n := 6000
+	n := testutil.Fewer(6000)
 	if s := os.Getenv("SYSPREP_MUTATIONS"); s != "" {
 		total, err := strconv.Atoi(s)
 		if err != nil {

@@ -82,3 +82,12 @@ func beside(t testing.TB, env, folder string, elem []string) string {
 	}
 	return path
 }
+
+// Fewer is n, or a part of it under the race detector: random input that is read
+// by one goroutine has nothing to race with.
+func Fewer(n int) int {
+	if Race {
+		return (n + 7) / 8
+	}
+	return n
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // patched is an image with some bytes changed. It counts what is read: a
@@ -81,7 +82,7 @@ func images(t testing.TB) [][]byte {
 }
 
 func TestDamagedDisksNeitherPanicNorHangNorExhaustMemory(t *testing.T) {
-	n := 2000
+	n := testutil.Fewer(2000)
 	if s := os.Getenv("SYSPREP_MUTATIONS"); s != "" {
 		total, err := strconv.Atoi(s)
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
 	sdkwinrm "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/winrm"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -393,16 +394,13 @@ func (c *faultCell) check() {
 	}
 }
 
-// raceDetector: the test was built with -race.
-var raceDetector bool
-
 var outcomes = map[string]string{"g": "generalized", "l": "lost", "n": "not started", "o": "another machine", "h": "hung", "c": "cancelled", "a": "generalized before", "b": "broken"}
 
 // TestEveryFaultInEveryPhase runs each fault in each phase over real WinRM, with
 // Packer's communicator behind the plugin protocol, and prints what came of it:
 // `make faults`.
 func TestEveryFaultInEveryPhase(t *testing.T) {
-	if raceDetector {
+	if testutil.Race {
 		t.Skip("skipped: the table measures times, which the race detector stretches; it runs without -race")
 	}
 	if runtime.GOOS == "windows" {

@@ -1,0 +1,6 @@
+//go:build race
+
+package testutil
+
+// Race: the test was built with -race, which makes it five to ten times slower.
+const Race = true

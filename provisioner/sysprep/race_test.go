@@ -1,5 +1,0 @@
-//go:build race
-
-package sysprep
-
-func init() { raceDetector = true }
