@@ -60,7 +60,8 @@ func TestADiskThatIsMadeToKeepItsReaderBusyDoesNot(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%d KiB read, %d MiB allocated, %d bytes of report, limits %q", c.bytes.Load()>>10, allocated>>20, len(text), r.Windows[0].Limits)
-			if c.bytes.Load() > mostRead || allocated > mostAllocated {
+			// Under the race detector package regexp allocates its machines anew.
+			if c.bytes.Load() > mostRead || allocated > mostAllocated && !testutil.Race {
 				t.Errorf("%d bytes were read, %d MiB of memory allocated", c.bytes.Load(), allocated>>20)
 			}
 			if shown := strings.Join(lines, "\n"); len(shown) > mostShown || len(text) > mostShown {
