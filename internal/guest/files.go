@@ -144,6 +144,7 @@ func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Du
 }
 
 func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, then string) ([]string, string, error) {
+	s.settle(ctx)
 	s.wake()
 	// From here on nothing in the guest is known to be ours.
 	s.mu.Lock()

@@ -69,7 +69,7 @@ func (s *Session) script(ctx context.Context, name string, params any, input str
 	}
 	stream := &documents{name: name, onDoc: onDoc}
 	over := newOverflow()
-	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take, over: over}, over)
+	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take, over: over}, over, s.change)
 	return stream.outcome(stderr.bytes(), err)
 }
 

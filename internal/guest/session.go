@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +41,7 @@ const (
 	maxStream    = 32 << 20 // bytes of all documents of one command
 	maxLines     = 50_000   // of them, with whatever else comes
 	maxLate      = 1 << 20  // bytes taken from a request that was left behind
+	settleLimit  = 3 * time.Second
 )
 
 // Communicator is the part of packersdk.Communicator that is used.
@@ -62,12 +65,15 @@ type Session struct {
 	lost    int // requests left behind since the guest answered last
 	rests   time.Time
 	scripts map[string]bool
+	// changing are the requests under way that may change the guest; each is
+	// closed when its request ends.
+	changing map[chan struct{}]bool
 }
 
 // New makes a session. The id (letters, digits, hyphens) goes into the names of
 // everything the session leaves in the guest.
 func New(comm Communicator, id string) *Session {
-	s := &Session{comm: comm, id: id, windir: `C:\Windows`, scripts: map[string]bool{}, now: time.Now, speed: 1, maxRest: longestRest}
+	s := &Session{comm: comm, id: id, windir: `C:\Windows`, scripts: map[string]bool{}, changing: map[chan struct{}]bool{}, now: time.Now, speed: 1, maxRest: longestRest}
 	s.timer = func(d time.Duration) (<-chan time.Time, func() bool) {
 		t := time.NewTimer(s.scaled(d))
 		return t.C, t.Stop
@@ -109,42 +115,88 @@ type Result struct {
 func (s *Session) Run(ctx context.Context, line string, limit time.Duration) (Result, error) {
 	over := newOverflow()
 	stdout := &sink{over: over}
-	exit, stderr, err := s.start(ctx, line, limit, stdout, over)
+	exit, stderr, err := s.start(ctx, line, limit, stdout, over, s.change)
 	return Result{Exit: exit, Stdout: stdout.bytes(), Stderr: stderr.bytes(), Truncated: stdout.cut || stderr.cut}, err
 }
 
 // Upload writes a small file, within the limit.
 func (s *Session) Upload(ctx context.Context, path string, content []byte, limit time.Duration) error {
-	err := s.bounded(ctx, limit, nil, func(context.Context) error {
+	err := s.bounded(ctx, limit, nil, s.change(func(context.Context) error {
 		return s.comm.Upload(path, bytes.NewReader(content), nil)
-	})
+	}))
 	if err != nil {
 		return fmt.Errorf("uploading %s: %w", path, err)
 	}
 	return nil
 }
 
-func (s *Session) start(ctx context.Context, line string, limit time.Duration, stdout writerEnd, over *overflow) (int, *sink, error) {
+func (s *Session) start(ctx context.Context, line string, limit time.Duration, stdout writerEnd, over *overflow, as func(work) work) (int, *sink, error) {
 	stderr := &sink{over: over}
 	// After an abandonment the communicator may go on writing.
 	defer stdout.end()
 	defer stderr.end()
 	var exit atomic.Int64
-	err := s.bounded(ctx, limit, over, func(ctx context.Context) error {
+	err := s.bounded(ctx, limit, over, as(func(ctx context.Context) error {
 		cmd := &packersdk.RemoteCmd{Command: line, Stdout: stdout, Stderr: stderr}
 		if err := s.comm.Start(ctx, cmd); err != nil {
 			return err // its exit status is never to be had, or wrong
 		}
 		exit.Store(int64(cmd.Wait()))
 		return nil
-	})
+	}))
 	return int(exit.Load()), stderr, err
+}
+
+// work is a request to the guest.
+type work func(context.Context) error
+
+// watching is a request that changes nothing in the guest.
+func watching(do work) work { return do }
+
+// change keeps a request in mind until it has ended. One that its caller does not
+// wait for any more goes on in Packer's communicator.
+func (s *Session) change(do work) work {
+	return func(ctx context.Context) error {
+		ended := make(chan struct{})
+		s.mu.Lock()
+		s.changing[ended] = true
+		s.mu.Unlock()
+		defer func() {
+			s.mu.Lock()
+			delete(s.changing, ended)
+			s.mu.Unlock()
+			close(ended)
+		}()
+		return do(ctx)
+	}
+}
+
+// settle waits a little until nothing is under way that may change the guest:
+// what a cancelled upload writes would come after the cleanup.
+func (s *Session) settle(ctx context.Context) {
+	s.mu.Lock()
+	under, lost := slices.Collect(maps.Keys(s.changing)), s.pending > 0
+	s.mu.Unlock()
+	if len(under) == 0 || lost { // what never came back is not waited for again
+		return
+	}
+	expired, stop := s.timer(settleLimit)
+	defer stop()
+	for _, ended := range under {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return
+		case <-expired:
+			return
+		}
+	}
 }
 
 // bounded does the work in its own goroutine and leaves it behind when the
 // limit or the context ends, or its output is over. What the caller cancels
 // says nothing about the connection.
-func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overflow, work func(context.Context) error) error {
+func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overflow, do work) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -159,7 +211,7 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overfl
 	done := make(chan error, 1)
 	finished, abandoned := false, false
 	go func() {
-		err := work(inner)
+		err := do(inner)
 		s.mu.Lock()
 		finished = true
 		if abandoned {

@@ -150,7 +150,7 @@ func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc f
 			return
 		}
 		stream.take(l)
-	}}, over)
+	}}, over, watching)
 	var final *State
 	if state, _, parseErr := parseState(tail.String()); parseErr == nil && mark == s.mark() {
 		final = &state

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -104,6 +106,42 @@ func TestCleaningUpDoesNotWaitForTheRest(t *testing.T) {
 	if lines := f.lines(); len(lines) != 2 || !strings.Contains(lines[1], `del /f /q "C:\secret"`) {
 		t.Errorf("asked %q", lines)
 	}
+}
+
+// Packer's communicator goes on with an upload that was cancelled: what it writes
+// must not come after the cleanup.
+func TestACleanupComesAfterTheUploadThatWasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var order []string
+		f := &fake{
+			upload: func(string, []byte) error {
+				<-release
+				order = append(order, "upload")
+				return nil
+			},
+			start: func(context.Context, *packersdk.RemoteCmd) error {
+				order = append(order, "cleanup")
+				return errors.New("enough")
+			},
+		}
+		s := endless(New(f, "id"))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := s.Upload(ctx, `C:\secret`, nil, time.Minute); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		go func() { _, _ = s.Cleanup(t.Context(), Leftovers{Files: []string{`C:\secret`}}, time.Minute) }()
+		synctest.Wait()
+		if len(order) > 0 {
+			t.Errorf("before the upload came to its end: %q", order)
+		}
+		close(release)
+		synctest.Wait()
+		if !slices.Equal(order, []string{"upload", "cleanup"}) {
+			t.Errorf("in the order %q", order)
+		}
+	})
 }
 
 func TestAnAnswerWithoutAnEndIsLeftBehind(t *testing.T) {
