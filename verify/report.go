@@ -215,7 +215,9 @@ func takeReports(ctx context.Context, ui packersdk.Ui, paths ...string) taken {
 	return old
 }
 
+// restore puts them back, after a cancel too: the earlier disk is still there.
 func (t taken) restore(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx) // a write has its own limit
 	for path, content := range t {
 		_ = hostfile.WriteFile(ctx, path, content) // the disk's own error is said
 	}
