@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,6 +33,18 @@ func TestMain(m *testing.M) {
 		fmt.Println("running")
 		<-bound.Done()
 		fmt.Println("ended", ctx.Err())
+	case "signalled plugin":
+		bound, release := Bind(context.Background())
+		fmt.Println("running")
+		<-bound.Done()
+		fmt.Println("cleaning up")
+		// The test sends a second signal, then closes the standard input.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		fmt.Println("clean")
+		_ = release // never called: a signal may still be on its way
+	case "plugin under nohup":
+		signal.Ignore(syscall.SIGHUP)
+		fmt.Println(endSignals())
 	default:
 		os.Exit(m.Run())
 	}

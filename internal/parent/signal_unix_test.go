@@ -3,9 +3,9 @@
 package parent
 
 import (
+	"bufio"
+	"fmt"
 	"os"
-	"os/signal"
-	"slices"
 	"syscall"
 	"testing"
 )
@@ -13,25 +13,42 @@ import (
 func TestWorkEndsInOrderByASignal(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
-			ctx, release := Bind(t.Context())
-			defer release()
-			if err := syscall.Kill(os.Getpid(), s); err != nil {
+			plugin := again("signalled plugin")
+			input, err := plugin.StdinPipe()
+			if err != nil {
 				t.Fatal(err)
 			}
-			<-ctx.Done()
-			// A second one during the clean-up does not kill either: this test
-			// would end here.
-			if err := syscall.Kill(os.Getpid(), s); err != nil {
+			output, err := plugin.StdoutPipe()
+			if err != nil {
 				t.Fatal(err)
+			}
+			if err := plugin.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said := bufio.NewScanner(output)
+			// A second signal during the clean-up does not kill either.
+			for _, want := range []string{"running", "cleaning up"} {
+				if !said.Scan() || said.Text() != want {
+					t.Fatalf("the plugin said %q, not %q", said.Text(), want)
+				}
+				if err := plugin.Process.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			input.Close()
+			if !said.Scan() || said.Text() != "clean" {
+				t.Errorf("the plugin said %q", said.Text())
+			}
+			if err := plugin.Wait(); err != nil {
+				t.Error(err)
 			}
 		})
 	}
 }
 
 func TestASignalThatIsIgnoredStaysSo(t *testing.T) {
-	signal.Ignore(syscall.SIGHUP) // as nohup does
-	defer signal.Reset(syscall.SIGHUP)
-	if got := endSignals(); !slices.Equal(got, []os.Signal{syscall.SIGTERM}) {
-		t.Errorf("caught are %v", got)
+	out, err := again("plugin under nohup").Output()
+	if want := fmt.Sprintln([]os.Signal{syscall.SIGTERM}); err != nil || string(out) != want {
+		t.Errorf("caught are %q, %v", out, err)
 	}
 }

@@ -66,17 +66,27 @@ func TestMasterzenWinRM(t *testing.T) {
 			s.Limits.MaxTimeoutms = 30 * time.Millisecond // time-out faults on the way
 			addr := start(t, s, way.tls)
 			c := masterzen(t, addr, way.tls, way.ntlm, testPassword)
+			again := false // what failed so left its shell
 			for line, want := range map[string]string{"echo hello": "hello\r\n0", "complain x": "x\r\n7", "nonsense": "9009", "fill 1000000": strings.Repeat("x", 1000000) + "0"} {
 				stdout, stderr, code, err := c.RunWithContextWithString(t.Context(), line, "")
+				for try := 0; mixedUp(way.ntlm, err) && try < 5; try++ {
+					again = true
+					stdout, stderr, code, err = c.RunWithContextWithString(t.Context(), line, "")
+				}
 				if got := fmt.Sprint(stdout, stderr, code); err != nil || got != want {
 					t.Errorf("%s: %.100q, %v", line, got, err)
 				}
 			}
 			input := strings.Repeat("0123456789", 60000)
-			if stdout, _, code, err := c.RunWithContextWithString(t.Context(), "cat", input); err != nil || code != 0 || stdout != input {
+			stdout, _, code, err := c.RunWithContextWithString(t.Context(), "cat", input)
+			for try := 0; mixedUp(way.ntlm, err) && try < 5; try++ {
+				again = true
+				stdout, _, code, err = c.RunWithContextWithString(t.Context(), "cat", input)
+			}
+			if err != nil || code != 0 || stdout != input {
 				t.Errorf("cat gave %d bytes, exit %d, %v", len(stdout), code, err)
 			}
-			if shells, operations := s.Counts(testUser); shells+operations != 0 {
+			if shells, operations := s.Counts(testUser); !again && shells+operations != 0 {
 				t.Errorf("%d shells and %d operations are left", shells, operations)
 			}
 			if _, err := masterzen(t, addr, way.tls, way.ntlm, "wrong").CreateShell(); err == nil || !strings.Contains(err.Error(), "401") {
@@ -84,6 +94,13 @@ func TestMasterzenWinRM(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mixedUp says that the library lost an NTLM handshake: it sends output and
+// input requests side by side, and the second step of a handshake goes to
+// whichever idle connection comes first, while NTLM authenticates connections.
+func mixedUp(ntlm bool, err error) bool {
+	return ntlm && err != nil && strings.Contains(err.Error(), "401")
 }
 
 func TestMasterzenSeesTheQuotaFault(t *testing.T) {
