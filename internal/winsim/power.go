@@ -11,6 +11,7 @@ import (
 type pendingShutdown struct {
 	event   PowerEvent
 	started bool // past the timer: cannot be aborted
+	stopped bool // WinRM has ended, Windows has not
 	cancel  context.CancelFunc
 }
 
@@ -44,7 +45,7 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 	}
 	session := g.boot
 	ctx, cancel := context.WithCancel(session)
-	s := &pendingShutdown{event: e, cancel: cancel}
+	s := &pendingShutdown{event: e, cancel: cancel, started: delay <= 0}
 	g.shutdown = s
 	g.goDo(func() {
 		defer cancel()
@@ -59,7 +60,18 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 		s.started = true
 		g.mu.Unlock()
 		g.logf("shutting down: %v", e)
-		if !g.sleep(session, orElse(g.scenario.ShutdownTakes, 3*time.Second)) {
+		takes, last := orElse(g.scenario.ShutdownTakes, 3*time.Second), time.Duration(g.scenario.WinRMStopsFirst)
+		if last > 0 {
+			if !g.sleep(session, max(takes-last, 0)) {
+				return
+			}
+			takes = last
+			g.mu.Lock()
+			s.stopped = true
+			g.mu.Unlock()
+			g.winRM(WinRMClosed, 0, "")
+		}
+		if !g.sleep(session, takes) {
 			return
 		}
 		g.powerDown(e)

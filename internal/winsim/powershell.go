@@ -23,6 +23,9 @@ const noFile = -196608
 
 // powershell is powershell.exe. It interprets nothing: texts are recognised.
 func (g *Guest) powershell(ctx context.Context, c *call) int {
+	if d := g.scenario.PowerShellStarts; d > 0 && !g.sleep(ctx, time.Duration(d)) {
+		return 1
+	}
 	end := g.scenario.PowerShell.take(c)
 	defer end()
 	rest := c.Args

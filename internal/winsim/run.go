@@ -121,6 +121,10 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	if h.g.findProgram(c.Name, c.Dir) == nil {
 		return 0, false
 	}
+	if h.g.startsNothing() {
+		return cmdshell.NotStarted, true
+	}
+	h.g.thaw(ctx)
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
 		_, run := h.g.prepare(h.lives, c, h.user)
@@ -133,6 +137,9 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	_, run := h.g.prepare(ctx, c, h.user)
 	return run(), true
 }
+
+// Creates is part of cmdshell.Creator.
+func (h *host) Creates() bool { return !h.g.startsNothing() }
 
 // handler is the guest as the WinRM service sees it.
 type handler struct{ g *Guest }
@@ -151,7 +158,12 @@ func (h handler) Find(p *wsman.Process) error {
 
 // run runs one command of a WinRM client.
 func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
+	if g.startsNothing() {
+		g.logf("Windows shuts down, nothing starts: %.80s", p.Line)
+		return cmdshell.NotStarted
+	}
 	session := g.session()
+	g.thaw(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(session, cancel)()

@@ -145,6 +145,7 @@ func (r *Running) power(ctx context.Context, e PowerEvent) {
 		return // waits in the first-boot dialogs; the port stays closed
 	}
 	r.Faults.SlowStart(delay)
+	r.Faults.RejectCredentials(false, false) // the service is a new one
 	if err := r.Faults.ClosePort(false); err != nil {
 		r.Guest.logf("opening the WinRM port: %v", err)
 	}
@@ -175,6 +176,12 @@ func ApplyWinRM(s *wsman.Server, state WinRMState) error {
 		s.Faults.BlackHole(true)
 	case WinRMClosed:
 		return s.Faults.ClosePort(true)
+	case winRMFrozen:
+		s.Faults.Freeze(true)
+	case winRMThawed:
+		s.Faults.Freeze(false)
+	case winRMOpen:
+		return s.Faults.ClosePort(false)
 	case WinRMReset:
 		s.Faults.ResetConnections()
 		return s.Faults.ClosePort(true)

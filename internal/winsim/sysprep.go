@@ -86,6 +86,7 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 		g.refuse("sysprep %s", c.Args)
 	}
 	g.logf("sysprep %s", c.Args)
+	g.reach(AtLaunch)
 	g.mu.Lock()
 	g.starts = append(g.starts, c.user+": "+c.Args)
 	g.mu.Unlock()
@@ -152,6 +153,9 @@ func (p *preparation) main(c *call) int {
 	g := p.g
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
+	}
+	if late := g.scenario.LateFirstLine; late > 0 && !g.sleep(p.ctx, time.Duration(late)) {
+		return 1
 	}
 	p.log(p.run.Begin(p.g.now())...)
 	if !p.run.Privileged {
@@ -310,6 +314,7 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 		p.log(lines...)
 		if i == middle {
 			p.winrmDies()
+			g.reach(AtGeneralize)
 		}
 		if g.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
 			p.dialog("hang in generalize")
@@ -324,19 +329,9 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 }
 
 func (p *preparation) winrmDies() {
-	g := p.g
-	if g.scenario.WinRMDies == WinRMUp || g.opt.WinRM == nil {
-		return
+	if s := p.g.scenario; s.WinRMDies != WinRMUp {
+		p.g.winRM(s.WinRMDies, time.Duration(s.WinRMBack), WinRMUp)
 	}
-	g.logf("WinRM dies: %s", g.scenario.WinRMDies)
-	// Another goroutine: the service may be waiting for this very command.
-	session := g.session()
-	g.goDo(func() {
-		g.opt.WinRM(g.scenario.WinRMDies)
-		if back := g.scenario.WinRMBack; back != 0 && g.sleep(session, time.Duration(back)) {
-			g.opt.WinRM(WinRMUp)
-		}
-	})
 }
 
 // markGeneralized writes what a generalized machine has in its registry.
@@ -391,6 +386,8 @@ func (p *preparation) finish() int {
 		return 1
 	}
 	p.log(setuplog.TagCreated())
+	g.reach(AtTag)
+	g.thaw(p.ctx)
 	event, down := PowerOff, !p.opt.quit
 	if down {
 		if p.opt.reboot || g.scenario.RestartsInstead {

@@ -115,19 +115,15 @@ func (t *twin) start(p launchParameters, stamp string) error {
 		t.write(d)
 		return nil
 	}
-	var pid any
-	if p.Mode == "process" {
-		var started document
-		started, pid = t.byProcess(exe, p.Arguments)
-		set("start", started)
-	} else {
-		started, id, err := t.byTask(p, exe)
-		if err != nil {
-			return err
-		}
-		pid = id
-		set("start", started)
+	by := t.byProcess
+	if p.Mode == "task" {
+		by = func(exe, _ string) (document, any, error) { return t.byTask(p, exe) }
 	}
+	started, pid, err := by(exe, p.Arguments)
+	if err != nil {
+		return err
+	}
+	set("start", started)
 	set("started", pid != nil)
 	if pid != nil {
 		g.pause(t.ctx, 300*time.Millisecond)
@@ -177,7 +173,10 @@ func (t *twin) moveLogs(target string, dry bool) []document {
 
 // byProcess is Win32_Process.Create: the WMI service is the parent, no shell
 // takes the program with it.
-func (t *twin) byProcess(exe, arguments string) (document, any) {
+func (t *twin) byProcess(exe, arguments string) (document, any, error) {
+	if text := t.g.scenario.CreateError; text != "" {
+		return nil, nil, &psError{message: text, kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x80041003,Microsoft.Management.Infrastructure.CimCmdlets.InvokeCimMethodCommand"}
+	}
 	code := t.g.scenario.CreateReturn
 	meaning, known := createMeaning[code]
 	if !known {
@@ -190,7 +189,7 @@ func (t *twin) byProcess(exe, arguments string) (document, any) {
 		pid = id
 		t.g.goDo(func() { run() })
 	}
-	return document{{"returnValue", code}, {"meaning", meaning}, {"pid", pid}}, pid
+	return document{{"returnValue", code}, {"meaning", meaning}, {"pid", pid}}, pid, nil
 }
 
 func (t *twin) byTask(p launchParameters, exe string) (document, any, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 func newGuest(t *testing.T, opt Options) *Guest {
@@ -382,5 +383,38 @@ func TestBadParametersExitWith2(t *testing.T) {
 		if code != 2 || !strings.Contains(out, `"name":"bad-parameters"`) || strings.Count(out, "\r\n") != 1 {
 			t.Errorf("%s %v: code %d, %s", c.script, c.p, code, out)
 		}
+	}
+}
+
+// A rule against Win32_Process.Create raises an error; launch.ps1 tells of it
+// as of anything that broke.
+func TestLaunchTellsOfACreateThatIsForbidden(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{CreateError: "Access denied "})
+	out, code := runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
+	var got struct {
+		OK, Started *bool
+		Task        any
+		Error       map[string]any
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if code != 1 || *got.OK || *got.Started || got.Error["name"] != "script" || got.Error["message"] != "Access denied " || len(got.Error) != 5 || g.Runs("sysprep.exe") {
+		t.Errorf("code %d: %s", code, out)
+	}
+}
+
+func TestPowerShellTakesItsTimeToStart(t *testing.T) {
+	g := newGuest(t, Options{Scenario: Scenario{PowerShellStarts: Duration(time.Hour)}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int)
+	var out bytes.Buffer
+	go func() {
+		ended <- g.run(ctx, &wsman.Process{Line: `powershell -Command "exit 0"`, User: "packer", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out})
+	}()
+	eventually(t, "powershell.exe is there", func() bool { return g.Runs("powershell.exe") })
+	cancel()
+	if code := <-ended; code != 1 {
+		t.Errorf("code %d", code)
 	}
 }

@@ -79,6 +79,7 @@ type Guest struct {
 	shutdown *pendingShutdown
 	down     bool
 	atOOBE   bool
+	frozen   chan struct{} // closed when the machine goes on; nil while it works
 	wg       sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.
@@ -102,7 +103,10 @@ func New(opt Options) (*Guest, error) {
 		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, InUse: opt.Scenario.inUse}, reg: registry.New(),
 		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
-	g.pause = sleepFor
+	g.pause = func(ctx context.Context, d time.Duration) {
+		sleepFor(ctx, d)
+		g.thaw(ctx)
+	}
 	c := filepath.Join(opt.Root, "C")
 	if err := os.MkdirAll(c, 0o755); err != nil {
 		return nil, fmt.Errorf("making drive C: %w", err)
@@ -184,9 +188,11 @@ func (g *Guest) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / g.opt.Speed)
 }
 
-// sleep lets simulated time pass, and reports whether it did.
+// sleep lets simulated time pass, and reports whether it did. In a machine that
+// stands still nothing ends.
 func (g *Guest) sleep(ctx context.Context, d time.Duration) bool {
 	sleepFor(ctx, g.scaled(d))
+	g.thaw(ctx)
 	return ctx.Err() == nil
 }
 

@@ -49,6 +49,14 @@ type Host interface {
 	Refuse(format string, args ...any)
 }
 
+// Creator may be implemented by a Host: Creates says whether a program that is
+// started now runs.
+type Creator interface{ Creates() bool }
+
+// NotStarted is the exit code of a program that Windows does not let start
+// because it shuts down (0xC0000142).
+const NotStarted = -1073741502
+
 // Shell is one cmd.exe.
 type Shell struct {
 	Drive          winfs.Drive
@@ -149,6 +157,9 @@ func (s *Shell) run(ctx context.Context, n node) int {
 
 func (s *Shell) chain(ctx context.Context, n *chain) int {
 	if n.op == "|" {
+		if h, ok := s.Host.(Creator); ok && !h.Creates() { // each side is a cmd.exe of its own
+			return s.set(NotStarted)
+		}
 		var between strings.Builder
 		left, right := s.child(), s.child()
 		left.Stdout = &between

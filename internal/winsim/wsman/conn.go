@@ -110,6 +110,7 @@ type conn struct {
 	net.Conn
 	faults *Faults
 	hole   atomic.Bool
+	ended  chan struct{}
 	once   sync.Once
 	err    error
 }
@@ -123,6 +124,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.hole.Load() {
 		n = 0
 	}
+	c.faults.thaw(c.ended)
 	return n, err
 }
 
@@ -131,6 +133,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.hole.Load() {
 		return len(p), nil
 	}
+	c.faults.thaw(c.ended)
 	return c.Conn.Write(p)
 }
 
@@ -145,6 +148,7 @@ func (c *conn) end(reset bool) error {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok && reset {
 			_ = tcp.SetLinger(0) // closing then sends RST instead of FIN
 		}
+		close(c.ended)
 		c.err = c.Conn.Close()
 	})
 	return c.err

@@ -18,7 +18,8 @@ type Faults struct {
 	rules     []*Rule
 	cleared   chan struct{} // closed by Clear: lets hanging requests go on
 	hole      bool
-	closed    bool // the ports are closed
+	frozen    chan struct{} // closed when the machine goes on
+	closed    bool          // the ports are closed
 	ready     time.Time
 	rejectAll bool
 	rejectNew bool
@@ -69,6 +70,7 @@ func (f *Faults) Clear() error {
 		f.cleared = nil
 	}
 	f.mu.Unlock()
+	f.Freeze(false)
 	return f.ClosePort(false)
 }
 
@@ -99,6 +101,34 @@ func (f *Faults) BlackHole(on bool) {
 	f.mu.Unlock()
 	if on {
 		f.each(func(c *conn) { c.hole.Store(true) })
+	}
+}
+
+// Freeze lets every connection stand still, also new ones: nothing is read and
+// nothing answered until it ends, and then everything is.
+func (f *Faults) Freeze(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case on && f.frozen == nil:
+		f.frozen = make(chan struct{})
+	case !on && f.frozen != nil:
+		close(f.frozen)
+		f.frozen = nil
+	}
+}
+
+// thaw waits while the machine stands still, until ended is closed.
+func (f *Faults) thaw(ended <-chan struct{}) {
+	f.mu.Lock()
+	frozen := f.frozen
+	f.mu.Unlock()
+	if frozen == nil {
+		return
+	}
+	select {
+	case <-frozen:
+	case <-ended:
 	}
 }
 
@@ -216,7 +246,7 @@ func (f *Faults) admit(nc net.Conn) (*conn, bool) {
 		_ = nc.Close() // nobody is told
 		return nil, false
 	}
-	c := &conn{Conn: nc, faults: f}
+	c := &conn{Conn: nc, faults: f, ended: make(chan struct{})}
 	c.hole.Store(f.hole)
 	if f.conns == nil {
 		f.conns = map[*conn]struct{}{}
