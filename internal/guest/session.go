@@ -157,18 +157,23 @@ func watching(do work) work { return do }
 // wait for any more goes on in Packer's communicator.
 func (s *Session) change(do work) work {
 	return func(ctx context.Context) error {
-		ended := make(chan struct{})
-		s.mu.Lock()
-		s.changing[ended] = true
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			delete(s.changing, ended)
-			s.mu.Unlock()
-			close(ended)
-		}()
+		defer s.changes()()
 		return do(ctx)
 	}
+}
+
+// changes notes a request that may change the guest, until ended is called.
+func (s *Session) changes() (ended func()) {
+	under := make(chan struct{})
+	s.mu.Lock()
+	s.changing[under] = true
+	s.mu.Unlock()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		delete(s.changing, under)
+		s.mu.Unlock()
+		close(under)
+	})
 }
 
 // settle waits a little until nothing is under way that may change the guest:

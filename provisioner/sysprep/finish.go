@@ -116,7 +116,9 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)
-		r.cleanup(ctx, r.left.With(r.launched.OldLogs))
+		if what := r.leftovers(); !what.None() || r.session.Brought() {
+			r.cleanup(ctx, what)
+		}
 	} else {
 		r.saveLogs(ctx, false)
 		r.reportLeft()
@@ -229,6 +231,15 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
 		}
 	}
+}
+
+// leftovers are what is to be removed after success: all that the run brought,
+// and nothing but what came later once the command that watched has done it.
+func (r *run) leftovers() guest.Leftovers {
+	if r.tidied != nil && len(r.untidy) == 0 {
+		return guest.Leftovers{}
+	}
+	return r.left.With(r.launched.OldLogs)
 }
 
 // cleanup removes what the run brought into the guest, where it can be reached.

@@ -28,19 +28,24 @@ type watched struct {
 	logLength int64
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	// done: tag and ImageState said success. What is ours goes then.
+	done bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
 	untidy  []string
 	settled chan guest.State
-	// tidying: nothing may be uploaded any more.
-	tidying atomic.Bool
+	// tidying: nothing may be uploaded any more. following: the command that
+	// watches runs, and removes our files at its end.
+	tidying, following atomic.Bool
 }
 
-// event is a sample, or why there is none.
+// event is a sample, why there is none, or what is left of our files.
 type event struct {
-	sample guest.Sample
-	err    error
+	sample  guest.Sample
+	err     error
+	removed bool
+	left    []string
 }
 
 // observe watches until there is a verdict.
@@ -49,8 +54,8 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
-	plain := r.launched.WithoutPowerShell
-	feeder.Go(func() { r.feed(feed, events, plain) })
+	r.following.Store(r.launched.Follow != nil)
+	feeder.Go(func() { r.feed(feed, events) })
 	defer feeder.Wait()
 	defer stop()
 
@@ -71,6 +76,10 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 				break
 			}
 			heard, r.answering = r.now(), true
+			if e.removed {
+				r.removed(e.left)
+				break
+			}
 			state, v = state.Step(r.take(ctx, e.sample))
 		case settled := <-r.settled:
 			state, v = state.Step(r.take(ctx, guest.Sample{State: settled}))
@@ -92,39 +101,58 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	}
 }
 
+// watching is how the run is followed. The command ends soon after sysprep, so
+// that nothing of ours runs on, and at once after success, for what is read and
+// removed at its end.
+func (r *run) watching() guest.Watching {
+	gone, there := false, true
+	success := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}}
+	if r.plan.Expect.Generalize {
+		success.Tag = &there
+	}
+	if r.plan.Action == actionQuit {
+		success.Process = &gone
+	}
+	return guest.Watching{
+		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
+		Until:      []guest.Condition{{Process: &gone, For: 5 * time.Second}, success},
+		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
+	}
+}
+
 // feed asks the guest until ctx ends or the connection is given up.
-func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
+func (r *run) feed(ctx context.Context, events chan<- event) {
 	send := func(e event) {
 		select {
 		case events <- e:
 		case <-ctx.Done():
 		}
 	}
-	gone := false
-	// A stretch ends soon after sysprep, so that nothing of ours runs on, and at
-	// once after success, for what is read at its end.
-	until := []guest.Condition{{Process: &gone, For: 5 * time.Second}}
-	if r.plan.Action == actionQuit {
-		until = append(until, r.success())
-	}
+	follow, plain := r.launched.Follow, r.launched.WithoutPowerShell
 	cursor := guest.After(r.launched.OldLines)
+	hears := guest.Hears{
+		Sample:  func(s guest.Sample) { send(event{sample: s}) },
+		Removed: func(left []string) { send(event{removed: true, left: left}) },
+	}
 	for ctx.Err() == nil {
 		var err error
 		way := r.session.Way()
 		pause := r.config.PollInterval
-		if r.tidying.Load() {
+		if r.tidying.Load() && follow == nil {
 			// Only what is there by itself may still be used, and that sparingly.
 			plain, pause = true, guest.Heartbeat(r.config.PollInterval)
 		}
-		if !plain && way == guest.WayLong {
-			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) {
-				if s.CmdLine != nil && s.ImageState == r.plan.Expect.ImageState {
-					until = until[:1] // asked for, once
-				}
-				send(event{sample: s})
-			})
+		watched := follow != nil || !plain && way == guest.WayLong
+		switch {
+		case follow != nil:
+			cursor, err = follow.Watch(ctx, hears)
+			follow = nil
+		case watched:
+			r.following.Store(true)
+			cursor, err = r.session.Watch(ctx, cursor, r.watching(), hears)
 		}
-		if plain || way != guest.WayLong || err != nil && ctx.Err() == nil {
+		r.following.Store(false)
+		if !watched || err != nil && ctx.Err() == nil {
 			var sample guest.Sample
 			var peekErr error
 			sample, cursor, peekErr = r.session.Peek(ctx, cursor)
@@ -144,20 +172,24 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 	}
 }
 
-// success is when all that the watch can see of it is there.
-func (r *run) success() guest.Condition {
-	gone, there := false, true
-	c := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}, Process: &gone}
-	if r.plan.Expect.Generalize {
-		c.Tag = &there
+// removed notes that the command which watches has removed our files.
+func (r *run) removed(left []string) {
+	r.untidy = left
+	r.tidying.Store(true)
+	if r.tidied == nil {
+		r.tidied = make(chan struct{})
+		close(r.tidied)
 	}
-	return c
 }
 
 // take makes an observation of a sample, and tells the user what is new.
 func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	o := observation(r.now(), s.State)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
+	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
+	if r.done = r.done || success; r.done {
+		o.Ours = verdict.Unknown // what is ours has gone, or is about to
+	}
 	if o.Ours == verdict.No {
 		return o // whoever writes that log, it is not this run
 	}
@@ -175,7 +207,7 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 		r.logLength = s.LogLength
 	}
 	o.Log, o.LogBytes = r.tracker.Facts(), r.logLength
-	if r.plan.Action != actionQuit && r.tidied == nil && o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState {
+	if r.plan.Action != actionQuit && success && r.tidied == nil && !r.following.Load() {
 		// sysprep has copied the answer file long ago; Windows goes down now.
 		r.tidied, r.settled = make(chan struct{}), make(chan guest.State, 1)
 		r.tidying.Store(true)

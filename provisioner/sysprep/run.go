@@ -217,7 +217,8 @@ func prefixed(prefix string, lines []string) (out []string) {
 // launch starts sysprep and makes sure of it.
 func (r *run) launch(ctx context.Context) error {
 	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
-	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user}
+	watch := r.watching()
+	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user, Watch: &watch}
 	var err error
 	switch {
 	case r.config.RunAs == runAsSystem:
@@ -234,6 +235,9 @@ func (r *run) launch(ctx context.Context) error {
 	}
 	if r.launched.WithoutPowerShell {
 		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
+	}
+	if r.launched.Instead != "" {
+		r.ui.Sayf("Windows does not let WMI start a process (%s): sysprep runs from a scheduled task of %s instead; set run_as to choose the account", r.launched.Instead, r.user)
 	}
 	if r.launched.TagDeleted {
 		r.ui.Say("Deleted the tag of an earlier run")
