@@ -28,6 +28,8 @@ func (d *Driver) onEvent(e event) {
 			d.report(hypervisor.EventRestart, resetBy(e))
 		}
 		return
+	case "POWERDOWN": // ours, or somebody's in the monitor or window
+		d.asked = true
 	case "RESET":
 		d.reset(e)
 	case "STOP":
