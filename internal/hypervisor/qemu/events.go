@@ -55,6 +55,7 @@ func (d *Driver) report(kind hypervisor.EventKind, detail string) {
 
 // reset notes a restart. Only the guest's own count as a boot that fails.
 func (d *Driver) reset(e event) {
+	d.asked = false // what was asked of the boot before
 	d.report(hypervisor.EventRestart, resetBy(e))
 	if !e.Guest {
 		d.options.Say("The machine restarts: " + resetBy(e) + ".")
