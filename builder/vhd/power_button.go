@@ -16,6 +16,11 @@ const (
 	// whose display is off takes a press for a wake-up only, so one is not enough;
 	// one that comes while it still wakes, or shuts down, does nothing.
 	pressEvery = 25 * time.Second
+	// lookEvery is how often what the machine does is looked at in between.
+	lookEvery = time.Second
+	// restartGrace is how long a driver may take to end a machine whose restart
+	// is its fate.
+	restartGrace = 15 * time.Second
 	// writeBackLimit is how long a hypervisor may go on writing after its guest
 	// is off. QEMU's driver ends its own wait before.
 	writeBackLimit = 3 * time.Minute
@@ -23,7 +28,7 @@ const (
 
 // pressing is what is known when a press is decided on.
 type pressing struct {
-	pressed  int
+	tried    int           // presses, whether they came through or not
 	since    time.Duration // the last press
 	left     time.Duration // of the limit
 	machine  hypervisor.Standing
@@ -39,7 +44,7 @@ func (p pressing) next() (press bool, again time.Duration) {
 		return false, 0
 	case p.machine.Paused != "":
 		return false, min(pressEvery, p.left)
-	case p.pressed > 0 && p.since < pressEvery:
+	case p.tried > 0 && p.since < pressEvery:
 		return false, min(pressEvery-p.since, p.left)
 	}
 	return true, min(pressEvery, p.left)
@@ -47,9 +52,11 @@ func (p pressing) next() (press bool, again time.Duration) {
 
 // presses is what asking a guest over ACPI came to.
 type presses struct {
-	off     bool // the machine has ended
-	pressed int
-	err     error // of the last press that failed
+	off       bool // the machine has ended
+	restarted bool // it came back instead
+	pressed   int
+	failed    int
+	err       error // of the last press that failed
 }
 
 // String says how often.
@@ -68,26 +75,32 @@ func (p presses) clause() string {
 	return "; " + p.String()
 }
 
-// powerButton presses the power button until the machine has ended or limit is
-// over. The presses themselves are not told: the caller says what they came to.
+// powerButton presses the power button until the machine has ended, has
+// restarted, or limit is over. The presses themselves are not told: the caller
+// says what they came to.
 func (r *run) powerButton(ctx context.Context, ui packersdk.Ui, limit time.Duration) (p presses) {
 	began := time.Now()
 	last, restarts := began, hypervisor.Sum(r.events.Events()).Restarts
 	for {
-		now := time.Now()
-		press, again := pressing{p.pressed, now.Sub(last), limit - now.Sub(began), hypervisor.Sum(r.events.Events()), restarts}.next()
+		now, standing := time.Now(), hypervisor.Sum(r.events.Events())
+		press, again := pressing{p.pressed + p.failed, now.Sub(last), limit - now.Sub(began), standing, restarts}.next()
 		if press {
 			last = now
 			p.press(ctx, r.machine, ui)
 		}
 		if again == 0 {
+			p.restarted = standing.Restarts > restarts
 			break
 		}
-		if p.off = r.machine.awaitEnd(ctx, again); p.off || ctx.Err() != nil {
+		if p.off = r.machine.awaitEnd(ctx, min(again, lookEvery)); p.off || ctx.Err() != nil {
 			return p
 		}
 	}
-	p.off = r.awaitOff(ctx, ui, limit-time.Since(began))
+	if p.restarted {
+		p.off = r.machine.awaitEnd(ctx, restartGrace)
+	} else {
+		p.off = r.awaitOff(ctx, ui, limit-time.Since(began))
+	}
 	return p
 }
 
@@ -103,7 +116,7 @@ func (p *presses) press(ctx context.Context, m *machine, ui packersdk.Ui) {
 		if p.err == nil {
 			ui.Sayf("Asking the guest over ACPI: %s", err)
 		}
-		p.err = err
+		p.failed, p.err = p.failed+1, err
 	}
 }
 

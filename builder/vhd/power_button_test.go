@@ -26,19 +26,19 @@ func TestWhenThePowerButtonIsPressed(t *testing.T) {
 		again time.Duration
 	}{
 		{"at first", pressing{left: 300 * s}, true, pressEvery},
-		{"a moment after a press", pressing{pressed: 1, since: s, left: 299 * s}, false, pressEvery - s},
-		{"just before the time", pressing{pressed: 1, since: pressEvery - 1, left: 299 * s}, false, 1},
-		{"when it is time", pressing{pressed: 1, since: pressEvery, left: 275 * s}, true, pressEvery},
-		{"long after a press", pressing{pressed: 3, since: time.Hour, left: 275 * s}, true, pressEvery},
+		{"a moment after a press", pressing{tried: 1, since: s, left: 299 * s}, false, pressEvery - s},
+		{"just before the time", pressing{tried: 1, since: pressEvery - 1, left: 299 * s}, false, 1},
+		{"when it is time", pressing{tried: 1, since: pressEvery, left: 275 * s}, true, pressEvery},
+		{"long after a press", pressing{tried: 3, since: time.Hour, left: 275 * s}, true, pressEvery},
 		{"in less time than two presses need", pressing{left: 10 * s}, true, 10 * s},
-		{"with little time left after a press", pressing{pressed: 1, since: s, left: 2 * s}, false, 2 * s},
+		{"with little time left after a press", pressing{tried: 1, since: s, left: 2 * s}, false, 2 * s},
 		{"without time", pressing{}, false, 0},
-		{"after the time", pressing{pressed: 2, since: time.Hour, left: -s}, false, 0},
+		{"after the time", pressing{tried: 2, since: time.Hour, left: -s}, false, 0},
 		{"a paused machine", pressing{left: 300 * s, machine: paused}, false, pressEvery},
-		{"a paused machine, near the end", pressing{pressed: 1, since: time.Hour, left: s, machine: paused}, false, s},
+		{"a paused machine, near the end", pressing{tried: 1, since: time.Hour, left: s, machine: paused}, false, s},
 		{"a machine that is off", pressing{left: 300 * s, machine: off}, false, 0},
 		{"one that had restarted before", pressing{left: 300 * s, machine: once, restarts: 1}, true, pressEvery},
-		{"one that has restarted since", pressing{pressed: 1, since: time.Hour, left: 300 * s, machine: twice, restarts: 1}, false, 0},
+		{"one that has restarted since", pressing{tried: 1, since: time.Hour, left: 300 * s, machine: twice, restarts: 1}, false, 0},
 	} {
 		if press, again := c.at.next(); press != c.press || again != c.again {
 			t.Errorf("%s: press %t, again in %s; want %t, %s", c.name, press, again, c.press, c.again)
@@ -156,9 +156,9 @@ func TestTheButtonIsLeftAloneWhenTheMachineChanges(t *testing.T) {
 		ends   time.Duration      // after the first press
 		at     string             // presses
 	}{
-		{"paused and resumed", []hypervisor.Event{{Kind: hypervisor.EventPause, Detail: "a snapshot"}, {Kind: hypervisor.EventResume}}, 90 * time.Second, "[5m0s 6m15s]"},
+		{"paused and resumed", []hypervisor.Event{{Kind: hypervisor.EventPause, Detail: "a snapshot"}, {Kind: hypervisor.EventResume}}, 90 * time.Second, "[5m0s 6m1s 6m26s]"},
 		{"off, while QEMU still writes", []hypervisor.Event{{Kind: hypervisor.EventOff}}, 7 * time.Minute, "[5m0s]"},
-		{"restarted", []hypervisor.Event{{Kind: hypervisor.EventRestart}}, 4 * time.Minute, "[5m0s]"},
+		{"restarted, which the driver ends", []hypervisor.Event{{Kind: hypervisor.EventRestart}}, 12 * time.Second, "[5m0s]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -219,6 +219,9 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 			said: []string{"The guest did not power off within 4m0s; its power button was pressed 10 times; it is ended by force", "Ending the machine"}},
 		{name: "not within the user's own limit", changes: map[string]any{"shutdown_timeout": "40s"}, took: 40 * time.Second, calls: "power-down power-down close",
 			said: []string{"Waiting up to 40s", "did not power off within 40s"}},
+		{name: "Windows restarts", setup: func(b *bench) {
+			time.AfterFunc(8500*time.Millisecond, func() { b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart}) })
+		}, took: 9*time.Second + restartGrace, calls: "power-down close", said: []string{"The guest restarted instead of powering off", "Ending the machine"}},
 		{name: "the cause is known", setup: func(b *bench) { b.Put("error", errors.New("sysprep refused. Fix: remove the app")) }, calls: "close", said: []string{"Ending the machine"}},
 		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Ending the machine"}},
 		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Ending the machine"}},

@@ -112,7 +112,10 @@ func (r *run) flush(ctx context.Context, ui packersdk.Ui) {
 	switch {
 	case asked.off:
 		ui.Sayf("The machine has ended: %s%s", r.machine.fate, asked.clause())
-	case ctx.Err() == nil:
+	case ctx.Err() != nil:
+	case asked.restarted:
+		ui.Say("The guest restarted instead of powering off, and is ended by force")
+	default:
 		ui.Sayf("The guest did not power off within %s%s; it is ended by force, and what it had not written by then is missing on its disk", limit, asked.clause())
 	}
 }

@@ -38,7 +38,7 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 	}
 	asked := presses{off: run.awaitOff(ctx, ui, limit)}
 	if !asked.off && ctx.Err() == nil && m.Features().PowerDown && hypervisor.Sum(run.events.Events()).Paused == "" {
-		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for up to %s", limit, pressEvery, limit)
+		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
 		asked = run.powerButton(ctx, ui, limit)
 	}
 	switch {
