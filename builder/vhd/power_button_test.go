@@ -152,7 +152,7 @@ func TestAButtonThatCannotBePressedIsSaidOnce(t *testing.T) {
 func TestTheButtonIsLeftAloneWhenTheMachineChanges(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		events []hypervisor.Event // from a second after the first press, 60 s apart
+		events []hypervisor.Event // from half a second after the first press, 60 s apart
 		ends   time.Duration      // after the first press
 		at     string             // presses
 	}{
@@ -165,7 +165,7 @@ func TestTheButtonIsLeftAloneWhenTheMachineChanges(t *testing.T) {
 				b, guest := started(t, nil), &sleeper{}
 				guest.on(b)
 				for i, e := range c.events {
-					time.AfterFunc(5*time.Minute+time.Second+time.Duration(i)*time.Minute, func() { b.run.happens(e) })
+					time.AfterFunc(5*time.Minute+500*time.Millisecond+time.Duration(i)*time.Minute, func() { b.run.happens(e) })
 				}
 				time.AfterFunc(5*time.Minute+c.ends, func() { b.fake.end(poweredOff) })
 				b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
