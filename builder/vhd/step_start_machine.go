@@ -71,12 +71,14 @@ func (r *run) networkInterface() string {
 const flushLimit = 4 * time.Minute
 
 // unexplained says whether sysprep may have left the reason of a failure on
-// the disk only. The error of a run whose cause is known names the fix.
+// the disk only. The error of a run whose cause is known names the fix. Of one
+// that a restart undid, the disk has what was written before the restart, and
+// the first boot that goes on only changes it.
 func (r *run) unexplained(state multistep.StateBag) bool {
 	_, cancelled := state.GetOk(multistep.StateCancelled)
 	err, _ := state.Get("error").(error)
 	return r.provisioning && !cancelled && err != nil && r.windows.Windows != "" && r.machine.Features().PowerDown &&
-		!strings.Contains(err.Error(), ". Fix: ")
+		!strings.Contains(err.Error(), ". Fix: ") && !strings.Contains(err.Error(), "not generalized any more")
 }
 
 func isAuto(name string) bool { return name == "" || name == "auto" }
