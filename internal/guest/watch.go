@@ -36,6 +36,7 @@ type Sample struct {
 	State
 	LogRead   bool   // the log, or its absence, could be seen
 	LogLength int64  // bytes
+	LogNext   int64  // how far it was read, in bytes
 	Log       []byte // what is new
 	Rotated   bool   // the log was replaced: Log begins at its beginning
 }
@@ -183,7 +184,7 @@ func (doc watchDocument) sample(at *Cursor) Sample {
 		if doc.Log.Length != nil {
 			sample.LogLength = *doc.Log.Length
 		}
-		at.offset = doc.Log.Next
+		at.offset, sample.LogNext = doc.Log.Next, doc.Log.Next
 		if doc.Log.Rotated {
 			at.head, at.count = "", 0
 		}
@@ -214,7 +215,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	sample.LogRead = true
 	sample.Log, from = from.advance(string(text), cut)
 	from.offset += int64(len(sample.Log))
-	sample.LogLength = from.offset
+	sample.LogLength, sample.LogNext = from.offset, from.offset
 	return sample, from, nil
 }
 
