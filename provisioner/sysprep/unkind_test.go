@@ -11,6 +11,8 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
@@ -92,13 +94,13 @@ func (g *guestRun) freezes(at string, d time.Duration) *stoppedComm {
 func TestAGuestThatStandsStillForAWhileIsNotLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ action, at string }{
-		{"quit", "working on app packages"}, {"quit", "validating"}, {"shutdown", "working on app packages"},
+		{"quit", "working on app packages"}, {"quit", "validating"}, {"shutdown", "validating"},
 	} {
 		t.Run(test.action+", "+test.at, func(t *testing.T) {
 			t.Parallel()
-			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(60)}, map[string]any{"action": test.action, "stall_timeout": "50s", "shutdown_timeout": "20s"})
+			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(60)}, map[string]any{"action": test.action, "stall_timeout": "50s", "shutdown_timeout": "6s"})
 			if test.action == "shutdown" {
-				g.scenario.Generalize = seconds(220)
+				g.scenario.Generalize = seconds(200)
 			}
 			g.freezes(test.at, 16*time.Second)
 			if err := g.provision(); err != nil {
@@ -158,34 +160,73 @@ func TestARestartThatTakesItsTimeIsNoPowerOff(t *testing.T) {
 	wantExplained(t, g, "the guest restarted instead of powering off: it is not generalized any more", "do not use its disk")
 }
 
+const oldFailure = "2025-07-22 21:55:30, Info       [0x0f004d] SYSPRP The time is now 2025-07-22 21:55:30\r\n" +
+	"2025-07-22 21:55:31, Info       [0x0f004e] SYSPRP Initialized SysPrep log at C:\\Windows\\System32\\Sysprep\\Panther\r\n" +
+	"2025-07-22 21:55:35, Error      [0x0f0082] SYSPRP Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80073cf2\r\n"
+
 // An earlier run failed in a log that cannot be moved, and the answer to the
 // launch gets lost: its time is not known.
 func TestTheFailureInAnOldLogEndsNoSysprep(t *testing.T) {
 	t.Parallel()
-	const old = "2025-07-22 21:55:30, Info       [0x0f004d] SYSPRP The time is now 2025-07-22 21:55:30\r\n" +
-		"2025-07-22 21:55:31, Info       [0x0f004e] SYSPRP Initialized SysPrep log at C:\\Windows\\System32\\Sysprep\\Panther\r\n" +
-		"2025-07-22 21:55:35, Error      [0x0f0082] SYSPRP Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80073cf2\r\n"
-	for _, late := range []bool{false, true} {
-		g := newGuestRun(t, winsim.Scenario{LogLocked: true}, nil)
-		g.start()
-		log := g.file("Windows", "System32", "Sysprep", "Panther", "setupact.log")
-		if err := os.WriteFile(log, []byte(old), 0o600); err != nil {
-			t.Fatal(err)
+	g := newGuestRun(t, winsim.Scenario{LogLocked: true}, nil)
+	g.start()
+	if err := os.WriteFile(g.file("Windows", "System32", "Sysprep", "Panther", "setupact.log"), []byte(oldFailure), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator {
+		return &losesTheAnswer{Communicator: c, text: "launch.ps1"}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "The answer to the start got lost")
+	if strings.Contains(g.ui.text(), "Ended sysprep.exe") {
+		t.Error("a healthy sysprep was ended")
+	}
+}
+
+// The same as it is seen before sysprep writes its first line.
+func TestAnOldLogIsNoneOfThisRun(t *testing.T) {
+	ui := &recordUI{}
+	r := newRun(Config{Action: actionQuit}, ui, nil, nil)
+	r.plan = r.config.plan(`C:\Windows`, "id")
+	r.begun = r.now()
+	state := verdict.Begin(r.begun, r.plan.Expect)
+	n := int64(len(oldFailure))
+	sample := guest.Sample{State: guest.State{ImageState: verdict.StateComplete, Processes: []int{4711}, Tag: new(bool)}, LogRead: true, LogLength: n, LogNext: n, Log: []byte(oldFailure)}
+	for range 3 {
+		var v *verdict.Verdict
+		if state, v = state.Step(r.take(t.Context(), sample)); v != nil {
+			t.Fatalf("%s: %s", v.Class, v.Reason)
 		}
-		g.wrap = func(c packersdk.Communicator) packersdk.Communicator {
-			if late {
-				return &losesTheAnswer{Communicator: c, text: "launch.ps1"}
-			}
-			return c
-		}
-		if err := g.provision(); err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(g.ui.text(), "Ended sysprep.exe") {
-			t.Error("a healthy sysprep was ended")
-		}
-		if late {
-			want(t, g.ui.text(), "The answer to the start got lost")
+		sample.Log = nil
+	}
+	if r.ownLog(r.tracker.Facts()) || len(ui.text()) > 0 {
+		t.Errorf("it is told of as of this run: %q", ui.text())
+	}
+}
+
+// recordingComm takes every command and answers nothing.
+type recordingComm struct {
+	packersdk.Communicator
+	lines []string
+}
+
+func (c *recordingComm) Start(_ context.Context, cmd *packersdk.RemoteCmd) error {
+	c.lines = append(c.lines, cmd.Command)
+	cmd.SetExited(0)
+	return nil
+}
+
+func TestNoSysprepIsEndedOnTheEvidenceOfALogOfUnknownAge(t *testing.T) {
+	comm := &recordingComm{}
+	r := newRun(Config{Action: actionQuit}, &recordUI{}, comm, nil)
+	r.answering, r.launched.PID = true, 4711
+	for own, asked := range map[verdict.Tri]bool{verdict.Unknown: false, verdict.Yes: true} {
+		comm.lines = nil
+		r.stopOwn(t.Context(), &verdict.Verdict{Class: verdict.Refused, StillRunning: true, OwnLog: own})
+		if (len(comm.lines) > 0) != asked {
+			t.Errorf("own log %s: sent %q", own, comm.lines)
 		}
 	}
 }
