@@ -204,7 +204,7 @@ func (s State) silentSince(said string) *Verdict {
 // quit ends a run after which Windows stays up. What the next boot runs has to
 // be read first.
 func (s State) quit(waited time.Duration, said string) *Verdict {
-	late := waited >= s.expect.ProcessGone
+	late := waited >= s.expect.ProcessGone && (s.last.Reached || s.last.At.Sub(s.reached) >= s.expect.LostAfter)
 	switch {
 	case s.last.Process == Yes && s.last.Reached && !late:
 		return nil

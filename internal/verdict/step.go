@@ -37,6 +37,7 @@ type State struct {
 	// last holds the newest known value of every fact.
 	last    Observation
 	reached time.Time // the last time a command was answered
+	silent  time.Time // since when none is; zero: the last one was
 	grown   time.Time // the last time the log grew
 	gone    time.Time // since when sysprep.exe is gone; zero: it is not
 	closed  time.Time // since when the port is closed; zero: it is not
@@ -102,7 +103,9 @@ func (s State) learn(o Observation) State {
 	before := s.last
 	s.last = o
 	if o.Reached {
-		s.reached, s.neverSeen, s.asked = o.At, false, time.Time{}
+		s = s.heard(o.At)
+	} else if s.silent.IsZero() {
+		s.silent = o.At
 	}
 	if o.Tag == Unknown {
 		s.last.Tag = before.Tag
@@ -163,6 +166,20 @@ func (s State) tagged() bool { return s.last.ImageState == s.expect.ImageState &
 // agrees: the newest tag, ImageState and log say success.
 func (s State) agrees() bool {
 	return s.last.ImageState == s.expect.ImageState && s.logSaysSuccess() && (s.last.Tag == Yes || !s.expect.Generalize)
+}
+
+// heard learns that a command was answered. While none was, nobody saw the log
+// stand still or sysprep gone: a guest that was frozen did nothing meanwhile.
+func (s State) heard(at time.Time) State {
+	if !s.silent.IsZero() {
+		gap := at.Sub(s.silent)
+		s.grown = s.grown.Add(gap)
+		if !s.gone.IsZero() {
+			s.gone = s.gone.Add(gap)
+		}
+	}
+	s.reached, s.neverSeen, s.asked, s.silent = at, false, time.Time{}, time.Time{}
+	return s
 }
 
 // knocked learns what the port does.

@@ -317,6 +317,21 @@ func TestARunIsJudged(t *testing.T) {
 			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(680*time.Second, state(StateUndeployable), log(110, processing), func(o *Observation) { o.Last = true }), at(20*time.Minute, silent(PortOpen))},
 			want: Running,
 		},
+		"what happens while nothing is heard does not count as standing still": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, state(StateUndeployable), log(100, processing)), at(1202*time.Second, state(StateUndeployable), log(100, processing))},
+			want: Hung, reason: "has not grown for 10m1s",
+		},
+		"a guest that froze when sysprep had ended is given its time": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(70*time.Second, silent(PortClosed)),
+				at(200*time.Second, ended, state(StateUndeployable), log(100, processing)), at(251*time.Second, ended, state(StateUndeployable), log(100, processing))},
+			want: Broken, reason: "gone for 1m1s",
+		},
+		"a freeze right after success, before what the next boot runs was read": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(190*time.Second, silent(PortClosed)), success(191*time.Second, ended)},
+			want: Generalized, consistent: true,
+		},
 		"nobody asks once more": {
 			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(11*time.Minute+44*time.Second, silent(PortOpen)), at(11*time.Minute+45*time.Second, silent(PortOpen))},
 			want: Lost, reason: "no command was answered", consistent: true,
