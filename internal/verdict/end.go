@@ -118,7 +118,7 @@ func (s State) startedOver() bool {
 	case StateComplete, StateSpecializeToOOBE, StateSpecializeToAudit:
 		return true
 	case StateUndeployable: // as in the first boot, which takes the port away before
-		return s.last.Reached && s.away > 0 && s.expect.End == Shutdown && s.last.Log.ShutdownRequested
+		return s.last.Reached && s.away >= restartAtLeast && s.expect.End == Shutdown && s.last.Log.ShutdownRequested
 	}
 	return false
 }
@@ -255,7 +255,7 @@ func (s State) vanished() *Verdict {
 // down, and has stayed away for long enough.
 func (s State) goneAfterTag() bool {
 	need := s.expect.SecondLook
-	if s.expect.End == Reboot {
+	if s.expect.End == Reboot && s.tagged() {
 		need = s.expect.ClosedFor
 	}
 	return s.expect.End != Quit && (s.tagged() || s.last.Log.TagCreated) && s.closedFor() >= need

@@ -9,7 +9,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 )
 
-func noTag(o *Observation) { o.Tag = No }
+func noTag(o *Observation)     { o.Tag = No }
+func asked(f *diagnosis.Facts) { f.ShutdownRequested = true }
 func foreign(o *Observation) {
 	o.Ours = No
 }
@@ -51,6 +52,15 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"the log had the tag, then the guest comes back": {
 			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(2*time.Minute, ended, state(StateSpecializeToOOBE), log(200, done, tagLogged))},
 			Undone, "restarted instead of powering off"},
+		"the log had the tag and a shutdown, then the guest comes back in its first boot": {
+			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			Undone, "restarted instead of powering off"},
+		"the log had the tag and a shutdown, and the network goes for a moment": {
+			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(70*time.Second, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			Running, ""},
+		"the log had the tag, then the network goes, and a restart is wanted": {
+			reboot, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, silent(PortClosed)), good(3 * time.Minute), at(4*time.Minute, silent(PortClosed))},
+			Generalized, "it restarts, as it was told to"},
 		"only the tag is gone": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, ended, noTag)}, Undone, "the tag is gone"},
 		"a new run begins, then the port closes": {
