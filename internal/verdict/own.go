@@ -43,8 +43,8 @@ type ownership struct {
 // after learns from an observation that has a log.
 func (w ownership) after(before, o Observation) ownership {
 	w.newestAt, w.fresh = o.At, o.LogFresh
-	if !w.seen || o.LogBytes < w.had { // shorter: another file
-		w.seen, w.had, w.sure = true, o.LogBytes, w.seen
+	if !w.seen || o.LogBytes < w.had { // shorter: another file, or none
+		w.seen, w.had, w.sure = true, o.LogBytes, false
 		w.run, w.first = o.Log.Runs, o.At
 		return w
 	}

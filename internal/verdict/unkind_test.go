@@ -394,6 +394,11 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 		"reading began behind the old lines, it was thought": {fresh: true, seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -48 * time.Hour, length: 900, next: 900, failure: validation, looks: []look{state(StateComplete)}},
 		}, want: Running},
+		"it is moved away late": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
+			{after: 4 * time.Second, runs: 1, start: -20 * minutes, length: 0, next: 0, failure: validation},
+			{after: 6 * time.Second, runs: 1, start: -20 * minutes, length: 0, next: 0, failure: validation},
+		}, want: Running},
 		"an hour old by the guest's own clock": {launched: true, seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -time.Hour, length: oldLen, next: oldLen, failure: validation},
 			{after: 2 * time.Minute, runs: 1, start: -time.Hour, length: oldLen + 9, next: oldLen + 9, failure: validation},

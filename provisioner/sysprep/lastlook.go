@@ -36,7 +36,8 @@ type logOrigin struct {
 func (r *run) withLog(o verdict.Observation, s guest.Sample) verdict.Observation {
 	if s.LogRead {
 		r.logNext = s.LogNext
-		r.noOld = r.noOld || s.LogLength == 0 // there was none, so all of it is new
+		// Where there was none, or another took its place, all of it is new.
+		r.noOld = r.noOld || s.Rotated || s.LogLength == 0 && r.tracker.Facts().Lines == 0
 	}
 	o.Log, o.LogBytes, o.LogNext = r.tracker.Facts(), r.logLength, r.logNext
 	o.LogFresh = r.fresh()
