@@ -74,6 +74,7 @@ func (s State) Step(o Observation) (State, *Verdict) {
 			return s.unlessAsked(v)
 		}
 	}
+	s.asked = time.Time{} // what was to be asked for has passed
 	return s, nil
 }
 

@@ -278,6 +278,45 @@ func TestVerdictsUnderAGuestThatIsNotKind(t *testing.T) {
 	t.Logf("\n%s", table.String())
 }
 
+// A network that comes and goes, and never lets a command through, holds no end
+// back, and brings no last look that is not wanted.
+func TestAPortThatOpensAndClosesForEverEndsInTime(t *testing.T) {
+	for _, w := range watchers {
+		for _, end := range []End{Quit, Shutdown, Reboot} {
+			for _, period := range []time.Duration{4 * time.Second, 30 * time.Second, 150 * time.Second} {
+				for _, from := range []time.Duration{weirdAt, tagAt + 2*time.Second} {
+					u := unkindness{off: never, reset: never, show: func(end End, at time.Duration) look {
+						if at < from {
+							return usual(end, at)
+						}
+						return silent([]Port{PortClosed, PortOpen}[int(at/period)%2])
+					}}
+					v, when := u.run(w, end)
+					if v.Class == Running || when > from+(10+2)*time.Minute {
+						t.Errorf("%s, end %d, period %s: %s after %s", w.name, end, period, v.Class, when)
+					}
+					if v.Class == Generalized && from == weirdAt {
+						t.Errorf("%s, end %d, period %s: %s", w.name, end, period, v.Reason)
+					}
+				}
+			}
+		}
+	}
+	s := Begin(start, Expectation{Generalize: true, End: Shutdown})
+	for _, step := range []struct {
+		o    Observation
+		want bool
+	}{
+		{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), false}, {at(70*time.Second, silent(PortClosed)), false},
+		{at(251*time.Second, silent(PortClosed)), true}, {at(252*time.Second, inVain(PortOpen)), false}, {at(260*time.Second, silent(PortClosed)), false},
+	} {
+		var v *Verdict
+		if s, v = s.Step(step.o); v != nil || s.WantsLastLook() != step.want {
+			t.Fatalf("at %s: %+v, wants a last look: %v", step.o.At.Sub(start), v, s.WantsLastLook())
+		}
+	}
+}
+
 // What the explanations say, whole: for another builder, which has the port
 // alone, and for our own, which is told.
 func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
