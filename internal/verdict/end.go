@@ -176,7 +176,7 @@ func (s State) succeeded() *Verdict {
 		if s.closedFor() >= s.expect.SecondLook {
 			return s.silentSince(said)
 		}
-		if !s.closed.IsZero() && waited < s.expect.EndWithin+s.expect.SecondLook {
+		if !s.closed.IsZero() && waited < s.expect.EndWithin+s.expect.AskWithin+s.expect.SecondLook {
 			return nil // the second look has begun, and comes to its end
 		}
 	}

@@ -399,7 +399,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 		now, o := time.Duration(0), at(0)
 		for v == nil {
 			now += time.Duration(1+r.Intn(90)) * time.Second
-			if now > (30+5+3+3)*time.Minute { // Timeout, EndWithin, SecondLook, and what passes between two observations
+			if now > (30+5+1+3+3)*time.Minute { // Timeout, EndWithin, AskWithin, SecondLook, and what passes between two observations
 				t.Fatalf("seed %d: no verdict after %s: %+v", seed, now, s)
 			}
 			o.At = start.Add(now)

@@ -98,7 +98,7 @@ func TestAGuestThatStandsStillForAWhileIsNotLost(t *testing.T) {
 	} {
 		t.Run(test.action+", "+test.at, func(t *testing.T) {
 			t.Parallel()
-			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(60)}, map[string]any{"action": test.action, "stall_timeout": "50s", "shutdown_timeout": "6s"})
+			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(30)}, map[string]any{"action": test.action, "stall_timeout": "50s", "shutdown_timeout": "6s"})
 			if test.action == "shutdown" {
 				g.scenario.Generalize = seconds(200)
 			}
