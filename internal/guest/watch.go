@@ -29,6 +29,7 @@ type Sample struct {
 	State
 	LogRead   bool   // the log, or its absence, could be seen
 	LogLength int64  // bytes
+	LogNext   int64  // how far it was read, in bytes
 	Log       []byte // what is new
 	Rotated   bool   // the log was replaced: Log begins at its beginning
 }
@@ -98,6 +99,7 @@ func (doc watchDocument) sample(at *Cursor) Sample {
 			*at = Cursor{}
 		}
 		sample.Log = at.fresh(doc.Log.Offset, doc.Log.Data)
+		sample.LogNext = at.offset
 	}
 	return sample
 }
@@ -142,6 +144,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	}
 	sample.LogRead, sample.LogLength = true, int64(len(text))
 	sample.Log, sample.Rotated, from = from.advance(string(text), cut)
+	sample.LogNext = from.offset
 	return sample, from, nil
 }
 

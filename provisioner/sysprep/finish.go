@@ -139,7 +139,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	seen := r.tracker.Run()
-	if d, ok := diagnosis.Diagnose(seen); ok && r.ownLog(seen.Facts) {
+	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Facts)) {
 		v.Diagnosis = &d
 		return
 	}
@@ -165,6 +165,9 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
 	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Facts().Stage > diagnosis.StageValidating {
 		return
+	}
+	if v.Class == verdict.Refused && v.OwnLog != verdict.Yes {
+		return // the log that says so may be that of an earlier run
 	}
 	// It may have gone on since it was seen last.
 	now, err := r.session.Poll(ctx)
@@ -217,11 +220,11 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 		case port == verdict.PortClosed && closed.IsZero():
 			closed = r.now()
 		}
-		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.ClosedFor) {
-			r.ui.Say("The guest is gone")
+		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
+			r.ui.Say("The guest does not answer any more")
 			return nil
 		}
-		if r.now().After(deadline) {
+		if r.now().After(deadline) && closed.IsZero() {
 			if sent == nil {
 				sent = errors.New("the command was accepted")
 			}

@@ -26,6 +26,7 @@ type watched struct {
 	log     []byte // as it came
 	// logLength is what the log measured when it could be read last, in bytes.
 	logLength int64
+	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
 	// done: tag and ImageState said success. What is ours goes then.
@@ -46,11 +47,13 @@ type event struct {
 	err     error
 	removed bool
 	left    []string
+	last    bool // of the last look
 }
 
 // observe watches until there is a verdict.
 func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	state := verdict.Begin(begun, r.plan.Expect)
+	r.begun = begun
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
@@ -63,6 +66,7 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	defer tick.Stop()
 	heard := r.now()
 	var machine verdict.Machine
+	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
 	for {
 		var v *verdict.Verdict
@@ -71,11 +75,13 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 			return state.Cancel(r.now())
 		case e := <-events:
 			if e.err != nil {
-				r.answering = false
-				state, v = state.Step(r.unreached(ctx, e.err.Error()))
+				r.answering, asking = false, asking && !e.last
+				o := r.unreached(ctx, e.err.Error())
+				o.Last = e.last
+				state, v = state.Step(o)
 				break
 			}
-			heard, r.answering = r.now(), true
+			heard, r.answering, asking = r.now(), true, asking && !e.last
 			if e.removed {
 				r.removed(e.left)
 				break
@@ -97,6 +103,10 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 		}
 		if v != nil && ctx.Err() == nil {
 			return *v
+		}
+		if state.WantsLastLook() && !asking {
+			asking = true
+			feeder.Go(func() { r.lastLook(feed, events) })
 		}
 	}
 }
@@ -120,7 +130,8 @@ func (r *run) watching() guest.Watching {
 	}
 }
 
-// feed asks the guest until ctx ends or the connection is given up.
+// feed asks the guest until ctx ends. A connection that was given up may come
+// back.
 func (r *run) feed(ctx context.Context, events chan<- event) {
 	send := func(e event) {
 		select {
@@ -166,7 +177,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 			}
 			err = peekErr
 		}
-		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, pause) != nil {
+		if r.pause(ctx, pause) != nil {
 			return
 		}
 	}
@@ -206,7 +217,7 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	if s.LogRead {
 		r.logLength = s.LogLength
 	}
-	o.Log, o.LogBytes = r.tracker.Facts(), r.logLength
+	o = r.withLog(o, s)
 	if r.plan.Action != actionQuit && success && r.tidied == nil && !r.following.Load() {
 		// sysprep has copied the answer file long ago; Windows goes down now.
 		r.tidied, r.settled = make(chan struct{}), make(chan guest.State, 1)
@@ -223,9 +234,8 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 }
 
 func (r *run) progress(lines []diagnosis.Line) {
-	launched := r.launchedAt()
 	for _, l := range lines {
-		if verdict.OlderRun(diagnosis.Facts{Start: l.Time}, launched) {
+		if !r.ownLog(diagnosis.Facts{Start: l.Time}) {
 			continue
 		}
 		if text := diagnosis.Progress(l); text != "" {
@@ -250,9 +260,6 @@ func (r *run) launchedAt() time.Time {
 	return r.launched.Time.UTC().Add(-time.Duration(*r.timeBias) * time.Minute)
 }
 
-// ownLog says whether what was read of the log is about this run.
-func (r *run) ownLog(log diagnosis.Facts) bool { return !verdict.OlderRun(log, r.launchedAt()) }
-
 // knock asks the port itself. A port that accepts without an answer tells
 // nothing: something else may hold it open for a guest that is off, and a busy
 // guest is slow.
@@ -261,6 +268,9 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 		return verdict.PortUnknown
 	}
 	reach, _ := r.probe(ctx, r.host, r.port)
+	if ctx.Err() == nil {
+		r.session.Probed(reach == winrm.Open)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return verdict.PortUnknown

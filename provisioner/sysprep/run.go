@@ -173,12 +173,13 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 		}
 		if err != nil {
 			first.Reached, first.TransportErr = false, err.Error()
+			r.knock(ctx) // a guest that answers again is asked again
 		}
 		d := verdict.Look(first, expect)
 		switch {
 		case d.Action == verdict.Go || d.Action == verdict.Already:
 			return state, d, nil
-		case d.Action == verdict.Refuse, errors.Is(err, guest.ErrGivenUp), r.now().After(deadline):
+		case d.Action == verdict.Refuse, r.now().After(deadline):
 			text := "sysprep was not started: " + d.Reason
 			if d.Action == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
