@@ -73,6 +73,8 @@ func (w Watching) remove(s *Session) string {
 	}
 	paths = append(paths, w.Remove.Files...)
 	var steps, checks []string
+	// launch.ps1 moved our mark with the old logs.
+	steps = append(steps, `(for /d %D in ("`+windir+`\System32\Sysprep\Panther.packer-*") do (if exist "%D\`+s.markName()+`" (rd /s /q "%D")))`)
 	for _, folder := range append(slices.Clip(w.Remove.Folders), s.Folder()) {
 		steps = append(steps, `rd /s /q "`+folder+`" 2>nul`)
 		paths = append(paths, folder)
@@ -80,8 +82,6 @@ func (w Watching) remove(s *Session) string {
 	for _, file := range w.Remove.Files {
 		steps = append(steps, `del /f /q "`+file+`" 2>nul`)
 	}
-	// launch.ps1 moved our mark with the old logs.
-	steps = append(steps, `(for /d %D in ("`+windir+`\System32\Sysprep\Panther.packer-*") do (if exist "%D\`+s.markName()+`" (rd /s /q "%D")))`)
 	for i, path := range paths {
 		checks = append(checks, fmt.Sprintf(`(if exist "%s" (echo le^ft:%d:))`, path, i))
 	}
@@ -154,6 +154,9 @@ type Follow struct {
 // given: it takes the documents of launch.ps1. The guest says something at every
 // heartbeat: one that has fallen silent has forgotten the command, or is gone.
 func (s *Session) follow(ctx context.Context, line string, w Watching, before *documents, at Cursor) *Follow {
+	s.mu.Lock()
+	s.removing = s.removing || strings.Contains(line, hidden("left"))
+	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	f := &Follow{cancel: cancel, begun: make(chan struct{}), news: make(chan any), ended: make(chan struct{}), names: w.names(s), at: at}
 	tell := func(news any) {
@@ -204,6 +207,7 @@ func (s *Session) follow(ctx context.Context, line string, w Watching, before *d
 			return
 		}
 		if state, _, parseErr := parseState(end.String()); parseErr == nil {
+			state = s.judgeOurs(state, s.mark())
 			f.final = &state
 			if stream.seen == 0 && state.Ours != nil && !*state.Ours {
 				return // nothing of ours ran there

@@ -67,6 +67,8 @@ type Session struct {
 	// and answers again.
 	away, back bool
 	scripts    map[string]bool
+	// removing: a command was sent that removes what is ours at its end.
+	removing bool
 	// changing are the requests under way that may change the guest; each is
 	// closed when its request ends.
 	changing map[chan struct{}]bool

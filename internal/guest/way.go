@@ -111,10 +111,7 @@ func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Stat
 	if err != nil {
 		return State{}, fmt.Errorf("asking for the state once more: %w", err)
 	}
-	if mark != s.mark() {
-		state.Ours = nil // it was removed meanwhile, by ourselves
-	}
-	return state, nil
+	return s.judgeOurs(state, mark), nil
 }
 
 // admit says whether a request may be made now.

@@ -129,6 +129,8 @@ type Scenario struct {
 	QuietHidesUsage bool `json:"quiet_hides_usage,omitempty"`
 	// CreateReturn is what Win32_Process.Create returns; 0 is success.
 	CreateReturn int `json:"create_return,omitempty"`
+	// TasksFail: the task service finds no program.
+	TasksFail bool `json:"tasks_fail,omitempty"`
 	// IgnoresPowerButton models a guest that does not react to ACPI.
 	IgnoresPowerButton bool `json:"ignores_power_button,omitempty"`
 	// ShutdownTakes and BootTakes are the times from the command to power-off

@@ -262,7 +262,7 @@ func TestLaunchGivesTheGoldens(t *testing.T) {
 	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe /generalize /quit", "mode": "task", "user": `WIN-PACKER\packer`}, "")
 	compareGolden(t, "launch-task", samePID(out))
 
-	g = inState(t, "clean-server-2022", Scenario{CreateReturn: 2})
+	g = inState(t, "clean-server-2022", Scenario{TasksFail: true})
 	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe", "mode": "task", "user": "packer"}, "")
 	compareGolden(t, "launch-task-fails", out)
 }
