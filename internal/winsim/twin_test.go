@@ -357,6 +357,15 @@ func TestReadGivesTheGoldens(t *testing.T) {
 	compareGolden(t, "read", out)
 	out, _ = runScript(t, g, "read", m{"path": `%windir%\none.log`}, "")
 	compareGolden(t, "read-not-found", out)
+}
+
+func TestBundleGivesTheGoldens(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	if err := g.drive.RemoveAll(`C:\Windows\Panther`); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runScript(t, g, "bundle", m{"out": `%windir%\Temp\packer-logs.zip`, "files": []string{`%windir%\System32\Sysprep\Panther\*.log`, `%windir%\Panther\*.log`}}, "")
+	compareGolden(t, "bundle", regexp.MustCompile(`"size":\d+,"sha256":"[0-9a-f]{64}"`).ReplaceAllString(out, `"size":0,"sha256":"`+strings.Repeat("0", 64)+`"`))
 	for want, p := range map[string]m{
 		`"name":"access-denied"`: {"path": `C:\Windows`}, `"data":"DQo="`: {"path": fileActLog, "offset": -2}, `"count":0`: {"path": fileActLog, "offset": 9999},
 	} {

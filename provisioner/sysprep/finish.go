@@ -293,22 +293,11 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
+	found := r.fetchLogs(ctx, ask)
 	saved := 0
 	for _, folder := range logFolders {
 		for _, name := range logNames {
-			var content []byte
-			var err error
-			if ask {
-				content, err = r.session.Fetch(ctx, r.session.Windir()+folder.guest+`\`+name, maxLogFile)
-				if errors.Is(err, guest.ErrNotFound) {
-					continue
-				}
-			}
-			if err != nil {
-				r.ui.Sayf("Could not fetch %s%s\\%s: %s", r.session.Windir(), folder.guest, name, err)
-				var refused *guest.ScriptError
-				ask = errors.As(err, &refused) // otherwise the guest does not answer
-			}
+			content := found[r.session.Windir()+folder.guest+`\`+name]
 			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
 				content = r.log
 			}
@@ -323,4 +312,22 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		}
 	}
 	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
+}
+
+// fetchLogs reads all logs by one command, and says what it could not read.
+func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
+	if !ask {
+		return nil
+	}
+	var paths []string
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			paths = append(paths, r.session.Windir()+folder.guest+`\`+name)
+		}
+	}
+	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
+	if err != nil {
+		r.ui.Sayf("Could not fetch logs of the guest: %s", err)
+	}
+	return found
 }
