@@ -50,8 +50,22 @@ func (w Watching) names(s *Session) (names []string) {
 	return append(append(names, w.Remove.Files...), append(slices.Clip(w.Remove.Folders), s.Folder())...)
 }
 
+// RemoveCopied does by a command of its own what a command that watches does
+// once generalize has begun.
+func (s *Session) RemoveCopied(ctx context.Context, w Watching) error {
+	line := w.copied(s)
+	if line == "" {
+		return nil
+	}
+	if _, err := s.Run(ctx, line, CommandLimit); err != nil {
+		return fmt.Errorf("removing the answer file: %w", err)
+	}
+	return nil
+}
+
 // copied removes what Windows needs no more once generalize has begun: the
-// answer file if the copy is the same, byte by byte, and the tasks.
+// answer file if the copy is the same, byte by byte, and the tasks. That does
+// not interrupt the program of a task (Microsoft, "schtasks delete").
 func (w Watching) copied(s *Session) string {
 	var steps []string
 	if w.AnswerFile != "" {

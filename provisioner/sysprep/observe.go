@@ -140,7 +140,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 		}
 	}
 	follow, plain := r.launched.Follow, r.launched.WithoutPowerShell
-	cursor := guest.After(r.launched.OldLines)
+	cursor, early := guest.After(r.launched.OldLines), false
 	hears := guest.Hears{
 		Sample:  func(s guest.Sample) { send(event{sample: s}) },
 		Removed: func(left []string) { send(event{removed: true, left: left}) },
@@ -174,6 +174,9 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				// The guest answers, so it was PowerShell that failed.
 				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
 				send(event{sample: sample})
+				if !early && sample.ImageState == verdict.StateUndeployable {
+					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
+				}
 			}
 			err = peekErr
 		}
