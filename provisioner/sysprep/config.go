@@ -89,7 +89,8 @@ type Config struct {
 	// `shutdown_timeout` where that is shorter.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// The account sysprep runs as: `build_user` is the one Packer connects as
-	// (default), `elevated_user` the one that option names (default when it is
+	// (default; where Windows refuses to start it directly, from a scheduled task
+	// of that user), `elevated_user` the one that option names (default when it is
 	// set), `system` the LocalSystem account. Microsoft does not support
 	// `system`; from build 26100 on (Windows 11 24H2, Server 2025) it leaves a
 	// black screen after first boot and is refused.
