@@ -27,6 +27,10 @@ func (g *Guest) PowerButton() {
 		g.logf("power button: ignored")
 		return
 	}
+	if g.wakes() {
+		g.logf("power button: the display wakes")
+		return
+	}
 	g.logf("power button")
 	g.beginShutdown(PowerOff, 0)
 }
@@ -59,7 +63,16 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 		s.started = true
 		g.mu.Unlock()
 		g.logf("shutting down: %v", e)
-		if !g.sleep(session, orElse(g.scenario.ShutdownTakes, 3*time.Second)) {
+		takes := orElse(g.scenario.ShutdownTakes, 3*time.Second)
+		if first := min(time.Duration(g.scenario.WinRMStopsFirst), takes); first > 0 && g.opt.WinRM != nil {
+			if !g.sleep(session, takes-first) {
+				return
+			}
+			g.logf("the WinRM service is stopped, Windows still works")
+			g.opt.WinRM(WinRMReset)
+			takes = first
+		}
+		if !g.sleep(session, takes) {
 			return
 		}
 		g.powerDown(e)

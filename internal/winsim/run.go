@@ -121,6 +121,9 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	if h.g.findProgram(c.Name, c.Dir) == nil {
 		return 0, false
 	}
+	if h.g.startsNothing() {
+		return dllInitFailed, true
+	}
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
 		_, run := h.g.prepare(h.lives, c, h.user)
@@ -151,6 +154,10 @@ func (h handler) Find(p *wsman.Process) error {
 
 // run runs one command of a WinRM client.
 func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
+	if g.startsNothing() {
+		g.logf("no process is created, Windows shuts down: %.60s", p.Line)
+		return dllInitFailed
+	}
 	session := g.session()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

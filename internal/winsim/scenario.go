@@ -137,6 +137,8 @@ type Scenario struct {
 	// and from power-on to WinRM.
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
+
+	Unkind
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
@@ -191,7 +193,7 @@ func (s Scenario) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.Unkind.check())...)
 }
 
 func orElse(d Duration, def time.Duration) time.Duration {

@@ -153,6 +153,10 @@ func (p *preparation) main(c *call) int {
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
 	}
+	g.reached(AtLaunch)
+	if !p.pace(time.Duration(g.scenario.LateFirstLine), 1) {
+		return 1
+	}
 	p.log(p.run.Begin(p.g.now())...)
 	if !p.run.Privileged {
 		return p.end()
@@ -286,6 +290,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 // change runs the cleanup and generalize phases, which cannot be undone.
 func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	g := p.g
+	g.reached(AtGeneralize)
 	if err := g.setImageState(imageUndeployable); err != nil {
 		g.logf("sysprep: %v", err)
 	}
@@ -391,6 +396,7 @@ func (p *preparation) finish() int {
 		return 1
 	}
 	p.log(setuplog.TagCreated())
+	g.reached(AtTag)
 	event, down := PowerOff, !p.opt.quit
 	if down {
 		if p.opt.reboot || g.scenario.RestartsInstead {

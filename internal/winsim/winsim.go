@@ -79,7 +79,10 @@ type Guest struct {
 	shutdown *pendingShutdown
 	down     bool
 	atOOBE   bool
-	wg       sync.WaitGroup
+	// Presses of the power button in this boot that count, and the last of them.
+	pressed   int
+	lastPress time.Time
+	wg        sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.
 	throws func(cmdlet string) error

@@ -56,7 +56,8 @@ func TestOneShellIsEnough(t *testing.T) {
 			t.Run(builder+", "+action, func(t *testing.T) {
 				t.Parallel()
 				logs := t.TempDir()
-				g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(10), StaleTag: true, StaleLog: true},
+				g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30), ShutdownTakes: seconds(10), StaleTag: true, StaleLog: true,
+					Unkind: winsim.Unkind{NoProcessesInShutdown: true}},
 					map[string]any{"action": action, "answer_file_content": testAnswer, "log_directory": logs, "shutdown_timeout": "6s"})
 				g.builder = builder
 				g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return &oneShell{Communicator: c} }
