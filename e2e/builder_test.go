@@ -352,3 +352,29 @@ func TestCtrlCEndsTheBuildInEveryPhase(t *testing.T) {
 		})
 	}
 }
+
+// A Windows whose display is off takes the first press of its power button for
+// a wake-up. Nothing else shuts this one down.
+func TestAGuestWhoseDisplayIsOffIsAskedUntilItIsOff(t *testing.T) {
+	t.Parallel()
+	p := machine{scenario: winsim.Scenario{Unkind: winsim.Unkind{PowerButtonPresses: 2}}, source: `shutdown_timeout = "50s"`, builders: sysprepBlock(`action = "quit"`)}.start(t)
+	p.expect(0, "The guest is still running after 50s; asking it over ACPI", "The machine is off: the guest powered off when asked", "its power button was pressed 2 times")
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proof.Proven {
+		t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+	}
+}
+
+// The logs of a run that hangs are on the disk once Windows has shut down,
+// however long that takes and whatever it takes the first press for.
+func TestTheLogsOfAHungRunAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := machine{
+		scenario: winsim.Scenario{Outcome: winsim.Hang, Unkind: winsim.Unkind{PowerButtonPresses: 2}, ShutdownTakes: winsim.Duration(20 * time.Second)},
+		builders: sysprepBlock(`stall_timeout = "8s"`),
+	}.start(t)
+	p.expect(1, "sysprep did not come to its end", "Waiting up to 4m0s for Windows to shut down and to write its logs", "The disk's log ends in the middle of the run")
+	if logs, _ := filepath.Glob(filepath.Join(p.dir, "output-logs", "System32", "Sysprep", "Panther", "setupact.log")); len(logs) != 1 {
+		t.Error("the log was not saved from the guest's disk")
+	}
+	p.expectNoTrace()
+}

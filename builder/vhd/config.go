@@ -131,10 +131,13 @@ type Config struct {
 	// the guest is off already the command is not sent. Empty by default.
 	ShutdownCommand string `mapstructure:"shutdown_command"`
 	// How long the guest may take to power off after provisioning. Only then is
-	// it asked over ACPI, for as long again, and at last ended by force, which
-	// fails the build: a killed guest is not an image. It is also how long
-	// provisioners may go on after the guest has powered itself off. Defaults
-	// to `5m`.
+	// it asked over ACPI, every 25 seconds for as long again, because a Windows
+	// whose display is off takes the first press of its power button for a
+	// wake-up only. At last it is ended by force, which fails the build: a killed
+	// guest is not an image. It is also how long provisioners may go on after the
+	// guest has powered itself off, and, up to 4 minutes, how long a Windows
+	// whose run failed for an unknown reason may take to shut down and write its
+	// logs before its disk is read for the cause. Defaults to `5m`.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// With `hypervisor = "existing"`: how long the machine has to be silent,
 	// with its disk unchanged, to be taken for off. Defaults to `1m`.

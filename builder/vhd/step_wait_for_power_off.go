@@ -36,30 +36,29 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		}
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
-	off := m.awaitEnd(ctx, limit)
-	if !off && ctx.Err() == nil && m.Features().PowerDown && hypervisor.Sum(run.events.Events()).Paused == "" {
-		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down", limit)
-		if err := m.PowerDown(ctx); err != nil {
-			ui.Sayf("Asking over ACPI: %s", err)
-		}
-		off = m.awaitEnd(ctx, limit)
+	asked := presses{off: run.awaitOff(ctx, ui, limit)}
+	if !asked.off && ctx.Err() == nil && m.Features().PowerDown && hypervisor.Sum(run.events.Events()).Paused == "" {
+		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
+		asked = run.powerButton(ctx, ui, limit)
 	}
 	switch {
 	case ctx.Err() != nil:
+		// The machine is ended at once by stepStartMachine: whoever cancels does not
+		// want the image, and waits for his terminal.
 		return multistep.ActionHalt
-	case !off:
-		return halt(state, s.giveUp(ctx, run))
+	case !asked.off:
+		return halt(state, s.giveUp(ctx, run, asked))
 	case !m.fate.Clean():
-		return halt(state, fmt.Errorf("waiting for the guest to power off: %s", m.fate))
+		return halt(state, fmt.Errorf("waiting for the guest to power off: %s%s", m.fate, asked.clause()))
 	}
-	ui.Sayf("The machine is off: %s", m.fate)
+	ui.Sayf("The machine is off: %s%s", m.fate, asked.clause())
 	return multistep.ActionContinue
 }
 
 func (*stepWaitForPowerOff) Cleanup(multistep.StateBag) {}
 
 // giveUp ends a guest that would not power off.
-func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run) error {
+func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presses) error {
 	picture := run.photograph(ctx)
 	if w, ok := run.machine.Hypervisor.(hypervisor.Waiter); ok && w.WaitingFor() != "" {
 		return fmt.Errorf("the machine is not off after %s (shutdown_timeout): %s; shut it down, close what holds the file, or raise the timeout", run.config.ShutdownTimeout, w.WaitingFor())
@@ -68,7 +67,13 @@ func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run) error {
 		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
 	}
 	now := hypervisor.Sum(run.events.Events())
-	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout), nor when asked over ACPI, and was ended by force: its disk is not an image%s", run.config.ShutdownTimeout, picture)
+	nor := ""
+	if asked.pressed > 0 {
+		nor = fmt.Sprintf(", nor within as long again when asked over ACPI (%s),", asked)
+	} else if asked.err != nil {
+		nor = fmt.Sprintf(", could not be asked over ACPI (%s)", asked.err)
+	}
+	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout)%s and was ended by force: its disk is not an image%s", run.config.ShutdownTimeout, nor, picture)
 	switch {
 	case now.Paused != "":
 		err = fmt.Errorf("the machine is paused (%s), so the guest could not power off within %s (shutdown_timeout); it was ended by force and its disk is not an image: remove what pauses it and run the build again", now.Paused, run.config.ShutdownTimeout)
@@ -87,11 +92,10 @@ func (m *machine) awaitEnd(ctx context.Context, limit time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-m.ended:
-		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
+	return m.over() // whichever of them was seen first
 }
 
 // send starts a command that may well take the connection with it. The result

@@ -124,6 +124,18 @@ func (l Leftovers) With(m Leftovers) Leftovers {
 	return Leftovers{slices.Concat(l.Files, m.Files), slices.Concat(l.Folders, m.Folders), slices.Concat(l.Tasks, m.Tasks), slices.Concat(l.IfEmpty, m.IfEmpty)}
 }
 
+// None: there is nothing to remove.
+func (l Leftovers) None() bool {
+	return len(l.Files)+len(l.Folders)+len(l.Tasks)+len(l.IfEmpty) == 0
+}
+
+// Brought: Folder holds something, as far as the session knows.
+func (s *Session) Brought() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.scripts) > 0
+}
+
 // Cleanup removes the leftovers and the session's own folder in one cmd.exe
 // line, because Windows may be about to shut down. It returns what is still
 // there. It does not wait for the connection to have rested: an answer file with
@@ -147,9 +159,7 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 	s.settle(ctx)
 	s.wake()
 	// From here on nothing in the guest is known to be ours.
-	s.mu.Lock()
-	clear(s.scripts)
-	s.mu.Unlock()
+	s.forget()
 	var remove, check, names []string
 	for _, name := range l.Tasks {
 		remove = append(remove, `schtasks /delete /f /tn `+name)

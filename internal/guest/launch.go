@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +33,9 @@ type Launch struct {
 	Logon     Logon
 	User      string // of LogonS4U and LogonPassword; for LogonSame needed where PowerShell does not work
 	Password  string // of LogonPassword
+	// Watch is how the run is followed by the command that starts it; nil: it is
+	// not.
+	Watch *Watching
 }
 
 // Launched says what was started.
@@ -43,8 +44,8 @@ type Launched struct {
 	TagDeleted bool   // known with PowerShell only
 	Task       string // registered and to be removed; also set with some errors
 	// Time is when the launch began, by the guest's clock; known with PowerShell
-	// only. OldLines counts the lines of an earlier log that could not be renamed,
-	// without PowerShell.
+	// only. OldLines counts the lines of an earlier log that could not be moved
+	// away.
 	Time     time.Time
 	OldLines int
 	// OldLogs is where the logs of earlier runs were put; empty when there were
@@ -56,6 +57,12 @@ type Launched struct {
 	// WithoutPowerShell: PowerShell did not work, and Reason says why.
 	WithoutPowerShell bool
 	Reason            string
+	// Follow watches on in the shell that started sysprep; nil where that was not
+	// possible.
+	Follow *Follow
+	// Instead says why sysprep was started by a task though it was to be started
+	// by the account of the connection; empty: it was not.
+	Instead string
 	// Lost says why the answer to the start is not known. That sysprep was
 	// started is.
 	Lost string
@@ -83,6 +90,10 @@ func (e *AccountError) Error() string {
 // registration is how Windows reports a task that it does not register: by the
 // id of the error, which no language changes.
 var registration = regexp.MustCompile(`(?i)(0x[0-9a-f]{8}),Register-ScheduledTask$`)
+
+// creation is how Windows reports that it does not run Win32_Process.Create at
+// all, as hardening rules make it do.
+var creation = regexp.MustCompile(`(?i),Microsoft\.Management\.Infrastructure\.CimCmdlets\.InvokeCimMethodCommand$`)
 
 type launchParameters struct {
 	Arguments string `json:"arguments"`
@@ -116,7 +127,21 @@ type launchDocument struct {
 // tag-not-deleted. After any error but that and ErrNotStarted sysprep may run.
 // It is started at most once: where the answer is not known the guest is asked.
 func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
-	marked := s.putMark(ctx)
+	launched, err := s.launchAs(ctx, l)
+	if why := createRefused(err); why != "" && l.Logon == LogonSame && l.User != "" {
+		// Hardening rules refuse Win32_Process.Create; the task service starts it.
+		l.Logon = LogonS4U
+		before := launched
+		launched, err = s.launchAs(ctx, l)
+		launched.Instead = why
+		launched.TagDeleted = launched.TagDeleted || before.TagDeleted
+		launched.OldLogs, launched.Brought = before.OldLogs.With(launched.OldLogs), before.Brought.With(launched.Brought)
+	}
+	return launched, err
+}
+
+func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
+	marked, oldLines := s.putMark(ctx)
 	launched := Launched{Brought: Leftovers{Files: []string{s.markFile()}}}
 	params := launchParameters{Arguments: l.Arguments, Mode: "process"}
 	if l.Logon != LogonSame {
@@ -131,16 +156,7 @@ func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
 			return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
 		}
 	}
-	var found *launchDocument
-	err := s.script(ctx, scripts.Launch, params, input, func(raw []byte) {
-		doc := launchDocument{}
-		if json.Unmarshal(raw, &doc) == nil {
-			found = &doc
-		}
-	}, launchLimit)
-	if err == nil && found == nil {
-		err = fmt.Errorf("guest script launch: %w", ErrUnreadable)
-	}
+	found, follow, err := s.launchScript(ctx, params, input, l.Watch, launched)
 	if err != nil {
 		return s.unanswered(ctx, l, launched, marked, err)
 	}
@@ -151,9 +167,75 @@ func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
 		launched.PID = *found.Start.PID
 	}
 	if !found.Started {
-		return launched, fmt.Errorf("%w: %s", ErrNotStarted, found.reason())
+		if follow != nil {
+			follow.cancel()
+		}
+		return launched, found.notStarted()
+	}
+	if found.logStays() {
+		launched.OldLines = oldLines
+	}
+	if follow != nil {
+		follow.at = After(launched.OldLines)
+		launched.Follow = follow
 	}
 	return launched, nil
+}
+
+// launchScript runs launch.ps1, and goes on in the same command to watch. Its
+// answer is there when it returns; the command then runs on, if it watches.
+func (s *Session) launchScript(ctx context.Context, params launchParameters, input string, watch *Watching, launched Launched) (*launchDocument, *Follow, error) {
+	line, err := s.scriptLine(ctx, scripts.Launch, params, input)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	w := Watching{}
+	if watch != nil {
+		w = *watch
+		w.Remove = w.Remove.With(launched.Brought)
+		if launched.Task != "" {
+			w.Remove.Tasks = append(slices.Clip(w.Remove.Tasks), launched.Task)
+		}
+		rest, err := w.line(ctx, s, Cursor{}, false)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+		}
+		// While the mark is there nothing was started, and nothing is to be watched.
+		if all := line + `& if not exist "` + s.markFile() + `" (` + rest + ")"; len(all) <= mostLine {
+			line = all
+		} else {
+			watch = nil
+		}
+	}
+	var found *launchDocument
+	script := &documents{name: scripts.Launch, onDoc: func(raw []byte) {
+		doc := launchDocument{}
+		if json.Unmarshal(raw, &doc) == nil {
+			found = &doc
+		}
+	}}
+	f := s.follow(ctx, line, w, script, Cursor{})
+	select {
+	case <-f.begun:
+	case <-f.ended:
+	}
+	select {
+	case <-f.begun:
+	default:
+		return nil, nil, f.err
+	}
+	switch {
+	case script.failed != nil:
+		f.cancel()
+		return nil, nil, script.failed
+	case found == nil:
+		f.cancel()
+		return nil, nil, fmt.Errorf("guest script launch: %w", ErrUnreadable)
+	case watch == nil:
+		f.cancel()
+		return found, nil, nil
+	}
+	return found, f, nil
 }
 
 // putSecret writes a line for a script to read from its standard input. Only
@@ -163,6 +245,17 @@ func (s *Session) putSecret(ctx context.Context, path, secret string) error {
 		return err
 	}
 	return s.Upload(ctx, path, []byte(base64.StdEncoding.EncodeToString([]byte(secret))+"\r\n"), uploadLimit)
+}
+
+// logStays: an earlier log could not be moved away, because another program
+// holds it.
+func (d *launchDocument) logStays() bool {
+	for _, log := range d.Logs {
+		if !log.Moved && strings.HasSuffix(strings.ToLower(log.Path), `\setupact.log`) {
+			return true
+		}
+	}
+	return false
 }
 
 // moved notes the folder that old logs, and the mark, were moved into.
@@ -202,6 +295,8 @@ func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, m
 			err = fmt.Errorf("%w: %w", &AccountError{User: l.User, Code: code}, err)
 		}
 		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, err)
+	case isScript && creation.MatchString(said.ID) && s.startedNot(ctx, marked):
+		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, &createError{"Win32_Process.Create is refused: " + short(said.Message)})
 	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument):
 		return s.launchWithout(ctx, l, launched, err) // the upload failed
 	case errors.Is(err, errNotSent):
@@ -221,86 +316,33 @@ func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, m
 	return s.findMark(ctx, launched), err
 }
 
-func (d *launchDocument) reason() string {
-	if d.Start.ReturnValue != nil {
-		return fmt.Sprintf("Win32_Process.Create returned %d (%s)", *d.Start.ReturnValue, d.Start.Meaning)
+// createError says that Windows would not create the process.
+type createError struct{ why string }
+
+func (e *createError) Error() string { return e.why }
+
+// createRefused says why Windows would not create the process, empty if it did.
+func createRefused(err error) string {
+	var refused *createError
+	if errors.As(err, &refused) {
+		return refused.why
 	}
+	return ""
+}
+
+// notStarted is why nothing runs.
+func (d *launchDocument) notStarted() error {
+	if d.Start.ReturnValue != nil {
+		return fmt.Errorf("%w: %w", ErrNotStarted, &createError{fmt.Sprintf("Win32_Process.Create returned %d (%s)", *d.Start.ReturnValue, d.Start.Meaning)})
+	}
+	return fmt.Errorf("%w: %s", ErrNotStarted, d.reason())
+}
+
+func (d *launchDocument) reason() string {
 	if d.Start.LastTaskResult != nil {
 		return fmt.Sprintf("the scheduled task ended with 0x%08x", uint32(*d.Start.LastTaskResult))
 	}
 	return "the guest gives no reason"
-}
-
-// lineCount is how find /c ends.
-var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
-
-// launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
-// nothing, so nothing has been started yet.
-func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched, why error) (Launched, error) {
-	launched.WithoutPowerShell, launched.Reason, launched.Task = true, why.Error(), ""
-	user := `"` + l.User + `" /np`
-	switch {
-	case l.Logon == LogonSystem:
-		user = "SYSTEM"
-	case l.Logon == LogonPassword:
-		return launched, fmt.Errorf("%w: PowerShell does not work (%w), and schtasks would show the password; leave the password out", ErrNotStarted, why)
-	// In quotes nothing else means anything to cmd.exe and schtasks.
-	case l.User == "" || strings.ContainsAny(l.User, "\"%\r\n") || strings.HasSuffix(l.User, `\`):
-		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and user %q cannot be given to schtasks", ErrNotStarted, why, l.User)
-	}
-	if strings.ContainsAny(l.Arguments, "\"%^&|<>\r\n") {
-		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and the arguments %q cannot be given to schtasks", ErrNotStarted, why, l.Arguments)
-	}
-	folder := s.Windir() + `\System32\Sysprep`
-	tag := folder + `\Sysprep_succeeded.tag`
-	// The old log keeps its lines under another name: they may explain an earlier failure.
-	ours := s.Folder() // what the guest is known by from now on
-	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-^there))& del /f /q "`+tag+`" "`+s.markFile()+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
-		`(if exist "`+folder+`\Panther\setupact.log" (find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
-		`(if exist "`+tag+`" (echo `+hidden("tag-left")+`) else (echo `+hidden("tag-gone")+`))`, CommandLimit)
-	if err != nil {
-		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
-	}
-	switch {
-	case said(out.Stdout, "tag-gone"):
-	case said(out.Stdout, "tag-left"):
-		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(string(out.Stderr))}
-	default:
-		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(string(out.Stdout)))
-	}
-	s.mu.Lock()
-	clear(s.scripts) // what was uploaded may never have arrived
-	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
-	s.mu.Unlock()
-	if m := lineCount.FindSubmatch(out.Stdout); m != nil {
-		launched.OldLines, _ = strconv.Atoi(string(m[1]))
-	}
-	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
-	launched.Task = s.Task()
-	create := `schtasks /create /f /tn ` + s.Task() + ` /tr "` + folder + `\sysprep.exe ` + l.Arguments + `" /sc once /st 00:00 /rl highest /ru ` + user
-	if out, err = s.Run(ctx, create+"&& echo "+hidden("done"), CommandLimit); err != nil || !said(out.Stdout, "done") {
-		return launched, fmt.Errorf("%w: %w", ErrNotStarted, noTask("registering", out, err))
-	}
-	out, err = s.Run(ctx, `schtasks /run /tn `+s.Task()+"&& echo "+hidden("done"), CommandLimit)
-	switch {
-	case err == nil && said(out.Stdout, "done"):
-	case err == nil && out.Exit != 0: // it came to its end and says that it failed
-		return launched, fmt.Errorf("%w: %w", ErrNotStarted, noTask("running", out, err))
-	default: // the word after it is missing, so what else is missing is not known
-		if start, pid := s.started(ctx, false, err == nil); start == startYes {
-			launched.PID = pid
-			return launched, nil
-		}
-		return launched, noTask("running", out, err)
-	}
-	return launched, nil
-}
-
-func noTask(doing string, out Result, err error) error {
-	if err == nil {
-		err = fmt.Errorf("%w: %q", ErrUnreadable, short(string(out.Stdout)+" "+string(out.Stderr)))
-	}
-	return fmt.Errorf("%s a scheduled task for sysprep by schtasks: %w", doing, err)
 }
 
 // Stop ends a program by its process id.

@@ -89,11 +89,11 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 		ours    bool // of the last one
 		err     error
 	}{
-		"to the end":                {sample + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
-		"cut off":                   {sample + setupKey, 1, false, nil},
-		"another machine":           {"packer-part:ours\r\nno\r\npacker-part:end\r\n", 1, false, nil},
-		"no PowerShell, our guest":  {setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 1, true, ErrNoDocument},
-		"a script's word in a line": {sample + "packer-part\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+		"to the end":                {sample + "packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+		"cut off":                   {sample + "packer-part:last\r\n" + setupKey, 1, false, nil},
+		"another machine":           {"packer-part:last\r\npacker-part:ours\r\nno\r\npacker-part:end\r\n", 1, false, nil},
+		"no PowerShell, our guest":  {"packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 1, true, ErrNoDocument},
+		"a script's word in a line": {sample + "packer-part\r\n" + "packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := scripted(test.answer, "", 0)
@@ -101,7 +101,7 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 			s.scripts[s.Folder()+`\launch.ps1`] = true
 			s.scripts[s.Folder()+`\watch.ps1`] = true
 			var got []Sample
-			_, err := s.Watch(t.Context(), Cursor{}, time.Second, nil, func(s Sample) { got = append(got, s) })
+			_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { got = append(got, s) }))
 			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) || len(got) != test.samples {
 				t.Fatalf("%d samples, %v", len(got), err)
 			}
@@ -124,7 +124,7 @@ func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
 	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n", "", 0)
 	s := endless(New(f, "id"))
 	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
-	if launched.OldLines != 123 || After(launched.OldLines).count != 123 || s.mark() != s.Folder() {
+	if launched.OldLines != 123 || After(launched.OldLines).skip != 123 || s.mark() != s.Folder() {
 		t.Errorf("%d lines, mark %q", launched.OldLines, s.mark())
 	}
 }

@@ -24,9 +24,9 @@ var (
 	// ErrAbandoned: the guest did not answer within the limit, the request was
 	// left behind.
 	ErrAbandoned = errors.New("no answer in time")
-	// ErrGivenUp: two requests were left behind and have not come back since.
-	// Each may keep Packer busy for ever, so there will be no third.
-	ErrGivenUp = errors.New("the connection is not used any more: two requests never came back")
+	// ErrGivenUp: too many requests were left behind and have not come back since.
+	// Each may keep Packer busy for ever, so nothing is asked (WayNone).
+	ErrGivenUp = errors.New("the connection is not used: too many requests have not come back")
 	// ErrResting: a request was left behind a short while ago, so nothing is asked.
 	ErrResting = errors.New("the connection rests, because a request never came back")
 	// ErrTooMuch: the guest did not stop answering, the request was left behind.
@@ -34,14 +34,13 @@ var (
 )
 
 const (
-	maxAbandoned = 2
-	maxOutput    = 4 << 20 // bytes kept of each output of one command
-	maxFlow      = 4 * maxOutput
-	maxLine      = 2 << 20  // of a streamed document; a 1 MiB chunk is 1.4 MiB in base64
-	maxStream    = 32 << 20 // bytes of all documents of one command
-	maxLines     = 50_000   // of them, with whatever else comes
-	maxLate      = 1 << 20  // bytes taken from a request that was left behind
-	settleLimit  = 3 * time.Second
+	maxOutput   = 4 << 20 // bytes kept of each output of one command
+	maxFlow     = 4 * maxOutput
+	maxLine     = 2 << 20  // of a streamed document; a 1 MiB chunk is 1.4 MiB in base64
+	maxStream   = 32 << 20 // bytes of all documents of one command
+	maxLines    = 50_000   // of them, with whatever else comes
+	maxLate     = 1 << 20  // bytes taken from a request that was left behind
+	settleLimit = 3 * time.Second
 )
 
 // Communicator is the part of packersdk.Communicator that is used.
@@ -64,7 +63,12 @@ type Session struct {
 	pending int // requests left behind that have not come back
 	lost    int // requests left behind since the guest answered last
 	rests   time.Time
-	scripts map[string]bool
+	// away and back: since a request was left behind the service did not answer,
+	// and answers again.
+	away, back bool
+	scripts    map[string]bool
+	// removing: a command was sent that removes what is ours at its end.
+	removing bool
 	// changing are the requests under way that may change the guest; each is
 	// closed when its request ends.
 	changing map[chan struct{}]bool
@@ -157,18 +161,23 @@ func watching(do work) work { return do }
 // wait for any more goes on in Packer's communicator.
 func (s *Session) change(do work) work {
 	return func(ctx context.Context) error {
-		ended := make(chan struct{})
-		s.mu.Lock()
-		s.changing[ended] = true
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			delete(s.changing, ended)
-			s.mu.Unlock()
-			close(ended)
-		}()
+		defer s.changes()()
 		return do(ctx)
 	}
+}
+
+// changes notes a request that may change the guest, until ended is called.
+func (s *Session) changes() (ended func()) {
+	under := make(chan struct{})
+	s.mu.Lock()
+	s.changing[under] = true
+	s.mu.Unlock()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		delete(s.changing, under)
+		s.mu.Unlock()
+		close(under)
+	})
 }
 
 // settle waits a little until nothing is under way that may change the guest:
@@ -200,11 +209,8 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overfl
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	switch s.Way() {
-	case WayNone:
-		return ErrGivenUp
-	case WayResting:
-		return ErrResting
+	if err := s.admit(ctx); err != nil {
+		return err
 	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -214,13 +220,7 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overfl
 		err := do(inner)
 		s.mu.Lock()
 		finished = true
-		if abandoned {
-			s.pending--
-			s.rests = time.Time{} // nothing loops any more
-		}
-		if err == nil {
-			s.lost = 0
-		}
+		s.returned(abandoned, err)
 		s.mu.Unlock()
 		done <- err
 	}()
@@ -242,9 +242,7 @@ func (s *Session) bounded(ctx context.Context, limit time.Duration, over *overfl
 	s.mu.Lock()
 	abandoned = !finished
 	if abandoned {
-		s.pending++
-		s.lost++
-		s.rests = s.now().Add(s.scaled(rest(s.lost, s.maxRest)))
+		s.leave()
 	}
 	s.mu.Unlock()
 	if !abandoned {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,16 +32,44 @@ const (
 
 // The mark is an empty file among sysprep's logs. launch.ps1 moves all of them
 // away before it starts anything: while the mark is there nothing was started.
-func (s *Session) markFile() string {
-	return s.Windir() + `\System32\Sysprep\Panther\packer-` + s.id + `.mark`
-}
+func (s *Session) markFile() string { return s.Windir() + `\System32\Sysprep\Panther\` + s.markName() }
 
-// putMark puts the mark, and reports whether it is there.
-func (s *Session) putMark(ctx context.Context) bool {
+func (s *Session) markName() string { return "packer-" + s.id + ".mark" }
+
+// putMark puts the mark, and reports whether it is there. It counts the lines of
+// an earlier log: one that cannot be moved away is read from behind them.
+func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
 	file := s.markFile()
 	folder := file[:strings.LastIndexByte(file, '\\')]
-	out, err := s.Run(ctx, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (echo packer)>"`+file+`"& (if exist "`+file+`" (echo `+hidden("marked")+`))`, CommandLimit)
-	return err == nil && said(out.Stdout, "marked")
+	log := folder + `\setupact.log`
+	out, err := s.Run(ctx, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (if exist "`+log+`" (find /c /v "" "`+log+`"))& (echo packer)>"`+file+`"& (if exist "`+file+`" (echo `+hidden("marked")+`))`, CommandLimit)
+	if err != nil {
+		return false, 0
+	}
+	return said(out.Stdout, "marked"), counted(out.Stdout)
+}
+
+// lineCount is how find /c ends.
+var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
+
+func counted(out []byte) int {
+	m := lineCount.FindSubmatch(out)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(m[1])) // digits
+	return n
+}
+
+// startedNot: the guest says that nothing was started.
+func (s *Session) startedNot(ctx context.Context, marked bool) bool {
+	out, err := s.Run(ctx, partTasks+"& "+partEnd, CommandLimit)
+	if err != nil || !marked {
+		return false
+	}
+	parts, err := cutParts(string(out.Stdout))
+	ids := processes(parts["tasks"])
+	return err == nil && ids != nil && len(ids) == 0
 }
 
 // started asks the guest whether sysprep was started, and for its process id.

@@ -76,10 +76,19 @@ var (
 func (s *Session) Poll(ctx context.Context) (State, error) {
 	mark := s.mark()
 	state, _, err := s.query(ctx, pollLine(mark))
-	if mark != s.mark() {
-		state.Ours = nil // it was removed meanwhile, by ourselves
+	return s.judgeOurs(state, mark), err
+}
+
+// judgeOurs: what was removed by ourselves is not missing. A command that
+// watches removes it with the tag in place, and its answer may have got lost.
+func (s *Session) judgeOurs(state State, mark string) State {
+	s.mu.Lock()
+	removing := s.removing
+	s.mu.Unlock()
+	if mark != s.mark() || removing && state.Tag != nil && *state.Tag {
+		state.Ours = nil
 	}
-	return state, err
+	return state
 }
 
 // pollLine asks for the state, and for the mark where there is one.

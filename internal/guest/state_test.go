@@ -116,10 +116,12 @@ func TestTheLogIsReadOnceWithoutPowerShell(t *testing.T) {
 	var c Cursor
 	var got strings.Builder
 	log := []string{}
-	show := func() string { return strings.Join(log[c.count:], "") }
 	step := func(add ...string) {
 		log = append(log, add...)
-		fresh, next := c.advance(show(), false)
+		fresh, rotated, next := c.advance(strings.Join(log, ""), false)
+		if rotated {
+			t.Fatal("taken for another log")
+		}
 		got.Write(fresh)
 		c = next
 	}
@@ -138,13 +140,56 @@ func TestTheLogIsReadOnceWithoutPowerShell(t *testing.T) {
 	}
 }
 
+func TestAnEarlierLogIsLeftOut(t *testing.T) {
+	const old, fresh = "old one\r\nold two\r\n", "2026-11-28 new\r\nmore\r\n"
+	got, rotated, c := After(2).advance(old+fresh+"x", false)
+	if string(got) != fresh || rotated || c.count != 4 || c.offset != int64(len(old+fresh)) {
+		t.Errorf("without PowerShell: %q, %v, %+v", got, rotated, c)
+	}
+	if got, rotated, c = c.advance("other\r\nx", false); string(got) != "other\r\n" || !rotated || c.count != 1 {
+		t.Errorf("another log: %q, %v, %+v", got, rotated, c)
+	}
+	// By watch.ps1 the log comes in pieces, and from the beginning again.
+	for size := 1; size < 30; size++ {
+		at := After(2)
+		var all []byte
+		for range 2 {
+			for from := 0; from < len(old+fresh); from += size {
+				all = append(all, at.fresh(int64(from), []byte(old + fresh)[from:min(from+size, len(old+fresh))])...)
+			}
+		}
+		if string(all) != fresh || at.count != 4 || at.offset != int64(len(old+fresh)) {
+			t.Errorf("pieces of %d: %q, %+v", size, all, at)
+		}
+	}
+}
+
+func TestOnlyALogGrows(t *testing.T) {
+	for text, read := range map[string]bool{
+		"":                            true,
+		"Not enough memory.\r\n":      false,
+		"Nicht genug Arbeitsspeicher": false,
+		"2026-11-28 10:00:00, Info                  SYSPRP x\r\n":       true,
+		"\ufeff2026-11-28 10:00:00, Info                  SYSPRP x\r\n": true,
+		"\ttail of a line\r\n2026-11-28 10:00:00, Error      SYSPRP":    true,
+	} {
+		f := &fake{start: answers{{"type ", "packer-part:text\r\n" + text, ""}, {"reg query", "packer-part:end\r\n", ""}}.start}
+		sample, _, err := endless(New(f, "id")).Peek(t.Context(), Cursor{})
+		if err != nil || sample.LogRead != read || sample.LogLength != int64(len(text)) && read {
+			t.Errorf("%q: %+v, %v", text, sample, err)
+		}
+	}
+}
+
+func hears(sample func(Sample)) Hears { return Hears{Sample: sample, Removed: func([]string) {}} }
+
 func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 	sample := `{"script":"watch","schema":1,"ok":true,"type":"sample","tag":false,"imageState":"IMAGE_STATE_COMPLETE","generalizationState":7,"processes":[{"id":5}],` +
 		`"log":{"exists":true,"length":9,"offset":0,"next":4,"rotated":false,"more":true,"data":"b25lCg=="}}` + "\r\n"
 	f := scripted(sample, "", 0)
 	s := endless(New(f, "id"))
 	var seen []Sample
-	cursor, err := s.Watch(t.Context(), Cursor{}, time.Second, nil, func(s Sample) { seen = append(seen, s) })
+	cursor, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { seen = append(seen, s) }))
 	if err != nil || len(seen) != 1 || string(seen[0].Log) != "one\n" || seen[0].LogLength != 9 || seen[0].Processes[0] != 5 || *seen[0].Tag {
 		t.Fatalf("got %+v, %v", seen, err)
 	}
@@ -155,20 +200,20 @@ func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 
 func TestWatchTellsUnknownFromNone(t *testing.T) {
 	s := endless(New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","tag":null,"imageState":null,"processes":null,"log":null}`, "", 0), "id"))
-	_, err := s.Watch(t.Context(), Cursor{}, time.Second, nil, func(s Sample) {
+	_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 		if s.Tag != nil || s.ImageState != "" || s.Processes != nil || s.LogRead {
 			t.Errorf("got %+v", s)
 		}
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = endless(New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","processes":[],"log":{"exists":false}}`, "", 0), "id")).
-		Watch(t.Context(), Cursor{}, time.Second, nil, func(s Sample) {
+		Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 			if s.Processes == nil || len(s.Processes) != 0 || !s.LogRead {
 				t.Errorf("got %+v", s)
 			}
-		})
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}

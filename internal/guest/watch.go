@@ -3,39 +3,33 @@ package guest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"regexp"
 	"strings"
 	"time"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
-)
-
-const (
-	stretch      = 45 * time.Second // how long one watch command runs
-	stretchSlack = 30 * time.Second // for starting PowerShell in a busy guest
-	maxHeartbeat = 10 * time.Second // between samples when nothing changes
 )
 
 // Cursor is how far the log has been read. The zero value is its beginning.
 type Cursor struct {
 	offset int64
 	head   string
-	// Without PowerShell whole lines are counted; the last one is held back
-	// until it has stayed the same, because it may still be written.
+	// skip is how many lines of an earlier log are still to be left out.
+	skip int
+	// Whole lines are counted. Without PowerShell the last one is held back until
+	// it has stayed the same, because it may still be written.
 	count int
 	last  string
 }
 
-// After is the cursor behind so many lines of a log, without PowerShell.
-func After(lines int) Cursor { return Cursor{count: lines} }
+// After is the cursor behind so many lines of a log.
+func After(lines int) Cursor { return Cursor{skip: lines} }
 
 // Sample is one look at the guest while sysprep runs.
 type Sample struct {
 	State
 	LogRead   bool   // the log, or its absence, could be seen
 	LogLength int64  // bytes
+	LogNext   int64  // how far it was read, in bytes
 	Log       []byte // what is new
 	Rotated   bool   // the log was replaced: Log begins at its beginning
 }
@@ -75,95 +69,13 @@ type watchDocument struct {
 	} `json:"processes"`
 	Log *struct {
 		Length  *int64 `json:"length"`
+		Offset  int64  `json:"offset"`
 		Next    int64  `json:"next"`
 		Rotated bool   `json:"rotated"`
 		Data    []byte `json:"data"`
 	} `json:"log"`
 	Next int64  `json:"next"`
 	Head string `json:"head"`
-}
-
-// Heartbeat is the longest time between two samples of a Watch with this
-// interval, in whole seconds.
-func Heartbeat(interval time.Duration) time.Duration {
-	return min(max(5*interval, time.Second).Truncate(time.Second), maxHeartbeat)
-}
-
-// Watch follows the run for one stretch of less than a minute and hands every
-// sample to onSample as it comes, from another goroutine but never after it
-// returned. It goes on from where the cursor is, and returns where it got, with
-// an error too. The last sample has all that Poll asks for, and no log.
-func (s *Session) Watch(ctx context.Context, from Cursor, interval time.Duration, until []Condition, onSample func(Sample)) (Cursor, error) {
-	params := watchParameters{
-		DeadlineSec: max(1, int(s.scaled(stretch)/time.Second)), IntervalMs: interval.Milliseconds(), HeartbeatSec: int(Heartbeat(interval) / time.Second),
-		ChunkBytes: 64 << 10, Offset: from.offset, Head: from.head,
-	}
-	for _, c := range until {
-		params.StopWhen = append(params.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, int(c.For / time.Second)})
-	}
-	at := from
-	final, err := s.watchLine(ctx, params, func(raw []byte) {
-		var doc watchDocument
-		if json.Unmarshal(raw, &doc) != nil {
-			return
-		}
-		if doc.Type == "end" {
-			at.offset, at.head = doc.Next, doc.Head
-			return
-		}
-		onSample(doc.sample(&at))
-	})
-	if final != nil {
-		onSample(Sample{State: *final})
-	}
-	return at, err
-}
-
-// watchLine runs the script if the guest is still the one that it was uploaded
-// to, and asks in the same line for the state as it is at the end: the script
-// does not read what the next boot runs. That answer is nil where it did not
-// come.
-func (s *Session) watchLine(ctx context.Context, params watchParameters, onDoc func([]byte)) (*State, error) {
-	line, err := s.scriptLine(ctx, scripts.Watch, params, "")
-	if err != nil {
-		return nil, err
-	}
-	mark := s.mark()
-	line += "& " + pollLine(mark)
-	if mark != "" {
-		line = `if exist "` + mark + `" (` + line + `) else (echo ` + marker + `ours& echo no& ` + partEnd + `)`
-	}
-	stream := &documents{name: scripts.Watch, onDoc: onDoc}
-	var tail strings.Builder
-	over := newOverflow()
-	// The guest says something at every heartbeat. One that has fallen silent has
-	// forgotten the command, or is gone.
-	silent := time.AfterFunc(s.scaled(silence(params)), func() {
-		_ = over.set(fmt.Errorf("%w (%s)", ErrAbandoned, silence(params))) // told by start
-	})
-	defer silent.Stop()
-	_, stderr, err := s.start(ctx, line, stretch+stretchSlack, &lines{over: over, take: func(l []byte) {
-		silent.Reset(s.scaled(silence(params)))
-		if tail.Len() > 0 || bytes.Contains(l, []byte(marker)) {
-			tail.Write(l)
-			tail.WriteByte('\n')
-			return
-		}
-		stream.take(l)
-	}}, over, watching)
-	var final *State
-	if state, _, parseErr := parseState(tail.String()); parseErr == nil && mark == s.mark() {
-		final = &state
-		if stream.seen == 0 && state.Ours != nil && !*state.Ours {
-			return final, nil // nothing of ours ran there
-		}
-	}
-	return final, stream.outcome(stderr.bytes(), err)
-}
-
-// silence is how long a watch may say nothing.
-func silence(p watchParameters) time.Duration {
-	return time.Duration(p.HeartbeatSec)*time.Second + stretchSlack
 }
 
 // sample reads a document, and moves the cursor on.
@@ -179,17 +91,36 @@ func (doc watchDocument) sample(at *Cursor) Sample {
 		}
 	}
 	if doc.Log != nil {
-		sample.LogRead, sample.Log, sample.Rotated = true, doc.Log.Data, doc.Log.Rotated
+		sample.LogRead, sample.Rotated = true, doc.Log.Rotated
 		if doc.Log.Length != nil {
 			sample.LogLength = *doc.Log.Length
 		}
-		at.offset = doc.Log.Next
 		if doc.Log.Rotated {
-			at.head, at.count = "", 0
+			*at = Cursor{}
 		}
-		at.count += bytes.Count(doc.Log.Data, []byte("\n"))
+		sample.Log = at.fresh(doc.Log.Offset, doc.Log.Data)
+		sample.LogNext = at.offset
 	}
 	return sample
+}
+
+// fresh takes what comes from an offset of the log and was not seen yet.
+func (c *Cursor) fresh(offset int64, data []byte) []byte {
+	if seen := c.offset - offset; seen > 0 { // a second watch begins at the beginning
+		data = data[min(seen, int64(len(data))):]
+	}
+	c.offset += int64(len(data))
+	for c.skip > 0 {
+		_, rest, whole := bytes.Cut(data, []byte("\n"))
+		if !whole {
+			return nil // the line goes on
+		}
+		data = rest
+		c.skip--
+		c.count++
+	}
+	c.count += bytes.Count(data, []byte("\n"))
+	return data
 }
 
 // Peek is one sample without PowerShell: two cmd.exe lines.
@@ -203,35 +134,42 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 		return sample, from, nil // its log is somebody else's
 	}
 	log := s.Windir() + `\System32\Sysprep\Panther\setupact.log`
-	show := `type "` + log + `"`
-	if from.count > 0 {
-		show = fmt.Sprintf(`more +%d "%s"`, from.count, log)
+	text, cut, err := s.typed(ctx, log, `type "`+log+`"`, CommandLimit)
+	if errors.Is(err, ErrNotFound) {
+		sample.LogRead = true
+		return sample, from, nil
 	}
-	text, cut, err := s.typed(ctx, log, show, CommandLimit)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil || len(text) > 0 && !logLine.Match(text) {
 		return sample, from, nil // the state is worth having without the log
 	}
-	sample.LogRead = true
-	sample.Log, from = from.advance(string(text), cut)
-	from.offset += int64(len(sample.Log))
-	sample.LogLength = from.offset
+	sample.LogRead, sample.LogLength = true, int64(len(text))
+	sample.Log, sample.Rotated, from = from.advance(string(text), cut)
+	sample.LogNext = from.offset
 	return sample, from, nil
 }
 
-// advance takes what the log shows after the lines already counted.
-func (c Cursor) advance(text string, cut bool) ([]byte, Cursor) {
+// logLine is how sysprep begins a line. What else a command may print where the
+// log should be, an error in the guest's language, is no log that grows.
+var logLine = regexp.MustCompile(`(?m)^\W{0,3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, `)
+
+// advance takes what the whole log shows behind what was taken before.
+func (c Cursor) advance(text string, cut bool) (fresh []byte, rotated bool, next Cursor) {
+	c.count, c.skip = c.count+c.skip, 0
 	lines := strings.SplitAfter(strings.TrimRight(text, "\r\n"), "\n")
+	if rotated = !cut && len(lines) < c.count; rotated {
+		c = Cursor{}
+	}
 	last := lines[len(lines)-1]
 	take := len(lines) - 1
 	if !cut && last != "" && last == c.last {
 		take++ // it has not changed since the last look, so it is whole
 	}
-	fresh := strings.Join(lines[:take], "")
-	if take == len(lines) {
-		fresh += "\r\n"
-		last = ""
+	from := min(c.count, take)
+	fresh = []byte(strings.Join(lines[from:take], ""))
+	c.offset = int64(len(strings.Join(lines[:take], "")))
+	if c.last = last; take == len(lines) && from < take {
+		fresh = append(fresh, "\r\n"...)
 	}
-	c.count += take
-	c.last = last
-	return []byte(fresh), c
+	c.count = max(c.count, take)
+	return fresh, rotated, c
 }

@@ -1,6 +1,10 @@
 package guest
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Way is how a guest may be asked.
 type Way int
@@ -13,7 +17,9 @@ const (
 	WayLong    Way = iota // commands that run for a while, as Watch's
 	WayShort              // only short ones: one was left behind and has not come back
 	WayResting            // none for a while
-	WayNone               // none ever: too many were left behind
+	// WayNone: too many were left behind. It ends when one of them comes back, or
+	// when the service was away and answers again (Probed): then there is one more.
+	WayNone
 )
 
 const (
@@ -21,10 +27,18 @@ const (
 	longestRest = 2 * time.Minute
 )
 
-// way decides how to ask after so many requests have not come back.
-func way(pending int, resting bool) Way {
+const (
+	// maxAbandoned requests are left behind before the connection is given up.
+	maxAbandoned = 2
+	// maxLeft is how many there may be with the one that is asked after that.
+	maxLeft = maxAbandoned + 1
+)
+
+// way decides how to ask after so many requests have not come back. back: the
+// service was away and answers again.
+func way(pending int, resting, back bool) Way {
 	switch {
-	case pending >= maxAbandoned:
+	case pending >= maxLeft, pending >= maxAbandoned && (resting || !back):
 		return WayNone
 	case resting:
 		return WayResting
@@ -61,5 +75,82 @@ func (s *Session) wake() {
 func (s *Session) Way() Way {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return way(s.pending, s.now().Before(s.rests))
+	return way(s.pending, s.now().Before(s.rests), s.back)
+}
+
+// Probed tells whether the service answered a question that did not go through
+// the communicator. One that was away and answers again is a guest that stood
+// still, or a service that was started anew: worth one more request.
+func (s *Session) Probed(answers bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.pending == 0:
+		s.away, s.back = false, false
+	case !answers:
+		s.away, s.back = true, false
+	default:
+		s.back = s.back || s.away
+	}
+}
+
+// regardless marks a context whose request is made in spite of a rest, or of a
+// connection that was given up.
+type regardless struct{}
+
+// PollRegardless is Poll within a limit, once more before the guest counts as
+// lost: also during a rest, and where the connection was given up, but never
+// beyond the most requests that may be left behind.
+func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (State, error) {
+	mark := s.mark()
+	out, err := s.Run(context.WithValue(ctx, regardless{}, true), pollLine(mark), limit)
+	if err != nil {
+		return State{}, fmt.Errorf("asking for the state once more: %w", err)
+	}
+	state, _, err := parseState(string(out.Stdout))
+	if err != nil {
+		return State{}, fmt.Errorf("asking for the state once more: %w", err)
+	}
+	return s.judgeOurs(state, mark), nil
+}
+
+// admit says whether a request may be made now.
+func (s *Session) admit(ctx context.Context) error {
+	way := s.Way()
+	if ctx.Value(regardless{}) != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.pending < maxLeft {
+			return nil
+		}
+	}
+	switch way {
+	case WayNone:
+		return ErrGivenUp
+	case WayResting:
+		return ErrResting
+	}
+	return nil
+}
+
+// leave counts a request that is left behind; s.mu is held.
+func (s *Session) leave() {
+	s.pending++
+	s.lost++
+	s.back = false
+	s.rests = s.now().Add(s.scaled(rest(s.lost, s.maxRest)))
+}
+
+// returned counts a request that ended, as left behind or not; s.mu is held.
+func (s *Session) returned(abandoned bool, err error) {
+	if abandoned {
+		s.pending--
+		s.rests = time.Time{} // nothing loops any more
+	}
+	if err == nil {
+		s.lost = 0
+		if !abandoned {
+			s.back, s.rests = true, time.Time{} // the guest answers
+		}
+	}
 }

@@ -16,13 +16,16 @@ import (
 
 func TestTheWayToAskFollowsFromWhatWasLost(t *testing.T) {
 	for _, test := range []struct {
-		pending int
-		resting bool
-		want    Way
+		pending       int
+		resting, back bool
+		want          Way
 	}{
-		{0, false, WayLong}, {0, true, WayResting}, {1, true, WayResting}, {1, false, WayShort}, {2, false, WayNone}, {2, true, WayNone}, {3, false, WayNone},
+		{0, false, false, WayLong}, {0, false, true, WayLong}, {0, true, false, WayResting}, {1, true, false, WayResting}, {1, true, true, WayResting},
+		{1, false, false, WayShort}, {1, false, true, WayShort},
+		{2, false, false, WayNone}, {2, true, true, WayNone}, {2, true, false, WayNone}, {2, false, true, WayShort},
+		{3, false, true, WayNone}, {4, true, true, WayNone},
 	} {
-		if got := way(test.pending, test.resting); got != test.want {
+		if got := way(test.pending, test.resting, test.back); got != test.want {
 			t.Errorf("%+v: got %d", test, got)
 		}
 	}

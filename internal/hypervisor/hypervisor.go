@@ -168,7 +168,8 @@ type Hypervisor interface {
 	ExpectOff()
 
 	// PowerDown asks the guest to shut down (ACPI power button or the like)
-	// and returns at once; the answer is the fate.
+	// and returns at once; the answer is the fate. It is called again while the
+	// guest does not react.
 	PowerDown(ctx context.Context) error
 
 	// Kill ends the machine by force. The fate then has CauseKilled.

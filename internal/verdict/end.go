@@ -117,6 +117,8 @@ func (s State) startedOver() bool {
 	switch s.last.ImageState {
 	case StateComplete, StateSpecializeToOOBE, StateSpecializeToAudit:
 		return true
+	case StateUndeployable: // as in the first boot, which takes the port away before
+		return s.last.Reached && s.away >= restartAtLeast && s.expect.End == Shutdown && s.last.Log.ShutdownRequested
 	}
 	return false
 }
@@ -161,30 +163,48 @@ func (s State) succeeded() *Verdict {
 	case Quit:
 		return s.quit(waited, said)
 	case Reboot:
-		if !s.last.Reached {
-			return s.ifArmed(s.verdict(Generalized, "%s, and Windows restarts", said))
+		switch quiet := s.last.At.Sub(s.reached); {
+		case s.reopened > 0:
+			return s.ifArmed(s.verdict(Generalized, "%s, and Windows restarts: its port was closed for %s and answers again", said, seconds(s.reopened)))
+		case !s.last.Reached && quiet >= s.expect.ClosedFor:
+			return s.ifArmed(s.verdict(Generalized, "%s, and Windows has not answered for %s since: it restarts, as it was told to", said, seconds(quiet)))
 		}
 	case Shutdown:
 		if s.last.Machine.Off {
 			return s.off("%s, and the machine has powered itself off", said)
 		}
-		if s.closedLongEnough() {
-			return s.off("%s, and the port has been closed for %s since", said, since(s.closed, s.last.At))
+		if s.closedFor() >= s.expect.SecondLook {
+			return s.silentSince(said)
+		}
+		if !s.closed.IsZero() && waited < s.expect.EndWithin+s.expect.AskWithin+s.expect.SecondLook {
+			return nil // the second look has begun, and comes to its end
 		}
 	}
 	switch {
 	case waited < s.expect.EndWithin:
 		return nil
+	case s.reopened > 0:
+		return s.ifArmed(s.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was closed for %s and answers again, so it may have restarted", s.endVerb(), s.expect.EndWithin, seconds(s.reopened)))
 	case !s.last.Reached:
 		return s.ifArmed(s.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", s.endVerb(), s.expect.EndWithin))
 	}
 	return s.ifArmed(s.verdict(Hung, "Windows is generalized, but it has not %s within %s", s.endVerb(), s.expect.EndWithin))
 }
 
+// silentSince is the end of a run whose power-off nobody reports: the port went
+// after success and stayed away for longer than a restart takes.
+func (s State) silentSince(said string) *Verdict {
+	if s.reopened > 0 {
+		return s.ifArmed(s.verdict(Lost, "Windows was generalized, but then its port was closed for %s, answered again without taking a command, and has been closed for %s since: whether Windows restarted in between is not known",
+			seconds(s.reopened), seconds(s.closedFor())))
+	}
+	return s.ifArmed(s.verdict(Generalized, "%s, and the guest does not answer any more: its port has been closed for %s since", said, seconds(s.closedFor())))
+}
+
 // quit ends a run after which Windows stays up. What the next boot runs has to
 // be read first.
 func (s State) quit(waited time.Duration, said string) *Verdict {
-	late := waited >= s.expect.ProcessGone
+	late := waited >= s.expect.ProcessGone && (s.last.Reached || s.last.At.Sub(s.reached) >= s.expect.LostAfter)
 	switch {
 	case s.last.Process == Yes && s.last.Reached && !late:
 		return nil
@@ -202,43 +222,58 @@ func (s State) off(format string, args ...any) *Verdict {
 	return s.ifArmed(v)
 }
 
-// vanished rules when the port went and stayed away, or the hypervisor says
-// that the guest is off.
+// vanished rules when the hypervisor says that the guest is off, or when the
+// port went after the tag and stayed away. Before the tag a closed port is
+// silence like any other (unreachable): generalize may take the network down.
 func (s State) vanished() *Verdict {
-	how := "the machine has powered itself off"
-	if !s.last.Machine.Off {
-		if !s.closedLongEnough() {
-			return nil
-		}
-		how = "its port has been closed for " + since(s.closed, s.last.At)
-	}
 	// A log that said success and does not any more tells of another run.
 	good := s.tagged() && !s.wasProven
-	switch {
-	case good && s.expect.End == Shutdown:
-		return s.off("the tag was created by this run and ImageState was %s when the guest was seen last; %s", s.last.ImageState, how)
-	case good && s.expect.End == Reboot:
-		return s.ifArmed(s.verdict(Generalized, "the tag was created by this run and ImageState was %s before Windows restarted; %s", s.last.ImageState, how))
-	case s.expect.End == Quit:
-		v := s.verdict(Lost, "the guest is gone (%s) though sysprep was told to quit only", how)
+	said := fmt.Sprintf("the tag was created by this run and ImageState was %s when the guest was seen last", s.last.ImageState)
+	switch off := s.last.Machine.Off; {
+	case !off && !s.goneAfterTag():
+		return nil
+	case off && good && s.expect.End == Shutdown:
+		return s.off("%s; the machine has powered itself off", said)
+	case off && s.expect.End == Quit:
+		v := s.verdict(Lost, "the guest is gone (the machine has powered itself off) though sysprep was told to quit only")
 		v.PoweredOff = true
 		v.ConsistentWithSuccess = s.tagged() || s.last.Log.TagCreated
 		return v
+	case good && s.expect.End == Shutdown:
+		return s.silentSince(said)
+	case good && s.expect.End == Reboot:
+		return s.ifArmed(s.verdict(Generalized, "the tag was created by this run and ImageState was %s before Windows went down to restart", s.last.ImageState))
+	case off:
+		v := s.verdict(Lost, "the guest is gone (the machine has powered itself off) before success could be seen")
+		v.PoweredOff = true
+		return s.ifArmed(v)
 	}
-	v := s.verdict(Lost, "the guest is gone (%s) before success could be seen", how)
-	v.PoweredOff = s.expect.End == Shutdown
-	return s.ifArmed(v)
+	return s.ifArmed(s.verdict(Lost, "the guest does not answer any more, and success could not be seen before: its port has been closed for %s", seconds(s.closedFor())))
 }
 
-func (s State) closedLongEnough() bool {
+// goneAfterTag: the port went after the tag, with an end in which Windows goes
+// down, and has stayed away for long enough.
+func (s State) goneAfterTag() bool {
+	need := s.expect.SecondLook
+	if s.expect.End == Reboot && s.tagged() {
+		need = s.expect.ClosedFor
+	}
+	return s.expect.End != Quit && (s.tagged() || s.last.Log.TagCreated) && s.closedFor() >= need
+}
+
+func (s State) reopenedFor() time.Duration {
+	if s.wasTagged {
+		return s.reopened
+	}
+	return 0
+}
+
+// closedFor is how long the port has been closed; 0: it is not.
+func (s State) closedFor() time.Duration {
 	if s.closed.IsZero() {
-		return false
+		return 0
 	}
-	need := s.expect.ClosedFor
-	if s.expect.End == Quit || !s.tagged() && !s.last.Log.TagCreated {
-		need *= earlyFactor
-	}
-	return s.last.At.Sub(s.closed) >= need
+	return s.last.At.Sub(s.closed)
 }
 
 // unreachable rules when no command was answered for long, whatever the port
@@ -260,6 +295,9 @@ func (s State) lost() *Verdict {
 	}
 	if s.last.TransportErr != "" {
 		why = " (" + strings.Join(strings.Fields(s.last.TransportErr), " ") + ")"
+	}
+	if closed := s.closedFor(); closed > 0 {
+		why += ", and its port has been closed for " + seconds(closed) + ": its network is down, or the machine is"
 	}
 	return s.verdict(Lost, "%s%s%s", what, since(s.reached, s.last.At), why)
 }

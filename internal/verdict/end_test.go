@@ -9,7 +9,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 )
 
-func noTag(o *Observation) { o.Tag = No }
+func noTag(o *Observation)     { o.Tag = No }
+func asked(f *diagnosis.Facts) { f.ShutdownRequested = true }
 func foreign(o *Observation) {
 	o.Ours = No
 }
@@ -51,11 +52,20 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"the log had the tag, then the guest comes back": {
 			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(2*time.Minute, ended, state(StateSpecializeToOOBE), log(200, done, tagLogged))},
 			Undone, "restarted instead of powering off"},
+		"the log had the tag and a shutdown, then the guest comes back in its first boot": {
+			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			Undone, "restarted instead of powering off"},
+		"the log had the tag and a shutdown, and the network goes for a moment": {
+			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(70*time.Second, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			Running, ""},
+		"the log had the tag, then the network goes, and a restart is wanted": {
+			reboot, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, silent(PortClosed)), good(3 * time.Minute), at(4*time.Minute, silent(PortClosed))},
+			Generalized, "it restarts, as it was told to"},
 		"only the tag is gone": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, ended, noTag)}, Undone, "the tag is gone"},
 		"a new run begins, then the port closes": {
-			shutdown, []Observation{good(time.Minute), good(70*time.Second, log(3, validating)), at(80*time.Second, silent(PortClosed)), at(4*time.Minute, silent(PortClosed))},
-			Lost, "before success could be seen"},
+			shutdown, []Observation{good(time.Minute), good(70*time.Second, log(3, validating)), at(80*time.Second, silent(PortClosed)), at(5*time.Minute, silent(PortClosed)), at(301*time.Second, inVain(PortClosed))},
+			Lost, "success could not be seen before"},
 		"a restart that is wanted": {
 			reboot, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(StateUndeployable))}, Generalized, "Windows has restarted: ImageState is IMAGE_STATE_UNDEPLOYABLE now and the tag is gone"},
 		"what is printed was seen": {
@@ -81,8 +91,8 @@ func TestTheNewestFactsDecide(t *testing.T) {
 				good(time.Minute), at(61*time.Second, silent(PortClosed), machine(Machine{Paused: "somebody stopped it"})), at(6*time.Minute, silent(PortClosed), machine(Machine{Paused: "somebody stopped it"}))},
 			Hung, "the machine is paused: somebody stopped it"},
 		"a machine that was paused and goes on": {
-			shutdown, []Observation{good(time.Minute), at(61*time.Second, silent(PortClosed), machine(Machine{Paused: "somebody stopped it"})), at(2*time.Minute, silent(PortClosed)), at(150*time.Second, silent(PortClosed))},
-			Generalized, "the port has been closed for 30s"},
+			shutdown, []Observation{good(time.Minute), at(61*time.Second, silent(PortClosed), machine(Machine{Paused: "somebody stopped it"})), at(2*time.Minute, silent(PortClosed)), at(5*time.Minute, silent(PortClosed))},
+			Generalized, "its port has been closed for 3m0s"},
 
 		// Whose facts they are.
 		"another machine with an old tag": {
@@ -118,9 +128,9 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"values of before success say nothing": {
 			generalize, []Observation{at(30*time.Second, state(StateUndeployable), next(0, ""), log(100, processing)), good(time.Minute, ended)}, Generalized, ""},
 		"not armed and powered off": {
-			shutdown, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed))}, Unarmed, ""},
+			shutdown, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed))}, Unarmed, ""},
 		"not armed and restarting": {
-			reboot, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed))}, Unarmed, ""},
+			reboot, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed))}, Unarmed, ""},
 		"after a restart it is armed no more": {
 			reboot, []Observation{good(time.Minute), good(2*time.Minute, ended, next(0, ""), state(StateComplete))}, Generalized, ""},
 		"what could not be read is not claimed": {

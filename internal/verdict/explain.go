@@ -143,7 +143,9 @@ func (v Verdict) seen() string {
 		parts = append(parts, "the machine is paused")
 	}
 	if v.PoweredOff {
-		parts = append(parts, "powered off as far as the network shows")
+		parts = append(parts, "powered off, as its hypervisor reports")
+	} else if v.Closed > 0 {
+		parts = append(parts, "the port closed for "+seconds(v.Closed))
 	}
 	return strings.Join(append(parts, "after "+v.Took.Round(time.Second).String()), ", ")
 }
@@ -163,6 +165,8 @@ func (v Verdict) next() []string {
 		switch {
 		case v.PoweredOff:
 			out = append(out, "Take the disk; do not start the machine again before that.")
+		case v.End == Shutdown:
+			out = append(out, "Make sure in the hypervisor that the machine is off, because a closed port does not show it; then take the disk. Do not start the machine again before that.")
 		case v.End == Reboot:
 			out = append(out, "Windows specializes this machine now; a disk taken after that is not a generalized image.")
 		default:
@@ -186,6 +190,8 @@ func (v Verdict) next() []string {
 		switch {
 		case v.Paused != "":
 			out = append(out, "Resume the machine in its hypervisor, remove what paused it, and run the build again; do not use the disk of this run.")
+		case v.Reopened > 0:
+			out = append(out, "Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is no image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ImageState == StateComplete && v.Tag != Yes:
@@ -194,10 +200,15 @@ func (v Verdict) next() []string {
 			out = append(out, "Look at the guest's screen for a dialog; if the log was still growing raise generalize_timeout, else look for a missing external provider or an antivirus. Discard the machine.")
 		}
 	case Lost:
-		if v.ConsistentWithSuccess {
+		switch {
+		case v.Reopened > 0:
+			out = append(out, "Prove the disk offline before use: if Windows has restarted, it is no image.")
+		case v.ConsistentWithSuccess:
 			out = append(out, "That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.")
-		} else {
+		case v.PoweredOff:
 			out = append(out, "Do not use the disk: the machine ended before sysprep was done.")
+		default:
+			out = append(out, "Do not use the disk: whether sysprep came to its end is not known.")
 		}
 	case Cancelled:
 		switch {

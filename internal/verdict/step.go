@@ -7,9 +7,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 )
 
-// earlyFactor makes a closed port count as powered off later while no tag was
-// seen: generalize itself may take the network or WinRM down.
-const earlyFactor = 4
+// restartAtLeast is shorter than any restart: a port that was closed for less
+// and is open again was not away.
+const restartAtLeast = 10 * time.Second
 
 func (e Expectation) withDefaults() Expectation {
 	if e.ImageState == "" {
@@ -20,7 +20,8 @@ func (e Expectation) withDefaults() Expectation {
 		other time.Duration
 	}{
 		{&e.Timeout, 30 * time.Minute}, {&e.Stall, 10 * time.Minute}, {&e.ProcessGone, time.Minute},
-		{&e.LostAfter, 10 * time.Minute}, {&e.ClosedFor, 30 * time.Second}, {&e.EndWithin, 5 * time.Minute},
+		{&e.LostAfter, 10 * time.Minute}, {&e.ClosedFor, 30 * time.Second}, {&e.SecondLook, 3 * time.Minute},
+		{&e.EndWithin, 5 * time.Minute}, {&e.AskWithin, 45 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.other
@@ -34,21 +35,28 @@ type State struct {
 	expect Expectation
 	begun  time.Time
 	// last holds the newest known value of every fact.
-	last      Observation
-	reached   time.Time // the last time a command was answered
-	grown     time.Time // the last time the log grew
-	gone      time.Time // since when sysprep.exe is gone; zero: it is not
-	closed    time.Time // since when the port is closed; zero: it is not
-	proven    time.Time // since when tag, ImageState and log agree on success; zero: they do not
-	wasProven bool      // they did agree once
-	wasTagged bool      // tag and expected ImageState were seen together once
-	armed     Tri       // the next boot sets the image up; as read while tag and ImageState said success
-	neverSeen bool      // no command was answered yet
+	last    Observation
+	reached time.Time // the last time a command was answered
+	silent  time.Time // since when none is; zero: the last one was
+	grown   time.Time // the last time the log grew
+	gone    time.Time // since when sysprep.exe is gone; zero: it is not
+	closed  time.Time // since when the port is closed; zero: it is not
+	// reopened is how long the port was closed before it opened again, while no
+	// command was answered since; away the same, of the last time that the log had
+	// the tag, whatever was answered.
+	reopened, away time.Duration
+	asked          time.Time // since when a last look is wanted; zero: none is
+	own            ownership // whose log it is
+	proven         time.Time // since when tag, ImageState and log agree on success; zero: they do not
+	wasProven      bool      // they did agree once
+	wasTagged      bool      // tag and expected ImageState were seen together once
+	armed          Tri       // the next boot sets the image up; as read while tag and ImageState said success
+	neverSeen      bool      // no command was answered yet
 }
 
 // Begin starts watching a run that was launched at the given time.
 func Begin(at time.Time, e Expectation) State {
-	return State{expect: e.withDefaults(), begun: at, reached: at, grown: at, neverSeen: true}
+	return State{expect: e.withDefaults(), begun: at, reached: at, grown: at, neverSeen: true, own: ownership{begun: at}}
 }
 
 // Step takes an observation; the Verdict is nil while the run goes on.
@@ -63,8 +71,30 @@ func (s State) Step(o Observation) (State, *Verdict) {
 	}
 	for _, rule := range rules {
 		if v := rule(s); v != nil {
-			return s, v
+			return s.unlessAsked(v)
 		}
+	}
+	s.asked = time.Time{} // what was to be asked for has passed
+	return s, nil
+}
+
+// WantsLastLook: nothing has been heard for so long that the guest counts as
+// lost, unless it answers now. The caller asks it once more, with a limit, and
+// gives what comes of that to Step as an Observation with Last set. Without one
+// Step decides after AskWithin.
+func (s State) WantsLastLook() bool { return !s.asked.IsZero() }
+
+// unlessAsked holds a verdict back that rests on silence alone, until the guest
+// was asked once more.
+func (s State) unlessAsked(v *Verdict) (State, *Verdict) {
+	if v.Class != Lost || s.last.Reached || s.last.Machine.Off || s.last.Last {
+		return s, v
+	}
+	if s.asked.IsZero() {
+		s.asked = s.last.At
+	}
+	if s.last.At.Sub(s.asked) >= s.expect.AskWithin {
+		return s, v
 	}
 	return s, nil
 }
@@ -74,7 +104,9 @@ func (s State) learn(o Observation) State {
 	before := s.last
 	s.last = o
 	if o.Reached {
-		s.reached, s.neverSeen = o.At, false
+		s = s.heard(o.At)
+	} else if s.silent.IsZero() {
+		s.silent = o.At
 	}
 	if o.Tag == Unknown {
 		s.last.Tag = before.Tag
@@ -97,11 +129,11 @@ func (s State) learn(o Observation) State {
 	if o.Launched.IsZero() {
 		s.last.Launched = before.Launched
 	}
-	switch {
-	case o.Log.Lines == 0 && o.LogBytes == 0: // not read this time
-		s.last.Log, s.last.LogBytes = before.Log, before.LogBytes
-	case OlderRun(o.Log, s.last.Launched):
-		s.last.Log = diagnosis.Facts{}
+	if o.Log.Lines == 0 && o.LogBytes == 0 { // not read this time
+		s.last.Log, s.last.LogBytes, s.last.LogNext, s.last.LogFresh = before.Log, before.LogBytes, before.LogNext, before.LogFresh
+	} else {
+		s.own = s.own.after(before, o)
+		s.last.Log = s.ownPart(o.Log)
 	}
 	grew := s.last.LogBytes != before.LogBytes || s.last.Log.Lines != before.Log.Lines
 	if grew {
@@ -113,12 +145,7 @@ func (s State) learn(o Observation) State {
 	case s.gone.IsZero() || grew: // while the log grows a helper of sysprep is still at work
 		s.gone = o.At
 	}
-	switch {
-	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
-		s.closed = time.Time{}
-	case o.Port == PortClosed && s.closed.IsZero():
-		s.closed = o.At
-	}
+	s = s.knocked(o)
 	if s.tagged() {
 		s.wasTagged = true
 		if a := armed(o, s.expect.ImageState); a != Unknown { // before success the values say nothing
@@ -142,10 +169,38 @@ func (s State) agrees() bool {
 	return s.last.ImageState == s.expect.ImageState && s.logSaysSuccess() && (s.last.Tag == Yes || !s.expect.Generalize)
 }
 
-// OlderRun says whether the last run in a log began before the launch, both by
-// the guest's own clock. The log has whole seconds.
-func OlderRun(log diagnosis.Facts, launched time.Time) bool {
-	return !launched.IsZero() && !log.Start.IsZero() && log.Start.Before(launched.Truncate(time.Second))
+// heard learns that a command was answered. While none was, nobody saw the log
+// stand still or sysprep gone: a guest that was frozen did nothing meanwhile.
+func (s State) heard(at time.Time) State {
+	if !s.silent.IsZero() {
+		gap := at.Sub(s.silent)
+		s.grown = s.grown.Add(gap)
+		if !s.gone.IsZero() {
+			s.gone = s.gone.Add(gap)
+		}
+	}
+	s.reached, s.neverSeen, s.asked, s.silent = at, false, time.Time{}, time.Time{}
+	return s
+}
+
+// knocked learns what the port does.
+func (s State) knocked(o Observation) State {
+	switch {
+	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
+		if away := o.At.Sub(s.closed); !s.closed.IsZero() && away >= min(restartAtLeast, s.expect.ClosedFor) {
+			s.reopened = away
+			if s.last.Log.TagCreated {
+				s.away = away
+			}
+		}
+		s.closed = time.Time{}
+	case o.Port == PortClosed && s.closed.IsZero():
+		s.closed = o.At
+	}
+	if o.Reached {
+		s.reopened = 0 // what is answered tells more
+	}
+	return s
 }
 
 // logSaysSuccess asks the last run section. Whether sysprep writes its tag
@@ -285,6 +340,9 @@ func (s State) verdict(c Class, format string, args ...any) *Verdict {
 		SetupType:           s.last.SetupType,
 		CmdLine:             s.last.CmdLine,
 		Paused:              s.last.Machine.Paused,
+		Closed:              s.closedFor(),
+		Reopened:            s.reopenedFor(),
+		OwnLog:              s.own.verdict(s.last.Log, s.last.Launched),
 		// A refused, broken or cancelled run is no good image; a hung one is only
 		// where success was seen and the end is missing.
 		ConsistentWithSuccess: s.armed != No && (c == Generalized || c == Lost || c == Hung && !s.proven.IsZero()),
@@ -294,7 +352,9 @@ func (s State) verdict(c Class, format string, args ...any) *Verdict {
 	}
 }
 
-func since(from, to time.Time) string { return to.Sub(from).Round(time.Second).String() }
+func since(from, to time.Time) string { return seconds(to.Sub(from)) }
+
+func seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
 func stageText(log diagnosis.Facts) string {
 	switch {

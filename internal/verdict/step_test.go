@@ -43,6 +43,14 @@ func silent(port Port) look {
 	}
 }
 
+// inVain is the last look, at a guest that does not answer.
+func inVain(port Port) look {
+	return func(o *Observation) {
+		silent(port)(o)
+		o.Last = true
+	}
+}
+
 // log gives the facts of a log of n lines, changed by the given functions.
 func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Facts)) look {
 	return func(o *Observation) {
@@ -139,9 +147,9 @@ func TestARunIsJudged(t *testing.T) {
 		// The end that was asked for.
 		"success, then the port stays closed": {
 			expect: shutdown, seen: []Observation{
-				working, success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+				working, success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed)), at(240*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)),
 			},
-			want: Generalized, reason: "closed for 30s", poweredOff: true, consistent: true,
+			want: Generalized, reason: "the guest does not answer any more: its port has been closed for 3m0s", consistent: true,
 		},
 		"a port that comes back has not powered off": {
 			expect: shutdown, seen: []Observation{
@@ -159,31 +167,35 @@ func TestARunIsJudged(t *testing.T) {
 			want:   Running,
 		},
 		"success, but nobody can see the power-off": {
-			expect: shutdown, seen: []Observation{success(time.Minute), at(6*time.Minute, silent(PortUnknown))},
+			expect: shutdown, seen: []Observation{success(time.Minute), at(6*time.Minute, silent(PortUnknown)), at(370*time.Second, inVain(PortUnknown))},
 			want: Lost, reason: "powered off could not be seen", consistent: true,
 		},
 		"tag and state seen, the log not any more, port stays closed": {
 			expect: shutdown, seen: []Observation{
-				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(240*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)),
 			},
-			want: Generalized, reason: "when the guest was seen last", poweredOff: true, consistent: true,
+			want: Generalized, reason: "when the guest was seen last", consistent: true,
 		},
 		"the log had the tag, then the port stays closed": {
 			expect: shutdown, seen: []Observation{
-				at(time.Minute, state(StateUndeployable), log(20, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+				at(time.Minute, state(StateUndeployable), log(20, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)), at(251*time.Second, inVain(PortClosed)),
 			},
-			want: Lost, reason: "before success could be seen", poweredOff: true, consistent: true,
+			want: Lost, reason: "success could not be seen before: its port has been closed for 3m1s", consistent: true,
 		},
 		"the port closes early and briefly while sysprep works": {
 			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)), success(3 * time.Minute)}, want: Running,
 		},
 		"the port closes early and stays so": {
-			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(160*time.Second, silent(PortClosed))},
-			want: Lost, reason: "closed for 2m0s", poweredOff: true, consistent: true,
+			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, silent(PortClosed)), at(640*time.Second, inVain(PortClosed))},
+			want: Lost, reason: "no command was answered for 10m10s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is", consistent: true,
 		},
 		"success, then the restart begins": {
-			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortClosed))},
-			want: Generalized, reason: "restarts", consistent: true,
+			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed))},
+			want: Generalized, reason: "has not answered for 30s since: it restarts", consistent: true,
+		},
+		"success, then the restart is over, and Windows lets nobody in": {
+			expect: reboot, seen: []Observation{success(time.Minute), at(62*time.Second, silent(PortClosed)), at(80*time.Second, silent(PortOpen))},
+			want: Generalized, reason: "closed for 18s and answers again", consistent: true,
 		},
 		"success, then the restart is over before anybody looks": {
 			expect: reboot, seen: []Observation{success(time.Minute), at(3*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged))},
@@ -197,7 +209,7 @@ func TestARunIsJudged(t *testing.T) {
 			expect: reboot, seen: []Observation{
 				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
 			},
-			want: Generalized, reason: "before Windows restarted", consistent: true,
+			want: Generalized, reason: "before Windows went down to restart", consistent: true,
 		},
 		"the guest comes back from a restart that nobody saw begin": {
 			expect: reboot, seen: []Observation{
@@ -298,24 +310,47 @@ func TestARunIsJudged(t *testing.T) {
 
 		// Lost.
 		"the port is open but nothing answers for long": {
-			expect: generalize, seen: []Observation{working, at(10*time.Minute, silent(PortOpen)), at(11*time.Minute, silent(PortOpen))},
-			want: Lost, reason: "no command was answered for 10m30s (connection refused)", consistent: true,
+			expect: generalize, seen: []Observation{working, at(10*time.Minute, silent(PortOpen)), at(11*time.Minute, silent(PortOpen)), at(680*time.Second, inVain(PortOpen))},
+			want: Lost, reason: "no command was answered for 10m50s (connection refused)", consistent: true,
+		},
+		"the guest answers when it is asked once more": {
+			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(680*time.Second, state(StateUndeployable), log(110, processing), func(o *Observation) { o.Last = true }), at(20*time.Minute, silent(PortOpen))},
+			want: Running,
+		},
+		"what happens while nothing is heard does not count as standing still": {
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, state(StateUndeployable), log(100, processing)), at(1202*time.Second, state(StateUndeployable), log(100, processing))},
+			want: Hung, reason: "has not grown for 10m1s",
+		},
+		"a guest that froze when sysprep had ended is given its time": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(70*time.Second, silent(PortClosed)),
+				at(200*time.Second, ended, state(StateUndeployable), log(100, processing)), at(251*time.Second, ended, state(StateUndeployable), log(100, processing))},
+			want: Broken, reason: "gone for 1m1s",
+		},
+		"a freeze right after success, before what the next boot runs was read": {
+			expect: generalize, seen: []Observation{
+				at(time.Minute, ended, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(190*time.Second, silent(PortClosed)), success(191*time.Second, ended)},
+			want: Generalized, consistent: true,
+		},
+		"nobody asks once more": {
+			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(11*time.Minute+44*time.Second, silent(PortOpen)), at(11*time.Minute+45*time.Second, silent(PortOpen))},
+			want: Lost, reason: "no command was answered", consistent: true,
 		},
 		"nothing answers for a while, then success": {
 			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortOpen)), at(9*time.Minute, silent(PortUnknown)), success(10*time.Minute, ended)},
 			want: Generalized, consistent: true,
 		},
 		"nothing ever answered": {
-			expect: shutdown, seen: []Observation{at(time.Minute, silent(PortOpen)), at(10*time.Minute, silent(PortOpen))},
+			expect: shutdown, seen: []Observation{at(time.Minute, silent(PortOpen)), at(10*time.Minute, silent(PortOpen)), at(611*time.Second, inVain(PortOpen))},
 			want: Lost, reason: "since the launch", consistent: true,
 		},
 		"the guest was killed though it should only quit": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(3*time.Minute, silent(PortClosed))},
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed), machine(Machine{Off: true}))},
 			want: Lost, reason: "told to quit only", poweredOff: true,
 		},
 		"time is up while nothing answers": {
-			expect: Expectation{Generalize: true, Timeout: 2 * time.Minute}, seen: []Observation{working, at(2*time.Minute, silent(PortOpen))},
-			want: Lost, reason: "for 1m30s", consistent: true,
+			expect: Expectation{Generalize: true, Timeout: 2 * time.Minute}, seen: []Observation{working, at(2*time.Minute, silent(PortOpen)), at(125*time.Second, inVain(PortOpen))},
+			want: Lost, reason: "for 1m35s", consistent: true,
 		},
 		"sysprep ended and ImageState cannot be read": {
 			expect: generalize, seen: []Observation{at(time.Minute, ended, log(10, validating)), at(12*time.Minute, ended, log(10, validating))},
@@ -364,7 +399,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 		now, o := time.Duration(0), at(0)
 		for v == nil {
 			now += time.Duration(1+r.Intn(90)) * time.Second
-			if now > (30+5+2)*time.Minute {
+			if now > (30+5+1+3+3)*time.Minute { // Timeout, EndWithin, AskWithin, SecondLook, and what passes between two observations
 				t.Fatalf("seed %d: no verdict after %s: %+v", seed, now, s)
 			}
 			o.At = start.Add(now)
@@ -433,7 +468,7 @@ func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
 	var tr diagnosis.Tracker
 	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
 	o := at(time.Second, state(StateComplete))
-	o.Log, o.LogBytes = tr.Facts(), 100
+	o.Log, o.LogBytes, o.Launched = tr.Facts(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
 	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
 		t.Errorf("%+v", v)
 	}

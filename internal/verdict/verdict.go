@@ -96,9 +96,15 @@ type Expectation struct {
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
 	ProcessGone time.Duration // 60s: sysprep.exe gone without a tag
-	LostAfter   time.Duration // 10m: no command was answered
-	ClosedFor   time.Duration // 30s: a port closed this long means powered off (four times as long before the tag)
-	EndWithin   time.Duration // 5m: from success to the power-off or restart (shutdown_timeout)
+	LostAfter   time.Duration // 10m: no command was answered, whether the port is open or closed
+	ClosedFor   time.Duration // 30s: after success this much silence means that Windows restarts as it was told to
+	// SecondLook (3m, a boot's length) is how long the port has to stay closed
+	// before a power-off is believed that no hypervisor reports: a Windows that
+	// restarts answers again within it. A caller that waits for the machine itself
+	// sets it short.
+	SecondLook time.Duration
+	EndWithin  time.Duration // 5m: from success to the power-off or restart (shutdown_timeout); a second look that has begun is finished
+	AskWithin  time.Duration // 45s: for the answer to the last look (State.WantsLastLook)
 }
 
 // Observation is one look at the guest. Every fact may be unknown.
@@ -113,7 +119,14 @@ type Observation struct {
 	// LogBytes how much of it was written; both as last known.
 	Log      diagnosis.Facts
 	LogBytes int64
+	// LogNext is how far the log was read for Log, in bytes of the file; 0: not
+	// known. LogFresh: reading began behind what the file held before the launch.
+	LogNext  int64
+	LogFresh bool
 	Port     Port
+	// Last: the guest was asked once more, because State.WantsLastLook said so,
+	// and this is what came of it.
+	Last bool
 	// TransportErr is why the guest could not be reached.
 	TransportErr string
 	// Ours: what this run put into the guest is there. No is another machine, or
@@ -124,7 +137,8 @@ type Observation struct {
 	SetupType *int
 	CmdLine   *string
 	// Launched is when sysprep was started by the guest's own local clock, which
-	// its log is written by; zero: not known.
+	// its log is written by; zero: not known, and then the log is judged with
+	// care (see Bound).
 	Launched time.Time
 	Machine  Machine
 }
@@ -149,8 +163,17 @@ type Verdict struct {
 	// Restarted: Windows was started again after success was seen.
 	Restarted bool
 	Paused    string // why the machine does not run; empty: it does, or nobody says
-	// PoweredOff: the port went and stayed away.
+	// PoweredOff: a hypervisor reported that the guest powered itself off.
 	PoweredOff bool
+	// Closed is how long the port had been closed at the end; 0: it was not. That
+	// the machine is off it does not say.
+	Closed time.Duration
+	// Reopened is how long the port was closed after success before it opened
+	// again; 0: it did not, or a command was answered since.
+	Reopened time.Duration
+	// OwnLog: what was read of the log was written by this run. Unknown is a log
+	// that only its times, by the host's clock, allow to be.
+	OwnLog Tri
 	// ConsistentWithSuccess: nothing seen speaks against a good image, so a
 	// caller that proves the disk offline may go on.
 	ConsistentWithSuccess bool

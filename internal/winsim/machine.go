@@ -248,6 +248,7 @@ func (g *Guest) Boot() error {
 	g.procs = map[int]*process{}
 	g.nextPID = 4000
 	g.shutdown, g.down, g.atOOBE = nil, false, false
+	g.pressed = 0
 	g.mu.Unlock()
 	g.setTimeZone()
 	// What an update waited for has happened now.

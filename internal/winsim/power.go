@@ -28,6 +28,10 @@ func (g *Guest) PowerButton() {
 		g.logf("power button: ignored")
 		return
 	}
+	if g.wakes() {
+		g.logf("power button: the display wakes")
+		return
+	}
 	g.logf("power button")
 	g.beginShutdown(PowerOff, 0)
 }
@@ -60,16 +64,17 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 		s.started = true
 		g.mu.Unlock()
 		g.logf("shutting down: %v", e)
-		takes, last := orElse(g.scenario.ShutdownTakes, 3*time.Second), time.Duration(g.scenario.WinRMStopsFirst)
-		if last > 0 {
-			if !g.sleep(session, max(takes-last, 0)) {
+		takes := orElse(g.scenario.ShutdownTakes, 3*time.Second)
+		if first := min(time.Duration(g.scenario.WinRMStopsFirst), takes); first > 0 && g.opt.WinRM != nil {
+			if !g.sleep(session, takes-first) {
 				return
 			}
-			takes = last
+			g.logf("the WinRM service is stopped, Windows still works")
 			g.mu.Lock()
 			s.stopped = true
 			g.mu.Unlock()
-			g.winRM(WinRMClosed, 0, "")
+			g.opt.WinRM(WinRMReset)
+			takes = first
 		}
 		if !g.sleep(session, takes) {
 			return

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,6 +102,10 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 		}
 		if len(args) != 3 || !strings.EqualFold(args[1], "-Json") {
 			return g.unknownPowerShell(c, c.Args)
+		}
+		if slices.Contains(g.scenario.BlockedScripts, name) {
+			c.fail("This script contains malicious content and has been blocked by your antivirus software.")
+			return 1
 		}
 		return g.twin(ctx, c, name, args[2])
 	}

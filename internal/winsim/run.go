@@ -44,7 +44,7 @@ func init() {
 		}
 	}
 	add(folderSystem32, map[string]program{
-		"cmd.exe": (*Guest).cmd, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "icacls.exe": (*Guest).icacls, "more.com": (*Guest).more,
+		"cmd.exe": (*Guest).cmd, "fc.exe": (*Guest).fc, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "icacls.exe": (*Guest).icacls, "more.com": (*Guest).more,
 		"ping.exe": (*Guest).ping, "reg.exe": (*Guest).regexe, "sc.exe": (*Guest).sc, "schtasks.exe": (*Guest).schtasks, "shutdown.exe": (*Guest).shutdownexe,
 		"taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
 		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
@@ -159,11 +159,11 @@ func (h handler) Find(p *wsman.Process) error {
 // run runs one command of a WinRM client.
 func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 	if g.startsNothing() {
-		g.logf("Windows shuts down, nothing starts: %.80s", p.Line)
+		g.logf("no process is created, Windows shuts down: %.60s", p.Line)
 		return cmdshell.NotStarted
 	}
-	session := g.session()
 	g.thaw(ctx)
+	session := g.session()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(session, cancel)()

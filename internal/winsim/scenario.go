@@ -87,14 +87,6 @@ type Scenario struct {
 	// sysprep goes on; WinRMBack lets it come back after that time.
 	WinRMDies WinRMState `json:"winrm_dies,omitempty"`
 	WinRMBack Duration   `json:"winrm_back,omitempty"`
-	// NoNewShellsFrom is the moment from which WinRM refuses whatever creates a
-	// shell, while open shells live on.
-	NoNewShellsFrom Moment `json:"no_new_shells_from,omitempty"`
-	// WinRMStopsFirst is how long before the power-off, or the restart, WinRM's
-	// port closes while Windows still works and writes.
-	WinRMStopsFirst Duration   `json:"winrm_stops_first,omitempty"`
-	PortClosed      PortClosed `json:"port_closed,omitzero"`
-	Freeze          Freeze     `json:"freeze,omitzero"`
 	// WinRMDelay is how long after boot the service answers.
 	WinRMDelay Duration `json:"winrm_delay,omitempty"`
 
@@ -106,8 +98,6 @@ type Scenario struct {
 	// program's hand on the log, so that it cannot be moved.
 	StaleLog  bool `json:"stale_log,omitempty"`
 	LogLocked bool `json:"log_locked,omitempty"`
-	// LateFirstLine is how long sysprep runs before its first line in the log.
-	LateFirstLine Duration `json:"late_first_line,omitempty"`
 
 	// Clock is how far the guest's clock is from the host's; Zone is how far its
 	// local time is from UTC, 0 the host's zone.
@@ -131,8 +121,6 @@ type Scenario struct {
 	// AutoRun is what every cmd.exe prints first, byte by byte as the registry's
 	// AutoRun makes it.
 	AutoRun string `json:"auto_run,omitempty"`
-	// PowerShellStarts is how long powershell.exe takes before it does anything.
-	PowerShellStarts Duration `json:"powershell_starts,omitempty"`
 	// PowerShell is what becomes of PowerShell's standard output.
 	PowerShell PowerShellOutput `json:"powershell,omitzero"`
 
@@ -140,18 +128,17 @@ type Scenario struct {
 	// command line too.
 	QuietHidesUsage bool `json:"quiet_hides_usage,omitempty"`
 	// CreateReturn is what Win32_Process.Create returns; 0 is success.
-	// CreateError is the error that it raises instead, as hardening rules make it.
-	CreateReturn int    `json:"create_return,omitempty"`
-	CreateError  string `json:"create_error,omitempty"`
-	// NoProcessesInShutdown: once Windows shuts down, every program that is to
-	// start ends with 0xC0000142. What cmd.exe does itself still works.
-	NoProcessesInShutdown bool `json:"no_processes_in_shutdown,omitempty"`
+	CreateReturn int `json:"create_return,omitempty"`
+	// TasksFail: the task service finds no program.
+	TasksFail bool `json:"tasks_fail,omitempty"`
 	// IgnoresPowerButton models a guest that does not react to ACPI.
 	IgnoresPowerButton bool `json:"ignores_power_button,omitempty"`
 	// ShutdownTakes and BootTakes are the times from the command to power-off
 	// and from power-on to WinRM.
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
+
+	Unkind
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
@@ -206,7 +193,7 @@ func (s Scenario) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.checkUnkind())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.Unkind.check())...)
 }
 
 func orElse(d Duration, def time.Duration) time.Duration {

@@ -86,7 +86,6 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 		g.refuse("sysprep %s", c.Args)
 	}
 	g.logf("sysprep %s", c.Args)
-	g.reach(AtLaunch)
 	g.mu.Lock()
 	g.starts = append(g.starts, c.user+": "+c.Args)
 	g.mu.Unlock()
@@ -154,7 +153,8 @@ func (p *preparation) main(c *call) int {
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
 	}
-	if late := g.scenario.LateFirstLine; late > 0 && !g.sleep(p.ctx, time.Duration(late)) {
+	g.reached(AtLaunch)
+	if !p.pace(time.Duration(g.scenario.LateFirstLine), 1) {
 		return 1
 	}
 	p.log(p.run.Begin(p.g.now())...)
@@ -290,6 +290,8 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 // change runs the cleanup and generalize phases, which cannot be undone.
 func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	g := p.g
+	g.reached(AtGeneralize)
+	g.thaw(p.ctx)
 	if err := g.setImageState(imageUndeployable); err != nil {
 		g.logf("sysprep: %v", err)
 	}
@@ -314,7 +316,6 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 		p.log(lines...)
 		if i == middle {
 			p.winrmDies()
-			g.reach(AtGeneralize)
 		}
 		if g.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
 			p.dialog("hang in generalize")
@@ -386,7 +387,7 @@ func (p *preparation) finish() int {
 		return 1
 	}
 	p.log(setuplog.TagCreated())
-	g.reach(AtTag)
+	g.reached(AtTag)
 	g.thaw(p.ctx)
 	event, down := PowerOff, !p.opt.quit
 	if down {

@@ -348,7 +348,7 @@ func TestScenarioIsStrict(t *testing.T) {
 		`{"outcom":"success"}`, `{"outcome":"nonsense"}`, `{"outcome":"refused"}`, `{"outcome":"refused","class":"F38"}`, `{"outcome":"broken","class":"F01"}`,
 		`{"generalize":5}`, `{"generalize":"five"}`, `{"start":"x"}`, `{"winrm_dies":"x"}`, `{"hang_in":"x"}`, `{"afterwards":"x"}`, `{"first_boot":"x"}`, `{"zone":"16h"}`, `{`, `[]`,
 		`{"no_new_shells_from":"x"}`, `{"freeze":{"at":"launch","for":"1s"}}`, `{"freeze":{"at":"tag"}}`, `{"freeze":{"for":"1s"}}`, `{"freeze":{"until":"1s"}}`,
-		`{"port_closed":{"from":"x","for":"1s"}}`, `{"winrm_stops_first":"-1s"}`, `{"late_first_line":"-1s"}`, `{"powershell_starts":"-1s"}`,
+		`{"port_closed":{"from":"x","for":"1s"}}`, `{"winrm_stops_first":"-1s"}`, `{"late_first_line":"-1s"}`, `{"powershell_starts":"-1s"}`, `{"blocked_scripts":["x"]}`,
 	} {
 		if _, err := ParseScenario(bad); err == nil {
 			t.Errorf("%s was accepted", bad)

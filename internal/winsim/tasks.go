@@ -134,7 +134,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 		cancel()
 		close(ended)
 	}
-	if g.scenario.CreateReturn != 0 || g.findProgram(name, c.Dir) == nil {
+	if g.scenario.TasksFail || g.findProgram(name, c.Dir) == nil {
 		finish(taskNoProgram)
 		return ended
 	}

@@ -139,6 +139,8 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.read(encoded)
 	case "watch":
 		return t.watch(encoded)
+	case "bundle":
+		return t.bundle(encoded)
 	case "launch":
 		return t.launch(encoded)
 	}

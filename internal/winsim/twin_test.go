@@ -263,7 +263,7 @@ func TestLaunchGivesTheGoldens(t *testing.T) {
 	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe /generalize /quit", "mode": "task", "user": `WIN-PACKER\packer`}, "")
 	compareGolden(t, "launch-task", samePID(out))
 
-	g = inState(t, "clean-server-2022", Scenario{CreateReturn: 2})
+	g = inState(t, "clean-server-2022", Scenario{TasksFail: true})
 	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe", "mode": "task", "user": "packer"}, "")
 	compareGolden(t, "launch-task-fails", out)
 }
@@ -358,6 +358,15 @@ func TestReadGivesTheGoldens(t *testing.T) {
 	compareGolden(t, "read", out)
 	out, _ = runScript(t, g, "read", m{"path": `%windir%\none.log`}, "")
 	compareGolden(t, "read-not-found", out)
+}
+
+func TestBundleGivesTheGoldens(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	if err := g.drive.RemoveAll(`C:\Windows\Panther`); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := runScript(t, g, "bundle", m{"out": `%windir%\Temp\packer-logs.zip`, "files": []string{`%windir%\System32\Sysprep\Panther\*.log`, `%windir%\Panther\*.log`}}, "")
+	compareGolden(t, "bundle", regexp.MustCompile(`"size":\d+,"sha256":"[0-9a-f]{64}"`).ReplaceAllString(out, `"size":0,"sha256":"`+strings.Repeat("0", 64)+`"`))
 	for want, p := range map[string]m{
 		`"name":"access-denied"`: {"path": `C:\Windows`}, `"data":"DQo="`: {"path": fileActLog, "offset": -2}, `"count":0`: {"path": fileActLog, "offset": 9999},
 	} {
@@ -389,7 +398,7 @@ func TestBadParametersExitWith2(t *testing.T) {
 // A rule against Win32_Process.Create raises an error; launch.ps1 tells of it
 // as of anything that broke.
 func TestLaunchTellsOfACreateThatIsForbidden(t *testing.T) {
-	g := inState(t, "clean-server-2022", Scenario{CreateError: "Access denied "})
+	g := inState(t, "clean-server-2022", Scenario{Unkind: Unkind{CreateError: "Access denied "}})
 	out, code := runScript(t, g, "launch", m{"arguments": goldenArguments}, "")
 	var got struct {
 		OK, Started *bool
@@ -405,7 +414,7 @@ func TestLaunchTellsOfACreateThatIsForbidden(t *testing.T) {
 }
 
 func TestPowerShellTakesItsTimeToStart(t *testing.T) {
-	g := newGuest(t, Options{Scenario: Scenario{PowerShellStarts: Duration(time.Hour)}})
+	g := newGuest(t, Options{Scenario: Scenario{Unkind: Unkind{PowerShellStarts: Duration(time.Hour)}}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int)
 	var out bytes.Buffer

@@ -1,93 +1,144 @@
 package winsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
-// Moment is a point of a run at which something begins.
-type Moment string
+// Stage is a moment of a sysprep run from which something holds.
+type Stage string
 
-// The moments of a run.
+// The stages.
 const (
-	AtLaunch     Moment = "launch"     // sysprep.exe starts
-	AtGeneralize Moment = "generalize" // the generalize phase begins
-	AtTag        Moment = "tag"        // the tag is on disk, the last line of the log is not
+	AtLaunch     Stage = "launch"     // sysprep.exe was started
+	AtGeneralize Stage = "generalize" // it begins to change the machine
+	AtTag        Stage = "tag"        // it has created its tag
 )
+
+// Unkind are ways in which Windows is harder on its users than a simulation
+// needs to be. The zero value is kind.
+type Unkind struct {
+	// NoNewShellsFrom is from when WinRM refuses whatever opens a shell; open
+	// ones live on (field reports: Server 2019 and 2022, Windows 11).
+	NoNewShellsFrom Stage `json:"no_new_shells_from,omitempty"`
+	// NoProcessesInShutdown: once Windows shuts down no program starts, cmd.exe
+	// of a new command included: 0xC0000142 (field reports).
+	NoProcessesInShutdown bool `json:"no_processes_in_shutdown,omitempty"`
+	// WinRMStopsFirst is how long before the power-off the service is stopped,
+	// while Windows still works and writes.
+	WinRMStopsFirst Duration `json:"winrm_stops_first,omitempty"`
+	// PortClosed takes the network away for a while, Freeze lets the whole machine
+	// stand still.
+	PortClosed PortClosed `json:"port_closed,omitzero"`
+	Freeze     Freeze     `json:"freeze,omitzero"`
+	// PowerButtonPresses is how many presses of the power button it takes, 20 s
+	// apart or more; 0 and 1 are one. A display that is off wakes at the first.
+	PowerButtonPresses int `json:"power_button_presses,omitempty"`
+	// LateFirstLine is how long sysprep takes before it writes to its log.
+	LateFirstLine Duration `json:"late_first_line,omitempty"`
+	// BlockedScripts are scripts that PowerShell does not run, by name; an
+	// antivirus program, or AppLocker, says so.
+	BlockedScripts []string `json:"blocked_scripts,omitempty"`
+	// PowerShellStarts is how long powershell.exe takes before it does anything.
+	PowerShellStarts Duration `json:"powershell_starts,omitempty"`
+	// CreateError is the error that Win32_Process.Create raises, as a rule against
+	// it does; Scenario.CreateReturn is one that it returns.
+	CreateError string `json:"create_error,omitempty"`
+}
 
 // Freeze stops everything in the machine, as a snapshot or a migration does:
 // connections stay open, nothing answers, and all goes on where it was.
 type Freeze struct {
-	At  Moment   `json:"at,omitempty"` // "generalize" or "tag"
+	At  Stage    `json:"at,omitempty"` // generalize or tag
 	For Duration `json:"for,omitempty"`
 }
 
 // PortClosed takes the network away, as its adapter does when devices are
 // enumerated again. Shells and what runs in them live on.
 type PortClosed struct {
-	From Moment   `json:"from,omitempty"` // "generalize" or "tag"
+	From Stage    `json:"from,omitempty"` // generalize or tag
 	For  Duration `json:"for,omitempty"`
 }
 
-// WinRM states that only the guest itself asks for.
+// States of WinRM that only the guest itself asks for.
 const (
 	winRMFrozen WinRMState = "frozen" // nothing is answered
 	winRMThawed WinRMState = "thawed" // what was asked meanwhile is answered
 	winRMOpen   WinRMState = "open"   // the port opens; what else holds, holds
 )
 
-func (s Scenario) checkUnkind() error {
+func (u Unkind) check() error {
 	var errs []error
-	switch s.NoNewShellsFrom {
+	switch u.NoNewShellsFrom {
 	case "", AtLaunch, AtGeneralize, AtTag:
 	default:
-		errs = append(errs, fmt.Errorf("unknown no_new_shells_from %q", s.NoNewShellsFrom))
+		errs = append(errs, fmt.Errorf("unknown no_new_shells_from %q", u.NoNewShellsFrom))
 	}
-	pause := func(field string, at Moment, d Duration) {
+	if u.PowerButtonPresses < 0 {
+		errs = append(errs, fmt.Errorf("power_button_presses is %d", u.PowerButtonPresses))
+	}
+	pause := func(field string, at Stage, d Duration) {
 		if (at != "" || d != 0) && (at != AtGeneralize && at != AtTag || d <= 0) {
-			errs = append(errs, fmt.Errorf("%s needs a moment (generalize, tag) and a duration, and has %q and %s", field, at, time.Duration(d)))
+			errs = append(errs, fmt.Errorf("%s needs a stage (generalize, tag) and a duration, and has %q and %s", field, at, time.Duration(d)))
 		}
 	}
-	pause("freeze", s.Freeze.At, s.Freeze.For)
-	pause("port_closed", s.PortClosed.From, s.PortClosed.For)
-	for field, d := range map[string]Duration{"late_first_line": s.LateFirstLine, "winrm_stops_first": s.WinRMStopsFirst, "powershell_starts": s.PowerShellStarts} {
+	pause("freeze", u.Freeze.At, u.Freeze.For)
+	pause("port_closed", u.PortClosed.From, u.PortClosed.For)
+	for field, d := range map[string]Duration{"late_first_line": u.LateFirstLine, "winrm_stops_first": u.WinRMStopsFirst, "powershell_starts": u.PowerShellStarts} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, less than nothing", field, time.Duration(d)))
+		}
+	}
+	for _, name := range u.BlockedScripts {
+		if !slices.Contains(scripts.Names(), name) {
+			errs = append(errs, fmt.Errorf("blocked_scripts: there is no script %q", name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// reach lets begin what the scenario has for a moment of the run.
-func (g *Guest) reach(m Moment) {
-	s := g.scenario
-	if s.NoNewShellsFrom == m {
+// startsNothing: no program is started any more.
+func (g *Guest) startsNothing() bool {
+	if !g.scenario.NoProcessesInShutdown {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.down || g.shutdown != nil && g.shutdown.started
+}
+
+// reached is called at each stage of a run.
+func (g *Guest) reached(stage Stage) {
+	u := g.scenario.Unkind
+	if u.NoNewShellsFrom == stage {
 		g.winRM(WinRMNoShells, 0, "")
 	}
-	if s.PortClosed.From == m {
-		g.winRM(WinRMClosed, time.Duration(s.PortClosed.For), winRMOpen)
+	if u.PortClosed.From == stage {
+		g.winRM(WinRMClosed, time.Duration(u.PortClosed.For), winRMOpen)
 	}
-	if s.Freeze.At == m {
-		g.freeze(time.Duration(s.Freeze.For))
+	if u.Freeze.At == stage {
+		g.freeze(time.Duration(u.Freeze.For))
 	}
 }
 
-// winRM changes how the service is reached, and changes it back after d if
-// there is a state to go back to.
-func (g *Guest) winRM(to WinRMState, d time.Duration, back WinRMState) {
+// winRM changes how the service is reached, and to another state after d.
+func (g *Guest) winRM(to WinRMState, d time.Duration, then WinRMState) {
 	if g.opt.WinRM == nil {
 		return
 	}
 	g.logf("WinRM: %s", to)
-	// Another goroutine: the service may be waiting for this very command.
 	session := g.session()
-	g.goDo(func() {
+	g.goDo(func() { // the service may be waiting for this very command
 		g.opt.WinRM(to)
 		if d > 0 && g.sleep(session, d) && !g.winRMStopped() {
-			g.logf("WinRM: %s", back)
-			g.opt.WinRM(back)
+			g.logf("WinRM: %s", cmp.Or(then, "up"))
+			g.opt.WinRM(then)
 		}
 	})
 }
@@ -137,9 +188,18 @@ func (g *Guest) thaw(ctx context.Context) {
 	}
 }
 
-// startsNothing: Windows shuts down, and no program starts any more.
-func (g *Guest) startsNothing() bool {
+// pressGap is the least time between two presses that count as two.
+const pressGap = 20 * time.Second
+
+// wakes counts a press of the power button, and says whether it only woke the
+// display.
+func (g *Guest) wakes() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.scenario.NoProcessesInShutdown && (g.down || g.shutdown != nil && g.shutdown.started)
+	now := time.Now()
+	if g.pressed == 0 || now.Sub(g.lastPress) >= g.scaled(pressGap) {
+		g.pressed++
+		g.lastPress = now
+	}
+	return g.pressed < g.scenario.PowerButtonPresses
 }

@@ -1,235 +1,95 @@
-package winsim_test
+package winsim
 
 import (
-	"bytes"
-	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/masterzen/winrm"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
 )
 
-func seconds(n float64) winsim.Duration { return winsim.Duration(n * float64(time.Second)) }
-
-const tagFile = `C:\Windows\System32\Sysprep\Sysprep_succeeded.tag`
-
-// startSysprep starts sysprep by a task, which no shell takes with it.
-func startSysprep(t *testing.T, c *winrm.Client, end string) {
-	t.Helper()
-	run(t, c, `schtasks /create /tn packer-s /tr "C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /`+end+` /quiet" /sc once /st 00:00 & schtasks /run /tn packer-s`)
-}
-
-// command is a command line in a shell that stays open.
-type command struct {
-	*winrm.Command
-	shell *winrm.Shell
-	out   bytes.Buffer
-	ended chan struct{}
-}
-
-func openCommand(t *testing.T, c *winrm.Client, line string) *command {
-	t.Helper()
-	shell, err := c.CreateShell()
-	if err != nil {
-		t.Fatal(err)
+func TestNoProgramStartsInAShutdown(t *testing.T) {
+	kind := newGuest(t, Options{Scenario: Scenario{ShutdownTakes: Duration(time.Hour)}})
+	hard := newGuest(t, Options{Scenario: Scenario{ShutdownTakes: Duration(time.Hour), Unkind: Unkind{NoProcessesInShutdown: true}}})
+	// The line began before the shutdown: what cmd.exe does itself still works.
+	const line = `shutdown /s /t 0 & ping -n 2 127.0.0.1 >nul & hostname & echo on> C:\left.txt & del C:\left.txt & if not exist C:\left.txt echo gone`
+	if out, _ := do(kind, line); !strings.Contains(out, "WIN-PACKER\r\n") || !strings.HasSuffix(out, "gone\r\n") {
+		t.Errorf("a kind Windows: %q", out)
 	}
-	cmd, err := shell.ExecuteWithContext(t.Context(), line)
-	if err != nil {
-		t.Fatal(err)
+	if out, _ := do(hard, line); !strings.HasSuffix(out, "gone\r\n") {
+		t.Errorf("builtins do not work: %q", out)
 	}
-	r := &command{Command: cmd, shell: shell, ended: make(chan struct{})}
-	go io.Copy(io.Discard, cmd.Stderr)
-	go func() {
-		defer close(r.ended)
-		io.Copy(&r.out, cmd.Stdout)
-	}()
-	return r
-}
-
-func (c *command) finish(t *testing.T) string {
-	t.Helper()
-	select {
-	case <-c.ended:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the command does not end")
-	}
-	c.Wait()
-	return c.out.String()
-}
-
-// refused: a new shell is answered with 401, as a client sees it.
-func refused(c *winrm.Client) bool {
-	shell, err := c.CreateShell()
-	if err == nil {
-		shell.Close()
-	}
-	return err != nil && strings.Contains(err.Error(), "401")
-}
-
-func tagThere(r *winsim.Running) bool {
-	_, err := os.Stat(r.Guest.Host(tagFile))
-	return err == nil
-}
-
-func TestNoNewShellsWhileTheOpenOneGoesOn(t *testing.T) {
-	for _, from := range []winsim.Moment{winsim.AtLaunch, winsim.AtGeneralize, winsim.AtTag} {
-		t.Run(string(from), func(t *testing.T) {
-			t.Parallel()
-			r := start(t, winsim.Options{Speed: 20, Scenario: winsim.Scenario{NoNewShellsFrom: from, Validate: seconds(10), Generalize: seconds(20)}}, winsim.ServerOptions{})
-			c := client(t, r, winsim.ServerOptions{}, password)
-			open := openCommand(t, c, `ping -n 61 127.0.0.1 > nul & if exist `+tagFile+` echo the tag is there`)
-			startSysprep(t, c, "quit")
-			if !until(func() bool { return refused(c) }) {
-				t.Fatal("new shells are given for ever")
-			}
-			state, _ := os.ReadFile(r.Guest.Host(`C:\Windows\Setup\State\State.ini`))
-			if from == winsim.AtLaunch && !strings.Contains(string(state), "COMPLETE") || from != winsim.AtTag && tagThere(r) || from == winsim.AtTag && !tagThere(r) {
-				t.Errorf("not from then on: %s, tag %v", state, tagThere(r))
-			}
-			if out := open.finish(t); !strings.Contains(out, "the tag is there") {
-				t.Errorf("the open shell: %q", out)
-			}
-			if !refused(c) {
-				t.Error("new shells are given again")
-			}
-		})
+	eventually(t, "the shutdown has begun", hard.startsNothing)
+	if out, code := do(hard, `hostname`); code != cmdshell.NotStarted || out != "" {
+		t.Errorf("a new command: %q, code %d", out, code)
 	}
 }
 
-func TestNothingStartsOnceWindowsShutsDown(t *testing.T) {
-	r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{NoProcessesInShutdown: true, ShutdownTakes: seconds(20)}}, winsim.ServerOptions{})
-	c := client(t, r, winsim.ServerOptions{}, password)
-	line := `echo x> C:\Windows\Temp\ours.txt & md C:\Windows\Temp\ours & shutdown /s /t 0 & echo [1] & ` +
-		`(reg query HKLM\SYSTEM\Setup /v SetupType && echo [wrong]) & (tasklist || echo [2]) & (echo a| find "a" && echo [wrong]) & start "" /b hostname & ` +
-		`type C:\Windows\Temp\ours.txt & del C:\Windows\Temp\ours.txt & rmdir C:\Windows\Temp\ours & if not exist C:\Windows\Temp\ours echo [3]`
-	out, _ := run(t, c, line)
-	if strings.Contains(out, "wrong") || strings.Contains(out, "SetupType") {
-		t.Errorf("%q", out)
+func TestADisplayThatIsOffWakesFirst(t *testing.T) {
+	events := make(chan PowerEvent, 1)
+	g := newGuest(t, Options{Speed: fast, Scenario: Scenario{Unkind: Unkind{PowerButtonPresses: 2}}, Power: func(e PowerEvent) { events <- e }})
+	g.PowerButton()
+	if g.shutdown != nil {
+		t.Fatal("the first press shuts down")
 	}
-	for _, mark := range []string{"[1]", "[2]", "x", "[3]"} {
-		if !strings.Contains(out, mark) {
-			t.Errorf("%s is missing: %q", mark, out)
+	time.Sleep(g.scaled(2 * pressGap))
+	g.PowerButton()
+	if e := <-events; e != PowerOff {
+		t.Errorf("got %v", e)
+	}
+	slow := newGuest(t, Options{Scenario: Scenario{Unkind: Unkind{PowerButtonPresses: 2}}})
+	slow.PowerButton()
+	slow.PowerButton()
+	if slow.shutdown != nil {
+		t.Error("two presses at once count as two")
+	}
+}
+
+func TestWinRMChangesWithTheRun(t *testing.T) {
+	for _, stage := range []Stage{AtLaunch, AtGeneralize, AtTag} {
+		states := make(chan WinRMState, 4)
+		g := newGuest(t, Options{Speed: fast, Scenario: Scenario{Unkind: Unkind{NoNewShellsFrom: stage}}, WinRM: func(s WinRMState) { states <- s }})
+		do(g, folderSysprep+`\sysprep.exe /generalize /oobe /quit /quiet`)
+		if got := <-states; got != WinRMNoShells {
+			t.Errorf("%s: %q", stage, got)
 		}
 	}
-	if out, code := run(t, c, `echo hello`); code != -1073741502 || out != "" {
-		t.Errorf("a new command: %q, %d", out, code)
-	}
-	left, err := os.ReadDir(r.Guest.Host(`C:\Windows\Temp`))
-	if err != nil || len(left) > 0 {
-		t.Errorf("left: %v, %v", left, err)
-	}
-	select {
-	case <-r.Off():
-	case <-time.After(20 * time.Second):
-		t.Error("does not power off")
+	states, events := make(chan WinRMState, 4), make(chan PowerEvent, 1)
+	g := newGuest(t, Options{Speed: fast, Scenario: Scenario{Unkind: Unkind{WinRMStopsFirst: Duration(time.Second)}}, WinRM: func(s WinRMState) { states <- s },
+		Power: func(e PowerEvent) {
+			if len(states) == 0 {
+				t.Error("the service was not stopped first")
+			}
+			events <- e
+		}})
+	do(g, `shutdown /s /t 0`)
+	<-events
+	if got := <-states; got != WinRMReset {
+		t.Errorf("got %q", got)
 	}
 }
 
-func TestWinRMStopsWhileWindowsStillWorks(t *testing.T) {
-	r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{WinRMStopsFirst: seconds(20), ShutdownTakes: seconds(30)}}, winsim.ServerOptions{})
-	c := client(t, r, winsim.ServerOptions{}, password)
-	run(t, c, `shutdown /s /t 0`)
-	if !dial(r) {
-		t.Error("the port closes at once")
-	}
-	if !until(func() bool { return !dial(r) }) {
-		t.Fatal("the port stays open")
-	}
-	select {
-	case <-r.Off():
-		t.Fatal("the power went with the port")
-	default:
-	}
-	select {
-	case <-r.Off():
-	case <-time.After(20 * time.Second):
-		t.Error("does not power off")
+func TestABlockedScriptSaysSo(t *testing.T) {
+	g := newGuest(t, Options{Scenario: Scenario{Unkind: Unkind{BlockedScripts: []string{"watch"}}}})
+	for name, blocked := range map[string]bool{scripts.Watch: true, scripts.Read: false} {
+		if err := g.drive.WriteFile(`C:\x.ps1`, scripts.Text(name)); err != nil {
+			t.Fatal(err)
+		}
+		out, code := do(g, `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File C:\x.ps1 -Json e30=`)
+		if got := strings.Contains(out, "blocked by your antivirus software"); got != blocked || code == 0 || strings.Contains(out, `{"script"`) == blocked {
+			t.Errorf("%s: code %d, %q", name, code, out)
+		}
 	}
 }
 
-func TestThePortIsClosedForAWhile(t *testing.T) {
-	for _, from := range []winsim.Moment{winsim.AtGeneralize, winsim.AtTag} {
-		t.Run(string(from), func(t *testing.T) {
-			t.Parallel()
-			r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{PortClosed: winsim.PortClosed{From: from, For: seconds(10)}, NoNewShellsFrom: from}}, winsim.ServerOptions{})
-			c := client(t, r, winsim.ServerOptions{}, password)
-			startSysprep(t, c, "quit")
-			if !until(func() bool { return !dial(r) }) || from == winsim.AtTag != tagThere(r) {
-				t.Fatalf("the port is open, or closed at another time: tag %v", tagThere(r))
-			}
-			if !until(func() bool { return dial(r) }) {
-				t.Fatal("the port stays closed")
-			}
-			if !refused(c) {
-				t.Error("the network brought shells back that the service does not give")
-			}
-		})
+func TestUnkindIsChecked(t *testing.T) {
+	for _, text := range []string{`{"no_new_shells_from":"never"}`, `{"power_button_presses":-1}`} {
+		if _, err := ParseScenario(text); err == nil {
+			t.Errorf("%s is taken", text)
+		}
 	}
-}
-
-func TestAFrozenMachineAnswersNothingAndGoesOn(t *testing.T) {
-	for _, at := range []winsim.Moment{winsim.AtGeneralize, winsim.AtTag} {
-		t.Run(string(at), func(t *testing.T) {
-			t.Parallel()
-			still := make(chan struct{})
-			r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{Freeze: winsim.Freeze{At: at, For: seconds(40)}, Validate: seconds(3), Generalize: seconds(5)},
-				Log: func(format string, _ ...any) {
-					if strings.HasPrefix(format, "everything stands still") {
-						close(still)
-					}
-				}}, winsim.ServerOptions{})
-			c := client(t, r, winsim.ServerOptions{}, password)
-			open := openCommand(t, c, `ping -n 20 127.0.0.1 > nul & echo done`)
-			startSysprep(t, c, "quit")
-			answers := func(limit time.Duration) bool {
-				quick, err := winrm.NewClient(winrm.NewEndpoint(r.Host, r.Port, false, false, nil, nil, nil, limit), "packer", password)
-				if err != nil {
-					t.Fatal(err)
-				}
-				shell, err := quick.CreateShell()
-				if err == nil {
-					shell.Close()
-				}
-				return err == nil
-			}
-			<-still
-			if answers(700*time.Millisecond) || !dial(r) {
-				t.Fatal("answers, or its port is closed")
-			}
-			size := func() int64 {
-				info, err := os.Stat(r.Guest.Host(`C:\Windows\System32\Sysprep\Panther\setupact.log`))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return info.Size()
-			}
-			before := size()
-			<-time.After(500 * time.Millisecond)
-			if size() != before {
-				t.Error("sysprep works on")
-			}
-			if out := open.finish(t); !strings.Contains(out, "done") {
-				t.Errorf("what was under way is lost: %q", out)
-			}
-			if !answers(10*time.Second) || !until(func() bool { return tagThere(r) && size() > before }) {
-				t.Error("does not go on")
-			}
-		})
-	}
-}
-
-func TestSysprepMayBeLateWithItsFirstLine(t *testing.T) {
-	r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{LateFirstLine: seconds(10)}}, winsim.ServerOptions{})
-	c := client(t, r, winsim.ServerOptions{}, password)
-	startSysprep(t, c, "quit")
-	if out, _ := run(t, c, `tasklist /fi "imagename eq sysprep.exe" /nh & if exist C:\Windows\System32\Sysprep\Panther\setupact.log echo logged`); !strings.Contains(out, "sysprep.exe") || strings.Contains(out, "logged") {
-		t.Errorf("%q", out)
-	}
-	if !until(func() bool { return tagThere(r) }) {
-		t.Error("does not go on")
+	if s, err := ParseScenario(`{"no_new_shells_from":"tag","late_first_line":"3s"}`); err != nil || s.NoNewShellsFrom != AtTag || s.LateFirstLine == 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -80,7 +80,10 @@ type Guest struct {
 	down     bool
 	atOOBE   bool
 	frozen   chan struct{} // closed when the machine goes on; nil while it works
-	wg       sync.WaitGroup
+	// Presses of the power button in this boot that count, and the last of them.
+	pressed   int
+	lastPress time.Time
+	wg        sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.
 	throws func(cmdlet string) error

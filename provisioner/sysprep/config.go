@@ -75,17 +75,22 @@ type Config struct {
 	ExtraArguments []string `mapstructure:"extra_arguments"`
 	// How long sysprep may take as a whole. Defaults to `30m`.
 	GeneralizeTimeout time.Duration `mapstructure:"generalize_timeout"`
-	// How long sysprep's log may stand still before the run counts as hung, and
-	// how long to wait at the start for a Windows Setup that is still running.
-	// Defaults to `10m`.
+	// How long sysprep's log may stand still before the run counts as hung; how
+	// long the guest may be silent before it counts as lost, whether its port is
+	// open or closed; and how long to wait at the start for a guest that does not
+	// answer or a Windows Setup that is still running. Defaults to `10m`.
 	StallTimeout time.Duration `mapstructure:"stall_timeout"`
 	// How often the guest is looked at, from `100ms` to `30s`. Defaults to `2s`.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	// How long Windows may take from sysprep's success to the power-off or the
-	// restart. Defaults to `5m`.
+	// restart. Defaults to `5m`. A closed port does not show whether the machine
+	// is off or restarts: with `action = "shutdown"` and any builder but
+	// sysprep-vhd, the port has to stay closed for 3 minutes more, or for
+	// `shutdown_timeout` where that is shorter.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	// The account sysprep runs as: `build_user` is the one Packer connects as
-	// (default), `elevated_user` the one that option names (default when it is
+	// (default; where Windows refuses to start it directly, from a scheduled task
+	// of that user), `elevated_user` the one that option names (default when it is
 	// set), `system` the LocalSystem account. Microsoft does not support
 	// `system`; from build 26100 on (Windows 11 24H2, Server 2025) it leaves a
 	// black screen after first boot and is refused.

@@ -116,7 +116,9 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)
-		r.cleanup(ctx, r.left.With(r.launched.OldLogs))
+		if what := r.leftovers(); !what.None() || r.session.Brought() {
+			r.cleanup(ctx, what)
+		}
 	} else {
 		r.saveLogs(ctx, false)
 		r.reportLeft()
@@ -137,7 +139,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	seen := r.tracker.Run()
-	if d, ok := diagnosis.Diagnose(seen); ok && r.ownLog(seen.Facts) {
+	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Facts)) {
 		v.Diagnosis = &d
 		return
 	}
@@ -163,6 +165,9 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
 	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Facts().Stage > diagnosis.StageValidating {
 		return
+	}
+	if v.Class == verdict.Refused && v.OwnLog != verdict.Yes {
+		return // the log that says so may be that of an earlier run
 	}
 	// It may have gone on since it was seen last.
 	now, err := r.session.Poll(ctx)
@@ -215,11 +220,11 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 		case port == verdict.PortClosed && closed.IsZero():
 			closed = r.now()
 		}
-		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.ClosedFor) {
-			r.ui.Say("The guest is gone")
+		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
+			r.ui.Say("The guest does not answer any more")
 			return nil
 		}
-		if r.now().After(deadline) {
+		if r.now().After(deadline) && closed.IsZero() {
 			if sent == nil {
 				sent = errors.New("the command was accepted")
 			}
@@ -229,6 +234,15 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
 		}
 	}
+}
+
+// leftovers are what is to be removed after success: all that the run brought,
+// and nothing but what came later once the command that watched has done it.
+func (r *run) leftovers() guest.Leftovers {
+	if r.tidied != nil && len(r.untidy) == 0 {
+		return guest.Leftovers{}
+	}
+	return r.left.With(r.launched.OldLogs)
 }
 
 // cleanup removes what the run brought into the guest, where it can be reached.
@@ -279,22 +293,11 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
+	found := r.fetchLogs(ctx, ask)
 	saved := 0
 	for _, folder := range logFolders {
 		for _, name := range logNames {
-			var content []byte
-			var err error
-			if ask {
-				content, err = r.session.Fetch(ctx, r.session.Windir()+folder.guest+`\`+name, maxLogFile)
-				if errors.Is(err, guest.ErrNotFound) {
-					continue
-				}
-			}
-			if err != nil {
-				r.ui.Sayf("Could not fetch %s%s\\%s: %s", r.session.Windir(), folder.guest, name, err)
-				var refused *guest.ScriptError
-				ask = errors.As(err, &refused) // otherwise the guest does not answer
-			}
+			content := found[r.session.Windir()+folder.guest+`\`+name]
 			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
 				content = r.log
 			}
@@ -309,4 +312,22 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		}
 	}
 	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
+}
+
+// fetchLogs reads all logs by one command, and says what it could not read.
+func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
+	if !ask {
+		return nil
+	}
+	var paths []string
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			paths = append(paths, r.session.Windir()+folder.guest+`\`+name)
+		}
+	}
+	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
+	if err != nil {
+		r.ui.Sayf("Could not fetch logs of the guest: %s", err)
+	}
+	return found
 }

@@ -139,13 +139,15 @@ func (r *run) reportCached(ctx context.Context, ask bool) {
 		switch {
 		case errors.Is(err, guest.ErrNotFound):
 			return
-		case err != nil:
+		case err != nil && file == nil:
 			r.ui.Sayf("Warning: what %s holds could not be read: %s", path, err)
 			return
-		}
-		if file, err = answerfile.Parse(content); err != nil {
-			r.ui.Sayf("Warning: %s stays in the image and cannot be read: %s", path, err)
-			return
+		case err != nil: // Windows has copied ours
+		default:
+			if file, err = answerfile.Parse(content); err != nil {
+				r.ui.Sayf("Warning: %s stays in the image and cannot be read: %s", path, err)
+				return
+			}
 		}
 	}
 	if file == nil {

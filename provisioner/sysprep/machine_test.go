@@ -86,7 +86,7 @@ func TestWhatTheHypervisorReportsEndsTheWait(t *testing.T) {
 			if took := time.Since(began); !paused && took > 45*time.Second {
 				t.Errorf("it took %s", took)
 			}
-			if paused && strings.Contains(g.ui.text(), "powered off as far") {
+			if paused && strings.Contains(g.ui.text(), "powered off, as its hypervisor") {
 				t.Error("a paused machine is called off")
 			}
 		})

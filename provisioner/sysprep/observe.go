@@ -26,31 +26,39 @@ type watched struct {
 	log     []byte // as it came
 	// logLength is what the log measured when it could be read last, in bytes.
 	logLength int64
+	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	// done: tag and ImageState said success. What is ours goes then.
+	done bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
 	untidy  []string
 	settled chan guest.State
-	// tidying: nothing may be uploaded any more.
-	tidying atomic.Bool
+	// tidying: nothing may be uploaded any more. following: the command that
+	// watches runs, and removes our files at its end.
+	tidying, following atomic.Bool
 }
 
-// event is a sample, or why there is none.
+// event is a sample, why there is none, or what is left of our files.
 type event struct {
-	sample guest.Sample
-	err    error
+	sample  guest.Sample
+	err     error
+	removed bool
+	left    []string
+	last    bool // of the last look
 }
 
 // observe watches until there is a verdict.
 func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	state := verdict.Begin(begun, r.plan.Expect)
+	r.begun = begun
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
-	plain := r.launched.WithoutPowerShell
-	feeder.Go(func() { r.feed(feed, events, plain) })
+	r.following.Store(r.launched.Follow != nil)
+	feeder.Go(func() { r.feed(feed, events) })
 	defer feeder.Wait()
 	defer stop()
 
@@ -58,6 +66,7 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	defer tick.Stop()
 	heard := r.now()
 	var machine verdict.Machine
+	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
 	for {
 		var v *verdict.Verdict
@@ -66,11 +75,17 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 			return state.Cancel(r.now())
 		case e := <-events:
 			if e.err != nil {
-				r.answering = false
-				state, v = state.Step(r.unreached(ctx, e.err.Error()))
+				r.answering, asking = false, asking && !e.last
+				o := r.unreached(ctx, e.err.Error())
+				o.Last = e.last
+				state, v = state.Step(o)
 				break
 			}
-			heard, r.answering = r.now(), true
+			heard, r.answering, asking = r.now(), true, asking && !e.last
+			if e.removed {
+				r.removed(e.left)
+				break
+			}
 			state, v = state.Step(r.take(ctx, e.sample))
 		case settled := <-r.settled:
 			state, v = state.Step(r.take(ctx, guest.Sample{State: settled}))
@@ -89,42 +104,66 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
+		if state.WantsLastLook() && !asking {
+			asking = true
+			feeder.Go(func() { r.lastLook(feed, events) })
+		}
 	}
 }
 
-// feed asks the guest until ctx ends or the connection is given up.
-func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
+// watching is how the run is followed. The command ends soon after sysprep, so
+// that nothing of ours runs on, and at once after success, for what is read and
+// removed at its end.
+func (r *run) watching() guest.Watching {
+	gone, there := false, true
+	success := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}}
+	if r.plan.Expect.Generalize {
+		success.Tag = &there
+	}
+	if r.plan.Action == actionQuit {
+		success.Process = &gone
+	}
+	return guest.Watching{
+		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
+		Until:      []guest.Condition{{Process: &gone, For: 5 * time.Second}, success},
+		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
+	}
+}
+
+// feed asks the guest until ctx ends. A connection that was given up may come
+// back.
+func (r *run) feed(ctx context.Context, events chan<- event) {
 	send := func(e event) {
 		select {
 		case events <- e:
 		case <-ctx.Done():
 		}
 	}
-	gone := false
-	// A stretch ends soon after sysprep, so that nothing of ours runs on, and at
-	// once after success, for what is read at its end.
-	until := []guest.Condition{{Process: &gone, For: 5 * time.Second}}
-	if r.plan.Action == actionQuit {
-		until = append(until, r.success())
+	follow, plain := r.launched.Follow, r.launched.WithoutPowerShell
+	cursor, early := guest.After(r.launched.OldLines), false
+	hears := guest.Hears{
+		Sample:  func(s guest.Sample) { send(event{sample: s}) },
+		Removed: func(left []string) { send(event{removed: true, left: left}) },
 	}
-	cursor := guest.After(r.launched.OldLines)
 	for ctx.Err() == nil {
 		var err error
 		way := r.session.Way()
 		pause := r.config.PollInterval
-		if r.tidying.Load() {
+		if r.tidying.Load() && follow == nil {
 			// Only what is there by itself may still be used, and that sparingly.
 			plain, pause = true, guest.Heartbeat(r.config.PollInterval)
 		}
-		if !plain && way == guest.WayLong {
-			cursor, err = r.session.Watch(ctx, cursor, r.config.PollInterval, until, func(s guest.Sample) {
-				if s.CmdLine != nil && s.ImageState == r.plan.Expect.ImageState {
-					until = until[:1] // asked for, once
-				}
-				send(event{sample: s})
-			})
+		watched := follow != nil || !plain && way == guest.WayLong
+		switch {
+		case follow != nil:
+			cursor, err = follow.Watch(ctx, hears)
+			follow = nil
+		case watched:
+			r.following.Store(true)
+			cursor, err = r.session.Watch(ctx, cursor, r.watching(), hears)
 		}
-		if plain || way != guest.WayLong || err != nil && ctx.Err() == nil {
+		r.following.Store(false)
+		if !watched || err != nil && ctx.Err() == nil {
 			var sample guest.Sample
 			var peekErr error
 			sample, cursor, peekErr = r.session.Peek(ctx, cursor)
@@ -135,29 +174,36 @@ func (r *run) feed(ctx context.Context, events chan<- event, plain bool) {
 				// The guest answers, so it was PowerShell that failed.
 				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
 				send(event{sample: sample})
+				if !early && sample.ImageState == verdict.StateUndeployable {
+					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
+				}
 			}
 			err = peekErr
 		}
-		if errors.Is(err, guest.ErrGivenUp) || r.pause(ctx, pause) != nil {
+		if r.pause(ctx, pause) != nil {
 			return
 		}
 	}
 }
 
-// success is when all that the watch can see of it is there.
-func (r *run) success() guest.Condition {
-	gone, there := false, true
-	c := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}, Process: &gone}
-	if r.plan.Expect.Generalize {
-		c.Tag = &there
+// removed notes that the command which watches has removed our files.
+func (r *run) removed(left []string) {
+	r.untidy = left
+	r.tidying.Store(true)
+	if r.tidied == nil {
+		r.tidied = make(chan struct{})
+		close(r.tidied)
 	}
-	return c
 }
 
 // take makes an observation of a sample, and tells the user what is new.
 func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	o := observation(r.now(), s.State)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
+	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
+	if r.done = r.done || success; r.done {
+		o.Ours = verdict.Unknown // what is ours has gone, or is about to
+	}
 	if o.Ours == verdict.No {
 		return o // whoever writes that log, it is not this run
 	}
@@ -174,8 +220,8 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	if s.LogRead {
 		r.logLength = s.LogLength
 	}
-	o.Log, o.LogBytes = r.tracker.Facts(), r.logLength
-	if r.plan.Action != actionQuit && r.tidied == nil && o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState {
+	o = r.withLog(o, s)
+	if r.plan.Action != actionQuit && success && r.tidied == nil && !r.following.Load() {
 		// sysprep has copied the answer file long ago; Windows goes down now.
 		r.tidied, r.settled = make(chan struct{}), make(chan guest.State, 1)
 		r.tidying.Store(true)
@@ -191,9 +237,8 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 }
 
 func (r *run) progress(lines []diagnosis.Line) {
-	launched := r.launchedAt()
 	for _, l := range lines {
-		if verdict.OlderRun(diagnosis.Facts{Start: l.Time}, launched) {
+		if !r.ownLog(diagnosis.Facts{Start: l.Time}) {
 			continue
 		}
 		if text := diagnosis.Progress(l); text != "" {
@@ -218,9 +263,6 @@ func (r *run) launchedAt() time.Time {
 	return r.launched.Time.UTC().Add(-time.Duration(*r.timeBias) * time.Minute)
 }
 
-// ownLog says whether what was read of the log is about this run.
-func (r *run) ownLog(log diagnosis.Facts) bool { return !verdict.OlderRun(log, r.launchedAt()) }
-
 // knock asks the port itself. A port that accepts without an answer tells
 // nothing: something else may hold it open for a guest that is off, and a busy
 // guest is slow.
@@ -229,6 +271,9 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 		return verdict.PortUnknown
 	}
 	reach, _ := r.probe(ctx, r.host, r.port)
+	if ctx.Err() == nil {
+		r.session.Probed(reach == winrm.Open)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return verdict.PortUnknown

@@ -57,20 +57,28 @@ func (c *Config) plan(windir, id string) Plan {
 		End:        map[string]verdict.End{actionQuit: verdict.Quit, actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[p.Action],
 		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, EndWithin: c.ShutdownTimeout,
 		LostAfter: c.StallTimeout,
-		// A restart of the service is shorter; a power-off must be seen well
-		// within shutdown_timeout.
-		ClosedFor: min(30*time.Second, c.ShutdownTimeout/4),
+		// A restart of the service is shorter.
+		ClosedFor:  min(30*time.Second, c.ShutdownTimeout/4),
+		SecondLook: min(secondLook, c.ShutdownTimeout),
+		AskWithin:  lastLookLimit(c.StallTimeout) + lastLookSlack,
 	}
 	if c.PackerBuilderType == ownBuilder {
-		// The builder waits for the machine itself, which no closed port equals.
+		// The builder waits for the machine itself, and proves its disk then.
 		p.Expect.ClosedFor = min(p.Expect.ClosedFor, ownClosedFor)
+		p.Expect.SecondLook = p.Expect.ClosedFor
 	}
 	p.Warnings = c.warnings(p)
 	return p
 }
 
-// ownClosedFor is how long the port has to be closed for our own builder.
-const ownClosedFor = 5 * time.Second
+const (
+	// ownClosedFor is how long the port has to be closed for our own builder.
+	ownClosedFor = 5 * time.Second
+	// secondLook is how long it has to be closed for any other: WinRM may stop a
+	// minute before the power-off, and a Windows that restarts instead answers
+	// again within a minute or two.
+	secondLook = 3 * time.Minute
+)
 
 func (c *Config) warnings(p Plan) (warnings []string) {
 	warn := func(when bool, format string, args ...any) {

@@ -90,7 +90,20 @@ func TestThePlanCarriesTheTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := c.plan(`D:\Win`, "id").Expect
-	if e.Timeout != 7*time.Minute || e.Stall != 2*time.Minute || e.LostAfter != 2*time.Minute || e.EndWithin != 20*time.Second || e.ClosedFor != 5*time.Second {
+	if e.Timeout != 7*time.Minute || e.Stall != 2*time.Minute || e.LostAfter != 2*time.Minute || e.EndWithin != 20*time.Second || e.ClosedFor != 5*time.Second || e.SecondLook != 20*time.Second || e.AskWithin != 40*time.Second {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// Our own builder waits for the machine itself; any other has the port alone.
+func TestOnlyOtherBuildersTakeASecondLook(t *testing.T) {
+	for builder, want := range map[string]time.Duration{"null": 3 * time.Minute, "hyperv-iso": 3 * time.Minute, ownBuilder: 5 * time.Second} {
+		c, err := decode(t, map[string]any{"packer_builder_type": builder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.plan(`C:\Windows`, "id").Expect.SecondLook; got != want {
+			t.Errorf("%s: %s, want %s", builder, got, want)
+		}
 	}
 }

@@ -173,12 +173,13 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 		}
 		if err != nil {
 			first.Reached, first.TransportErr = false, err.Error()
+			r.knock(ctx) // a guest that answers again is asked again
 		}
 		d := verdict.Look(first, expect)
 		switch {
 		case d.Action == verdict.Go || d.Action == verdict.Already:
 			return state, d, nil
-		case d.Action == verdict.Refuse, errors.Is(err, guest.ErrGivenUp), r.now().After(deadline):
+		case d.Action == verdict.Refuse, r.now().After(deadline):
 			text := "sysprep was not started: " + d.Reason
 			if d.Action == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
@@ -217,7 +218,8 @@ func prefixed(prefix string, lines []string) (out []string) {
 // launch starts sysprep and makes sure of it.
 func (r *run) launch(ctx context.Context) error {
 	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
-	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user}
+	watch := r.watching()
+	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user, Watch: &watch}
 	var err error
 	switch {
 	case r.config.RunAs == runAsSystem:
@@ -234,6 +236,9 @@ func (r *run) launch(ctx context.Context) error {
 	}
 	if r.launched.WithoutPowerShell {
 		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
+	}
+	if r.launched.Instead != "" {
+		r.ui.Sayf("Windows does not let WMI start a process (%s): sysprep runs from a scheduled task of %s instead; set run_as to choose the account", r.launched.Instead, r.user)
 	}
 	if r.launched.TagDeleted {
 		r.ui.Say("Deleted the tag of an earlier run")

@@ -11,7 +11,7 @@ import (
 	"fmt"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -20,10 +20,11 @@ const (
 	Launch = "launch"
 	Watch  = "watch"
 	Read   = "read"
+	Bundle = "bundle"
 )
 
 // Names lists the scripts that Text knows.
-func Names() []string { return []string{Launch, Watch, Read} }
+func Names() []string { return []string{Launch, Watch, Read, Bundle} }
 
 // Text returns the script exactly as it is uploaded. It panics on a name that
 // Names does not list, which only a programming error can cause.

@@ -28,6 +28,8 @@ func (d *Driver) onEvent(e event) {
 			d.report(hypervisor.EventRestart, resetBy(e))
 		}
 		return
+	case "POWERDOWN": // ours, or somebody's in the monitor or window
+		d.asked = true
 	case "RESET":
 		d.reset(e)
 	case "STOP":
@@ -53,6 +55,7 @@ func (d *Driver) report(kind hypervisor.EventKind, detail string) {
 
 // reset notes a restart. Only the guest's own count as a boot that fails.
 func (d *Driver) reset(e event) {
+	d.asked = false // what was asked of the boot before
 	d.report(hypervisor.EventRestart, resetBy(e))
 	if !e.Guest {
 		d.options.Say("The machine restarts: " + resetBy(e) + ".")

@@ -113,7 +113,7 @@ func orUnknown(text string) string {
 type ending struct {
 	shutdown *event    // the SHUTDOWN event, if there was one
 	sentence *sentence // our own decision, if it was ours
-	asked    bool      // PowerDown was called
+	asked    bool      // the power button was pressed
 	killed   bool      // Kill or Close was called
 	exit     error     // of the process
 	output   string    // its last words

@@ -85,6 +85,26 @@ func TestAResetFromOutsideIsARestart(t *testing.T) {
 	}
 }
 
+func TestAPressFromOutsideIsARequestToo(t *testing.T) {
+	_, fates, other, _ := watched(t, wantsTwoPresses)
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case f := <-fates:
+			if f.Cause != hypervisor.CauseHostRequest {
+				t.Errorf("got %s", f)
+			}
+			return
+		case <-ticker.C:
+			_ = other.execute(t.Context(), "system_powerdown", nil) // until it is off
+		case <-late:
+			t.Fatal("it does not obey")
+		}
+	}
+}
+
 func TestAMachineThatIsKeptAfterItsPowerOffIsOff(t *testing.T) {
 	_, fates, _, events := watched(t, powersOff, "-no-shutdown")
 	awaitEvent(t, events, hypervisor.EventOff)

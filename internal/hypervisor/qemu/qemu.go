@@ -291,15 +291,12 @@ func (d *Driver) ExpectOff() {
 	d.mu.Unlock()
 }
 
-// PowerDown presses the ACPI power button.
+// PowerDown presses the ACPI power button. QEMU reports the press as POWERDOWN.
 func (d *Driver) PowerDown(ctx context.Context) error {
 	_, mon, err := d.running()
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.asked = true
-	d.mu.Unlock()
 	return mon.execute(ctx, "system_powerdown", nil)
 }
 

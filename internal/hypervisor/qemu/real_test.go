@@ -30,6 +30,15 @@ var (
 	}
 	// loops for ever, deaf to the power button.
 	loops = []byte{0xfa, 0xf4, 0xeb, 0xfd} // cli; hlt; jmp
+	// wantsTwoPresses powers off at the second press of the power button: it
+	// enables the button in PM1_EN (0x602) and reads it in PM1_STS (0x600).
+	wantsTwoPresses = append([]byte{
+		0xfa,                                     // cli
+		0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef, // mov dx,0x602; mov ax,0x100; out dx,ax
+		0xb1, 0x02, //                               mov cl,2
+		0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xf7, // mov dx,0x600; in ax,dx; test ah,1; jz
+		0xb8, 0x00, 0x01, 0xef, 0xfe, 0xc9, 0x75, 0xef, //       mov ax,0x100; out dx,ax; dec cl; jnz
+	}, powersOff...)
 	// tripleFaults enters an interrupt with an empty vector table; the
 	// processor gives up and the board resets.
 	tripleFaults = []byte{
@@ -193,6 +202,30 @@ func TestDeafGuestIsPhotographedAskedAndKilled(t *testing.T) {
 	}
 	if err := d.PowerDown(t.Context()); err == nil {
 		t.Error("a machine that is off cannot be asked")
+	}
+}
+
+// A guest that takes the first press for something else obeys the next: QEMU
+// hands on each of them.
+func TestThePowerButtonCanBePressedAgain(t *testing.T) {
+	d, fates := boot(t, Options{}, specFor(t, wantsTwoPresses))
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for pressed := 0; ; {
+		select {
+		case f := <-fates:
+			if f.Cause != hypervisor.CauseHostRequest || !f.Clean() || pressed < 2 {
+				t.Errorf("after %d presses: %s", pressed, f)
+			}
+			return
+		case <-ticker.C:
+			if d.PowerDown(t.Context()) == nil {
+				pressed++
+			}
+			if pressed > 300 {
+				t.Fatal("it does not obey")
+			}
+		}
 	}
 }
 

@@ -63,6 +63,18 @@ func TestAStopThatIsOverIsNotReported(t *testing.T) {
 	}
 }
 
+func TestAPressCountsForTheBootItCameIn(t *testing.T) {
+	d := New(Options{})
+	for _, c := range []struct {
+		event string
+		asked bool
+	}{{"RTC_CHANGE", false}, {"POWERDOWN", true}, {"RESUME", true}, {"RESET", false}, {"POWERDOWN", true}} {
+		if d.onEvent(event{c.event, eventData{Guest: true}}); d.asked != c.asked {
+			t.Errorf("after %s: %t", c.event, d.asked)
+		}
+	}
+}
+
 func TestEventsOfARunningMachine(t *testing.T) {
 	for name, test := range map[string]struct {
 		event event

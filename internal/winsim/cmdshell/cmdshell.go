@@ -1,6 +1,6 @@
 // Package cmdshell is a small, strict cmd.exe: what it understands it does as
 // Windows does, what it does not it reports as unsupported instead of
-// guessing. Left out on purpose: FOR, SET /A and /P, variable modifiers,
+// guessing. Left out on purpose: FOR but for FOR /D, SET /A and /P, variable modifiers,
 // delayed expansion.
 package cmdshell
 
@@ -149,6 +149,8 @@ func (s *Shell) run(ctx context.Context, n node) int {
 			return s.run(ctx, n.otherwise)
 		}
 		return 0
+	case *loop:
+		return s.forFolders(ctx, n)
 	case *simple:
 		return s.redirected(n.redirs, func(s *Shell) int { return s.command(ctx, n.text) })
 	}

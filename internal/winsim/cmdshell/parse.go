@@ -135,7 +135,8 @@ func (p *parser) command() (node, error) {
 		p.pos += len(word)
 		return p.condition()
 	case "for":
-		return nil, fmt.Errorf("%w: for", ErrUnsupported)
+		p.pos += len(word)
+		return p.forFolders()
 	case "rem":
 		text := p.s[p.pos:]
 		p.pos = len(p.s)

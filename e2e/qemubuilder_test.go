@@ -1,0 +1,118 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+// qemuPlugins is a folder with this plugin and HashiCorp's qemu plugin. The
+// latter is a program that SYSPREP_QEMU_PLUGIN names; where it does not the test
+// is skipped, also in continuous integration: it is not ours to distribute.
+func qemuPlugins(t *testing.T) string {
+	t.Helper()
+	theirs := os.Getenv("SYSPREP_QEMU_PLUGIN")
+	if theirs == "" {
+		t.Skip("SKIPPED: SYSPREP_QEMU_PLUGIN does not name packer-plugin-qemu (a release of github.com/hashicorp/packer-plugin-qemu)")
+	}
+	dir := t.TempDir()
+	for source, program := range map[string]string{pluginSource: built("packer-plugin-sysprep"), "github.com/hashicorp/qemu": theirs} {
+		cmd := exec.Command(built("packer"), "plugins", "install", "--path", program, source)
+		cmd.Env = packerEnv(dir, dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("installing %s: %v\n%s", program, err, out)
+		}
+	}
+	return dir
+}
+
+// qemuBuild is a build with the qemu builder, whose disk sysprep-image proves.
+func qemuBuild(t *testing.T, scenario winsim.Scenario, source, provisioner string) string {
+	t.Helper()
+	text, err := json.Marshal(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`
+source "qemu" "windows" {
+  iso_url          = %q
+  iso_checksum     = "none"
+  disk_image       = true
+  skip_resize_disk = true
+  format           = "qcow2"
+  output_directory = "output"
+  vm_name          = "image.qcow2"
+  accelerator      = "tcg"
+  memory           = 512
+  cpus             = 1
+  disk_interface   = "ide"
+  net_device       = "e1000"
+  headless         = true
+  boot_wait        = "1s"
+  communicator     = "winrm"
+  winrm_username   = "packer"
+  winrm_password   = %q
+  qemuargs = [
+    ["-fw_cfg", %q],
+    ["-netdev", "user,id=user.0,hostfwd=tcp:127.0.0.1:{{ .SSHHostPort }}-:5985"],
+  ]
+  %s
+}
+
+build {
+  sources = ["source.qemu.windows"]
+%s
+  post-processor "sysprep-image" {
+    verify { report = "report.json" }
+  }
+}
+`, built("guest-bios.raw"), guestPassword, "name=opt/org.sysprep/scenario,string="+strings.ReplaceAll(string(text), ",", ",,"), source, provisioner)
+}
+
+// Whatever a template combines, no disk leaves the build that is not proven.
+func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
+	testutil.Tool(t, "qemu-system-x86_64")
+	plugins := qemuPlugins(t)
+	const command = `shutdown_command = "shutdown /s /t 5 /f"`
+	for _, c := range []struct {
+		name, source, action string
+		code                 int
+		texts                []string
+	}{
+		{"quit, with shutdown_command", command, "quit", 0, []string{"Windows is generalized", "Proven"}},
+		{"quit, without", "", "quit", 1, []string{"set its shutdown_command", "is not proven to be generalized"}},
+		{"shutdown, with shutdown_command", command, "shutdown", 1, []string{"Failed to send shutdown command"}},
+		{"shutdown, without", "", "shutdown", 0, []string{"Proven"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			p := startCommand(t, []string{built("packer")}, plugins,
+				qemuBuild(t, winsim.Scenario{}, c.source, sysprepBlock(fmt.Sprintf("action = %q", c.action))), nil)
+			p.expect(c.code, c.texts...)
+			t.Logf("exit code %d after %s: %s", c.code, time.Since(began).Round(time.Second), strings.Join(c.texts, "; "))
+			disk := filepath.Join(p.dir, "output", "image.qcow2")
+			if c.code != 0 {
+				if _, err := os.Stat(disk); err == nil {
+					t.Errorf("a build that failed left %s", disk)
+				}
+			} else if _, proof := proof(t, disk); !proof.Proven {
+				t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+			}
+			if pids := processesNaming(t, p.dir); len(pids) > 0 {
+				t.Errorf("still running: %v", pids)
+			}
+		})
+	}
+}

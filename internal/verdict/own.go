@@ -1,0 +1,99 @@
+package verdict
+
+import (
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// clockSlack is how far the clock of a guest may be from the host's: the widest
+// time zones, a hardware clock read in the wrong one, and some more.
+const clockSlack = 36 * time.Hour
+
+// OlderRun says whether the last run in a log began before the launch, both by
+// the guest's own clock. The log has whole seconds.
+func OlderRun(log diagnosis.Facts, launched time.Time) bool {
+	return !launched.IsZero() && !log.Start.IsZero() && log.Start.Before(launched.Truncate(time.Second))
+}
+
+// Bound is the time, by the clock of the guest's log, before which no line of
+// this run was written: that of the launch, and where the guest did not say it
+// (its answer was lost, or PowerShell does not work) what the host's clock allows
+// for a run watched since begun.
+func Bound(launched, begun time.Time) time.Time {
+	if !launched.IsZero() {
+		return launched
+	}
+	// Logs hold local time without a zone.
+	return begun.UTC().Add(-clockSlack)
+}
+
+// ownership tells whose log is read where the time of the launch is not known.
+type ownership struct {
+	begun    time.Time // of the watch, by the host's clock
+	seen     bool      // the log was read once
+	had      int64     // bytes it had then
+	run      int       // number in the log of the run that first and sure are about
+	first    time.Time // when that run was read first, by the host's clock
+	sure     bool      // lines of it were written after the log was read first
+	fresh    bool      // reading began behind what the log had before the launch
+	newestAt time.Time // of the newest observation
+}
+
+// after learns from an observation that has a log.
+func (w ownership) after(before, o Observation) ownership {
+	w.newestAt, w.fresh = o.At, o.LogFresh
+	if !w.seen || o.LogBytes < w.had { // shorter: another file, or none
+		w.seen, w.had, w.sure = true, o.LogBytes, false
+		w.run, w.first = o.Log.Runs, o.At
+		return w
+	}
+	if o.Log.Runs != w.run {
+		w.run, w.first, w.sure = o.Log.Runs, o.At, false
+	}
+	// What is read after all that the log had at first was written since.
+	if o.LogNext > before.LogNext && before.LogNext >= w.had {
+		w.sure = true
+	}
+	return w
+}
+
+// of says whose the last run in the log is.
+func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
+	switch {
+	case !launched.IsZero():
+		return Known(!OlderRun(log, launched))
+	case log.Start.IsZero() || w.sure:
+		return Yes
+	case OlderRun(log, Bound(launched, w.begun)):
+		return No
+	case w.fresh:
+		return Yes
+	}
+	return Unknown
+}
+
+func (w ownership) verdict(log diagnosis.Facts, launched time.Time) Tri {
+	if log.Lines == 0 {
+		return Unknown
+	}
+	return w.of(log, launched)
+}
+
+// ownPart is what may be judged of a log. The log of an earlier run may lie where
+// sysprep has not written its first line yet: a run that was not seen to be
+// written can confirm a success, and speak of a failure only when sysprep has
+// ended and had time to write.
+func (s State) ownPart(log diagnosis.Facts) diagnosis.Facts {
+	switch s.own.of(log, s.last.Launched) {
+	case Yes:
+		return log
+	case No:
+		return diagnosis.Facts{}
+	}
+	if s.last.Process == No && s.own.newestAt.Sub(s.own.first) >= s.expect.ProcessGone {
+		return log
+	}
+	log.Failure, log.FailureLine, log.Closed = diagnosis.NoFailure, "", false
+	return log
+}

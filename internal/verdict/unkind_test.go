@@ -1,0 +1,472 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// watcher is who runs sysprep: another builder, our own with a hypervisor that
+// reports what the machine does, and our own with a machine of somebody else's.
+type watcher struct {
+	name          string
+	own, reported bool
+}
+
+var watchers = []watcher{{"other", false, false}, {"own, reported", true, true}, {"own, silent", true, false}}
+
+func (w watcher) expect(end End) Expectation {
+	e := Expectation{Generalize: true, End: end, Timeout: time.Hour}
+	if w.own {
+		e.ClosedFor, e.SecondLook = 5*time.Second, 5*time.Second
+	}
+	return e
+}
+
+// The times of the runs below. Success is seen when the tag is there.
+const (
+	tagAt     = 200 * time.Second // as far as nothing is delayed
+	quietAt   = 210 * time.Second // the port closes, where sysprep ends Windows
+	weirdAt   = 40 * time.Second  // something happens while sysprep works
+	offLate   = 56 * time.Second  // WinRM stops so long before the power-off
+	bootTakes = 70 * time.Second
+	frozenFor = 130 * time.Second
+)
+
+// unkindness is what a guest shows at a time after the launch.
+type unkindness struct {
+	name string
+	show func(end End, at time.Duration) look
+	// off and reset are when the machine does so; 0: never.
+	off, reset func(end End) time.Duration
+	// want is, for quit, shutdown and reboot, how it ends and when, in seconds.
+	want map[string][3]string
+}
+
+// never and powersOff say when a machine is off.
+func never(End) time.Duration { return 0 }
+func powersOff(after time.Duration) func(End) time.Duration {
+	return func(end End) time.Duration {
+		if end == Shutdown {
+			return after
+		}
+		return 0
+	}
+}
+
+func between(at, from, to time.Duration) bool { return at >= from && at < to }
+
+// usual is a run in which nothing is unkind, until the port closes.
+func usual(end End, at time.Duration) look {
+	switch {
+	case at < tagAt:
+		return func(o *Observation) {
+			state(StateUndeployable)(o)
+			log(int(at/time.Second), processing)(o)
+		}
+	case end != Quit && at >= quietAt:
+		return silent(PortClosed)
+	}
+	return func(o *Observation) {
+		state(StateGeneralizeToOOBE)(o)
+		tag(o)
+		ready(o)
+		ended(o)
+		log(300, done, tagLogged)(o)
+	}
+}
+
+// specializing is a generalized Windows that has started.
+func specializing(o *Observation) {
+	state(StateUndeployable)(o)
+	tag(o)
+	ready(o)
+	ended(o)
+	log(300, done, tagLogged)(o)
+}
+
+// The right end is known for each. A good image is lost only where nobody can
+// know that it is one, and no success is said before the machine may be off.
+var unkindnesses = []unkindness{
+	{
+		name: "nothing", show: usual, off: powersOff(quietAt + 3*time.Second), reset: never,
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "generalized 390-392", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "generalized, off 213-216", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "port closed for 2 min before the tag", off: powersOff(quietAt + 3*time.Second), reset: never,
+		show: func(end End, at time.Duration) look {
+			if between(at, weirdAt, weirdAt+2*time.Minute) {
+				return silent(PortClosed)
+			}
+			return usual(end, at)
+		},
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "generalized 390-392", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "generalized, off 213-216", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "port closed before the tag, for ever", off: powersOff(quietAt + 3*time.Second), reset: never,
+		show: func(end End, at time.Duration) look {
+			if at >= weirdAt {
+				return silent(PortClosed)
+			}
+			return usual(end, at)
+		},
+		want: map[string][3]string{ // the last answer was at 38 s
+			"other":         {"lost, may be good 638-650", "lost, may be good 638-650", "lost, may be good 638-650"},
+			"own, reported": {"lost, may be good 638-650", "lost, off, may be good 213-216", "lost, may be good 638-650"},
+			"own, silent":   {"lost, may be good 638-650", "lost, may be good 638-650", "lost, may be good 638-650"},
+		},
+	}, {
+		name: "port closed after success, for ever", off: never, reset: never,
+		show: func(_ End, at time.Duration) look { return usual(Shutdown, at) },
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "generalized 390-392", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "restart instead of the power-off, back in specialize", off: never, reset: func(End) time.Duration { return quietAt + 3*time.Second },
+		show: func(_ End, at time.Duration) look {
+			if at >= quietAt+bootTakes {
+				return specializing
+			}
+			return usual(Shutdown, at)
+		},
+		want: map[string][3]string{ // our own builder reads the disk when its machine is off
+			"other":         {"generalized 200-202", "undone 280-282", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "undone 213-216", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "the same, and WinRM lets nobody in", off: never, reset: func(End) time.Duration { return quietAt + 3*time.Second },
+		show: func(_ End, at time.Duration) look {
+			if at >= quietAt+bootTakes {
+				return silent(PortOpen)
+			}
+			return usual(Shutdown, at)
+		},
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "hung, may be good 500-502", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "undone 213-216", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "the same, and it restarts again for good", off: never, reset: func(End) time.Duration { return quietAt + 3*time.Second },
+		show: func(_ End, at time.Duration) look {
+			if between(at, quietAt+bootTakes, quietAt+2*bootTakes) {
+				return silent(PortOpen)
+			}
+			return usual(Shutdown, at)
+		},
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "lost, may be good 530-545", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "undone 213-216", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "WinRM stops 56 s before the power-off", show: usual, off: powersOff(quietAt + offLate), reset: never,
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "generalized 390-392", "generalized 236-240"},
+			"own, reported": {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+			"own, silent":   {"generalized 200-202", "generalized 215-218", "generalized 212-216"},
+		},
+	}, {
+		name: "freeze for 130 s before the tag", off: powersOff(quietAt + frozenFor + 3*time.Second), reset: never,
+		show: func(end End, at time.Duration) look {
+			switch {
+			case at < weirdAt:
+				return usual(end, at)
+			case at < weirdAt+frozenFor:
+				return silent(PortClosed) // nothing comes back, not even from the port
+			}
+			return usual(end, at-frozenFor)
+		},
+		want: map[string][3]string{
+			"other":         {"generalized 330-332", "generalized 520-522", "generalized 366-370"},
+			"own, reported": {"generalized 330-332", "generalized, off 343-346", "generalized 342-346"},
+			"own, silent":   {"generalized 330-332", "generalized 345-348", "generalized 342-346"},
+		},
+	}, {
+		name: "freeze for 130 s after the tag", off: powersOff(quietAt + frozenFor + 3*time.Second), reset: never,
+		show: func(end End, at time.Duration) look {
+			const from = tagAt + 4*time.Second
+			switch {
+			case at < from:
+				return usual(end, at)
+			case at < from+frozenFor:
+				return silent(PortClosed)
+			}
+			return usual(end, at-frozenFor)
+		},
+		want: map[string][3]string{
+			"other":         {"generalized 200-202", "generalized 520-522", "generalized 232-236"},
+			"own, reported": {"generalized 200-202", "generalized 208-212", "generalized 206-212"},
+			"own, silent":   {"generalized 200-202", "generalized 208-212", "generalized 206-212"},
+		},
+	},
+}
+
+// run looks every two seconds, and gives the last look where one is wanted.
+func (u unkindness) run(w watcher, end End) (Verdict, time.Duration) {
+	s := Begin(start, w.expect(end))
+	for now := 2 * time.Second; now < 2*time.Hour; now += 2 * time.Second {
+		o := at(now, u.show(end, now))
+		if s.WantsLastLook() && now%(10*time.Second) == 0 {
+			o.Last = true // whatever it brings
+		}
+		if w.reported {
+			off, reset := u.off(end), u.reset(end)
+			o.Machine.Off = off > 0 && now >= off
+			if end != Quit && reset > 0 && now >= reset {
+				o.Machine.Restarts = 1
+			}
+		}
+		var v *Verdict
+		if s, v = s.Step(o); v != nil {
+			return *v, now
+		}
+	}
+	return Verdict{}, 0
+}
+
+func TestVerdictsUnderAGuestThatIsNotKind(t *testing.T) {
+	var table strings.Builder
+	out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "guest\tbuilder\tquit\tshutdown\treboot")
+	for _, u := range unkindnesses {
+		for _, w := range watchers {
+			fmt.Fprintf(out, "%s\t%s", u.name, w.name)
+			for i, end := range []End{Quit, Shutdown, Reboot} {
+				v, when := u.run(w, end)
+				got := v.Class.String()
+				if v.PoweredOff {
+					got += ", off"
+				}
+				if v.ConsistentWithSuccess && v.Class != Generalized {
+					got += ", may be good"
+				}
+				var from, to int
+				cut := strings.LastIndexByte(u.want[w.name][i], ' ')
+				class, times := u.want[w.name][i][:cut], u.want[w.name][i][cut:]
+				if _, err := fmt.Sscanf(times, " %d-%d", &from, &to); err != nil {
+					t.Fatal(err)
+				}
+				if n := int(when / time.Second); got != class || n < from || n > to {
+					t.Errorf("%s, %s, end %d: got %s after %d s, want %s\n%s", u.name, w.name, end, got, n, u.want[w.name][i], strings.Join(v.Explain(), "\n"))
+				}
+				text := strings.Join(v.Explain(), "\n")
+				if said := strings.Contains(text, "powered off") || strings.Contains(text, "powered itself off"); said && v.Class != Hung && !v.PoweredOff {
+					t.Errorf("%s, %s, end %d: nobody reported a power-off\n%s", u.name, w.name, end, text)
+				}
+				fmt.Fprintf(out, "\t%s, %ds", got, int(when/time.Second))
+			}
+			fmt.Fprintln(out)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("\n%s", table.String())
+}
+
+// A network that comes and goes, and never lets a command through, holds no end
+// back, and brings no last look that is not wanted.
+func TestAPortThatOpensAndClosesForEverEndsInTime(t *testing.T) {
+	for _, w := range watchers {
+		for _, end := range []End{Quit, Shutdown, Reboot} {
+			for _, period := range []time.Duration{4 * time.Second, 30 * time.Second, 150 * time.Second} {
+				for _, from := range []time.Duration{weirdAt, tagAt + 2*time.Second} {
+					u := unkindness{off: never, reset: never, show: func(end End, at time.Duration) look {
+						if at < from {
+							return usual(end, at)
+						}
+						return silent([]Port{PortClosed, PortOpen}[int(at/period)%2])
+					}}
+					v, when := u.run(w, end)
+					if v.Class == Running || when > from+(10+2)*time.Minute {
+						t.Errorf("%s, end %d, period %s: %s after %s", w.name, end, period, v.Class, when)
+					}
+					if v.Class == Generalized && from == weirdAt {
+						t.Errorf("%s, end %d, period %s: %s", w.name, end, period, v.Reason)
+					}
+				}
+			}
+		}
+	}
+	s := Begin(start, Expectation{Generalize: true, End: Shutdown})
+	for _, step := range []struct {
+		o    Observation
+		want bool
+	}{
+		{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), false}, {at(70*time.Second, silent(PortClosed)), false},
+		{at(251*time.Second, silent(PortClosed)), true}, {at(252*time.Second, inVain(PortOpen)), false}, {at(260*time.Second, silent(PortClosed)), false},
+	} {
+		var v *Verdict
+		if s, v = s.Step(step.o); v != nil || s.WantsLastLook() != step.want {
+			t.Fatalf("at %s: %+v, wants a last look: %v", step.o.At.Sub(start), v, s.WantsLastLook())
+		}
+	}
+}
+
+// What the explanations say, whole: for another builder, which has the port
+// alone, and for our own, which is told.
+func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
+	const seen = `ImageState IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, tag present, SetupType 2, CmdLine oobe\windeploy.exe`
+	for _, test := range []struct {
+		guest string
+		who   int
+		end   End
+		want  []string
+	}{
+		{"nothing", 0, Shutdown, []string{
+			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and the guest does not answer any more: its port has been closed for 3m0s since",
+			"seen: " + seen + ", the port closed for 3m0s, after 6m30s",
+			"next: Make sure in the hypervisor that the machine is off, because a closed port does not show it; then take the disk. Do not start the machine again before that.",
+		}},
+		{"nothing", 1, Shutdown, []string{
+			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and the machine has powered itself off",
+			"seen: " + seen + ", powered off, as its hypervisor reports, after 3m34s",
+			"next: Take the disk; do not start the machine again before that.",
+		}},
+		{"port closed before the tag, for ever", 0, Shutdown, []string{
+			"the guest was lost while sysprep worked: no command was answered for 10m2s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is",
+			"last log line: the last line",
+			"seen: ImageState IMAGE_STATE_UNDEPLOYABLE, no tag, sysprep.exe was still running, the port closed for 10m0s, after 10m40s",
+			"next: That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.",
+		}},
+		{"restart instead of the power-off, back in specialize", 0, Shutdown, []string{
+			"the guest restarted instead of powering off: it is not generalized any more: success was seen, but ImageState is IMAGE_STATE_UNDEPLOYABLE now",
+			"last log line: the last line",
+			`seen: ImageState IMAGE_STATE_UNDEPLOYABLE, tag present, SetupType 2, CmdLine oobe\windeploy.exe, after 4m40s`,
+			"next: Windows has begun the first boot of the image on this machine: do not use its disk. Look for what restarts it (a later provisioner, shutdown /r, a watchdog, the hypervisor's reset) and run the build again.",
+		}},
+		{"the same, and WinRM lets nobody in", 0, Shutdown, []string{
+			"sysprep did not come to its end: Windows is generalized, but it has not powered off within 5m0s: its port was closed for 1m10s and answers again, so it may have restarted",
+			"last log line: the last line",
+			"seen: " + seen + ", after 8m20s",
+			"next: Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is no image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.",
+		}},
+		{"the same, and it restarts again for good", 0, Shutdown, []string{
+			"success could not be confirmed in the guest: Windows was generalized, but then its port was closed for 1m10s, answered again without taking a command, and has been closed for 3m10s since: whether Windows restarted in between is not known",
+			"last log line: the last line",
+			"seen: " + seen + ", the port closed for 3m10s, after 9m0s",
+			"next: Prove the disk offline before use: if Windows has restarted, it is no image.",
+		}},
+		{"nothing", 0, Reboot, []string{
+			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and Windows has not answered for 30s since: it restarts, as it was told to",
+			"seen: " + seen + ", the port closed for 28s, after 3m58s",
+			"next: Windows specializes this machine now; a disk taken after that is not a generalized image.",
+		}},
+	} {
+		for _, u := range unkindnesses {
+			if u.name != test.guest {
+				continue
+			}
+			v, _ := u.run(watchers[test.who], test.end)
+			if got, want := strings.Join(v.Explain(), "\n"), strings.Join(test.want, "\n"); got != want {
+				t.Errorf("%s, %s, end %d: got\n%s\nwant\n%s", u.name, watchers[test.who].name, test.end, got, want)
+			}
+		}
+	}
+}
+
+// The log of an earlier run that could not be moved, where the answer to the
+// launch was lost: nothing of it ends this run.
+func TestAnOldLogDecidesNothing(t *testing.T) {
+	type reading struct {
+		after   time.Duration
+		runs    int
+		start   time.Duration // of the last run in the log, from the launch
+		length  int64
+		next    int64
+		looks   []look
+		failure diagnosis.Failure
+		tagged  bool
+	}
+	const oldLen = 100 << 10
+	validation, minutes := diagnosis.ValidateFailure, time.Minute
+	for name, test := range map[string]struct {
+		launched bool
+		fresh    bool
+		seen     []reading
+		want     Class
+		own      Tri
+	}{
+		"sixteen months old, and sysprep has not written yet": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation}}, want: Running},
+		"the same for minutes, and then ours": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
+			{after: 5 * minutes, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
+			{after: 6 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 100, next: oldLen + 100, looks: []look{state(StateUndeployable)}},
+			{after: 8 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 9000, next: oldLen + 9000, tagged: true, looks: []look{state(StateGeneralizeToOOBE), tag, ready, ended}},
+		}, want: Generalized, own: Yes},
+		"read in pieces": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: 64 << 10, failure: validation},
+			{after: 3 * time.Second, runs: 2, start: -479 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
+			{after: 4 * time.Second, runs: 2, start: -479 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
+		}, want: Running},
+		"twenty minutes old, sysprep works": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
+			{after: 3 * minutes, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
+		}, want: Running},
+		"complete when it is read first, and sysprep has ended": {seen: []reading{
+			{after: 5 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
+			{after: 64 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
+			{after: 66 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
+		}, want: Refused},
+		"a run that begins while it is watched, by a clock that is years behind": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -9 * 365 * 24 * time.Hour, length: oldLen, next: oldLen},
+			{after: 4 * time.Second, runs: 2, start: -8 * 365 * 24 * time.Hour, length: oldLen + 900, next: oldLen + 900, failure: validation, looks: []look{state(StateComplete)}},
+		}, want: Refused, own: Yes},
+		"reading began behind the old lines": {fresh: true, seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: time.Second, length: 900, next: 900, failure: validation, looks: []look{state(StateComplete)}},
+		}, want: Refused, own: Yes},
+		"reading began behind the old lines, it was thought": {fresh: true, seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -48 * time.Hour, length: 900, next: 900, failure: validation, looks: []look{state(StateComplete)}},
+		}, want: Running},
+		"it is moved away late": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
+			{after: 4 * time.Second, runs: 1, start: -20 * minutes, length: 0, next: 0, failure: validation},
+			{after: 6 * time.Second, runs: 1, start: -20 * minutes, length: 0, next: 0, failure: validation},
+		}, want: Running},
+		"an hour old by the guest's own clock": {launched: true, seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -time.Hour, length: oldLen, next: oldLen, failure: validation},
+			{after: 2 * time.Minute, runs: 1, start: -time.Hour, length: oldLen + 9, next: oldLen + 9, failure: validation},
+		}, want: Running},
+		"an old success with a new tag": {seen: []reading{
+			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, tagged: true, looks: []look{state(StateGeneralizeToOOBE), tag, ready, ended}},
+		}, want: Running},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Begin(start, Expectation{Generalize: true})
+			var v *Verdict
+			for _, r := range test.seen {
+				if v != nil {
+					t.Fatalf("decided too early: %s, %s", v.Class, v.Reason)
+				}
+				o := at(r.after, r.looks...)
+				o.Log = diagnosis.Facts{Runs: r.runs, Lines: 100, Start: start.Add(r.start), Failure: r.failure, TagCreated: r.tagged, Options: []string{"GENERALIZE"}, Stage: validating}
+				o.LogBytes, o.LogNext, o.LogFresh = r.length, r.next, test.fresh
+				if test.launched {
+					o.Launched = start
+				}
+				s, v = s.Step(o)
+			}
+			if v == nil {
+				v = &Verdict{}
+			}
+			if v.Class != test.want || v.OwnLog != test.own {
+				t.Errorf("got %s (%s), own log %s", v.Class, v.Reason, v.OwnLog)
+			}
+		})
+	}
+}

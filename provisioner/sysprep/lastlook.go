@@ -1,0 +1,63 @@
+package sysprep
+
+import (
+	"context"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+// lastLookSlack is how much longer than its limit the last look is waited for:
+// its end has to find its way, and the port is asked after it.
+const lastLookSlack = 10 * time.Second
+
+// lastLookLimit bounds the last look.
+func lastLookLimit(stall time.Duration) time.Duration { return min(guest.CommandLimit, stall/4) }
+
+// lastLook asks a guest once more that counts as lost unless it answers.
+func (r *run) lastLook(ctx context.Context, events chan<- event) {
+	state, err := r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))
+	select {
+	case events <- event{sample: guest.Sample{State: state}, err: err, last: true}:
+	case <-ctx.Done():
+	}
+}
+
+// logOrigin is what is known of where the log that was read comes from.
+type logOrigin struct {
+	begun   time.Time // of the watch, by the host's clock
+	logNext int64     // how far the log was read
+	noOld   bool      // no line of an earlier run is read
+}
+
+// withLog adds the log to an observation.
+func (r *run) withLog(o verdict.Observation, s guest.Sample) verdict.Observation {
+	if s.LogRead {
+		r.logNext = s.LogNext
+		// Where there was none, or another took its place, all of it is new.
+		r.noOld = r.noOld || s.Rotated || s.LogLength == 0 && r.tracker.Facts().Lines == 0
+	}
+	o.Log, o.LogBytes, o.LogNext = r.tracker.Facts(), r.logLength, r.logNext
+	o.LogFresh = r.fresh()
+	return o
+}
+
+// fresh: no line of an earlier run is read, as far as is known. An old log that
+// cannot be moved has its lines counted, and they are left out.
+func (r *run) fresh() bool {
+	return r.noOld || r.launched.WithoutPowerShell || r.launched.OldLines > 0
+}
+
+// ownLog says whether what was read of the log may be about this run.
+func (r *run) ownLog(log diagnosis.Facts) bool {
+	launched, begun := r.launchedAt(), r.begun
+	switch {
+	case launched.IsZero() && r.fresh():
+		return true
+	case begun.IsZero():
+		begun = r.now()
+	}
+	return !verdict.OlderRun(log, verdict.Bound(launched, begun))
+}
