@@ -233,3 +233,63 @@ func TestSysprepMayBeLateWithItsFirstLine(t *testing.T) {
 		t.Error("does not go on")
 	}
 }
+
+// A client that asks a guest in its first boot sees how far it is.
+func TestWinRMAnswersInTheFirstBoot(t *testing.T) {
+	for _, first := range []string{winsim.FirstBootDialogs, winsim.FirstBootDone} {
+		t.Run("first boot "+first, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, winsim.Options{Speed: 10, Scenario: winsim.Scenario{RestartsInstead: true, FirstBoot: first, SetupFor: seconds(20), Unkind: winsim.Unkind{WinRMInSetup: true}}}, winsim.ServerOptions{})
+			c := client(t, r, winsim.ServerOptions{}, password)
+			startSysprep(t, c, "shutdown")
+			state := func() string {
+				var out bytes.Buffer
+				_, err := c.RunWithContext(t.Context(), `reg query HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState & reg query HKLM\SYSTEM\Setup\Status\SysprepStatus /v GeneralizationState & reg query HKLM\SYSTEM\Setup`, &out, io.Discard)
+				if err != nil {
+					return err.Error()
+				}
+				return out.String()
+			}
+			sees := func(values ...string) {
+				t.Helper()
+				var last string
+				if !until(func() bool {
+					last = state()
+					for _, v := range values {
+						if !strings.Contains(last, v+"\r\n") {
+							return false
+						}
+					}
+					return true
+				}) {
+					t.Fatalf("never %q; last: %s", values, last)
+				}
+			}
+			if !until(func() bool { return !dial(r) }) {
+				t.Fatal("does not restart")
+			}
+			sees("IMAGE_STATE_UNDEPLOYABLE", "GeneralizationState    REG_DWORD    0x4", "SystemSetupInProgress    REG_DWORD    0x1", "OOBEInProgress    REG_DWORD    0x1")
+			sees("IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE", "GeneralizationState    REG_DWORD    0x7", "SystemSetupInProgress    REG_DWORD    0x1")
+			if first == winsim.FirstBootDone {
+				sees("IMAGE_STATE_COMPLETE", "SystemSetupInProgress    REG_DWORD    0x0", "OOBEInProgress    REG_DWORD    0x0", "SetupType    REG_DWORD    0x0")
+			}
+		})
+	}
+}
+
+func TestOldWindowsGivesFewerShells(t *testing.T) {
+	for name, most := range map[string]int{"2008r2": 5, "2016": 25, "2025": 30} {
+		r := start(t, winsim.Options{Scenario: winsim.Scenario{Unkind: winsim.Unkind{Windows: name}}}, winsim.ServerOptions{})
+		c := client(t, r, winsim.ServerOptions{}, password)
+		n := 0
+		for ; n < 40; n++ {
+			if _, err := c.CreateShell(); err != nil {
+				break
+			}
+		}
+		// On the oldest each shell counts as one of few users' operations, too.
+		if n != most {
+			t.Errorf("%s: %d shells", name, n)
+		}
+	}
+}

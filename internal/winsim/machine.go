@@ -84,15 +84,7 @@ func (g *Guest) seed() error {
 
 func (g *Guest) seedRegistry() {
 	r := g.reg
-	for name, text := range map[string]string{
-		"ProductName": "Windows Server 2022 Standard Evaluation", "CurrentBuildNumber": "20348", "CurrentBuild": "20348",
-		"EditionID": "ServerStandardEval", "InstallationType": "Server", "DisplayVersion": "21H2", "ReleaseId": "2009",
-		"SystemRoot": folderWindows,
-	} {
-		r.SetString(keyVersion, name, text)
-	}
-	r.SetDWord(keyVersion, "UBR", 2700)
-	r.SetDWord(keyVersion, "CurrentMajorVersionNumber", 10)
+	g.seedVersion()
 	r.SetDWord(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System`, "EnableLUA", 1)
 	r.SetDWord(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System`, "LocalAccountTokenFilterPolicy", 1)
 	r.SetString(keyVersion+`\Winlogon`, "AutoAdminLogon", "0")
@@ -144,7 +136,7 @@ const keyStart = `HKLM\SOFTWARE\Simulated guest`
 func (g *Guest) setStart() error {
 	r := g.reg
 	id := fmt.Sprintf("%s %v %v", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog)
-	if g.atOOBE || r.GetString(keyStart, "Start") == id {
+	if g.inSetup() || r.GetString(keyStart, "Start") == id {
 		return nil
 	}
 	r.SetString(keyStart, "Start", id)
@@ -258,6 +250,9 @@ func (g *Guest) Boot() error {
 		return nil
 	}
 	g.logf("booting a generalized image: specialize, then the first-boot dialogs")
+	if g.scenario.WinRMInSetup {
+		return g.slowFirstBoot()
+	}
 	g.reg.SetDWord(keySysprep, "GeneralizationState", 7)
 	if g.scenario.FirstBoot == FirstBootDone {
 		if err := g.passFirstBoot(); err != nil {
@@ -265,18 +260,7 @@ func (g *Guest) Boot() error {
 		}
 		return g.Flush()
 	}
-	g.mu.Lock()
-	g.atOOBE = true
-	g.mu.Unlock()
-	g.reg.SetDWord(keySetup, "OOBEInProgress", 1)
-	state := imageSpecializedOOBE
-	if audit, _ := g.reg.GetDWord(keyStatus, "AuditBoot"); audit != 0 {
-		state = imageSpecializedAudit
-	}
-	if err := g.setImageState(state); err != nil {
-		return err
-	}
-	return g.Flush()
+	return g.waitInDialogs()
 }
 
 // session is the context that ends with the present Windows session.
@@ -304,7 +288,12 @@ func (g *Guest) goDo(f func()) {
 
 func (g *Guest) profile() string { return `C:\Users\` + g.opt.User }
 
-func (g *Guest) isAdmin(user string) bool {
+// isAdmin says whether a user is an administrator; filtered: as the session of
+// one whose token UAC has filtered, which the built-in Administrator's is not.
+func (g *Guest) isAdmin(user string, filtered bool) bool {
+	if filtered && !isSystem(user) && !strings.EqualFold(account(user), "Administrator") {
+		return false
+	}
 	name := account(user)
 	_, known := g.password(user)
 	return known || isSystem(user) || strings.EqualFold(name, "Administrator")

@@ -29,6 +29,10 @@ func (g *Guest) powershell(ctx context.Context, c *call) int {
 	}
 	end := g.scenario.PowerShell.take(c)
 	defer end()
+	if g.scenario.ConstrainedLanguage && !strings.Contains(strings.ToLower(c.Args), "-encodedcommand") {
+		c.fail("Cannot invoke method. Method invocation is supported only on core types in this language mode.")
+		return 1
+	}
 	rest := c.Args
 	for {
 		rest = strings.TrimLeft(rest, " \t")
@@ -102,6 +106,10 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 		}
 		if len(args) != 3 || !strings.EqualFold(args[1], "-Json") {
 			return g.unknownPowerShell(c, c.Args)
+		}
+		if g.scenario.release().powershell == "2" {
+			c.fail("Unable to find type [ordered]: make sure that the assembly containing this type is loaded.")
+			return 1
 		}
 		if slices.Contains(g.scenario.BlockedScripts, name) {
 			c.fail("This script contains malicious content and has been blocked by your antivirus software.")

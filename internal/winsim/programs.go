@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/console"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
@@ -198,6 +199,10 @@ func (g *Guest) input(c *call, names []string, f func(line string)) bool {
 
 // more prints a file or its input; more +N leaves out the first N lines.
 func (g *Guest) more(_ context.Context, c *call) int {
+	if s := g.scenario; c.Console.CodePage == console.UTF8 && (s.MoreFails || s.release().oldMore) {
+		c.say("Not enough memory.")
+		return 1
+	}
 	skip := 0
 	var names []string
 	for _, a := range c.Argv() {

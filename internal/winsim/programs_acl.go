@@ -30,7 +30,7 @@ func (g *Guest) icacls(_ context.Context, c *call) int {
 			return g.badSyntax(c, "icacls")
 		}
 	}
-	if !g.isAdmin(c.user) {
+	if !g.isAdmin(c.user, c.filtered) {
 		c.fail("%s: Access is denied.\r\nSuccessfully processed 0 files; Failed processing 1 files", args[0])
 		return 5
 	}

@@ -40,7 +40,12 @@ func (g *Guest) regexe(_ context.Context, c *call) int {
 	switch verb {
 	case "query":
 		return g.regQuery(c, a)
-	case "add":
+	}
+	if !g.isAdmin(c.user, c.filtered) {
+		c.fail("ERROR: Access is denied.")
+		return 1
+	}
+	if verb == "add" {
 		return g.regAdd(c, a)
 	}
 	return g.regDelete(c, a)
@@ -105,7 +110,7 @@ func (g *Guest) regQuery(c *call, a regArgs) int {
 			c.fail(regNotFound)
 			return 1
 		}
-		c.say("\r\n%s\r\n%s\r\n", a.key, regLine(v))
+		c.say("\r\n%s\r\n%s\r\n", a.key, regNamed(v, c.Console.Text("(Default)")))
 		return 0
 	}
 	g.regList(c, a.key, values, keys, a.recursive)
@@ -116,7 +121,7 @@ func (g *Guest) regList(c *call, key string, values []registry.Value, keys []str
 	if len(values) > 0 {
 		c.say("\r\n%s", key)
 		for _, v := range values {
-			c.say("%s", regLine(v))
+			c.say("%s", regNamed(v, c.Console.Text("(Default)")))
 		}
 	}
 	if len(values) > 0 || !recursive {
@@ -134,10 +139,12 @@ func (g *Guest) regList(c *call, key string, values []registry.Value, keys []str
 	}
 }
 
-func regLine(v registry.Value) string {
-	name := v.Name
-	if name == "" {
-		name = "(Default)"
+func regLine(v registry.Value) string { return regNamed(v, "(Default)") }
+
+// regNamed is the line of a value; without a name it has the default one.
+func regNamed(v registry.Value, name string) string {
+	if v.Name != "" {
+		name = v.Name
 	}
 	var data string
 	switch v.Kind {

@@ -94,6 +94,10 @@ func (g *Guest) taskCreate(c *call, o map[string]string) int {
 	if level, given := o["/rl"]; given && !strings.EqualFold(level, "highest") && !strings.EqualFold(level, "limited") {
 		return g.badSyntax(c, "schtasks")
 	}
+	if strings.EqualFold(o["/rl"], "highest") && c.filtered || !g.isAdmin(c.user, c.filtered) && o["/ru"] != "" {
+		c.fail("ERROR: Access is denied.")
+		return 1
+	}
 	user := c.user
 	if o["/ru"] != "" {
 		user = o["/ru"]
@@ -103,7 +107,7 @@ func (g *Guest) taskCreate(c *call, o map[string]string) int {
 		return 1
 	}
 	_, force := o["/f"]
-	if err := g.addTask(&task{Name: strings.TrimPrefix(o["/tn"], `\`), Command: o["/tr"], User: user}, force); err != nil {
+	if err := g.addTask(&task{Name: strings.TrimPrefix(o["/tn"], `\`), Command: o["/tr"], User: user, Filtered: c.filtered}, force); err != nil {
 		if errors.Is(err, errTaskExists) {
 			return g.badSyntax(c, "schtasks") // it would ask
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/console"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
@@ -19,10 +20,17 @@ type call struct {
 	*cmdshell.Call
 	proc *process
 	user string
+	// filtered: UAC has filtered the token.
+	filtered bool
 }
 
-func (c *call) fail(format string, args ...any) { fmt.Fprintf(c.Stderr, format+"\r\n", args...) }
-func (c *call) say(format string, args ...any)  { fmt.Fprintf(c.Stdout, format+"\r\n", args...) }
+func (c *call) fail(format string, args ...any) {
+	fmt.Fprint(c.Stderr, c.Console.Text(format, args...)+"\r\n")
+}
+
+func (c *call) say(format string, args ...any) {
+	fmt.Fprint(c.Stdout, c.Console.Text(format, args...)+"\r\n")
+}
 
 // programs are found in folders of the PATH, sysprep only in its own.
 var programs map[string]struct {
@@ -91,6 +99,10 @@ func (g *Guest) findProgram(name, dir string) *found {
 // prepare puts a program into the process list and returns what runs it. The
 // program must have been found.
 func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid int, run func() int) {
+	return g.prepareAs(ctx, c, user, false)
+}
+
+func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
 	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0)
@@ -98,7 +110,7 @@ func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid
 	return p.pid, func() int {
 		defer cancel()
 		defer g.removeProcess(p)
-		code := f.run(g, ctx, &call{Call: c, proc: p, user: user})
+		code := f.run(g, ctx, &call{Call: c, proc: p, user: user, filtered: filtered})
 		if ctx.Err() != nil && code == 0 {
 			return 1 // ended by TerminateProcess
 		}
@@ -108,8 +120,9 @@ func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid
 
 // host lets cmd.exe run programs for one user and shell.
 type host struct {
-	g    *Guest
-	user string
+	g        *Guest
+	user     string
+	filtered bool
 	// lives is the context of a program that nobody waits for: that of the
 	// shell, or of the session where programs outlive the shell.
 	lives context.Context
@@ -127,14 +140,14 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	h.g.thaw(ctx)
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
-		_, run := h.g.prepare(h.lives, c, h.user)
+		_, run := h.g.prepareAs(h.lives, c, h.user, h.filtered)
 		h.g.goDo(func() { run() })
 		return 0, true
 	}
 	if h.g.scenario.ShellProcessesSurvive {
 		ctx = h.lives
 	}
-	_, run := h.g.prepare(ctx, c, h.user)
+	_, run := h.g.prepareAs(ctx, c, h.user, h.filtered)
 	return run(), true
 }
 
@@ -177,18 +190,32 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 			dir = full
 		}
 	}
-	h := &host{g: g, user: p.User, lives: ctx}
+	h := &host{g: g, user: p.User, filtered: g.scenario.FilteredToken, lives: ctx}
 	if g.scenario.ShellProcessesSurvive {
 		h.lives = session
 	}
 	if p.SkipCmd {
 		name, args := splitCommand(p.Line)
-		code, _ := h.Exec(ctx, &cmdshell.Call{Name: name, Args: args, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr})
+		code, _ := h.Exec(ctx, &cmdshell.Call{Name: name, Args: args, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr, Console: g.console(p.CodePage)})
 		return code // Find has seen that it is there
 	}
-	s := &cmdshell.Shell{Drive: g.drive, Host: h, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
+	s := &cmdshell.Shell{Drive: g.drive, Host: h, Dir: dir, Env: env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr, Console: g.console(p.CodePage), Version: g.ver()}
 	fmt.Fprint(p.Stdout, g.scenario.AutoRun)
 	return s.Run(ctx, p.Line)
+}
+
+// console is what a program writes to under a code page.
+func (g *Guest) console(codePage string) console.Console {
+	return console.Console{Language: g.scenario.Language, CodePage: codePage}
+}
+
+// ver is the version as cmd.exe prints it.
+func (g *Guest) ver() string {
+	r := g.scenario.release()
+	if r.kernel != "10.0" {
+		return r.version()
+	}
+	return fmt.Sprintf("%s.%d", r.version(), r.update)
 }
 
 // environment is the block a new logon of that user gets.
@@ -249,7 +276,8 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 	}
 	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
-		Drive: g.drive, Host: &host{g: g, user: c.user, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Console: c.Console, Version: g.ver(),
 	}
 	return s.Run(ctx, stripQuotes(strings.TrimLeft(args, " \t")))
 }

@@ -90,7 +90,7 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 	}
 	r.Server = &wsman.Server{
 		Users: map[string]string{r.Guest.opt.User: opt.Password}, Basic: !srv.NoBasic, NTLM: srv.NTLM,
-		AllowUnencrypted: !srv.Encrypted, Limits: srv.Limits, Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
+		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
 	}
 	r.Faults = &r.Server.Faults
 	serve := func() error { return r.Server.Serve(listener) }

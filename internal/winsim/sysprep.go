@@ -92,7 +92,7 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 	if others := g.processes("sysprep.exe"); len(others) > 1 {
 		return 1 // one instance only; it leaves no word in the log
 	}
-	p := &preparation{g: g, ctx: ctx, opt: opt, run: setuplog.Run{Options: opt.names, VM: opt.vm, Privileged: g.isAdmin(c.user)}}
+	p := &preparation{g: g, ctx: ctx, opt: opt, run: setuplog.Run{Options: opt.names, VM: opt.vm, Privileged: g.isAdmin(c.user, c.filtered)}}
 	if f, ok := p.failure(); ok && f.Class == "F53" {
 		p.run.Privileged = false
 	}
@@ -342,6 +342,9 @@ func (g *Guest) markGeneralized(audit bool) {
 	if !g.scenario.Unarmed {
 		g.reg.SetDWord(keySetup, "SetupType", 2)
 		g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
+	}
+	if g.scenario.OOBEInProgress {
+		g.reg.SetDWord(keySetup, "OOBEInProgress", 1)
 	}
 	g.reg.SetDWord(keyCompletion, "setup.exe", 0)
 	auditBoot := uint32(0)

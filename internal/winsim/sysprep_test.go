@@ -275,6 +275,13 @@ func TestSysprepThatHangsKeepsItsProcessAndItsLogStill(t *testing.T) {
 	}
 }
 
+func TestQuietMayHideTheUsageBox(t *testing.T) {
+	g := newGuest(t, Options{Speed: fast, Scenario: Scenario{QuietHidesUsage: true}})
+	if _, code := do(g, sysprepExe+` /generalize /oobe /quit /quiet x`); code != 1 || g.Runs("sysprep.exe") || !strings.Contains(text(t, g, fileActLog), "Unable to parse command-line") {
+		t.Errorf("code %d, runs %v", code, g.Runs("sysprep.exe"))
+	}
+}
+
 func TestWhoMayRunSysprep(t *testing.T) {
 	for user, want := range map[string]int{`WIN-PACKER\packer`: 0, "PACKER": 0, "SYSTEM": 0, "S-1-5-18": 0, `.\Administrator`: 0, "guest": 1} {
 		g := newGuest(t, Options{Speed: fast})

@@ -27,9 +27,12 @@ type task struct {
 	Name    string
 	Command string // program and arguments
 	User    string
-	Result  uint32
-	running bool
-	proc    *process
+	// Filtered: registered without the highest run level by a session whose token
+	// is filtered.
+	Filtered bool
+	Result   uint32
+	running  bool
+	proc     *process
 }
 
 var errTaskExists = errors.New("the task exists already")
@@ -126,7 +129,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 	g.mu.Unlock()
 	g.logf("task %s as %s: %s", t.Name, t.User, t.Command)
 	name, args := splitCommand(t.Command)
-	c := &cmdshell.Call{Name: name, Args: args, Dir: folderSystem32, Env: g.environment(t.User), Stdin: &bytes.Buffer{}, Stdout: io.Discard, Stderr: io.Discard}
+	c := &cmdshell.Call{Name: name, Args: args, Dir: folderSystem32, Env: g.environment(t.User), Stdin: &bytes.Buffer{}, Stdout: io.Discard, Stderr: io.Discard, Console: g.console("")}
 	finish := func(result uint32) {
 		g.mu.Lock()
 		t.running, t.Result = false, result
@@ -139,7 +142,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 		return ended
 	}
 	// The program is in the process list before the starter goes on.
-	_, run := g.prepare(ctx, c, t.User)
+	_, run := g.prepareAs(ctx, c, t.User, t.Filtered)
 	g.goDo(func() { finish(uint32(int32(run()))) })
 	return ended
 }

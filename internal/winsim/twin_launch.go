@@ -185,7 +185,7 @@ func (t *twin) byProcess(exe, arguments string) (document, any, error) {
 	var pid any
 	if code == 0 {
 		c := &cmdshell.Call{Name: exe, Args: arguments, Dir: folderSysprep, Env: t.g.environment(t.c.user), Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
-		id, run := t.g.prepare(t.g.session(), c, t.c.user)
+		id, run := t.g.prepareAs(t.g.session(), c, t.c.user, t.c.filtered)
 		pid = id
 		t.g.goDo(func() { run() })
 	}
@@ -210,8 +210,11 @@ func (t *twin) byTask(p launchParameters, exe string) (document, any, error) {
 			return nil, nil, &psError{message: "The user name or password is incorrect.", kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x8007052e,Register-ScheduledTask"}
 		}
 	}
-	if !isSystem(user) && !t.g.isAdmin(user) {
+	if !isSystem(user) && !t.g.isAdmin(user, false) {
 		return nil, nil, &psError{message: "No mapping between account names and security IDs was done.", kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x80070534,Register-ScheduledTask"}
+	}
+	if t.c.filtered {
+		return nil, nil, &psError{message: "Access is denied.", kind: "Microsoft.Management.Infrastructure.CimException", id: "HRESULT 0x80070005,Register-ScheduledTask"}
 	}
 	j := &task{Name: p.TaskName, Command: `"` + exe + `" ` + p.Arguments, User: user}
 	if err := t.g.addTask(j, false); err != nil {

@@ -50,6 +50,25 @@ type Unkind struct {
 	// CreateError is the error that Win32_Process.Create raises, as a rule against
 	// it does; Scenario.CreateReturn is one that it returns.
 	CreateError string `json:"create_error,omitempty"`
+	// PowerShellVersion is 2, 4 or 5.1, where it is not that of Windows; 2 knows
+	// too little for any script. ConstrainedLanguage lets no script call a method.
+	PowerShellVersion   string `json:"powershell_version,omitempty"`
+	ConstrainedLanguage bool   `json:"constrained_language,omitempty"`
+	// Windows is 2008r2, 2012r2, 2016, 2019, 2022 (the default), 2025, 10, 11-24h2
+	// or 11-25h2; Language, de or fr, is what its programs speak, in the code page
+	// that a client asks for.
+	Windows  string `json:"windows,omitempty"`
+	Language string `json:"language,omitempty"`
+	// MoreFails: more.com says "Not enough memory." under code page 65001, on any
+	// Windows.
+	MoreFails bool `json:"more_fails,omitempty"`
+	// FilteredToken: WinRM gives its user a token that UAC has filtered.
+	FilteredToken bool `json:"filtered_token,omitempty"`
+	// OOBEInProgress: generalize leaves HKLM\SYSTEM\Setup, OOBEInProgress at 1.
+	OOBEInProgress bool `json:"oobe_in_progress,omitempty"`
+	// WinRMInSetup lets WinRM answer in the first boot of a generalized image, in
+	// specialize and in OOBE, each of which takes Scenario.SetupFor.
+	WinRMInSetup bool `json:"winrm_in_setup,omitempty"`
 }
 
 // Freeze stops everything in the machine, as a snapshot or a migration does:
@@ -100,7 +119,7 @@ func (u Unkind) check() error {
 			errs = append(errs, fmt.Errorf("blocked_scripts: there is no script %q", name))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, u.checkVersion()...)...)
 }
 
 // startsNothing: no program is started any more.

@@ -168,12 +168,12 @@ func (g *Guest) logf(format string, args ...any) {
 }
 
 // WinRMDelay is how long after New or Boot the WinRM service starts; ok is
-// false when it never does, because the machine waits in the first-boot
-// dialogs of a generalized image.
+// false when it never does, because the machine is in the first boot of a
+// generalized image (but see Unkind.WinRMInSetup).
 func (g *Guest) WinRMDelay() (delay time.Duration, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.scaled(time.Duration(g.scenario.WinRMDelay)), !g.atOOBE
+	return g.scaled(time.Duration(g.scenario.WinRMDelay)), !g.atOOBE || g.scenario.WinRMInSetup
 }
 
 // Close ends everything that runs and writes the registry. The power state is

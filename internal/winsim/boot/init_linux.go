@@ -81,7 +81,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	server.Handler = guest.Handler()
+	server.Handler, server.Limits, server.Version = guest.Handler(), guest.Limits(wsman.Limits{}), guest.Version()
 	delay, ok := guest.WinRMDelay()
 	if !ok {
 		say("waiting in the first-boot dialogs: WinRM stays off")

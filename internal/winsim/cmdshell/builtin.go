@@ -75,7 +75,7 @@ func (s *Shell) external(ctx context.Context, name, args string, detached bool) 
 	if full, ok := s.batchFile(name); ok {
 		return s.runBatch(ctx, full, name, args)
 	}
-	c := &Call{Name: name, Args: strings.TrimLeft(args, " \t"), Dir: s.Dir, Env: maps.Clone(s.Env), Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Detached: detached}
+	c := &Call{Name: name, Args: strings.TrimLeft(args, " \t"), Dir: s.Dir, Env: maps.Clone(s.Env), Stdin: s.Stdin, Stdout: s.Stdout, Stderr: s.Stderr, Detached: detached, Console: s.Console}
 	code, found := s.Host.Exec(ctx, c)
 	if found {
 		return s.set(code)
@@ -251,6 +251,6 @@ func (s *Shell) start(ctx context.Context, args string) int {
 }
 
 func (s *Shell) ver(_ context.Context, _ string) int {
-	fmt.Fprint(s.Stdout, "\r\nMicrosoft Windows [Version 10.0.20348.2700]\r\n")
+	fmt.Fprintf(s.Stdout, "\r\nMicrosoft Windows [Version %s]\r\n", s.Version)
 	return s.set(0)
 }

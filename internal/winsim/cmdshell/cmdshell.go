@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/console"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
@@ -36,6 +37,7 @@ type Call struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Detached       bool // by START: nobody waits
+	Console        console.Console
 }
 
 // Argv splits the arguments as the C run-time library does.
@@ -65,6 +67,8 @@ type Shell struct {
 	Env            Env
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	Console        console.Console
+	Version        string // as VER prints it
 
 	errorLevel int
 	quiet      bool // ECHO OFF
@@ -83,7 +87,9 @@ func (s *Shell) Run(ctx context.Context, line string) int {
 }
 
 // fail writes a message to stderr.
-func (s *Shell) fail(format string, args ...any) { fmt.Fprintf(s.Stderr, format+"\r\n", args...) }
+func (s *Shell) fail(format string, args ...any) {
+	fmt.Fprint(s.Stderr, s.Console.Text(format, args...)+"\r\n")
+}
 
 func (s *Shell) line(ctx context.Context, line string) int {
 	expanded, err := s.expand(line)
@@ -277,6 +283,8 @@ func (s *Shell) path(name string) (string, error) {
 // message is what cmd.exe says about a failed file access.
 func message(err error) string {
 	switch {
+	case errors.Is(err, winfs.ErrInUse):
+		return winfs.ErrInUse.Error()
 	case errors.Is(err, os.ErrInvalid):
 		return "The filename, directory name, or volume label syntax is incorrect."
 	case errors.Is(err, os.ErrPermission):

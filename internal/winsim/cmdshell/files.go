@@ -181,6 +181,10 @@ func (s *Shell) rd(_ context.Context, args string) int {
 		} else {
 			err = s.Drive.Remove(full)
 		}
+		if errors.Is(err, winfs.ErrInUse) {
+			s.fail("%s", message(err))
+			return s.set(32)
+		}
 		if err != nil {
 			s.fail("The directory is not empty.")
 			return 145
@@ -232,7 +236,7 @@ func (s *Shell) copy(_ context.Context, args string) int {
 		fmt.Fprint(s.Stdout, "        0 file(s) copied.\r\n")
 		return s.set(1)
 	}
-	fmt.Fprint(s.Stdout, "        1 file(s) copied.\r\n")
+	fmt.Fprint(s.Stdout, s.Console.Text("        1 file(s) copied.")+"\r\n")
 	return s.set(0)
 }
 
@@ -245,7 +249,7 @@ func (s *Shell) move(_ context.Context, args string) int {
 		s.fail("%s", message(err))
 		return s.set(1)
 	}
-	fmt.Fprint(s.Stdout, "        1 file(s) moved.\r\n")
+	fmt.Fprint(s.Stdout, s.Console.Text("        1 file(s) moved.")+"\r\n")
 	return s.set(0)
 }
 

@@ -3,6 +3,7 @@
 package winfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,12 +11,16 @@ import (
 	"strings"
 )
 
+// ErrInUse: another program has the file open.
+var ErrInUse = errors.New("The process cannot access the file because it is being used by another process.") //nolint:staticcheck // as Windows says it
+
 // Drive is drive C: of the simulated machine.
 type Drive struct {
 	// Root holds drive C: as its subfolder C.
 	Root string
-	// InUse says why a file cannot be moved now; nil: every file can.
-	InUse func(full string) error
+	// InUse: another program has the file open, or one below the folder, so that
+	// it can be neither moved nor deleted. Nil: nothing is in use.
+	InUse func(full string) bool
 }
 
 // Clean returns path as a full Windows path with backslashes: relative ones
@@ -175,6 +180,9 @@ func (d Drive) Remove(full string) error {
 	if err != nil {
 		return err
 	}
+	if d.inUse(full) {
+		return ErrInUse
+	}
 	return os.Remove(host)
 }
 
@@ -184,7 +192,18 @@ func (d Drive) RemoveAll(full string) error {
 	if err != nil {
 		return err
 	}
+	if d.inUse(full) {
+		return ErrInUse
+	}
 	return os.RemoveAll(host)
+}
+
+func (d Drive) inUse(full string) bool {
+	if d.InUse == nil {
+		return false
+	}
+	full, err := Clean(full, `C:\`)
+	return err == nil && d.InUse(full)
 }
 
 // Rename moves a file or folder.
@@ -197,10 +216,8 @@ func (d Drive) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if d.InUse != nil {
-		if err := d.InUse(from); err != nil {
-			return err
-		}
+	if d.inUse(from) || d.inUse(to) {
+		return ErrInUse
 	}
 	return os.Rename(source, target)
 }

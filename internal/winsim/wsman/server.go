@@ -1,6 +1,7 @@
 package wsman
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,6 +32,8 @@ type Server struct {
 	Handler Handler
 	// Machine is the computer name, WIN-GUEST when empty.
 	Machine string
+	// Version is that of Windows, as Identify tells it; 10.0.20348 when empty.
+	Version string
 	// OnEvent, when set, is called after every exchange, from many goroutines.
 	OnEvent func(Event)
 	// Faults makes the service misbehave.
@@ -310,7 +313,7 @@ func (s *Server) answer(w http.ResponseWriter, hr *http.Request, cs *connState, 
 	case f != nil:
 		err = f
 	case r.identify():
-		return http.StatusOK, identifyReply("OS: 10.0.20348 SP: 0.0 Stack: 3.0")
+		return http.StatusOK, identifyReply("OS: " + cmp.Or(s.Version, "10.0.20348") + " SP: 0.0 Stack: 3.0")
 	default:
 		body, err = s.handle(hr, r, user, ev)
 	}
