@@ -1,0 +1,86 @@
+package sysprep
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+// A verdict under each way in which Windows can be hard: right, in time, no
+// success on a bad image, no loss of a good one.
+func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
+	t.Parallel()
+	const inTime = 2 * time.Minute
+	unkind := func(u winsim.Unkind) winsim.Scenario { return winsim.Scenario{Unkind: u} }
+	var mu sync.Mutex
+	var table []string
+	t.Cleanup(func() {
+		sort.Strings(table)
+		t.Logf("verdicts:\n%s", strings.Join(table, "\n"))
+	})
+	for name, scenario := range map[string]winsim.Scenario{
+		"kind":                              {},
+		"no new shells from the launch":     unkind(winsim.Unkind{NoNewShellsFrom: winsim.AtLaunch}),
+		"no new shells from generalize":     unkind(winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize}),
+		"no new shells from the tag":        unkind(winsim.Unkind{NoNewShellsFrom: winsim.AtTag}),
+		"no processes in the shutdown":      unkind(winsim.Unkind{NoProcessesInShutdown: true}),
+		"WinRM stops 40 s before power-off": {ShutdownTakes: seconds(50), Unkind: winsim.Unkind{WinRMStopsFirst: seconds(40)}},
+		"late first line":                   unkind(winsim.Unkind{LateFirstLine: seconds(60)}),
+		"the watch is blocked":              unkind(winsim.Unkind{BlockedScripts: []string{"watch"}}),
+		"an old log that is held":           {StaleLog: true, LogLocked: true, Unkind: winsim.Unkind{LateFirstLine: seconds(30)}},
+		"WMI may start nothing":             {CreateReturn: 2},
+		"AutoRun":                           {AutoRun: "Aktive Codepage: 65001.\r\n"},
+		"restarts instead":                  {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30)},
+		"everything but the restart": {StaleLog: true, StaleTag: true, LogLocked: true, CreateReturn: 2, AutoRun: "Aktive Codepage: 65001.\r\n", ShutdownTakes: seconds(50),
+			Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize, NoProcessesInShutdown: true, WinRMStopsFirst: seconds(20), LateFirstLine: seconds(20)}},
+	} {
+		for _, builder := range []string{"null", ownBuilder} {
+			for _, action := range []string{"quit", "shutdown", "reboot"} {
+				if builder == ownBuilder && action == "reboot" {
+					continue // Prepare refuses it
+				}
+				t.Run(name+", "+builder+", "+action, func(t *testing.T) {
+					t.Parallel()
+					s := scenario
+					if s.ShutdownTakes == 0 {
+						s.ShutdownTakes = seconds(20)
+					}
+					s.Generalize = seconds(30)
+					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "shutdown_timeout": "8s"})
+					g.builder = builder
+					begun := time.Now()
+					err := g.provision()
+					took := time.Since(begun)
+					verdict := "generalized"
+					if err != nil {
+						verdict, _, _ = strings.Cut(err.Error(), "\n")
+					}
+					left := g.ours()
+					mu.Lock()
+					table = append(table, fmt.Sprintf("%-34s %-12s %-9s %5.1f s  %s, %d left", name, builder, action, took.Seconds(), verdict, len(left)))
+					mu.Unlock()
+					if took > inTime {
+						t.Errorf("it took %s", took)
+					}
+					switch {
+					case s.RestartsInstead && action == "shutdown" && builder == ownBuilder:
+						// The builder hears of the restart from QEMU, and proves the disk.
+					case s.RestartsInstead && action == "shutdown":
+						if err == nil || !strings.Contains(err.Error(), "restarted instead of powering off") {
+							t.Errorf("a bad image is taken: %v", err)
+						}
+					case err != nil:
+						t.Errorf("a good image is lost: %v", err)
+					case len(left) > 0:
+						t.Errorf("left in the image: %q", left)
+					}
+				})
+			}
+		}
+	}
+}
