@@ -135,11 +135,14 @@ const keyStart = `HKLM\SOFTWARE\Simulated guest`
 // has been generalized meanwhile stays as it is.
 func (g *Guest) setStart() error {
 	r := g.reg
-	id := fmt.Sprintf("%s %v %v", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog)
+	id := fmt.Sprintf("%s %v %v %s", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog, g.scenario.Windows)
 	if g.inSetup() || r.GetString(keyStart, "Start") == id {
 		return nil
 	}
 	r.SetString(keyStart, "Start", id)
+	if g.scenario.Windows != "" { // the disk was made before it was known which
+		g.seedVersion()
+	}
 	if g.scenario.StaleTag {
 		host, err := g.drive.Path(fileTag)
 		if err != nil {

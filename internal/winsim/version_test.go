@@ -207,3 +207,22 @@ func TestEveryFieldOfAScenarioIsInATest(t *testing.T) {
 		}
 	}
 }
+
+// The disk of the bootable guest is made before it is known which Windows it is
+// to be.
+func TestADiskBecomesTheWindowsOfItsScenario(t *testing.T) {
+	root := t.TempDir()
+	for _, s := range []Scenario{{}, {Unkind: Unkind{Windows: "11-25h2"}}} {
+		g, err := New(Options{Root: root, Scenario: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.TrimPrefix(g.Version(), "10.0.")
+		if out, _ := do(g, `reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber`); !strings.Contains(out, want+"\r\n") {
+			t.Errorf("want %s: %q", want, out)
+		}
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

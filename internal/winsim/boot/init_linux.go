@@ -28,6 +28,9 @@ const (
 	// deviceWait bounds the wait for disk and NIC: under software emulation
 	// drivers take seconds.
 	deviceWait = 60 * time.Second
+	// daemonWait bounds the wait for the NTFS driver to write everything out: on a
+	// host that is busy, software emulation takes its time.
+	daemonWait = 2 * time.Minute
 )
 
 // Init is PID 1 of the guest. It returns only when the machine could not be
@@ -64,14 +67,21 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
+	ended, down := make(chan error, 2), make(chan struct{})
 	server := &wsman.Server{
 		Users: map[string]string{user: password}, Basic: true, NTLM: true, AllowUnencrypted: true,
 		Machine: winsim.ComputerName,
 	}
 	guest, err := winsim.New(winsim.Options{
 		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
-		Power: func(event winsim.PowerEvent) { ended <- halt(event) },
+		Power: func(event winsim.PowerEvent) {
+			close(down)
+			// A command that holds a file open would keep C: from being unmounted.
+			if err := server.Close(); err != nil {
+				say("ending WinRM: %v", err)
+			}
+			ended <- halt(event)
+		},
 		WinRM: func(state winsim.WinRMState) {
 			if err := winsim.ApplyWinRM(server, state); err != nil {
 				say("WinRM %s: %v", state, err)
@@ -94,7 +104,14 @@ func serve() error {
 		return err
 	}
 	say("WinRM on port 5985, scenario %+v", scenario)
-	go func() { ended <- server.Serve(listener) }()
+	go func() {
+		err := server.Serve(listener)
+		select {
+		case <-down: // its end is none of the machine's
+		default:
+			ended <- err
+		}
+	}()
 	// After halt the kernel has stopped; anything that arrives is a failure.
 	return <-ended
 }
@@ -152,13 +169,15 @@ func halt(event winsim.PowerEvent) error {
 		// when it is detached, too.
 		say("unmounting C: %v", err)
 		if err := unix.Unmount(driveC, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmounting C: %w", err)
+			say("unmounting C: %v", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), daemonWait)
 	defer cancel()
 	if err := poll(ctx, daemonGone); err != nil {
-		return errors.New("the NTFS driver did not end: C: may be incomplete")
+		// Init must not return: the panic that follows restarts the machine, and
+		// looks as if Windows had.
+		say("the NTFS driver did not end: C: may be incomplete")
 	}
 	unix.Sync()
 	if event == winsim.Reboot {
