@@ -48,7 +48,7 @@ func (s Scenario) checkAfterwards() error {
 
 // now is the guest's clock, in its zone.
 func (g *Guest) now() time.Time {
-	now := time.Now().Add(time.Duration(g.scenario.Clock))
+	now := g.clock.Now().Add(time.Duration(g.scenario.Clock))
 	if zone := time.Duration(g.scenario.Zone); zone != 0 {
 		return now.In(time.FixedZone("", int(zone/time.Second)))
 	}

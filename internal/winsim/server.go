@@ -133,7 +133,7 @@ func (r *Running) power(ctx context.Context, e PowerEvent) {
 		close(r.off)
 		return
 	}
-	if !r.Guest.sleep(ctx, orElse(r.Guest.scenario.BootTakes, 3*time.Second)) {
+	if !r.Guest.sleep(ctx, orElse(r.Guest.scenario.BootTakes, r.Guest.durations().boot)) {
 		return
 	}
 	if err := r.Guest.Boot(); err != nil {

@@ -253,7 +253,7 @@ func (p *preparation) answerFile(dir string) (content []byte, hr uint32) {
 
 // validate runs the pre-validation, which changes nothing.
 func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
-	total := orElse(p.g.scenario.Validate, 2*time.Second)
+	total := orElse(p.g.scenario.Validate, p.g.durations().validate)
 	fails = fails && f.Phase != setuplog.Provider
 	if fails && f.Phase == setuplog.Command {
 		p.log(f.Lines(nil)...)
@@ -304,7 +304,7 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	if p.opt.generalize {
 		steps = append(steps, p.run.GeneralizePhase()...)
 	}
-	total := orElse(g.scenario.Generalize, 10*time.Second)
+	total := orElse(g.scenario.Generalize, g.durations().generalize)
 	if g.scenario.Outcome == Slow {
 		total *= 10
 	}

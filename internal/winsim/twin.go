@@ -236,7 +236,7 @@ func (t *twin) read(encoded string) int {
 	offset = min(offset, length)
 	part := content[offset:min(offset+int64(want), length)]
 	t.write(document{
-		{"script", "read"}, {"schema", 1}, {"ok", true}, {"path", path}, {"length", length}, {"mtime", utc(info.ModTime())},
+		{"script", "read"}, {"schema", 1}, {"ok", true}, {"path", path}, {"length", length}, {"mtime", utc(t.g.clock.At(info.ModTime()))},
 		{"offset", offset}, {"count", len(part)}, {"next", offset + int64(len(part))}, {"data", base64.StdEncoding.EncodeToString(part)},
 	})
 	return 0

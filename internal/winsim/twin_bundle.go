@@ -106,7 +106,7 @@ func (t *twin) bundled(patterns []string, skipped *[]document) (files []bundled)
 			}
 			found = true
 			if path := full[:i+1] + e.Name(); !slices.ContainsFunc(files, func(f bundled) bool { return f.path == path }) {
-				files = append(files, bundled{path, info.ModTime()})
+				files = append(files, bundled{path, t.g.clock.At(info.ModTime())})
 			}
 		}
 		if missing := full; err != nil || !found && !wild {

@@ -63,7 +63,7 @@ func (t *twin) look() seen {
 	errs := document{}
 	var tagTime, image, general, clean, list any
 	if info, err := g.drive.Stat(fileTag); err == nil && !info.IsDir() {
-		s.tag, tagTime = true, utc(info.ModTime())
+		s.tag, tagTime = true, utc(t.g.clock.At(info.ModTime()))
 	}
 	if err := t.try("Get-ItemProperty"); err != nil {
 		errs = append(errs, member{"imageState", err.Error()}, member{"sysprepStatus", err.Error()})
@@ -167,7 +167,7 @@ func (t *twin) watch(encoded string) int {
 		t.write(failed("watch", "bad-parameters", err))
 		return 2
 	}
-	started := time.Now()
+	started := t.g.clock.Now()
 	sequence, lastText, lastLine := 0, "", int64(0)
 	held := make([]int64, len(p.StopWhen))
 	for i := range held {
@@ -176,7 +176,7 @@ func (t *twin) watch(encoded string) int {
 	for t.ctx.Err() == nil {
 		s := t.look()
 		log, news, more := u.next(t)
-		ms := time.Since(started).Milliseconds()
+		ms := t.g.clock.Now().Sub(started).Milliseconds()
 		reached := -1
 		for i, w := range p.StopWhen {
 			if !w.agrees(s) {

@@ -181,7 +181,7 @@ func (g *Guest) freeze(d time.Duration) {
 		g.opt.WinRM(winRMFrozen)
 	}
 	g.goDo(func() {
-		sleepFor(session, g.scaled(d))
+		g.rest(session, g.scaled(d))
 		g.mu.Lock()
 		g.frozen = nil
 		g.mu.Unlock()

@@ -59,7 +59,8 @@ func (s Scenario) release() release {
 // version is what VER prints and Identify answers.
 func (r release) version() string { return fmt.Sprintf("%s.%d", r.kernel, r.build) }
 
-// Limits are the quotas of the guest's Windows, where they are not given.
+// Limits are the quotas of the guest's Windows, where they are not given, in the
+// guest's time.
 func (g *Guest) Limits(l wsman.Limits) wsman.Limits {
 	r := g.scenario.release().limits
 	number := func(p *int, of int) {
@@ -74,6 +75,10 @@ func (g *Guest) Limits(l wsman.Limits) wsman.Limits {
 	number(&l.MaxProcessesPerShell, r.MaxProcessesPerShell)
 	if l.IdleTimeout == 0 {
 		l.IdleTimeout = r.IdleTimeout
+	}
+	if g.opt.Clock != nil {
+		l.MaxTimeoutms = g.clock.Real(cmp.Or(l.MaxTimeoutms, time.Minute))
+		l.IdleTimeout = g.clock.Real(cmp.Or(l.IdleTimeout, 2*time.Hour))
 	}
 	return l
 }

@@ -55,13 +55,16 @@ type Options struct {
 	// WinRM is called when the WinRM service changes; ApplyWinRM does it for a
 	// wsman.Server.
 	WinRM func(WinRMState)
-	// Speed divides every simulated duration; 0 means 1.
+	// Speed divides what Windows takes; 0 means 1. It does not touch the periods
+	// that a client asks for. Clock does both, and Speed is not used then.
 	Speed float64
+	Clock *Clock
 }
 
 // Guest is a simulated Windows machine.
 type Guest struct {
 	opt      Options
+	clock    *Clock // what a client asks for is measured by it
 	scenario Scenario
 	drive    winfs.Drive
 	reg      *registry.Registry
@@ -87,7 +90,8 @@ type Guest struct {
 
 	// Tests put something in the way of what the scripts' twins do.
 	throws func(cmdlet string) error
-	pause  func(context.Context, time.Duration)
+	pause  func(context.Context, time.Duration) // of what a client asked for
+	rest   func(context.Context, time.Duration) // of real time
 }
 
 // New starts a guest. A drive C: without registry hives gets a minimal Windows
@@ -99,17 +103,18 @@ func New(opt Options) (*Guest, error) {
 	if opt.User == "" {
 		opt.User = "packer"
 	}
-	if opt.Speed == 0 {
+	clock := NewClock(1)
+	switch {
+	case opt.Clock != nil:
+		clock, opt.Speed = opt.Clock, opt.Clock.Speed()
+	case opt.Speed == 0:
 		opt.Speed = 1
 	}
 	g := &Guest{
-		opt: opt, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, InUse: opt.Scenario.inUse}, reg: registry.New(),
+		opt: opt, clock: clock, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, InUse: opt.Scenario.inUse}, reg: registry.New(),
 		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
-	g.pause = func(ctx context.Context, d time.Duration) {
-		sleepFor(ctx, d)
-		g.thaw(ctx)
-	}
+	g.rest, g.pause = sleepFor, g.wait
 	c := filepath.Join(opt.Root, "C")
 	if err := os.MkdirAll(c, 0o755); err != nil {
 		return nil, fmt.Errorf("making drive C: %w", err)
@@ -185,25 +190,4 @@ func (g *Guest) Close() error {
 	g.end()
 	g.wg.Wait()
 	return g.Flush()
-}
-
-func (g *Guest) scaled(d time.Duration) time.Duration {
-	return time.Duration(float64(d) / g.opt.Speed)
-}
-
-// sleep lets simulated time pass, and reports whether it did. In a machine that
-// stands still nothing ends.
-func (g *Guest) sleep(ctx context.Context, d time.Duration) bool {
-	sleepFor(ctx, g.scaled(d))
-	g.thaw(ctx)
-	return ctx.Err() == nil
-}
-
-func sleepFor(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
