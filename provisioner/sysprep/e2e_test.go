@@ -74,6 +74,7 @@ type guestRun struct {
 	accounts map[string]string
 	adjust   func(*run)
 	wrap     func(packersdk.Communicator) packersdk.Communicator
+	clock    *winsim.Clock // nil: ten times as fast as a real guest, to a run in real time
 }
 
 func newGuestRun(t *testing.T, s winsim.Scenario, options map[string]any) *guestRun {
@@ -94,7 +95,7 @@ func newGuestRun(t *testing.T, s winsim.Scenario, options map[string]any) *guest
 // start runs the guest ten times as fast as a real one.
 func (g *guestRun) start() *winsim.Running {
 	g.t.Helper()
-	opt := winsim.Options{Root: g.root, User: simUser, Password: simPassword, Accounts: g.accounts, Scenario: g.scenario, Speed: 10, Log: g.t.Logf}
+	opt := winsim.Options{Root: g.root, User: simUser, Password: simPassword, Accounts: g.accounts, Scenario: g.scenario, Speed: 10, Clock: g.clock, Log: g.t.Logf}
 	sim, err := winsim.Start(context.WithoutCancel(g.ctx), opt, g.server)
 	if err != nil {
 		g.t.Fatal(err)

@@ -62,7 +62,7 @@ func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
 	defer feeder.Wait()
 	defer stop()
 
-	tick := time.NewTicker(r.config.PollInterval)
+	tick := time.NewTicker(r.real(r.config.PollInterval))
 	defer tick.Stop()
 	heard := r.now()
 	var machine verdict.Machine

@@ -55,13 +55,15 @@ type run struct {
 
 	slack time.Duration // how much later than its heartbeat the guest may answer
 	now   func() time.Time
+	// real is how long a duration of now's time lasts.
+	real  func(time.Duration) time.Duration
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
 }
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
 	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
-	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, probe: winrm.Probe}
+	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, real: func(d time.Duration) time.Duration { return d }, probe: winrm.Probe}
 	r.session = guest.New(comm, id)
 	r.session.RestAtMost(c.StallTimeout / 4)
 	if c.PackerBuilderType == ownBuilder {
@@ -198,7 +200,7 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 }
 
 func (r *run) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
+	t := time.NewTimer(r.real(d))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
