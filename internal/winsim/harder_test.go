@@ -3,6 +3,7 @@ package winsim_test
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -291,5 +292,24 @@ func TestOldWindowsGivesFewerShells(t *testing.T) {
 		if n != most {
 			t.Errorf("%s: %d shells", name, n)
 		}
+	}
+}
+
+func TestTheServiceTellsItsVersion(t *testing.T) {
+	r := start(t, winsim.Options{Scenario: winsim.Scenario{Unkind: winsim.Unkind{Windows: "2016"}}}, winsim.ServerOptions{})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.Addr+"/wsman", strings.NewReader(
+		`<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth("packer", password)
+	request.Header.Set("Content-Type", "application/soap+xml;charset=UTF-8")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if body, _ := io.ReadAll(answer.Body); !strings.Contains(string(body), "OS: 10.0.14393 ") {
+		t.Errorf("%s: %s", answer.Status, body)
 	}
 }

@@ -38,9 +38,9 @@ var shells25 = wsman.Limits{MaxShellsPerUser: 25}
 // histories, quotas from its page on WinRM's, both in docs/windows.md. Windows
 // 11 calls itself Windows 10 in the registry.
 var releases = map[string]release{
-	"2008r2": {product: "Windows Server 2008 R2 Standard", edition: "ServerStandard", kernel: "6.1", build: 7601, update: 24214, powershell: "2", oldMore: true,
+	"2008r2": {product: "Windows Server 2008 R2 Standard", edition: "ServerStandard", kernel: "6.1", build: 7601, powershell: "2", oldMore: true,
 		limits: wsman.Limits{MaxEnvelopeSizekb: 150, MaxConcurrentOperationsPerUser: 15, MaxConcurrentUsers: 5, MaxShellsPerUser: 5, MaxProcessesPerShell: 15, IdleTimeout: 3 * time.Minute}},
-	"2012r2":  {product: "Windows Server 2012 R2 Standard Evaluation", edition: serverEdition, kernel: "6.3", build: 9600, update: 17031, powershell: "4", limits: shells25},
+	"2012r2":  {product: "Windows Server 2012 R2 Standard Evaluation", edition: serverEdition, kernel: "6.3", build: 9600, powershell: "4", limits: shells25},
 	"2016":    {product: "Windows Server 2016 Standard Evaluation", edition: serverEdition, display: "1607", kernel: "10.0", build: 14393, update: 7426, powershell: "5.1", limits: shells25},
 	"2019":    {product: "Windows Server 2019 Standard Evaluation", edition: serverEdition, display: "1809", kernel: "10.0", build: 17763, update: 6414, powershell: "5.1", limits: shells25},
 	"2022":    {product: "Windows Server 2022 Standard Evaluation", edition: serverEdition, display: "21H2", kernel: "10.0", build: 20348, update: 2700, powershell: "5.1"},

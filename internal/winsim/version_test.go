@@ -178,9 +178,13 @@ func TestOOBEMayBeInProgressAfterGeneralize(t *testing.T) {
 	}
 }
 
-func TestEveryFieldOfAScenarioIsInATest(t *testing.T) {
+func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
+	docs, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "windows.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var text strings.Builder
-	err := filepath.WalkDir(testutil.Root(), func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(testutil.Root(), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != testutil.Root() {
 			return fs.SkipDir
 		}
@@ -203,6 +207,9 @@ func TestEveryFieldOfAScenarioIsInATest(t *testing.T) {
 			}
 			if name == "" || !regexp.MustCompile(`\b`+f.Name+`:|"`+name+`\\?":`).MatchString(text.String()) {
 				t.Errorf("no test has a guest with %s.%s (%s)", kind.Name(), f.Name, name)
+			}
+			if top := kind == reflect.TypeFor[Scenario]() || kind == reflect.TypeFor[Unkind](); top && !strings.Contains(string(docs), "`"+name+"`") {
+				t.Errorf("docs/windows.md does not say after which source %s is simulated", name)
 			}
 		}
 	}
