@@ -20,7 +20,7 @@ const role = "SYSPREP_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "packer", "wrapped packer":
-		cmd := again(map[string]string{"packer": "plugin", "wrapped packer": "packer"}[os.Getenv(role)])
+		cmd := start(context.Background(), map[string]string{"packer": "plugin", "wrapped packer": "packer"}[os.Getenv(role)])
 		cmd.Stdout = os.Stdout
 		if err := cmd.Run(); err != nil {
 			fmt.Println(err)
@@ -50,8 +50,15 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func again(as string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
+// again runs this test program in a role, a minute at most.
+func again(t *testing.T, as string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return start(ctx, as)
+}
+
+func start(ctx context.Context, as string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), role+"="+as)
 	return cmd
 }
@@ -65,7 +72,7 @@ func killed(t *testing.T, as string) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	packer := again(as)
+	packer := again(t, as)
 	packer.Stdout = w
 	if err := packer.Start(); err != nil {
 		t.Fatal(err)
