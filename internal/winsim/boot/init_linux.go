@@ -155,7 +155,9 @@ func halt(event winsim.PowerEvent) error {
 			return fmt.Errorf("unmounting C: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	// A busy host makes it slow; a guest that gives up here ends in a kernel
+	// panic, which looks like a restart.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := poll(ctx, daemonGone); err != nil {
 		return errors.New("the NTFS driver did not end: C: may be incomplete")
