@@ -41,10 +41,17 @@ func TestWorkEndsInOrderByASignal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			input.Close()
-			if !said.Scan() || said.Text() != "clean" {
-				t.Errorf("the plugin said %q", said.Text())
+			// It answers on, long after a signal that kills would have.
+			for i := range 50 {
+				want := fmt.Sprint("step ", i)
+				if _, err := fmt.Fprintln(input, want); err != nil {
+					t.Fatal(err)
+				}
+				if !said.Scan() || said.Text() != want {
+					t.Fatalf("the plugin said %q, not %q", said.Text(), want)
+				}
 			}
+			input.Close()
 			if err := plugin.Wait(); err != nil {
 				t.Error(err)
 			}

@@ -155,8 +155,8 @@ func halt(event winsim.PowerEvent) error {
 			return fmt.Errorf("unmounting C: %w", err)
 		}
 	}
-	// A busy host makes it slow; a guest that gives up here ends in a kernel
-	// panic, which looks like a restart.
+	// On a busy host the driver takes long to write everything. A guest that gives
+	// up here ends in a kernel panic, which looks like a restart.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := poll(ctx, daemonGone); err != nil {
