@@ -20,7 +20,7 @@ const role = "SYSPREP_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "packer", "wrapped packer":
-		cmd := again(map[string]string{"packer": "plugin", "wrapped packer": "packer"}[os.Getenv(role)])
+		cmd := start(context.Background(), map[string]string{"packer": "plugin", "wrapped packer": "packer"}[os.Getenv(role)])
 		cmd.Stdout = os.Stdout
 		if err := cmd.Run(); err != nil {
 			fmt.Println(err)
@@ -34,14 +34,11 @@ func TestMain(m *testing.M) {
 		<-bound.Done()
 		fmt.Println("ended", ctx.Err())
 	case "signalled plugin":
-		bound, release := Bind(context.Background())
+		bound, _ := Bind(context.Background()) // not released: a signal may still be on its way at the end
 		fmt.Println("running")
 		<-bound.Done()
 		fmt.Println("cleaning up")
-		// The test sends a second signal, then closes the standard input.
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		fmt.Println("clean")
-		_ = release // never called: a signal may still be on its way
+		_, _ = io.Copy(os.Stdout, os.Stdin) // until the test ends it
 	case "plugin under nohup":
 		signal.Ignore(syscall.SIGHUP)
 		fmt.Println(endSignals())
@@ -50,8 +47,15 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func again(as string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
+// again runs this test program in a role, a minute at most.
+func again(t *testing.T, as string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return start(ctx, as)
+}
+
+func start(ctx context.Context, as string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), role+"="+as)
 	return cmd
 }
@@ -65,7 +69,7 @@ func killed(t *testing.T, as string) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	packer := again(as)
+	packer := again(t, as)
 	packer.Stdout = w
 	if err := packer.Start(); err != nil {
 		t.Fatal(err)

@@ -95,8 +95,8 @@ func TestASlowRunThatGoesOnIsNotHung(t *testing.T) {
 func TestShutdownIsConfirmedByThePortAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	logs := t.TempDir()
-	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(20)}, map[string]any{
-		"action": "shutdown", "answer_file_content": testAnswer, "shutdown_timeout": "8s", "log_directory": logs})
+	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(60)}, map[string]any{
+		"action": "shutdown", "answer_file_content": testAnswer, "shutdown_timeout": "24s", "log_directory": logs})
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestShutdownIsConfirmedByThePortAndLeavesNothing(t *testing.T) {
 
 func TestRebootIsConfirmed(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(20)}, map[string]any{"action": "reboot", "shutdown_timeout": "12s"})
+	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(60)}, map[string]any{"action": "reboot", "shutdown_timeout": "12s"})
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}

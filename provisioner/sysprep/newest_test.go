@@ -61,7 +61,7 @@ func TestAnImageThatIsNotArmedIsNotGeneralized(t *testing.T) {
 	t.Parallel()
 	eitherWay(t, func(t *testing.T, wrap func(packersdk.Communicator) packersdk.Communicator) {
 		for _, action := range []string{"quit", "shutdown"} {
-			g := newGuestRun(t, winsim.Scenario{Unarmed: true, ShutdownTakes: seconds(20)}, map[string]any{"action": action})
+			g := newGuestRun(t, winsim.Scenario{Unarmed: true, ShutdownTakes: seconds(600)}, map[string]any{"action": action})
 			g.wrap = wrap
 			logs := t.TempDir()
 			g.options["log_directory"] = logs

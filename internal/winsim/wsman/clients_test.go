@@ -67,23 +67,23 @@ func TestMasterzenWinRM(t *testing.T) {
 			addr := start(t, s, way.tls)
 			c := masterzen(t, addr, way.tls, way.ntlm, testPassword)
 			again := false // what failed so left its shell
-			for line, want := range map[string]string{"echo hello": "hello\r\n0", "complain x": "x\r\n7", "nonsense": "9009", "fill 1000000": strings.Repeat("x", 1000000) + "0"} {
-				stdout, stderr, code, err := c.RunWithContextWithString(t.Context(), line, "")
-				for try := 0; mixedUp(way.ntlm, err) && try < 5; try++ {
+			run := func(line, input string) (stdout, stderr string, code int, err error) {
+				for range 5 {
+					if stdout, stderr, code, err = c.RunWithContextWithString(t.Context(), line, input); !mixedUp(way.ntlm, err) {
+						break
+					}
 					again = true
-					stdout, stderr, code, err = c.RunWithContextWithString(t.Context(), line, "")
 				}
+				return stdout, stderr, code, err
+			}
+			for line, want := range map[string]string{"echo hello": "hello\r\n0", "complain x": "x\r\n7", "nonsense": "9009", "fill 1000000": strings.Repeat("x", 1000000) + "0"} {
+				stdout, stderr, code, err := run(line, "")
 				if got := fmt.Sprint(stdout, stderr, code); err != nil || got != want {
 					t.Errorf("%s: %.100q, %v", line, got, err)
 				}
 			}
 			input := strings.Repeat("0123456789", 60000)
-			stdout, _, code, err := c.RunWithContextWithString(t.Context(), "cat", input)
-			for try := 0; mixedUp(way.ntlm, err) && try < 5; try++ {
-				again = true
-				stdout, _, code, err = c.RunWithContextWithString(t.Context(), "cat", input)
-			}
-			if err != nil || code != 0 || stdout != input {
+			if stdout, _, code, err := run("cat", input); err != nil || code != 0 || stdout != input {
 				t.Errorf("cat gave %d bytes, exit %d, %v", len(stdout), code, err)
 			}
 			if shells, operations := s.Counts(testUser); !again && shells+operations != 0 {
