@@ -47,7 +47,7 @@ func (m machine) start(t *testing.T) *packerRun {
 	if m.password == "" {
 		m.password = guestPassword
 	}
-	scenario, err := json.Marshal(m.scenario)
+	scenario, err := json.Marshal(unkind(m.scenario))
 	if err != nil {
 		t.Fatal(err)
 	}

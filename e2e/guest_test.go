@@ -24,7 +24,7 @@ func inProcess(t *testing.T, scenario winsim.Scenario, server winsim.ServerOptio
 	t.Helper()
 	server.Addr = freeAddr(t)
 	guest, err := winsim.Start(t.Context(), winsim.Options{
-		Root: t.TempDir(), User: "packer", Password: guestPassword, Scenario: scenario, Log: log,
+		Root: t.TempDir(), User: "packer", Password: guestPassword, Scenario: unkind(scenario), Log: log,
 	}, server)
 	if err != nil {
 		t.Fatal(err)

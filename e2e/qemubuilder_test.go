@@ -40,7 +40,7 @@ func qemuPlugins(t *testing.T) string {
 // qemuBuild is a build with the qemu builder, whose disk sysprep-image proves.
 func qemuBuild(t *testing.T, scenario winsim.Scenario, source, provisioner string) string {
 	t.Helper()
-	text, err := json.Marshal(scenario)
+	text, err := json.Marshal(unkind(scenario))
 	if err != nil {
 		t.Fatal(err)
 	}
