@@ -199,7 +199,9 @@ func (s *Session) follow(ctx context.Context, line string, w Watching, before *d
 			end.WriteByte('\n')
 			if left, gone := f.left(end.String()); gone && bytes.Contains(l, []byte(marker+"last")) {
 				s.forget()
-				tell(left)
+				if before == nil || before.seen > 0 { // else nobody listens: the answer to the start is awaited
+					tell(left)
+				}
 			}
 		case before != nil && before.seen == 0:
 			if before.take(l); before.seen > 0 {
@@ -223,8 +225,13 @@ func (s *Session) follow(ctx context.Context, line string, w Watching, before *d
 		if state, _, parseErr := parseState(end.String()); parseErr == nil {
 			state = s.judgeOurs(state, s.mark())
 			f.final = &state
-			if stream.seen == 0 && state.Ours != nil && !*state.Ours {
+			switch {
+			case stream.seen > 0:
+			case state.Ours != nil && !*state.Ours:
 				return // nothing of ours ran there
+			case state.MayBeRemoved:
+				f.err = ErrNoMark
+				return
 			}
 		}
 		f.err = stream.outcome(stderr.bytes(), err)

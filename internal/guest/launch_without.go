@@ -44,7 +44,8 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 		return launched, fmt.Errorf("%w: deleting the old tag: %w: %q", ErrNotStarted, ErrUnreadable, short(string(out.Stdout)))
 	}
 	s.mu.Lock()
-	clear(s.scripts) // what was uploaded may never have arrived
+	clear(s.scripts)   // what was uploaded may never have arrived
+	s.removing = false // the command that would do it did not run
 	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
 	s.mu.Unlock()
 	launched.OldLines = counted(out.Stdout)

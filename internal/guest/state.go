@@ -17,6 +17,10 @@ import (
 // busy generalizing many times as long as an idle one.
 const CommandLimit = 30 * time.Second
 
+// ErrNoMark: what the run brought is not there, and nothing was started. Either
+// it was removed by the run, or another machine answers.
+var ErrNoMark = errors.New("what this run brought into the guest is not there any more")
+
 // ErrUnreadable: the guest answered with something else than was asked for.
 var ErrUnreadable = errors.New("the answer could not be read")
 
@@ -36,6 +40,8 @@ type State struct {
 	// Ours: what the session brought into the guest is there. Nil also before
 	// it brought anything, and after it was removed.
 	Ours *bool
+	// MayBeRemoved: it is not there, and the run may have removed it itself.
+	MayBeRemoved bool
 
 	// Only Look asks for what follows.
 	SysprepExe            *bool // exists
@@ -85,8 +91,11 @@ func (s *Session) judgeOurs(state State, mark string) State {
 	s.mu.Lock()
 	removing := s.removing
 	s.mu.Unlock()
-	if mark != s.mark() || removing && state.Tag != nil && *state.Tag {
+	if mark != s.mark() {
 		state.Ours = nil
+	}
+	if removing && state.Ours != nil && !*state.Ours && state.Tag != nil && *state.Tag {
+		state.Ours, state.MayBeRemoved = nil, true
 	}
 	return state
 }

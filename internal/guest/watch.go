@@ -19,6 +19,8 @@ type Cursor struct {
 	// it has stayed the same, because it may still be written.
 	count int
 	last  string
+	// first is the first line, by which the log is known again.
+	first string
 }
 
 // After is the cursor behind so many lines of a log.
@@ -106,6 +108,9 @@ func (doc watchDocument) sample(at *Cursor) Sample {
 
 // fresh takes what comes from an offset of the log and was not seen yet.
 func (c *Cursor) fresh(offset int64, data []byte) []byte {
+	if offset == 0 && c.first == "" {
+		c.first = firstLine(data)
+	}
 	if seen := c.offset - offset; seen > 0 { // a second watch begins at the beginning
 		data = data[min(seen, int64(len(data))):]
 	}
@@ -121,6 +126,21 @@ func (c *Cursor) fresh(offset int64, data []byte) []byte {
 	}
 	c.count += bytes.Count(data, []byte("\n"))
 	return data
+}
+
+// firstLine is the first whole line of a log, without what a byte order mark or
+// a code page may change.
+func firstLine(log []byte) string {
+	line, _, whole := bytes.Cut(log, []byte("\n"))
+	if !whole {
+		return ""
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, string(line)))
 }
 
 // Peek is one sample without PowerShell: two cmd.exe lines.
@@ -156,9 +176,14 @@ var logLine = regexp.MustCompile(`(?m)^\W{0,3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, `)
 func (c Cursor) advance(text string, cut bool) (fresh []byte, rotated bool, next Cursor) {
 	c.count, c.skip = c.count+c.skip, 0
 	lines := strings.SplitAfter(strings.TrimRight(text, "\r\n"), "\n")
-	if rotated = !cut && len(lines) < c.count; rotated {
+	first := c.first
+	if !cut {
+		first = firstLine([]byte(text))
+	}
+	if rotated = !cut && (len(lines) < c.count || c.first != "" && first != c.first); rotated {
 		c = Cursor{}
 	}
+	c.first = first
 	last := lines[len(lines)-1]
 	take := len(lines) - 1
 	if !cut && last != "" && last == c.last {

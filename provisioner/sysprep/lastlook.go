@@ -44,6 +44,17 @@ func (r *run) withLog(o verdict.Observation, s guest.Sample) verdict.Observation
 	return o
 }
 
+// otherLog: where the log of this run was read, or has to be, there is none or
+// another one.
+func (r *run) otherLog(s guest.Sample) bool {
+	if !s.LogRead || !s.Rotated && s.LogLength > 0 && r.logNext > 0 {
+		return false
+	}
+	var log diagnosis.Tracker
+	log.Feed(s.Log)
+	return s.Rotated || s.LogLength == 0 || verdict.OlderRun(log.Facts(), verdict.Bound(r.launchedAt(), r.begun))
+}
+
 // fresh: no line of an earlier run is read, as far as is known. An old log that
 // cannot be moved has its lines counted, and they are left out.
 func (r *run) fresh() bool {

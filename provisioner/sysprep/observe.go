@@ -172,7 +172,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				send(event{err: peekErr})
 			} else {
 				// The guest answers, so it was PowerShell that failed.
-				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
+				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.Is(err, guest.ErrNoMark) || errors.As(err, &broken)
 				send(event{sample: sample})
 				if !early && sample.ImageState == verdict.StateUndeployable {
 					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
@@ -203,6 +203,9 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
 	if r.done = r.done || success; r.done {
 		o.Ours = verdict.Unknown // what is ours has gone, or is about to
+	}
+	if s.MayBeRemoved && r.otherLog(s) {
+		o.Ours = verdict.No
 	}
 	if o.Ours == verdict.No {
 		return o // whoever writes that log, it is not this run

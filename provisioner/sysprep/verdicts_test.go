@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -35,9 +36,26 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 		"an old log that is held":           {StaleLog: true, LogLocked: true, Unkind: winsim.Unkind{LateFirstLine: seconds(30)}},
 		"WMI may start nothing":             {CreateReturn: 2},
 		"AutoRun":                           {AutoRun: "Aktive Codepage: 65001.\r\n"},
+		"the network goes at generalize":    unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(60)}}),
+		"the network goes at the tag":       unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtTag, For: seconds(20)}}),
+		"stands still at generalize":        unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtGeneralize, For: seconds(60)}}),
+		"stands still at the tag":           unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(60)}}),
+		"PowerShell takes 20 s to start":    unkind(winsim.Unkind{PowerShellStarts: seconds(20)}),
+		"every script is blocked":           unkind(winsim.Unkind{BlockedScripts: scripts.Names()}),
+		"WMI raises an error":               unkind(winsim.Unkind{CreateError: "0x80041003"}),
+		"PowerShell 2":                      unkind(winsim.Unkind{PowerShellVersion: "2"}),
+		"Constrained Language":              unkind(winsim.Unkind{ConstrainedLanguage: true}),
+		"2008 R2 in German":                 unkind(winsim.Unkind{Windows: "2008r2", Language: "de"}),
+		"2012 R2 in French":                 unkind(winsim.Unkind{Windows: "2012r2", Language: "fr"}),
+		"Windows 11 25H2":                   unkind(winsim.Unkind{Windows: "11-25h2", MoreFails: true}),
+		"OOBEInProgress stays 1":            unkind(winsim.Unkind{OOBEInProgress: true}),
+		"a filtered token":                  unkind(winsim.Unkind{FilteredToken: true}),
 		"restarts instead":                  {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30)},
+		"restarts instead, WinRM answers":   {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30), SetupFor: seconds(30), Unkind: winsim.Unkind{WinRMInSetup: true}},
 		"everything but the restart": {StaleLog: true, StaleTag: true, LogLocked: true, CreateReturn: 2, AutoRun: "Aktive Codepage: 65001.\r\n", ShutdownTakes: seconds(50),
-			Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize, NoProcessesInShutdown: true, WinRMStopsFirst: seconds(20), LateFirstLine: seconds(20)}},
+			Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize, NoProcessesInShutdown: true, WinRMStopsFirst: seconds(20), LateFirstLine: seconds(20),
+				PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(30)}, Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(20)},
+				PowerShellStarts: seconds(5), Language: "de", MoreFails: true, OOBEInProgress: true}},
 	} {
 		for _, builder := range []string{"null", ownBuilder} {
 			for _, action := range []string{"quit", "shutdown", "reboot"} {
