@@ -73,7 +73,7 @@ func (g *Guest) staleLog() error {
 	var b strings.Builder
 	b.WriteString(setuplog.BOM)
 	for _, l := range lines {
-		b.WriteString(l.Format(at))
+		b.WriteString(g.logText(l, at))
 	}
 	return g.drive.WriteFile(fileActLog, []byte(b.String()))
 }
@@ -81,7 +81,7 @@ func (g *Guest) staleLog() error {
 // inUse: another program holds the log open, which keeps the folder above it in
 // its place too.
 func (s Scenario) inUse(path string) bool {
-	return s.LogLocked && strings.HasPrefix(strings.ToLower(fileActLog)+`\`, strings.ToLower(path)+`\`)
+	return s.LogLocked && strings.HasPrefix(strings.ToLower(fileActLog)+`\`, strings.ToLower(path[2:])+`\`)
 }
 
 // afterwards plays what comes after success.

@@ -73,7 +73,7 @@ func TestTheElevatedRunnerCarriesOnlyWhatPowerShellAndXMLTake(t *testing.T) {
 				}
 			}()
 			var out, errs strings.Builder
-			c := &call{Call: &cmdshell.Call{Dir: folderSystem32, Env: g.environment("packer"), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}, user: "packer"}
+			c := &call{Call: &cmdshell.Call{Dir: g.full(folderSystem32), Env: g.environment("packer"), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}, user: "packer"}
 			code := g.script(context.Background(), c, r.text.String())
 			if ran := code == 0 && strings.Contains(out.String(), "ran"); ran != test.carried {
 				t.Errorf("ran %v: %d, %q, %q", ran, code, out.String(), errs.String())

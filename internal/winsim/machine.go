@@ -14,7 +14,8 @@ import (
 // ComputerName is the name of every simulated machine.
 const ComputerName = "WIN-PACKER"
 
-// Registry keys and files the guest works with.
+// Registry keys and files the guest works with. The paths name no drive: where one
+// is told, g.full gives it that of Windows.
 const (
 	keyState       = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State`
 	keySysprepMode = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep`
@@ -26,17 +27,17 @@ const (
 	keyPasses      = `HKLM\SYSTEM\Setup\Status\UnattendPasses`
 	keyServices    = `HKLM\SYSTEM\CurrentControlSet\Services`
 
-	folderWindows  = `C:\Windows`
-	folderSystem32 = `C:\Windows\System32`
-	folderSysprep  = `C:\Windows\System32\Sysprep`
-	folderPanther  = `C:\Windows\System32\Sysprep\Panther`
-	folderTasks    = `C:\Windows\System32\Tasks`
-	folderEvents   = `C:\Windows\System32\winevt\Logs`
-	fileTag        = `C:\Windows\System32\Sysprep\Sysprep_succeeded.tag`
-	fileState      = `C:\Windows\Setup\State\State.ini`
+	folderWindows  = `\Windows`
+	folderSystem32 = `\Windows\System32`
+	folderSysprep  = `\Windows\System32\Sysprep`
+	folderPanther  = `\Windows\System32\Sysprep\Panther`
+	folderTasks    = `\Windows\System32\Tasks`
+	folderEvents   = `\Windows\System32\winevt\Logs`
+	fileTag        = `\Windows\System32\Sysprep\Sysprep_succeeded.tag`
+	fileState      = `\Windows\Setup\State\State.ini`
 	fileActLog     = folderPanther + `\setupact.log`
 	fileErrLog     = folderPanther + `\setuperr.log`
-	fileAnswers    = `C:\Windows\Panther\unattend.xml`
+	fileAnswers    = `\Windows\Panther\unattend.xml`
 )
 
 // Values of ImageState (Microsoft, "Windows Setup States").
@@ -62,20 +63,20 @@ func (g *Guest) setImageState(state string) error {
 func (g *Guest) seed() error {
 	for name, p := range programs {
 		if err := g.drive.WriteFile(p.folder+`\`+name, []byte("MZ")); err != nil {
-			return fmt.Errorf("seeding drive C: %w", err)
+			return fmt.Errorf("seeding the drive: %w", err)
 		}
 	}
 	for _, folder := range []string{
 		folderPanther, folderTasks, folderWindows + `\Temp`, folderWindows + `\Panther`, folderSystem32 + `\config\systemprofile`,
-		g.profile() + `\AppData\Local\Temp`, `C:\Users\Administrator`, `C:\ProgramData`, `C:\Program Files`,
+		g.profile() + `\AppData\Local\Temp`, `\Users\Administrator`, `\ProgramData`, `\Program Files`,
 	} {
 		if err := g.drive.MkdirAll(folder); err != nil {
-			return fmt.Errorf("seeding drive C: %w", err)
+			return fmt.Errorf("seeding the drive: %w", err)
 		}
 	}
 	for _, name := range []string{"Application", "Security", "System"} {
 		if err := g.drive.WriteFile(folderEvents+`\`+name+".evtx", append([]byte("ElfFile\x00"), make([]byte, 65536)...)); err != nil {
-			return fmt.Errorf("seeding drive C: %w", err)
+			return fmt.Errorf("seeding the drive: %w", err)
 		}
 	}
 	g.seedRegistry()
@@ -99,7 +100,7 @@ func (g *Guest) seedRegistry() {
 	r.SetString(keySetup, "OsLoaderPath", `\`)
 	r.SetString(keySetup, "RespecializeCmdLine", `Sysprep\sysprep.exe /respecialize /quiet`)
 	r.SetString(keySetup, "SystemPartition", `\Device\HarddiskVolume1`)
-	r.SetString(keySetup, "WorkingDirectory", folderWindows+`\Panther`)
+	g.seedFolders()
 	for _, name := range []string{"OOBEInProgress", "RestartSetup", "SetupPhase", "SetupType", "SystemSetupInProgress"} {
 		r.SetDWord(keySetup, name, 0)
 	}
@@ -127,6 +128,12 @@ func (g *Guest) seedRegistry() {
 	}
 }
 
+// seedFolders says where Windows is.
+func (g *Guest) seedFolders() {
+	g.reg.SetString(keyVersion, "SystemRoot", g.full(folderWindows))
+	g.reg.SetString(keySetup, "WorkingDirectory", g.full(folderWindows)+`\Panther`)
+}
+
 // keyStart remembers which state a machine was brought into, so that a reboot
 // does not do it again.
 const keyStart = `HKLM\SOFTWARE\Simulated guest`
@@ -135,13 +142,16 @@ const keyStart = `HKLM\SOFTWARE\Simulated guest`
 // has been generalized meanwhile stays as it is.
 func (g *Guest) setStart() error {
 	r := g.reg
-	id := fmt.Sprintf("%s %v %v %s", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog, g.scenario.Windows)
+	id := fmt.Sprintf("%s %v %v %s %s", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog, g.scenario.Windows, g.drive.Name())
 	if g.inSetup() || r.GetString(keyStart, "Start") == id {
 		return nil
 	}
 	r.SetString(keyStart, "Start", id)
 	if g.scenario.Windows != "" { // the disk was made before it was known which
 		g.seedVersion()
+	}
+	if g.scenario.SystemDrive != "" { // or where
+		g.seedFolders()
 	}
 	if g.scenario.StaleTag {
 		host, err := g.drive.Path(fileTag)
@@ -187,10 +197,10 @@ func (g *Guest) setStart() error {
 		return g.setImageState(imageUndeployable)
 	case Audit:
 		r.SetDWord(keyStatus, "AuditBoot", 1)
-		g.addProcess("sysprep.exe", `"`+folderSysprep+`\sysprep.exe"`, "Administrator", 1)
+		g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
 		return g.setImageState(imageSpecializedAudit)
 	case SysprepOpen:
-		g.addProcess("sysprep.exe", `"`+folderSysprep+`\sysprep.exe"`, "Administrator", 1)
+		g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
 	case Unfinished:
 		r.SetDWord(keySysprep, "GeneralizationState", 3)
 	case Undeployable:
@@ -289,7 +299,10 @@ func (g *Guest) goDo(f func()) {
 	}()
 }
 
-func (g *Guest) profile() string { return `C:\Users\` + g.opt.User }
+// full is a path with the drive of Windows.
+func (g *Guest) full(path string) string { return g.drive.Name() + path }
+
+func (g *Guest) profile() string { return g.full(`\Users\`) + g.opt.User }
 
 // isAdmin says whether a user is an administrator; filtered: as the session of
 // one whose token UAC has filtered, which the built-in Administrator's is not.
@@ -327,7 +340,7 @@ func isSystem(user string) bool {
 	return user == "SYSTEM" || user == "S-1-5-18" || user == "LOCALSYSTEM"
 }
 
-// Host returns the host path of a path of drive C:, for tests.
+// Host returns the host path of a path of the guest, for tests.
 func (g *Guest) Host(path string) string {
 	host, err := g.drive.Path(path)
 	if err != nil {

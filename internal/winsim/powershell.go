@@ -185,7 +185,7 @@ func (g *Guest) read(c *call, path string) ([]byte, error) {
 
 // dotRun runs a script file after the variables of an environment file.
 func (g *Guest) dotRun(ctx context.Context, c *call, vars, script string) int {
-	text, err := g.read(c, strings.ReplaceAll(vars, "${env:SYSTEMROOT}", folderWindows))
+	text, err := g.read(c, strings.ReplaceAll(vars, "${env:SYSTEMROOT}", g.full(folderWindows)))
 	if err != nil {
 		c.fail("simulator: %v", err)
 		return 1

@@ -131,7 +131,7 @@ func (g *Guest) where(_ context.Context, c *call) int {
 	if len(args) != 1 || strings.HasPrefix(args[0], "/") {
 		return g.badSyntax(c, "where")
 	}
-	for _, folder := range append([]string{c.Dir}, onPath...) {
+	for _, folder := range append([]string{c.Dir}, g.onPath()...) {
 		for _, ext := range []string{"", ".com", ".exe", ".bat", ".cmd"} {
 			if path := folder + `\` + args[0] + ext; g.drive.IsFile(path) {
 				c.say("%s", path)

@@ -62,7 +62,9 @@ func init() {
 }
 
 // onPath are the folders searched for a bare name.
-var onPath = []string{folderSystem32, folderWindows, folderSystem32 + `\WindowsPowerShell\v1.0`}
+func (g *Guest) onPath() []string {
+	return []string{g.full(folderSystem32), g.full(folderWindows), g.full(folderSystem32) + `\WindowsPowerShell\v1.0`}
+}
 
 type found struct {
 	image string
@@ -72,7 +74,7 @@ type found struct {
 // findProgram finds an executable as CreateProcess and cmd.exe do; the file
 // must be there.
 func (g *Guest) findProgram(name, dir string) *found {
-	folders := onPath
+	folders := g.onPath()
 	if strings.ContainsAny(name, `\/:`) {
 		full, err := winfs.Clean(name, dir)
 		if err != nil {
@@ -88,7 +90,7 @@ func (g *Guest) findProgram(name, dir string) *found {
 		for _, ext := range []string{"", ".com", ".exe"} {
 			image := strings.ToLower(name + ext)
 			p, ok := programs[image]
-			if ok && strings.EqualFold(p.folder, folder) && g.drive.IsFile(folder+`\`+image) {
+			if ok && strings.EqualFold(g.full(p.folder), folder) && g.drive.IsFile(folder+`\`+image) {
 				return &found{image, p.run}
 			}
 		}
@@ -186,9 +188,13 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 	}
 	dir := g.profile()
 	if p.Dir != "" {
-		if full, err := winfs.Clean(p.Dir, dir); err == nil && g.drive.IsDir(full) {
-			dir = full
+		full, err := winfs.Clean(p.Dir, dir)
+		if err != nil || !g.drive.IsDir(full) {
+			g.refuse("a shell in the folder %s", p.Dir)
+			fmt.Fprint(p.Stderr, g.console(p.CodePage).Text("The directory name is invalid.")+"\r\n")
+			return 1
 		}
+		dir = full
 	}
 	h := &host{g: g, user: p.User, filtered: g.scenario.FilteredToken, lives: ctx}
 	if g.scenario.ShellProcessesSurvive {
@@ -221,17 +227,17 @@ func (g *Guest) ver() string {
 // environment is the block a new logon of that user gets.
 func (g *Guest) environment(user string) cmdshell.Env {
 	env := cmdshell.Env{}
-	profile, name := g.profile(), account(user)
+	profile, name, drive, windows := g.profile(), account(user), g.drive.Name(), g.full(folderWindows)
 	temp := profile + `\AppData\Local\Temp`
 	if isSystem(user) {
-		profile, name, temp = folderSystem32+`\config\systemprofile`, ComputerName+"$", folderWindows+`\TEMP`
+		profile, name, temp = windows+`\System32\config\systemprofile`, ComputerName+"$", windows+`\TEMP`
 	}
 	for _, v := range [][2]string{
-		{"ALLUSERSPROFILE", `C:\ProgramData`}, {"APPDATA", profile + `\AppData\Roaming`}, {"COMPUTERNAME", ComputerName},
-		{"ComSpec", folderSystem32 + `\cmd.exe`}, {"LOCALAPPDATA", profile + `\AppData\Local`}, {"NUMBER_OF_PROCESSORS", "2"}, {"OS", "Windows_NT"},
-		{"Path", strings.Join(onPath, ";")}, {"PATHEXT", ".COM;.EXE;.BAT;.CMD"}, {"PROCESSOR_ARCHITECTURE", "AMD64"}, {"ProgramData", `C:\ProgramData`},
-		{"ProgramFiles", `C:\Program Files`}, {"PROMPT", "$P$G"}, {"PUBLIC", `C:\Users\Public`}, {"SystemDrive", "C:"}, {"SystemRoot", folderWindows},
-		{"TEMP", temp}, {"TMP", temp}, {"USERDOMAIN", ComputerName}, {"USERNAME", name}, {"USERPROFILE", profile}, {"windir", folderWindows},
+		{"ALLUSERSPROFILE", drive + `\ProgramData`}, {"APPDATA", profile + `\AppData\Roaming`}, {"COMPUTERNAME", ComputerName},
+		{"ComSpec", windows + `\System32\cmd.exe`}, {"LOCALAPPDATA", profile + `\AppData\Local`}, {"NUMBER_OF_PROCESSORS", "2"}, {"OS", "Windows_NT"},
+		{"Path", strings.Join(g.onPath(), ";")}, {"PATHEXT", ".COM;.EXE;.BAT;.CMD"}, {"PROCESSOR_ARCHITECTURE", "AMD64"}, {"ProgramData", drive + `\ProgramData`},
+		{"ProgramFiles", drive + `\Program Files`}, {"PROMPT", "$P$G"}, {"PUBLIC", drive + `\Users\Public`}, {"SystemDrive", drive}, {"SystemRoot", windows},
+		{"TEMP", temp}, {"TMP", temp}, {"USERDOMAIN", ComputerName}, {"USERNAME", name}, {"USERPROFILE", profile}, {"windir", windows},
 	} {
 		env.Set(v[0], v[1])
 	}

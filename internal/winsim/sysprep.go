@@ -112,11 +112,16 @@ func (p *preparation) failure() (setuplog.Failure, bool) {
 	return setuplog.Find(s.Class)
 }
 
+// logText is a line of setupact.log, which names the drive of this Windows.
+func (g *Guest) logText(l setuplog.Line, at time.Time) string {
+	return strings.ReplaceAll(l.Format(at), `C:\`, g.full(`\`))
+}
+
 // log writes lines to setupact.log, and errors to setuperr.log too.
 func (p *preparation) log(lines ...setuplog.Line) {
 	var all, errs strings.Builder
 	for _, l := range lines {
-		text := l.Format(p.g.now())
+		text := p.g.logText(l, p.g.now())
 		all.WriteString(text)
 		if l.Level == setuplog.Error {
 			errs.WriteString(text)

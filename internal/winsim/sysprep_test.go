@@ -227,7 +227,7 @@ func begin(g *Guest, arguments string) {
 }
 
 func sysprepCall(g *Guest, arguments string) *cmdshell.Call {
-	return &cmdshell.Call{Name: sysprepExe, Args: arguments, Dir: folderSysprep, Env: g.environment("packer"), Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
+	return &cmdshell.Call{Name: sysprepExe, Args: arguments, Dir: g.full(folderSysprep), Env: g.environment("packer"), Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
 }
 
 // eventually waits for something another goroutine does.

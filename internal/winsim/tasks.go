@@ -129,7 +129,7 @@ func (g *Guest) runTask(t *task) (done <-chan struct{}) {
 	g.mu.Unlock()
 	g.logf("task %s as %s: %s", t.Name, t.User, t.Command)
 	name, args := splitCommand(t.Command)
-	c := &cmdshell.Call{Name: name, Args: args, Dir: folderSystem32, Env: g.environment(t.User), Stdin: &bytes.Buffer{}, Stdout: io.Discard, Stderr: io.Discard, Console: g.console("")}
+	c := &cmdshell.Call{Name: name, Args: args, Dir: g.full(folderSystem32), Env: g.environment(t.User), Stdin: &bytes.Buffer{}, Stdout: io.Discard, Stderr: io.Discard, Console: g.console("")}
 	finish := func(result uint32) {
 		g.mu.Lock()
 		t.running, t.Result = false, result

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
 // The twins do in Go what the guest scripts do in PowerShell, and write the
@@ -107,12 +109,18 @@ func failed(script, name string, err error, extra ...member) document {
 // fileError is a failed file access as .NET reports it.
 func fileError(err error, path string) *psError {
 	switch {
+	case errors.Is(err, winfs.ErrNoDrive):
+		return noFolder(path)
 	case errors.Is(err, fs.ErrPermission):
 		return &psError{"access-denied", "Access to the path '" + path + "' is denied.", "System.UnauthorizedAccessException", "UnauthorizedAccessException"}
 	case errors.Is(err, fs.ErrNotExist):
 		return &psError{"not-found", "Could not find file '" + path + "'.", "System.IO.FileNotFoundException", "FileNotFoundException"}
 	}
 	return &psError{"io", err.Error(), "System.IO.IOException", "IOException"}
+}
+
+func noFolder(path string) *psError {
+	return &psError{"not-found", "Could not find a part of the path '" + path + "'.", "System.IO.DirectoryNotFoundException", "DirectoryNotFoundException"}
 }
 
 // parameters reads the -Json argument. Members are found whatever their case,
@@ -221,7 +229,7 @@ func (t *twin) read(encoded string) int {
 	if err != nil {
 		e := fileError(err, path)
 		if i := strings.LastIndexByte(path, '\\'); e.name == "not-found" && (i < 0 || !t.g.drive.IsDir(path[:i])) {
-			e = &psError{"not-found", "Could not find a part of the path '" + path + "'.", "System.IO.DirectoryNotFoundException", "DirectoryNotFoundException"}
+			e = noFolder(path)
 		}
 		t.write(failed("read", e.name, e))
 		return 0

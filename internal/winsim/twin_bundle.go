@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
 // bundle is the twin of bundle.ps1. Of wildcards it knows the star, in the last
@@ -113,7 +116,11 @@ func (t *twin) bundled(patterns []string, skipped *[]document) (files []bundled)
 			if err != nil {
 				missing = full[:max(i, 0)]
 			}
-			*skipped = append(*skipped, document{{"path", full}, {"reason", "not-found"}, {"message", "Cannot find path '" + missing + "' because it does not exist."}})
+			message := "Cannot find path '" + missing + "' because it does not exist."
+			if errors.Is(err, winfs.ErrNoDrive) {
+				message = "Cannot find drive. A drive with the name '" + full[:1] + "' does not exist."
+			}
+			*skipped = append(*skipped, document{{"path", full}, {"reason", "not-found"}, {"message", message}})
 		}
 	}
 	slices.SortStableFunc(files, func(a, b bundled) int { return b.time.Compare(a.time) })

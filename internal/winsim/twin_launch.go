@@ -81,7 +81,7 @@ func (t *twin) refusal(name, message string, extra member) {
 // start is launch.ps1 from the point where its parameters are good.
 func (t *twin) start(p launchParameters, stamp string) error {
 	g := t.g
-	exe := folderSysprep + `\sysprep.exe`
+	exe := g.full(folderSysprep) + `\sysprep.exe`
 	if !g.drive.IsFile(exe) {
 		t.refusal("sysprep-missing", "sysprep.exe is not there", member{"exe", exe})
 		return nil
@@ -98,11 +98,11 @@ func (t *twin) start(p launchParameters, stamp string) error {
 			err = g.drive.Remove(fileTag)
 		}
 		if err != nil {
-			t.refusal("tag-not-deleted", err.Error(), member{"path", fileTag})
+			t.refusal("tag-not-deleted", err.Error(), member{"path", g.full(fileTag)})
 			return nil
 		}
 	}
-	target := folderSysprep + `\Panther.packer-` + stamp
+	target := g.full(folderSysprep) + `\Panther.packer-` + stamp
 	d := document{
 		{"script", "launch"}, {"schema", 1}, {"ok", true}, {"started", false}, {"dryRun", p.DryRun}, {"mode", p.Mode}, {"time", utc(g.now())},
 		{"commandLine", `"` + exe + `" ` + p.Arguments}, {"before", before}, {"tagDeleted", hadTag && !p.DryRun}, {"logFolder", target},
@@ -152,7 +152,7 @@ func (t *twin) moveLogs(target string, dry bool) []document {
 		if e.IsDir() {
 			continue
 		}
-		from, to := folderPanther+`\`+e.Name(), target+`\`+e.Name()
+		from, to := t.g.full(folderPanther)+`\`+e.Name(), target+`\`+e.Name()
 		moved, problem := false, any(nil)
 		if !dry {
 			err := t.try("Move-Item")
@@ -184,7 +184,7 @@ func (t *twin) byProcess(exe, arguments string) (document, any, error) {
 	}
 	var pid any
 	if code == 0 {
-		c := &cmdshell.Call{Name: exe, Args: arguments, Dir: folderSysprep, Env: t.g.environment(t.c.user), Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
+		c := &cmdshell.Call{Name: exe, Args: arguments, Dir: t.g.full(folderSysprep), Env: t.g.environment(t.c.user), Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard}
 		id, run := t.g.prepareAs(t.g.session(), c, t.c.user, t.c.filtered)
 		pid = id
 		t.g.goDo(func() { run() })

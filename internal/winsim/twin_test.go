@@ -164,7 +164,7 @@ func inState(t *testing.T, name string, scenario Scenario) *Guest {
 // runScript uploads a guest script and runs it as the contract says.
 func runScript(t *testing.T, g *Guest, name string, parameters any, stdin string) (out string, code int) {
 	t.Helper()
-	const path = `C:\Windows\Temp\packer-script.ps1`
+	path := g.full(`\Windows\Temp\packer-script.ps1`)
 	if err := g.drive.WriteFile(path, scripts.Text(name)); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func runScript(t *testing.T, g *Guest, name string, parameters any, stdin string
 	}
 	var stdout, stderr bytes.Buffer
 	c := &cmdshell.Call{
-		Name: "powershell.exe", Dir: `C:\Users\packer`, Env: g.environment("packer"), Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
+		Name: "powershell.exe", Dir: g.profile(), Env: g.environment("packer"), Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
 		Args: "-NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + base64.StdEncoding.EncodeToString(b),
 	}
 	_, run := g.prepare(context.Background(), c, "packer")
@@ -374,6 +374,29 @@ func TestBundleGivesTheGoldens(t *testing.T) {
 			t.Errorf("%v: code %d, %s", p, code, out)
 		}
 	}
+}
+
+// What a script answers names the drive that Windows is on.
+func TestTwinsOnAnotherDrive(t *testing.T) {
+	g := newGuest(t, Options{Speed: fast, Scenario: Scenario{StaleTag: true, StaleLog: true, Unkind: Unkind{SystemDrive: "D"}}})
+	for _, tt := range []struct {
+		script     string
+		parameters m
+		want       string
+	}{
+		{"read", m{"path": `%windir%\System32\Sysprep\Panther\setupact.log`}, `"path":"D:\\Windows\\System32\\Sysprep\\Panther\\setupact.log"`},
+		{"read", m{"path": `C:\Windows\win.ini`}, `"message":"Could not find a part of the path 'C:\\Windows\\win.ini'."`},
+		{"bundle", m{"out": `D:\b.zip`, "files": []string{`%windir%\System32\Sysprep\Panther\*.log`}}, `"entry":"D/Windows/System32/Sysprep/Panther/setupact.log"`},
+		{"bundle", m{"out": `D:\b.zip`, "files": []string{`C:\Windows\*.log`}}, `"message":"Cannot find drive. A drive with the name 'C' does not exist."`},
+		{"bundle", m{"out": `C:\b.zip`, "files": []string{`D:\x`}}, `"message":"Could not find a part of the path 'C:\\b.zip'."`},
+		{"launch", m{"arguments": "/oobe", "dryRun": true}, `"commandLine":"\"D:\\Windows\\System32\\Sysprep\\sysprep.exe\" /oobe"`},
+		{"launch", m{"arguments": "/generalize /oobe /quit /quiet"}, `"path":"D:\\Windows\\System32\\Sysprep\\Panther\\setupact.log","to":"D:\\Windows\\System32\\Sysprep\\Panther.packer-`},
+	} {
+		if out, _ := runScript(t, g, tt.script, tt.parameters, ""); !strings.Contains(out, tt.want) {
+			t.Errorf("%s %v\n got %s\nwant %s", tt.script, tt.parameters, out, tt.want)
+		}
+	}
+	eventually(t, "the machine is generalized", func() bool { return g.imageState() == imageGeneralizedOOBE })
 }
 
 func TestBadParametersExitWith2(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
@@ -69,6 +71,9 @@ type Unkind struct {
 	// WinRMInSetup lets WinRM answer in the first boot of a generalized image, in
 	// specialize and in OOBE, each of which takes Scenario.SetupFor.
 	WinRMInSetup bool `json:"winrm_in_setup,omitempty"`
+	// SystemDrive is the letter of the drive that Windows is on, the only one there
+	// is; empty is C.
+	SystemDrive string `json:"system_drive,omitempty"`
 }
 
 // Freeze stops everything in the machine, as a snapshot or a migration does:
@@ -92,12 +97,19 @@ const (
 	winRMOpen   WinRMState = "open"   // the port opens; what else holds, holds
 )
 
+var driveLetter = regexp.MustCompile(`\A[A-Za-z]\z`)
+
+func (u Unkind) systemDrive() string { return strings.ToUpper(cmp.Or(u.SystemDrive, "C")) }
+
 func (u Unkind) check() error {
 	var errs []error
 	switch u.NoNewShellsFrom {
 	case "", AtLaunch, AtGeneralize, AtTag:
 	default:
 		errs = append(errs, fmt.Errorf("unknown no_new_shells_from %q", u.NoNewShellsFrom))
+	}
+	if u.SystemDrive != "" && !driveLetter.MatchString(u.SystemDrive) {
+		errs = append(errs, fmt.Errorf("system_drive %q is no drive letter, such as D", u.SystemDrive))
 	}
 	if u.PowerButtonPresses < 0 {
 		errs = append(errs, fmt.Errorf("power_button_presses is %d", u.PowerButtonPresses))

@@ -1,12 +1,14 @@
 package winsim
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 func TestNoProgramStartsInAShutdown(t *testing.T) {
@@ -84,12 +86,42 @@ func TestABlockedScriptSaysSo(t *testing.T) {
 }
 
 func TestUnkindIsChecked(t *testing.T) {
-	for _, text := range []string{`{"no_new_shells_from":"never"}`, `{"power_button_presses":-1}`} {
-		if _, err := ParseScenario(text); err == nil {
-			t.Errorf("%s is taken", text)
+	for text, field := range map[string]string{
+		`{"no_new_shells_from":"never"}`: "no_new_shells_from", `{"power_button_presses":-1}`: "power_button_presses",
+		`{"system_drive":"D:"}`: "system_drive", `{"system_drive":"1"}`: "system_drive", `{"system_drive":"Ä"}`: "system_drive",
+	} {
+		if _, err := ParseScenario(text); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]string{`{}`: "C", `{"system_drive":"c"}`: "C", `{"system_drive":"E"}`: "E"} {
+		if s, err := ParseScenario(text); err != nil || s.systemDrive() != want {
+			t.Errorf("%s: %q, %v", text, s.systemDrive(), err)
 		}
 	}
 	if s, err := ParseScenario(`{"no_new_shells_from":"tag","late_first_line":"3s"}`); err != nil || s.NoNewShellsFrom != AtTag || s.LateFirstLine == 0 {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// What a client would start on a drive that is not there is told, too.
+func TestNothingStartsOnADriveThatIsNotThere(t *testing.T) {
+	g, err := New(Options{Root: t.TempDir(), Scenario: Scenario{Unkind: Unkind{SystemDrive: "D"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	for i, tt := range []struct{ dir, line, want string }{
+		{"", `C:\Windows\System32\hostname.exe`, "The system cannot find the path specified.\r\n"}, {`C:\`, "hostname", "The directory name is invalid.\r\n"},
+	} {
+		var out bytes.Buffer
+		code := g.run(t.Context(), &wsman.Process{Dir: tt.dir, Line: tt.line, User: "packer", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out})
+		if out.String() != tt.want || code != 1 || len(g.Unknown()) != i+1 {
+			t.Errorf("%s: %q, %d, told %q", tt.line, out.String(), code, g.Unknown())
+		}
+	}
+	var out bytes.Buffer
+	if g.run(t.Context(), &wsman.Process{Dir: `D:\Users`, Line: "cd", User: "packer", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}); out.String() != "D:\\Users\r\n" {
+		t.Errorf("a folder that is there: %q", out.String())
 	}
 }

@@ -95,7 +95,7 @@ func (g *Guest) seedVersion() {
 	build := strconv.Itoa(r.build)
 	for name, text := range map[string]string{
 		"ProductName": r.product, "CurrentBuildNumber": build, "CurrentBuild": build, "EditionID": r.edition, "InstallationType": kind,
-		"DisplayVersion": r.display, "SystemRoot": folderWindows,
+		"DisplayVersion": r.display,
 	} {
 		if text != "" {
 			g.reg.SetString(keyVersion, name, text)

@@ -219,7 +219,7 @@ func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
 // to be.
 func TestADiskBecomesTheWindowsOfItsScenario(t *testing.T) {
 	root := t.TempDir()
-	for _, s := range []Scenario{{}, {Unkind: Unkind{Windows: "11-25h2"}}} {
+	for _, s := range []Scenario{{}, {Unkind: Unkind{Windows: "11-25h2"}}, {Unkind: Unkind{Windows: "11-25h2", SystemDrive: "E"}}} {
 		g, err := New(Options{Root: root, Scenario: s})
 		if err != nil {
 			t.Fatal(err)
@@ -227,6 +227,11 @@ func TestADiskBecomesTheWindowsOfItsScenario(t *testing.T) {
 		want := strings.TrimPrefix(g.Version(), "10.0.")
 		if out, _ := do(g, `reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber`); !strings.Contains(out, want+"\r\n") {
 			t.Errorf("want %s: %q", want, out)
+		}
+		for key, want := range map[string]string{`"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v SystemRoot`: `:\Windows`, `HKLM\SYSTEM\Setup /v WorkingDirectory`: `:\Windows\Panther`} {
+			if out, _ := do(g, `reg query `+key); !strings.Contains(out, s.systemDrive()+want+"\r\n") {
+				t.Errorf("%s: %q", key, out)
+			}
 		}
 		if err := g.Close(); err != nil {
 			t.Fatal(err)

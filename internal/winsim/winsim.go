@@ -38,7 +38,8 @@ func (e PowerEvent) String() string {
 
 // Options describes a guest.
 type Options struct {
-	// Root is the folder that holds drive C: as Root/C.
+	// Root is the folder that holds the drive of Windows as Root/C, whatever its
+	// letter.
 	Root string
 	// User and Password are the account packer connects as, a member of the
 	// Administrators group.
@@ -94,7 +95,7 @@ type Guest struct {
 	rest   func(context.Context, time.Duration) // of real time
 }
 
-// New starts a guest. A drive C: without registry hives gets a minimal Windows
+// New starts a guest. A drive without registry hives gets a minimal Windows
 // Server 2022 added to what it holds; otherwise the hives are loaded.
 func New(opt Options) (*Guest, error) {
 	if err := opt.Scenario.check(); err != nil {
@@ -111,13 +112,13 @@ func New(opt Options) (*Guest, error) {
 		opt.Speed = 1
 	}
 	g := &Guest{
-		opt: opt, clock: clock, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, InUse: opt.Scenario.inUse}, reg: registry.New(),
+		opt: opt, clock: clock, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, Letter: opt.Scenario.systemDrive(), InUse: opt.Scenario.inUse}, reg: registry.New(),
 		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
 	g.rest, g.pause = sleepFor, g.wait
 	c := filepath.Join(opt.Root, "C")
 	if err := os.MkdirAll(c, 0o755); err != nil {
-		return nil, fmt.Errorf("making drive C: %w", err)
+		return nil, fmt.Errorf("making the drive: %w", err)
 	}
 	var err error
 	if g.drive.IsFile(hivePath("SYSTEM")) {

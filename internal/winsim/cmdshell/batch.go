@@ -74,7 +74,7 @@ func modify(arg, self, letters string, isSelf bool) string {
 	}
 	var out string
 	if strings.Contains(letters, "d") {
-		out += "C:"
+		out += full[:2]
 	}
 	if strings.Contains(letters, "p") {
 		out += strings.TrimSuffix(dir[2:], `\`) + `\`
@@ -91,7 +91,7 @@ func modify(arg, self, letters string, isSelf bool) string {
 func parent(full string) string {
 	i := strings.LastIndexByte(full, '\\')
 	if i <= 2 {
-		return `C:\`
+		return full[:2] + `\`
 	}
 	return full[:i]
 }

@@ -47,7 +47,19 @@ func (s *Shell) command(ctx context.Context, text string) int {
 	if b, ok := builtins[strings.ToLower(name)]; ok && !strings.HasPrefix(text, `"`) {
 		return b(s, ctx, args)
 	}
+	if len(name) == 2 && name[1] == ':' {
+		return s.toDrive(name)
+	}
 	return s.external(ctx, strings.ReplaceAll(name, `"`, ""), args, false)
+}
+
+// toDrive is a drive as a command. The only one there is is the current one.
+func (s *Shell) toDrive(name string) int {
+	if _, err := s.full(name); err != nil {
+		s.fail("%s", message(err))
+		return s.set(1)
+	}
+	return 0
 }
 
 // cutName splits the command from its arguments. A command of the shell ends

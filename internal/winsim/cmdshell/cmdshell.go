@@ -285,6 +285,8 @@ func message(err error) string {
 	switch {
 	case errors.Is(err, winfs.ErrInUse):
 		return winfs.ErrInUse.Error()
+	case errors.Is(err, winfs.ErrNoDrive):
+		return winfs.ErrNoDrive.Error()
 	case errors.Is(err, os.ErrInvalid):
 		return "The filename, directory name, or volume label syntax is incorrect."
 	case errors.Is(err, os.ErrPermission):
@@ -293,6 +295,15 @@ func message(err error) string {
 		return "The system cannot find the path specified."
 	}
 	return "Access is denied."
+}
+
+// missing is what cmd.exe says where a name leads to nothing: text, or that
+// there is no such drive.
+func missing(err error, text string) string {
+	if errors.Is(err, winfs.ErrNoDrive) {
+		return message(err)
+	}
+	return text
 }
 
 func (s *Shell) test(c *conditional) (bool, error) {

@@ -59,14 +59,15 @@ func (s *Shell) typeFile(_ context.Context, args string) int {
 			continue
 		}
 		full, err := s.full(name)
-		if err == nil && s.Drive.IsDir(full) {
+		if err != nil {
+			s.fail("%s", message(err))
+			return s.set(1)
+		}
+		if s.Drive.IsDir(full) {
 			s.fail("Access is denied.")
 			return s.set(1)
 		}
-		var content []byte
-		if err == nil {
-			content, err = s.Drive.ReadFile(full)
-		}
+		content, err := s.Drive.ReadFile(full)
 		if err != nil {
 			text := message(err)
 			if errors.Is(err, os.ErrNotExist) && s.Drive.IsDir(parent(full)) {
@@ -132,7 +133,7 @@ func (s *Shell) cd(_ context.Context, args string) int {
 	}
 	full, err := s.full(text)
 	if err != nil || !s.Drive.IsDir(full) {
-		s.fail("The system cannot find the path specified.")
+		s.fail("%s", missing(err, "The system cannot find the path specified."))
 		return s.set(1)
 	}
 	s.Dir = full
@@ -173,7 +174,7 @@ func (s *Shell) rd(_ context.Context, args string) int {
 	for _, name := range names {
 		full, err := s.full(name)
 		if err != nil || !s.Drive.IsDir(full) {
-			s.fail("The system cannot find the file specified.")
+			s.fail("%s", missing(err, "The system cannot find the file specified."))
 			return 2
 		}
 		if slices.Contains(sw, "/s") {
@@ -209,7 +210,7 @@ func (s *Shell) pair(command, args string) (from, to string, code int) {
 		to, err = s.full(names[1])
 	}
 	if err != nil || !s.Drive.IsFile(from) {
-		s.fail("The system cannot find the file specified.")
+		s.fail("%s", missing(err, "The system cannot find the file specified."))
 		return "", "", s.set(1)
 	}
 	if s.Drive.IsDir(to) {
@@ -263,7 +264,7 @@ func (s *Shell) ren(_ context.Context, args string) int {
 		_, err = s.Drive.Stat(from)
 	}
 	if err != nil {
-		s.fail("The system cannot find the file specified.")
+		s.fail("%s", missing(err, "The system cannot find the file specified."))
 		return s.set(1)
 	}
 	to, err := winfs.Clean(names[1], parent(from))
@@ -297,7 +298,11 @@ func (s *Shell) dir(_ context.Context, args string) int {
 	}
 	list, err := s.glob(pattern)
 	if err != nil || len(list) == 0 {
-		s.fail("File Not Found")
+		text := "File Not Found"
+		if errors.Is(err, winfs.ErrNoDrive) {
+			text = "The system cannot find the path specified."
+		}
+		s.fail("%s", text)
 		return s.set(1)
 	}
 	for _, f := range list {

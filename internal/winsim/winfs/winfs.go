@@ -1,8 +1,9 @@
-// Package winfs maps Windows paths to a folder of the host that stands for
-// drive C:, without regard to case, and leaves the file access to os.
+// Package winfs maps Windows paths to a folder of the host that stands for the
+// only drive, without regard to case, and leaves the file access to os.
 package winfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,17 +15,29 @@ import (
 // ErrInUse: another program has the file open.
 var ErrInUse = errors.New("The process cannot access the file because it is being used by another process.") //nolint:staticcheck // as Windows says it
 
-// Drive is drive C: of the simulated machine.
+// ErrNoDrive: there is no such drive.
+var ErrNoDrive error = noDrive{}
+
+type noDrive struct{}
+
+func (noDrive) Error() string        { return "The system cannot find the drive specified." }
+func (noDrive) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Drive is the drive of the simulated machine.
 type Drive struct {
-	// Root holds drive C: as its subfolder C.
-	Root string
+	// Root holds it as its subfolder C, whatever its Letter; empty is C.
+	Root, Letter string
 	// InUse: another program has the file open, or one below the folder, so that
 	// it can be neither moved nor deleted. Nil: nothing is in use.
 	InUse func(full string) bool
 }
 
+// Name is the drive as Windows writes it, such as C:.
+func (d Drive) Name() string { return cmp.Or(d.Letter, "C") + ":" }
+
 // Clean returns path as a full Windows path with backslashes: relative ones
-// are taken from dir, and . and .. are resolved, never above the drive.
+// are taken from dir, and . and .. are resolved, never above the drive. There is
+// no other drive than that of dir.
 func Clean(path, dir string) (string, error) {
 	p := strings.ReplaceAll(path, "/", `\`)
 	p = strings.TrimPrefix(p, `\\?\`)
@@ -36,8 +49,8 @@ func Clean(path, dir string) (string, error) {
 	}
 	switch {
 	case len(p) >= 2 && p[1] == ':':
-		if !strings.EqualFold(p[:1], "C") {
-			return "", fmt.Errorf("%q: %w: the only drive is C", path, fs.ErrNotExist)
+		if !strings.EqualFold(p[:1], dir[:1]) {
+			return "", fmt.Errorf("%q: %w", path, ErrNoDrive)
 		}
 		if len(p) > 2 && p[2] != '\\' {
 			p = dir + `\` + p[2:]
@@ -62,13 +75,13 @@ func Clean(path, dir string) (string, error) {
 			parts = append(parts, part)
 		}
 	}
-	return `C:\` + strings.Join(parts, `\`), nil
+	return dir[:2] + `\` + strings.Join(parts, `\`), nil
 }
 
-// Path returns the host path of a full Windows path. Every component that
+// Path returns the host path of a full Windows path, or of one without a drive. Every component that
 // exists is found whatever its case; the rest is spelt as given.
 func (d Drive) Path(full string) (string, error) {
-	full, err := Clean(full, `C:\`)
+	full, err := Clean(full, d.Name()+`\`)
 	if err != nil {
 		return "", err
 	}
@@ -202,7 +215,7 @@ func (d Drive) inUse(full string) bool {
 	if d.InUse == nil {
 		return false
 	}
-	full, err := Clean(full, `C:\`)
+	full, err := Clean(full, d.Name()+`\`)
 	return err == nil && d.InUse(full)
 }
 

@@ -1,6 +1,8 @@
 package winfs_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +25,25 @@ func TestClean(t *testing.T) {
 		if got, err := winfs.Clean(path, `C:\dir`); err == nil {
 			t.Errorf("%q became %q", path, got)
 		}
+	}
+}
+
+// The drive of the folder is the only one.
+func TestAnotherDriveThanC(t *testing.T) {
+	for path, want := range map[string]string{`d:/x`: `D:\x`, `x`: `D:\dir\x`, `\x`: `D:\x`, `D:x`: `D:\dir\x`, `..\..`: `D:\`, `\\?\D:\x`: `D:\x`} {
+		if got, err := winfs.Clean(path, `D:\dir`); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", path, got, err, want)
+		}
+	}
+	d := winfs.Drive{Root: t.TempDir(), Letter: "D"}
+	if err := d.WriteFile(`D:\x.txt`, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(d.Root, "C", "x.txt")); err != nil || !d.IsFile(`\x.txt`) {
+		t.Errorf("the host's folder: %v", err)
+	}
+	if _, err := d.Stat(`C:\x.txt`); !errors.Is(err, winfs.ErrNoDrive) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("C: %v", err)
 	}
 }
 
