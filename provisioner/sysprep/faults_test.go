@@ -271,7 +271,7 @@ func (c *faultCell) run() {
 	}
 	c.leftovers()
 	c.truth()
-	if err != nil && t.Failed() {
+	if err != nil {
 		t.Log(err)
 	}
 	if c.took > faultLimit/3 {

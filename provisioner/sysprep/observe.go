@@ -29,8 +29,6 @@ type watched struct {
 	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
-	// done: tag and ImageState said success. What is ours goes then.
-	done bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
@@ -201,11 +199,11 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	o := observation(r.now(), s.State)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
 	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
-	if r.done = r.done || success; r.done {
-		o.Ours = verdict.Unknown // what is ours has gone, or is about to
-	}
-	if s.MayBeRemoved && r.otherLog(s) {
+	switch {
+	case s.MayBeRemoved && r.otherLog(s):
 		o.Ours = verdict.No
+	case r.tidied != nil:
+		o.Ours = verdict.Unknown // what is ours has gone, or is about to
 	}
 	if o.Ours == verdict.No {
 		return o // whoever writes that log, it is not this run

@@ -16,7 +16,12 @@ import (
 // success on a bad image, no loss of a good one.
 func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 	t.Parallel()
-	const inTime = 2 * time.Minute
+	const (
+		inTime       = 2 * time.Minute
+		networkAtTag = "the network goes at the tag"
+		noShellLeft  = "the network goes, no new shells"
+		filtered     = "a filtered token"
+	)
 	unkind := func(u winsim.Unkind) winsim.Scenario { return winsim.Scenario{Unkind: u} }
 	var mu sync.Mutex
 	var table []string
@@ -36,8 +41,8 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 		"an old log that is held":           {StaleLog: true, LogLocked: true, Unkind: winsim.Unkind{LateFirstLine: seconds(30)}},
 		"WMI may start nothing":             {CreateReturn: 2},
 		"AutoRun":                           {AutoRun: "Aktive Codepage: 65001.\r\n"},
-		"the network goes at generalize":    unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(60)}}),
-		"the network goes at the tag":       unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtTag, For: seconds(20)}}),
+		"the network goes at generalize":    {Generalize: seconds(90), Unkind: winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(30)}}},
+		networkAtTag:                        unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtTag, For: seconds(20)}}),
 		"stands still at generalize":        unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtGeneralize, For: seconds(60)}}),
 		"stands still at the tag":           unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(60)}}),
 		"PowerShell takes 20 s to start":    unkind(winsim.Unkind{PowerShellStarts: seconds(20)}),
@@ -49,13 +54,14 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 		"2012 R2 in French":                 unkind(winsim.Unkind{Windows: "2012r2", Language: "fr"}),
 		"Windows 11 25H2":                   unkind(winsim.Unkind{Windows: "11-25h2", MoreFails: true}),
 		"OOBEInProgress stays 1":            unkind(winsim.Unkind{OOBEInProgress: true}),
-		"a filtered token":                  unkind(winsim.Unkind{FilteredToken: true}),
+		filtered:                            unkind(winsim.Unkind{FilteredToken: true}),
 		"restarts instead":                  {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30)},
 		"restarts instead, WinRM answers":   {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30), SetupFor: seconds(30), Unkind: winsim.Unkind{WinRMInSetup: true}},
 		"everything but the restart": {StaleLog: true, StaleTag: true, LogLocked: true, CreateReturn: 2, AutoRun: "Aktive Codepage: 65001.\r\n", ShutdownTakes: seconds(50),
 			Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize, NoProcessesInShutdown: true, WinRMStopsFirst: seconds(20), LateFirstLine: seconds(20),
-				PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(30)}, Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(20)},
-				PowerShellStarts: seconds(5), Language: "de", MoreFails: true, OOBEInProgress: true}},
+				Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(20)}, PowerShellStarts: seconds(5), Language: "de", MoreFails: true, OOBEInProgress: true}},
+		// The client has lost its shell, and gets no other.
+		noShellLeft: unkind(winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize, PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(15)}}),
 	} {
 		for _, builder := range []string{"null", ownBuilder} {
 			for _, action := range []string{"quit", "shutdown", "reboot"} {
@@ -68,8 +74,10 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 					if s.ShutdownTakes == 0 {
 						s.ShutdownTakes = seconds(20)
 					}
-					s.Generalize = seconds(30)
-					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "shutdown_timeout": "8s"})
+					if s.Generalize == 0 {
+						s.Generalize = seconds(30)
+					}
+					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "stall_timeout": "30s", "shutdown_timeout": "8s"})
 					g.builder = builder
 					begun := time.Now()
 					err := g.provision()
@@ -86,6 +94,15 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 						t.Errorf("it took %s", took)
 					}
 					switch {
+					case name == filtered:
+						if err == nil || !strings.Contains(err.Error(), "connect as an administrator with the elevated token") {
+							t.Errorf("it does not say what is missing: %v", err)
+						}
+					case builder == "null" && (name == noShellLeft || name == networkAtTag && action != "quit"):
+						// Nothing could be seen of the end, and nobody proves the disk.
+						if err == nil || !strings.Contains(err.Error(), "the guest was lost") || len(left) > 0 && name == networkAtTag {
+							t.Errorf("what nobody saw is told: %v, %q left", err, left)
+						}
 					case s.RestartsInstead && action == "shutdown" && builder == ownBuilder:
 						// The builder hears of the restart from QEMU, and proves the disk.
 					case s.RestartsInstead && action == "shutdown":
