@@ -191,7 +191,7 @@ func TestAGuestThatIsOffIsNotAskedThoughItsMachineStillWrites(t *testing.T) {
 
 // hungRun is a bench whose run failed without a known cause, with the step
 // that ends its machine.
-func hungRun(t *testing.T, ctx context.Context, changes map[string]any) (*bench, *stepStartMachine) {
+func hungRun(ctx context.Context, t *testing.T, changes map[string]any) (*bench, *stepStartMachine) {
 	t.Helper()
 	b, s := newBench(t, changes), new(stepStartMachine)
 	b.wantContinue(t, s.Run(ctx, b))
@@ -231,7 +231,7 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, s := hungRun(t, t.Context(), c.changes)
+				b, s := hungRun(t.Context(), t, c.changes)
 				c.guest.on(b)
 				if c.setup != nil {
 					c.setup(b)
@@ -259,7 +259,7 @@ func TestACancelEndsTheWaitForTheLogsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		b, s := hungRun(t, ctx, nil)
+		b, s := hungRun(ctx, t, nil)
 		time.AfterFunc(7*time.Second, cancel)
 		began := time.Now()
 		s.Cleanup(b)

@@ -124,12 +124,12 @@ func (l Leftovers) With(m Leftovers) Leftovers {
 	return Leftovers{slices.Concat(l.Files, m.Files), slices.Concat(l.Folders, m.Folders), slices.Concat(l.Tasks, m.Tasks), slices.Concat(l.IfEmpty, m.IfEmpty)}
 }
 
-// None: there is nothing to remove.
+// None says that there is nothing to remove.
 func (l Leftovers) None() bool {
 	return len(l.Files)+len(l.Folders)+len(l.Tasks)+len(l.IfEmpty) == 0
 }
 
-// Brought: Folder holds something, as far as the session knows.
+// Brought says whether Folder holds something, as far as the session knows.
 func (s *Session) Brought() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

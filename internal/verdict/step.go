@@ -78,7 +78,7 @@ func (s State) Step(o Observation) (State, *Verdict) {
 	return s, nil
 }
 
-// WantsLastLook: nothing has been heard for so long that the guest counts as
+// WantsLastLook says that nothing has been heard for so long that the guest counts as
 // lost, unless it answers now. The caller asks it once more, with a limit, and
 // gives what comes of that to Step as an Observation with Last set. Without one
 // Step decides after AskWithin.

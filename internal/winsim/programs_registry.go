@@ -37,8 +37,7 @@ func (g *Guest) regexe(_ context.Context, c *call) int {
 		return 1
 	}
 	a.key = `HKEY_LOCAL_MACHINE\` + rest
-	switch verb {
-	case "query":
+	if verb == "query" {
 		return g.regQuery(c, a)
 	}
 	if !g.isAdmin(c.user, c.filtered) {

@@ -162,9 +162,8 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 		}
 		r.following.Store(false)
 		if !watched || err != nil && ctx.Err() == nil {
-			var sample guest.Sample
-			var peekErr error
-			sample, cursor, peekErr = r.session.Peek(ctx, cursor)
+			sample, next, peekErr := r.session.Peek(ctx, cursor)
+			cursor = next
 			var broken *guest.ScriptError
 			if peekErr != nil {
 				send(event{err: peekErr})
@@ -172,11 +171,10 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				// The guest answers, so it was PowerShell that failed.
 				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.Is(err, guest.ErrNoMark) || errors.As(err, &broken)
 				send(event{sample: sample})
-				if !early && sample.ImageState == verdict.StateUndeployable {
+				if !early && sample.ImageState == verdict.StateUndeployable && tri(sample.Ours) != verdict.No {
 					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
 				}
 			}
-			err = peekErr
 		}
 		if r.pause(ctx, pause) != nil {
 			return

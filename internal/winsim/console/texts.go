@@ -75,7 +75,7 @@ var texts = map[string]map[string]string{
 		"The system cannot find the file specified.":                                                    "Le fichier spécifié est introuvable.",
 		"Access is denied.":                                                                             "Accès refusé.",
 		"The process cannot access the file because it is being used by another process.":               "Le processus ne peut pas accéder au fichier car ce fichier est utilisé par un autre processus.",
-		"'%s' is not recognized as an internal or external command,\r\noperable program or batch file.": "'%s' n'est pas reconnu en tant que commande interne\r\nou externe, un programme exécutable ou un fichier de commandes.",
+		"'%s' is not recognized as an internal or external command,\r\noperable program or batch file.": "'%s' n'est pas reconnu en tant que commande interne\r\nou externe, un programme exécutable ou un fichier de commandes.", //nolint:misspell // French
 		"The syntax of the command is incorrect":                                                        "Syntaxe de la commande incorrecte",
 		"The syntax of the command is incorrect.":                                                       "Syntaxe de la commande incorrecte.",
 		"The command line is too long.":                                                                 "La ligne de commande est trop longue.",

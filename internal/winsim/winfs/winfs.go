@@ -13,7 +13,7 @@ import (
 )
 
 // ErrInUse: another program has the file open.
-var ErrInUse = errors.New("The process cannot access the file because it is being used by another process.") //nolint:staticcheck // as Windows says it
+var ErrInUse = errors.New("The process cannot access the file because it is being used by another process.") //nolint:staticcheck,revive // as Windows says it
 
 // ErrNoDrive: there is no such drive.
 var ErrNoDrive error = noDrive{}
