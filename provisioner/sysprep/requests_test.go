@@ -1,0 +1,68 @@
+package sysprep
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+// A run that meets nothing unusual opens no shell after the start, but for what
+// it does at the end where the guest stays; and needs no more requests than
+// before the watch became part of that command.
+func TestTheRequestsOfARun(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		action         string
+		shells, inAll  int // opened once sysprep was started, and requests of the run
+		logs           bool
+		withAnswerFile bool
+	}{
+		{action: "quit", shells: 0, inAll: 90},
+		{action: "quit", shells: 2, inAll: 130, withAnswerFile: true, logs: true},
+		{action: "shutdown", shells: 0, inAll: 90},
+		{action: "shutdown", shells: 0, inAll: 120, withAnswerFile: true, logs: true},
+	} {
+		name := c.action
+		options := map[string]any{"action": c.action, "shutdown_timeout": "8s"}
+		if c.withAnswerFile {
+			name += ", answer file and logs"
+			options["answer_file_content"], options["log_directory"] = testAnswer, t.TempDir()
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60), ShutdownTakes: seconds(20)}, options)
+			var mu sync.Mutex
+			started, all, shells := false, 0, 0
+			g.server.OnEvent = func(e wsman.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				all++
+				if started && e.Action == "Create" {
+					shells++
+				}
+			}
+			g.ui.onSay = func(line string) {
+				if strings.Contains(line, "sysprep started") {
+					mu.Lock()
+					started = true
+					mu.Unlock()
+				}
+			}
+			if err := g.provision(); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			t.Logf("%s: %d requests, %d shells opened after the start", name, all, shells)
+			if shells > c.shells {
+				t.Errorf("%d shells were opened after the start, want %d", shells, c.shells)
+			}
+			if all > c.inAll {
+				t.Errorf("%d requests, want at most %d", all, c.inAll)
+			}
+		})
+	}
+}
