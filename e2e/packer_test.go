@@ -106,7 +106,7 @@ func startCommand(t *testing.T, packer []string, plugins, template string, vars 
 	}
 	p := &packerRun{t: t, dir: dir, done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
-	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), longest())
 	p.cmd = exec.CommandContext(ctx, packer[0], append(args, file)...)
 	p.cmd.Dir = dir
 	p.cmd.Env = packerEnv(plugins, dir)

@@ -16,6 +16,9 @@ import (
 const (
 	maxLogKept = 16 << 20         // bytes of setupact.log kept for log_directory
 	tidyLimit  = 15 * time.Second // Windows shuts down within seconds of success
+	// fewer is how many heartbeats pass between two questions after the end of a
+	// run: half a minute at a user's poll_interval.
+	fewer = 3
 	// silenceSlack is how much later than its heartbeat a busy guest may answer.
 	silenceSlack = 10 * time.Second
 )
@@ -146,10 +149,8 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 	for ctx.Err() == nil {
 		var err error
 		way := r.session.Way()
-		pause := r.config.PollInterval
 		if r.tidying.Load() && follow == nil {
-			// Only what is there by itself may still be used, and that sparingly.
-			plain, pause = true, guest.Heartbeat(r.config.PollInterval)
+			plain = true // only what is there by itself may still be used
 		}
 		watched := follow != nil || !plain && way == guest.WayLong
 		switch {
@@ -175,6 +176,12 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
 				}
 			}
+		}
+		pause := r.config.PollInterval
+		if r.tidying.Load() {
+			// Windows goes down: whether it does the port tells, and a few questions
+			// whether it comes back.
+			pause = fewer * guest.Heartbeat(pause)
 		}
 		if r.pause(ctx, pause) != nil {
 			return

@@ -43,7 +43,7 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 		"AutoRun":                           {AutoRun: "Aktive Codepage: 65001.\r\n"},
 		"the network goes at generalize":    {Generalize: seconds(90), Unkind: winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(30)}}},
 		networkAtTag:                        unkind(winsim.Unkind{PortClosed: winsim.PortClosed{From: winsim.AtTag, For: seconds(20)}}),
-		"stands still at generalize":        unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtGeneralize, For: seconds(60)}}),
+		"stands still at generalize":        {Generalize: seconds(90), Unkind: winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtGeneralize, For: seconds(60)}}},
 		"stands still at the tag":           unkind(winsim.Unkind{Freeze: winsim.Freeze{At: winsim.AtTag, For: seconds(60)}}),
 		"PowerShell takes 20 s to start":    unkind(winsim.Unkind{PowerShellStarts: seconds(20)}),
 		"every script is blocked":           unkind(winsim.Unkind{BlockedScripts: scripts.Names()}),
@@ -54,6 +54,7 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 		"2012 R2 in French":                 unkind(winsim.Unkind{Windows: "2012r2", Language: "fr"}),
 		"Windows 11 25H2":                   unkind(winsim.Unkind{Windows: "11-25h2", MoreFails: true}),
 		"OOBEInProgress stays 1":            unkind(winsim.Unkind{OOBEInProgress: true}),
+		"Windows on D:":                     unkind(winsim.Unkind{SystemDrive: "D"}),
 		filtered:                            unkind(winsim.Unkind{FilteredToken: true}),
 		"restarts instead":                  {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30)},
 		"restarts instead, WinRM answers":   {RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(30), SetupFor: seconds(30), Unkind: winsim.Unkind{WinRMInSetup: true}},
@@ -79,6 +80,11 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 					}
 					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "stall_timeout": "30s", "shutdown_timeout": "8s"})
 					g.builder = builder
+					if s.Freeze.For > 0 || s.PortClosed.For > 0 {
+						// The guest is ten times as fast as a real one, and what is left
+						// of the run after the pause is short.
+						g.adjust = func(r *run) { r.session.Hurry(faultHurry) }
+					}
 					begun := time.Now()
 					err := g.provision()
 					took := time.Since(begun)
