@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -25,6 +27,8 @@ const sysprepLog = `\Windows\System32\Sysprep\Panther\setupact.log`
 type Diagnosed struct {
 	// Cause is nil where the log names none.
 	Cause *diagnosis.Diagnosis
+	// Earlier: the last run in the log began long before the build.
+	Earlier bool
 	// Facts are those of the last sysprep run; Runs is 0 where there was none.
 	Facts diagnosis.Facts
 	// Logs are the files that were written, in their order.
@@ -36,8 +40,9 @@ type Diagnosed struct {
 // logs below logDir unless that is empty. The machine has to be off. What was
 // still in the memory of a machine that was killed is not on the disk. A cause
 // whose summary is in told, what the user has been told already, is not said
-// again.
-func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string, backing ...string) (Diagnosed, error) {
+// again. A run that began before since, by as much as clocks may differ, is none
+// of this build; zero: any run may be.
+func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string, since time.Time, backing ...string) (Diagnosed, error) {
 	var logs map[string][]byte
 	var report winimage.Report
 	var unread error
@@ -54,7 +59,7 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 	if unread != nil {
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
-	d := diagnose(logs[sysprepLog])
+	d := diagnose(logs[sysprepLog], since)
 	// A machine that was killed has lost what was still in its memory: where
 	// more is known already, an empty disk is no news.
 	news := d.Facts.Runs > 0 || told == ""
@@ -74,7 +79,7 @@ func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told strin
 }
 
 // diagnose names the cause from the last run in sysprep's log.
-func diagnose(log []byte) (d Diagnosed) {
+func diagnose(log []byte, since time.Time) (d Diagnosed) {
 	var tracker diagnosis.Tracker
 	if end := lastOf(log, maxDiagnosed, maxDiagnosedLines); len(end) < len(log) {
 		tracker.Feed(log[:4]) // they tell the encoding
@@ -86,6 +91,9 @@ func diagnose(log []byte) (d Diagnosed) {
 	tracker.Flush()
 	last := tracker.Run()
 	d.Facts = last.Facts
+	if d.Earlier = !since.IsZero() && verdict.OlderRun(d.Facts, verdict.Bound(time.Time{}, since)); d.Earlier {
+		return d
+	}
 	if cause, ok := diagnosis.Diagnose(last); ok {
 		d.Cause = &cause
 	}
@@ -118,6 +126,8 @@ func (d Diagnosed) describe(r winimage.Report) (lines []string) {
 		lines = append(lines, explain(*d.Cause)...)
 	case d.Facts.Runs == 0:
 		lines = append(lines, "The disk's log shows no run of sysprep: it was not started, or the machine was killed before the log reached the disk")
+	case d.Earlier:
+		lines = append(lines, fmt.Sprintf("The disk's log has no run of this build: its last one began at %s by the guest's clock. What this build's sysprep wrote has not reached the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
 	case d.Facts.TagCreated:
 		lines = append(lines, "The disk's log says that sysprep succeeded: look for what kept the machine from powering off")
 	default:

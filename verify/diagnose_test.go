@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -18,17 +19,20 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 		spec  winimagetest.Spec
 		cause string
 		said  []string
+		since time.Time // of the build
 	}{
-		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "remedy:", "IMAGE_STATE_COMPLETE"}},
-		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}},
-		{"never started", winimagetest.Spec{}, "", []string{"no run of sysprep"}},
-		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}},
-		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}},
-		{"without Windows", winimagetest.Spec{Empty: true}, "", []string{"no Windows"}},
+		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "remedy:", "IMAGE_STATE_COMPLETE"}, time.Time{}},
+		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}, time.Time{}},
+		{"never started", winimagetest.Spec{}, "", []string{"no run of sysprep"}, time.Time{}},
+		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}, time.Time{}},
+		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}, time.Time{}},
+		{"an earlier build refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "", []string{"has no run of this build", "began at 2026-11-23 12:00:00"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
+		{"an earlier build succeeded", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.GoodLog}}, "", []string{"has no run of this build"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
+		{"without Windows", winimagetest.Spec{Empty: true}, "", []string{"no Windows"}, time.Time{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ui, said := recorder()
-			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "", "")
+			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "", "", c.since)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +54,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	}})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
-	d, err := Diagnose(context.Background(), ui, disk, dir, "")
+	d, err := Diagnose(context.Background(), ui, disk, dir, "", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +75,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 
 func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	ui, said := recorder()
-	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), "", ""); err == nil || said.Len() > 0 {
+	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), "", "", time.Time{}); err == nil || said.Len() > 0 {
 		t.Errorf("error %v, said %q", err, said)
 	}
 }
@@ -90,7 +94,7 @@ func TestALogIsSearchedFromItsEndAndNotWhole(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	long := []byte(strings.Repeat("2026-11-23 12:00:00, Error SYSPRP x\r\n", 2*maxDiagnosedLines) + winimagetest.RefusedLog)
-	d := diagnose(long)
+	d := diagnose(long, time.Time{})
 	if d.Cause == nil || d.Facts.Runs != 1 {
 		t.Errorf("the failure at the end of a long log: %+v", d)
 	}

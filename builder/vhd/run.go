@@ -39,8 +39,8 @@ type run struct {
 	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
 	machine  *machine            // stepStartMachine
 	events   hypervisor.EventLog // of the machine, until its fate
-	// provisioning: sysprep may have run.
-	provisioning bool
+	// provisioning is since when sysprep may have run; zero: it cannot.
+	provisioning time.Time
 	provisioned  bool   // the provisioners have ended well
 	cancelled    error  // what the provisioners said to a cancel
 	report       string // stepConvert: the JSON report, "" without one

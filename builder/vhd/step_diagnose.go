@@ -28,12 +28,12 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	err, _ := state.Get("error").(error)
 	// Before provisioning and without a Windows there are no logs, and the disk of an
 	// existing machine that still runs is not to be believed.
-	if err == nil || cancelled || !run.provisioning || run.existing() || run.windows.Windows == "" {
+	if err == nil || cancelled || run.provisioning.IsZero() || run.existing() || run.windows.Windows == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	if _, err := verify.Diagnose(ctx, ui, run.disk.Path, run.config.beside("logs"), err.Error(), run.backing()...); err != nil {
+	if _, err := verify.Diagnose(ctx, ui, run.disk.Path, run.config.beside("logs"), err.Error(), run.provisioning, run.backing()...); err != nil {
 		ui.Sayf("The disk of the guest does not say more: %s", err)
 	}
 }

@@ -77,7 +77,7 @@ const flushLimit = 4 * time.Minute
 func (r *run) unexplained(state multistep.StateBag) bool {
 	_, cancelled := state.GetOk(multistep.StateCancelled)
 	err, _ := state.Get("error").(error)
-	return r.provisioning && !cancelled && err != nil && r.windows.Windows != "" && r.machine.Features().PowerDown &&
+	return !r.provisioning.IsZero() && !cancelled && err != nil && r.windows.Windows != "" && r.machine.Features().PowerDown &&
 		!strings.Contains(err.Error(), ". Fix: ") && !strings.Contains(err.Error(), "not generalized any more")
 }
 

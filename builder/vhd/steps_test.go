@@ -656,13 +656,13 @@ func TestTheDiskOfAFailedRunIsAskedForTheCause(t *testing.T) {
 	}{
 		{"sysprep hung", func(*bench) {}, true},
 		{"cancelled", func(b *bench) { b.Put(multistep.StateCancelled, true) }, false},
-		{"nothing was provisioned yet", func(b *bench) { b.run.provisioning = false }, false},
+		{"nothing was provisioned yet", func(b *bench) { b.run.provisioning = time.Time{} }, false},
 		{"a source without Windows", func(b *bench) { b.run.windows = verify.Facts{} }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := started(t, nil)
 			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
-			b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, true
+			b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
 			b.Put("error", errors.New("sysprep did not come to its end"))
 			c.setup(b)
 			new(stepDiagnose).Cleanup(b)
