@@ -14,7 +14,10 @@ import (
 
 const (
 	watchSlack   = 30 * time.Second // for starting PowerShell in a busy guest
-	maxHeartbeat = 10 * time.Second // between samples when nothing changes
+	maxHeartbeat = 10 * time.Second // between samples when nothing changes and the interval is no longer
+	// soonGone is how long sysprep is gone before it counts as ended while it has
+	// changed nothing; later a helper of it may still be at work.
+	soonGone = 5 * time.Second
 	// mostLine is less than what cmd.exe takes, 8191 characters, by what it may
 	// put before a line.
 	mostLine = 8100
@@ -51,16 +54,18 @@ func (w Watching) names(s *Session) (names []string) {
 }
 
 // RemoveCopied does by a command of its own what a command that watches does
-// once generalize has begun.
-func (s *Session) RemoveCopied(ctx context.Context, w Watching) error {
+// once generalize has begun, and says whether the answer file is gone: Windows may
+// not have its copy yet.
+func (s *Session) RemoveCopied(ctx context.Context, w Watching) (gone bool, err error) {
 	line := w.copied(s)
 	if line == "" {
-		return nil
+		return true, nil
 	}
-	if _, err := s.Run(ctx, line, CommandLimit); err != nil {
-		return fmt.Errorf("removing the answer file: %w", err)
+	out, err := s.Run(ctx, line+`& (if exist "`+w.AnswerFile+`" (echo `+hidden("stays")+`) else (echo `+hidden("gone")+`))`, CommandLimit)
+	if err != nil {
+		return false, fmt.Errorf("removing the answer file: %w", err)
 	}
-	return nil
+	return said(out.Stdout, "gone"), nil
 }
 
 // copied removes what Windows needs no more once generalize has begun: the
@@ -107,7 +112,7 @@ func (w Watching) remove(s *Session) string {
 // shows it with the caret.
 var last = "echo " + hidden("last") + "& "
 
-const undeployable = `reg query "HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState /reg:64|find "IMAGE_STATE_UNDEPLOYABLE">nul`
+const undeployable = `reg query "HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState /reg:64|findstr /c:"IMAGE_STATE_UNDEPLOYABLE">nul`
 
 // parameters are those of watch.ps1 from a place in the log.
 func (w Watching) parameters(from Cursor, until []Condition) watchParameters {
@@ -129,40 +134,48 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 	if err != nil {
 		return "", err
 	}
+	// Programs that start one after the other say nothing, and silence is bounded.
+	const alive = "& echo -& "
 	end := "& " + w.remove(s) + "& " + last + pollLine("")
 	copied := w.copied(s)
 	switch {
 	case copied == "":
 		return second + end, nil
 	case begun:
-		return "(" + undeployable + "&& (" + copied + "))& " + second + end, nil
+		return "(" + undeployable + "&& (" + copied + "))" + alive + second + end, nil
 	}
-	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, append(slices.Clip(w.Until), Condition{ImageState: []string{"IMAGE_STATE_UNDEPLOYABLE"}})), "")
+	gone := false
+	until := append(slices.Clip(w.Until), Condition{ImageState: []string{"IMAGE_STATE_UNDEPLOYABLE"}}, Condition{Process: &gone, For: soonGone})
+	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, until), "")
 	if err != nil {
 		return "", err
 	}
-	return first + "& (" + undeployable + "&& (" + copied + "& " + second + "))" + end, nil
+	return first + alive + "(" + undeployable + "&& (" + copied + alive + second + "))" + end, nil
 }
 
 // Heartbeat is the longest time between two samples of a watch with this
 // interval, in whole seconds.
 func Heartbeat(interval time.Duration) time.Duration {
-	return min(max(5*interval, time.Second).Truncate(time.Second), maxHeartbeat)
+	return min(max(5*interval, time.Second).Truncate(time.Second), max(maxHeartbeat, interval))
 }
 
 // Follow is a command that watches, perhaps after it started sysprep. It ends
 // with its context, when Watch returns, or by itself.
 type Follow struct {
 	cancel context.CancelFunc
-	names  []string // of what the command removes
-	begun  chan struct{}
-	news   chan any // a document of watch.ps1, or what is left as []string
+	names  []string      // of what the command removes
+	begun  chan struct{} // what starts sysprep is over
+	lost   bool          // without its document; readable once begun
+	news   chan any      // a document of watch.ps1, or what is left as []string
 	ended  chan struct{}
 	at     Cursor
 	// Readable once ended.
 	final *State
 	err   error
 }
+
+// watchOpening is how a document of watch.ps1 begins.
+var watchOpening = []byte(`{"script":"` + scripts.Watch + `"`)
 
 // follow sends a line that watches, and starts sysprep first where before is
 // given: it takes the documents of launch.ps1. The guest says something at every
@@ -188,25 +201,37 @@ func (s *Session) follow(ctx context.Context, line string, w Watching, before *d
 	}
 	over := newOverflow()
 	quiet := time.AfterFunc(s.scaled(first), func() {
-		_ = over.set(fmt.Errorf("%w (%s)", ErrAbandoned, silence)) // told by start
+		_ = over.set(ErrAbandoned) // told by start
 	})
+	starting := before != nil
+	begin := func() {
+		starting = false
+		ended()
+		close(f.begun)
+	}
 	var end strings.Builder
 	take := func(l []byte) {
-		quiet.Reset(s.scaled(silence))
+		if starting && bytes.Contains(l, watchOpening) {
+			f.lost = true // what watches runs, so what starts is over
+			begin()
+		}
+		if !starting {
+			quiet.Reset(s.scaled(silence))
+		}
 		switch {
 		case end.Len() > 0 || bytes.Contains(l, []byte(marker+"left")) || bytes.Contains(l, []byte(marker+"last")):
 			end.Write(l)
 			end.WriteByte('\n')
 			if left, gone := f.left(end.String()); gone && bytes.Contains(l, []byte(marker+"last")) {
 				s.forget()
-				if before == nil || before.seen > 0 { // else nobody listens: the answer to the start is awaited
+				if !starting { // else nobody listens: the answer to the start is awaited
 					tell(left)
 				}
 			}
-		case before != nil && before.seen == 0:
+		case starting:
 			if before.take(l); before.seen > 0 {
-				ended()
-				close(f.begun)
+				begin()
+				quiet.Reset(s.scaled(silence))
 			}
 		default:
 			stream.take(l)
@@ -218,7 +243,7 @@ func (s *Session) follow(ctx context.Context, line string, w Watching, before *d
 		defer ended()
 		_, stderr, err := s.start(ctx, line, limit, &lines{over: over, take: take}, over, watching)
 		quiet.Stop()
-		if before != nil && before.seen == 0 {
+		if starting {
 			f.err = before.outcome(stderr.bytes(), err)
 			return
 		}

@@ -118,10 +118,45 @@ func TestTheStartIsNotWaitedForToTheEnd(t *testing.T) {
 	}
 }
 
+// A guest that watches has started what was to be started, though its answer is
+// missing: the watch goes on, and no end of it is waited for.
+func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
+	end := make(chan struct{})
+	f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+		if !strings.Contains(cmd.Command, "launch.ps1") {
+			return marks.start(ctx, cmd)
+		}
+		io.WriteString(cmd.Stdout, "Access is denied.\r\n"+watchedDoc)
+		<-end
+		return says(watchedDoc+lastPart, "", 0)(ctx, cmd)
+	}}
+	s := endless(New(f, "id"))
+	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
+	if err != nil || l.Follow == nil || l.Lost == "" || l.PID != 0 {
+		t.Fatalf("got %+v, %v", l, err)
+	}
+	close(end)
+	n := 0
+	if _, err := l.Follow.Watch(t.Context(), hears(func(Sample) { n++ })); err != nil || n != 3 {
+		t.Errorf("%d samples, %v", n, err)
+	}
+}
+
+// Windows may not have its copy of the answer file yet: it is tried again.
+func TestTheAnswerFileIsRemovedOnceWindowsHasIt(t *testing.T) {
+	for answer, want := range map[string]bool{"packer-part:stays\r\n": false, "packer-part:gone\r\n": true, "": false} {
+		f := &fake{start: says(answer, "", 0)}
+		if gone, err := New(f, "id").RemoveCopied(t.Context(), *watchAll()); err != nil || gone != want {
+			t.Errorf("%q: gone %v, %v", answer, gone, err)
+		}
+	}
+}
+
 func TestAnOldLogThatStaysIsLeftOut(t *testing.T) {
 	const doc = `{"script":"launch","schema":1,"ok":true,"started":true,"start":{"pid":4000},"logs":[{"path":"C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log","moved":MOVED}]}` + "\r\n"
 	for moved, want := range map[string]int{"false": 321, "true": 0} {
-		replies := answers{{"(echo packer)>", "\r\n---------- C:\\WINDOWS\\SETUPACT.LOG: 321\r\npacker-part:marked\r\n", ""}, {"launch.ps1", strings.Replace(doc, "MOVED", moved, 1) + lastPart, ""}}
+		// AutoRun may print a number, too.
+		replies := answers{{"(echo packer)>", "Active code page: 65001\r\n\r\n---------- C:\\WINDOWS\\SETUPACT.LOG: 321\r\npacker-part:marked\r\n", ""}, {"launch.ps1", strings.Replace(doc, "MOVED", moved, 1) + lastPart, ""}}
 		l, err := endless(New(&fake{start: replies.start}, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 		if err != nil || l.OldLines != want || l.Follow.at.skip != want {
 			t.Errorf("moved %s: %+v, %v", moved, l, err)

@@ -48,6 +48,9 @@ type Launched struct {
 	// away.
 	Time     time.Time
 	OldLines int
+	// OldUncounted: an earlier log could neither be moved away nor be counted.
+	// Known without PowerShell only.
+	OldUncounted bool
 	// OldLogs is where the logs of earlier runs were put; empty when there were
 	// none.
 	OldLogs Leftovers
@@ -160,6 +163,10 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 	if err != nil {
 		return s.unanswered(ctx, l, launched, marked, err)
 	}
+	if found == nil {
+		launched.Follow, launched.Lost = follow, "the guest watches, and did not say how the start ended"
+		return launched, nil
+	}
 	launched.TagDeleted = found.TagDeleted
 	launched.Time, _ = time.Parse(time.RFC3339, found.Time)
 	launched.moved(found)
@@ -183,7 +190,8 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 }
 
 // launchScript runs launch.ps1, and goes on in the same command to watch. Its
-// answer is there when it returns; the command then runs on, if it watches.
+// answer is there when it returns; the command then runs on, if it watches. Without
+// an error and an answer it got lost, and the command watches all the same.
 func (s *Session) launchScript(ctx context.Context, params launchParameters, input string, watch *Watching, launched Launched) (*launchDocument, *Follow, error) {
 	line, err := s.scriptLine(ctx, scripts.Launch, params, input)
 	if err != nil {
@@ -225,6 +233,8 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 		return nil, nil, f.err
 	}
 	switch {
+	case f.lost:
+		return nil, f, nil
 	case script.failed != nil:
 		f.cancel()
 		return nil, nil, script.failed

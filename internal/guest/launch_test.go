@@ -223,7 +223,7 @@ func TestPeekNeedsTheStateOnly(t *testing.T) {
 }
 
 func TestHeartbeatsFollowTheInterval(t *testing.T) {
-	for interval, want := range map[time.Duration]time.Duration{100 * time.Millisecond: time.Second, time.Second: 5 * time.Second, 30 * time.Second: 10 * time.Second} {
+	for interval, want := range map[time.Duration]time.Duration{100 * time.Millisecond: time.Second, time.Second: 5 * time.Second, 5 * time.Second: 10 * time.Second, 30 * time.Second: 30 * time.Second} {
 		if got := Heartbeat(interval); got != want {
 			t.Errorf("%s: %s, want %s", interval, got, want)
 		}

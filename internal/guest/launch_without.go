@@ -31,7 +31,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	// The old log keeps its lines under another name: they may explain an earlier failure.
 	ours := s.Folder() // what the guest is known by from now on
 	out, err := s.Run(ctx, `md "`+ours+`"& (if exist "`+ours+`" (echo ours-^there))& del /f /q "`+tag+`" "`+s.markFile()+`"& ren "`+folder+`\Panther\setupact.log" setupact.packer-`+s.id+`.log& `+
-		`(if exist "`+folder+`\Panther\setupact.log" (find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
+		`(if exist "`+folder+`\Panther\setupact.log" (echo `+hidden("log-stays")+`& find /c /v "" "`+folder+`\Panther\setupact.log"))& `+
 		`(if exist "`+tag+`" (echo `+hidden("tag-left")+`) else (echo `+hidden("tag-gone")+`))`, CommandLimit)
 	if err != nil {
 		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
@@ -49,6 +49,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
 	s.mu.Unlock()
 	launched.OldLines = counted(out.Stdout)
+	launched.OldUncounted = said(out.Stdout, "log-stays") && launched.OldLines == 0
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()
 	create := `schtasks /create /f /tn ` + s.Task() + ` /tr "` + folder + `\sysprep.exe ` + l.Arguments + `" /sc once /st 00:00 /rl highest /ru ` + user

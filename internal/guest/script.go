@@ -84,7 +84,15 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 	there := s.scripts[path]
 	s.mu.Unlock()
 	if !there {
+		s.mu.Lock()
+		s.scripts[path] = false // it may arrive later than it is waited for
+		s.mu.Unlock()
 		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
+			if !errors.Is(err, ErrAbandoned) {
+				s.mu.Lock()
+				delete(s.scripts, path)
+				s.mu.Unlock()
+			}
 			// Uploading takes PowerShell too, so this may be all that is wrong.
 			return "", fmt.Errorf("%w: %w", ErrNoDocument, err)
 		}

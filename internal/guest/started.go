@@ -49,15 +49,16 @@ func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
 	return said(out.Stdout, "marked"), counted(out.Stdout)
 }
 
-// lineCount is how find /c ends.
-var lineCount = regexp.MustCompile(`(?m): (\d{1,9})\r?$`)
+// lineCount is what find /c says. AutoRun may print a number too: "Active code
+// page: 65001".
+var lineCount = regexp.MustCompile(`(?m)-{10} .*: (\d{1,9})\r?$`)
 
 func counted(out []byte) int {
-	m := lineCount.FindSubmatch(out)
-	if m == nil {
+	found := lineCount.FindAllSubmatch(out, -1)
+	if len(found) == 0 {
 		return 0
 	}
-	n, _ := strconv.Atoi(string(m[1])) // digits
+	n, _ := strconv.Atoi(string(found[len(found)-1][1])) // digits
 	return n
 }
 

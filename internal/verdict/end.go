@@ -166,7 +166,7 @@ func (s State) succeeded() *Verdict {
 		switch quiet := s.last.At.Sub(s.reached); {
 		case s.reopened > 0:
 			return s.ifArmed(s.verdict(Generalized, "%s, and Windows restarts: its port was closed for %s and answers again", said, seconds(s.reopened)))
-		case !s.last.Reached && quiet >= s.expect.ClosedFor:
+		case !s.last.Reached && s.last.Port != PortOpen && quiet >= s.expect.ClosedFor:
 			return s.ifArmed(s.verdict(Generalized, "%s, and Windows has not answered for %s since: it restarts, as it was told to", said, seconds(quiet)))
 		}
 	case Shutdown:

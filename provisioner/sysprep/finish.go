@@ -34,6 +34,7 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	}
 	ctx, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
+	r.answering = true // as it did when it was looked at
 	r.cleanup(ctx, r.left)
 	return err
 }

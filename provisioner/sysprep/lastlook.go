@@ -58,7 +58,7 @@ func (r *run) otherLog(s guest.Sample) bool {
 // fresh: no line of an earlier run is read, as far as is known. An old log that
 // cannot be moved has its lines counted, and they are left out.
 func (r *run) fresh() bool {
-	return r.noOld || r.launched.WithoutPowerShell || r.launched.OldLines > 0
+	return r.noOld || r.launched.OldLines > 0 || r.launched.WithoutPowerShell && !r.launched.OldUncounted
 }
 
 // ownLog says whether what was read of the log may be about this run.

@@ -36,7 +36,7 @@ func TestSuccessThatIsContradictedIsNone(t *testing.T) {
 		t.Run(string(then), func(t *testing.T) {
 			eitherWay(t, func(t *testing.T, wrap func(packersdk.Communicator) packersdk.Communicator) {
 				for _, action := range []string{"quit", "shutdown"} {
-					g := newGuestRun(t, winsim.Scenario{Afterwards: then, Lingers: seconds(30)}, map[string]any{"action": action})
+					g := newGuestRun(t, winsim.Scenario{Afterwards: then, Lingers: seconds(60)}, map[string]any{"action": action})
 					g.wrap = wrap
 					wantExplained(t, g, test.headline, test.parts...)
 					if strings.Contains(g.ui.text(), "Windows is generalized") {

@@ -16,9 +16,9 @@ import (
 const (
 	maxLogKept = 16 << 20         // bytes of setupact.log kept for log_directory
 	tidyLimit  = 15 * time.Second // Windows shuts down within seconds of success
-	// fewer is how many heartbeats pass between two questions after the end of a
-	// run: half a minute at a user's poll_interval.
-	fewer = 3
+	// watchGone is longer than sysprep.exe is gone before that counts: the shell
+	// may be the only one.
+	watchGone = 70 * time.Second
 	// silenceSlack is how much later than its heartbeat a busy guest may answer.
 	silenceSlack = 10 * time.Second
 )
@@ -126,7 +126,7 @@ func (r *run) watching() guest.Watching {
 	}
 	return guest.Watching{
 		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
-		Until:      []guest.Condition{{Process: &gone, For: 5 * time.Second}, success},
+		Until:      []guest.Condition{{Process: &gone, For: watchGone}, success},
 		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
 	}
 }
@@ -141,7 +141,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 		}
 	}
 	follow, plain := r.launched.Follow, r.launched.WithoutPowerShell
-	cursor, early := guest.After(r.launched.OldLines), false
+	cursor, early, brief := guest.After(r.launched.OldLines), false, false
 	hears := guest.Hears{
 		Sample:  func(s guest.Sample) { send(event{sample: s}) },
 		Removed: func(left []string) { send(event{removed: true, left: left}) },
@@ -163,8 +163,14 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 		}
 		r.following.Store(false)
 		if !watched || err != nil && ctx.Err() == nil {
-			sample, next, peekErr := r.session.Peek(ctx, cursor)
-			cursor = next
+			var sample guest.Sample
+			var peekErr error
+			// While Windows goes down each other question leaves the log out.
+			if brief = r.tidying.Load() && r.plan.Action != actionQuit && !brief; brief {
+				sample.State, peekErr = r.session.Poll(ctx)
+			} else {
+				sample, cursor, peekErr = r.session.Peek(ctx, cursor)
+			}
 			var broken *guest.ScriptError
 			if peekErr != nil {
 				send(event{err: peekErr})
@@ -173,15 +179,13 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.Is(err, guest.ErrNoMark) || errors.As(err, &broken)
 				send(event{sample: sample})
 				if !early && sample.ImageState == verdict.StateUndeployable && tri(sample.Ours) != verdict.No {
-					early = r.session.RemoveCopied(ctx, r.watching()) == nil // else at the end
+					early, _ = r.session.RemoveCopied(ctx, r.watching()) // else again, or at the end
 				}
 			}
 		}
 		pause := r.config.PollInterval
 		if r.tidying.Load() {
-			// Windows goes down: whether it does the port tells, and a few questions
-			// whether it comes back.
-			pause = fewer * guest.Heartbeat(pause)
+			pause = guest.Heartbeat(pause)
 		}
 		if r.pause(ctx, pause) != nil {
 			return

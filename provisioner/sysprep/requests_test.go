@@ -22,8 +22,8 @@ func TestTheRequestsOfARun(t *testing.T) {
 	}{
 		{action: "quit", shells: 5, inAll: 69},
 		{action: "quit", shells: 10, inAll: 118, withAnswerFile: true},
-		{action: "shutdown", shells: 0, inAll: 52},
-		{action: "shutdown", shells: 0, inAll: 72, withAnswerFile: true},
+		{action: "shutdown", shells: 1, inAll: 52},
+		{action: "shutdown", shells: 1, inAll: 72, withAnswerFile: true},
 	} {
 		name := c.action
 		options := map[string]any{"action": c.action, "shutdown_timeout": "8s"}
@@ -33,7 +33,7 @@ func TestTheRequestsOfARun(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60), ShutdownTakes: seconds(20)}, options)
+			g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60), ShutdownTakes: seconds(15)}, options)
 			var mu sync.Mutex
 			started, all, fetches, shells := false, 0, 0, 0
 
