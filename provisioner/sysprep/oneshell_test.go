@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -120,4 +121,69 @@ func TestTheAnswerFileGoesBeforeTheTag(t *testing.T) {
 			}
 		})
 	}
+}
+
+// breaksWatching breaks every command that watches: the one that starts sysprep
+// once its start is known, the others at once.
+type breaksWatching struct{ packersdk.Communicator }
+
+func (b breaksWatching) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if !strings.Contains(cmd.Command, "watch.ps1") {
+		return b.Communicator.Start(ctx, cmd)
+	}
+	if strings.Contains(cmd.Command, "launch.ps1") {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		broken := &packersdk.RemoteCmd{Command: cmd.Command, Stdout: &untilStarted{w: cmd.Stdout, broken: cancel}, Stderr: io.Discard}
+		if err := b.Communicator.Start(ctx, broken); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-exited(broken):
+		}
+	}
+	return errors.New("unknown error Post: EOF")
+}
+
+func exited(cmd *packersdk.RemoteCmd) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cmd.Wait()
+	}()
+	return done
+}
+
+// untilStarted lets through what comes until the start of sysprep is known.
+type untilStarted struct {
+	w      io.Writer
+	seen   bytes.Buffer
+	broken func()
+}
+
+func (u *untilStarted) Write(p []byte) (int, error) {
+	for i := range p {
+		if bytes.Contains(u.seen.Bytes(), []byte(`"script":"launch"`)) && bytes.HasSuffix(u.seen.Bytes(), []byte("\n")) {
+			u.broken()
+			return len(p), nil
+		}
+		u.seen.WriteByte(p[i])
+		if _, err := u.w.Write(p[i : i+1]); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func TestAWatchThatAlwaysBreaksGoesOnWithoutPowerShell(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, nil)
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return breaksWatching{c} }
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "tag created")
+	wantOneStart(t, g)
+	wantNothingLeft(t, g)
 }
