@@ -132,7 +132,7 @@ func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
 	}}
 	s := endless(New(f, "id"))
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
-	if err != nil || l.Follow == nil || l.Lost == "" || l.PID != 0 {
+	if err != nil || l.Follow == nil || l.Unsaid == "" || l.Lost != "" || l.PID != 0 {
 		t.Fatalf("got %+v, %v", l, err)
 	}
 	close(end)

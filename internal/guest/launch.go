@@ -69,6 +69,8 @@ type Launched struct {
 	// Lost says why the answer to the start is not known. That sysprep was
 	// started is.
 	Lost string
+	// Unsaid says why it is not known whether sysprep was started; Follow shows it.
+	Unsaid string
 }
 
 // ErrNotStarted: Windows would not start sysprep. Nothing runs.
@@ -164,7 +166,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 		return s.unanswered(ctx, l, launched, marked, err)
 	}
 	if found == nil {
-		launched.Follow, launched.Lost = follow, "the guest watches, and did not say how the start ended"
+		launched.Follow, launched.Unsaid = follow, "the guest watches already, and did not say how the start ended"
 		return launched, nil
 	}
 	launched.TagDeleted = found.TagDeleted

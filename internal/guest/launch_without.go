@@ -49,7 +49,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	s.scripts[ours] = bytes.Contains(out.Stdout, []byte("ours-there"))
 	s.mu.Unlock()
 	launched.OldLines = counted(out.Stdout)
-	launched.OldUncounted = said(out.Stdout, "log-stays") && launched.OldLines == 0
+	launched.OldUncounted = bytes.Contains(out.Stdout, []byte(marker+"log-stays")) && launched.OldLines == 0
 	launched.OldLogs.Files = []string{folder + `\Panther\setupact.packer-` + s.id + `.log`}
 	launched.Task = s.Task()
 	create := `schtasks /create /f /tn ` + s.Task() + ` /tr "` + folder + `\sysprep.exe ` + l.Arguments + `" /sc once /st 00:00 /rl highest /ru ` + user

@@ -123,8 +123,55 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
 	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n", "", 0)
 	s := endless(New(f, "id"))
+	s.removing = true // by a command of which nothing was heard
 	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
+	yes, no := true, false
+	if state := s.judgeOurs(State{Ours: &no, Tag: &yes}, s.mark()); state.Ours == nil || *state.Ours || state.MayBeRemoved {
+		t.Errorf("a machine without our mark: %+v", state)
+	}
 	if launched.OldLines != 123 || After(launched.OldLines).skip != 123 || s.mark() != s.Folder() {
 		t.Errorf("%d lines, mark %q", launched.OldLines, s.mark())
+	}
+}
+
+// A log that stays and whose lines nobody counted may be an old one.
+func TestAnOldLogThatIsNotCountedIsSaid(t *testing.T) {
+	for answer, want := range map[string]bool{
+		"packer-part:tag-gone\r\n": false,
+		"packer-part:log-stays\r\n---------- C:\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n":  false,
+		"packer-part:log-stays\r\nFile not found - C:\\SETUPACT.LOG\r\npacker-part:tag-gone\r\n": true,
+	} {
+		s := endless(New(scripted(answer, "", 0), "id"))
+		if launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why")); launched.OldUncounted != want {
+			t.Errorf("%q: %+v", answer, launched)
+		}
+	}
+}
+
+// An upload that is not waited for any more may still arrive; one that was
+// refused brings nothing.
+func TestAnUploadThatMayArriveIsToBeRemoved(t *testing.T) {
+	for err, want := range map[error]bool{ErrAbandoned: true, errors.New("401"): false} {
+		s := New(&fake{upload: func(string, []byte) error { return err }}, "id")
+		if _, got := s.scriptLine(t.Context(), "watch", nil, ""); !errors.Is(got, err) {
+			t.Fatalf("got %v", got)
+		}
+		if s.Brought() != want {
+			t.Errorf("%v: brought is %v", err, s.Brought())
+		}
+	}
+}
+
+// A longer log with another first line is another log.
+func TestALogIsKnownByItsFirstLine(t *testing.T) {
+	var ours Cursor
+	ours.fresh(0, []byte("\xef\xbb\xbf2026-11-28 10:00:00, Info SYSPRP one\r\ntwo\r\n"))
+	for text, want := range map[string]bool{
+		"2026-11-28 10:00:00, Info SYSPRP one\r\ntwo\r\nthree\r\n": false,
+		"2019-02-26 02:07:16, Info SYSPRP one\r\ntwo\r\nthree\r\n": true,
+	} {
+		if _, rotated, _ := ours.advance(text, false); rotated != want {
+			t.Errorf("%q: another log: %v", text, rotated)
+		}
 	}
 }

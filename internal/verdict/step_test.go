@@ -193,6 +193,9 @@ func TestARunIsJudged(t *testing.T) {
 			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed))},
 			want: Generalized, reason: "has not answered for 30s since: it restarts", consistent: true,
 		},
+		"success, and nobody is let in, while the port stays open": {
+			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortOpen)), at(100*time.Second, silent(PortOpen))}, want: Running,
+		},
 		"success, then the restart is over, and Windows lets nobody in": {
 			expect: reboot, seen: []Observation{success(time.Minute), at(62*time.Second, silent(PortClosed)), at(80*time.Second, silent(PortOpen))},
 			want: Generalized, reason: "closed for 18s and answers again", consistent: true,

@@ -176,10 +176,10 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				send(event{err: peekErr})
 			} else {
 				// The guest answers, so it was PowerShell that failed.
-				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.Is(err, guest.ErrNoMark) || errors.As(err, &broken)
+				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
 				send(event{sample: sample})
 				if !early && sample.ImageState == verdict.StateUndeployable && tri(sample.Ours) != verdict.No {
-					early, _ = r.session.RemoveCopied(ctx, r.watching()) // else again, or at the end
+					early, _ = r.session.RemoveCopied(ctx, r.watching()) // not, or not known: again, and at the end
 				}
 			}
 		}

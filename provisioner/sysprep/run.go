@@ -248,6 +248,9 @@ func (r *run) launch(ctx context.Context) error {
 	if r.launched.Lost != "" {
 		r.ui.Sayf("The answer to the start got lost (%s), but sysprep was started; going on with it", r.launched.Lost)
 	}
+	if r.launched.Unsaid != "" {
+		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
+	}
 	if err == nil {
 		return nil
 	}

@@ -230,3 +230,14 @@ func TestNoSysprepIsEndedOnTheEvidenceOfALogOfUnknownAge(t *testing.T) {
 		}
 	}
 }
+
+func TestALogThatWasNotCountedMayBeOld(t *testing.T) {
+	for launched, want := range map[*guest.Launched]bool{
+		{}: false, {OldLines: 3}: true, {WithoutPowerShell: true}: true, {WithoutPowerShell: true, OldUncounted: true}: false,
+	} {
+		r := newRun(Config{}, &recordUI{}, nil, nil)
+		if r.launched = *launched; r.fresh() != want {
+			t.Errorf("%+v: fresh is %v", launched, !want)
+		}
+	}
+}
