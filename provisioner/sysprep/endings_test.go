@@ -2,11 +2,15 @@ package sysprep
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
@@ -293,4 +297,32 @@ func TestACancelEndsPromptlyAndCleansUp(t *testing.T) {
 			wantNothingLeft(t, g)
 		})
 	}
+}
+
+// failsThenCleans lets uploads fail, and the first cleanup after that.
+type failsThenCleans struct {
+	packersdk.Communicator
+	failed, cleaned bool
+}
+
+func (f *failsThenCleans) Upload(string, io.Reader, *os.FileInfo) error {
+	f.failed = true
+	return errors.New("connection refused")
+}
+
+func (f *failsThenCleans) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if f.failed && !f.cleaned && strings.Contains(cmd.Command, "rd /s /q") {
+		f.cleaned = true
+		return errors.New("connection refused")
+	}
+	return f.Communicator.Start(ctx, cmd)
+}
+
+// A service that restarts during the upload is back soon after.
+func TestACleanupThatFailsBeforeTheStartIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"answer_file_content": testAnswer})
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return &failsThenCleans{Communicator: c} }
+	wantError(t, g.provision(), "the answer file could not be put into the guest", "connection refused")
+	wantNothingLeft(t, g)
 }
