@@ -194,7 +194,7 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 				}
 			}},
 		{name: "the guest is killed during generalize", m: machine{scenario: winsim.Scenario{Outcome: winsim.Slow}},
-			texts: []string{"killed"},
+			texts: []string{"signal: killed", "look for what ended it on this host"},
 			during: func(t *testing.T, p *packerRun) {
 				p.waitLine("working on")
 				killQEMU(t, p.dir)

@@ -177,7 +177,11 @@ type endedError struct {
 }
 
 func (e *endedError) Error() string {
-	return fmt.Sprintf("%s: %s", e.during, e.fate)
+	text := fmt.Sprintf("%s: %s", e.during, e.fate)
+	if e.fate.Cause == hypervisor.CauseCrash {
+		text += "\nnext: look for what ended it on this host (memory that ran out, another program) or in the picture of its screen, and run the build again; the source is untouched"
+	}
+	return text
 }
 
 func (e *endedError) Unwrap() error { return e.fate.Err }

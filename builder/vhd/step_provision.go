@@ -58,7 +58,7 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 	ended := (*endedError)(nil)
 	switch {
 	case errors.As(context.Cause(alive), &ended):
-		ui.Error("The provisioner did not end with the machine and is abandoned.")
+		ui.Error("The machine ended while a provisioner was at work, which is not waited for any longer.")
 		return halt(state, ended)
 	case err != nil && run.machine.over():
 		return halt(state, fmt.Errorf("%w (by then %s)", err, run.machine.fate))
