@@ -108,10 +108,10 @@ func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (Ans
 }
 
 // MakePrivate makes a folder in which only SYSTEM and administrators can read
-// whatever is put there. The path has no blanks.
+// whatever is put there, in place of one of that name. The path has no blanks.
 func (s *Session) MakePrivate(ctx context.Context, folder string) error {
 	// By SID, because the names are in the guest's language.
-	return s.done(ctx, "making a folder for administrators only", `mkdir "`+folder+`"&& icacls "`+folder+
+	return s.done(ctx, "making a folder for administrators only", `(if exist "`+folder+`" (rd /s /q "`+folder+`"))& mkdir "`+folder+`"&& icacls "`+folder+
 		`" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`)
 }
 

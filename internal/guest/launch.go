@@ -131,6 +131,7 @@ type launchDocument struct {
 // connection. A refusal is a *ScriptError: already-running, sysprep-missing,
 // tag-not-deleted. After any error but that and ErrNotStarted sysprep may run.
 // It is started at most once: where the answer is not known the guest is asked.
+// After ErrNotStarted with an error that is Unanswered it may be called again.
 func (s *Session) Launch(ctx context.Context, l Launch) (Launched, error) {
 	launched, err := s.launchAs(ctx, l)
 	if why := createRefused(err); why != "" && l.Logon == LogonSame && l.User != "" {
@@ -309,7 +310,7 @@ func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, m
 		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, err)
 	case isScript && creation.MatchString(said.ID) && s.startedNot(ctx, marked):
 		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, &createError{"Win32_Process.Create is refused: " + short(said.Message)})
-	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument):
+	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument) && !Unanswered(err):
 		return s.launchWithout(ctx, l, launched, err) // the upload failed
 	case errors.Is(err, errNotSent):
 		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)

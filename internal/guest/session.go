@@ -33,6 +33,12 @@ var (
 	ErrTooMuch = errors.New("the answer does not end")
 )
 
+// Unanswered says that the guest did not answer, or is not asked for a while.
+// What may be done twice can be asked again later.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrAbandoned) || errors.Is(err, ErrResting) || errors.Is(err, ErrGivenUp)
+}
+
 const (
 	maxOutput   = 4 << 20 // bytes kept of each output of one command
 	maxFlow     = 4 * maxOutput
@@ -69,6 +75,8 @@ type Session struct {
 	scripts    map[string]bool
 	// removing: a command was sent that removes what is ours at its end.
 	removing bool
+	// markLate: putting the mark was left behind, so it may come at any time.
+	markLate bool
 	// changing are the requests under way that may change the guest; each is
 	// closed when its request ends.
 	changing map[chan struct{}]bool

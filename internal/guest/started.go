@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -36,17 +37,21 @@ func (s *Session) markFile() string { return s.Windir() + `\System32\Sysprep\Pan
 
 func (s *Session) markName() string { return "packer-" + s.id + ".mark" }
 
-// putMark puts the mark, and reports whether it is there. It counts the lines of
+// putMark puts the mark, and reports whether it is there and cannot come again
+// later: it would say of a start that there was none. It counts the lines of
 // an earlier log: one that cannot be moved away is read from behind them.
 func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
 	file := s.markFile()
 	folder := file[:strings.LastIndexByte(file, '\\')]
 	log := folder + `\setupact.log`
 	out, err := s.Run(ctx, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (if exist "`+log+`" (find /c /v "" "`+log+`"))& (echo packer)>"`+file+`"& (if exist "`+file+`" (echo `+hidden("marked")+`))`, CommandLimit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.markLate = s.markLate || errors.Is(err, ErrAbandoned)
 	if err != nil {
 		return false, 0
 	}
-	return said(out.Stdout, "marked"), counted(out.Stdout)
+	return said(out.Stdout, "marked") && !s.markLate, counted(out.Stdout)
 }
 
 // lineCount is what find /c says. AutoRun may print a number too: "Active code

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -78,6 +79,7 @@ type faultCell struct {
 	t        *testing.T
 	fault    fault
 	phase    int
+	after    int // in phase look: so many requests after its first
 	sim      *winsim.Running
 	other    *winsim.Running
 	root     string
@@ -190,7 +192,7 @@ func (c *faultCell) await() {
 		c.mu.Lock()
 		seen := len(c.events)
 		c.mu.Unlock()
-		if c.phase == 0 && seen > 3 { // after the communicator's own two
+		if c.phase == 0 && seen > 3+c.after { // after the communicator's own two
 			break
 		}
 		select {
@@ -457,6 +459,38 @@ func TestEveryFaultInEveryPhase(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("\n%s", table.String())
+}
+
+// TestAGuestMayStandStillAtAnyMomentBeforeTheStart: longer than the limit of one
+// command. A start that was sent is never sent again.
+func TestAGuestMayStandStillAtAnyMomentBeforeTheStart(t *testing.T) {
+	if testutil.Race {
+		t.Skip("skipped: it measures times, which the race detector stretches; it runs without -race")
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("skipped: it measures times, which Wine stretches; it runs on Linux")
+	}
+	freeze := faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == "freeze, then thaw" })]
+	var folder, start atomic.Bool
+	t.Run("all", func(t *testing.T) {
+		for after := 0; after <= 48; after += 2 {
+			t.Run(fmt.Sprint(after), func(t *testing.T) {
+				t.Parallel()
+				c := &faultCell{t: t, fault: freeze, after: after}
+				c.run()
+				c.check()
+				if strings.Contains(c.ui.text(), "Waiting: the guest does not answer (making a folder") {
+					folder.Store(true)
+				}
+				if strings.Contains(c.ui.text(), "Waiting: the guest does not answer (sysprep could not be started") {
+					start.Store(true)
+				}
+			})
+		}
+	})
+	if !folder.Load() || !start.Load() {
+		t.Errorf("stood still while the answer file was put: %t, before the start: %t", folder.Load(), start.Load())
+	}
 }
 
 // TestTheOutputFolderMayGoWhileSysprepWorks: what happens to a folder of the

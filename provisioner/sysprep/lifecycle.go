@@ -45,7 +45,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	if r.config.DeleteCachedAnswerFile {
-		if err := r.session.DeleteCachedAfterDeployment(ctx); err != nil {
+		if err := r.patiently(ctx, func() error { return r.session.DeleteCachedAfterDeployment(ctx) }); err != nil {
 			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder \\Windows\\Setup\\Scripts writable", err)
 		}
 		r.deletesCached = true
@@ -60,7 +60,11 @@ func (r *run) prepare(ctx context.Context) error {
 // tidyOthers tells of answer files that Windows finds by itself, and removes
 // them where that was asked for.
 func (r *run) tidyOthers(ctx context.Context) error {
-	found, err := r.session.AnswerFiles(ctx)
+	var found guest.AnswerFiles
+	err := r.patiently(ctx, func() (err error) {
+		found, err = r.session.AnswerFiles(ctx)
+		return err
+	})
 	if err != nil {
 		if ctx.Err() == nil {
 			r.ui.Sayf("Warning: could not look for other answer files in the guest: %s", err)
@@ -68,7 +72,10 @@ func (r *run) tidyOthers(ctx context.Context) error {
 		return nil
 	}
 	if had := found; r.config.RemoveAnswerFiles && (had.Pointer != "" || len(had.Files()) > 0) {
-		found, err = r.session.RemoveAnswerFiles(ctx, had)
+		err = r.patiently(ctx, func() (err error) {
+			found, err = r.session.RemoveAnswerFiles(ctx, had)
+			return err
+		})
 		if err == nil && (found.Pointer != "" || len(found.Files()) > 0) {
 			err = errors.New("they are still there")
 		}
@@ -113,14 +120,25 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 func (r *run) upload(ctx context.Context) error {
 	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
 	r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
-	if err := r.session.MakePrivate(ctx, r.plan.AnswerFolder); err != nil {
-		return fmt.Errorf("the answer file could not be put into the guest: %w; Packer has to connect as an administrator with the elevated token", err)
+	if err := r.patiently(ctx, func() error { return r.session.MakePrivate(ctx, r.plan.AnswerFolder) }); err != nil {
+		next := "Packer has to connect as an administrator with the elevated token"
+		if guest.Unanswered(err) {
+			next = "the machine is untouched; see why it stopped answering, and run the build again"
+		}
+		return fmt.Errorf("the answer file could not be put into the guest: %w; %s", err, next)
 	}
-	if err := r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit); err != nil {
+	err := r.patiently(ctx, func() error {
+		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
+	})
+	if err != nil {
 		return fmt.Errorf("the answer file could not be put into the guest: %w", err)
 	}
 	// Where PowerShell is locked down, Packer's upload fails without a word.
-	there, err := r.session.Exists(ctx, r.plan.AnswerFile)
+	there := false
+	err = r.patiently(ctx, func() (err error) {
+		there, err = r.session.Exists(ctx, r.plan.AnswerFile)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
 	}

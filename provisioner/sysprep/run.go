@@ -199,6 +199,27 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 	}
 }
 
+// patiently does what may be done twice until the guest has answered, or until
+// stall_timeout: one that stands still, for a snapshot or a migration, goes on.
+func (r *run) patiently(ctx context.Context, do func() error) error {
+	deadline := r.now().Add(r.config.StallTimeout)
+	for first := true; ; first = false {
+		err := do()
+		switch {
+		case !guest.Unanswered(err) || ctx.Err() != nil:
+			return err
+		case r.now().After(deadline):
+			return fmt.Errorf("%w (waited up to %s, see stall_timeout)", err, r.config.StallTimeout)
+		case first:
+			r.ui.Sayf("Waiting: the guest does not answer (%s)", err)
+		}
+		r.knock(ctx) // a guest that answers again is asked again
+		if perr := r.pause(ctx, r.config.PollInterval); perr != nil {
+			return err
+		}
+	}
+}
+
 func (r *run) pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(r.real(d))
 	defer t.Stop()
@@ -231,10 +252,22 @@ func (r *run) launch(ctx context.Context) error {
 	case r.config.RunAs == runAsElevated:
 		l.Logon, l.User, l.Password = guest.LogonPassword, r.config.ElevatedUser, r.config.ElevatedPassword
 	}
-	r.launched, err = r.session.Launch(ctx, l)
-	r.left = r.left.With(r.launched.Brought)
-	if r.launched.Task != "" {
-		r.left.Tasks = append(r.left.Tasks, r.launched.Task)
+	silent := r.patiently(ctx, func() error {
+		before := r.launched
+		r.launched, err = r.session.Launch(ctx, l)
+		r.launched.OldLogs = before.OldLogs.With(r.launched.OldLogs)
+		r.launched.TagDeleted = r.launched.TagDeleted || before.TagDeleted
+		r.left = r.left.With(r.launched.Brought)
+		if r.launched.Task != "" {
+			r.left.Tasks = append(r.left.Tasks, r.launched.Task)
+		}
+		if errors.Is(err, guest.ErrNotStarted) {
+			return err
+		}
+		return nil // started or not, it must not be started again
+	})
+	if silent != nil {
+		err = silent
 	}
 	if r.launched.WithoutPowerShell {
 		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
