@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func TestWhenThePowerButtonIsPressed(t *testing.T) {
@@ -195,7 +194,7 @@ func hungRun(ctx context.Context, t *testing.T, changes map[string]any) (*bench,
 	t.Helper()
 	b, s := newBench(t, changes), new(stepStartMachine)
 	b.wantContinue(t, s.Run(ctx, b))
-	b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+	b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
 	b.Put("error", errors.New("sysprep did not come to its end"))
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b, s

@@ -1,4 +1,4 @@
-package verify
+package vhd
 
 import (
 	"bytes"
@@ -10,8 +10,17 @@ import (
 	"testing"
 	"time"
 
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
+
+// recorder returns a Ui and what it was told.
+func recorder() (packersdk.Ui, *bytes.Buffer) {
+	var said bytes.Buffer
+	return &packersdk.BasicUi{Writer: &said}, &said
+}
 
 func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	for _, c := range []struct {
@@ -32,7 +41,7 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ui, said := recorder()
-			d, err := Diagnose(context.Background(), ui, winimagetest.Disk(t, c.spec), "", "", c.since)
+			d, err := diagnose(context.Background(), ui, proof.File(winimagetest.Disk(t, c.spec)), "", "", c.since)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +63,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	}})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
-	d, err := Diagnose(context.Background(), ui, disk, dir, "", time.Time{})
+	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, "", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +84,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 
 func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	ui, said := recorder()
-	if _, err := Diagnose(context.Background(), ui, filepath.Join(t.TempDir(), "absent"), "", "", time.Time{}); err == nil || said.Len() > 0 {
+	if _, err := diagnose(context.Background(), ui, proof.File(filepath.Join(t.TempDir(), "absent")), "", "", time.Time{}); err == nil || said.Len() > 0 {
 		t.Errorf("error %v, said %q", err, said)
 	}
 }
@@ -94,7 +103,7 @@ func TestALogIsSearchedFromItsEndAndNotWhole(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	long := []byte(strings.Repeat("2026-11-23 12:00:00, Error SYSPRP x\r\n", 2*maxDiagnosedLines) + winimagetest.RefusedLog)
-	d := diagnose(long, time.Time{})
+	d := causeIn(long, time.Time{})
 	if d.Cause == nil || d.Facts.Runs != 1 {
 		t.Errorf("the failure at the end of a long log: %+v", d)
 	}
