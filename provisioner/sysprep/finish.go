@@ -87,11 +87,13 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	}
 	// All of it once; Packer prints the error itself twice.
 	lines := v.Explain()
+	err := verdict.Fail(v.Head(), errors.New(lines[0]))
+	lines[0] = err.Error()
 	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
 		lines = append(lines, "next: Set log_directory to keep the guest's logs.")
 	}
 	r.ui.Error(strings.Join(lines, "\n"))
-	return errors.New(lines[0])
+	return err
 }
 
 // endCancelled ends a sysprep that has changed nothing yet, removes what the run

@@ -78,10 +78,10 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 // provision does the run. Everything it returns is free of secrets.
 func (r *run) provision(ctx context.Context) error {
 	if r.comm == nil {
-		return errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source")
+		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
 	if err := r.renderUser(); err != nil {
-		return err
+		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
 	r.scrub = newScrubber(r.config.secrets())
 	r.ui = scrubUI{r.ui, r.scrub}
@@ -89,10 +89,15 @@ func (r *run) provision(ctx context.Context) error {
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
 	err := r.do(ctx)
-	if err != nil {
-		return errors.New(r.scrub.text(err.Error()))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		err = verdict.Fail(verdict.Head{Class: verdict.Cancelled}, err)
+	default:
+		err = verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
-	return nil
+	return errors.New(r.scrub.text(err.Error()))
 }
 
 func (r *run) do(ctx context.Context) error {
@@ -187,7 +192,7 @@ func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
 			lines := append([]string{text}, r.earlier(ctx, d)...)
-			return state, d, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n"))
+			return state, d, verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n")))
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)
@@ -296,7 +301,7 @@ func (r *run) launch(ctx context.Context) error {
 	// sysprep may run all the same, and none ran before.
 	state, perr := r.session.Poll(ctx)
 	if perr == nil && len(state.Processes) == 0 {
-		return fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err)
+		return verdict.Fail(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err))
 	}
 	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
 	if len(state.Processes) > 0 {
@@ -328,7 +333,7 @@ func launchError(err error) error {
 	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
 		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
 			d, _ := diagnosis.Known(known.cause)
-			return fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed("next: ", d.Remedy), "\n"))
+			return verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed("next: ", d.Remedy), "\n")))
 		}
 	}
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
