@@ -41,7 +41,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		return halt(state, fmt.Errorf("starting the machine: %w", err))
 	}
 	run.machine = follow(s.driver, fates)
-	run.shareEvents(state)
+	run.share(state)
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
@@ -23,9 +25,21 @@ func (r *run) sysprep(ctx context.Context) (over bool, err error) {
 	case err != nil:
 		return true, r.giveUp(ctx, err)
 	default:
+		r.keepRecord(ctx)
 		r.verdict = r.observe(ctx)
 	}
 	return false, nil
+}
+
+// keepRecord tells our own builder what the image has to show.
+func (r *run) keepRecord(ctx context.Context) {
+	if r.record == "" {
+		return
+	}
+	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode}
+	if err := ran.Write(ctx, r.record); err != nil {
+		log.Printf("%v", err) // the proof then asks for less
+	}
 }
 
 // launch starts sysprep and makes sure of it.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -41,6 +42,8 @@ type run struct {
 	// file.
 	deletesCached bool
 	machine       machineEvents
+	// record is where our own builder reads what was run; empty: it is not asked for.
+	record string
 	// watched is what was seen of the sysprep that was started last.
 	*watched
 }
@@ -82,6 +85,7 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	r.session.RestAtMost(c.StallTimeout / 4)
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
+		r.record, _ = data[record.Key].(string)
 	}
 	r.host, _ = data["Host"].(string)
 	r.user, _ = data["User"].(string)
