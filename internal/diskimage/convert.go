@@ -142,7 +142,7 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := hostfile.Rename(ctx, f.Name(), dst); err != nil {
 		return st, err
 	}
-	return c.stats, syncDir(filepath.Dir(dst))
+	return c.stats, nil
 }
 
 // fits refuses what the output format cannot express.

@@ -183,9 +183,6 @@ func (i *Info) warn(format string, a ...any) {
 	i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...))
 }
 
-// kind names format and type in messages.
-func (i Info) kind() string { return strings.TrimSpace(string(i.Type) + " " + string(i.Format)) }
-
 func (i Info) copy() Info {
 	i.Files = append([]string(nil), i.Files...)
 	i.Parents = append([]Link(nil), i.Parents...)

@@ -178,6 +178,9 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 	return Raw, nil
 }
 
+// errNoExtents: the file system does not tell where the data of a file is.
+var errNoExtents = errors.New("no extents known")
+
 // flat is a disk that lies in its file byte by byte: raw, or a fixed VHD.
 type flat struct {
 	source

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"time"
 )
@@ -129,50 +128,4 @@ func (w *vhdWriter) header(blockSize int64) []byte {
 		be.PutUint32(b[vhdTableAt+4*i:], e)
 	}
 	return b
-}
-
-// AppendFixedFooter turns a raw disk into a fixed VHD where it lies: the disk
-// grows to a whole MiB and the footer follows. It returns the virtual size. A
-// disk that is a fixed VHD already keeps its content and gets a fresh footer;
-// files of other formats are refused with ErrUnsupported.
-func AppendFixedFooter(path string) (int64, error) {
-	size, err := appendFixedFooter(path)
-	if err != nil {
-		return 0, fmt.Errorf("making %s a fixed VHD: %w", path, err)
-	}
-	return size, nil
-}
-
-func appendFixedFooter(path string) (int64, error) {
-	d, err := Open(path)
-	if err != nil {
-		return 0, err
-	}
-	info := d.Info()
-	d.Close()
-	if info.Format != Raw && info.Type != Fixed {
-		return 0, unsupported("it is a %s, not a raw disk", info.kind())
-	}
-	size := roundUp(info.VirtualSize, mib)
-	if size > maxVHD {
-		return 0, unsupported("a disk of %d bytes; the limit of a VHD is %d", size, maxVHD)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	// Cut first: what lies beyond the disk (an old footer) must read as zeros
-	// where the disk grows over it.
-	if err := f.Truncate(info.VirtualSize); err != nil {
-		return 0, err
-	}
-	w := &flatWriter{f: f, size: size, footer: true}
-	if err := w.finish(); err != nil {
-		return 0, err
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	return size, f.Close()
 }
