@@ -153,7 +153,7 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 		return "", fmt.Errorf("reading the first sector: %w", err)
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte(vhdxSignature)):
+	case bytes.HasPrefix(head, []byte(vhdxFileSign)):
 		return VHDX, nil
 	case bytes.HasPrefix(head, []byte(qcow2Magic)):
 		return QCOW2, nil

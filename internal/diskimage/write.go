@@ -3,9 +3,8 @@ package diskimage
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/binary"
 	"os"
-	"time"
+	"slices"
 )
 
 func newWriter(f *os.File, size int64, src Disk, o Options) blockWriter {
@@ -54,7 +53,7 @@ func (w *flatWriter) finish() error {
 	if err := w.f.Truncate(w.size); err != nil || !w.footer {
 		return err
 	}
-	_, err := w.f.WriteAt(newFooter(w.size, vhdTypeFixed, newID()).marshal(time.Now()), w.size)
+	_, err := w.f.WriteAt(newVHDFooter(w.size, vhdTypeFixed, newID()).encode(), w.size)
 	return err
 }
 
@@ -112,20 +111,10 @@ func (w *vhdWriter) finish() error {
 
 // header is the copy of the footer, the dynamic disk header and the table.
 func (w *vhdWriter) header(blockSize int64) []byte {
-	be := binary.BigEndian
-	b := bytes.Repeat([]byte{0xff}, int(w.tableEnd()))
-	copy(b, newFooter(w.size, vhdTypeDynamic, newID()).marshal(time.Now()))
-	h := b[footerSize:vhdTableAt]
-	clear(h)
-	copy(h, vhdHeaderCookie)
-	be.PutUint64(h[8:], ^uint64(0))
-	be.PutUint64(h[16:], vhdTableAt)
-	be.PutUint32(h[24:], 0x00010000)
-	be.PutUint32(h[28:], uint32(len(w.table)))
-	be.PutUint32(h[32:], uint32(blockSize))
-	be.PutUint32(h[36:], vhdChecksum(h, 36))
-	for i, e := range w.table {
-		be.PutUint32(b[vhdTableAt+4*i:], e)
+	h := vhdHeader{
+		Cookie: [8]byte([]byte(vhdHeaderCookie)), DataOffset: vhdNowhere, TableOffset: vhdTableAt,
+		HeaderVersion: vhdVersion, MaxTableEntries: uint32(len(w.table)), BlockSize: uint32(blockSize),
 	}
-	return b
+	b := slices.Concat(newVHDFooter(w.size, vhdTypeDynamic, newID()).encode(), h.encode(), pack(be, w.table))
+	return append(b, bytes.Repeat([]byte{0xff}, int(w.tableEnd())-len(b))...)
 }
