@@ -1,11 +1,3 @@
-// Package diskimage reads and writes virtual disks: VHD (fixed, dynamic,
-// differencing), VHDX, qcow2 and raw. A disk is an io.ReaderAt that knows where
-// its data is; nothing here needs root, a mount or another program, and a
-// source is never written.
-//
-// Sources: [VHD] "Virtual Hard Disk Image Format Specification" 1.0
-// (Microsoft, 2006); [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format";
-// [qcow2] QEMU docs/interop/qcow2.txt.
 package diskimage
 
 import (
