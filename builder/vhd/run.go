@@ -15,7 +15,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 const (
@@ -33,7 +32,7 @@ type run struct {
 	features      hypervisor.Features
 
 	source   diskimage.Info      // stepInspectSource
-	windows  verify.Facts        // stepInspectSource; empty where nothing could be read
+	windows  sourceFacts         // stepInspectSource; empty where nothing could be read
 	firmware hypervisor.Firmware // stepInspectSource
 	scratch  string              // stepOutputDirectory
 	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
