@@ -157,15 +157,14 @@ func TestOutputsThatCannotBeAreRefused(t *testing.T) {
 		o   Options
 		say string
 	}{
-		"a differencing VHD":             {raw, "a", Options{Format: VHD, Type: Differencing}, "differencing"},
-		"a fixed VHDX":                   {raw, "a", Options{Format: VHDX, Type: Fixed}, "fixed"},
-		"no format":                      {raw, "a", Options{}, "format"},
-		"a VHD of more than 2040 GiB":    {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "limit of vhd"},
-		"a VHD with sectors of 4096":     {sectored{raw}, "a", Options{Format: VHD}, "sectors of 4096"},
-		"a folder":                       {raw, ".", Options{Format: VHD}, "not a regular file"},
-		"a folder that is not there":     {raw, "none/a", Options{Format: VHD}, "none"},
-		"the source":                     {raw, raw.Info().Files[0], Options{Format: Raw}, "is the source"},
-		"a number of workers below zero": {raw, "a", Options{Format: Raw, Workers: -1}, "workers"},
+		"a differencing VHD":          {raw, "a", Options{Format: VHD, Type: Differencing}, "differencing"},
+		"a fixed VHDX":                {raw, "a", Options{Format: VHDX, Type: Fixed}, "fixed"},
+		"no format":                   {raw, "a", Options{}, "format"},
+		"a VHD of more than 2040 GiB": {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "limit of vhd"},
+		"a VHD with sectors of 4096":  {sectored{raw}, "a", Options{Format: VHD}, "sectors of 4096"},
+		"a folder":                    {raw, ".", Options{Format: VHD}, "not a regular file"},
+		"a folder that is not there":  {raw, "none/a", Options{Format: VHD}, "none"},
+		"the source":                  {raw, raw.Info().Files[0], Options{Format: Raw}, "is the source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dst := c.dst
