@@ -17,6 +17,7 @@ const (
 	qcow2Understood  = qcow2Dirty | 1<<3 | qcow2ExtendedL2
 	qcow2ExtBacking  = 0xe2792aca
 	qcow2MaxExtBytes = 4096
+	qcow2MaxBacking  = 1023 // bytes of the name of a backing file
 )
 
 // qcow2Header is the header of a qcow2 under the names of [qcow2], big endian.
@@ -184,7 +185,7 @@ func (h *qcow2Map) readBacking(s source) error {
 	if at == 0 {
 		return nil
 	}
-	if length == 0 || length > 1023 || at > uint64(s.size) {
+	if length == 0 || length > qcow2MaxBacking || at > uint64(s.size) {
 		return corrupt("qcow2 header: backing file name of %d bytes at %d", length, at)
 	}
 	name := make([]byte, length)

@@ -7,9 +7,10 @@ import (
 const (
 	qcow2ClusterBits = 16
 	qcow2Cluster     = int64(1) << qcow2ClusterBits
-	qcow2PerTable    = qcow2Cluster / 8 // entries of an L2 table
-	qcow2PerCount    = qcow2Cluster / 2 // 16-bit reference counts of a block
-	qcow2Copied      = uint64(1) << 63  // the cluster has exactly one reference
+	qcow2PerTable    = qcow2Cluster / 8             // entries of an L2 table
+	qcow2Coverage    = qcow2Cluster * qcow2PerTable // bytes of the disk that one L2 table describes
+	qcow2PerCount    = qcow2Cluster / 2             // 16-bit reference counts of a block
+	qcow2Copied      = uint64(1) << 63              // the cluster has exactly one reference
 )
 
 // qcow2Writer writes a qcow2 of version 3 without compression. Data clusters
@@ -77,8 +78,7 @@ func eachCluster(data []span, do func(k, c int64, s span) error) error {
 }
 
 func (w *qcow2Writer) finish() error {
-	const coverage = qcow2Cluster * qcow2PerTable
-	tables := (w.size + coverage - 1) / coverage
+	tables := (w.size + qcow2Coverage - 1) / qcow2Coverage
 	l1 := make([]uint64, roundUp(tables, qcow2PerTable)) // whole clusters
 	for i := range tables {
 		t := w.l2[i]
