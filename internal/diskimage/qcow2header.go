@@ -22,26 +22,19 @@ const (
 
 // qcow2Header is the header of a qcow2 under the names of [qcow2], big endian.
 type qcow2Header struct {
-	Magic                 [4]byte
-	Version               uint32
-	BackingFileOffset     uint64
-	BackingFileSize       uint32
-	ClusterBits           uint32
-	Size                  uint64
-	CryptMethod           uint32
-	L1Size                uint32 // entries
-	L1TableOffset         uint64
-	RefcountTableOffset   uint64
-	RefcountTableClusters uint32
-	NbSnapshots           uint32
-	SnapshotsOffset       uint64
+	Magic                              [4]byte
+	Version                            uint32
+	BackingFileOffset                  uint64
+	BackingFileSize, ClusterBits       uint32
+	Size                               uint64
+	CryptMethod, L1Size                uint32 // L1Size counts entries
+	L1TableOffset, RefcountTableOffset uint64
+	RefcountTableClusters, NbSnapshots uint32
+	SnapshotsOffset                    uint64
 
-	// The fields from here on came with version 3.
-	IncompatibleFeatures uint64
-	CompatibleFeatures   uint64
-	AutoclearFeatures    uint64
-	RefcountOrder        uint32 // a reference count has 1 << RefcountOrder bits
-	HeaderLength         uint32
+	// From here on version 3. A reference count has 1 << RefcountOrder bits.
+	IncompatibleFeatures, CompatibleFeatures, AutoclearFeatures uint64
+	RefcountOrder, HeaderLength                                 uint32
 
 	// Only if HeaderLength says so.
 	CompressionType uint8

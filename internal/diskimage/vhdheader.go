@@ -30,22 +30,19 @@ var vhdEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // vhdFooter is the hard disk footer ([VHD], "Hard Disk Footer Format"), big
 // endian like all of the format.
 type vhdFooter struct {
-	Cookie             [8]byte
-	Features           uint32
-	FileFormatVersion  uint32
-	DataOffset         uint64
-	TimeStamp          uint32 // seconds after vhdEpoch
-	CreatorApplication [4]byte
-	CreatorVersion     uint32
-	CreatorHostOS      [4]byte
-	OriginalSize       uint64
-	CurrentSize        uint64
-	DiskGeometry       vhdGeometry
-	DiskType           uint32
-	Checksum           uint32
-	UniqueID           [16]byte
-	SavedState         uint8
-	_                  [427]byte
+	Cookie                      [8]byte
+	Features, FileFormatVersion uint32
+	DataOffset                  uint64
+	TimeStamp                   uint32 // seconds after vhdEpoch
+	CreatorApplication          [4]byte
+	CreatorVersion              uint32
+	CreatorHostOS               [4]byte
+	OriginalSize, CurrentSize   uint64
+	DiskGeometry                vhdGeometry
+	DiskType, Checksum          uint32
+	UniqueID                    [16]byte
+	SavedState                  uint8
+	_                           [427]byte
 }
 
 type vhdGeometry struct {
@@ -56,27 +53,20 @@ type vhdGeometry struct {
 // vhdHeader is the header of dynamic and differencing disks ([VHD], "Dynamic
 // Disk Header Format").
 type vhdHeader struct {
-	Cookie             [8]byte
-	DataOffset         uint64
-	TableOffset        uint64
-	HeaderVersion      uint32
-	MaxTableEntries    uint32
-	BlockSize          uint32
-	Checksum           uint32
-	ParentUniqueID     [16]byte
-	ParentTimeStamp    uint32
-	_                  uint32
-	ParentUnicodeName  [256]uint16
-	ParentLocatorEntry [8]vhdLocator
-	_                  [256]byte
+	Cookie                                              [8]byte
+	DataOffset, TableOffset                             uint64
+	HeaderVersion, MaxTableEntries, BlockSize, Checksum uint32
+	ParentUniqueID                                      [16]byte
+	ParentTimeStamp, _                                  uint32
+	ParentUnicodeName                                   [256]uint16
+	ParentLocatorEntry                                  [8]vhdLocator
+	_                                                   [256]byte
 }
 
 type vhdLocator struct {
-	PlatformCode       [4]byte
-	PlatformDataSpace  uint32
-	PlatformDataLength uint32
-	_                  uint32
-	PlatformDataOffset uint64
+	PlatformCode                             [4]byte
+	PlatformDataSpace, PlatformDataLength, _ uint32
+	PlatformDataOffset                       uint64
 }
 
 // check judges a footer read from b.

@@ -38,86 +38,65 @@ type (
 	}
 
 	vhdxHeader struct { // 2.2.2
-		Signature      [4]byte
-		Checksum       uint32
-		SequenceNumber uint64
-		FileWriteGuid  guid
-		DataWriteGuid  guid
-		LogGuid        guid
-		LogVersion     uint16
-		Version        uint16
-		LogLength      uint32
-		LogOffset      uint64
+		Signature                             [4]byte
+		Checksum                              uint32
+		SequenceNumber                        uint64
+		FileWriteGuid, DataWriteGuid, LogGuid guid
+		LogVersion, Version                   uint16
+		LogLength                             uint32
+		LogOffset                             uint64
 	}
 
 	vhdxRegionTable struct { // 2.2.3.1
-		Signature  [4]byte
-		Checksum   uint32
-		EntryCount uint32
-		_          uint32
+		Signature               [4]byte
+		Checksum, EntryCount, _ uint32
 	}
 
 	vhdxRegionEntry struct { // 2.2.3.2
-		Guid       guid
-		FileOffset uint64
-		Length     uint32
-		Required   uint32 // bit 0
+		Guid             guid
+		FileOffset       uint64
+		Length, Required uint32
 	}
 
 	vhdxLogEntry struct { // 2.3.1.1
-		Signature         [4]byte
-		Checksum          uint32
-		EntryLength       uint32
-		Tail              uint32
-		SequenceNumber    uint64
-		DescriptorCount   uint32
-		_                 uint32
-		LogGuid           guid
-		FlushedFileOffset uint64
-		LastFileOffset    uint64
+		Signature                         [4]byte
+		Checksum, EntryLength, Tail       uint32
+		SequenceNumber                    uint64
+		DescriptorCount, _                uint32
+		LogGuid                           guid
+		FlushedFileOffset, LastFileOffset uint64
 	}
 
 	// vhdxDescriptor is a data or a zero descriptor. The latter has the number
 	// of zeros, ZeroLength, in place of the LeadingBytes.
 	vhdxDescriptor struct { // 2.3.1.2, 2.3.1.3
-		Signature      [4]byte
-		TrailingBytes  [4]byte
-		LeadingBytes   [8]byte
-		FileOffset     uint64
-		SequenceNumber uint64
+		Signature                  [4]byte
+		TrailingBytes              [4]byte
+		LeadingBytes               [8]byte
+		FileOffset, SequenceNumber uint64
 	}
 
 	vhdxMetadataTable struct { // 2.6.1.1
-		Signature  [8]byte
-		_          uint16
-		EntryCount uint16
-		_          [20]byte
+		Signature     [8]byte
+		_, EntryCount uint16
+		_             [20]byte
 	}
 
 	vhdxMetadataEntry struct { // 2.6.1.2
-		ItemID guid
-		Offset uint32 // within the region
-		Length uint32
-		Flags  uint32
-		_      uint32
+		ItemID                   guid
+		Offset, Length, Flags, _ uint32 // the offset is within the region
 	}
 
-	vhdxFileParameters struct { // 2.6.2.1
-		BlockSize uint32
-		Flags     uint32
-	}
+	vhdxFileParameters struct{ BlockSize, Flags uint32 } // 2.6.2.1
 
 	vhdxLocator struct { // 2.6.2.6.1
-		LocatorType   guid
-		_             uint16
-		KeyValueCount uint16
+		LocatorType      guid
+		_, KeyValueCount uint16
 	}
 
 	vhdxLocatorEntry struct { // 2.6.2.6.2
-		KeyOffset   uint32
-		ValueOffset uint32
-		KeyLength   uint16
-		ValueLength uint16
+		KeyOffset, ValueOffset uint32
+		KeyLength, ValueLength uint16
 	}
 )
 
