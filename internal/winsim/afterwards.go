@@ -46,15 +46,15 @@ func (s Scenario) inUse(path string) bool {
 // afterwards plays what comes after success.
 func (p *preparation) afterwards() {
 	g := p.g
-	if g.scenario.Afterwards == Stays {
+	if p.scenario.Afterwards == Stays {
 		return
 	}
-	third := orElse(g.scenario.Lingers, 6*time.Second) / 3
+	third := orElse(p.scenario.Lingers, 6*time.Second) / 3
 	if !g.sleep(p.ctx, third) {
 		return
 	}
-	g.logf("after success: %s", g.scenario.Afterwards)
-	switch g.scenario.Afterwards {
+	g.logf("after success: %s", p.scenario.Afterwards)
+	switch p.scenario.Afterwards {
 	case BecomesUndone:
 		p.err = errors.Join(p.err, g.drive.Remove(fileTag), g.setImageState(imageUndeployable))
 	case BecomesFailed:

@@ -21,6 +21,9 @@ const (
 	keyPasses      = `HKLM\SYSTEM\Setup\Status\UnattendPasses`
 	keyServices    = `HKLM\SYSTEM\CurrentControlSet\Services`
 
+	keyRebootPending  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`
+	keyRebootRequired = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`
+
 	folderWindows  = `\Windows`
 	folderSystem32 = `\Windows\System32`
 	folderSysprep  = `\Windows\System32\Sysprep`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ const (
 	NoSysprep     StartState = "no-sysprep"     // sysprep.exe was removed
 	RunningUpdate StartState = "reboot-pending" // updates wait for a reboot
 )
+
+// startStates are all of them.
+var startStates = []StartState{Clean, Generalized, SetupRunning, Audit, SysprepOpen, Unfinished, Undeployable, NoSysprep, RunningUpdate}
 
 // Scenario says how the machine behaves. The zero value is a clean Windows
 // Server 2022 in a workgroup on which sysprep succeeds.
@@ -188,9 +192,7 @@ func (s Scenario) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown winrm_dies %q", s.WinRMDies))
 	}
-	switch s.Start {
-	case Clean, Generalized, SetupRunning, Audit, SysprepOpen, Unfinished, Undeployable, NoSysprep, RunningUpdate:
-	default:
+	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
 	return errors.Join(append(errs, s.checkAfterwards(), s.Unkind.check())...)

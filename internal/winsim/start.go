@@ -1,6 +1,7 @@
 package winsim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,7 +19,7 @@ const keyStart = `HKLM\SOFTWARE\Simulated guest`
 func (g *Guest) setStart() error {
 	r := g.reg
 	id := fmt.Sprintf("%s %v %v %s %s", g.scenario.Start, g.scenario.StaleTag, g.scenario.StaleLog, g.scenario.Windows, g.drive.Name())
-	if g.inSetup() || r.GetString(keyStart, "Start") == id {
+	if g.armed() || r.GetString(keyStart, "Start") == id {
 		return nil
 	}
 	r.SetString(keyStart, "Start", id)
@@ -48,46 +49,51 @@ func (g *Guest) setStart() error {
 	}
 	switch g.scenario.Start {
 	case Generalized:
-		g.markGeneralized(false)
-		if err := g.drive.WriteFile(fileTag, nil); err != nil {
+		return g.ran(Scenario{}, "/generalize", "/oobe", "/quit", "/quiet")
+	case SetupRunning:
+		if err := g.ran(Scenario{}, "/generalize", "/oobe", "/reboot", "/quiet"); err != nil {
 			return err
 		}
-		return g.setImageState(imageGeneralizedOOBE)
-	case SetupRunning:
-		r.SetDWord(keySetup, "SystemSetupInProgress", 1)
-		r.SetDWord(keySetup, "OOBEInProgress", 1)
-		r.SetDWord(keyCompletion, "setup.exe", 1)
-		ctx := g.session()
-		g.goDo(func() {
-			if !g.sleep(ctx, orElse(g.scenario.SetupFor, time.Minute)) {
-				return
-			}
-			r.SetDWord(keySetup, "SystemSetupInProgress", 0)
-			r.SetDWord(keySetup, "OOBEInProgress", 0)
-			r.SetDWord(keyCompletion, "setup.exe", 3)
-			if err := g.setImageState(imageComplete); err != nil {
-				g.logf("ending first boot: %v", err)
-			}
-		})
-		return g.setImageState(imageUndeployable)
+		return g.specialize(g.passFirstBoot)
 	case Audit:
-		r.SetDWord(keyStatus, "AuditBoot", 1)
-		g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
-		return g.setImageState(imageSpecializedAudit)
+		if err := g.ran(Scenario{}, "/audit", "/reboot", "/quiet"); err != nil {
+			return err
+		}
+		return g.auditMode()
 	case SysprepOpen:
-		g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
+		g.openWindow()
 	case Unfinished:
-		r.SetDWord(keySysprep, "GeneralizationState", 3)
+		return errors.Join(g.ran(brokeOff, "/generalize", "/oobe", "/quit", "/quiet"), g.setImageState(imageComplete))
 	case Undeployable:
-		r.SetDWord(keySysprep, "GeneralizationState", 3)
-		return g.setImageState(imageUndeployable)
+		return g.ran(brokeOff, "/generalize", "/oobe", "/quit", "/quiet")
 	case NoSysprep:
 		return g.drive.Remove(folderSysprep + `\sysprep.exe`)
 	case RunningUpdate:
-		r.Create(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
-		r.Create(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`)
+		r.Create(keyRebootPending)
+		r.Create(keyRebootRequired)
 	}
 	return nil
+}
+
+// brokeOff is the run of a machine that is found in the middle of generalize.
+var brokeOff = Scenario{Outcome: Broken, Class: "F38"}
+
+// ran lets sysprep have run before the guest was found, whatever its scenario says
+// of the runs to come.
+func (g *Guest) ran(how Scenario, arguments ...string) error {
+	how.Unarmed, how.OOBEInProgress = g.scenario.Unarmed, g.scenario.OOBEInProgress
+	opt := parseSysprep(arguments)
+	p := &preparation{g: g, ctx: g.session(), opt: opt, scenario: how, past: true, run: setuplog.Run{Options: opt.names, Privileged: true}}
+	if code := p.main(""); (code == 0) != (how.Outcome == "") {
+		return errors.Join(fmt.Errorf("the start %q: sysprep %q ends with %d", g.scenario.Start, arguments, code), p.err)
+	}
+	return p.err
+}
+
+// openWindow is the person at the console, or audit mode, who opens sysprep's
+// window.
+func (g *Guest) openWindow() {
+	g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
 }
 
 // staleLog leaves the log of a good run of 2019.

@@ -19,6 +19,10 @@ type preparation struct {
 	opt sysprepOptions
 	run setuplog.Run
 	err error // of writing the log
+	// scenario is how this run goes. One that is past was before the guest was
+	// found: it takes no time, and no power.
+	scenario Scenario
+	past     bool
 }
 
 // sysprep is sysprep.exe. Its exit codes are not documented: 1 after a
@@ -35,11 +39,11 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 	if others := g.processes("sysprep.exe"); len(others) > 1 {
 		return 1 // one instance only; it leaves no word in the log
 	}
-	p := &preparation{g: g, ctx: ctx, opt: opt, run: setuplog.Run{Options: opt.names, VM: opt.vm, Privileged: g.isAdmin(c.user, c.filtered)}}
+	p := &preparation{g: g, ctx: ctx, opt: opt, scenario: g.scenario, run: setuplog.Run{Options: opt.names, VM: opt.vm, Privileged: g.isAdmin(c.user, c.filtered)}}
 	if f, ok := p.failure(); ok && f.Class == "F53" {
 		p.run.Privileged = false
 	}
-	code := p.main(c)
+	code := p.main(c.Dir)
 	if p.err != nil {
 		g.logf("sysprep: %v", p.err)
 	}
@@ -48,7 +52,7 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 
 // failure is the class this run shall fail with.
 func (p *preparation) failure() (setuplog.Failure, bool) {
-	s := p.g.scenario
+	s := p.scenario
 	if s.Outcome != Refused && s.Outcome != Broken {
 		return setuplog.Failure{}, false
 	}
@@ -93,16 +97,25 @@ func (p *preparation) end() int {
 
 // pace lets d pass in parts, as long as the session lives.
 func (p *preparation) pace(d time.Duration, parts int) bool {
-	return p.g.sleep(p.ctx, d/time.Duration(max(parts, 1)))
+	return p.past || p.g.sleep(p.ctx, d/time.Duration(max(parts, 1)))
 }
 
-func (p *preparation) main(c *call) int {
+// reached is called at each stage of the run.
+func (p *preparation) reached(stage Stage) {
+	if !p.past {
+		p.g.reached(stage)
+		p.g.thaw(p.ctx)
+	}
+}
+
+// main is the run, of a sysprep started in that folder; it returns the exit code.
+func (p *preparation) main(dir string) int {
 	g := p.g
 	if p.opt.empty {
 		return p.dialog("the System Preparation Tool window")
 	}
-	g.reached(AtLaunch)
-	if !p.pace(time.Duration(g.scenario.LateFirstLine), 1) {
+	p.reached(AtLaunch)
+	if !p.pace(time.Duration(p.scenario.LateFirstLine), 1) {
 		return 1
 	}
 	p.log(p.run.Begin(p.g.now())...)
@@ -115,13 +128,13 @@ func (p *preparation) main(c *call) int {
 	p.log(p.run.CommandLine()...)
 	if p.opt.malformed || p.opt.inconsistent {
 		p.log(setuplog.Malformed()...)
-		if p.opt.quiet && g.scenario.QuietHidesUsage {
+		if p.opt.quiet && p.scenario.QuietHidesUsage {
 			return p.end()
 		}
 		return p.dialog("usage")
 	}
 	failure, fails := p.failure()
-	answers, hr := p.answerFile(c.Dir)
+	answers, hr := p.answerFile(dir)
 	switch {
 	case fails && failure.Class == "F60":
 		p.log(failure.Lines(nil)...)
@@ -136,8 +149,8 @@ func (p *preparation) main(c *call) int {
 	if !p.validate(failure, fails) {
 		return p.refused()
 	}
-	if g.scenario.Outcome == Hang && g.scenario.HangIn != "" && g.scenario.HangIn != "generalize" {
-		return p.dialog("hang in " + g.scenario.HangIn)
+	if p.scenario.Outcome == Hang && p.scenario.HangIn != "" && p.scenario.HangIn != "generalize" {
+		return p.dialog("hang in " + p.scenario.HangIn)
 	}
 	if answers != nil {
 		if err := g.drive.WriteFile(fileAnswers, answers); err != nil {

@@ -8,21 +8,21 @@ import (
 
 // validate runs the pre-validation, which changes nothing.
 func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
-	total := orElse(p.g.scenario.Validate, p.g.durations().validate)
+	total := orElse(p.scenario.Validate, p.g.durations().validate)
 	fails = fails && f.Phase != setuplog.Provider
 	if fails && f.Phase == setuplog.Command {
 		p.log(f.Lines(nil)...)
 		return false
 	}
 	p.log(p.run.ValidateCleanup()...)
-	if p.g.scenario.Outcome == Hang && p.g.scenario.HangIn == "validate" {
+	if p.scenario.Outcome == Hang && p.scenario.HangIn == "validate" {
 		return true // main hangs
 	}
 	if !p.pace(total, 2) {
 		return false
 	}
 	if fails && f.Cleanup {
-		p.log(f.Lines(p.g.scenario.Packages)...)
+		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}
 	p.log(p.run.CleanupValid()...)
@@ -33,7 +33,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 		return false
 	}
 	if fails {
-		p.log(f.Lines(p.g.scenario.Packages)...)
+		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}
 	if p.opt.generalize {
@@ -45,8 +45,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 // change runs the cleanup and generalize phases, which cannot be undone.
 func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	g := p.g
-	g.reached(AtGeneralize)
-	g.thaw(p.ctx)
+	p.reached(AtGeneralize)
 	if err := g.setImageState(imageUndeployable); err != nil {
 		g.logf("sysprep: %v", err)
 	}
@@ -59,20 +58,20 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	if p.opt.generalize {
 		steps = append(steps, p.run.GeneralizePhase()...)
 	}
-	total := orElse(g.scenario.Generalize, g.durations().generalize)
-	if g.scenario.Outcome == Slow {
+	total := orElse(p.scenario.Generalize, g.durations().generalize)
+	if p.scenario.Outcome == Slow {
 		total *= 10
 	}
 	for i, lines := range steps {
 		if fails && ((f.Cleanup && i == middle/2) || (!f.Cleanup && i == (middle+len(steps))/2)) {
-			p.log(f.Lines(g.scenario.Packages)...)
+			p.log(f.Lines(p.scenario.Packages)...)
 			return false
 		}
 		p.log(lines...)
 		if i == middle {
 			p.winrmDies()
 		}
-		if g.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
+		if p.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
 			p.dialog("hang in generalize")
 			return false
 		}
@@ -85,7 +84,7 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 }
 
 func (p *preparation) winrmDies() {
-	if s := p.g.scenario; s.WinRMDies != WinRMUp {
+	if s := p.scenario; s.WinRMDies != WinRMUp {
 		p.g.winRM(s.WinRMDies, time.Duration(s.WinRMBack), WinRMUp)
 	}
 }

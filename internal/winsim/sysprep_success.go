@@ -5,34 +5,31 @@ import (
 )
 
 // markGeneralized writes what a generalized machine has in its registry.
-func (g *Guest) markGeneralized(audit bool) {
+func (p *preparation) markGeneralized() {
+	g := p.g
 	g.reg.SetDWord(keySysprep, "GeneralizationState", 4)
 	g.reg.SetDWord(keySysprep, "CleanupState", 2)
-	if !g.scenario.Unarmed {
+	if !p.scenario.Unarmed {
 		g.reg.SetDWord(keySetup, "SetupType", 2)
 		g.reg.SetString(keySetup, "CmdLine", `oobe\windeploy.exe`)
 	}
-	if g.scenario.OOBEInProgress {
+	if p.scenario.OOBEInProgress {
 		g.reg.SetDWord(keySetup, "OOBEInProgress", 1)
 	}
 	g.reg.SetDWord(keyCompletion, "setup.exe", 0)
-	auditBoot := uint32(0)
-	if audit {
-		auditBoot = 1
-	}
-	g.reg.SetDWord(keyStatus, "AuditBoot", auditBoot)
 }
 
 // finish writes the new state, the tag and the end of the log, and ends as
 // the command line says.
 func (p *preparation) finish() int {
 	g := p.g
-	state := imageSpecializedOOBE
+	state, auditBoot := imageSpecializedOOBE, uint32(0)
 	if p.opt.audit {
-		state = imageSpecializedAudit
+		state, auditBoot = imageSpecializedAudit, 1
 	}
+	g.reg.SetDWord(keyStatus, "AuditBoot", auditBoot)
 	if p.opt.generalize {
-		g.markGeneralized(p.opt.audit)
+		p.markGeneralized()
 		state = imageGeneralizedOOBE
 		if p.opt.audit {
 			state = imageGeneralizedAudit
@@ -59,18 +56,17 @@ func (p *preparation) finish() int {
 		return 1
 	}
 	p.log(setuplog.TagCreated())
-	g.reached(AtTag)
-	g.thaw(p.ctx)
+	p.reached(AtTag)
 	event, down := PowerOff, !p.opt.quit
 	if down {
-		if p.opt.reboot || g.scenario.RestartsInstead {
+		if p.opt.reboot || p.scenario.RestartsInstead {
 			event = Reboot
 		}
 		p.log(setuplog.ShutdownCalled(p.opt.reboot))
 	}
 	p.log(setuplog.End(p.g.now())...)
 	p.afterwards()
-	if down {
+	if down && !p.past {
 		if code := g.beginShutdown(event, 0); code != 0 {
 			g.logf("sysprep: shutting down: error %d", code)
 		}
