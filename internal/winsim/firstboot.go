@@ -2,7 +2,6 @@ package winsim
 
 import (
 	"errors"
-	"io/fs"
 	"time"
 )
 
@@ -86,9 +85,6 @@ func (g *Guest) passDialogs() error {
 func (g *Guest) passFirstBoot() error {
 	g.endSetup()
 	g.reg.SetDWord(keyCompletion, "oobeldr.exe", 3)
-	if err := g.drive.Remove(fileTag); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	return errors.Join(g.setImageState(imageComplete), g.Flush())
 }
 

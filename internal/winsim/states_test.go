@@ -93,7 +93,7 @@ func startIn(s StartState) *Scenario { return &Scenario{Start: s, SetupFor: inSe
 var ways = []way{
 	{name: "a run that is refused", scenario: Scenario{Outcome: Refused, Class: "F01"}, lead: runs(generalizeQuit, 1), start: startIn(Clean),
 		right: map[string]string{fileLogs: "that sysprep was run is in its log for ever"}},
-	{name: "a first boot that ends", scenario: Scenario{FirstBoot: FirstBootDone}, lead: restarts(generalizeReboot), start: &Scenario{StaleLog: true},
+	{name: "a first boot that ends", scenario: Scenario{FirstBoot: FirstBootDone}, lead: restarts(generalizeReboot), start: &Scenario{StaleLog: true, StaleTag: true},
 		right: map[string]string{fileLogs: "of another run, in another year", fileEvents: "Windows fills its event logs again while it works"}},
 	{name: "generalize", lead: runs(generalizeQuit, 0), start: startIn(Generalized)},
 	{name: "specialize", scenario: inSetup, lead: restarts(generalizeReboot), start: startIn(SetupRunning)},
