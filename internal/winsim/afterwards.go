@@ -49,7 +49,7 @@ func (p *preparation) afterwards() {
 	if p.scenario.Afterwards == Stays {
 		return
 	}
-	third := orElse(p.scenario.Lingers, 6*time.Second) / 3
+	third := p.scenario.Lingers.or(6*time.Second) / 3
 	if !g.sleep(p.ctx, third) {
 		return
 	}

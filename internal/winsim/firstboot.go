@@ -52,7 +52,7 @@ func (g *Guest) specialize(next func() error) error {
 func (g *Guest) afterSetup(next func() error) {
 	session := g.session()
 	g.goDo(func() {
-		if !g.sleep(session, orElse(g.scenario.SetupFor, time.Minute)) {
+		if !g.sleep(session, g.scenario.SetupFor.or(time.Minute)) {
 			return
 		}
 		if err := next(); err != nil {

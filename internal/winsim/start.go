@@ -68,7 +68,7 @@ func (g *Guest) setStart() error {
 		return g.ran(brokeOff, "/generalize", "/oobe", "/quit", "/quiet")
 	case NoSysprep:
 		return g.drive.Remove(folderSysprep + `\sysprep.exe`)
-	case RunningUpdate:
+	case RebootPending:
 		r.Create(keyRebootPending)
 		r.Create(keyRebootRequired)
 	}

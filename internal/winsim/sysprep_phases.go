@@ -8,7 +8,7 @@ import (
 
 // validate runs the pre-validation, which changes nothing.
 func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
-	total := orElse(p.scenario.Validate, p.g.durations().validate)
+	total := p.scenario.Validate.or(p.g.durations().validate)
 	fails = fails && f.Phase != setuplog.Provider
 	if fails && f.Phase == setuplog.Command {
 		p.log(f.Lines(nil)...)
@@ -58,7 +58,7 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 	if p.opt.generalize {
 		steps = append(steps, p.run.GeneralizePhase()...)
 	}
-	total := orElse(p.scenario.Generalize, g.durations().generalize)
+	total := p.scenario.Generalize.or(g.durations().generalize)
 	if p.scenario.Outcome == Slow {
 		total *= 10
 	}
