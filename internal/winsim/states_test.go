@@ -80,6 +80,12 @@ func opens(t *testing.T, g *Guest, _ <-chan PowerEvent) {
 	g.goDo(func() { run() })
 }
 
+// hangs starts a run that does not end.
+func hangs(t *testing.T, g *Guest, _ <-chan PowerEvent) {
+	begin(g, generalizeQuit)
+	eventually(t, "generalize begins", func() bool { return g.imageState() == imageUndeployable })
+}
+
 const (
 	fileLogs   = "file Windows/System32/Sysprep/Panther/setup"
 	fileEvents = "file Windows/System32/winevt/Logs/"
@@ -117,7 +123,9 @@ var ways = []way{
 	{name: "generalized for audit mode", lead: runs("/generalize /audit /quit /quiet", 0), only: "Generalized stands for both: a client stops at either"},
 	{name: "resealed without generalize", lead: runs("/oobe /quit /quiet", 0), only: "a client takes it for a Setup that is not finished"},
 	{name: "success that is undone", scenario: Scenario{Afterwards: BecomesUndone}, lead: runs(generalizeQuit, 0), only: "a fault on the way, which a run has to notice"},
+	{name: "success whose log fails", scenario: Scenario{Afterwards: BecomesFailed}, lead: runs(generalizeQuit, 0), only: "a fault on the way, which a run has to notice"},
 	{name: "success that becomes complete", scenario: Scenario{Afterwards: BecomesComplete}, lead: runs(generalizeQuit, 0), only: "a fault on the way, which a run has to notice"},
+	{name: "a run that hangs", scenario: Scenario{Outcome: Hang}, lead: hangs, only: "a client that comes later stops at sysprep.exe, as in SysprepOpen"},
 	{name: "success with nothing armed", scenario: Scenario{Unarmed: true}, lead: runs(generalizeQuit, 0), only: "Unarmed goes with the start Generalized too"},
 }
 
