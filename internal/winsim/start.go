@@ -30,15 +30,7 @@ func (g *Guest) setStart() error {
 		g.seedFolders()
 	}
 	if g.scenario.StaleTag {
-		host, err := g.drive.Path(fileTag)
-		if err != nil {
-			return err
-		}
-		if err := g.drive.WriteFile(fileTag, nil); err != nil {
-			return err
-		}
-		old := time.Now().AddDate(-1, 0, 0)
-		if err := os.Chtimes(host, old, old); err != nil {
+		if err := errors.Join(g.drive.WriteFile(fileTag, nil), g.dateTag(time.Now().AddDate(-1, 0, 0))); err != nil {
 			return err
 		}
 	}
@@ -78,6 +70,18 @@ func (g *Guest) setStart() error {
 // brokeOff is the run of a machine that is found in the middle of generalize.
 var brokeOff = Scenario{Outcome: Broken, Class: "F38"}
 
+// before is how long ago a run of the past was: clocks differ by less.
+const before = 48 * time.Hour
+
+// dateTag sets the time of the tag.
+func (g *Guest) dateTag(at time.Time) error {
+	host, err := g.drive.Path(fileTag)
+	if err != nil {
+		return err
+	}
+	return os.Chtimes(host, at, at)
+}
+
 // ran lets sysprep have run before the guest was found, whatever its scenario says
 // of the runs to come.
 func (g *Guest) ran(how Scenario, arguments ...string) error {
@@ -86,6 +90,9 @@ func (g *Guest) ran(how Scenario, arguments ...string) error {
 	p := &preparation{g: g, ctx: g.session(), opt: opt, scenario: how, past: true, run: setuplog.Run{Options: opt.names, Privileged: true}}
 	if code := p.main(""); (code == 0) != (how.Outcome == "") {
 		return errors.Join(fmt.Errorf("the start %q: sysprep %q ends with %d", g.scenario.Start, arguments, code), p.err)
+	}
+	if how.Outcome == "" {
+		p.err = errors.Join(p.err, g.dateTag(p.now()))
 	}
 	return p.err
 }

@@ -68,7 +68,7 @@ func (g *Guest) logText(l setuplog.Line, at time.Time) string {
 func (p *preparation) log(lines ...setuplog.Line) {
 	var all, errs strings.Builder
 	for _, l := range lines {
-		text := p.g.logText(l, p.g.now())
+		text := p.g.logText(l, p.now())
 		all.WriteString(text)
 		if l.Level == setuplog.Error {
 			errs.WriteString(text)
@@ -91,13 +91,21 @@ func (p *preparation) dialog(text string) int {
 }
 
 func (p *preparation) end() int {
-	p.log(setuplog.End(p.g.now())...)
+	p.log(setuplog.End(p.now())...)
 	return 1
 }
 
 // pace lets d pass in parts, as long as the session lives.
 func (p *preparation) pace(d time.Duration, parts int) bool {
 	return p.past || p.g.sleep(p.ctx, d/time.Duration(max(parts, 1)))
+}
+
+// now is when the run writes to its log.
+func (p *preparation) now() time.Time {
+	if p.past {
+		return p.g.now().Add(-before)
+	}
+	return p.g.now()
 }
 
 // reached is called at each stage of the run.
@@ -118,7 +126,7 @@ func (p *preparation) main(dir string) int {
 	if !p.pace(time.Duration(p.scenario.LateFirstLine), 1) {
 		return 1
 	}
-	p.log(p.run.Begin(p.g.now())...)
+	p.log(p.run.Begin(p.now())...)
 	if !p.run.Privileged {
 		return p.end()
 	}

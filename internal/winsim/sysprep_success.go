@@ -64,7 +64,7 @@ func (p *preparation) finish() int {
 		}
 		p.log(setuplog.ShutdownCalled(p.opt.reboot))
 	}
-	p.log(setuplog.End(p.g.now())...)
+	p.log(setuplog.End(p.now())...)
 	p.afterwards()
 	if down && !p.past {
 		if code := g.beginShutdown(event, 0); code != 0 {
