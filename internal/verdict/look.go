@@ -50,7 +50,8 @@ func Look(first First, e Expectation) Decision {
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
 	case generalizationState(first.Observation) == generalizeUnfinished:
 		return refuse("F32", "an earlier sysprep run broke off (GeneralizationState 3, ImageState "+cmp.Or(first.ImageState, "unknown")+")")
-	case generalizationState(first.Observation) == generalizeDone:
+	// In specialize Windows has both: the first boot of a source that was generalized.
+	case generalizationState(first.Observation) == generalizeDone && first.SystemSetupInProgress != Yes:
 		return refuse("F55", "GeneralizationState is 4 (generalized), but ImageState is "+cmp.Or(first.ImageState, "unknown"))
 	}
 	d := byImageState(first)
