@@ -129,11 +129,11 @@ func TestLintTellsByItsExitCode(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"a good file", []string{good}, OK, ": errors: 0, warnings: 0, notes: 1", ""},
+		{"a good file", []string{good}, OK, ": errors: 0, warnings: 0, info: 1", ""},
 		{"an unknown pass", []string{wrongPass}, NotOK, "generalise", ""},
 		{"a missing file", []string{filepath.Join(t.TempDir(), "none.xml")}, CannotDo, "", "none.xml"},
 		{"no file", nil, CannotDo, "", "no answer file is named"},
-		{"as JSON", []string{"--json", wrongPass}, NotOK, `"findings":[{`, ""},
+		{"as JSON", []string{"--json", wrongPass}, NotOK, `{"id":"pass-unknown","severity":"fail","holds":false,"subject":"answer_file","where":{"file":`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := run(t, append([]string{"lint"}, c.args...)...)

@@ -49,21 +49,26 @@ func Text(w io.Writer, reports ...finding.Report) error {
 	return nil
 }
 
-// Line says a finding on one line: file, line, severity, statement.
+// Line says a finding on one line: file, line, severity, what was found, where
+// inside the file, what to do, and the id.
 func Line(f finding.Finding) string {
-	var b strings.Builder
+	file := ""
 	if f.Where.File != "" {
-		b.WriteString(f.Where.File + ": ")
+		file = f.Where.File + ": "
 	}
-	if f.Where.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", f.Where.Line)
-	}
-	return safe(b.String() + Label(f.Severity) + ": " + statement(f))
+	return safe(file + line(f) + Label(f.Severity) + ": " + statement(f))
 }
 
-// Statement says a finding on one line without file, line and severity: what
-// was found, where inside the file, what to do, and the id.
-func Statement(f finding.Finding) string { return safe(statement(f)) }
+// Statement is Line without file and severity, for texts that name them in
+// their own way.
+func Statement(f finding.Finding) string { return safe(line(f) + statement(f)) }
+
+func line(f finding.Finding) string {
+	if f.Where.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("line %d: ", f.Where.Line)
+}
 
 func statement(f finding.Finding) string {
 	text := said(f)
