@@ -101,7 +101,7 @@ type Report struct {
 
 // Holds reports whether the thing was judged and nothing of severity fail
 // speaks against it.
-func (r Report) Holds() bool { return r.Error == "" && len(Failed(r.Findings, Fail)) == 0 }
+func (r Report) Holds() bool { return r.Error == "" && Worst(r.Findings) != Fail }
 
 // Failed returns the findings of a severity that do not hold.
 func Failed(list []Finding, s Severity) []Finding {

@@ -52,16 +52,19 @@ func Text(w io.Writer, reports ...finding.Report) error {
 // Line says a finding on one line: file, line, severity, what was found, where
 // inside the file, what to do, and the id.
 func Line(f finding.Finding) string {
-	file := ""
-	if f.Where.File != "" {
-		file = f.Where.File + ": "
-	}
-	return safe(file + line(f) + Label(f.Severity) + ": " + statement(f))
+	return safe(file(f) + line(f) + Label(f.Severity) + ": " + statement(f))
 }
 
 // Statement is Line without file and severity, for texts that name them in
 // their own way.
 func Statement(f finding.Finding) string { return safe(line(f) + statement(f)) }
+
+func file(f finding.Finding) string {
+	if f.Where.File == "" {
+		return ""
+	}
+	return f.Where.File + ": "
+}
 
 func line(f finding.Finding) string {
 	if f.Where.Line == 0 {
@@ -75,8 +78,14 @@ func statement(f finding.Finding) string {
 	if len(f.Remedy) > 0 {
 		text += "; " + strings.Join(f.Remedy, "; ")
 	}
+	if f.Unconfirmed {
+		return text + " [" + f.ID + ", " + likely + "]"
+	}
 	return text + " [" + f.ID + "]"
 }
+
+// likely marks what is unconfirmed.
+const likely = "likely, not certain"
 
 // said is what was found, and where inside the file.
 func said(f finding.Finding) string {
@@ -105,9 +114,9 @@ func Full(label string, group ...finding.Finding) (lines []string) {
 			head += " " + f.Name
 		}
 		if f.Unconfirmed {
-			head += " (likely, not certain)"
+			head += " (" + likely + ")"
 		}
-		add(label+": ", head+": "+said(f))
+		add(label+": ", head+": "+file(f)+line(f)+said(f))
 		if f.Note != "" {
 			add("note: ", f.Note)
 		}
