@@ -52,7 +52,7 @@ func TestSeveritiesAreOrdered(t *testing.T) {
 }
 
 func TestOverridesReplaceSeveritiesAndLeaveOut(t *testing.T) {
-	o, errs := ParseOverrides("verify.severities", map[string]string{"a": "fail", "c": "off"}, ids(found))
+	o, errs := ParseOverrides("verify.severities", "assertion", map[string]string{"a": "fail", "c": "off"}, ids(found))
 	if errs != nil {
 		t.Fatal(errs)
 	}
@@ -63,9 +63,9 @@ func TestOverridesReplaceSeveritiesAndLeaveOut(t *testing.T) {
 }
 
 func TestOverridesNameEveryMistakeOnce(t *testing.T) {
-	o, errs := ParseOverrides("severities", map[string]string{"x": "fail", "y": "nonsense", "a": "error", "c": "info"}, ids(found))
+	o, errs := ParseOverrides("severities", "rule", map[string]string{"x": "fail", "y": "nonsense", "a": "error", "c": "info"}, ids(found))
 	text := errors.Join(errs...).Error()
-	if len(errs) != 2 || strings.Count(text, "severities: ") != 2 || !strings.Contains(text, `a = "error" is not one of fail, warn, info, off`) || !strings.Contains(text, "nothing is called x or y; use one of a, b, c, d") {
+	if len(errs) != 2 || strings.Count(text, "severities: ") != 2 || !strings.Contains(text, `a = "error" is not one of fail, warn, info, off`) || !strings.Contains(text, "no rule is called x or y; use one of a, b, c, d") {
 		t.Errorf("got %q", text)
 	}
 	if len(o) != 1 || o["c"] != Info {

@@ -11,9 +11,10 @@ import (
 type Overrides map[string]Severity
 
 // ParseOverrides reads the option of that name, whose values are words, for
-// findings with the given ids. Each error begins with the option; ids that do
-// not exist are reported in one. Unknown values are the caller's to take out.
-func ParseOverrides(option string, words map[string]string, ids []string) (o Overrides, errs []error) {
+// findings of a kind ("assertion") with the given ids. Each error begins with
+// the option; ids that do not exist are reported in one. Values that are not
+// known yet are the caller's to take out.
+func ParseOverrides(option, kind string, words map[string]string, ids []string) (o Overrides, errs []error) {
 	o = Overrides{}
 	var strange []string
 	for _, id := range slices.Sorted(maps.Keys(words)) {
@@ -27,7 +28,7 @@ func ParseOverrides(option string, words map[string]string, ids []string) (o Ove
 		}
 	}
 	if strange != nil {
-		errs = append(errs, fmt.Errorf("%s: nothing is called %s; use one of %s", option, strings.Join(strange, " or "), strings.Join(ids, ", ")))
+		errs = append(errs, fmt.Errorf("%s: no %s is called %s; use one of %s", option, kind, strings.Join(strange, " or "), strings.Join(ids, ", ")))
 	}
 	return o, errs
 }
