@@ -17,8 +17,6 @@ var exceptions = map[string]string{
 	"internal/winimage -> internal/verdict": beliefs,
 
 	"internal/proof -> internal/diagnosis": oneShape,
-	"internal/finding is not there":        oneShape,
-	"internal/finding/render is not there": oneShape,
 	"internal/preflight is not there":      "the issue on pre-flight builds it",
 
 	"internal/ntfs/volume_test.go" + tooLong: "goes with the formats",

@@ -50,7 +50,7 @@ var rooms = []room{
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	{name: "internal/answerfile", may: []string{"internal/finding", "internal/windows"}},
 	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
-	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign"}},
+	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/weburl"}},
 	{name: "internal/finding"},
 
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only

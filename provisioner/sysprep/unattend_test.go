@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
@@ -246,8 +247,8 @@ func TestTheBlockIsLaidOnTopOfTheFile(t *testing.T) {
 		if got := values(c.answer.file); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if len(c.answer.notes) != 1 || !strings.Contains(c.answer.notes[0].String(), "line 5: replaced") || strings.Contains(c.answer.notes[0].String(), "Secret") {
-			t.Errorf("got %q", c.answer.notes)
+		if len(c.answer.notes) != 1 || !strings.Contains(render.Statement(c.answer.notes[0]), "line 5: replaced") || strings.Contains(render.Statement(c.answer.notes[0]), "Secret") {
+			t.Errorf("got %v", c.answer.notes)
 		}
 	}
 }
