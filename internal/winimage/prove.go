@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
@@ -231,9 +232,9 @@ var rules = []rule{
 	{"autologon", "no automatic logon, no DefaultPassword", Warn, "remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep", checkAutologon},
 	{"leftovers", "no files or tasks of Packer", Warn, "remove them in the guest before sysprep", func(w *Windows, _ *Report, _ Expectation) result {
 		found := w.Leftovers
-		for _, l := range leftovers {
-			if w.missed(l.folder) {
-				found = append(found[:len(found):len(found)], l.folder+" was not read")
+		for _, below := range footprint.Folders() {
+			if folder := `\Windows` + below; w.missed(folder) {
+				found = append(found[:len(found):len(found)], folder+" was not read")
 			}
 		}
 		return nothing(found)
