@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Severity is what a failed assertion means.
@@ -212,10 +212,10 @@ var rules = []rule{
 		return yesNo(w.Volume.Hibernated, false)
 	}},
 	{"image-state", "ImageState in the registry", Fail, rerun, func(w *Windows, _ *Report, e Expectation) result {
-		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.ImageState)
+		return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.ImageState)
 	}},
 	{"state-ini", "ImageState in State.ini", Warn, "compare \\Windows\\Setup\\State\\State.ini with the registry: something changed one of them", func(w *Windows, _ *Report, e Expectation) result {
-		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.StateINI)
+		return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.StateINI)
 	}},
 	{"generalization-state", "SysprepStatus\\GeneralizationState", Fail, rerun, checkGeneralization},
 	{"setup-type", "Setup\\SetupType", Fail, rerun, func(w *Windows, _ *Report, _ Expectation) result {
