@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -17,8 +18,8 @@ type Facts struct {
 	Windows string
 	// Scheme is the partition table: mbr, gpt or none.
 	Scheme string
-	// Firmware is what can start the disk: "bios", "uefi", or empty where
-	// neither can. It is also the generation, 1 or 2.
+	// Firmware is what the partition table is made for: "bios", "uefi", or empty
+	// where there is none. Whether the disk starts is another question.
 	Firmware string
 	// StorageDrivers start at boot, NetworkDrivers are installed and not
 	// disabled; names of services.
@@ -82,13 +83,15 @@ func pick(choices []choice, drivers []string) string {
 func facts(r winimage.Report) Facts {
 	f := Facts{Report: r, Scheme: r.Disk.Scheme}
 	disks := biosDisks
-	switch r.Disk.Generation {
-	case 1:
-		f.Firmware = "bios"
-	case 2:
-		f.Firmware, disks = "uefi", uefiDisks
-	default:
-		f.warn("no firmware can start the disk: it has neither an active MBR partition nor an EFI system partition; check that it is the system disk")
+	start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0)
+	if start.Firmware != windows.NoFirmware {
+		f.Firmware = start.Firmware.String()
+	}
+	if start.Firmware == windows.UEFI {
+		disks = uefiDisks
+	}
+	if start.Missing != "" {
+		f.warn("the disk does not start: it lacks %s; check that it is the system disk", start.Missing)
 	}
 	if len(r.Disk.BitLocker) > 0 {
 		f.warn("partition %s is encrypted by BitLocker: it cannot be read or proven; decrypt it in the guest first (manage-bde -off C:)", numbers(r.Disk.BitLocker))
@@ -107,7 +110,7 @@ func facts(r winimage.Report) Facts {
 		}
 	}
 	for _, d := range w.Drivers.Network {
-		if d.Start != 4 {
+		if d.Start != windows.StartDisabled {
 			f.NetworkDrivers = append(f.NetworkDrivers, d.Name)
 		}
 	}
@@ -123,14 +126,17 @@ func facts(r winimage.Report) Facts {
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.
 func (f *Facts) warnState(w winimage.Windows) {
-	f.Generalized = strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_GENERALIZE_")
-	switch {
-	case f.Generalized:
+	means := windows.State(w.Setup.ImageState).Means()
+	f.Generalized = means == windows.Generalized
+	switch means {
+	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not", w.Setup.ImageState)
-	case w.Setup.ImageState == "IMAGE_STATE_UNDEPLOYABLE":
-		f.warn("the source was left by a sysprep run that broke off (IMAGE_STATE_UNDEPLOYABLE): sysprep will fail again; start from an earlier disk")
-	case strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_SPECIALIZE_"):
+	case windows.Unfinished:
+		f.warn("the source was left by a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+	case windows.BeforeOOBE:
 		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
+	case windows.Unheard:
+		f.warn("the source has an ImageState that is not known (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
 		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may be left")
