@@ -11,8 +11,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // reportState is the name under which State gives the path of the JSON report
@@ -90,7 +90,7 @@ func (a *artifact) Destroy() error {
 		return fmt.Errorf("removing disk: %w", err)
 	}
 	// A report at a place of the user's own choice is the user's.
-	if a.report == a.path+verify.ReportSuffix {
+	if a.report == a.path+proof.ReportSuffix {
 		if err := os.Remove(a.report); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing report: %w", err)
 		}

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // qemuTool runs one of QEMU's tools.
@@ -78,7 +78,7 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 	}
 	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
 	b.wantContinue(t, new(stepConvert).Run(t.Context(), b))
-	raw, err := os.ReadFile(b.run.output.path + verify.ReportSuffix)
+	raw, err := os.ReadFile(b.run.output.path + proof.ReportSuffix)
 	if err != nil {
 		t.Fatal(err)
 	}

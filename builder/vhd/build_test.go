@@ -16,8 +16,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // Boot sectors. The first copies itself to sector 5 through the BIOS and then
@@ -188,7 +188,7 @@ func TestBuildDoesNotWaitForAProvisionerWithoutAGuest(t *testing.T) {
 func TestBuildThatIsNotProvenLeavesItsReportOnly(t *testing.T) {
 	b := prepared(t, rawDisk(t, 1<<20, writesAndPowersOff), map[string]any{"verify": map[string]any{}})
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
-	if unproven := (*verify.NotProven)(nil); !errors.As(err, &unproven) {
+	if unproven := (*proof.NotProven)(nil); !errors.As(err, &unproven) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(b.config.beside("report.json")); err != nil {

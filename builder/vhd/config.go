@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // Config holds the options of source "sysprep-vhd".
@@ -145,7 +145,7 @@ type Config struct {
 
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
-	Verify verify.Config `mapstructure:"verify"`
+	Verify proof.Config `mapstructure:"verify"`
 
 	ctx interpolate.Context
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // inputs are the files that the options name for reading, as far as they are
@@ -52,13 +52,13 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 	wrong(directory, hostfile.Writable(c.screenPath(), files...))
 	if !c.Verify.Enabled.False() {
 		wrong(directory, hostfile.WritableFolder(c.beside("logs")))
-		wrong(directory, verify.CheckReport(c.beside("report.json"), files...))
+		wrong(directory, proof.CheckReport(c.beside("report.json"), files...))
 		option := directory
 		if c.Verify.Report != "" {
 			option = "verify.report"
 		}
 		if !strings.Contains(c.Verify.Report, unknown) {
-			wrong(option, verify.CheckReport(c.reportPath(), append(files, c.screenPath())...))
+			wrong(option, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
 	return errs
@@ -69,7 +69,7 @@ func (c *Config) reportPath() string {
 	if c.Verify.Report != "" {
 		return c.Verify.Report
 	}
-	return c.outputPath() + verify.ReportSuffix
+	return c.outputPath() + proof.ReportSuffix
 }
 
 // localFile is the path of a file of this machine that is given as a URL, ""

@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func TestWhenThePowerButtonIsPressed(t *testing.T) {
@@ -195,7 +194,7 @@ func hungRun(ctx context.Context, t *testing.T, changes map[string]any) (*bench,
 	t.Helper()
 	b, s := newBench(t, changes), new(stepStartMachine)
 	b.wantContinue(t, s.Run(ctx, b))
-	b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+	b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
 	b.Put("error", errors.New("sysprep did not come to its end"))
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b, s
@@ -222,9 +221,11 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 		{name: "Windows restarts", setup: func(b *bench) {
 			time.AfterFunc(8500*time.Millisecond, func() { b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart}) })
 		}, took: 9*time.Second + restartGrace, calls: "power-down close", said: []string{"The guest restarted instead of powering off", "Ending the machine"}},
-		{name: "the cause is known", setup: func(b *bench) { b.Put("error", errors.New("sysprep refused. Fix: remove the app")) }, calls: "close", said: []string{"Ending the machine"}},
+		{name: "the cause is known", setup: func(b *bench) {
+			b.Put("error", errors.New("[refused/APPX_NOT_PROVISIONED] sysprep refused: remove the app"))
+		}, calls: "close", said: []string{"Ending the machine"}},
 		{name: "a restart undid the run", setup: func(b *bench) {
-			b.Put("error", errors.New("the guest restarted instead of powering off: it is not generalized any more: the machine was restarted"))
+			b.Put("error", errors.New("[undone] the guest restarted instead of powering off: the machine was restarted"))
 		}, calls: "close", said: []string{"Ending the machine"}},
 		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Ending the machine"}},
 		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Ending the machine"}},

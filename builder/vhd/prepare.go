@@ -18,8 +18,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // The hypervisors a user can choose.
@@ -52,7 +52,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), verify.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
+	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {

@@ -11,9 +11,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 const oldReport = `{"schema": 1, "proof": {"proven": true}}`
@@ -178,7 +178,7 @@ func TestAForcedBuildReplacesDiskAndReport(t *testing.T) {
 	b.wantContinue(t, new(stepConvert).Run(t.Context(), b))
 	s.Cleanup(b)
 	c := b.run.config
-	if r, err := verify.Check(t.Context(), verify.Options{Disk: c.outputPath()}); err != nil || !r.Proof.Proven {
+	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(c.outputPath())}); err != nil || !r.Proof.Proven {
 		t.Errorf("the new disk: %v", err)
 	}
 	if report, err := os.ReadFile(c.reportPath()); err != nil || !strings.Contains(string(report), "assertions") {
@@ -215,7 +215,7 @@ func TestAnImageThatCannotGetItsNameIsKept(t *testing.T) {
 	b.wantHalt(t, new(stepConvert).Run(t.Context(), b), "the image is finished but could not get its name", "-finished-1.vhd: move it yourself")
 	b.Put(multistep.StateHalted, true)
 	s.Cleanup(b)
-	if r, err := verify.Check(t.Context(), verify.Options{Disk: b.run.output.kept}); err != nil || !r.Proof.Proven {
+	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(b.run.output.kept)}); err != nil || !r.Proof.Proven {
 		t.Errorf("the image that was kept as %s: %v", b.run.output.kept, err)
 	}
 	if b.said.ErrorCalled {

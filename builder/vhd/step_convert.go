@@ -10,8 +10,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // progressEvery is how often a long conversion is heard of.
@@ -31,15 +32,15 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	ui.Sayf("Writing the disk as %s: %s", kind, path)
 	began, unproven := time.Now(), filepath.Join(run.scratch, "output-"+filepath.Base(path))
 	stats, err := run.write(ctx, ui, unproven)
-	var proof verify.Result
+	var result proof.Result
 	if err == nil && !c.Verify.Enabled.False() {
-		proof, err = verify.Recheck(ctx, ui, run.proof(unproven))
+		result, err = proof.Recheck(ctx, ui, run.proving(unproven))
 	}
 	if err == nil {
-		run.report, err = verify.Place(ctx, ui, verify.Placement{From: unproven, To: path, Result: proof, Report: c.Verify.Report, Inputs: run.inputs()})
+		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
 	}
 	if err != nil {
-		if unplaced := (*verify.Unplaced)(nil); errors.As(err, &unplaced) {
+		if unplaced := (*proof.Unplaced)(nil); errors.As(err, &unplaced) {
 			run.output.kept = unplaced.Path
 		}
 		if ctx.Err() != nil {
@@ -79,9 +80,12 @@ func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.
 		}
 	}
 	if r.config.Compact.True() {
-		if options.Skip, err = verify.Compaction(ctx, ui, disk); err != nil {
+		skip, said, err := compact.Skipper(ctx, disk)
+		if err != nil {
 			return diskimage.Stats{}, err
 		}
+		ui.Say(said)
+		options.Skip = skip
 	}
 	return diskimage.Convert(ctx, disk, to, options)
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // stepInspectSource finds out by content what the source disk is, and how a
@@ -51,6 +50,8 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 func (*stepInspectSource) Cleanup(multistep.StateBag) {}
 
 func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
+	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
+	defer cancel()
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("finding source disk: %w", err)
@@ -89,7 +90,7 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
-	facts, err := verify.Source(ctx, path, r.backing()...)
+	facts, err := inspectSource(ctx, disk, path)
 	if err != nil {
 		ui.Sayf("Source disk: warning: %s", err)
 		return ctx.Err()

@@ -13,7 +13,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // scratchPrefix begins the name of the folder of a build's temporary files.
@@ -57,8 +57,8 @@ func (s *stepOutputDirectory) Run(ctx context.Context, state multistep.StateBag)
 		run.output.replaces = true
 		ui.Sayf("%s stays until this build has made and proven its successor", path)
 	}
-	verify.RemoveStale(ctx, ui, path, c.reportPath(), path+verify.ReportSuffix)
-	verify.RemoveStale(ctx, ui, "", c.beside("report.json"))
+	proof.RemoveStale(ctx, ui, path, c.reportPath(), path+proof.ReportSuffix)
+	proof.RemoveStale(ctx, ui, "", c.beside("report.json"))
 	run.output.madeDirectory = s.made
 	directory, err := filepath.Abs(c.OutputDirectory)
 	if err == nil {

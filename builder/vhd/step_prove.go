@@ -5,7 +5,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // stepProve looks at the disk of the machine that is off, and ends the build
@@ -14,7 +14,7 @@ type stepProve struct{}
 
 func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	if _, err := verify.Run(ctx, ui, run.proof(run.disk.Path)); err != nil {
+	if _, err := proof.Run(ctx, ui, run.proving(run.disk.Path)); err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
 		}
@@ -25,12 +25,16 @@ func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.S
 
 func (*stepProve) Cleanup(multistep.StateBag) {}
 
-// proof says how a disk is proven that is, or becomes, the output. The report
+// proving says how a disk is proven that is, or becomes, the output. The report
 // of one that is refused lies beside the folder, which the build removes.
-func (r *run) proof(disk string) verify.Options {
-	return verify.Options{
-		Config: r.config.Verify, Disk: disk, Name: r.config.outputPath(), Source: r.windows.Origin,
+func (r *run) proving(disk string) proof.Options {
+	o := proof.Options{
+		Config: r.config.Verify, Disk: proof.File(disk, r.backing()...), Name: r.config.outputPath(), Source: r.windows.Origin,
 		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
-		BackingFiles: r.backing(), Chain: r.source.Chain(),
+		Chain: r.source.Chain(),
 	}
+	if ran := r.ran(); ran != nil {
+		o.AnswerFile, o.VMMode = &ran.AnswerFile, &ran.VMMode
+	}
+	return o
 }

@@ -3,13 +3,13 @@ package vhd
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 // stepStartMachine boots the machine and follows its fate from there on.
@@ -41,7 +41,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		return halt(state, fmt.Errorf("starting the machine: %w", err))
 	}
 	run.machine = follow(s.driver, fates)
-	run.shareEvents(state)
+	run.share(state)
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue
 }
@@ -71,14 +71,16 @@ func (r *run) networkInterface() string {
 const flushLimit = 4 * time.Minute
 
 // unexplained says whether sysprep may have left the reason of a failure on
-// the disk only. The error of a run whose cause is known names the fix. Of one
-// that a restart undid, the disk has what was written before the restart, and
-// the first boot that goes on only changes it.
+// the disk only. Of a run that a restart undid, the disk has what was written
+// before the restart, and the first boot that goes on only changes it.
 func (r *run) unexplained(state multistep.StateBag) bool {
 	_, cancelled := state.GetOk(multistep.StateCancelled)
 	err, _ := state.Get("error").(error)
-	return !r.provisioning.IsZero() && !cancelled && err != nil && r.windows.Windows != "" && r.machine.Features().PowerDown &&
-		!strings.Contains(err.Error(), ". Fix: ") && !strings.Contains(err.Error(), "not generalized any more")
+	if r.provisioning.IsZero() || cancelled || err == nil || r.windows.Windows == "" || !r.machine.Features().PowerDown {
+		return false
+	}
+	head, _ := verdict.ParseHead(err.Error())
+	return head.Cause == "" && head.Class != verdict.Undone
 }
 
 func isAuto(name string) bool { return name == "" || name == "auto" }

@@ -21,9 +21,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func TestFirmwareFollowsThePartitionTable(t *testing.T) {
@@ -597,7 +597,7 @@ func TestTheOutputIsCompactUnlessSomethingSpeaksAgainstIt(t *testing.T) {
 			if left, _ := os.ReadDir(b.run.scratch); len(left) != 0 {
 				t.Errorf("left in the scratch folder: %v", left)
 			}
-			r, err := verify.Check(t.Context(), verify.Options{Disk: b.run.output.path})
+			r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(b.run.output.path)})
 			if err != nil || !r.Proof.Proven {
 				t.Errorf("the output is not proven: %v %+v", err, r.Proof.Failed("fail"))
 			}
@@ -620,7 +620,7 @@ func TestTheReportLiesWhereTheUserWantsIt(t *testing.T) {
 		b.wantContinue(t, new(stepProve).Run(t.Context(), b))
 		b.wantContinue(t, new(stepConvert).Run(t.Context(), b))
 		if path == "" {
-			path = b.run.output.path + verify.ReportSuffix
+			path = b.run.output.path + proof.ReportSuffix
 		}
 		if _, err := os.Stat(path); err != nil || b.run.report != path {
 			t.Errorf("the report lies at %s, want %s: %v", b.run.report, path, err)
@@ -632,13 +632,13 @@ func TestTheMachineFollowsTheDriversOfTheSource(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		options    map[string]any
-		facts      verify.Facts
+		facts      sourceFacts
 		disk, card string
 	}{
-		{"nothing known: the hypervisor chooses", nil, verify.Facts{}, "auto", "auto"},
-		{"what Windows has drivers for", nil, verify.Facts{DiskInterface: "nvme", NetworkInterface: "virtio"}, "nvme", "virtio"},
-		{"the user's word is the last", map[string]any{"disk_interface": "sata", "network_interface": "e1000"}, verify.Facts{DiskInterface: "virtio", NetworkInterface: "virtio"}, "sata", "e1000"},
-		{"no IDE on a board the user chose", map[string]any{"machine_type": "q35"}, verify.Facts{DiskInterface: "ide"}, "auto", "auto"},
+		{"nothing known: the hypervisor chooses", nil, sourceFacts{}, "auto", "auto"},
+		{"what Windows has drivers for", nil, sourceFacts{DiskInterface: "nvme", NetworkInterface: "virtio"}, "nvme", "virtio"},
+		{"the user's word is the last", map[string]any{"disk_interface": "sata", "network_interface": "e1000"}, sourceFacts{DiskInterface: "virtio", NetworkInterface: "virtio"}, "sata", "e1000"},
+		{"no IDE on a board the user chose", map[string]any{"machine_type": "q35"}, sourceFacts{DiskInterface: "ide"}, "auto", "auto"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, c.options)
@@ -659,12 +659,12 @@ func TestTheDiskOfAFailedRunIsAskedForTheCause(t *testing.T) {
 		{"sysprep hung", func(*bench) {}, true},
 		{"cancelled", func(b *bench) { b.Put(multistep.StateCancelled, true) }, false},
 		{"nothing was provisioned yet", func(b *bench) { b.run.provisioning = time.Time{} }, false},
-		{"a source without Windows", func(b *bench) { b.run.windows = verify.Facts{} }, false},
+		{"a source without Windows", func(b *bench) { b.run.windows = sourceFacts{} }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := started(t, nil)
 			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
-			b.run.windows, b.run.provisioning = verify.Facts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+			b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
 			b.Put("error", errors.New("sysprep did not come to its end"))
 			c.setup(b)
 			new(stepDiagnose).Cleanup(b)

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // scratch is a folder for outputs on the file system of the disks.
@@ -130,7 +130,7 @@ func inPlace(b *testing.B, path string) {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	space, err := verify.FreeSpace(context.Background(), d)
+	space, err := compact.FreeSpace(context.Background(), d)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // The disk: 40 GiB, of which 0.8 GiB are files, 0.5 GiB page files and 0.6 GiB
@@ -113,7 +113,7 @@ func litter(path string, r *rand.Rand) error {
 		return err
 	}
 	defer d.Close()
-	space, err := verify.FreeSpace(context.Background(), d)
+	space, err := compact.FreeSpace(context.Background(), d)
 	if err != nil {
 		return err
 	}
@@ -202,15 +202,15 @@ func extract(b *testing.B, from, to string) {
 }
 
 // convert is ours, with the free clusters of NTFS left out or not.
-func convert(b *testing.B, from, to string, o diskimage.Options, compact bool) diskimage.Stats {
+func convert(b *testing.B, from, to string, o diskimage.Options, free bool) diskimage.Stats {
 	b.Helper()
 	d, err := diskimage.Open(from)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	if compact {
-		space, err := verify.FreeSpace(context.Background(), d)
+	if free {
+		space, err := compact.FreeSpace(context.Background(), d)
 		if err != nil {
 			b.Fatal(err)
 		}

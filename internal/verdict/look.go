@@ -36,7 +36,7 @@ func Look(first First, e Expectation) Decision {
 				return Decision{Action: Refuse, Reason: fmt.Sprintf("ImageState is %s, but the image is not armed for its first boot: %s", first.ImageState, notArmed(first.SetupType, first.CmdLine)),
 					Next: unarmedNext}
 			}
-			return Decision{Action: Already, CauseID: "F55", Reason: fmt.Sprintf("the machine is generalized already (%s)", first.ImageState),
+			return Decision{Action: Already, Reason: fmt.Sprintf("the machine is generalized already (%s)", first.ImageState),
 				Next: []string{"Do not restart it: shut it down and take the disk."}}
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
@@ -93,7 +93,7 @@ func byImageState(first First) Decision {
 // refuse takes the next steps from the catalogue.
 func refuse(id, reason string) Decision {
 	d, _ := diagnosis.Known(id)
-	return Decision{Action: Refuse, Reason: reason, CauseID: id, Next: d.Remedy}
+	return Decision{Action: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
 }
 
 func pid(n int) string {

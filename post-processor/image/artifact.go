@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // artifact is the converted disk.
@@ -27,7 +27,7 @@ type artifact struct {
 var _ packersdk.Artifact = (*artifact)(nil)
 
 // describe fills in what other parts of Packer ask for.
-func (a *artifact) describe(input packersdk.Artifact, c *Config, r verify.Result) {
+func (a *artifact) describe(input packersdk.Artifact, c *Config, r proof.Result) {
 	a.state = map[string]any{}
 	if data := generatedData(input); data != nil {
 		a.state["generated_data"] = data

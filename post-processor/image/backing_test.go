@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func qemu(t *testing.T, tool string, args ...string) {
@@ -59,7 +59,7 @@ func TestAnOverlayOfPackersQEMUBuilder(t *testing.T) {
 		t.Fatal(err)
 	}
 	qemu(t, "qemu-img", "compare", "-f", "qcow2", "-F", "vpc", overlay, made.Files()[0])
-	raw, err := os.ReadFile(made.Files()[0] + verify.ReportSuffix)
+	raw, err := os.ReadFile(made.Files()[0] + proof.ReportSuffix)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // Config holds the options of post-processor "sysprep-image". Without any it
@@ -31,7 +31,7 @@ type Config struct {
 	// `output-<build name>-image/<name of the disk>.report.json`. The report on
 	// a disk that is refused while an earlier `output` stays is
 	// `<output>.not-proven.report.json`.
-	Verify verify.Config `mapstructure:"verify"`
+	Verify proof.Config `mapstructure:"verify"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
 	// file itself, and what that holds becomes part of the image: other files
@@ -85,7 +85,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths(), verify.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

@@ -4,27 +4,27 @@ package image
 
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/zclconf/go-cty/cty"
 )
 
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	PackerBuildName     *string            `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
-	PackerBuilderType   *string            `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
-	PackerCoreVersion   *string            `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
-	PackerDebug         *bool              `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
-	PackerForce         *bool              `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
-	PackerOnError       *string            `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
-	PackerUserVars      map[string]string  `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
-	PackerSensitiveVars []string           `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
-	Verify              *verify.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
-	BackingFiles        []string           `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
-	Format              *string            `mapstructure:"format" cty:"format" hcl:"format"`
-	VHDType             *string            `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
-	Output              *string            `mapstructure:"output" cty:"output" hcl:"output"`
-	Compact             *bool              `mapstructure:"compact" cty:"compact" hcl:"compact"`
+	PackerBuildName     *string           `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
+	PackerBuilderType   *string           `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
+	PackerCoreVersion   *string           `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
+	PackerDebug         *bool             `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
+	PackerForce         *bool             `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
+	PackerOnError       *string           `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
+	PackerUserVars      map[string]string `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
+	PackerSensitiveVars []string          `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
+	Verify              *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	BackingFiles        []string          `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
+	Format              *string           `mapstructure:"format" cty:"format" hcl:"format"`
+	VHDType             *string           `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
+	Output              *string           `mapstructure:"output" cty:"output" hcl:"output"`
+	Compact             *bool             `mapstructure:"compact" cty:"compact" hcl:"compact"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -47,7 +47,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_on_error":            &hcldec.AttrSpec{Name: "packer_on_error", Type: cty.String, Required: false},
 		"packer_user_variables":      &hcldec.AttrSpec{Name: "packer_user_variables", Type: cty.Map(cty.String), Required: false},
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
-		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*verify.FlatConfig)(nil).HCL2Spec())},
+		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
 		"backing_files":              &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"vhd_type":                   &hcldec.AttrSpec{Name: "vhd_type", Type: cty.String, Required: false},

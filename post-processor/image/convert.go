@@ -12,7 +12,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // convert proves the disk, converts it, and proves what came out before it
@@ -41,17 +41,17 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 		return nil, fmt.Errorf("output: %w", err)
 	}
 	defer release()
-	var unplaced *verify.Unplaced
+	var unplaced *proof.Unplaced
 	defer func() {
 		if !errors.As(err, &unplaced) || !hostfile.Within(scratch, unplaced.Path) {
 			os.RemoveAll(scratch)
 		}
 	}()
-	proof := verify.Options{
-		Config: p.config.Verify, Disk: found.path, Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output),
-		BackingFiles: found.backing, Chain: found.chain,
+	options := proof.Options{
+		Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output),
+		Chain: found.chain,
 	}
-	result, err := verify.Run(ctx, ui, proof)
+	result, err := proof.Run(ctx, ui, options)
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +59,13 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 	if err != nil {
 		return nil, err
 	}
-	proof.Disk, proof.Name = unproven, output
+	options.Disk, options.Name = proof.File(unproven, found.backing...), output
 	if !p.config.Verify.Enabled.False() {
-		if result, err = verify.Recheck(ctx, ui, proof); err != nil {
+		if result, err = proof.Recheck(ctx, ui, options); err != nil {
 			return nil, err
 		}
 	}
-	a.report, err = verify.Place(ctx, ui, verify.Placement{From: unproven, To: output, Result: result, Report: report, Inputs: found.inputs})
+	a.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: output, Result: result, Report: report, Inputs: found.inputs})
 	if errors.As(err, &unplaced) && hostfile.Within(scratch, unplaced.Path) {
 		_ = hostfile.KeepScratch(scratch) // or the next build would take it for left over
 	}
@@ -104,7 +104,7 @@ func (p *PostProcessor) checkReport(report string, files []string) error {
 	if p.config.Verify.Report != "" {
 		report = p.config.Verify.Report
 	}
-	if err := verify.CheckReport(report, files...); err != nil {
+	if err := proof.CheckReport(report, files...); err != nil {
 		return fmt.Errorf("verify.report: %w", err)
 	}
 	return nil
@@ -113,12 +113,12 @@ func (p *PostProcessor) checkReport(report string, files []string) error {
 // reportPaths are where the report of the output lies and where that of a disk
 // that is refused: the one beside an earlier output is about that output.
 func (p *PostProcessor) reportPaths(output string, replaces bool) (report, refused string) {
-	report = output + verify.ReportSuffix
+	report = output + proof.ReportSuffix
 	if p.config.Verify.Report != "" {
 		report = p.config.Verify.Report
 	}
 	if replaces {
-		return report, output + ".not-proven" + verify.ReportSuffix
+		return report, output + ".not-proven" + proof.ReportSuffix
 	}
 	return report, report
 }
@@ -142,9 +142,9 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 			ui.Sayf("Removed what an earlier build left when it was killed: %s", strings.Join(removed, ", "))
 		}
 	}
-	verify.RemoveStale(ctx, ui, output, report, output+verify.ReportSuffix)
+	proof.RemoveStale(ctx, ui, output, report, output+proof.ReportSuffix)
 	if refused != report {
-		verify.RemoveStale(ctx, ui, "", refused)
+		proof.RemoveStale(ctx, ui, "", refused)
 	}
 	if scratch, err = hostfile.NewScratch(folder, prefix); err != nil {
 		release()

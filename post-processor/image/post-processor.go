@@ -12,12 +12,13 @@ import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // BuilderID names the maker of an artifact to other post-processors.
@@ -55,12 +56,12 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 		ui.Sayf("Backing chain: %s", diskimage.Lineage(found.chain))
 	}
 	if p.config.Format == "" {
-		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+verify.ReportSuffix)
+		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+proof.ReportSuffix)
 		if err := p.checkReport(report, found.inputs); err != nil {
 			return nil, false, false, err
 		}
-		proof := verify.Options{Config: p.config.Verify, Disk: found.path, Report: report, Inputs: found.inputs, BackingFiles: found.backing}
-		if _, err := verify.Run(ctx, ui, proof); err != nil {
+		options := proof.Options{Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
+		if _, err := proof.Run(ctx, ui, options); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -109,9 +110,12 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 	options := p.config.conversion()
 	options.Progress = progress(ui)
 	if p.config.Compact.True() {
-		if options.Skip, err = verify.Compaction(ctx, ui, src); err != nil {
+		skip, said, err := compact.Skipper(ctx, src)
+		if err != nil {
 			return "", err
 		}
+		ui.Say(said)
+		options.Skip = skip
 	}
 	kind := strings.TrimSpace(string(options.Type) + " " + string(options.Format))
 	ui.Sayf("Converting to %s: %s", kind, output)

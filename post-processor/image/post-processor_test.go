@@ -18,9 +18,9 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 // input is the artifact of another builder.
@@ -121,7 +121,7 @@ func TestAnImageThatIsNotProvenIsNotHandedOver(t *testing.T) {
 	for _, options := range []map[string]any{nil, {"format": "vhd"}} {
 		b := newBench(t, winimagetest.Spec{}, options)
 		got, _, _, err := b.run(context.Background())
-		var refused *verify.NotProven
+		var refused *proof.NotProven
 		if got != nil || !errors.As(err, &refused) {
 			t.Fatalf("%v: %v, error %v; want a *NotProven", options, got, err)
 		}
@@ -170,7 +170,7 @@ func TestEveryFormatIsProvenAgainAndEqualToItsInput(t *testing.T) {
 			if !ok || metadata.Validate() != nil || metadata.Labels["proven"] != "true" || metadata.Labels["image_state"] == "" {
 				t.Errorf("metadata %+v", metadata)
 			}
-			report, err := os.ReadFile(c.path + verify.ReportSuffix)
+			report, err := os.ReadFile(c.path + proof.ReportSuffix)
 			if err != nil || !bytes.Contains(report, []byte(`"path": "`+c.path+`"`)) {
 				t.Errorf("the report (%v) is not about the output:\n%.300s", err, report)
 			}

@@ -13,9 +13,9 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/verify"
 )
 
 func put(t *testing.T, path, content string) string {
@@ -195,7 +195,7 @@ func TestAForcedBuildKeepsTheOldImageUntilTheNewOneIsProven(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 			want := []string{"x.raw", "x.raw.report.json"}
-			var refused *verify.NotProven
+			var refused *proof.NotProven
 			if errors.As(err, &refused) {
 				want = []string{"x.raw", "x.raw.not-proven.report.json", "x.raw.report.json"}
 				if refused.ReportPath != "x.raw.not-proven.report.json" {

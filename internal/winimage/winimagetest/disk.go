@@ -66,6 +66,8 @@ const (
 	Log    = `\Windows\System32\Sysprep\Panther\setupact.log`
 	State  = `\Windows\Setup\State\State.ini`
 	Cached = `\Windows\Panther\unattend.xml`
+	// ShadowStore holds a shadow copy.
+	ShadowStore = `\System Volume Information\{01234567-0123-0123-0123-0123456789ab}{3808876b-c176-4e48-b7ae-04046e6cc752}`
 )
 
 // Disk makes a raw disk in a folder of the test and returns its path.

@@ -1,4 +1,4 @@
-package verify
+package proof
 
 import (
 	"bytes"
@@ -77,7 +77,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 				k.Path(`ControlSet001\Services\`+name).SetDWord("Start", 3)
 			}
 		}}, nil, []string{"boot-drivers"}},
-		{"a shadow copy", winimagetest.Spec{Files: map[string]string{shadowStore: "x"}}, nil, []string{"shadow-copies"}},
+		{"a shadow copy", winimagetest.Spec{Files: map[string]string{winimagetest.ShadowStore: "x"}}, nil, []string{"shadow-copies"}},
 		{"a hibernated session", winimagetest.Spec{Files: map[string]string{`\hiberfil.sys`: "HIBR" + strings.Repeat("\x01", 4092)}}, []string{"hibernation"}, nil},
 		{"a dirty volume", winimagetest.Spec{DirtyVolume: true}, []string{"file-system-clean"}, nil},
 		{"a hive that was not flushed", winimagetest.Spec{DirtyHive: "SOFTWARE"}, []string{"hives-clean", "image-state"}, nil},
@@ -109,7 +109,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			t.Parallel()
 			c.spec.Generalized = true
 			ui, said := recorder()
-			r, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, c.spec), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
+			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
 			if got := ids(r.Proof.Failed(winimage.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}
@@ -151,7 +151,7 @@ func ids(list []winimage.Assertion) (ids []string) {
 
 func TestTheFirstLineOfARefusalIsTheFirstThingToDo(t *testing.T) {
 	ui, said := recorder()
-	_, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})})
+	_, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}))})
 	var refused *NotProven
 	if !errors.As(err, &refused) {
 		t.Fatalf("error %v, want a *NotProven", err)
@@ -183,7 +183,7 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "new", "report.json")
 	ui, said := recorder()
-	r, err := Run(context.Background(), ui, Options{Disk: disk, Name: "final.vhd", Report: path})
+	r, err := Run(context.Background(), ui, Options{Disk: File(disk), Name: "final.vhd", Report: path})
 	if err != nil || r.ReportPath != path || !strings.HasPrefix(said.String(), "Proven: final.vhd holds Windows Server 2022") {
 		t.Fatalf("%v, report %s, Ui:\n%s", err, r.ReportPath, said)
 	}
@@ -209,7 +209,7 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 }
 
 func TestConfigSaysWhereTheReportLies(t *testing.T) {
-	o := Options{Disk: "d", Name: "n"}
+	o := Options{Disk: File("d"), Name: "n"}
 	if got := o.report(); got != "n.report.json" {
 		t.Errorf("%s, want it beside the disk", got)
 	}
@@ -229,7 +229,7 @@ func TestConfigSaysWhereTheReportLies(t *testing.T) {
 
 func TestAProofThatIsSwitchedOffSaysSoAndReadsNothing(t *testing.T) {
 	ui, said := recorder()
-	r, err := Run(context.Background(), ui, Options{Config: Config{Enabled: config.TriFalse}, Disk: "absent"})
+	r, err := Run(context.Background(), ui, Options{Config: Config{Enabled: config.TriFalse}, Disk: File("absent")})
 	if err != nil || r.ReportPath != "" || !strings.Contains(said.String(), "verify.enabled") {
 		t.Errorf("%+v, %v, said %s", r, err, said)
 	}
@@ -239,12 +239,12 @@ func TestWhatCannotBeReadIsNoVerdict(t *testing.T) {
 	ui, _ := recorder()
 	path := filepath.Join(t.TempDir(), "absent.vhd")
 	var refused *NotProven
-	if _, err := Run(context.Background(), ui, Options{Disk: path}); err == nil || errors.As(err, &refused) || !errors.Is(err, os.ErrNotExist) {
+	if _, err := Run(context.Background(), ui, Options{Disk: File(path)}); err == nil || errors.As(err, &refused) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want one of a missing file", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Run(ctx, ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{})}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{}))}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the cancel", err)
 	}
 }
@@ -252,12 +252,12 @@ func TestWhatCannotBeReadIsNoVerdict(t *testing.T) {
 func TestACopyThatIsNotProvenIsRefused(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.vhd")
 	ui, _ := recorder()
-	_, err := Recheck(context.Background(), ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{}), Name: name})
+	_, err := Recheck(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{})), Name: name})
 	var refused *NotProven
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "was proven before it was converted") || !strings.Contains(err.Error(), name) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Recheck(context.Background(), ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), Name: name}); err != nil {
+	if _, err := Recheck(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true})), Name: name}); err != nil {
 		t.Errorf("a good copy is refused: %v", err)
 	}
 }
@@ -278,7 +278,7 @@ func TestOptionsChangeTheJudgement(t *testing.T) {
 			if errs := c.config.Prepare(); errs != nil {
 				t.Fatal(errs)
 			}
-			r, err := Check(context.Background(), Options{Config: c.config, Disk: disk})
+			r, err := Check(context.Background(), Options{Config: c.config, Disk: File(disk)})
 			if err != nil || !slices.Equal(ids(r.Proof.Failed(winimage.Fail)), c.failed) {
 				t.Errorf("failed %v (%v), want %v", ids(r.Proof.Failed(winimage.Fail)), err, c.failed)
 			}

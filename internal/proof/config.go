@@ -1,11 +1,10 @@
 //go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
 //go:generate go tool packer-sdc struct-markdown
 
-// Package verify is the proof of an image as part of a build: the block
-// verify { } that builder and post-processor share, the judgement in Packer's
-// Ui, the report beside the disk, and what a disk tells before the build and
-// after one that failed.
-package verify
+// Package proof proves an image as part of a build: the block verify { } that
+// builder and post-processor share, the judgement in Packer's Ui, and the report
+// beside the disk.
+package proof
 
 import (
 	"errors"

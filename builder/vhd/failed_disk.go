@@ -1,4 +1,4 @@
-package verify
+package vhd
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -23,8 +23,8 @@ import (
 // sysprepLog is the log of sysprep itself, among winimage.LogFiles.
 const sysprepLog = `\Windows\System32\Sysprep\Panther\setupact.log`
 
-// Diagnosed is what the disk of a failed build says.
-type Diagnosed struct {
+// diagnosed is what the disk of a failed build says.
+type diagnosed struct {
 	// Cause is nil where the log names none.
 	Cause *diagnosis.Diagnosis
 	// Earlier: the last run in the log began long before the build.
@@ -35,51 +35,47 @@ type Diagnosed struct {
 	Logs []string
 }
 
-// Diagnose reads the logs of sysprep and Windows Setup from the disk of a
-// build that failed or hung, says the cause and the way out, and keeps the
-// logs below logDir unless that is empty. The machine has to be off. What was
-// still in the memory of a machine that was killed is not on the disk. A cause
-// whose summary is in told, what the user has been told already, is not said
-// again. A run that began before since, by as much as clocks may differ, is none
-// of this build; zero: any run may be.
-func Diagnose(ctx context.Context, ui packersdk.Ui, diskPath, logDir, told string, since time.Time, backing ...string) (Diagnosed, error) {
-	var logs map[string][]byte
-	var report winimage.Report
-	var unread error
-	err := withDisk(ctx, diskPath, backing, func(ctx context.Context, d diskimage.Disk) (err error) {
-		if report, err = winimage.Inspect(ctx, d, winimage.Options{Name: diskPath}); err != nil {
-			return err
-		}
-		logs, unread = winimage.ExtractLogs(ctx, d)
-		return ctx.Err()
-	})
+// diagnose reads the logs of sysprep and Windows Setup from the disk of a build
+// that failed or hung, says the cause and the way out, and keeps the logs below
+// logDir unless that is empty. The machine has to be off. What was still in the
+// memory of a machine that was killed is not on the disk: no run of sysprep in the
+// log is no news. Nor is the cause that is known. A run that began before since, by
+// as much as clocks may differ, is none of this build; zero: any run may be.
+func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir string, known verdict.Head, since time.Time) (diagnosed, error) {
+	d, err := disk.Open(ctx)
 	if err != nil {
-		return Diagnosed{}, fmt.Errorf("reading logs from %s: %w", diskPath, err)
+		return diagnosed{}, fmt.Errorf("reading logs from %s: %w", disk.Name, err)
+	}
+	defer d.Close()
+	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: disk.Name})
+	if err != nil {
+		return diagnosed{}, fmt.Errorf("reading logs from %s: %w", disk.Name, err)
+	}
+	logs, unread := winimage.ExtractLogs(ctx, d)
+	if err := ctx.Err(); err != nil {
+		return diagnosed{}, fmt.Errorf("reading logs from %s: %w", disk.Name, err)
 	}
 	if unread != nil {
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
-	d := diagnose(logs[sysprepLog], since)
-	// A machine that was killed has lost what was still in its memory: where
-	// more is known already, an empty disk is no news.
-	news := d.Facts.Runs > 0 || told == ""
-	if news && (d.Cause == nil || !strings.Contains(told, d.Cause.Summary)) {
-		for _, line := range d.describe(report) {
+	said := causeIn(logs[sysprepLog], since)
+	if said.Facts.Runs > 0 && (said.Cause == nil || said.Cause.Name != known.Cause) {
+		for _, line := range said.describe(report) {
 			ui.Say(line)
 		}
 	}
 	if logDir == "" || len(logs) == 0 {
-		return d, nil
+		return said, nil
 	}
-	if d.Logs, err = writeLogs(ctx, logDir, logs); err != nil {
-		return d, fmt.Errorf("keeping the logs of %s: %w", diskPath, err)
+	if said.Logs, err = writeLogs(ctx, logDir, logs); err != nil {
+		return said, fmt.Errorf("keeping the logs of %s: %w", disk.Name, err)
 	}
-	ui.Sayf("Saved %d logs from the disk in %s", len(d.Logs), logDir)
-	return d, nil
+	ui.Sayf("Saved %d logs from the disk in %s", len(said.Logs), logDir)
+	return said, nil
 }
 
-// diagnose names the cause from the last run in sysprep's log.
-func diagnose(log []byte, since time.Time) (d Diagnosed) {
+// causeIn names the cause from the last run in sysprep's log.
+func causeIn(log []byte, since time.Time) (d diagnosed) {
 	var tracker diagnosis.Tracker
 	if end := lastOf(log, maxDiagnosed, maxDiagnosedLines); len(end) < len(log) {
 		tracker.Feed(log[:4]) // they tell the encoding
@@ -117,15 +113,11 @@ func lastOf(log []byte, size, lines int) []byte {
 }
 
 // describe says the cause, or as much as can be said without one.
-func (d Diagnosed) describe(r winimage.Report) (lines []string) {
+func (d diagnosed) describe(r winimage.Report) (lines []string) {
 	switch {
-	case len(r.Windows) == 0:
-		lines = append(lines, "The disk holds no Windows that can be read"+because(r.Problems))
 	case d.Cause != nil:
 		lines = append(lines, "The disk's log says why sysprep failed:")
-		lines = append(lines, explain(*d.Cause)...)
-	case d.Facts.Runs == 0:
-		lines = append(lines, "The disk's log shows no run of sysprep: it was not started, or the machine was killed before the log reached the disk")
+		lines = append(lines, proof.Explain(*d.Cause)...)
 	case d.Earlier:
 		lines = append(lines, fmt.Sprintf("The disk's log has no run of this build: its last one began at %s by the guest's clock. What this build's sysprep wrote has not reached the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
 	case d.Facts.TagCreated:

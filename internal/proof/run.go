@@ -1,4 +1,4 @@
-package verify
+package proof
 
 import (
 	"context"
@@ -16,13 +16,27 @@ import (
 // where nothing is wrong with the storage it lies on.
 const inspectLimit = 10 * time.Minute
 
+// Disk is a disk to be proven, wherever it lies.
+type Disk struct {
+	Name string
+	// Open opens the disk to be read until the context ends.
+	Open func(context.Context) (diskimage.Disk, error)
+}
+
+// File is a disk image on this machine. It may be based on files in its own
+// folder, and on those in backing (diskimage.Allow).
+func File(path string, backing ...string) Disk {
+	return Disk{path, func(ctx context.Context) (diskimage.Disk, error) {
+		return diskimage.Open(path, diskimage.Until(ctx), diskimage.Allow(backing...))
+	}}
+}
+
 // Options say which disk is to be proven and what the build knows of it.
 type Options struct {
 	// Config is the block verify after Prepare.
 	Config Config
-	// Disk is the path of the disk; it is opened read-only.
-	Disk string
-	// Name stands for Disk in texts and in the report, and the report lies
+	Disk   Disk
+	// Name stands for the disk's in texts and in the report, and the report lies
 	// beside it; for a disk that does not have its final name yet.
 	Name string
 	// Source is what the disk that the build started from had, so that a tag
@@ -34,9 +48,6 @@ type Options struct {
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
-	// BackingFiles are what the disk may be based on besides the files in its
-	// own folder, see diskimage.Allow.
-	BackingFiles []string
 	// Chain are the files that the disk was made from; nil for a disk that is
 	// its own source.
 	Chain []diskimage.Link
@@ -56,7 +67,7 @@ func (o Options) name() string {
 	if o.Name != "" {
 		return o.Name
 	}
-	return o.Disk
+	return o.Disk.Name
 }
 
 func (o Options) report() string {
@@ -117,7 +128,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 // that a report that cannot be written is said and is no error.
 func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 	path := o.report()
-	if err := r.save(ctx, path, slices.Concat(o.Inputs, r.files, []string{o.Disk, o.Name})...); err != nil {
+	if err := r.save(ctx, path, slices.Concat(o.Inputs, r.files, []string{o.Disk.Name, o.Name})...); err != nil {
 		ui.Errorf("The report of %s could not be written: %s; set verify.report to a path that can be written", o.name(), err)
 		return
 	}
@@ -127,12 +138,7 @@ func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 // Check is Run without a word and without a report: Proof.Proven tells the
 // outcome.
 func Check(ctx context.Context, o Options) (Result, error) {
-	var r Result
-	err := withDisk(ctx, o.Disk, o.BackingFiles, func(ctx context.Context, d diskimage.Disk) (err error) {
-		r.files = d.Info().Files
-		r.Report, err = winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
-		return err
-	})
+	r, err := o.inspect(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
 	}
@@ -154,14 +160,15 @@ func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	return r, err
 }
 
-// withDisk opens a disk read-only for f, which gets a context with a limit.
-func withDisk(ctx context.Context, path string, backing []string, f func(context.Context, diskimage.Disk) error) error {
+// inspect gathers what the disk says.
+func (o Options) inspect(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	d, err := diskimage.Open(path, diskimage.Until(ctx), diskimage.Allow(backing...))
+	d, err := o.Disk.Open(ctx)
 	if err != nil {
-		return err
+		return Result{}, err
 	}
 	defer d.Close()
-	return f(ctx, d)
+	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
+	return Result{Report: report, files: d.Info().Files}, err
 }

@@ -1,4 +1,4 @@
-package verify
+package compact
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
-const shadowStore = `\System Volume Information\{01234567-0123-0123-0123-0123456789ab}{3808876b-c176-4e48-b7ae-04046e6cc752}`
-
 func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 	for _, c := range []struct {
 		name, reason string
@@ -22,7 +20,7 @@ func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 		{"dirty", "dirty", winimagetest.Spec{DirtyVolume: true}},
 		{"hibernated", "hiberfil.sys", winimagetest.Spec{Files: map[string]string{`\hiberfil.sys`: "hibr" + strings.Repeat("x", 4092)}}},
 		{"BitLocker", "BitLocker", winimagetest.Spec{BitLocker: true}},
-		{"a shadow copy", "shadow copies", winimagetest.Spec{Files: map[string]string{shadowStore: "x"}}},
+		{"a shadow copy", "shadow copies", winimagetest.Spec{Files: map[string]string{winimagetest.ShadowStore: "x"}}},
 		{"a crash dump", "crash dump", winimagetest.Spec{Files: map[string]string{`\pagefile.sys`: "PAGEDU64" + strings.Repeat("x", 8192)}}},
 		{"a crash dump of 32 bits", "crash dump", winimagetest.Spec{Files: map[string]string{`\pagefile.sys`: "PAGEDUMP" + strings.Repeat("x", 8192)}}},
 	} {

@@ -1,29 +1,24 @@
-package verify
+package vhd
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-// Facts are what a source disk says before anything boots from it.
-type Facts struct {
+// sourceFacts are what a source disk says before anything boots from it.
+type sourceFacts struct {
 	Report winimage.Report
 	// Windows describes the installation; empty where there is not exactly one.
 	Windows string
-	// Scheme is the partition table: mbr, gpt or none.
-	Scheme string
-	// Firmware is what the partition table is made for: "bios", "uefi", or empty
-	// where there is none. Whether the disk starts is another question.
-	Firmware string
-	// StorageDrivers start at boot, NetworkDrivers are installed and not
-	// disabled; names of services.
-	StorageDrivers, NetworkDrivers []string
+	// StorageDrivers start at boot; names of services.
+	StorageDrivers []string
 	// DiskInterface is a controller that the Windows has a boot-start driver
 	// for: "ide", "sata", "nvme" or "virtio"; empty where none is known.
 	DiskInterface string
@@ -37,56 +32,50 @@ type Facts struct {
 	Origin *winimage.Source
 	// Clock is how the Windows takes the hardware clock.
 	Clock winimage.Clock
-	// Generalized: the source has been through sysprep /generalize and not been
-	// started since.
-	Generalized bool
 	// Warnings are what speaks against the source, each with what to do.
 	Warnings []string
 }
 
-// Source looks into a disk before it is booted. It changes nothing. The error
-// is for a disk that cannot be read; one without Windows is a warning.
-func Source(ctx context.Context, path string, backing ...string) (Facts, error) {
-	var r winimage.Report
-	err := withDisk(ctx, path, backing, func(ctx context.Context, d diskimage.Disk) (err error) {
-		r, err = winimage.Inspect(ctx, d, winimage.Options{Name: path})
-		return err
-	})
+// inspectLimit bounds looking into a disk, which takes well under a second
+// where nothing is wrong with the storage it lies on.
+const inspectLimit = 10 * time.Minute
+
+// inspectSource looks into a disk before it is booted. It changes nothing. The
+// error is for a disk that cannot be read; one without Windows is a warning.
+func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFacts, error) {
+	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: name})
 	if err != nil {
-		return Facts{}, fmt.Errorf("looking into source disk %s: %w", path, err)
+		return sourceFacts{}, fmt.Errorf("looking into source disk %s: %w", name, err)
 	}
-	return facts(r), nil
+	return factsOf(r), nil
 }
 
-// choice is a device and the driver Windows needs for it.
-type choice struct{ device, driver string }
+// device is a device and the driver Windows needs for it.
+type device struct{ name, driver string }
 
 // diskChoices are in order of preference: what needs no driver from elsewhere
 // comes first. On BIOS the plain machine has IDE.
 var (
-	biosDisks = []choice{{"ide", "intelide"}, {"ide", "atapi"}, {"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
-	uefiDisks = []choice{{"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
-	networks  = []choice{{"e1000", "E1G60"}, {"e1000e", "e1iexpress"}, {"virtio", "netkvm"}}
+	biosDisks = []device{{"ide", "intelide"}, {"ide", "atapi"}, {"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
+	uefiDisks = []device{{"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
+	networks  = []device{{"e1000", "E1G60"}, {"e1000e", "e1iexpress"}, {"virtio", "netkvm"}}
 )
 
 // pick returns the first device whose driver is among the names.
-func pick(choices []choice, drivers []string) string {
-	for _, c := range choices {
+func pick(devices []device, drivers []string) string {
+	for _, c := range devices {
 		if slices.ContainsFunc(drivers, func(name string) bool { return strings.EqualFold(name, c.driver) }) {
-			return c.device
+			return c.name
 		}
 	}
 	return ""
 }
 
-// facts is the judgement on a source, a pure function.
-func facts(r winimage.Report) Facts {
-	f := Facts{Report: r, Scheme: r.Disk.Scheme}
+// factsOf is the judgement on a source, a pure function.
+func factsOf(r winimage.Report) sourceFacts {
+	f := sourceFacts{Report: r}
 	disks := biosDisks
 	start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0)
-	if start.Firmware != windows.NoFirmware {
-		f.Firmware = start.Firmware.String()
-	}
 	if start.Firmware == windows.UEFI {
 		disks = uefiDisks
 	}
@@ -109,12 +98,13 @@ func facts(r winimage.Report) Facts {
 			f.StorageDrivers = append(f.StorageDrivers, d.Name)
 		}
 	}
+	var cards []string
 	for _, d := range w.Drivers.Network {
 		if d.Start != windows.StartDisabled {
-			f.NetworkDrivers = append(f.NetworkDrivers, d.Name)
+			cards = append(cards, d.Name)
 		}
 	}
-	f.DiskInterface, f.NetworkInterface = pick(disks, f.StorageDrivers), pick(networks, f.NetworkDrivers)
+	f.DiskInterface, f.NetworkInterface = pick(disks, f.StorageDrivers), pick(networks, cards)
 	// Drivers stand in SYSTEM: where it cannot be read nothing is known of them.
 	unread := slices.ContainsFunc(w.Hives, func(h winimage.Hive) bool { return h.Name == "SYSTEM" && h.Problem != "" })
 	if f.DiskInterface == "" && !unread {
@@ -125,10 +115,8 @@ func facts(r winimage.Report) Facts {
 }
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.
-func (f *Facts) warnState(w winimage.Windows) {
-	means := windows.State(w.Setup.ImageState).Means()
-	f.Generalized = means == windows.Generalized
-	switch means {
+func (f *sourceFacts) warnState(w winimage.Windows) {
+	switch windows.State(w.Setup.ImageState).Means() {
 	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not", w.Setup.ImageState)
 	case windows.Unfinished:
@@ -160,7 +148,7 @@ func (f *Facts) warnState(w winimage.Windows) {
 	}
 }
 
-func (f *Facts) warn(format string, args ...any) {
+func (f *sourceFacts) warn(format string, args ...any) {
 	f.Warnings = append(f.Warnings, fmt.Sprintf(format, args...))
 }
 

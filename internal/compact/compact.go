@@ -1,12 +1,12 @@
-package verify
+// Package compact finds out which parts of a disk need not be copied: the free
+// clusters of its NTFS volumes and the page files, where nothing speaks against it.
+package compact
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
@@ -64,19 +64,17 @@ func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 	return &s, nil
 }
 
-// Compaction says what can be left out of a copy of the disk, and tells the
-// user; nil where the disk has to be copied whole.
-func Compaction(ctx context.Context, ui packersdk.Ui, d diskimage.Disk) (diskimage.Skipper, error) {
+// Skipper is what can be left out of a copy of the disk, and what to tell the
+// user of it; nil where the disk has to be copied whole.
+func Skipper(ctx context.Context, d diskimage.Disk) (skip diskimage.Skipper, said string, err error) {
 	space, err := FreeSpace(ctx, d)
 	if errors.Is(err, ErrKeepAll) {
-		ui.Sayf("Warning: not compacting, the whole disk is copied: %s", err)
-		return nil, nil
+		return nil, fmt.Sprintf("Warning: not compacting, the whole disk is copied: %s", err), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	ui.Sayf("Compacting: %d MiB are free, %d MiB are page files", space.Free>>20, space.PageFiles>>20)
-	return space, nil
+	return space, fmt.Sprintf("Compacting: %d MiB are free, %d MiB are page files", space.Free>>20, space.PageFiles>>20), nil
 }
 
 // add takes in the free clusters of a partition, if NTFS is on it.

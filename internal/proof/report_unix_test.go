@@ -1,6 +1,6 @@
 //go:build unix
 
-package verify
+package proof
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func TestAReportHasThePermissionsOfTheUmask(t *testing.T) {
 	old := unix.Umask(0o027)
 	defer unix.Umask(old)
 	ui, _ := recorder()
-	if _, err := Run(context.Background(), ui, Options{Disk: disk, Report: path}); err != nil {
+	if _, err := Run(context.Background(), ui, Options{Disk: File(disk), Report: path}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {

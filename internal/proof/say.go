@@ -1,4 +1,4 @@
-package verify
+package proof
 
 import (
 	"fmt"
@@ -89,12 +89,13 @@ func (r Result) against() (lines []string) {
 		lines = append(lines, "    fix: "+group[0].Fix)
 	}
 	for _, d := range r.causes() {
-		lines = append(lines, explain(d)...)
+		lines = append(lines, Explain(d)...)
 	}
 	return lines
 }
 
-func explain(d diagnosis.Diagnosis) []string {
+// Explain says a cause with its evidence and its remedies.
+func Explain(d diagnosis.Diagnosis) []string {
 	lines := []string{fmt.Sprintf("  cause: %s %s: %s", d.ID, d.Name, d.Summary)}
 	for _, evidence := range d.Evidence {
 		lines = append(lines, "    "+evidence)

@@ -1,4 +1,4 @@
-package verify
+package proof
 
 import (
 	"context"
@@ -70,11 +70,11 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join(good, "r.json"), t.TempDir(), good} {
 		ui, said := recorder()
-		r, err := Run(context.Background(), ui, Options{Disk: good, Report: path})
+		r, err := Run(context.Background(), ui, Options{Disk: File(good), Report: path})
 		if err != nil || !r.Proof.Proven || r.ReportPath != "" || !strings.Contains(said.String(), "verify.report") || !strings.Contains(said.String(), "Proven: ") {
 			t.Errorf("%s: %v, report %q, said:\n%s", path, err, r.ReportPath, said)
 		}
-		_, err = Run(context.Background(), ui, Options{Disk: inUse, Report: path})
+		_, err = Run(context.Background(), ui, Options{Disk: File(inUse), Report: path})
 		if err == nil || !strings.Contains(err.Error(), "is not proven") || strings.Contains(err.Error(), "report: ") {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -87,7 +87,7 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 // proven is the result of a good disk.
 func proven(t *testing.T) Result {
 	t.Helper()
-	r, err := Check(context.Background(), Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), Name: "x.vhd"})
+	r, err := Check(context.Background(), Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true})), Name: "x.vhd"})
 	if err != nil || !r.Proof.Proven {
 		t.Fatalf("%v, %v", r.Proof.Failed(winimage.Fail), err)
 	}

@@ -1,4 +1,4 @@
-package verify
+package proof
 
 import (
 	"context"
@@ -30,29 +30,38 @@ func in(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
+// originOf is what a build remembers of its source disk.
+func originOf(path string) (*winimage.Source, error) {
+	r, err := Check(context.Background(), Options{Disk: File(path)})
+	if err != nil {
+		return nil, err
+	}
+	return r.Report.Windows[0].Origin(), nil
+}
+
 // The guest's clock may be hours off the host's, in either direction: with
 // -rtc base=localtime a Windows that takes its clock for UTC is off by the
 // host's zone. A good image is proven all the same, and a tag that came with
 // the source is not taken for a new one.
 func TestTheTagIsJudgedWithoutTheHostsClock(t *testing.T) {
 	plain := winimagetest.Disk(t, winimagetest.Spec{})
-	source, err := Source(context.Background(), plain)
-	if err != nil || source.Origin == nil || source.Origin.Tag != nil {
-		t.Fatalf("the source: %+v, %v", source.Origin, err)
+	source, err := originOf(plain)
+	if err != nil || source == nil || source.Tag != nil {
+		t.Fatalf("the source: %+v, %v", source, err)
 	}
 	for name, off := range map[string]time.Duration{"eight hours behind": -8 * time.Hour, "fourteen hours ahead": 14 * time.Hour, "in another year": -400 * 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			image := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, TagTime: time.Now().Add(off)})
-			stale, err := Source(context.Background(), image)
+			stale, err := originOf(image)
 			if err != nil {
 				t.Fatal(err)
 			}
 			in(t, func(t *testing.T) {
-				r, err := Check(context.Background(), Options{Disk: image, Source: source.Origin})
+				r, err := Check(context.Background(), Options{Disk: File(image), Source: source})
 				if err != nil || !r.Proof.Proven {
 					t.Errorf("a good image: %v, failed %v", err, ids(r.Proof.Failed(winimage.Fail)))
 				}
-				r, err = Check(context.Background(), Options{Disk: image, Source: stale.Origin})
+				r, err = Check(context.Background(), Options{Disk: File(image), Source: stale})
 				if err != nil || !slices.Equal(ids(r.Proof.Failed(winimage.Fail)), []string{"tag"}) {
 					t.Errorf("the tag of the source: %v, failed %v", err, ids(r.Proof.Failed(winimage.Fail)))
 				}
@@ -64,7 +73,7 @@ func TestTheTagIsJudgedWithoutTheHostsClock(t *testing.T) {
 // Without a source disk a tag that is there is all that can be said, and the
 // report says so.
 func TestWithoutASourceTheReportSaysWhatTheTagDoesNotProve(t *testing.T) {
-	r, err := Check(context.Background(), Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Generalized: true})})
+	r, err := Check(context.Background(), Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +112,7 @@ func TestEveryKindOfSecretIsFoundInTheImage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ui, said := recorder()
-			r, err := Run(context.Background(), ui, Options{Disk: winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Cached: c.file}})})
+			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Cached: c.file}}))})
 			var refused *NotProven
 			if errors.As(err, &refused) || err != nil {
 				t.Fatal(err)
