@@ -123,7 +123,7 @@ func (f *sourceFacts) warnState(w winimage.Windows) {
 		f.warn("the source was left by a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
 	case windows.BeforeOOBE:
 		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
-	case windows.Unheard:
+	case windows.Unrecognised:
 		f.warn("the source has an ImageState that is not known (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
