@@ -25,11 +25,11 @@ type Trace struct {
 
 // Folders below the Windows folder.
 const (
-	temp    = `\Temp`
-	tasks   = `\System32\Tasks`
-	sysprep = `\System32\Sysprep`
-	panther = sysprep + `\Panther`
-	scripts = `\Setup\Scripts`
+	temp         = `\Temp`
+	tasks        = `\System32\Tasks`
+	sysprep      = `\System32\Sysprep`
+	panther      = sysprep + `\Panther`
+	setupScripts = `\Setup\Scripts`
 )
 
 // What the provisioner brings; the id is that of the run, and of MovedLogs the
@@ -41,7 +41,7 @@ var (
 	Mark                 = Trace{"mark of a run", panther, "packer-", ".mark"}
 	MovedLogs            = Trace{"logs of an earlier sysprep", sysprep, "Panther.packer-", ""}
 	RenamedLog           = Trace{"log of an earlier sysprep", panther, "setupact.packer-", ".log"}
-	PartialSetupComplete = Trace{"SetupComplete.cmd that was not finished", scripts, "SetupComplete.cmd.packer-", ""}
+	PartialSetupComplete = Trace{"SetupComplete.cmd that was not finished", setupScripts, "SetupComplete.cmd.packer-", ""}
 )
 
 // traces are all kinds, the special ones before the general ones. Those of

@@ -75,7 +75,7 @@ func TestEveryFactIsUsed(t *testing.T) {
 func usedOutside(t *testing.T) map[string]bool {
 	t.Helper()
 	root := filepath.Join("..", "..")
-	selector := regexp.MustCompile(`\bwindows\.([A-Z]\w*)`)
+	selector := regexp.MustCompile(`[^.\w]windows\.([A-Z]\w*)`) // not a field of that name
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
