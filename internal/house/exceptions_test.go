@@ -12,10 +12,6 @@ var exceptions = map[string]string{
 	"internal/guest knows Packer: github.com/hashicorp/packer-plugin-sdk/packer": transport,
 	"internal/guest/packercomm is not there":                                     transport,
 
-	"internal/windows is not there":         beliefs,
-	"internal/footprint is not there":       beliefs,
-	"internal/winimage -> internal/verdict": beliefs,
-
 	"internal/proof -> internal/diagnosis": oneShape,
 	"internal/preflight is not there":      "the issue on pre-flight builds it",
 
@@ -27,6 +23,5 @@ const (
 
 	registry  = "the drivers are to register themselves"
 	transport = "the guest is to be asked over a transport"
-	beliefs   = "what we believe about Windows is to stand in one room"
 	oneShape  = "what is found is to have one shape"
 )

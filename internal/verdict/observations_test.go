@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -20,7 +21,7 @@ func at(after time.Duration, looks ...look) Observation {
 	return o
 }
 
-func state(s string) look { return func(o *Observation) { o.ImageState = s } }
+func state(s windows.State) look { return func(o *Observation) { o.ImageState = s } }
 
 func tag(o *Observation) { o.Tag = Yes }
 

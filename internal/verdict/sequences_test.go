@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Whatever the guest does, there is a verdict in time, and it is never
 // Generalized where tag and state were not both seen.
 func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
-	states := []string{"", StateComplete, StateUndeployable, StateGeneralizeToOOBE, StateGeneralizeToAudit, StateSpecializeToOOBE}
+	states := []windows.State{"", windows.StateComplete, windows.StateUndeployable, windows.StateGeneralizeToOOBE, windows.StateGeneralizeToAudit, windows.StateSpecializeToOOBE}
 	ends := map[Class]int{}
 	for seed := range int64(3000) {
 		r := rand.New(rand.NewSource(seed))
@@ -51,7 +52,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 				silent(o.Port)(&look)
 			}
 			tagSeen = tagSeen || look.Tag == Yes
-			stateSeen = stateSeen || look.ImageState == ExpectedState(e.Generalize, false)
+			stateSeen = stateSeen || look.ImageState == windows.StateAfter(e.Generalize, false)
 			s, v = s.Step(look)
 		}
 		ends[v.Class]++
@@ -71,7 +72,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 
 func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 	s := Begin(start, Expectation{Generalize: true})
-	s, v := s.Step(at(time.Minute, state(StateUndeployable), gen(3), log(10, processing)))
+	s, v := s.Step(at(time.Minute, state(windows.StateUndeployable), gen(3), log(10, processing)))
 	if v != nil {
 		t.Fatal(v)
 	}
@@ -80,7 +81,7 @@ func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 		t.Fatal(v)
 	}
 	got := s.Cancel(start.Add(3 * time.Minute))
-	if got.Class != Cancelled || got.ImageState != StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
+	if got.Class != Cancelled || got.ImageState != windows.StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
 		t.Errorf("%+v", got)
 	}
 	if !strings.Contains(got.Reason, "changing the machine") {
@@ -91,7 +92,7 @@ func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
 	var tr diagnosis.Tracker
 	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
-	o := at(time.Second, state(StateComplete))
+	o := at(time.Second, state(windows.StateComplete))
 	o.Log, o.LogBytes, o.Launched = tr.Facts(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
 	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
 		t.Errorf("%+v", v)

@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // watcher is who runs sysprep: another builder, our own with a hypervisor that
@@ -60,14 +62,14 @@ func usual(end End, at time.Duration) look {
 	switch {
 	case at < tagAt:
 		return func(o *Observation) {
-			state(StateUndeployable)(o)
+			state(windows.StateUndeployable)(o)
 			log(int(at/time.Second), processing)(o)
 		}
 	case end != Quit && at >= quietAt:
 		return silent(PortClosed)
 	}
 	return func(o *Observation) {
-		state(StateGeneralizeToOOBE)(o)
+		state(windows.StateGeneralizeToOOBE)(o)
 		tag(o)
 		ready(o)
 		ended(o)
@@ -77,7 +79,7 @@ func usual(end End, at time.Duration) look {
 
 // specializing is a generalized Windows that has started.
 func specializing(o *Observation) {
-	state(StateUndeployable)(o)
+	state(windows.StateUndeployable)(o)
 	tag(o)
 	ready(o)
 	ended(o)
