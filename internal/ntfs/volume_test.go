@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,8 +38,8 @@ func openBytes(t testing.TB, b []byte) *Volume {
 	return v
 }
 
-// listing is what the volume of the fixture holds: size and SHA-256 by path.
-func listing(t testing.TB) map[string]string {
+// listed is what the volume of the fixture holds: size and SHA-256 by path.
+func listed(t testing.TB) map[string]string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "volume.tsv"))
 	if err != nil {
@@ -54,17 +55,17 @@ func listing(t testing.TB) map[string]string {
 
 func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 	v := openBytes(t, fixture(t))
-	want := listing(t)
+	want := listed(t)
 	seen := 0
-	root, err := v.Root()
+	root, err := v.root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	walk(t, v, root, "", func(path string, f *File) {
-		if strings.HasPrefix(path, "$") || f.IsDir() {
+	walk(t, v, root, "", func(path string, f *file) {
+		if strings.HasPrefix(path, "$") || f.rec.directory {
 			return
 		}
-		streams, err := f.Streams()
+		streams, err := streamsOf(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,25 +77,25 @@ func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 			if name == wofStream {
 				continue
 			}
-			s, err := f.Open(name)
+			s, err := f.open(name)
 			if err != nil {
 				t.Errorf("%s: %v", full, err)
 				continue
 			}
 			seen++
-			if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, full, s)); got != want[full] {
+			if got := fmt.Sprintf("%d\t%s", s.size, hashOf(t, full, s)); got != want[full] {
 				t.Errorf("%s: %s, want %q", full, got, want[full])
 			}
 			if name != "" {
 				continue
 			}
 			// The same by path, whatever the case.
-			byPath, err := v.ReadFile(`\`+strings.ToUpper(strings.ReplaceAll(path, "/", `\`)), s.Size())
+			byPath, err := fs.ReadFile(v.FS(), strings.ToUpper(path))
 			sum := sha256.Sum256(byPath)
 			if err != nil || strconv.Itoa(len(byPath))+"\t"+hex.EncodeToString(sum[:]) != want[full] {
 				t.Errorf("%s by path: %v", path, err)
 			}
-			if info, err := f.Info(); err != nil || info.Size != s.Size() || info.Dir || info.Modified.Year() < 2020 {
+			if info, err := fs.Stat(v.FS(), path); err != nil || info.Size() != s.size || info.IsDir() || info.ModTime().Year() < 2020 {
 				t.Errorf("%s: %+v, %v", path, info, err)
 			}
 		}
@@ -102,8 +103,8 @@ func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 	if seen != len(want) {
 		t.Errorf("%d streams, want %d", seen, len(want))
 	}
-	if v.Label() != "Probe" || v.Version() != "3.1" || v.ClusterSize() != 4096 {
-		t.Errorf("label %q, version %s, clusters of %d", v.Label(), v.Version(), v.ClusterSize())
+	if v.cluster != 4096 {
+		t.Errorf("clusters of %d bytes", v.cluster)
 	}
 }
 
@@ -114,20 +115,20 @@ func TestFixtureHasWhatItIsMeantToShow(t *testing.T) {
 	if !bytes.Contains(b, name) {
 		t.Error("no remains of a deleted file in the volume")
 	}
-	if _, err := v.Path(`many\file with a long name 299.txt`); !errors.Is(err, ErrNotExist) {
+	if _, err := v.find("many/file with a long name 299.txt"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("deleted file: %v", err)
 	}
-	for path, check := range map[string]func(*File, *Stream) bool{
-		"compressed/setupact.log": func(_ *File, s *Stream) bool { return s.unit > 0 },
-		"pieces.bin":              func(f *File, s *Stream) bool { return f.rec.find(kindAttributeList) != nil && len(s.runs) >= 100 },
-		"sparse.bin":              func(_ *File, s *Stream) bool { return s.runs[1].LCN < 0 },
-		"wof/lzx":                 func(_ *File, s *Stream) bool { return s.packed != nil },
+	for path, check := range map[string]func(*file, *stream) bool{
+		"compressed/setupact.log": func(_ *file, s *stream) bool { return s.unit > 0 },
+		"pieces.bin":              func(f *file, s *stream) bool { return f.rec.find(kindAttributeList) != nil && len(s.runs) >= 100 },
+		"sparse.bin":              func(_ *file, s *stream) bool { return s.runs[1].LCN < 0 },
+		"wof/lzx":                 func(_ *file, s *stream) bool { return s.packed != nil },
 	} {
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Open("")
+		s, err := f.open("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,22 +140,22 @@ func TestFixtureHasWhatItIsMeantToShow(t *testing.T) {
 
 func TestPathsThatDoNotExist(t *testing.T) {
 	v := openBytes(t, fixture(t))
-	for _, path := range []string{`\none`, `\Windows\none`, `\streams.txt\below a file`, `\Windows\System32\config\SOFTWARE2`} {
-		if _, err := v.Path(path); !errors.Is(err, ErrNotExist) || !strings.Contains(err.Error(), path) {
+	for _, path := range []string{"none", "Windows/none", "streams.txt/below a file", "Windows/System32/config/SOFTWARE2", `Windows\System32`} {
+		if _, err := v.FS().Open(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	f, err := v.Path("streams.txt")
+	f, err := v.find("streams.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Open("third"); !errors.Is(err, ErrNotExist) {
+	if _, err := f.open("third"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing stream: %v", err)
 	}
-	if _, err := v.ReadFile("sparse.bin", 1000); !errors.Is(err, ErrTooLarge) {
+	if _, err := f.content(3); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("file above the limit: %v", err)
 	}
-	if _, err := f.ReadDir(); !errors.Is(err, ErrNotExist) {
+	if _, err := f.list(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("listing a file: %v", err)
 	}
 }
@@ -199,23 +200,23 @@ func residentValue(r []byte, kind uint32) []byte {
 
 func TestDamageIsToldNotReadOver(t *testing.T) {
 	record := func(t *testing.T, v *Volume, path string) int64 {
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return f.Record()
+		return f.rec.number
 	}
 	read := func(b []byte, path string) error {
 		v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
 		if err != nil {
 			return err
 		}
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			return err
 		}
-		if f.IsDir() {
-			_, err = f.ReadDir()
+		if f.rec.directory {
+			_, err = entriesOf(f)
 			return err
 		}
 		_, err = f.content(1 << 30)
@@ -272,7 +273,7 @@ func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := v.FreeMap(t.Context(), `\sparse.bin`, `\pagefile.sys`)
+	m, err := v.FreeMap(t.Context(), "sparse.bin", "pagefile.sys")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,20 +298,20 @@ func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, w := range listing(t) {
+	for path, w := range listed(t) {
 		path, stream, _ := strings.Cut(path, ":")
 		if path == "sparse.bin" {
 			continue
 		}
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Open(stream)
+		s, err := f.open(stream)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, path, s)); got != w {
+		if got := fmt.Sprintf("%d\t%s", s.size, hashOf(t, path, s)); got != w {
 			t.Errorf("%s: %s, want %s", path, got, w)
 		}
 	}
@@ -318,11 +319,11 @@ func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
 
 func TestFreeMapIsRefusedWhereFreeMayBeWrong(t *testing.T) {
 	lcn := func(t *testing.T, b []byte, path string) int64 {
-		f, err := openBytes(t, b).Path(path)
+		f, err := openBytes(t, b).find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Open("")
+		s, err := f.open("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -405,16 +406,16 @@ func TestVolumesOfAllGeometriesReadAsWimlibWroteThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v.ClusterSize() != g.cluster {
-				t.Errorf("clusters of %d bytes", v.ClusterSize())
+			if v.cluster != g.cluster {
+				t.Errorf("clusters of %d bytes", v.cluster)
 			}
-			root, err := v.Path("Windows")
+			root, err := v.find("Windows")
 			if err != nil {
 				t.Fatal(err)
 			}
 			files := 0
-			walk(t, v, root, "Windows/", func(path string, f *File) {
-				if f.IsDir() {
+			walk(t, v, root, "Windows/", func(path string, f *file) {
+				if f.rec.directory {
 					return
 				}
 				files++
