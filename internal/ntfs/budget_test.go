@@ -144,24 +144,3 @@ func TestClustersOfTwoFilesEndTheMapOfFreeClusters(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestFreeSpaceIsThatOfTheMap(t *testing.T) {
-	v := openBytes(t, fixture(t))
-	m, err := v.FreeMap(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if free, err := v.FreeSpace(); err != nil || free != m.Free() || free == 0 {
-		t.Errorf("%d bytes, the map has %d (%v)", free, m.Free(), err)
-	}
-	for n := int64(0); n <= 24; n++ {
-		want := int64(0)
-		b := []byte{0b10110011, 0b01010101, 0xff}
-		for i := range n {
-			want += int64(b[i/8] >> (i % 8) & 1)
-		}
-		if got := marked(b, n); got != want {
-			t.Errorf("%d of the first %d bits, want %d", got, n, want)
-		}
-	}
-}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,75 +127,6 @@ func corpusImage(t testing.TB, name string) (io.ReaderAt, int64) {
 		t.Fatal(err)
 	}
 	return f, info.Size()
-}
-
-// walk calls f with every file below a directory.
-func walk(t testing.TB, v *Volume, dir *file, prefix string, f func(path string, file *file)) {
-	t.Helper()
-	entries, err := entriesOf(dir)
-	if err != nil {
-		t.Fatalf("%s: %v", prefix, err)
-	}
-	for _, e := range entries {
-		file, err := v.open(e.ref)
-		if err != nil {
-			t.Fatalf("%s%s: %v", prefix, e.name, err)
-		}
-		if e.IsDir() != file.rec.directory {
-			t.Errorf("%s%s: directory in the index %v, in the record %v", prefix, e.name, e.IsDir(), file.rec.directory)
-		}
-		f(prefix+e.name, file)
-		if file.rec.directory {
-			walk(t, v, file, prefix+e.name+"/", f)
-		}
-	}
-}
-
-// entriesOf lists a directory.
-func entriesOf(dir *file) (entries []*dirEntry, err error) {
-	list, err := dir.list()
-	if err != nil {
-		return nil, err
-	}
-	for {
-		e, err := list.next()
-		if err == io.EOF {
-			return entries, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-}
-
-// streamsOf names the data streams of a file; the empty one is the content.
-func streamsOf(f *file) (names []string, err error) {
-	add := func(kind uint32, name string) {
-		if kind == kindData && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	if f.rec.find(kindAttributeList) == nil {
-		for _, a := range f.rec.attributes {
-			add(a.kind, a.name)
-		}
-		return names, nil
-	}
-	list, err := f.attributeList()
-	for _, e := range list {
-		add(e.kind, e.name)
-	}
-	return names, err
-}
-
-func hashOf(t testing.TB, name string, s *stream) string {
-	t.Helper()
-	h := sha256.New()
-	if n, err := io.Copy(h, io.NewSectionReader(s, 0, s.size)); err != nil || n != s.size {
-		t.Errorf("%s: %d of %d bytes, %v", name, n, s.size, err)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func TestFilesOfTheCorpusAreAsTheSleuthKitSees(t *testing.T) {

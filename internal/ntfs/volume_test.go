@@ -2,7 +2,6 @@ package ntfs
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,41 +16,6 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
-
-// fixture is the volume of testdata, as bytes that a test may change.
-func fixture(t testing.TB) []byte {
-	t.Helper()
-	m := gunzip(t, filepath.Join("testdata", "volume.raw.gz"))
-	b := make([]byte, m.size)
-	if _, err := m.ReadAt(b, 0); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func openBytes(t testing.TB, b []byte) *Volume {
-	t.Helper()
-	v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// listed is what the volume of the fixture holds: size and SHA-256 by path.
-func listed(t testing.TB) map[string]string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "volume.tsv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		path, rest, _ := strings.Cut(line, "\t")
-		want[path] = rest
-	}
-	return want
-}
 
 func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 	v := openBytes(t, fixture(t))
@@ -160,44 +124,6 @@ func TestPathsThatDoNotExist(t *testing.T) {
 	}
 }
 
-// patchRecord changes an MFT record, inside and behind the fixup.
-func patchRecord(t testing.TB, image []byte, number int64, change func([]byte)) {
-	t.Helper()
-	v := openBytes(t, image)
-	b := make([]byte, v.recordSize)
-	off := number * v.recordSize
-	if err := v.mft.readFull(b, off); err != nil {
-		t.Fatal(err)
-	}
-	if err := fixup(b, "FILE"); err != nil {
-		t.Fatal(err)
-	}
-	change(b)
-	o := le.Uint16(b[4:])
-	for i := 1; i <= len(b)/512; i++ {
-		copy(b[int(o)+2*i:], b[i*512-2:i*512])
-		copy(b[i*512-2:i*512], b[o:o+2])
-	}
-	at := bytes.Index(image, func() []byte {
-		raw := make([]byte, v.recordSize)
-		if err := v.mft.readFull(raw, off); err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}())
-	copy(image[at:], b)
-}
-
-// residentValue is the value of an attribute within the bytes of a record.
-func residentValue(r []byte, kind uint32) []byte {
-	for off := int(le.Uint16(r[20:])); le.Uint32(r[off:]) != kindEnd; off += int(le.Uint32(r[off+4:])) {
-		if a := r[off:]; le.Uint32(a) == kind {
-			return a[le.Uint16(a[20:]):][:le.Uint32(a[16:])]
-		}
-	}
-	return nil
-}
-
 func TestDamageIsToldNotReadOver(t *testing.T) {
 	record := func(t *testing.T, v *Volume, path string) int64 {
 		f, err := v.find(path)
@@ -262,101 +188,6 @@ func TestVolumesThatAreNotNTFS(t *testing.T) {
 	}
 	if is, err := BitLocker(bytes.NewReader(make([]byte, 4096)), 0); is || err != nil {
 		t.Errorf("zeros: BitLocker %v, %v", is, err)
-	}
-}
-
-func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
-	image := fixture(t)
-	const base = 1 << 20
-	disk := append(make([]byte, base), image...)
-	v, err := Open(bytes.NewReader(disk), base, int64(len(image)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := v.FreeMap(t.Context(), "sparse.bin", "pagefile.sys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Dropped() != 2*4096 || m.Free() < 1<<20 || m.Free() > 5<<20 {
-		t.Errorf("%d bytes dropped, %d free", m.Dropped(), m.Free())
-	}
-	if m.Skippable(0, base) || m.Skippable(base-4096, 8192) || m.Skippable(base, 512) || m.Skippable(base+v.Size()-512, 8192) || m.Skippable(base, 0) {
-		t.Error("the boot sector or bytes outside the volume are skippable")
-	}
-	// Zero everything skippable: all but the dropped file still reads.
-	skipped := int64(0)
-	for off := int64(base); off < base+v.Size(); off += 512 {
-		if m.Skippable(off, 512) {
-			clear(disk[off : off+512])
-			skipped += 512
-		}
-	}
-	if skipped != m.Free()+m.Dropped() {
-		t.Errorf("%d bytes skippable, %d free", skipped, m.Free())
-	}
-	v, err = Open(bytes.NewReader(disk), base, int64(len(image)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, w := range listed(t) {
-		path, stream, _ := strings.Cut(path, ":")
-		if path == "sparse.bin" {
-			continue
-		}
-		f, err := v.find(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := f.open(stream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprintf("%d\t%s", s.size, hashOf(t, path, s)); got != w {
-			t.Errorf("%s: %s, want %s", path, got, w)
-		}
-	}
-}
-
-func TestFreeMapIsRefusedWhereFreeMayBeWrong(t *testing.T) {
-	lcn := func(t *testing.T, b []byte, path string) int64 {
-		f, err := openBytes(t, b).find(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := f.open("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.runs[0].LCN
-	}
-	for _, c := range []struct {
-		name   string
-		change func(t *testing.T, b []byte)
-		is     error
-		says   string
-	}{
-		{"marked dirty", func(t *testing.T, b []byte) {
-			patchRecord(t, b, recordVolume, func(r []byte) {
-				residentValue(r, kindVolumeInformation)[10] |= 1
-			})
-		}, ErrUnsettled, "dirty"},
-		{"a file in a free cluster", func(t *testing.T, b []byte) {
-			c := lcn(t, b, "pieces.bin")
-			b[lcn(t, b, "$Bitmap")*4096+c/8] &^= 1 << (c % 8)
-		}, ErrCorrupt, "which $Bitmap calls free"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := fixture(t)
-			c.change(t, b)
-			if _, err := openBytes(t, b).FreeMap(t.Context()); !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
-				t.Error(err)
-			}
-		})
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := openBytes(t, fixture(t)).FreeMap(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }
 
