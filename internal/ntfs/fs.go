@@ -117,7 +117,8 @@ func (o *openContent) read(from func(*io.SectionReader) (int, error)) (n int, er
 // openDir is an opened directory.
 type openDir struct {
 	openFile
-	list *listing // nil until it is read
+	list *listing // nil until it is read, or with err
+	err  error    // what ended it
 }
 
 func (d *openDir) Read([]byte) (int, error) {
@@ -129,23 +130,21 @@ func (d *openDir) ReadDir(n int) (entries []fs.DirEntry, err error) {
 	if d.closed {
 		return nil, d.failed("readdir", fs.ErrClosed)
 	}
-	if d.list == nil {
-		if d.list, err = d.f.list(); err != nil {
-			return nil, d.failed("readdir", err)
-		}
+	if d.list == nil && d.err == nil {
+		d.list, d.err = d.f.list()
 	}
-	for n <= 0 || len(entries) < n {
+	for d.err == nil && (n <= 0 || len(entries) < n) {
 		e, err := d.list.next()
-		if err == io.EOF {
-			if n > 0 && len(entries) == 0 {
-				return nil, io.EOF
-			}
-			break
+		if err == nil {
+			entries = append(entries, e)
 		}
-		if err != nil {
-			return entries, d.failed("readdir", err)
-		}
-		entries = append(entries, e)
+		d.err = err
+	}
+	switch {
+	case d.err == io.EOF && n > 0 && len(entries) == 0:
+		return nil, io.EOF
+	case d.err != nil && d.err != io.EOF:
+		return entries, d.failed("readdir", d.err)
 	}
 	return entries, nil
 }
