@@ -10,13 +10,14 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // inputs are the files that the options name for reading, as far as they are
 // known.
 func (c *Config) inputs() (known []string) {
 	for _, path := range []string{c.SourcePath, localFile(c.SourceURL), c.DiskPath, c.EFIFirmwareCode, c.EFIFirmwareVars, c.Comm.SSHPrivateKeyFile, c.Comm.SSHCertificateFile} {
-		if path != "" && !strings.Contains(path, unknown) {
+		if path != "" && !unknown.In(path) {
 			known = append(known, path)
 		}
 	}
@@ -26,7 +27,7 @@ func (c *Config) inputs() (known []string) {
 // preparePaths tries what will be written, unless a part of its path is not
 // known yet.
 func (c *Config) preparePaths() []error {
-	if strings.Contains(c.OutputDirectory+c.OutputName+c.Format, unknown) {
+	if unknown.In(c.OutputDirectory + c.OutputName + c.Format) {
 		return c.Verify.PrepareReport(c.inputs()...)
 	}
 	return c.checkPaths(c.inputs())
@@ -57,7 +58,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 		if c.Verify.Report != "" {
 			option = "verify.report"
 		}
-		if !strings.Contains(c.Verify.Report, unknown) {
+		if !unknown.In(c.Verify.Report) {
 			wrong(option, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
@@ -35,9 +36,6 @@ var (
 	// tells it.
 	checksum = regexp.MustCompile(`^(none|file:.+|((md5:)?[[:xdigit:]]{32}|(sha1:)?[[:xdigit:]]{40}|(sha256:)?[[:xdigit:]]{64}|(sha512:)?[[:xdigit:]]{128}))$`)
 )
-
-// unknown is what HCL2 writes for a value that is known only during the build.
-const unknown = "<unknown>"
 
 // prepare decodes and validates. It can be called again, and touches no file
 // whose name is not known yet. All errors are returned together.
@@ -85,7 +83,7 @@ func choice(errs *[]error, option string, value *string, preset string, allowed 
 	if *value == "" {
 		*value = preset
 	}
-	if *value != unknown && !slices.Contains(allowed, *value) {
+	if *value != unknown.Value && !slices.Contains(allowed, *value) {
 		*errs = append(*errs, fmt.Errorf("%s: %q is not one of %s", option, *value, strings.Join(allowed, ", ")))
 	}
 }
@@ -163,7 +161,7 @@ func (c *Config) prepareMachine() (errs []error) {
 // wantFile checks that an option names a regular file, if it names anything
 // that is known.
 func wantFile(option, path string) []error {
-	if path == "" || strings.Contains(path, unknown) {
+	if path == "" || unknown.In(path) {
 		return nil
 	}
 	if weburl.Scheme(path) != "" {
@@ -201,7 +199,7 @@ func (c *Config) prepareSource() (errs []error) {
 		errs = append(errs, errors.New("source_checksum: required with source_url; set it to \"sha256:...\", or to \"none\" to go without"))
 	case c.SourcePath != "" && c.SourceChecksum != "":
 		errs = append(errs, errors.New("source_checksum: only checked for source_url; remove it, or use source_url"))
-	case c.SourceURL != "" && !strings.Contains(c.SourceChecksum, unknown) && !checksum.MatchString(c.SourceChecksum):
+	case c.SourceURL != "" && !unknown.In(c.SourceChecksum) && !checksum.MatchString(c.SourceChecksum):
 		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
 	return append(append(errs, wantFile("source_path", c.SourcePath)...), wantFile("source_url", localFile(c.SourceURL))...)
@@ -234,7 +232,7 @@ func (c *Config) prepareOutput() (errs []error) {
 }
 
 func (c *Config) prepareCommunicator() (errs []error) {
-	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == unknown {
+	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == unknown.Value {
 		return errs // what else is asked for depends on it
 	}
 	errs = c.Comm.Prepare(&c.ctx)

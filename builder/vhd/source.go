@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -107,7 +108,7 @@ func factsOf(r winimage.Report) sourceFacts {
 	// Drivers stand in SYSTEM: where it cannot be read nothing is known of them.
 	unread := slices.ContainsFunc(w.Hives, func(h winimage.Hive) bool { return h.Name == "SYSTEM" && h.Problem != "" })
 	if f.DiskInterface == "" && !unread {
-		f.warn("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", orNone(f.StorageDrivers))
+		f.warn("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", cmp.Or(strings.Join(f.StorageDrivers, ", "), "none"))
 	}
 	f.warnState(w)
 	return f
@@ -154,13 +155,6 @@ func because(problems []string) string {
 		return ""
 	}
 	return " (" + strings.Join(problems, "; ") + ")"
-}
-
-func orNone(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
 }
 
 func numbers(list []int) string { return strings.Trim(fmt.Sprint(list), "[]") }

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func (v Verdict) headline() string {
 }
 
 func (v Verdict) seen() string {
-	parts := []string{"ImageState " + orElse(v.ImageState, "unknown")}
+	parts := []string{"ImageState " + string(cmp.Or(v.ImageState, "unknown"))}
 	if v.GeneralizationState != nil {
 		parts = append(parts, fmt.Sprintf("GeneralizationState %d", *v.GeneralizationState))
 	}
