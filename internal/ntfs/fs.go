@@ -2,7 +2,6 @@ package ntfs
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -47,7 +46,7 @@ type openFile struct {
 
 func (o *openFile) failed(op string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) { // an attribute: the file is there
-		err = fmt.Errorf("%w: %s", ErrCorrupt, err)
+		err = corrupt("%s", err.Error())
 	}
 	return &fs.PathError{Op: op, Path: o.name, Err: err}
 }
@@ -108,7 +107,7 @@ func (o *openContent) read(from func(*io.SectionReader) (int, error)) (n int, er
 	if err == nil {
 		n, err = from(s)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = o.failed("read", err)
 	}
 	return n, err
@@ -141,9 +140,9 @@ func (d *openDir) ReadDir(n int) (entries []fs.DirEntry, err error) {
 		d.err = err
 	}
 	switch {
-	case d.err == io.EOF && n > 0 && len(entries) == 0:
+	case errors.Is(d.err, io.EOF) && n > 0 && len(entries) == 0:
 		return nil, io.EOF
-	case d.err != nil && d.err != io.EOF:
+	case d.err != nil && !errors.Is(d.err, io.EOF):
 		return entries, d.failed("readdir", d.err)
 	}
 	return entries, nil

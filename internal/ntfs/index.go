@@ -186,7 +186,7 @@ func (l *listing) next() (*dirEntry, error) {
 	for {
 		e, err := l.walk.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil, err
 		case err != nil:
 			return nil, fmt.Errorf("reading directory of record %d: %w", l.f.rec.number, err)

@@ -62,7 +62,7 @@ func (f *file) stores() (names []string, err error) {
 	}
 	for len(names) < maxStores {
 		e, err := list.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -67,7 +67,7 @@ func (d *drive) answerFile(file File) AnswerFile {
 		d.limit(file.Path, err)
 	}
 	if err != nil {
-		a.Problem = budget.Cut(reason(err).Error(), maxShown)
+		a.Problem = budget.Cut(err.Error(), maxShown)
 		return a
 	}
 	for _, p := range parsed.Passes() {

@@ -75,7 +75,7 @@ func (d *drive) file(path string) *File {
 		return nil
 	}
 	if err != nil {
-		d.missed(path, err)
+		d.missed(path, reason(err))
 		return nil
 	}
 	f := &File{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
@@ -104,7 +104,7 @@ type content struct {
 func (d *drive) open(path string) (*content, error) {
 	f, err := d.fs.Open(named(path))
 	if err != nil {
-		return nil, err
+		return nil, reason(err)
 	}
 	info, err := f.Stat()
 	at, ok := f.(io.ReaderAt)
@@ -117,7 +117,7 @@ func (d *drive) open(path string) (*content, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, reason(err)
 	}
 	return &content{at, f, info.Size()}, nil
 }
@@ -134,7 +134,7 @@ func (d *drive) read(path string, limit int64) ([]byte, error) {
 	}
 	b := make([]byte, f.size)
 	_, err = io.ReadFull(io.NewSectionReader(f, 0, f.size), b)
-	return b, err
+	return b, reason(err)
 }
 
 // readSmall reads a small file; nil where it is absent.
@@ -157,7 +157,7 @@ func (d *drive) eachName(folder string, visit func(name string)) {
 		f.Close()
 	}
 	if err != nil {
-		d.missed(folder, err)
+		d.missed(folder, reason(err))
 	}
 }
 
@@ -172,7 +172,7 @@ func eachEntry(f fs.File, visit func(name string)) error {
 		for _, e := range entries {
 			visit(e.Name())
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -214,7 +214,7 @@ func limited(err error) bool {
 }
 
 func note(list []string, what string, err error) []string {
-	text := budget.Cut(fmt.Sprintf("%s: %v", what, reason(err)), maxShown)
+	text := budget.Cut(fmt.Sprintf("%s: %v", what, err), maxShown)
 	if len(list) >= maxNotes || slices.Contains(list, text) {
 		return list
 	}
@@ -223,7 +223,8 @@ func note(list []string, what string, err error) []string {
 
 // reason is an error without the name of the file, which is said beside it.
 func reason(err error) error {
-	if p, ok := err.(*fs.PathError); ok {
+	var p *fs.PathError
+	if errors.As(err, &p) {
 		return p.Err
 	}
 	return err

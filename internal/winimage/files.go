@@ -53,7 +53,7 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, erro
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 			case err != nil:
-				problems = append(problems, fmt.Errorf("%s: %w", path, reason(err)))
+				problems = append(problems, fmt.Errorf("%s: %w", path, err))
 			default:
 				logs[path] = content
 			}

@@ -24,7 +24,7 @@ func (d *drive) openHive(name string) *registry {
 	r := &registry{notes: &d.notes, found: Hive{Name: name}, within: hiveBudget(d.ctx)}
 	err := r.open(d)
 	if err != nil {
-		r.found.Problem = budget.Cut(reason(err).Error(), maxShown)
+		r.found.Problem = budget.Cut(err.Error(), maxShown)
 		if limited(err) {
 			r.notes.limit("registry hive "+name, err)
 		}

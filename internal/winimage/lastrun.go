@@ -22,7 +22,7 @@ func (d *drive) lastRun() *Log {
 	for _, size := range []int64{logTail, maxLog} {
 		var err error
 		if run, err = d.trackLog(size); err != nil {
-			d.problem(actLog, err)
+			d.problem(actLog, reason(err))
 			return log
 		}
 		if run.Facts.Runs > 0 || file.Size <= size {
