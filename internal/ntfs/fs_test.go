@@ -166,3 +166,24 @@ func TestAFileIsReadAtAnOffset(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// A name that is none in io/fs would be read as the path of another file.
+func TestANameWithASlashIsDamage(t *testing.T) {
+	wide := func(s string) []byte {
+		var b []byte
+		for _, c := range s {
+			b = append(b, byte(c), 0)
+		}
+		return b
+	}
+	b := bytes.ReplaceAll(fixture(t), wide("streams.txt"), wide("streams/txt"))
+	dir, err := openBytes(t, b).FS().Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and stays so
+		if _, err := dir.(fs.ReadDirFile).ReadDir(-1); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
