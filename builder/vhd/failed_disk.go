@@ -87,7 +87,7 @@ func causeIn(log []byte, since time.Time) (d diagnosed) {
 	tracker.Flush()
 	last := tracker.Run()
 	d.Facts = last.Facts
-	if d.Earlier = !since.IsZero() && verdict.OlderRun(d.Facts, verdict.Bound(time.Time{}, since)); d.Earlier {
+	if d.Earlier = !since.IsZero() && diagnosis.OlderRun(d.Facts, diagnosis.Earliest(time.Time{}, since)); d.Earlier {
 		return d
 	}
 	if cause, ok := diagnosis.Diagnose(last); ok {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
@@ -17,7 +18,7 @@ import (
 var ErrKeepAll = errors.New("the free space of the disk may still matter")
 
 // pageFiles are written anew at every start of Windows.
-var pageFiles = []string{`\pagefile.sys`, `\swapfile.sys`}
+var pageFiles = []string{"pagefile.sys", "swapfile.sys"}
 
 // Space are the free clusters of all NTFS volumes of a disk, and the page
 // files. Its methods are safe for concurrent use.
@@ -113,20 +114,17 @@ func (s *Space) add(ctx context.Context, d diskimage.Disk, p partition.Partition
 // crashDump looks for the header that Windows writes into the page file when
 // it stops (DUMP_HEADER, signature PAGE followed by DUMP or DU64).
 func crashDump(v *ntfs.Volume) (bool, error) {
-	f, err := v.Path(pageFiles[0])
-	if errors.Is(err, ntfs.ErrNotExist) {
+	f, err := v.FS().Open(pageFiles[0])
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	stream, err := f.Open("")
-	if err != nil {
-		return false, err
-	}
+	defer f.Close()
 	b := make([]byte, 8)
-	if _, err := stream.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("reading pagefile.sys: %w", err)
+	if _, err := io.ReadFull(f, b); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, err
 	}
 	return string(b) == "PAGEDUMP" || string(b) == "PAGEDU64", nil
 }

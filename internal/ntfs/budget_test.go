@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"testing"
 
@@ -26,17 +27,8 @@ func limits(ctx context.Context, bytes, items int64) *budget.Budget {
 }
 
 // everyName walks the whole tree.
-func everyName(v *Volume, f *File) (err error) {
-	walkErr := f.EachEntry(func(e Entry) {
-		if err != nil || !e.Dir {
-			return
-		}
-		var sub *File
-		if sub, err = v.Open(e); err == nil {
-			err = everyName(v, sub)
-		}
-	})
-	return errors.Join(walkErr, err)
+func everyName(v *Volume) error {
+	return fs.WalkDir(v.FS(), ".", func(_ string, _ fs.DirEntry, err error) error { return err })
 }
 
 func TestAVolumeIsReadWithinItsBudget(t *testing.T) {
@@ -48,27 +40,18 @@ func TestAVolumeIsReadWithinItsBudget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			root, err := v.Root()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err = everyName(v, root); !errors.Is(err, budget.ErrExceeded) {
+			if err = everyName(v); !errors.Is(err, budget.ErrExceeded) {
 				t.Errorf("error %v", err)
 			}
 			if r.bytes > 64<<10 {
 				t.Errorf("%d bytes were read", r.bytes)
 			}
-			if _, err := v.Path(`\anything`); !errors.Is(err, budget.ErrExceeded) {
+			if _, err := v.find("anything"); !errors.Is(err, budget.ErrExceeded) {
 				t.Errorf("reading goes on: %v", err)
 			}
 		})
 	}
-	v := openBytes(t, b)
-	root, err := v.Root()
-	if err == nil {
-		err = everyName(v, root)
-	}
-	if err != nil {
+	if err := everyName(openBytes(t, b)); err != nil {
 		t.Errorf("without a budget: %v", err)
 	}
 }
@@ -82,7 +65,7 @@ func TestAVolumeIsReadNoFurtherOnceItsContextHasEnded(t *testing.T) {
 	}
 	cancel()
 	for range 100 {
-		_, err = v.Root()
+		_, err = v.root()
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
@@ -93,15 +76,15 @@ func TestAVolumeIsReadNoFurtherOnceItsContextHasEnded(t *testing.T) {
 // entries a record to be read.
 func TestAnAttributeListOfManyEntriesIsReadWithinTheBudget(t *testing.T) {
 	b := fixture(t)
-	root, err := openBytes(t, b).Root()
+	root, err := openBytes(t, b).root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := root.ReadDir()
+	entries, err := entriesOf(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(entries, func(e Entry) bool { return !e.Dir && e.ref&refNumber >= 24 })
+	at := slices.IndexFunc(entries, func(e *dirEntry) bool { return !e.IsDir() && e.ref&refNumber >= 24 })
 	target := entries[at].ref
 	patchRecord(t, b, int64(target&refNumber), func(r []byte) { le.PutUint64(r[32:], uint64(root.rec.number)) })
 	v := openBytes(t, b)
@@ -114,9 +97,9 @@ func TestAnAttributeListOfManyEntriesIsReadWithinTheBudget(t *testing.T) {
 	le.PutUint16(entry[4:], 32)
 	le.PutUint64(entry[16:], target)
 	le.PutUint16(entry[24:], extension.find(kindStandardInformation).id)
-	bomb := func(n int) *File {
+	bomb := func(n int) *file {
 		list := &attribute{kind: kindAttributeList, value: bytes.Repeat(entry, n)}
-		return &File{v, &record{number: root.rec.number, attributes: []*attribute{list}}}
+		return &file{v, &record{number: root.rec.number, attributes: []*attribute{list}}}
 	}
 	if pieces, err := bomb(10).pieces(kindStandardInformation, ""); err != nil || len(pieces) != 10 {
 		t.Fatalf("%d pieces, %v", len(pieces), err)
@@ -159,26 +142,5 @@ func TestClustersOfTwoFilesEndTheMapOfFreeClusters(t *testing.T) {
 	}
 	if err := m.check(v, rec); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestFreeSpaceIsThatOfTheMap(t *testing.T) {
-	v := openBytes(t, fixture(t))
-	m, err := v.FreeMap(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if free, err := v.FreeSpace(); err != nil || free != m.Free() || free == 0 {
-		t.Errorf("%d bytes, the map has %d (%v)", free, m.Free(), err)
-	}
-	for n := int64(0); n <= 24; n++ {
-		want := int64(0)
-		b := []byte{0b10110011, 0b01010101, 0xff}
-		for i := range n {
-			want += int64(b[i/8] >> (i % 8) & 1)
-		}
-		if got := marked(b, n); got != want {
-			t.Errorf("%d of the first %d bits, want %d", got, n, want)
-		}
 	}
 }

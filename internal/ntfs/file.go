@@ -1,62 +1,52 @@
 package ntfs
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"io/fs"
+	"path"
 	"time"
 )
 
-// File is a file or directory.
-type File struct {
+// file is a file or directory.
+type file struct {
 	v   *Volume
 	rec *record
 }
 
-// Info is what $STANDARD_INFORMATION and the unnamed stream say.
-type Info struct {
-	// Size of the unnamed data stream in bytes; 0 for directories.
-	Size              int64
-	Created, Modified time.Time
-	// Attributes are the FILE_ATTRIBUTE bits of [MS-FSCC] 2.6.
-	Attributes uint32
-	Dir        bool
-}
-
-// Record is the number of the file's MFT record.
-func (f *File) Record() int64 { return f.rec.number }
-
-// Sequence counts how often that record was given to a new file.
-func (f *File) Sequence() uint16 { return f.rec.sequence }
-
-// IsDir reports whether f is a directory.
-func (f *File) IsDir() bool { return f.rec.directory }
-
-// Info reads size, times and attributes.
-func (f *File) Info() (Info, error) {
+// info reads size and times, for a file that was opened by that name.
+func (f *file) info(name string) (fileInfo, error) {
 	pieces, err := f.pieces(kindStandardInformation, "")
 	if err != nil {
-		return Info{}, fmt.Errorf("reading $STANDARD_INFORMATION of record %d: %w", f.rec.number, err)
+		return fileInfo{}, fmt.Errorf("reading $STANDARD_INFORMATION of record %d: %w", f.rec.number, err)
 	}
 	b := pieces[0].value
 	if len(b) < 36 {
-		return Info{}, corrupt("$STANDARD_INFORMATION of record %d has %d bytes", f.rec.number, len(b))
+		return fileInfo{}, corrupt("$STANDARD_INFORMATION of record %d has %d bytes", f.rec.number, len(b))
 	}
-	info := Info{
-		Created:    fileTime(le.Uint64(b)),
-		Modified:   fileTime(le.Uint64(b[8:])),
-		Attributes: le.Uint32(b[32:]),
-		Dir:        f.rec.directory,
+	info := fileInfo{f: f, name: path.Base(name), mode: 0o444, created: fileTime(le.Uint64(b)), modified: fileTime(le.Uint64(b[8:]))}
+	link, err := f.isLink()
+	switch {
+	case err != nil:
+		return fileInfo{}, err
+	case link:
+		info.mode |= fs.ModeSymlink
+	case f.rec.directory:
+		info.mode |= fs.ModeDir | 0o111
 	}
-	if info.Dir {
+	if f.rec.directory {
 		return info, nil
 	}
 	data, err := f.pieces(kindData, "")
-	if err != nil {
-		return Info{}, fmt.Errorf("reading size of record %d: %w", f.rec.number, err)
+	if errors.Is(err, fs.ErrNotExist) && f.rec.viewIndex {
+		return info, nil
 	}
-	info.Size = int64(len(data[0].value))
+	if err != nil {
+		return fileInfo{}, fmt.Errorf("reading size of record %d: %w", f.rec.number, err)
+	}
+	info.size = int64(len(data[0].value))
 	if data[0].nonResident {
-		info.Size = data[0].size
+		info.size = data[0].size
 	}
 	return info, nil
 }
@@ -71,42 +61,21 @@ func fileTime(ft uint64) time.Time {
 	return time.Unix(ticks/1e7, ticks%1e7*100).UTC()
 }
 
-// Open opens a data stream; the empty name is the file's content. Content
+// open opens a data stream; the empty name is the file's content. Content
 // compressed by the Windows overlay filter (CompactOS) is decompressed; that
 // behind other reparse points is ErrUnsupported. The error for a missing
-// stream wraps ErrNotExist.
-func (f *File) Open(stream string) (*Stream, error) {
-	if stream == "" {
+// stream wraps fs.ErrNotExist.
+func (f *file) open(name string) (*stream, error) {
+	if name == "" {
 		if s, err := f.openReparsed(); s != nil || err != nil {
 			return s, err
 		}
 	}
-	pieces, err := f.pieces(kindData, stream)
+	pieces, err := f.pieces(kindData, name)
 	if err != nil {
 		return nil, err
 	}
 	return f.v.newStream(pieces, false)
-}
-
-// Streams are the names of the data streams; the empty one is the content.
-func (f *File) Streams() ([]string, error) {
-	var names []string
-	add := func(kind uint32, name string) {
-		if kind == kindData && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	if f.rec.find(kindAttributeList) == nil {
-		for _, a := range f.rec.attributes {
-			add(a.kind, a.name)
-		}
-		return names, nil
-	}
-	list, err := f.attributeList()
-	for _, e := range list {
-		add(e.kind, e.name)
-	}
-	return names, err
 }
 
 // listEntry is one entry of an attribute list (section "$ATTRIBUTE_LIST").
@@ -120,7 +89,7 @@ type listEntry struct {
 
 const maxAttributeList = 256 << 10 // as Windows has it
 
-func (f *File) attributeList() ([]listEntry, error) {
+func (f *file) attributeList() ([]listEntry, error) {
 	a := f.rec.find(kindAttributeList)
 	b := a.value
 	if a.nonResident {
@@ -159,8 +128,8 @@ func (f *File) attributeList() ([]listEntry, error) {
 }
 
 // pieces collects the pieces of one attribute over all records of the file.
-// With an error it returns those found before; without any, ErrNotExist.
-func (f *File) pieces(kind uint32, name string) ([]*attribute, error) {
+// With an error it returns those found before; without any, fs.ErrNotExist.
+func (f *file) pieces(kind uint32, name string) ([]*attribute, error) {
 	var out []*attribute
 	if f.rec.find(kindAttributeList) == nil {
 		for _, a := range f.rec.attributes {
@@ -185,13 +154,13 @@ func (f *File) pieces(kind uint32, name string) ([]*attribute, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("attribute %#x %q of record %d: %w", kind, name, f.rec.number, ErrNotExist)
+		return nil, fmt.Errorf("attribute %#x %q of record %d: %w", kind, name, f.rec.number, fs.ErrNotExist)
 	}
 	return out, nil
 }
 
 // listed returns the attribute that an entry of the attribute list names.
-func (f *File) listed(e listEntry) (*attribute, error) {
+func (f *file) listed(e listEntry) (*attribute, error) {
 	rec := f.rec
 	if int64(e.ref&refNumber) != rec.number {
 		var err error

@@ -78,10 +78,10 @@ func readPieces(t *testing.T, name string) (*Volume, string) {
 
 func TestRunsOfAFragmentedMFT(t *testing.T) {
 	v, golden := readPieces(t, "go-ntfs-highly_fragmented_mft.tar.gz")
-	var want []Run
+	var want []run
 	for _, line := range strings.Split(golden, "\n") {
 		var i, depth int
-		var r Run
+		var r run
 		if n, _ := fmt.Sscanf(line, "%d %d MappedReader: FileOffset %d -> DiskOffset %d (Length %d,", &i, &depth, &r.VCN, &r.LCN, &r.Count); n == 5 && depth == 1 {
 			want = append(want, r)
 		}
@@ -105,11 +105,11 @@ func TestContentBehindTheInitializedSizeIsZero(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := (&File{v, rec}).Open("")
+	s, err := (&file{v, rec}).open("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.runs) != 1 || s.runs[0] != (Run{0, 69787, 256}) || s.size != 1<<20 || s.initialized != 4096 {
+	if len(s.runs) != 1 || s.runs[0] != (run{0, 69787, 256}) || s.size != 1<<20 || s.initialized != 4096 {
 		t.Errorf("runs %v, size %d, initialized %d", s.runs, s.size, s.initialized)
 	}
 	b := []byte{1, 2, 3}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
 )
 
@@ -20,8 +21,8 @@ type FreeMap struct {
 	checked                 int64  // clusters of files held against the bitmap
 }
 
-// FreeMap builds the map of free clusters. The files of the paths in drop
-// (pagefile.sys, swapfile.sys) count as free too; missing ones are passed over.
+// FreeMap builds the map of free clusters. The files named in drop (such as
+// pagefile.sys) count as free too; missing ones are passed over.
 //
 // It refuses a volume that is not settled (ErrUnsettled), and it does not
 // trust the $Bitmap: every run of every MFT record in use is held against it,
@@ -42,8 +43,8 @@ func (v *Volume) FreeMap(ctx context.Context, drop ...string) (*FreeMap, error) 
 		return nil, fmt.Errorf("holding files against $Bitmap: %w", err)
 	}
 	m.free = m.clusters - marked(used, m.clusters)
-	for _, path := range drop {
-		if err := m.drop(v, path); err != nil && !errors.Is(err, ErrNotExist) {
+	for _, name := range drop {
+		if err := m.drop(v, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -70,7 +71,7 @@ func (v *Volume) FreeSpace() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	s, err := (&File{v, rec}).Open("")
+	s, err := (&file{v, rec}).open("")
 	if err != nil {
 		return 0, err
 	}
@@ -96,11 +97,11 @@ func (v *Volume) settled() error {
 	if v.Dirty() {
 		return fmt.Errorf("%w: it is marked dirty", ErrUnsettled)
 	}
-	log, err := v.Log()
+	clean, err := v.LogClean()
 	if err != nil {
 		return err
 	}
-	if !log.Clean {
+	if !clean {
 		return fmt.Errorf("%w: Windows did not dismount it, its $LogFile is to be replayed", ErrUnsettled)
 	}
 	h, err := v.Hibernation()
@@ -127,7 +128,7 @@ func (v *Volume) eachRecord(ctx context.Context, f func(*record) error) error {
 	if err != nil {
 		return err
 	}
-	pieces, err := (&File{v, first}).pieces(kindBitmap, "")
+	pieces, err := (&file{v, first}).pieces(kindBitmap, "")
 	if err != nil {
 		return err
 	}
@@ -201,21 +202,21 @@ func (m *FreeMap) check(v *Volume, rec *record) error {
 	return nil
 }
 
-func (m *FreeMap) drop(v *Volume, path string) error {
-	f, err := v.Path(path)
+func (m *FreeMap) drop(v *Volume, name string) error {
+	f, err := v.find(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	s, err := f.Open("")
+	s, err := f.open("")
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	for _, r := range s.Runs() {
+	for _, r := range s.runs {
 		if r.LCN < 0 {
 			continue
 		}
 		if m.dropped += r.Count; m.dropped > m.clusters {
-			return fmt.Errorf("%s: %w", path, corrupt("it uses more clusters than the volume has"))
+			return fmt.Errorf("%s: %w", name, corrupt("it uses more clusters than the volume has"))
 		}
 		for c := r.LCN; c < r.LCN+r.Count; c++ {
 			m.used[c>>3] &^= 1 << (c & 7)

@@ -3,20 +3,11 @@ package ntfs
 import (
 	"errors"
 	"fmt"
-	"time"
+	"io"
+	"io/fs"
+	"strings"
 	"unicode/utf16"
 )
-
-// Entry is a name in a directory.
-type Entry struct {
-	Name string
-	// Size and Modified are copies that NTFS brings up to date when the file
-	// is closed; File.Info has the truth.
-	Size     int64
-	Modified time.Time
-	Dir      bool
-	ref      uint64
-}
 
 const (
 	namespaceDOS = 2 // a short name beside a long one
@@ -29,7 +20,7 @@ type directory struct {
 	blockSize int64
 	vcnSize   int64 // bytes one VCN of the index counts
 	root      []indexEntry
-	blocks    *Stream // nil: the root holds everything
+	blocks    *stream // nil: the root holds everything
 	inUse     []byte  // one bit per block
 }
 
@@ -39,11 +30,14 @@ type indexEntry struct {
 	down int64  // VCN of the node with the smaller names, -1: none
 }
 
-func (f *File) directory() (*directory, error) {
+func (f *file) directory() (*directory, error) {
 	if !f.rec.directory {
-		return nil, fmt.Errorf("record %d is not a directory: %w", f.rec.number, ErrNotExist)
+		return nil, fmt.Errorf("record %d is not a directory: %w", f.rec.number, fs.ErrNotExist)
 	}
 	pieces, err := f.pieces(kindIndexRoot, "$I30")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, corrupt("directory of record %d has no $INDEX_ROOT", f.rec.number)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +56,7 @@ func (f *File) directory() (*directory, error) {
 		return nil, fmt.Errorf("$INDEX_ROOT of record %d: %w", f.rec.number, err)
 	}
 	pieces, err = f.pieces(kindIndexAllocation, "$I30")
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
 	if err == nil {
@@ -77,7 +71,7 @@ func (f *File) directory() (*directory, error) {
 	return d, nil
 }
 
-func (f *File) indexBitmap() ([]byte, error) {
+func (f *file) indexBitmap() ([]byte, error) {
 	pieces, err := f.pieces(kindBitmap, "$I30")
 	if err != nil {
 		return nil, err
@@ -172,73 +166,107 @@ func keyName(key []byte) []uint16 {
 	return units
 }
 
-// ReadDir lists a directory in the order of NTFS, without the short (8.3)
-// names that stand beside long ones and without "." .
-func (f *File) ReadDir() ([]Entry, error) {
-	var out []Entry
-	err := f.EachEntry(func(e Entry) { out = append(out, e) })
+// listing goes through the names of a directory in the order of NTFS, without
+// the short (8.3) names that stand beside long ones and without "." .
+type listing struct {
+	f    *file
+	walk treeWalk
+}
+
+func (f *file) list() (*listing, error) {
+	d, err := f.directory()
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	return &listing{f, treeWalk{d: d, seen: map[int64]bool{}, stack: []level{{entries: d.root}}}}, nil
 }
 
-// EachEntry is ReadDir for a directory that may be large: nothing is kept.
-func (f *File) EachEntry(visit func(Entry)) error {
-	d, err := f.directory()
-	if err != nil {
-		return err
-	}
-	w := treeWalk{d, map[int64]bool{}, func(e indexEntry) {
-		if e.key == nil || e.key[65] == namespaceDOS || e.ref&refNumber == uint64(f.rec.number) {
-			return
+// next returns io.EOF behind the last entry.
+func (l *listing) next() (*dirEntry, error) {
+	for {
+		e, err := l.walk.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, err
+		case err != nil:
+			return nil, fmt.Errorf("reading directory of record %d: %w", l.f.rec.number, err)
+		case e.key == nil || e.key[65] == namespaceDOS || e.ref&refNumber == uint64(l.f.rec.number):
+			continue
 		}
-		visit(Entry{
-			Name:     string(utf16.Decode(keyName(e.key))),
-			Size:     int64(le.Uint64(e.key[48:])),
-			Modified: fileTime(le.Uint64(e.key[16:])),
-			Dir:      le.Uint32(e.key[56:])&0x10000000 != 0,
-			ref:      e.ref,
-		})
-	}}
-	if err := w.node(d.root, 0); err != nil {
-		return fmt.Errorf("reading directory of record %d: %w", f.rec.number, err)
+		return l.f.v.entry(e)
 	}
-	return nil
+}
+
+// entry decodes what an index entry says of a file (section "$FILE_NAME").
+func (v *Volume) entry(e indexEntry) (*dirEntry, error) {
+	const hasReparsePoint, isDirectory = 0x400, 0x10000000
+	flags := le.Uint32(e.key[56:])
+	entry := &dirEntry{v: v, name: string(utf16.Decode(keyName(e.key))), ref: e.ref}
+	if !fs.ValidPath(entry.name) || entry.name == "." || strings.Contains(entry.name, "/") {
+		return nil, corrupt("a file is named %q", entry.name)
+	}
+	if flags&isDirectory != 0 {
+		entry.kind = fs.ModeDir
+	}
+	if flags&hasReparsePoint != 0 {
+		f, err := v.open(e.ref)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", entry.name, err)
+		}
+		if link, err := f.isLink(); err != nil {
+			return nil, fmt.Errorf("%s: %w", entry.name, err)
+		} else if link {
+			entry.kind = fs.ModeSymlink
+		}
+	}
+	return entry, nil
 }
 
 // treeWalk visits all nodes of a directory's tree.
 type treeWalk struct {
 	d     *directory
 	seen  map[int64]bool
-	visit func(indexEntry)
+	stack []level // from the root to the node at hand
 }
 
-func (w treeWalk) node(entries []indexEntry, depth int) error {
-	if depth > maxDepth {
-		return corrupt("index is more than %d levels deep", maxDepth)
-	}
-	for _, e := range entries {
-		if e.down >= 0 {
-			if w.seen[e.down] {
-				return corrupt("index block at cluster %d has two parents", e.down)
-			}
-			w.seen[e.down] = true
-			sub, err := w.d.node(e.down)
-			if err != nil {
-				return err
-			}
-			if err := w.node(sub, depth+1); err != nil {
-				return err
-			}
+// level is what is left of a node.
+type level struct {
+	entries []indexEntry
+	below   bool // the node of smaller names was visited
+}
+
+// next returns io.EOF behind the last entry.
+func (w *treeWalk) next() (indexEntry, error) {
+	for len(w.stack) > 0 {
+		top := &w.stack[len(w.stack)-1]
+		if len(top.entries) == 0 {
+			w.stack = w.stack[:len(w.stack)-1]
+			continue
 		}
-		w.visit(e)
+		e := top.entries[0]
+		if e.down < 0 || top.below {
+			top.entries, top.below = top.entries[1:], false
+			return e, nil
+		}
+		top.below = true
+		if len(w.stack) > maxDepth {
+			return e, corrupt("index is more than %d levels deep", maxDepth)
+		}
+		if w.seen[e.down] {
+			return e, corrupt("index block at cluster %d has two parents", e.down)
+		}
+		w.seen[e.down] = true
+		sub, err := w.d.node(e.down)
+		if err != nil {
+			return e, err
+		}
+		w.stack = append(w.stack, level{entries: sub})
 	}
-	return nil
+	return indexEntry{}, io.EOF
 }
 
 // lookup finds a name by the order of the tree, without regard to case.
-func (f *File) lookup(name string) (*File, error) {
+func (f *file) lookup(name string) (*file, error) {
 	d, err := f.directory()
 	if err != nil {
 		return nil, err
@@ -263,7 +291,7 @@ func (f *File) lookup(name string) (*File, error) {
 			}
 		}
 		if down < 0 {
-			return nil, ErrNotExist
+			return nil, fs.ErrNotExist
 		}
 		if node, err = d.node(down); err != nil {
 			return nil, err
@@ -273,7 +301,7 @@ func (f *File) lookup(name string) (*File, error) {
 }
 
 // open opens the file an index entry refers to.
-func (v *Volume) open(ref uint64) (*File, error) {
+func (v *Volume) open(ref uint64) (*file, error) {
 	rec, err := v.referenced(ref)
 	if err != nil {
 		return nil, err
@@ -281,7 +309,7 @@ func (v *Volume) open(ref uint64) (*File, error) {
 	if rec.base != 0 {
 		return nil, corrupt("directory entry names extension record %d", rec.number)
 	}
-	return &File{v, rec}, nil
+	return &file{v, rec}, nil
 }
 
 // compare orders names by the volume's own upcase table.

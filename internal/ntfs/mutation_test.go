@@ -58,36 +58,36 @@ func explore(r io.ReaderAt, size int64, full bool) error {
 			first = err
 		}
 	}
-	for _, path := range []string{`Windows\System32\Sysprep\Sysprep_succeeded.tag`, `COMPRESSED\setupact.log`, `Новая папка\ñandú 𝄞.txt`, "pieces.bin", "sparse.bin", "wof/lzx", "wof/xpress4k", "streams.txt"} {
-		f, err := v.Path(path)
+	for _, path := range []string{"Windows/System32/Sysprep/Sysprep_succeeded.tag", "COMPRESSED/setupact.log", "Новая папка/ñandú 𝄞.txt", "pieces.bin", "sparse.bin", "wof/lzx", "wof/xpress4k", "streams.txt"} {
+		f, err := v.find(path)
 		keep(err)
 		if err != nil {
 			continue
 		}
-		_, err = f.Info()
+		_, err = f.info(path)
 		keep(err)
-		names, err := f.Streams()
+		names, err := streamsOf(f)
 		keep(err)
 		for _, name := range names {
-			s, err := f.Open(name)
+			s, err := f.open(name)
 			keep(err)
 			if err == nil {
-				_, err = s.ReadAt(make([]byte, min(s.Size(), 40<<10)), max(0, s.Size()-40<<10))
+				_, err = s.ReadAt(make([]byte, min(s.size, 40<<10)), max(0, s.size-40<<10))
 				if err != io.EOF {
 					keep(err)
 				}
 			}
 		}
 	}
-	for _, path := range []string{"", "many"} {
-		f, err := v.Path(path)
+	for _, path := range []string{".", "many"} {
+		f, err := v.find(path)
 		keep(err)
 		if err == nil {
-			_, err = f.ReadDir()
+			_, err = entriesOf(f)
 			keep(err)
 		}
 	}
-	_, err = v.Log()
+	_, err = v.LogClean()
 	keep(err)
 	_, err = v.Hibernation()
 	keep(err)

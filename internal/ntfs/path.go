@@ -3,64 +3,45 @@ package ntfs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
-// Root opens the root directory.
-func (v *Volume) Root() (*File, error) {
+// root opens the root directory.
+func (v *Volume) root() (*file, error) {
 	rec, err := v.record(recordRoot)
 	if err != nil {
 		return nil, err
 	}
-	return &File{v, rec}, nil
+	return &file{v, rec}, nil
 }
 
-// Path opens a file or directory by a path from the root, separated by
-// slashes of either kind, without regard to case. The error for a missing
-// file wraps ErrNotExist. Links to directories are not followed: a path that
-// leads through one is ErrUnsupported.
-func (v *Volume) Path(path string) (*File, error) {
-	f, err := v.Root()
-	if err != nil {
-		return nil, err
+// find opens a file or directory by a name as io/fs has it, without regard to
+// case. The error for a missing file wraps fs.ErrNotExist. Links to directories
+// are not followed: a path that leads through one is ErrUnsupported.
+func (v *Volume) find(name string) (*file, error) {
+	if !fs.ValidPath(name) {
+		return nil, fs.ErrInvalid
 	}
-	names := strings.FieldsFunc(path, func(r rune) bool { return r == '\\' || r == '/' })
-	for i, name := range names {
-		if i > 0 {
-			if tag, err := f.reparseTag(); err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			} else if tag&tagNameSurrogate != 0 {
-				return nil, fmt.Errorf("%s: %s is a link to another place: %w", path, names[i-1], ErrUnsupported)
+	f, err := v.root()
+	if err != nil || name == "." {
+		return f, err
+	}
+	parent := ""
+	for element := range strings.SplitSeq(name, "/") {
+		if parent != "" {
+			if link, err := f.isLink(); err != nil {
+				return nil, err
+			} else if link {
+				return nil, fmt.Errorf("%s is a link to another place: %w", parent, ErrUnsupported)
 			}
 		}
-		if f, err = f.lookup(name); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		if f, err = f.lookup(element); err != nil {
+			return nil, err
 		}
+		parent = element
 	}
 	return f, nil
-}
-
-// Open opens the file of a directory entry.
-func (v *Volume) Open(e Entry) (*File, error) {
-	f, err := v.open(e.ref)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.Name, err)
-	}
-	return f, nil
-}
-
-// ReadFile returns the content of the file of a path, which must not be
-// longer than limit bytes (ErrTooLarge).
-func (v *Volume) ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := v.Path(path)
-	if err != nil {
-		return nil, err
-	}
-	b, err := f.content(limit)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return b, nil
 }
 
 // readSystem reads a metadata file by its record number.
@@ -69,11 +50,11 @@ func (v *Volume) readSystem(number, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&File{v, rec}).content(limit)
+	return (&file{v, rec}).content(limit)
 }
 
-func (f *File) content(limit int64) ([]byte, error) {
-	s, err := f.Open("")
+func (f *file) content(limit int64) ([]byte, error) {
+	s, err := f.open("")
 	if err != nil {
 		return nil, err
 	}
@@ -90,20 +71,18 @@ const (
 	tagWOF           = 0x80000017
 )
 
-// reparseTag is the tag of the file's reparse point, 0 if it has none.
-func (f *File) reparseTag() (uint32, error) {
+// isLink reports whether the file is a link to another place: a symbolic link,
+// a junction or a mount point.
+func (f *file) isLink() (bool, error) {
 	b, err := f.reparsePoint()
-	if err != nil || len(b) < 8 {
-		return 0, err
-	}
-	return le.Uint32(b), nil
+	return len(b) > 0 && le.Uint32(b)&tagNameSurrogate != 0, err
 }
 
 // reparsePoint is the content of $REPARSE_POINT ([MS-FSCC] 2.1.2.2), nil if
 // there is none.
-func (f *File) reparsePoint() ([]byte, error) {
+func (f *file) reparsePoint() ([]byte, error) {
 	pieces, err := f.pieces(kindReparsePoint, "")
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {

@@ -10,7 +10,6 @@ const (
 	kindStandardInformation = 0x10
 	kindAttributeList       = 0x20
 	kindFileName            = 0x30
-	kindVolumeName          = 0x60
 	kindVolumeInformation   = 0x70
 	kindData                = 0x80
 	kindIndexRoot           = 0x90
@@ -27,6 +26,7 @@ type record struct {
 	sequence   uint16
 	inUse      bool
 	directory  bool
+	viewIndex  bool   // a file of NTFS itself that has indices and no content
 	base       uint64 // reference to the base record, 0 in a base record
 	attributes []*attribute
 }
@@ -72,6 +72,7 @@ func decodeRecord(b []byte, number int64) (*record, error) {
 		sequence:  le.Uint16(b[16:]),
 		inUse:     flags&1 != 0,
 		directory: flags&2 != 0,
+		viewIndex: flags&8 != 0,
 		base:      le.Uint64(b[32:]),
 	}
 	used, off := int(le.Uint32(b[24:])), int(le.Uint16(b[20:]))

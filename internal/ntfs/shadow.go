@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -41,21 +42,35 @@ func (v *Volume) ShadowCopies() (ShadowCopies, error) {
 	} else if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrCorrupt) {
 		return s, fmt.Errorf("reading shadow copy header: %w", err)
 	}
-	dir, err := v.Path("System Volume Information")
-	if errors.Is(err, ErrNotExist) {
+	dir, err := v.find("System Volume Information")
+	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
-	if err != nil {
-		return s, fmt.Errorf("looking for shadow copies: %w", err)
+	if err == nil {
+		s.Stores, err = dir.stores()
 	}
-	err = dir.EachEntry(func(e Entry) {
-		name := strings.ToLower(e.Name)
-		if strings.HasSuffix(name, vssName) && name != vssName && len(s.Stores) < maxStores {
-			s.Stores = append(s.Stores, e.Name)
-		}
-	})
 	if err != nil {
 		return s, fmt.Errorf("looking for shadow copies: %w", err)
 	}
 	return s, nil
+}
+
+func (f *file) stores() (names []string, err error) {
+	list, err := f.list()
+	if err != nil {
+		return nil, err
+	}
+	for len(names) < maxStores {
+		e, err := list.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return names, err
+		}
+		if name := strings.ToLower(e.name); strings.HasSuffix(name, vssName) && name != vssName {
+			names = append(names, e.name)
+		}
+	}
+	return names, nil
 }

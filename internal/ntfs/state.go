@@ -4,75 +4,57 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
 // Dirty reports the dirty flag of $Volume: Windows would run chkdsk.
 func (v *Volume) Dirty() bool { return v.flags&1 != 0 }
 
-// LogState is what the restart areas of $LogFile say.
-type LogState struct {
-	// Clean means that Windows has nothing to replay.
-	Clean bool
-	// Empty means that no restart area was ever written, as tools that make or
-	// write NTFS outside Windows leave it; Clean is then true.
-	Empty bool
-	// Version of the log: 1.1 after a clean dismount, 2.0 while Windows 8 or
-	// later has the volume mounted.
-	Version string
-}
-
-// Log reads the state of $LogFile (section "$LogFile").
-func (v *Volume) Log() (LogState, error) {
-	s, err := v.logState()
+// LogClean reports whether $LogFile holds nothing that Windows would replay
+// (section "$LogFile"). Tools that make or write NTFS outside Windows leave it
+// without a restart area, which is clean too.
+func (v *Volume) LogClean() (bool, error) {
+	clean, err := v.logClean()
 	if err != nil {
-		return s, fmt.Errorf("reading $LogFile: %w", err)
+		return false, fmt.Errorf("reading $LogFile: %w", err)
 	}
-	return s, nil
+	return clean, nil
 }
 
-func (v *Volume) logState() (LogState, error) {
+func (v *Volume) logClean() (bool, error) {
 	rec, err := v.record(recordLogFile)
 	if err != nil {
-		return LogState{}, err
+		return false, err
 	}
-	stream, err := (&File{v, rec}).Open("")
+	log, err := (&file{v, rec}).open("")
 	if err != nil {
-		return LogState{}, err
+		return false, err
 	}
-	const page = 4096
-	var best LogState
-	found, bestLSN := false, uint64(0)
+	const page, noClient, cleanDismount = 4096, 0xffff, 2
+	clean, found, newest := true, false, uint64(0)
 	for i := range int64(2) {
 		b := make([]byte, page)
-		if err := stream.readFull(b, i*page); err != nil {
-			return LogState{}, err
+		if err := log.readFull(b, i*page); err != nil {
+			return false, err
 		}
 		if string(b[:4]) == "\xff\xff\xff\xff" {
 			continue
 		}
 		if err := fixup(b, "RSTR"); err != nil {
-			return LogState{}, fmt.Errorf("restart page %d: %w", i+1, err)
+			return false, fmt.Errorf("restart page %d: %w", i+1, err)
 		}
 		off := int(le.Uint16(b[24:]))
 		if off < 30 || off > page-48 {
-			return LogState{}, corrupt("restart area at %d of restart page %d", off, i+1)
+			return false, corrupt("restart area at %d of restart page %d", off, i+1)
 		}
 		area := b[off:]
 		lsn, inUse, flags := le.Uint64(area), le.Uint16(area[12:]), le.Uint16(area[14:])
-		const noClient, cleanDismount = 0xffff, 2
-		state := LogState{
-			Clean:   inUse == noClient || flags&cleanDismount != 0,
-			Version: fmt.Sprintf("%d.%d", le.Uint16(b[28:]), le.Uint16(b[26:])),
-		}
-		if !found || lsn > bestLSN {
-			best, bestLSN, found = state, lsn, true
+		if !found || lsn > newest {
+			clean, found, newest = inUse == noClient || flags&cleanDismount != 0, true, lsn
 		}
 	}
-	if !found {
-		return LogState{Clean: true, Empty: true}, nil
-	}
-	return best, nil
+	return clean, nil
 }
 
 // Hibernation is what hiberfil.sys in the root says.
@@ -85,17 +67,17 @@ const (
 	HibernationUnknown Hibernation = "unknown"
 )
 
-// Hibernation reads the header of \hiberfil.sys. While a volume is hibernated
+// Hibernation reads the header of hiberfil.sys. While a volume is hibernated
 // what lies on the disk is not what Windows has in memory.
 func (v *Volume) Hibernation() (Hibernation, error) {
-	f, err := v.Path(`\hiberfil.sys`)
-	if errors.Is(err, ErrNotExist) {
+	f, err := v.find("hiberfil.sys")
+	if errors.Is(err, fs.ErrNotExist) {
 		return HibernationNone, nil
 	}
 	if err != nil {
-		return HibernationUnknown, err
+		return HibernationUnknown, fmt.Errorf("looking for hiberfil.sys: %w", err)
 	}
-	s, err := f.Open("")
+	s, err := f.open("")
 	if err != nil {
 		return HibernationUnknown, fmt.Errorf("reading hiberfil.sys: %w", err)
 	}

@@ -3,6 +3,7 @@ package ntfs
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,11 +37,11 @@ func restartPage(lsn uint64, inUse, flags, major uint16) []byte {
 func TestLogFileSaysWhetherWindowsDismounted(t *testing.T) {
 	image := fixture(t)
 	v := openBytes(t, image)
-	f, err := v.Path("$LogFile")
+	f, err := v.find("$LogFile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := f.Open("")
+	s, err := f.open("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,31 +49,31 @@ func TestLogFileSaysWhetherWindowsDismounted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		pages [][]byte
-		want  LogState
+		clean bool
 		says  string
 	}{
-		{"no client", [][]byte{restartPage(5, 0xffff, 0, 1), restartPage(5, 0xffff, 0, 1)}, LogState{Clean: true, Version: "1.0"}, ""},
-		{"clean dismount", [][]byte{restartPage(5, 0, 2, 1), restartPage(5, 0, 2, 1)}, LogState{Clean: true, Version: "1.0"}, ""},
-		{"still mounted", [][]byte{restartPage(5, 0, 0, 2), restartPage(4, 0xffff, 0, 1)}, LogState{Version: "2.0"}, ""},
-		{"the newer page counts", [][]byte{restartPage(5, 0xffff, 0, 1), restartPage(6, 0, 0, 1)}, LogState{Version: "1.0"}, ""},
-		{"not a log", [][]byte{bytes.Repeat([]byte{1}, 4096)}, LogState{}, "signature"},
+		{"no client", [][]byte{restartPage(5, 0xffff, 0, 1), restartPage(5, 0xffff, 0, 1)}, true, ""},
+		{"clean dismount", [][]byte{restartPage(5, 0, 2, 1), restartPage(5, 0, 2, 1)}, true, ""},
+		{"still mounted", [][]byte{restartPage(5, 0, 0, 2), restartPage(4, 0xffff, 0, 1)}, false, ""},
+		{"the newer page counts", [][]byte{restartPage(5, 0xffff, 0, 1), restartPage(6, 0, 0, 1)}, false, ""},
+		{"not a log", [][]byte{bytes.Repeat([]byte{1}, 4096)}, false, "signature"},
 	} {
 		b := bytes.Clone(image)
 		for i, p := range c.pages {
 			copy(b[at+int64(i)*4096:], p)
 		}
 		v := openBytes(t, b)
-		got, err := v.Log()
+		got, err := v.LogClean()
 		if c.says != "" {
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			continue
 		}
-		if err != nil || got != c.want {
-			t.Errorf("%s: %+v, %v", c.name, got, err)
+		if err != nil || got != c.clean {
+			t.Errorf("%s: clean %v, %v", c.name, got, err)
 		}
-		if _, err := v.FreeMap(t.Context()); got.Clean != (err == nil) || !got.Clean && !errors.Is(err, ErrUnsettled) {
+		if _, err := v.FreeMap(t.Context()); got != (err == nil) || !got && !errors.Is(err, ErrUnsettled) {
 			t.Errorf("%s: map of free clusters: %v", c.name, err)
 		}
 	}
@@ -126,17 +127,17 @@ func TestReparsePointsThatAreNotContentAreTold(t *testing.T) {
 		set  func(reparse []byte)
 		says string
 	}{
-		{"a WIM elsewhere", `wof\lzx`, func(b []byte) { b[12] = 1 }, "WOF provider 1"},
-		{"deduplicated", `wof\lzx`, func(b []byte) { b[0] = 0x13 }, "tag 0x80000013"},
-		{"an unknown algorithm", `wof\lzx`, func(b []byte) { b[20] = 9 }, "WOF algorithm 9"},
+		{"a WIM elsewhere", "wof/lzx", func(b []byte) { b[12] = 1 }, "WOF provider 1"},
+		{"deduplicated", "wof/lzx", func(b []byte) { b[0] = 0x13 }, "tag 0x80000013"},
+		{"an unknown algorithm", "wof/lzx", func(b []byte) { b[20] = 9 }, "WOF algorithm 9"},
 	} {
 		image := fixture(t)
-		f, err := openBytes(t, image).Path(c.path)
+		f, err := openBytes(t, image).find(c.path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		patchRecord(t, image, f.Record(), func(r []byte) { c.set(residentValue(r, kindReparsePoint)) })
-		if _, err := openBytes(t, image).ReadFile(c.path, 1<<20); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.says) {
+		patchRecord(t, image, f.rec.number, func(r []byte) { c.set(residentValue(r, kindReparsePoint)) })
+		if _, err := fs.ReadFile(openBytes(t, image).FS(), c.path); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -144,12 +145,12 @@ func TestReparsePointsThatAreNotContentAreTold(t *testing.T) {
 
 func TestPathsThroughLinksAreNotFollowed(t *testing.T) {
 	image := fixture(t)
-	f, err := openBytes(t, image).Path("wof")
+	f, err := openBytes(t, image).find("wof")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Append the reparse point of a junction to the directory's record.
-	patchRecord(t, image, f.Record(), func(r []byte) {
+	patchRecord(t, image, f.rec.number, func(r []byte) {
 		for off := int(le.Uint16(r[20:])); ; off += int(le.Uint32(r[off+4:])) {
 			if a := r[off:]; le.Uint32(a) == kindEnd {
 				value := []byte{3, 0, 0, 0xa0, 0, 0, 0, 0}
@@ -167,10 +168,10 @@ func TestPathsThroughLinksAreNotFollowed(t *testing.T) {
 		}
 	})
 	v := openBytes(t, image)
-	if _, err := v.Path(`wof\lzx`); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "link") {
+	if _, err := v.find("wof/lzx"); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "link") {
 		t.Error(err)
 	}
-	if _, err := v.Path(`wof`); err != nil {
+	if _, err := v.find("wof"); err != nil {
 		t.Errorf("the link itself: %v", err)
 	}
 }

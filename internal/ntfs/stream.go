@@ -8,15 +8,15 @@ import (
 	"sort"
 )
 
-// Run is a run of clusters of a stream: Count clusters from VCN in the stream
+// run is a run of clusters of a stream: Count clusters from VCN in the stream
 // lie at LCN in the volume, or nowhere (LCN -1, sparse).
-type Run struct{ VCN, LCN, Count int64 }
+type run struct{ VCN, LCN, Count int64 }
 
-// Stream is the content of an attribute. It implements io.ReaderAt.
-type Stream struct {
+// stream is the content of an attribute. It implements io.ReaderAt.
+type stream struct {
 	v           *Volume
 	resident    []byte
-	runs        []Run // nil: resident
+	runs        []run // nil: resident
 	size        int64
 	initialized int64 // zeros from here on
 	covered     int64 // bytes the runs reach
@@ -26,13 +26,6 @@ type Stream struct {
 	lastIndex   int64
 }
 
-// Size is the length in bytes.
-func (s *Stream) Size() int64 { return s.size }
-
-// Runs are the runs of clusters in order; none if the content lies in the MFT
-// record itself.
-func (s *Stream) Runs() []Run { return s.runs }
-
 const (
 	maxRunBytes = 1 << 62
 	maxRuns     = 1 << 18 // of one stream: a file this fragmented is none that Windows made
@@ -41,13 +34,13 @@ const (
 
 // newStream joins the pieces of an attribute. partial allows that the runs do
 // not reach the end yet.
-func (v *Volume) newStream(pieces []*attribute, partial bool) (*Stream, error) {
+func (v *Volume) newStream(pieces []*attribute, partial bool) (*stream, error) {
 	a := pieces[0]
 	if !a.nonResident {
 		if len(pieces) > 1 {
 			return nil, corrupt("resident attribute %#x in %d pieces", a.kind, len(pieces))
 		}
-		return &Stream{v: v, resident: a.value, size: int64(len(a.value))}, nil
+		return &stream{v: v, resident: a.value, size: int64(len(a.value))}, nil
 	}
 	pieces = slices.Clone(pieces)
 	slices.SortStableFunc(pieces, func(a, b *attribute) int {
@@ -63,7 +56,7 @@ func (v *Volume) newStream(pieces []*attribute, partial bool) (*Stream, error) {
 	if a.flags&flagEncrypted != 0 {
 		return nil, fmt.Errorf("EFS-encrypted content: %w", ErrUnsupported)
 	}
-	s := &Stream{v: v, size: a.size, initialized: a.initialized, runs: []Run{}}
+	s := &stream{v: v, size: a.size, initialized: a.initialized, runs: []run{}}
 	if method := a.flags & flagCompressed; method != 0 {
 		if method != 1 || a.unit == 0 || a.unit > 12 || v.cluster<<a.unit > maxUnit {
 			return nil, corrupt("compression method %d with units of 2^%d clusters", method, a.unit)
@@ -92,7 +85,7 @@ func (v *Volume) newStream(pieces []*attribute, partial bool) (*Stream, error) {
 }
 
 // decodeRuns appends the runs of one piece (section "Data Runs").
-func (v *Volume) decodeRuns(a *attribute, out []Run) ([]Run, error) {
+func (v *Volume) decodeRuns(a *attribute, out []run) ([]run, error) {
 	if err := v.budget.Spend(int64(len(a.runs)), 0); err != nil {
 		return nil, err
 	}
@@ -107,7 +100,7 @@ func (v *Volume) decodeRuns(a *attribute, out []Run) ([]Run, error) {
 		if count <= 0 || count > maxRunBytes/v.cluster-vcn {
 			return nil, corrupt("run of %d clusters", count)
 		}
-		r := Run{vcn, -1, count}
+		r := run{vcn, -1, count}
 		if offsetBytes > 0 {
 			lcn += signed(b[1+lengthBytes : n])
 			if lcn < 0 || lcn >= v.clusters || count > v.clusters-lcn {
@@ -139,7 +132,7 @@ func signed(b []byte) int64 {
 }
 
 // ReadAt reads decompressed content; bytes never written read as zeros.
-func (s *Stream) ReadAt(p []byte, off int64) (int, error) {
+func (s *stream) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("negative offset")
 	}
@@ -171,7 +164,7 @@ func (s *Stream) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
-func (s *Stream) readFull(p []byte, off int64) error {
+func (s *stream) readFull(p []byte, off int64) error {
 	n, err := s.ReadAt(p, off)
 	if n == len(p) {
 		return nil
@@ -183,11 +176,11 @@ func (s *Stream) readFull(p []byte, off int64) error {
 }
 
 // runAt is the index of the run that holds a VCN.
-func (s *Stream) runAt(vcn int64) int {
+func (s *stream) runAt(vcn int64) int {
 	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].VCN+s.runs[i].Count > vcn })
 }
 
-func (s *Stream) readRuns(p []byte, off int64) error {
+func (s *stream) readRuns(p []byte, off int64) error {
 	c := s.v.cluster
 	for i := s.runAt(off / c); len(p) > 0; i++ {
 		if i >= len(s.runs) {
@@ -208,7 +201,7 @@ func (s *Stream) readRuns(p []byte, off int64) error {
 }
 
 // readUnits reads an LZNT1-compressed stream.
-func (s *Stream) readUnits(p []byte, off int64) error {
+func (s *stream) readUnits(p []byte, off int64) error {
 	unitBytes := s.unit * s.v.cluster
 	for len(p) > 0 {
 		unit := off / unitBytes
@@ -229,7 +222,7 @@ func (s *Stream) readUnits(p []byte, off int64) error {
 // readUnit decompresses one unit (section "Compressed files"): without
 // clusters it is all zeros, with all clusters it is stored plain, else the
 // clusters before the hole hold LZNT1.
-func (s *Stream) readUnit(unit int64) ([]byte, error) {
+func (s *stream) readUnit(unit int64) ([]byte, error) {
 	c := s.v.cluster
 	out := make([]byte, s.unit*c)
 	raw := make([]byte, 0, s.unit*c)

@@ -7,7 +7,8 @@
 // ("NTFS Documentation", R. Russon and Y. Fledel; sections named where used),
 // [MS-FSCC] for attributes and reparse points, [MS-XCA] for compression.
 //
-// The $LogFile is not replayed: Volume.Log says whether Windows would do so.
+// The files are those of Volume.FS. The $LogFile is not replayed:
+// Volume.LogClean says whether Windows would have to.
 package ntfs
 
 import (
@@ -25,8 +26,6 @@ var (
 	// ErrCorrupt is wrapped by every error about the content of a volume, as
 	// opposed to errors of reading it.
 	ErrCorrupt = errors.New("corrupt NTFS volume")
-	// ErrNotExist means that a file or stream is not there.
-	ErrNotExist = errors.New("file does not exist")
 	// ErrNotNTFS means that there is another file system, or none.
 	ErrNotNTFS = errors.New("not an NTFS volume")
 	// ErrBitLocker means that the volume is encrypted by BitLocker.
@@ -59,11 +58,9 @@ type Volume struct {
 	cluster    int64 // bytes
 	clusters   int64
 	recordSize int64
-	mft        *Stream
+	mft        *stream
 	upcase     []uint16 // nil until needed
 	flags      uint16
-	version    string
-	label      string
 	budget     *budget.Budget
 }
 
@@ -168,7 +165,7 @@ func (v *Volume) openMFT(lcn int64) error {
 		return err
 	}
 	if rec.find(kindAttributeList) != nil {
-		f := &File{v: v, rec: rec}
+		f := &file{v: v, rec: rec}
 		for {
 			pieces, partial := f.pieces(kindData, "")
 			if partial != nil && len(pieces) == 0 {
@@ -203,25 +200,12 @@ func (v *Volume) readVolumeFile() error {
 	if info == nil || info.nonResident || len(info.value) < 12 {
 		return corrupt("no $VOLUME_INFORMATION")
 	}
-	v.version = fmt.Sprintf("%d.%d", info.value[8], info.value[9])
 	v.flags = le.Uint16(info.value[10:])
-	if name := rec.find(kindVolumeName); name != nil && !name.nonResident {
-		v.label = decodeUTF16(name.value)
-	}
 	return nil
 }
 
-// ClusterSize is the size of a cluster in bytes.
-func (v *Volume) ClusterSize() int64 { return v.cluster }
-
 // Size is the number of bytes in whole clusters.
 func (v *Volume) Size() int64 { return v.clusters * v.cluster }
-
-// Label is the volume label.
-func (v *Volume) Label() string { return v.label }
-
-// Version is the NTFS version, "3.1" since Windows XP.
-func (v *Volume) Version() string { return v.version }
 
 func (v *Volume) readAt(p []byte, off int64) error {
 	if off < 0 || off > v.size || int64(len(p)) > v.size-off {

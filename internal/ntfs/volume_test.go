@@ -2,11 +2,11 @@ package ntfs
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,54 +17,19 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
-// fixture is the volume of testdata, as bytes that a test may change.
-func fixture(t testing.TB) []byte {
-	t.Helper()
-	m := gunzip(t, filepath.Join("testdata", "volume.raw.gz"))
-	b := make([]byte, m.size)
-	if _, err := m.ReadAt(b, 0); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func openBytes(t testing.TB, b []byte) *Volume {
-	t.Helper()
-	v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// listing is what the volume of the fixture holds: size and SHA-256 by path.
-func listing(t testing.TB) map[string]string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "volume.tsv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		path, rest, _ := strings.Cut(line, "\t")
-		want[path] = rest
-	}
-	return want
-}
-
 func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 	v := openBytes(t, fixture(t))
-	want := listing(t)
+	want := listed(t)
 	seen := 0
-	root, err := v.Root()
+	root, err := v.root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	walk(t, v, root, "", func(path string, f *File) {
-		if strings.HasPrefix(path, "$") || f.IsDir() {
+	walk(t, v, root, "", func(path string, f *file) {
+		if strings.HasPrefix(path, "$") || f.rec.directory {
 			return
 		}
-		streams, err := f.Streams()
+		streams, err := streamsOf(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,25 +41,25 @@ func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 			if name == wofStream {
 				continue
 			}
-			s, err := f.Open(name)
+			s, err := f.open(name)
 			if err != nil {
 				t.Errorf("%s: %v", full, err)
 				continue
 			}
 			seen++
-			if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, full, s)); got != want[full] {
+			if got := fmt.Sprintf("%d\t%s", s.size, hashOf(t, full, s)); got != want[full] {
 				t.Errorf("%s: %s, want %q", full, got, want[full])
 			}
 			if name != "" {
 				continue
 			}
 			// The same by path, whatever the case.
-			byPath, err := v.ReadFile(`\`+strings.ToUpper(strings.ReplaceAll(path, "/", `\`)), s.Size())
+			byPath, err := fs.ReadFile(v.FS(), strings.ToUpper(path))
 			sum := sha256.Sum256(byPath)
 			if err != nil || strconv.Itoa(len(byPath))+"\t"+hex.EncodeToString(sum[:]) != want[full] {
 				t.Errorf("%s by path: %v", path, err)
 			}
-			if info, err := f.Info(); err != nil || info.Size != s.Size() || info.Dir || info.Modified.Year() < 2020 {
+			if info, err := fs.Stat(v.FS(), path); err != nil || info.Size() != s.size || info.IsDir() || info.ModTime().Year() < 2020 {
 				t.Errorf("%s: %+v, %v", path, info, err)
 			}
 		}
@@ -102,8 +67,8 @@ func TestFixtureReadsAsNTFS3GShowsIt(t *testing.T) {
 	if seen != len(want) {
 		t.Errorf("%d streams, want %d", seen, len(want))
 	}
-	if v.Label() != "Probe" || v.Version() != "3.1" || v.ClusterSize() != 4096 {
-		t.Errorf("label %q, version %s, clusters of %d", v.Label(), v.Version(), v.ClusterSize())
+	if v.cluster != 4096 {
+		t.Errorf("clusters of %d bytes", v.cluster)
 	}
 }
 
@@ -114,20 +79,20 @@ func TestFixtureHasWhatItIsMeantToShow(t *testing.T) {
 	if !bytes.Contains(b, name) {
 		t.Error("no remains of a deleted file in the volume")
 	}
-	if _, err := v.Path(`many\file with a long name 299.txt`); !errors.Is(err, ErrNotExist) {
+	if _, err := v.find("many/file with a long name 299.txt"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("deleted file: %v", err)
 	}
-	for path, check := range map[string]func(*File, *Stream) bool{
-		"compressed/setupact.log": func(_ *File, s *Stream) bool { return s.unit > 0 },
-		"pieces.bin":              func(f *File, s *Stream) bool { return f.rec.find(kindAttributeList) != nil && len(s.runs) >= 100 },
-		"sparse.bin":              func(_ *File, s *Stream) bool { return s.runs[1].LCN < 0 },
-		"wof/lzx":                 func(_ *File, s *Stream) bool { return s.packed != nil },
+	for path, check := range map[string]func(*file, *stream) bool{
+		"compressed/setupact.log": func(_ *file, s *stream) bool { return s.unit > 0 },
+		"pieces.bin":              func(f *file, s *stream) bool { return f.rec.find(kindAttributeList) != nil && len(s.runs) >= 100 },
+		"sparse.bin":              func(_ *file, s *stream) bool { return s.runs[1].LCN < 0 },
+		"wof/lzx":                 func(_ *file, s *stream) bool { return s.packed != nil },
 	} {
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Open("")
+		s, err := f.open("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,83 +104,45 @@ func TestFixtureHasWhatItIsMeantToShow(t *testing.T) {
 
 func TestPathsThatDoNotExist(t *testing.T) {
 	v := openBytes(t, fixture(t))
-	for _, path := range []string{`\none`, `\Windows\none`, `\streams.txt\below a file`, `\Windows\System32\config\SOFTWARE2`} {
-		if _, err := v.Path(path); !errors.Is(err, ErrNotExist) || !strings.Contains(err.Error(), path) {
+	for _, path := range []string{"none", "Windows/none", "streams.txt/below a file", "Windows/System32/config/SOFTWARE2", `Windows\System32`} {
+		if _, err := v.FS().Open(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	f, err := v.Path("streams.txt")
+	f, err := v.find("streams.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Open("third"); !errors.Is(err, ErrNotExist) {
+	if _, err := f.open("third"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing stream: %v", err)
 	}
-	if _, err := v.ReadFile("sparse.bin", 1000); !errors.Is(err, ErrTooLarge) {
+	if _, err := f.content(3); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("file above the limit: %v", err)
 	}
-	if _, err := f.ReadDir(); !errors.Is(err, ErrNotExist) {
+	if _, err := f.list(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("listing a file: %v", err)
 	}
 }
 
-// patchRecord changes an MFT record, inside and behind the fixup.
-func patchRecord(t testing.TB, image []byte, number int64, change func([]byte)) {
-	t.Helper()
-	v := openBytes(t, image)
-	b := make([]byte, v.recordSize)
-	off := number * v.recordSize
-	if err := v.mft.readFull(b, off); err != nil {
-		t.Fatal(err)
-	}
-	if err := fixup(b, "FILE"); err != nil {
-		t.Fatal(err)
-	}
-	change(b)
-	o := le.Uint16(b[4:])
-	for i := 1; i <= len(b)/512; i++ {
-		copy(b[int(o)+2*i:], b[i*512-2:i*512])
-		copy(b[i*512-2:i*512], b[o:o+2])
-	}
-	at := bytes.Index(image, func() []byte {
-		raw := make([]byte, v.recordSize)
-		if err := v.mft.readFull(raw, off); err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}())
-	copy(image[at:], b)
-}
-
-// residentValue is the value of an attribute within the bytes of a record.
-func residentValue(r []byte, kind uint32) []byte {
-	for off := int(le.Uint16(r[20:])); le.Uint32(r[off:]) != kindEnd; off += int(le.Uint32(r[off+4:])) {
-		if a := r[off:]; le.Uint32(a) == kind {
-			return a[le.Uint16(a[20:]):][:le.Uint32(a[16:])]
-		}
-	}
-	return nil
-}
-
 func TestDamageIsToldNotReadOver(t *testing.T) {
 	record := func(t *testing.T, v *Volume, path string) int64 {
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return f.Record()
+		return f.rec.number
 	}
 	read := func(b []byte, path string) error {
 		v, err := Open(bytes.NewReader(b), 0, int64(len(b)))
 		if err != nil {
 			return err
 		}
-		f, err := v.Path(path)
+		f, err := v.find(path)
 		if err != nil {
 			return err
 		}
-		if f.IsDir() {
-			_, err = f.ReadDir()
+		if f.rec.directory {
+			_, err = entriesOf(f)
 			return err
 		}
 		_, err = f.content(1 << 30)
@@ -261,101 +188,6 @@ func TestVolumesThatAreNotNTFS(t *testing.T) {
 	}
 	if is, err := BitLocker(bytes.NewReader(make([]byte, 4096)), 0); is || err != nil {
 		t.Errorf("zeros: BitLocker %v, %v", is, err)
-	}
-}
-
-func TestFreeClustersAreSkippableAndNothingElse(t *testing.T) {
-	image := fixture(t)
-	const base = 1 << 20
-	disk := append(make([]byte, base), image...)
-	v, err := Open(bytes.NewReader(disk), base, int64(len(image)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := v.FreeMap(t.Context(), `\sparse.bin`, `\pagefile.sys`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Dropped() != 2*4096 || m.Free() < 1<<20 || m.Free() > 5<<20 {
-		t.Errorf("%d bytes dropped, %d free", m.Dropped(), m.Free())
-	}
-	if m.Skippable(0, base) || m.Skippable(base-4096, 8192) || m.Skippable(base, 512) || m.Skippable(base+v.Size()-512, 8192) || m.Skippable(base, 0) {
-		t.Error("the boot sector or bytes outside the volume are skippable")
-	}
-	// Zero everything skippable: all but the dropped file still reads.
-	skipped := int64(0)
-	for off := int64(base); off < base+v.Size(); off += 512 {
-		if m.Skippable(off, 512) {
-			clear(disk[off : off+512])
-			skipped += 512
-		}
-	}
-	if skipped != m.Free()+m.Dropped() {
-		t.Errorf("%d bytes skippable, %d free", skipped, m.Free())
-	}
-	v, err = Open(bytes.NewReader(disk), base, int64(len(image)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, w := range listing(t) {
-		path, stream, _ := strings.Cut(path, ":")
-		if path == "sparse.bin" {
-			continue
-		}
-		f, err := v.Path(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := f.Open(stream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprintf("%d\t%s", s.Size(), hashOf(t, path, s)); got != w {
-			t.Errorf("%s: %s, want %s", path, got, w)
-		}
-	}
-}
-
-func TestFreeMapIsRefusedWhereFreeMayBeWrong(t *testing.T) {
-	lcn := func(t *testing.T, b []byte, path string) int64 {
-		f, err := openBytes(t, b).Path(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := f.Open("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.runs[0].LCN
-	}
-	for _, c := range []struct {
-		name   string
-		change func(t *testing.T, b []byte)
-		is     error
-		says   string
-	}{
-		{"marked dirty", func(t *testing.T, b []byte) {
-			patchRecord(t, b, recordVolume, func(r []byte) {
-				residentValue(r, kindVolumeInformation)[10] |= 1
-			})
-		}, ErrUnsettled, "dirty"},
-		{"a file in a free cluster", func(t *testing.T, b []byte) {
-			c := lcn(t, b, "pieces.bin")
-			b[lcn(t, b, "$Bitmap")*4096+c/8] &^= 1 << (c % 8)
-		}, ErrCorrupt, "which $Bitmap calls free"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := fixture(t)
-			c.change(t, b)
-			if _, err := openBytes(t, b).FreeMap(t.Context()); !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
-				t.Error(err)
-			}
-		})
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := openBytes(t, fixture(t)).FreeMap(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }
 
@@ -405,16 +237,16 @@ func TestVolumesOfAllGeometriesReadAsWimlibWroteThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v.ClusterSize() != g.cluster {
-				t.Errorf("clusters of %d bytes", v.ClusterSize())
+			if v.cluster != g.cluster {
+				t.Errorf("clusters of %d bytes", v.cluster)
 			}
-			root, err := v.Path("Windows")
+			root, err := v.find("Windows")
 			if err != nil {
 				t.Fatal(err)
 			}
 			files := 0
-			walk(t, v, root, "Windows/", func(path string, f *File) {
-				if f.IsDir() {
+			walk(t, v, root, "Windows/", func(path string, f *file) {
+				if f.rec.directory {
 					return
 				}
 				files++

@@ -7,7 +7,7 @@ import "fmt"
 // offsets of all chunks but the first, then the chunks ([MS-FSCC] 2.1.2.9
 // and, for the layout, "System compression" of the ntfs-3g project).
 type wof struct {
-	data       *Stream
+	data       *stream
 	size       int64 // uncompressed
 	chunkSize  int64
 	decompress func(dst, src []byte) error
@@ -23,7 +23,7 @@ const (
 // openReparsed opens content that a reparse point stands for, and returns nil
 // if the file has none. Other filters than WOF keep the content elsewhere: a
 // link, deduplication, a cloud; the stream itself would be zeros.
-func (f *File) openReparsed() (*Stream, error) {
+func (f *file) openReparsed() (*stream, error) {
 	b, err := f.reparsePoint()
 	if err != nil || b == nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (f *File) openReparsed() (*Stream, error) {
 		return nil, err
 	}
 	w.size = plain.size
-	return &Stream{v: f.v, size: plain.size, runs: w.data.runs, packed: w}, nil
+	return &stream{v: f.v, size: plain.size, runs: w.data.runs, packed: w}, nil
 }
 
 func (w *wof) read(p []byte, off int64) error {

@@ -136,7 +136,7 @@ func TestContentPackedByWimlibIsUnpacked(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			packed := wimResource(t, content, c.compress, c.chunk)
 			w := &wof{
-				data:       &Stream{resident: packed, size: int64(len(packed))},
+				data:       &stream{resident: packed, size: int64(len(packed))},
 				size:       int64(len(content)),
 				chunkSize:  int64(c.chunk),
 				decompress: xpressHuffman,

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Key is a key of an open hive.
@@ -13,7 +12,6 @@ type Key struct {
 	offset     uint32
 	parent     uint32
 	name       string
-	written    uint64
 	subkeys    uint32 // count and list of subkeys
 	subkeyList uint32
 	values     uint32 // count and list of values
@@ -46,7 +44,6 @@ func (h *Hive) key(off uint32) (*Key, error) {
 		offset:     off,
 		parent:     le.Uint32(b[16:]),
 		name:       decodeName(whole[76:], le.Uint16(b[2:])&compressed != 0),
-		written:    le.Uint64(b[4:]),
 		subkeys:    le.Uint32(b[20:]),
 		subkeyList: le.Uint32(b[28:]),
 		values:     le.Uint32(b[36:]),
@@ -78,9 +75,6 @@ func (h *Hive) Key(path string) (*Key, error) {
 
 // Name is the key's name as written.
 func (k *Key) Name() string { return k.name }
-
-// Written is when the key was last written.
-func (k *Key) Written() time.Time { return fileTime(k.written) }
 
 // Key returns the key at a backslash-separated path below k.
 func (k *Key) Key(path string) (*Key, error) {

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
@@ -141,23 +140,6 @@ func (h *Hive) Clean() bool { return !h.dirty }
 // Replayed is the number of log entries that were applied in memory; a log of
 // the old format counts as one entry.
 func (h *Hive) Replayed() int { return h.replayed }
-
-// Sequences are the primary and secondary sequence numbers of the hive file.
-func (h *Hive) Sequences() (primary, secondary uint32) { return h.seq1, h.seq2 }
-
-// Written is the time the base block names; some Windows releases leave it
-// zero.
-func (h *Hive) Written() time.Time { return fileTime(h.written) }
-
-// fileTime converts 100 ns units since 1601 into a time; 0 is the zero time.
-func fileTime(ft uint64) time.Time {
-	const unixEpoch = 116444736000000000
-	if ft == 0 || ft > 1<<62 {
-		return time.Time{}
-	}
-	ticks := int64(ft) - unixEpoch
-	return time.Unix(ticks/1e7, ticks%1e7*100).UTC()
-}
 
 // checksum is the XOR-32 of the first 508 bytes (section "Base block").
 func checksum(base []byte) uint32 {

@@ -10,15 +10,11 @@ import (
 
 // Types of values.
 const (
-	TypeNone         = 0
 	TypeString       = 1
 	TypeExpandString = 2
-	TypeBinary       = 3
 	TypeDWord        = 4
 	TypeDWordBE      = 5
 	TypeLink         = 6
-	TypeMultiString  = 7
-	TypeQWord        = 11
 )
 
 // Value is a value of a key. Its data is read when asked for.
@@ -220,25 +216,17 @@ func (h *Hive) bigData(off uint32, size int64) ([]byte, error) {
 	return out, nil
 }
 
-// AsString returns the text of a REG_SZ, REG_EXPAND_SZ or REG_LINK value up
-// to its first NUL. Environment variables are not expanded.
-func (v *Value) AsString() (string, error) {
+// Text returns the text of a REG_SZ, REG_EXPAND_SZ or REG_LINK value up to its
+// first NUL. Environment variables are not expanded. A text of more than limit
+// bytes of data is cut, marked, and not read to its end.
+func (v *Value) Text(limit int) (string, error) {
 	if v.Type != TypeString && v.Type != TypeExpandString && v.Type != TypeLink {
 		return "", fmt.Errorf("%q is of type %d, not a string: %w", v.Name, v.Type, ErrType)
 	}
-	b, err := v.Data()
-	if err != nil {
-		return "", err
-	}
-	s, _, _ := strings.Cut(decodeUTF16(b), "\x00")
-	return s, nil
-}
-
-// Text is AsString for a text that is shown: one of more than limit bytes of
-// data is cut, marked, and not read to its end.
-func (v *Value) Text(limit int) (string, error) {
-	if v.Type != TypeString && v.Type != TypeExpandString && v.Type != TypeLink || v.Size() <= int64(limit) {
-		return v.AsString()
+	if v.Size() <= int64(limit) {
+		b, err := v.Data()
+		s, _, _ := strings.Cut(decodeUTF16(b), "\x00")
+		return s, err
 	}
 	if v.Size() > maxValue || v.Size() > v.h.size {
 		return "", fmt.Errorf("reading data of %q: %w", v.Name, corrupt("%d bytes", v.Size()))
@@ -290,56 +278,4 @@ func (v *Value) AsDWord() (uint32, error) {
 		return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), nil
 	}
 	return le.Uint32(b), nil
-}
-
-// AsMultiString returns the strings of a REG_MULTI_SZ value. Empty strings
-// between others are kept: PendingFileRenameOperations has them.
-func (v *Value) AsMultiString() ([]string, error) {
-	if v.Type != TypeMultiString {
-		return nil, fmt.Errorf("%q is of type %d, not a list of strings: %w", v.Name, v.Type, ErrType)
-	}
-	b, err := v.Data()
-	if err != nil {
-		return nil, err
-	}
-	text := decodeUTF16(b)
-	if strings.Trim(text, "\x00") == "" {
-		return nil, nil
-	}
-	list := strings.Split(text, "\x00")
-	if list[len(list)-1] == "" { // the end of the last string
-		list = list[:len(list)-1]
-	}
-	if list[len(list)-1] == "" { // the end of the list
-		list = list[:len(list)-1]
-	}
-	return list, nil
-}
-
-// String returns the text of the value of a name; see Value.AsString.
-func (k *Key) String(name string) (string, error) {
-	v, err := k.Value(name)
-	if err != nil {
-		return "", err
-	}
-	return v.AsString()
-}
-
-// DWord returns the number of the value of a name; see Value.AsDWord.
-func (k *Key) DWord(name string) (uint32, error) {
-	v, err := k.Value(name)
-	if err != nil {
-		return 0, err
-	}
-	return v.AsDWord()
-}
-
-// MultiString returns the strings of the value of a name; see
-// Value.AsMultiString.
-func (k *Key) MultiString(name string) ([]string, error) {
-	v, err := k.Value(name)
-	if err != nil {
-		return nil, err
-	}
-	return v.AsMultiString()
 }

@@ -6,28 +6,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 )
 
-// clockSlack is how far the clock of a guest may be from the host's: the widest
-// time zones, a hardware clock read in the wrong one, and some more.
-const clockSlack = 36 * time.Hour
-
-// OlderRun says whether the last run in a log began before the launch, both by
-// the guest's own clock. The log has whole seconds.
-func OlderRun(log diagnosis.Facts, launched time.Time) bool {
-	return !launched.IsZero() && !log.Start.IsZero() && log.Start.Before(launched.Truncate(time.Second))
-}
-
-// Bound is the time, by the clock of the guest's log, before which no line of
-// this run was written: that of the launch, and where the guest did not say it
-// (its answer was lost, or PowerShell does not work) what the host's clock allows
-// for a run watched since begun.
-func Bound(launched, begun time.Time) time.Time {
-	if !launched.IsZero() {
-		return launched
-	}
-	// Logs hold local time without a zone.
-	return begun.UTC().Add(-clockSlack)
-}
-
 // ownership tells whose log is read where the time of the launch is not known.
 type ownership struct {
 	begun    time.Time // of the watch, by the host's clock
@@ -62,10 +40,10 @@ func (w ownership) after(before, o Observation) ownership {
 func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
 	switch {
 	case !launched.IsZero():
-		return Known(!OlderRun(log, launched))
+		return Known(!diagnosis.OlderRun(log, launched))
 	case log.Start.IsZero() || w.sure:
 		return Yes
-	case OlderRun(log, Bound(launched, w.begun)):
+	case diagnosis.OlderRun(log, diagnosis.Earliest(launched, w.begun)):
 		return No
 	case w.fresh:
 		return Yes

@@ -2,16 +2,11 @@ package winimage
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
+	"io/fs"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 )
 
 // Options steer an inspection.
@@ -43,9 +38,9 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error)
 		return r, err
 	}
 	for _, v := range volumes {
-		there := v.hasWindows()
-		r.Limits = append(r.Limits, v.limits...)
-		v.limits = nil
+		there := v.drive.hasWindows()
+		r.Limits = append(r.Limits, v.drive.limits...)
+		v.drive.limits = nil
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
@@ -65,175 +60,36 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error)
 	return r, nil
 }
 
-// volume is an opened NTFS volume and the partition it lies in.
-type volume struct {
-	*ntfs.Volume
-	ctx       context.Context
-	log       *budget.Budget // for the logs of all volumes
-	partition int
-	problems  []string
-	unread    []string
-	limits    []string
-}
-
-// problem notes a fact that could not be read.
-func (v *volume) problem(what string, err error) {
-	if limited(err) {
-		v.limit(what, err)
-		return
-	}
-	v.problems = note(v.problems, what, err)
-}
-
-// limit notes what was left unread because it is too much.
-func (v *volume) limit(what string, err error) { v.limits = note(v.limits, what, err) }
-
-// missed is problem for a fact whose absence would pass for a good one.
-func (v *volume) missed(what string, err error) {
-	v.problem(what, err)
-	if len(v.unread) < maxNotes {
-		v.unread = append(v.unread, what)
-	}
-}
-
-// limited says whether an error is about the amount of what there is to read.
-func limited(err error) bool {
-	return errors.Is(err, budget.ErrExceeded) || errors.Is(err, ntfs.ErrTooLarge)
-}
-
-func note(list []string, what string, err error) []string {
-	text := budget.Cut(fmt.Sprintf("%s: %v", what, err), maxShown)
-	if len(list) >= maxNotes || slices.Contains(list, text) {
-		return list
-	}
-	return append(list, text)
-}
-
-// openVolumes reads the partition table, notes it in the report, and opens
-// every NTFS volume.
-func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, error) {
-	reader := contextReader{ctx, d}
-	within, log := structure(ctx), logBudget(ctx)
-	table, err := partition.Read(reader, d.Size(), 0)
-	if err != nil {
-		return nil, fmt.Errorf("reading partition table: %w", err)
-	}
-	r.Disk.Scheme, r.Disk.Generation, r.Disk.Partitions = string(table.Scheme), generation(table), len(table.Partitions)
-	for _, damage := range []error{table.PrimaryDamage, table.BackupDamage} {
-		if damage != nil {
-			r.Disk.Warnings = append(r.Disk.Warnings, damage.Error())
-		}
-	}
-	parts := table.Partitions
-	if table.Scheme == partition.None {
-		// A volume without a table around it, as some tools make them.
-		parts = []partition.Partition{{Length: d.Size()}}
-	}
-	var volumes []*volume
-	for _, p := range parts {
-		encrypted, err := ntfs.BitLocker(reader, p.Start)
-		if err == nil && encrypted {
-			r.Disk.BitLocker = append(r.Disk.BitLocker, p.Index)
-			continue
-		}
-		v, err := ntfs.OpenWithin(within, reader, p.Start, p.Length)
-		what := fmt.Sprintf("partition %d", p.Index)
-		switch {
-		case errors.Is(err, ntfs.ErrNotNTFS):
-		case limited(err):
-			r.Limits = note(r.Limits, what, err)
-		case err != nil:
-			r.Problems = note(r.Problems, what, err)
-		default:
-			volumes = append(volumes, &volume{Volume: v, ctx: ctx, log: log, partition: p.Index})
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return volumes, nil
-}
-
-// generation tells which firmware starts the disk: 1 BIOS, 2 UEFI, 0 neither.
-func generation(t *partition.Table) int {
-	s := t.Startup()
-	if s.Missing != "" {
-		return 0
-	}
-	return int(s.Firmware)
-}
-
-// contextReader ends reading with its context: a disk may lie behind a slow
-// network.
-type contextReader struct {
-	ctx context.Context
-	r   io.ReaderAt
-}
-
-func (c contextReader) ReadAt(p []byte, off int64) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.ReadAt(p, off)
-}
-
-func (v *volume) exists(path string) bool {
-	_, err := v.Path(path)
-	if limited(err) {
-		v.limit(fmt.Sprintf("partition %d", v.partition), err)
-	}
-	return err == nil
-}
-
-func (v *volume) hasWindows() bool {
-	return v.exists(`\Windows\System32\config\SYSTEM`) && v.exists(`\Windows\System32\config\SOFTWARE`)
-}
-
+// inspect reads the Windows of a volume.
 func (v *volume) inspect(opt Options) Windows {
-	w := Windows{Partition: v.partition, AnswerFiles: []AnswerFile{}, Leftovers: []string{}, Hives: []Hive{}}
-	v.readHives(&w)
-	v.readFiles(&w)
-	v.readState(&w, opt)
-	w.Problems, w.Unread, w.Limits = v.problems, v.unread, v.limits
+	w := v.drive.look()
+	w.Partition = v.partition
+	v.state(&w.Volume, opt)
+	return v.drive.noted(w)
+}
+
+// Look reads the Windows on a drive, whatever keeps its files: they are read at
+// an offset (io.ReaderAt). What only a volume of a disk can say, its partition
+// and all of Volume but the page files, is left out.
+func Look(ctx context.Context, files fs.FS) Windows {
+	d := &drive{ctx: ctx, fs: files, name: "the drive", log: logBudget(ctx)}
+	return d.noted(d.look())
+}
+
+// look gathers the facts, group by group.
+func (d *drive) look() Windows {
+	var w Windows
+	d.readRegistry(&w)
+	w.Tag = d.file(tagFile)
+	w.Setup.StateINI = parseStateINI(d.readSmall(stateINI, maxStateINI))
+	w.Log = d.lastRun()
+	w.AnswerFiles = d.answerFiles(w.Setup.UnattendFile)
+	w.Leftovers = d.leftovers()
+	w.Volume.PageFile, w.Volume.SwapFile = d.fileSize(`\pagefile.sys`), d.fileSize(`\swapfile.sys`)
 	return w
 }
 
-// readState fills in what the volume says of itself.
-func (v *volume) readState(w *Windows, opt Options) {
-	w.Volume.Size, w.Volume.Dirty = v.Size(), v.Dirty()
-	if log, err := v.Log(); err != nil {
-		v.problem("$LogFile", err)
-	} else {
-		w.Volume.LogClean = log.Clean
-	}
-	hibernation, err := v.Hibernation()
-	if err != nil {
-		v.problem("hiberfil.sys", err)
-	}
-	// What cannot be read may be a session to resume: it is not called clean.
-	w.Volume.Hibernated = hibernation == ntfs.HibernationActive || hibernation == ntfs.HibernationUnknown
-	shadows, err := v.ShadowCopies()
-	if err != nil {
-		v.missed(shadowCopies, err)
-	}
-	w.Volume.ShadowCopies = len(shadows.Stores)
-	if shadows.Elsewhere {
-		w.Volume.ShadowCopies++
-	}
-	if opt.Space {
-		if free, err := v.FreeSpace(); err != nil {
-			v.problem("free space", err)
-		} else {
-			w.Volume.Free = &free
-		}
-	}
-	w.Volume.PageFile, w.Volume.SwapFile = v.fileSize(`\pagefile.sys`), v.fileSize(`\swapfile.sys`)
-}
-
-func (v *volume) fileSize(path string) int64 {
-	f := v.file(path)
-	if f == nil {
-		return 0
-	}
-	return f.Size
+func (d *drive) noted(w Windows) Windows {
+	w.Problems, w.Unread, w.Limits = d.problems, d.unread, d.limits
+	return w
 }

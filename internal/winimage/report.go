@@ -1,7 +1,8 @@
 // Package winimage looks into the disk of a Windows machine that is switched
 // off: which Windows it holds, whether it is generalized, and what was left
-// behind in it. Inspect gathers the facts, Prove judges them. Nothing is
-// mounted, nothing is written, no rights are needed but to read the file.
+// behind in it. Inspect gathers the facts of a disk, Look those of a drive
+// whatever keeps its files, Prove judges them. Nothing is mounted, nothing is
+// written, no rights are needed but to read the file.
 package winimage
 
 import (

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -274,31 +275,22 @@ func contents(t *testing.T, path string) (files map[string]string, raw []byte) {
 		t.Fatal(err)
 	}
 	files = map[string]string{}
-	var walk func(path string)
-	walk = func(path string) {
-		f, err := v.Path(path)
-		if err != nil {
-			t.Fatal(err)
+	err = fs.WalkDir(v.FS(), ".", func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case strings.HasPrefix(path, "$") && e.IsDir(): // of the file system itself
+			return fs.SkipDir
+		case strings.HasPrefix(path, "$"), e.IsDir():
+			return nil
 		}
-		entries, err := f.ReadDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			switch {
-			case strings.HasPrefix(e.Name, "$"): // of the file system itself
-			case e.Dir:
-				walk(path + `\` + e.Name)
-			default:
-				content, err := v.ReadFile(path+`\`+e.Name, 64<<20)
-				if err != nil {
-					t.Fatalf("%s\\%s: %v", path, e.Name, err)
-				}
-				files[path+`\`+e.Name] = string(content)
-			}
-		}
+		content, err := fs.ReadFile(v.FS(), path)
+		files[`\`+strings.ReplaceAll(path, "/", `\`)] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	walk("")
 	return files, raw
 }
 

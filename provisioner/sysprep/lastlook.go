@@ -51,7 +51,7 @@ func (r *run) otherLog(s guest.Sample) bool {
 	}
 	var log diagnosis.Tracker
 	log.Feed(s.Log)
-	return s.Rotated || s.LogLength == 0 || verdict.OlderRun(log.Facts(), verdict.Bound(r.launchedAt(), r.begun))
+	return s.Rotated || s.LogLength == 0 || diagnosis.OlderRun(log.Facts(), diagnosis.Earliest(r.launchedAt(), r.begun))
 }
 
 // fresh: no line of an earlier run is read, as far as is known. An old log that
@@ -69,5 +69,5 @@ func (r *run) ownLog(log diagnosis.Facts) bool {
 	case begun.IsZero(): // nothing was started yet
 		begun = r.now()
 	}
-	return !verdict.OlderRun(log, verdict.Bound(launched, begun))
+	return !diagnosis.OlderRun(log, diagnosis.Earliest(launched, begun))
 }

@@ -59,26 +59,6 @@ func (k *Key) Path(p string) *Key {
 	return k
 }
 
-// Delete removes the subkey at a path below k with everything in it; a path
-// that does not exist is left alone.
-func (k *Key) Delete(p string) {
-	names := strings.FieldsFunc(p, func(r rune) bool { return r == '\\' })
-	for i, name := range names {
-		if i == len(names)-1 {
-			delete(k.sub, upcase(name))
-			return
-		}
-		if k = k.sub[upcase(name)]; k == nil {
-			return
-		}
-	}
-}
-
-// DeleteValue removes a value of k, if there is one of that name.
-func (k *Key) DeleteValue(name string) {
-	k.values = slices.DeleteFunc(k.values, func(v value) bool { return upcase(v.name) == upcase(name) })
-}
-
 // SetString sets a REG_SZ value. The empty name is the key's default value.
 func (k *Key) SetString(name, v string) *Key {
 	return k.set(name, typeString, append(utf16le(v), 0, 0))

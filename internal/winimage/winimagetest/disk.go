@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
@@ -113,7 +114,24 @@ func (s Spec) makeVolume(t testing.TB, dir, volume string) {
 	}
 }
 
-func (s Spec) writeTree(t testing.TB, tree string) {
+// FS is the drive of Windows without a disk around it.
+func (s Spec) FS(t testing.TB) fstest.MapFS {
+	t.Helper()
+	drive := fstest.MapFS{}
+	for path, content := range s.content(t) {
+		file := &fstest.MapFile{Data: []byte(content), Mode: 0o644}
+		if path == Tag {
+			file.ModTime = s.TagTime
+		}
+		drive[strings.TrimPrefix(slashed(path), "/")] = file
+	}
+	return drive
+}
+
+func slashed(path string) string { return strings.ReplaceAll(path, `\`, "/") }
+
+// content is what the files of the drive hold, by path.
+func (s Spec) content(t testing.TB) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	if !s.Empty {
@@ -128,11 +146,16 @@ func (s Spec) writeTree(t testing.TB, tree string) {
 		}
 		delete(files, path)
 	}
+	return files
+}
+
+func (s Spec) writeTree(t testing.TB, tree string) {
+	t.Helper()
 	if err := os.MkdirAll(tree, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for path, content := range files {
-		host := filepath.Join(tree, filepath.FromSlash(strings.ReplaceAll(path, `\`, "/")))
+	for path, content := range s.content(t) {
+		host := filepath.Join(tree, filepath.FromSlash(slashed(path)))
 		if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 			t.Fatal(err)
 		}

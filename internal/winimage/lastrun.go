@@ -1,0 +1,79 @@
+package winimage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+)
+
+// lastRun reads the last run in sysprep's log, from as much of the end of the
+// log as holds it: the log grows with every run, and runs are seldom long.
+func (d *drive) lastRun() *Log {
+	file := d.file(actLog)
+	if file == nil {
+		return nil
+	}
+	log := &Log{File: *file, Options: []string{}}
+	var run diagnosis.Run
+	for _, size := range []int64{logTail, maxLog} {
+		var err error
+		if run, err = d.trackLog(size); err != nil {
+			d.problem(actLog, reason(err))
+			return log
+		}
+		if run.Facts.Runs > 0 || file.Size <= size {
+			break
+		}
+	}
+	if run.Facts.Runs == 0 && file.Size > maxLog {
+		d.limit(actLog, fmt.Errorf("no run begins in its last %s: %w", budget.Size(maxLog), budget.ErrExceeded))
+	}
+	log.Runs = run.Facts.Runs
+	if len(run.Lines) == 0 {
+		return log
+	}
+	log.Options, log.TagCreated = append(log.Options, run.Facts.Options...), run.Facts.TagCreated
+	for _, l := range run.Lines[max(0, len(run.Lines)-lastLines):] {
+		log.Last = append(log.Last, budget.Cut(l.Raw, maxShown))
+	}
+	if d, ok := diagnosis.Diagnose(run); ok && !log.TagCreated {
+		log.Diagnosis = &d
+	}
+	return log
+}
+
+// trackLog reads the last size bytes of the log, piece by piece, since a log
+// may hold anything.
+func (d *drive) trackLog(size int64) (diagnosis.Run, error) {
+	f, err := d.open(actLog)
+	if err != nil {
+		return diagnosis.Run{}, err
+	}
+	defer f.Close()
+	var tracker diagnosis.Tracker
+	b := make([]byte, 64<<10)
+	off := max(0, f.size-size) &^ 1
+	if off > 0 { // the first bytes tell the encoding
+		if _, err := f.ReadAt(b[:4], 0); err != nil {
+			return diagnosis.Run{}, err
+		}
+		tracker.Feed(b[:4])
+	}
+	for off < f.size {
+		n, err := f.ReadAt(b[:min(int64(len(b)), f.size-off)], off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return diagnosis.Run{}, err
+		}
+		if err := d.log.Spend(int64(n), int64(bytes.Count(b[:n], []byte("\n")))); err != nil {
+			return diagnosis.Run{}, err
+		}
+		tracker.Feed(b[:n])
+		off += int64(n)
+	}
+	tracker.Flush()
+	return tracker.Run(), nil
+}

@@ -1,0 +1,123 @@
+package winimage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+)
+
+// volume is an opened NTFS volume, its files, and the partition it lies in.
+type volume struct {
+	ntfs      *ntfs.Volume
+	drive     *drive
+	partition int
+}
+
+// openVolumes reads the partition table, notes it in the report, and opens
+// every NTFS volume.
+func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, error) {
+	reader := contextReader{ctx, d}
+	within, log := structure(ctx), logBudget(ctx)
+	table, err := partition.Read(reader, d.Size(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading partition table: %w", err)
+	}
+	r.Disk.Scheme, r.Disk.Generation, r.Disk.Partitions = string(table.Scheme), generation(table), len(table.Partitions)
+	for _, damage := range []error{table.PrimaryDamage, table.BackupDamage} {
+		if damage != nil {
+			r.Disk.Warnings = append(r.Disk.Warnings, damage.Error())
+		}
+	}
+	parts := table.Partitions
+	if table.Scheme == partition.None {
+		// A volume without a table around it, as some tools make them.
+		parts = []partition.Partition{{Length: d.Size()}}
+	}
+	var volumes []*volume
+	for _, p := range parts {
+		encrypted, err := ntfs.BitLocker(reader, p.Start)
+		if err == nil && encrypted {
+			r.Disk.BitLocker = append(r.Disk.BitLocker, p.Index)
+			continue
+		}
+		v, err := ntfs.OpenWithin(within, reader, p.Start, p.Length)
+		what := fmt.Sprintf("partition %d", p.Index)
+		switch {
+		case errors.Is(err, ntfs.ErrNotNTFS):
+		case limited(err):
+			r.Limits = note(r.Limits, what, err)
+		case err != nil:
+			r.Problems = note(r.Problems, what, err)
+		default:
+			volumes = append(volumes, &volume{v, &drive{ctx: ctx, fs: v.FS(), name: what, log: log}, p.Index})
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return volumes, nil
+}
+
+// generation tells which firmware starts the disk: 1 BIOS, 2 UEFI, 0 neither.
+func generation(t *partition.Table) int {
+	for _, p := range t.Partitions {
+		if t.Scheme == partition.GPT && p.IsESP() {
+			return 2
+		}
+		if t.Scheme == partition.MBR && p.Bootable {
+			return 1
+		}
+	}
+	return 0
+}
+
+// contextReader ends reading with its context: a disk may lie behind a slow
+// network.
+type contextReader struct {
+	ctx context.Context
+	r   io.ReaderAt
+}
+
+func (c contextReader) ReadAt(p []byte, off int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.ReadAt(p, off)
+}
+
+// state fills in what the volume says of itself.
+func (v *volume) state(to *Volume, opt Options) {
+	notes := &v.drive.notes
+	to.Size, to.Dirty = v.ntfs.Size(), v.ntfs.Dirty()
+	clean, err := v.ntfs.LogClean()
+	if err != nil {
+		notes.problem("$LogFile", err)
+	}
+	to.LogClean = clean
+	hibernation, err := v.ntfs.Hibernation()
+	if err != nil {
+		notes.problem("hiberfil.sys", err)
+	}
+	// What cannot be read may be a session to resume: it is not called clean.
+	to.Hibernated = hibernation == ntfs.HibernationActive || hibernation == ntfs.HibernationUnknown
+	shadows, err := v.ntfs.ShadowCopies()
+	if err != nil {
+		notes.missed(shadowCopies, err)
+	}
+	to.ShadowCopies = len(shadows.Stores)
+	if shadows.Elsewhere {
+		to.ShadowCopies++
+	}
+	if opt.Space {
+		if free, err := v.ntfs.FreeSpace(); err != nil {
+			notes.problem("free space", err)
+		} else {
+			to.Free = &free
+		}
+	}
+}
