@@ -89,7 +89,7 @@ func (r *run) cancelError() error {
 	switch {
 	case r.cancelled != nil && strings.HasPrefix(r.cancelled.Error(), "cancelled: "):
 		return r.cancelled
-	case r.existing() && r.provisioned:
+	case r.takes() && r.provisioned:
 		return errors.New("the build was cancelled after its provisioners had run: the machine is as they left it, and no image was made; once it is off its disk can be proven with `packer-plugin-sysprep inspect`")
 	}
 	return errors.New("the build was cancelled")

@@ -8,21 +8,20 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
 func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		free     int64
-		err      error
-		existing bool
-		format   string // of the disk that boots
-		halts    bool
+		name   string
+		free   int64
+		err    error
+		taken  bool
+		format string // of the disk that boots
+		halts  bool
 	}{
 		{name: "enough", free: 5 << 20},
 		{name: "room for the output but not for the changes", free: 4<<20 + 1, halts: true},
-		{name: "an existing machine changes its own disk", free: 4 << 20, existing: true},
+		{name: "an existing machine changes its own disk", free: 4 << 20, taken: true},
 		{name: "nothing left", halts: true},
 		{name: "room for a copy", free: 8 << 20, format: "vhdx"},
 		{name: "room for an overlay but not for a copy", free: 5 << 20, format: "vhdx", halts: true},
@@ -36,10 +35,10 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 			}
 			b.run.source = diskimage.Info{Files: []string{full}, VirtualSize: 8 << 20}
 			if c.format != "" {
-				b.run.features.DiskFormat = c.format
+				b.run.driver = fakeMaker{format: c.format}
 			}
-			if c.existing {
-				b.run.features = hypervisor.Features{}
+			if c.taken {
+				b.run.driver = fakeTaker{}
 			}
 			action := (&stepCheckSpace{free: func(string) (int64, error) { return c.free, c.err }}).Run(t.Context(), b)
 			if c.halts {

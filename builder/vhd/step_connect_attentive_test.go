@@ -9,12 +9,12 @@ import (
 // Our own builder makes the communicator, so it can make it hear that Windows
 // has forgotten a shell.
 func TestTheCommunicatorHearsFaults(t *testing.T) {
-	r := &run{config: &Config{}}
-	step, ok := connector(r).(*communicator.StepConnect)
+	c := new(Config)
+	step, ok := connector(c, nil).(*communicator.StepConnect)
 	if !ok || step.Config.WinRMTransportDecorator == nil {
 		t.Fatal("it has the library's own transport")
 	}
-	if r.config.Comm.WinRMTransportDecorator != nil {
+	if c.Comm.WinRMTransportDecorator != nil {
 		t.Error("the options were changed, by which messages tell Basic from NTLM")
 	}
 }

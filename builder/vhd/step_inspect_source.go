@@ -12,7 +12,6 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 )
 
@@ -26,14 +25,15 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
 		path = downloaded
 	}
-	if run.existing() {
-		path = run.config.DiskPath
+	taker, takes := run.driver.(hypervisor.Taker)
+	if takes {
+		path = taker.OwnDisk()
 	}
 	err := run.inspect(ctx, path, ui)
-	if err != nil && run.existing() && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
+	if err != nil && takes && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
-		if existing.Held(err) {
+		if taker.Held(err) {
 			ui.Sayf("The disk cannot be read yet, because another program holds it, as a hypervisor does while the machine runs: %s", err)
 		} else {
 			ui.Sayf("The disk cannot be read while the machine runs, and is tried again when it is off: %s", err)
@@ -67,16 +67,20 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	if r.config.SourceURL != "" && len(info.Files) > 1 {
 		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first", path, info.Files[1])
 	}
-	if err := bootable(info); err != nil && !r.existing() {
+	maker, makes := r.driver.(hypervisor.Maker)
+	if err := bootable(info); err != nil && makes {
 		return fmt.Errorf("reading source disk: %s %w", path, err)
 	}
 	table, err := partition.Read(disk, disk.Size(), disk.SectorSize())
 	if err != nil {
 		return fmt.Errorf("reading partition table of %s: %w", path, err)
 	}
-	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Scheme)
-	if err != nil && !r.existing() {
-		return fmt.Errorf("%s: %w", path, err)
+	firmware, doubt := firmwareOf(table)
+	if wanted := r.config.Firmware; wanted != "" && wanted != string(hypervisor.FirmwareAuto) {
+		firmware = hypervisor.Firmware(wanted)
+	}
+	if firmware == "" && makes {
+		return fmt.Errorf("%s: %w", path, errNoTable)
 	}
 	r.source, r.firmware = info, firmware
 	kind := string(info.Format)
@@ -86,6 +90,9 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
 	if chain := info.Chain(); len(chain) > 1 {
 		ui.Sayf("Source disk: backing chain: %s", diskimage.Lineage(chain))
+	}
+	if doubt != "" {
+		ui.Sayf("Source disk: warning: %s", doubt)
 	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
@@ -97,6 +104,9 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	r.windows = facts
 	if facts.Windows != "" {
 		ui.Sayf("Source disk: %s, %s", facts.Windows, facts.Report.Windows[0].Setup.ImageState)
+	}
+	if makes {
+		facts.Warnings = append(facts.Warnings, maker.Doubts(facts.Drivers, firmware)...)
 	}
 	for _, warning := range facts.Warnings {
 		ui.Sayf("Source disk: warning: %s", warning)
@@ -112,18 +122,8 @@ func bootable(info diskimage.Info) error {
 	return nil
 }
 
-// firmwareFor resolves "auto".
-func firmwareFor(wanted hypervisor.Firmware, scheme partition.Scheme) (hypervisor.Firmware, error) {
-	switch {
-	case wanted != hypervisor.FirmwareAuto && wanted != "":
-		return wanted, nil
-	case scheme == partition.GPT:
-		return hypervisor.FirmwareUEFI, nil
-	case scheme == partition.MBR:
-		return hypervisor.FirmwareBIOS, nil
-	}
-	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
-}
+// errNoTable: nothing says what would start the disk.
+var errNoTable = errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
 
 // openDisk opens a disk with the files it is based on, and closes it.
 func openDisk(path string) error {

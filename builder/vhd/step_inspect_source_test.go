@@ -12,18 +12,48 @@ import (
 )
 
 func TestFirmwareFollowsThePartitionTable(t *testing.T) {
+	esp, system, data := partition.Partition{Type: partition.TypeESP}, partition.Partition{Type: "07", Bootable: true}, partition.Partition{Type: "07"}
 	for _, c := range []struct {
-		wanted hypervisor.Firmware
-		scheme partition.Scheme
-		want   hypervisor.Firmware
+		table   partition.Table
+		want    hypervisor.Firmware
+		warning string
 	}{
-		{"auto", partition.MBR, "bios"}, {"auto", partition.GPT, "uefi"}, {"", partition.GPT, "uefi"},
-		{"bios", partition.GPT, "bios"}, {"uefi", partition.None, "uefi"}, {"auto", partition.None, ""},
+		{partition.Table{Scheme: partition.MBR, Partitions: []partition.Partition{data, system}}, "bios", ""},
+		{partition.Table{Scheme: partition.MBR, Partitions: []partition.Partition{data}}, "bios", "no active partition"},
+		{partition.Table{Scheme: partition.GPT, Partitions: []partition.Partition{data, esp}}, "uefi", ""},
+		{partition.Table{Scheme: partition.GPT}, "uefi", "no EFI system partition"},
+		{partition.Table{Scheme: partition.None}, "", ""},
 	} {
-		got, err := firmwareFor(c.wanted, c.scheme)
-		if got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("%q with %s: %q, %v", c.wanted, c.scheme, got, err)
+		got, warning := firmwareOf(&c.table)
+		if got != c.want || (warning == "") != (c.warning == "") || !strings.Contains(warning, c.warning) {
+			t.Errorf("%+v: %q, %q", c.table, got, warning)
 		}
+	}
+}
+
+// One judgement on a disk that nothing can start: it is booted as its table says,
+// and that is doubted once.
+func TestADiskWithoutAnActivePartitionIsTriedAndDoubted(t *testing.T) {
+	path := rawDisk(t, 1<<20, nil)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{0}, 446); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, map[string]any{"source_path": path})
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	if b.run.firmware != hypervisor.FirmwareBIOS || strings.Count(joined(b), "no active partition") != 1 || strings.Contains(joined(b), "no firmware") {
+		t.Errorf("%s, said:\n%s", b.run.firmware, joined(b))
+	}
+	b = newBench(t, map[string]any{"source_path": path, "firmware": "uefi"})
+	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
+	if b.run.firmware != hypervisor.FirmwareUEFI {
+		t.Errorf("the user's word is not the last: %s", b.run.firmware)
 	}
 }
 
@@ -88,10 +118,10 @@ func TestInspectSourceRefusesAParentOfADownload(t *testing.T) {
 
 func TestInspectSourceForgivesALockedDiskOfARunningMachine(t *testing.T) {
 	b := newBench(t, nil)
-	b.run.features, b.run.config.DiskPath = hypervisor.Features{}, b.run.config.SourcePath
+	b.run.driver = fakeTaker{disk: b.run.config.SourcePath}
 	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
 	b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
-	if b.run.disk.Path != b.run.config.DiskPath {
+	if b.run.disk.Path != b.run.config.SourcePath {
 		t.Errorf("got %+v", b.run.disk)
 	}
 }

@@ -12,12 +12,13 @@ import (
 )
 
 func TestStartHandsTheMachineOver(t *testing.T) {
-	b := newBench(t, map[string]any{"cpus": 3, "qemu_arguments": []string{"-x"}})
-	b.run.firmware, b.run.disk, b.run.scratch = "uefi", hypervisor.Disk{Path: "d", Format: "qcow2"}, "s"
+	b := newBench(t, map[string]any{"cpus": 3})
+	b.run.firmware, b.run.disk = "uefi", hypervisor.Disk{Path: "d", Format: "qcow2"}
+	b.run.windows.Drivers = hypervisor.GuestDrivers{Known: true, Storage: []string{"viostor"}}
 	s := new(stepStartMachine)
 	b.wantContinue(t, s.Run(t.Context(), b))
 	got := b.fake.spec
-	if got.CPUs != 3 || got.MemoryMB != 4096 || got.Firmware != "uefi" || got.GuestPort != 5985 || !got.Headless || got.Disk != b.run.disk || got.ScratchDir != "s" || got.Arguments[0] != "-x" {
+	if got.CPUs != 3 || got.MemoryMB != 4096 || got.Firmware != "uefi" || got.GuestPort != 5985 || got.Disk != b.run.disk || got.ScratchDir != b.run.scratch || !reflect.DeepEqual(got.Drivers, b.run.windows.Drivers) {
 		t.Errorf("got %+v", got)
 	}
 	s.Cleanup(b)
@@ -25,7 +26,7 @@ func TestStartHandsTheMachineOver(t *testing.T) {
 	if b.fake.called() != "start close" {
 		t.Error(b.fake.called())
 	}
-	b.run.features, b.fake.fates = hypervisor.Features{}, make(chan hypervisor.Fate)
+	b.run.driver, b.fake.fates = fakeTaker{}, make(chan hypervisor.Fate)
 	b.wantContinue(t, s.Run(t.Context(), b))
 	if !reflect.DeepEqual(b.fake.spec, hypervisor.Spec{}) {
 		t.Errorf("a machine that exists was described: %+v", b.fake.spec)
@@ -58,27 +59,5 @@ func TestTheProvisionerIsToldWhereTheMachinesEventsAre(t *testing.T) {
 	b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart})
 	if events, err := hypervisor.ReadEvents(path); err != nil || len(events) != 1 || data["Kept"] != "yes" || filepath.Dir(path) != b.run.scratch {
 		t.Errorf("%q: %v, %v", path, events, err)
-	}
-}
-
-func TestTheMachineFollowsTheDriversOfTheSource(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		options    map[string]any
-		facts      sourceFacts
-		disk, card string
-	}{
-		{"nothing known: the hypervisor chooses", nil, sourceFacts{}, "auto", "auto"},
-		{"what Windows has drivers for", nil, sourceFacts{DiskInterface: "nvme", NetworkInterface: "virtio"}, "nvme", "virtio"},
-		{"the user's word is the last", map[string]any{"disk_interface": "sata", "network_interface": "e1000"}, sourceFacts{DiskInterface: "virtio", NetworkInterface: "virtio"}, "sata", "e1000"},
-		{"no IDE on a board the user chose", map[string]any{"machine_type": "q35"}, sourceFacts{DiskInterface: "ide"}, "auto", "auto"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, c.options)
-			b.run.windows = c.facts
-			if disk, card := b.run.diskInterface(), b.run.networkInterface(); disk != c.disk || card != c.card {
-				t.Errorf("%s and %s, want %s and %s", disk, card, c.disk, c.card)
-			}
-		})
 	}
 }

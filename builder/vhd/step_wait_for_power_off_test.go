@@ -51,13 +51,12 @@ func TestWaitForPowerOff(t *testing.T) {
 	})
 	t.Run("a machine whose disk is held is told as one", func(t *testing.T) {
 		b := started(t, short)
-		b.fake.features = hypervisor.Features{}
-		b.run.machine.Hypervisor = waiting{b.fake, "another program holds its disk: C:\\a.vhdx"}
+		b.run.machine.Machine = waiting{b.fake, "another program holds its disk: C:\\a.vhdx"}
 		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "not off after 20ms (shutdown_timeout)", "holds its disk: C:\\a.vhdx", "shut it down")
 	})
 	t.Run("obeys the power button", func(t *testing.T) {
 		b := started(t, short)
-		b.fake.powerDown = func() { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}) }
+		b.fake.powerDown = func() error { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}); return nil }
 		b.wantContinue(t, new(stepWaitForPowerOff).Run(t.Context(), b))
 		if b.fake.called() != "expect-off power-down" {
 			t.Error(b.fake.called())
@@ -70,9 +69,9 @@ func TestWaitForPowerOff(t *testing.T) {
 			t.Error(b.fake.called())
 		}
 	})
-	t.Run("an existing machine cannot be asked or killed", func(t *testing.T) {
+	t.Run("somebody else's machine cannot be asked or killed", func(t *testing.T) {
 		b := started(t, short)
-		b.fake.features = hypervisor.Features{}
+		b.run.machine.Machine = b.fake
 		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "was not seen to be off within 20ms")
 		if b.fake.called() != "expect-off" {
 			t.Error(b.fake.called())
