@@ -5,11 +5,12 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 const (
@@ -86,10 +87,12 @@ func awaitCancelled(ui packersdk.Ui, ended <-chan error, limit time.Duration) er
 
 // cancelError is the error of a build that was cancelled.
 func (r *run) cancelError() error {
-	switch {
-	case r.cancelled != nil && strings.HasPrefix(r.cancelled.Error(), "cancelled: "):
-		return r.cancelled
-	case r.takes() && r.provisioned:
+	if r.cancelled != nil {
+		if head, ok := verdict.ParseHead(r.cancelled.Error()); ok && head.Class == verdict.Cancelled {
+			return r.cancelled
+		}
+	}
+	if r.takes() && r.provisioned {
 		return errors.New("the build was cancelled after its provisioners had run: the machine is as they left it, and no image was made; once it is off its disk can be proven with `packer-plugin-sysprep inspect`")
 	}
 	return errors.New("the build was cancelled")

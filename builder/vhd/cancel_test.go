@@ -36,7 +36,7 @@ func TestACancelWaitsForTheProvisioner(t *testing.T) {
 			tidied = true
 		case <-t.Context().Done():
 		}
-		return errors.New("cancelled: sysprep was not started, the machine is untouched")
+		return errors.New("[cancelled] cancelled: sysprep was not started, the machine is untouched")
 	})))
 	if action := new(StepProvision).Run(ctx, b); action != multistep.ActionHalt {
 		t.Errorf("action %v", action)
@@ -44,7 +44,7 @@ func TestACancelWaitsForTheProvisioner(t *testing.T) {
 	if !tidied {
 		t.Fatal("the provisioner was left behind")
 	}
-	if err := b.run.cancelError(); !strings.HasPrefix(err.Error(), "cancelled: sysprep was not started") {
+	if err := b.run.cancelError(); !strings.HasPrefix(err.Error(), "[cancelled] cancelled: sysprep was not started") {
 		t.Errorf("the build's error is %q", err)
 	}
 }
@@ -60,7 +60,7 @@ func TestACancelledProvisionerIsNotWaitedForForEver(t *testing.T) {
 }
 
 func TestErrorOfACancelledBuild(t *testing.T) {
-	verdict := errors.New("cancelled: the build was cancelled while sysprep was validating")
+	verdict := errors.New("[cancelled] cancelled: the build was cancelled while sysprep was validating")
 	for name, c := range map[string]struct {
 		cancelled   error
 		provisioned bool

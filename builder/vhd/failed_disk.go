@@ -35,14 +35,13 @@ type diagnosed struct {
 	Logs []string
 }
 
-// diagnose reads the logs of sysprep and Windows Setup from the disk of a
-// build that failed or hung, says the cause and the way out, and keeps the
-// logs below logDir unless that is empty. The machine has to be off. What was
-// still in the memory of a machine that was killed is not on the disk. A cause
-// whose summary is in told, what the user has been told already, is not said
-// again. A run that began before since, by as much as clocks may differ, is none
-// of this build; zero: any run may be.
-func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir, told string, since time.Time) (diagnosed, error) {
+// diagnose reads the logs of sysprep and Windows Setup from the disk of a build
+// that failed or hung, says the cause and the way out, and keeps the logs below
+// logDir unless that is empty. The machine has to be off. What was still in the
+// memory of a machine that was killed is not on the disk: no run of sysprep in the
+// log is no news. Nor is the cause that is known. A run that began before since, by
+// as much as clocks may differ, is none of this build; zero: any run may be.
+func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir string, known verdict.Head, since time.Time) (diagnosed, error) {
 	d, err := disk.Open(ctx)
 	if err != nil {
 		return diagnosed{}, fmt.Errorf("reading logs from %s: %w", disk.Name, err)
@@ -60,10 +59,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir, tol
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
 	said := causeIn(logs[sysprepLog], since)
-	// A machine that was killed has lost what was still in its memory: where
-	// more is known already, an empty disk is no news.
-	news := said.Facts.Runs > 0 || told == ""
-	if news && (said.Cause == nil || !strings.Contains(told, said.Cause.Summary)) {
+	if said.Facts.Runs > 0 && (said.Cause == nil || said.Cause.Name != known.Cause) {
 		for _, line := range said.describe(report) {
 			ui.Say(line)
 		}
@@ -119,13 +115,9 @@ func lastOf(log []byte, size, lines int) []byte {
 // describe says the cause, or as much as can be said without one.
 func (d diagnosed) describe(r winimage.Report) (lines []string) {
 	switch {
-	case len(r.Windows) == 0:
-		lines = append(lines, "The disk holds no Windows that can be read"+because(r.Problems))
 	case d.Cause != nil:
 		lines = append(lines, "The disk's log says why sysprep failed:")
 		lines = append(lines, proof.Explain(*d.Cause)...)
-	case d.Facts.Runs == 0:
-		lines = append(lines, "The disk's log shows no run of sysprep: it was not started, or the machine was killed before the log reached the disk")
 	case d.Earlier:
 		lines = append(lines, fmt.Sprintf("The disk's log has no run of this build: its last one began at %s by the guest's clock. What this build's sysprep wrote has not reached the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
 	case d.Facts.TagCreated:

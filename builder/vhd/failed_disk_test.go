@@ -13,6 +13,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -32,21 +33,24 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	}{
 		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "remedy:", "IMAGE_STATE_COMPLETE"}, time.Time{}},
 		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}, time.Time{}},
-		{"never started", winimagetest.Spec{}, "", []string{"no run of sysprep"}, time.Time{}},
+		{"never started", winimagetest.Spec{}, "", nil, time.Time{}},
 		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}, time.Time{}},
 		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}, time.Time{}},
 		{"an earlier build refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "", []string{"has no run of this build", "began at 2026-11-23 12:00:00"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
 		{"an earlier build succeeded", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.GoodLog}}, "", []string{"has no run of this build"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
-		{"without Windows", winimagetest.Spec{Empty: true}, "", []string{"no Windows"}, time.Time{}},
+		{"without Windows", winimagetest.Spec{Empty: true}, "", nil, time.Time{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ui, said := recorder()
-			d, err := diagnose(context.Background(), ui, proof.File(winimagetest.Disk(t, c.spec)), "", "", c.since)
+			d, err := diagnose(context.Background(), ui, proof.File(winimagetest.Disk(t, c.spec)), "", verdict.Head{}, c.since)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if (d.Cause == nil) != (c.cause == "") || d.Cause != nil && d.Cause.ID != c.cause {
 				t.Errorf("cause %+v, want %q", d.Cause, c.cause)
+			}
+			if c.said == nil && said.Len() > 0 {
+				t.Errorf("no news, but it said:\n%s", said)
 			}
 			for _, want := range c.said {
 				if !strings.Contains(said.String(), want) {
@@ -63,7 +67,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	}})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
-	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, "", time.Time{})
+	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, verdict.Head{}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +88,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 
 func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	ui, said := recorder()
-	if _, err := diagnose(context.Background(), ui, proof.File(filepath.Join(t.TempDir(), "absent")), "", "", time.Time{}); err == nil || said.Len() > 0 {
+	if _, err := diagnose(context.Background(), ui, proof.File(filepath.Join(t.TempDir(), "absent")), "", verdict.Head{}, time.Time{}); err == nil || said.Len() > 0 {
 		t.Errorf("error %v, said %q", err, said)
 	}
 }

@@ -214,9 +214,11 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 		{name: "Windows restarts", setup: func(b *bench) {
 			time.AfterFunc(8500*time.Millisecond, func() { b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart}) })
 		}, took: 9*time.Second + restartGrace, calls: "power-down close", said: []string{"The guest restarted instead of powering off", "Ending the machine"}},
-		{name: "the cause is known", setup: func(b *bench) { b.Put("error", errors.New("sysprep refused. Fix: remove the app")) }, calls: "close", said: []string{"Ending the machine"}},
+		{name: "the cause is known", setup: func(b *bench) {
+			b.Put("error", errors.New("[refused/APPX_NOT_PROVISIONED] sysprep refused: remove the app"))
+		}, calls: "close", said: []string{"Ending the machine"}},
 		{name: "a restart undid the run", setup: func(b *bench) {
-			b.Put("error", errors.New("the guest restarted instead of powering off: it is not generalized any more: the machine was restarted"))
+			b.Put("error", errors.New("[undone] the guest restarted instead of powering off: the machine was restarted"))
 		}, calls: "close", said: []string{"Ending the machine"}},
 		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Ending the machine"}},
 		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Ending the machine"}},

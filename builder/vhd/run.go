@@ -15,6 +15,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 )
 
 const (
@@ -91,20 +92,42 @@ func (r *run) happens(e hypervisor.Event) {
 	}
 }
 
-// shareEvents tells the sysprep provisioner where to read them: it waits for
-// the same machine, in another process.
-func (r *run) shareEvents(state multistep.StateBag) {
-	path := filepath.Join(r.scratch, "events.jsonl")
-	if err := r.events.Write(path); err != nil {
-		log.Printf("%v", err)
+// share tells the sysprep provisioner, which waits for the same machine in
+// another process, where to read what the machine does, and where to leave what it
+// ran.
+func (r *run) share(state multistep.StateBag) {
+	if r.scratch == "" {
 		return
 	}
 	data, _ := state.Get(generatedKey).(map[string]any)
 	if data == nil {
 		data = map[string]any{}
 	}
-	data[hypervisor.EventsKey] = path
+	data[record.Key] = r.recordPath()
+	if _, reports := r.machine.Machine.(hypervisor.Reporter); reports {
+		path := filepath.Join(r.scratch, "events.jsonl")
+		if err := r.events.Write(path); err != nil {
+			log.Printf("%v", err)
+		} else {
+			data[hypervisor.EventsKey] = path
+		}
+	}
 	state.Put(generatedKey, data)
+}
+
+func (r *run) recordPath() string { return filepath.Join(r.scratch, "run.json") }
+
+// ran is what the sysprep provisioner left: nil where it did not run, or said
+// nothing.
+func (r *run) ran() *record.Run {
+	if r.scratch == "" {
+		return nil
+	}
+	ran, err := record.Read(r.recordPath())
+	if err != nil {
+		log.Printf("%v", err)
+	}
+	return ran
 }
 
 // backing is what the disks of this build may be based on: what the user

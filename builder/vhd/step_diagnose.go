@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 // diagnoseLimit bounds looking for the cause on the disk of a failed build.
@@ -31,9 +32,10 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	if err == nil || cancelled || run.provisioning.IsZero() || run.takes() || run.windows.Windows == "" {
 		return
 	}
+	known, _ := verdict.ParseHead(err.Error())
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	if _, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), err.Error(), run.provisioning); err != nil {
+	if _, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning); err != nil {
 		ui.Sayf("The disk of the guest does not say more: %s", err)
 	}
 }

@@ -28,9 +28,13 @@ func (*stepProve) Cleanup(multistep.StateBag) {}
 // proving says how a disk is proven that is, or becomes, the output. The report
 // of one that is refused lies beside the folder, which the build removes.
 func (r *run) proving(disk string) proof.Options {
-	return proof.Options{
+	o := proof.Options{
 		Config: r.config.Verify, Disk: proof.File(disk, r.backing()...), Name: r.config.outputPath(), Source: r.windows.Origin,
 		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
 		Chain: r.source.Chain(),
 	}
+	if ran := r.ran(); ran != nil {
+		o.AnswerFile, o.VMMode = &ran.AnswerFile, &ran.VMMode
+	}
+	return o
 }

@@ -3,13 +3,13 @@ package vhd
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 // stepStartMachine boots the machine and follows its fate from there on.
@@ -35,7 +35,6 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 	}
 	if reporter, ok := m.(hypervisor.Reporter); ok {
 		reporter.Report(run.happens)
-		run.shareEvents(state)
 	}
 	fates, err := m.Start(ctx, spec)
 	if err != nil {
@@ -45,6 +44,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		return halt(state, fmt.Errorf("starting the machine: %w", err))
 	}
 	run.machine = follow(m, fates)
+	run.share(state)
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue
 }
@@ -57,14 +57,16 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 const flushLimit = 4 * time.Minute
 
 // unexplained says whether sysprep may have left the reason of a failure on
-// the disk only. The error of a run whose cause is known names the fix. Of one
-// that a restart undid, the disk has what was written before the restart, and
-// the first boot that goes on only changes it.
+// the disk only. Of a run that a restart undid, the disk has what was written
+// before the restart, and the first boot that goes on only changes it.
 func (r *run) unexplained(state multistep.StateBag) bool {
 	_, cancelled := state.GetOk(multistep.StateCancelled)
 	err, _ := state.Get("error").(error)
-	return !r.provisioning.IsZero() && !cancelled && err != nil && r.windows.Windows != "" &&
-		!strings.Contains(err.Error(), ". Fix: ") && !strings.Contains(err.Error(), "not generalized any more")
+	if r.provisioning.IsZero() || cancelled || err == nil || r.windows.Windows == "" {
+		return false
+	}
+	head, _ := verdict.ParseHead(err.Error())
+	return head.Cause == "" && head.Class != verdict.Undone
 }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {

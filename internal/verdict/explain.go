@@ -6,30 +6,11 @@ import (
 	"time"
 )
 
-// String names the class as documents and error texts do.
-func (c Class) String() string {
-	switch c {
-	case Generalized:
-		return "generalized"
-	case Refused:
-		return "refused"
-	case Broken:
-		return "broken"
-	case Hung:
-		return "hung"
-	case Lost:
-		return "lost"
-	case Cancelled:
-		return "cancelled"
-	case Undone:
-		return "undone"
-	case Unarmed:
-		return "unarmed"
-	case Replaced:
-		return "replaced"
-	}
-	return "running"
-}
+// classNames are in the order of the classes.
+var classNames = [...]string{"running", "generalized", "refused", "broken", "hung", "lost", "cancelled", "undone", "unarmed", "replaced", "not-started"}
+
+// String names the class as documents and errors do.
+func (c Class) String() string { return classNames[c] }
 
 // String names the tri-state for a person.
 func (t Tri) String() string {
@@ -42,11 +23,16 @@ func (t Tri) String() string {
 	return "unknown"
 }
 
-// Error makes a Verdict other than Generalized an error: its first line.
-func (v Verdict) Error() string { return v.headline() }
+// Head is the head of the run's error.
+func (v Verdict) Head() Head {
+	if v.Diagnosis == nil {
+		return Head{Class: v.Class}
+	}
+	return Head{v.Class, v.Diagnosis.Name}
+}
 
-// Explain says how the run ended: the first line is actionable (class, cause,
-// remedy), then the evidence, then the next step.
+// Explain says how the run ended: the first line is actionable (what, cause,
+// next step), then the evidence, then the further steps.
 func (v Verdict) Explain() []string {
 	lines := []string{v.headline()}
 	add := func(label, text string) {
@@ -71,7 +57,7 @@ func (v Verdict) Explain() []string {
 	add("seen: ", v.seen())
 	if d := v.Diagnosis; d != nil && len(d.Remedy) > 1 {
 		for _, r := range d.Remedy[1:] {
-			add("fix: ", r)
+			add("next: ", r)
 		}
 	}
 	for _, n := range v.next() {
@@ -92,6 +78,7 @@ func (v Verdict) headline() string {
 		Undone:      "the guest contradicts the success that was seen",
 		Unarmed:     "sysprep reports success, but the image is not armed for its first boot",
 		Replaced:    "another machine answers at this address, or the guest was reverted to an older state",
+		NotStarted:  "sysprep was not started",
 	}[v.Class]
 	if v.Class == Generalized && (v.ImageState == StateSpecializeToOOBE || v.ImageState == StateSpecializeToAudit) {
 		head = "Windows is resealed and keeps its identity, it is not generalized"
@@ -113,7 +100,7 @@ func (v Verdict) headline() string {
 	}
 	head += ": " + v.Diagnosis.Summary
 	if len(v.Diagnosis.Remedy) > 0 {
-		head += ". Fix: " + v.Diagnosis.Remedy[0]
+		head += "; next: " + v.Diagnosis.Remedy[0]
 	}
 	return head
 }

@@ -43,7 +43,7 @@ func Look(first First, e Expectation) Decision {
 				return Decision{Action: Refuse, Reason: fmt.Sprintf(`ImageState is %s, but the image is not armed for its first boot: HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
 					first.ImageState, armament(first.SetupType, first.CmdLine)), Next: unarmedNext}
 			}
-			return Decision{Action: Already, CauseID: "F55", Reason: "the machine is generalized already (" + first.ImageState + ")",
+			return Decision{Action: Already, Reason: "the machine is generalized already (" + first.ImageState + ")",
 				Next: []string{"Do not restart it: shut it down and take the disk."}}
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
@@ -99,7 +99,7 @@ func byImageState(first First) Decision {
 // refuse takes the next steps from the catalogue.
 func refuse(id, reason string) Decision {
 	d, _ := diagnosis.Known(id)
-	return Decision{Action: Refuse, Reason: reason, CauseID: id, Next: d.Remedy}
+	return Decision{Action: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
 }
 
 func pid(n int) string {

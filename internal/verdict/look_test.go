@@ -26,17 +26,17 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 		"OOBE still running waits":                       {func(f *First) { f.OOBEInProgress = Yes }, generalize, Wait, "still running", "", 0},
 		"undeployable waits":                             {func(f *First) { f.ImageState = StateUndeployable }, generalize, Wait, "first boot", "", 0},
 		"an unreadable state waits":                      {func(f *First) { f.ImageState = "" }, generalize, Wait, "could not be read", "", 0},
-		"already generalized is said":                    {func(f *First) { f.ImageState = StateGeneralizeToOOBE; *f.GeneralizationState = 4 }, generalize, Already, "already", "F55", 0},
-		"already generalized for OOBE, audit wanted":     {func(f *First) { f.ImageState = StateGeneralizeToOOBE }, Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, Refuse, "is wanted", "F55", 0},
-		"already generalized, only OOBE wanted":          {func(f *First) { f.ImageState = StateGeneralizeToOOBE }, Expectation{}, Refuse, "is wanted", "F55", 0},
-		"GeneralizationState 4 alone is a contradiction": {func(f *First) { *f.GeneralizationState = 4 }, generalize, Refuse, "GeneralizationState is 4", "F55", 0},
-		"another sysprep refuses":                        {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Refuse, "process id 4321", "F51", 0},
-		"sysprep's window in audit mode refuses":         {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "F51", 0},
-		"a missing sysprep.exe refuses":                  {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "F52", 0},
-		"an earlier broken run refuses":                  {func(f *First) { *f.GeneralizationState = 3; f.ImageState = StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "F32", 0},
+		"already generalized is said":                    {func(f *First) { f.ImageState = StateGeneralizeToOOBE; *f.GeneralizationState = 4 }, generalize, Already, "already", "", 0},
+		"already generalized for OOBE, audit wanted":     {func(f *First) { f.ImageState = StateGeneralizeToOOBE }, Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, Refuse, "is wanted", "ALREADY_GENERALIZED", 0},
+		"already generalized, only OOBE wanted":          {func(f *First) { f.ImageState = StateGeneralizeToOOBE }, Expectation{}, Refuse, "is wanted", "ALREADY_GENERALIZED", 0},
+		"GeneralizationState 4 alone is a contradiction": {func(f *First) { *f.GeneralizationState = 4 }, generalize, Refuse, "GeneralizationState is 4", "ALREADY_GENERALIZED", 0},
+		"another sysprep refuses":                        {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Refuse, "process id 4321", "ALREADY_RUNNING", 0},
+		"sysprep's window in audit mode refuses":         {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "ALREADY_RUNNING", 0},
+		"a missing sysprep.exe refuses":                  {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "SYSPREP_MISSING", 0},
+		"an earlier broken run refuses":                  {func(f *First) { *f.GeneralizationState = 3; f.ImageState = StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "INVALID_STATE", 0},
 		"OOBE may still be finishing, so it waits":       {func(f *First) { f.ImageState = StateSpecializeToOOBE }, generalize, Wait, "OOBE", "", 0},
 		"generalized but not armed refuses":              {func(f *First) { f.ImageState = StateGeneralizeToOOBE; next(0, "")(&f.Observation) }, generalize, Refuse, "SetupType 0, CmdLine empty", "", 0},
-		"generalized and armed is said":                  {func(f *First) { f.ImageState = StateGeneralizeToOOBE; ready(&f.Observation) }, generalize, Already, "already", "F55", 0},
+		"generalized and armed is said":                  {func(f *First) { f.ImageState = StateGeneralizeToOOBE; ready(&f.Observation) }, generalize, Already, "already", "", 0},
 		"SetupType 0 is how a running Windows is":        {func(f *First) { next(0, "")(&f.Observation) }, generalize, Go, "", "", 0},
 		"an unknown state refuses":                       {func(f *First) { f.ImageState = "IMAGE_STATE_NEW" }, generalize, Refuse, "IMAGE_STATE_NEW", "", 0},
 	} {
@@ -44,7 +44,7 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 		f := First{Observation: Observation{Reached: true, ImageState: StateComplete, GeneralizationState: &n, Process: No}, SysprepExe: Yes, SystemSetupInProgress: No, OOBEInProgress: No}
 		test.first(&f)
 		d := Look(f, test.expect)
-		if d.Action != test.want || !strings.Contains(d.Reason, test.text) || d.CauseID != test.cause || len(d.Warnings) != test.warnings || d.Reason == "" {
+		if d.Action != test.want || !strings.Contains(d.Reason, test.text) || d.Cause != test.cause || len(d.Warnings) != test.warnings || d.Reason == "" {
 			t.Errorf("%s: %+v", name, d)
 		}
 		if (d.Action == Refuse || d.Action == Already) && len(d.Next) == 0 {

@@ -24,6 +24,7 @@ const (
 	Undone            // success was seen, and the newest facts contradict it
 	Unarmed           // all says success, but the image would not set itself up at its next boot
 	Replaced          // what answers is not the guest that sysprep was started in
+	NotStarted        // something kept sysprep from being started, the machine is untouched
 )
 
 // Tri is a fact that may not be known.
@@ -215,5 +216,5 @@ type Decision struct {
 	Reason   string
 	Next     []string // what the user can do, one step a line
 	Warnings []string // worth saying though it goes on
-	CauseID  string   // of the catalogue, e.g. F51; may be empty
+	Cause    string   // its name in the catalogue where that is why; may be empty
 }

@@ -111,11 +111,10 @@ const cachedAnswerFile = `\Windows\Panther\unattend.xml`
 
 func checkCached(w *Windows, _ *Report, e Expectation) result {
 	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
-	got := yesNo(there, there)
-	if e.AnswerFile != nil {
-		got = yesNo(there, *e.AnswerFile)
+	if e.AnswerFile == nil {
+		return result{unasked: true}
 	}
-	return got
+	return yesNo(there, *e.AnswerFile)
 }
 
 func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
@@ -132,12 +131,10 @@ func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
 }
 
 func checkVMMode(w *Windows, _ *Report, e Expectation) result {
-	vm := w.Setup.SysprepMode != ""
-	got := yesNo(vm, vm)
-	if e.VMMode != nil {
-		got = yesNo(vm, *e.VMMode)
+	if e.VMMode == nil {
+		return result{unasked: true}
 	}
-	return got
+	return yesNo(w.Setup.SysprepMode != "", *e.VMMode)
 }
 
 func checkAutologon(w *Windows, _ *Report, _ Expectation) result {

@@ -4,6 +4,7 @@
 package sysprep
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -140,28 +141,38 @@ var ownSwitches = map[string]string{
 // prepares a provisioner for the first time.
 const unknown = "<unknown>"
 
+// texts are the options that may hold braces and secrets. The SDK takes every
+// text for a template, shows it when it is none, and knows no exception.
+func (c *Config) texts() map[string]*string {
+	return map[string]*string{
+		"answer_file_content": &c.AnswerFileContent, "elevated_user": &c.ElevatedUser, "elevated_password": &c.ElevatedPassword,
+	}
+}
+
 // decode reads the options and returns everything that is wrong with them at
 // once. It may be called any number of times.
 func (c *Config) decode(raws ...any) error {
 	*c = Config{}
 	var block any
+	names := slices.Sorted(maps.Keys(c.texts()))
 	if !slices.ContainsFunc(raws, func(raw any) bool { _, hcl := raw.(cty.Value); return hcl }) {
 		// The SDK quotes values of a wrong type; in HCL there are none.
-		for _, name := range []string{"elevated_password", "answer_file_content"} {
+		for _, name := range names {
 			if value, _ := take(raws, name); !isText(value) {
 				return fmt.Errorf("reading the options: %s: it is no text; write a string", name)
 			}
 		}
 		block, raws = take(raws, "unattend")
 	}
-	// Twice, because the SDK takes every text for a template, shows it when it
-	// is none, and knows no exception: once as it stands, once without the texts
-	// that may hold braces and secrets.
+	// Twice: once as it stands, once without those texts.
 	if err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep"}, raws...); err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	content, user, password, unattend := c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword, c.Unattend
-	_, raws = take(raws, "answer_file_content", "elevated_user", "elevated_password", "unattend")
+	kept, unattend := map[string]string{}, c.Unattend
+	for name, text := range c.texts() {
+		kept[name] = *text
+	}
+	_, raws = take(raws, append(names, "unattend")...)
 	err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
 	if err != nil && strings.Contains(err.Error(), "packer_user_variables") {
 		err = errors.New("a user variable holds braces that are no template; write {{`{{`}} for two braces") // it shows the variable
@@ -169,7 +180,10 @@ func (c *Config) decode(raws ...any) error {
 	if err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	c.AnswerFileContent, c.ElevatedUser, c.ElevatedPassword, c.Unattend = content, user, password, unattend
+	c.Unattend = unattend
+	for name, text := range c.texts() {
+		*text = kept[name]
+	}
 	if block != nil {
 		if c.Unattend, err = decodeUnattend(block, c.ctx); err != nil {
 			return fmt.Errorf("reading the options: %w", err)
@@ -224,24 +238,16 @@ func isText(value any) bool {
 }
 
 func (c *Config) setDefaults() {
-	c.Mode = orDefault(c.Mode, modeOOBE)
-	c.Action = orDefault(c.Action, actionAuto)
+	c.Mode = cmp.Or(c.Mode, modeOOBE)
+	c.Action = cmp.Or(c.Action, actionAuto)
 	if c.RunAs == "" && c.ElevatedUser != "" {
 		c.RunAs = runAsElevated
 	}
-	c.RunAs = orDefault(c.RunAs, runAsBuildUser)
-	c.GeneralizeTimeout = orDefault(c.GeneralizeTimeout, 30*time.Minute)
-	c.StallTimeout = orDefault(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
-	c.PollInterval = orDefault(c.PollInterval, 2*time.Second)
-	c.ShutdownTimeout = orDefault(c.ShutdownTimeout, 5*time.Minute)
-}
-
-func orDefault[T comparable](value, def T) T {
-	var zero T
-	if value == zero {
-		return def
-	}
-	return value
+	c.RunAs = cmp.Or(c.RunAs, runAsBuildUser)
+	c.GeneralizeTimeout = cmp.Or(c.GeneralizeTimeout, 30*time.Minute)
+	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
+	c.PollInterval = cmp.Or(c.PollInterval, 2*time.Second)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 5*time.Minute)
 }
 
 func (c *Config) generalize() bool { return !c.Generalize.False() }

@@ -18,6 +18,7 @@ import (
 	sdkwinrm "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/winrm"
 	"github.com/masterzen/winrm"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -153,6 +154,7 @@ func (g *guestRun) provision() error {
 	err := r.provision(g.ctx)
 	if err != nil {
 		g.t.Logf("error:\n%v", err)
+		wantHead(g.t, err)
 	}
 	g.t.Logf("ui:\n%s", g.ui.text())
 	return err
@@ -193,6 +195,15 @@ func wantError(t *testing.T, err error, parts ...string) {
 		t.Fatal("no error")
 	}
 	want(t, err.Error(), parts...)
+}
+
+// wantHead: a builder and a script read class and cause at the head of the error.
+func wantHead(t *testing.T, err error) {
+	t.Helper()
+	head, ok := verdict.ParseHead(err.Error())
+	if !ok || head.Class == verdict.Running || head.Class == verdict.Generalized || !strings.HasPrefix(err.Error(), head.String()+" ") || strings.Count(err.Error(), head.String()) != 1 {
+		t.Errorf("the head of the error is %v: %v", head, err)
+	}
 }
 
 const testAnswer = `<?xml version="1.0" encoding="utf-8"?>

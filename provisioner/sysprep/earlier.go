@@ -11,7 +11,7 @@ import (
 // earlier says what the log tells of the earlier run that keeps sysprep from
 // being started, and saves the logs.
 func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
-	if d.Action != verdict.Refuse || d.CauseID != "F51" && d.CauseID != "F32" {
+	if d.Action != verdict.Refuse || d.Cause != "ALREADY_RUNNING" && d.Cause != "INVALID_STATE" {
 		return nil
 	}
 	r.saveLogs(ctx, true)
@@ -30,5 +30,5 @@ func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
 	}
 	lines := []string{"earlier run: " + found.ID + " " + found.Name + ": " + found.Summary}
 	lines = append(lines, prefixed("earlier run, log: ", found.Evidence)...)
-	return append(lines, prefixed("earlier run, fix: ", found.Remedy)...)
+	return append(lines, prefixed("earlier run, next: ", found.Remedy)...)
 }

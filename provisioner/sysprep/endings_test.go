@@ -12,6 +12,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -32,7 +33,8 @@ func wantExplained(t *testing.T, g *guestRun, headline string, parts ...string) 
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if !strings.HasPrefix(err.Error(), headline) || strings.Contains(err.Error(), "\n") {
+	head, _ := verdict.ParseHead(err.Error())
+	if !strings.HasPrefix(err.Error(), head.String()+" "+headline) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("the error is %q, want one line that begins with %q", err, headline)
 	}
 	want(t, g.ui.text(), append(parts, "seen: ", "next: ")...)
@@ -49,7 +51,7 @@ func TestARefusalNamesThePackageAndTheRemedyFirst(t *testing.T) {
 	g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{app}},
 		map[string]any{"answer_file_content": testAnswer, "log_directory": logs})
 	err := wantExplained(t, g, "sysprep refused, the machine is untouched: ", "cause: F01", "IMAGE_STATE_COMPLETE")
-	want(t, err.Error(), app, "Fix: ")
+	want(t, err.Error(), app, "; next: ")
 	wantNothingLeft(t, g)
 	if _, err := os.Stat(filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
 		t.Error(err)

@@ -3,8 +3,6 @@ package sysprep
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,8 +46,12 @@ func afterCancel(ctx context.Context, limit time.Duration) (context.Context, con
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
-// end does what is left after the verdict, and turns it into an error unless
+// finish does what is left after the verdict, and turns it into an error unless
 // the image is good.
+func (r *run) finish(ctx context.Context) (over bool, err error) {
+	return true, r.end(ctx, r.verdict)
+}
+
 func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	r.progress(r.tracker.Flush())
 	switch {
@@ -87,11 +89,13 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	}
 	// All of it once; Packer prints the error itself twice.
 	lines := v.Explain()
+	err := verdict.Fail(v.Head(), errors.New(lines[0]))
+	lines[0] = err.Error()
 	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
 		lines = append(lines, "next: Set log_directory to keep the guest's logs.")
 	}
 	r.ui.Error(strings.Join(lines, "\n"))
-	return errors.New(lines[0])
+	return err
 }
 
 // endCancelled ends a sysprep that has changed nothing yet, removes what the run
@@ -187,56 +191,6 @@ func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
 	r.ui.Sayf("Ended sysprep.exe (process id %d), before it changed the machine", r.launched.PID)
 }
 
-// endAlready ends with a machine that was generalized before: sysprep is not
-// run again, only what follows it is done.
-func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
-	r.ui.Sayf("Not running sysprep: %s", d.Reason)
-	if r.config.answer.content != nil {
-		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
-	}
-	r.saveLogs(ctx, true)
-	r.reportCached(ctx, true)
-	r.cleanup(ctx, guest.Leftovers{})
-	for _, next := range d.Next {
-		r.ui.Say(next)
-	}
-	if r.plan.Action == actionQuit {
-		return nil
-	}
-	how := map[string]string{actionShutdown: "/s", actionReboot: "/r"}[r.plan.Action]
-	r.ui.Sayf("Ending Windows: shutdown %s", how)
-	// The connection may break before the answer comes.
-	_, err := r.session.Run(ctx, "shutdown "+how+" /t 5 /f /d p:4:1", guest.CommandLimit)
-	return r.awaitGone(ctx, err)
-}
-
-// awaitGone waits until the port is closed, and stays so for a shutdown.
-func (r *run) awaitGone(ctx context.Context, sent error) error {
-	deadline := r.now().Add(r.config.ShutdownTimeout)
-	var closed time.Time
-	for {
-		switch port := r.knock(ctx); {
-		case port == verdict.PortOpen:
-			closed = time.Time{}
-		case port == verdict.PortClosed && closed.IsZero():
-			closed = r.now()
-		}
-		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
-			r.ui.Say("The guest does not answer any more")
-			return nil
-		}
-		if r.now().After(deadline) && closed.IsZero() {
-			if sent == nil {
-				sent = errors.New("the command was accepted")
-			}
-			return fmt.Errorf("Windows was generalized before, but it has not ended within shutdown_timeout (%s): %w\nnext: shut it down by the builder and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
-		}
-		if err := r.pause(ctx, r.config.PollInterval); err != nil {
-			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
-		}
-	}
-}
-
 // leftovers are what is to be removed after success: all that the run brought,
 // and nothing but what came later once the command that watched has done it.
 func (r *run) leftovers() guest.Leftovers {
@@ -278,57 +232,4 @@ func (r *run) reportLeft() {
 	if len(left) > 0 {
 		r.ui.Sayf("Warning: the guest went down before these could be removed from it: %s", strings.Join(left, ", "))
 	}
-}
-
-// logFolders are where sysprep and Windows Setup write, below the Windows
-// folder, and the folder's name on the host.
-var logFolders = []struct{ guest, host string }{{`\System32\Sysprep\Panther`, "sysprep"}, {`\Panther`, "setup"}}
-
-var logNames = []string{"setupact.log", "setuperr.log", "diagerr.xml", "diagwrn.xml"}
-
-// saveLogs puts the logs into log_directory. Where the guest cannot be asked,
-// what was seen of sysprep's own log while it ran is kept.
-func (r *run) saveLogs(ctx context.Context, ask bool) {
-	if r.config.LogDirectory == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, logsLimit)
-	defer cancel()
-	found := r.fetchLogs(ctx, ask)
-	saved := 0
-	for _, folder := range logFolders {
-		for _, name := range logNames {
-			content := found[r.session.Windir()+folder.guest+`\`+name]
-			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
-				content = r.log
-			}
-			if len(content) == 0 {
-				continue
-			}
-			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, folder.host, name), content); err != nil {
-				r.ui.Sayf("Could not save a log in log_directory: %s", err)
-				return
-			}
-			saved++
-		}
-	}
-	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
-}
-
-// fetchLogs reads all logs by one command, and says what it could not read.
-func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
-	if !ask {
-		return nil
-	}
-	var paths []string
-	for _, folder := range logFolders {
-		for _, name := range logNames {
-			paths = append(paths, r.session.Windir()+folder.guest+`\`+name)
-		}
-	}
-	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
-	if err != nil {
-		r.ui.Sayf("Could not fetch logs of the guest: %s", err)
-	}
-	return found
 }

@@ -27,9 +27,8 @@ func (r *run) lastLook(ctx context.Context, events chan<- event) {
 
 // logOrigin is what is known of where the log that was read comes from.
 type logOrigin struct {
-	begun   time.Time // of the watch, by the host's clock
-	logNext int64     // how far the log was read
-	noOld   bool      // no line of an earlier run is read
+	logNext int64 // how far the log was read
+	noOld   bool  // no line of an earlier run is read
 }
 
 // withLog adds the log to an observation.
@@ -67,7 +66,7 @@ func (r *run) ownLog(log diagnosis.Facts) bool {
 	switch {
 	case launched.IsZero() && r.fresh():
 		return true
-	case begun.IsZero():
+	case begun.IsZero(): // nothing was started yet
 		begun = r.now()
 	}
 	return !verdict.OlderRun(log, verdict.Bound(launched, begun))

@@ -57,3 +57,56 @@ func (c *Config) writeLog(ctx context.Context, path string, content []byte) erro
 	}
 	return hostfile.WriteFile(ctx, path, content)
 }
+
+// logFolders are where sysprep and Windows Setup write, below the Windows
+// folder, and the folder's name on the host.
+var logFolders = []struct{ guest, host string }{{`\System32\Sysprep\Panther`, "sysprep"}, {`\Panther`, "setup"}}
+
+var logNames = []string{"setupact.log", "setuperr.log", "diagerr.xml", "diagwrn.xml"}
+
+// saveLogs puts the logs into log_directory. Where the guest cannot be asked,
+// what was seen of sysprep's own log while it ran is kept.
+func (r *run) saveLogs(ctx context.Context, ask bool) {
+	if r.config.LogDirectory == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, logsLimit)
+	defer cancel()
+	found := r.fetchLogs(ctx, ask)
+	saved := 0
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			content := found[r.session.Windir()+folder.guest+`\`+name]
+			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
+				content = r.log
+			}
+			if len(content) == 0 {
+				continue
+			}
+			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, folder.host, name), content); err != nil {
+				r.ui.Sayf("Could not save a log in log_directory: %s", err)
+				return
+			}
+			saved++
+		}
+	}
+	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
+}
+
+// fetchLogs reads all logs by one command, and says what it could not read.
+func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
+	if !ask {
+		return nil
+	}
+	var paths []string
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			paths = append(paths, r.session.Windir()+folder.guest+`\`+name)
+		}
+	}
+	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
+	if err != nil {
+		r.ui.Sayf("Could not fetch logs of the guest: %s", err)
+	}
+	return found
+}

@@ -23,10 +23,13 @@ const (
 	silenceSlack = 10 * time.Second
 )
 
-// watched is what was seen while sysprep ran.
+// watched is what was seen of one run of sysprep.
 type watched struct {
-	tracker diagnosis.Tracker
-	log     []byte // as it came
+	launched guest.Launched
+	begun    time.Time // by the host's clock
+	verdict  verdict.Verdict
+	tracker  diagnosis.Tracker
+	log      []byte // as it came
 	// logLength is what the log measured when it could be read last, in bytes.
 	logLength int64
 	logOrigin
@@ -52,9 +55,8 @@ type event struct {
 }
 
 // observe watches until there is a verdict.
-func (r *run) observe(ctx context.Context, begun time.Time) verdict.Verdict {
-	state := verdict.Begin(begun, r.plan.Expect)
-	r.begun = begun
+func (r *run) observe(ctx context.Context) verdict.Verdict {
+	state := verdict.Begin(r.begun, r.plan.Expect)
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
@@ -267,10 +269,10 @@ func (r *run) unreached(ctx context.Context, why string) verdict.Observation {
 // launchedAt is when the launch began, by the clock that the guest's logs are
 // written by; zero where that is not known.
 func (r *run) launchedAt() time.Time {
-	if r.launched.Time.IsZero() || r.timeBias == nil {
+	if r.launched.Time.IsZero() || r.first.TimeBias == nil {
 		return time.Time{}
 	}
-	return r.launched.Time.UTC().Add(-time.Duration(*r.timeBias) * time.Minute)
+	return r.launched.Time.UTC().Add(-time.Duration(*r.first.TimeBias) * time.Minute)
 }
 
 // knock asks the port itself. A port that accepts without an answer tells

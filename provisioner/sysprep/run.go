@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,21 +13,18 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
 const (
 	uploadLimit = 5 * time.Minute // of an answer file with scripts in it
-	// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
-	// black screen after first boot (Microsoft support, 2026-05-28).
-	noSystemFrom = 26100
 )
 
-// run is one call of Provision.
+// run is one call of Provision: what lives for all of its phases.
 type run struct {
 	config  Config
 	ui      packersdk.Ui
@@ -36,38 +32,60 @@ type run struct {
 	scrub   scrubber
 	session *guest.Session
 	id      string
+	address
+	clock
 
-	// How the guest is reached, as far as the builder says.
-	host string
-	port int
-	user string
-
-	plan     Plan
-	launched guest.Launched
-	// timeBias turns the guest's clock into the one of its logs.
-	timeBias *int
-	left     guest.Leftovers
+	plan  Plan
+	first guest.State // as it was before anything was done
+	left  guest.Leftovers
 	// deletesCached: SetupComplete.cmd of the image deletes the cached answer
 	// file.
 	deletesCached bool
-	watched
-	machine machineEvents
+	machine       machineEvents
+	// record is where our own builder reads what was run; empty: it is not asked for.
+	record string
+	// watched is what was seen of the sysprep that was started last.
+	*watched
+}
 
-	slack time.Duration // how much later than its heartbeat the guest may answer
-	now   func() time.Time
-	// real is how long a duration of now's time lasts.
-	real  func(time.Duration) time.Duration
+// address is how the guest is reached, as far as the builder says.
+type address struct {
+	host  string
+	port  int
+	user  string
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
 }
 
+// clock is what a run measures time by.
+type clock struct {
+	now func() time.Time
+	// real is how long a duration of now's time lasts.
+	real  func(time.Duration) time.Duration
+	slack time.Duration // how much later than its heartbeat the guest may answer
+}
+
+// phase is a part of a run. The run is over when it says so, or fails: then
+// sysprep was not started.
+type phase struct {
+	name string
+	do   func(*run, context.Context) (over bool, err error)
+}
+
+// phases are in their order.
+var phases = []phase{{"look", (*run).look}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
-	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
-	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, real: func(d time.Duration) time.Duration { return d }, probe: winrm.Probe}
-	r.session = guest.New(comm, id)
+	r := &run{
+		config: c, ui: ui, comm: comm, id: strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12], watched: &watched{},
+		address: address{probe: winrm.Probe},
+		clock:   clock{time.Now, func(d time.Duration) time.Duration { return d }, silenceSlack},
+	}
+	r.session = guest.New(comm, r.id)
 	r.session.RestAtMost(c.StallTimeout / 4)
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
+		r.record, _ = data[record.Key].(string)
 	}
 	r.host, _ = data["Host"].(string)
 	r.user, _ = data["User"].(string)
@@ -75,13 +93,14 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	return r
 }
 
-// provision does the run. Everything it returns is free of secrets.
+// provision does the run. Everything it returns is free of secrets, and begins
+// with its class (verdict.Head).
 func (r *run) provision(ctx context.Context) error {
 	if r.comm == nil {
-		return errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source")
+		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
 	if err := r.renderUser(); err != nil {
-		return err
+		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
 	r.scrub = newScrubber(r.config.secrets())
 	r.ui = scrubUI{r.ui, r.scrub}
@@ -89,50 +108,27 @@ func (r *run) provision(ctx context.Context) error {
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
 	err := r.do(ctx)
-	if err != nil {
-		return errors.New(r.scrub.text(err.Error()))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		err = verdict.Fail(verdict.Head{Class: verdict.Cancelled}, err)
+	default:
+		err = verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
-	return nil
+	return errors.New(r.scrub.text(err.Error()))
 }
 
 func (r *run) do(ctx context.Context) error {
-	first, decision, err := r.look(ctx)
-	if ctx.Err() != nil {
-		return r.giveUp(ctx, err) // the look brought a script
+	for _, p := range phases {
+		begun := r.now()
+		over, err := p.do(r, ctx)
+		log.Printf("sysprep: phase %s took %s", p.name, r.now().Sub(begun).Round(time.Millisecond))
+		if err != nil || over {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if err := r.buildAnswer(first.Architecture); err != nil {
-		return err
-	}
-	r.plan = r.config.plan(r.session.Windir(), r.id)
-	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
-		r.ui.Say("Warning: " + w)
-	}
-	if r.plan.Why != "" {
-		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.Action, r.config.PackerBuilderType, r.plan.Why)
-	}
-	if decision.Action == verdict.Already {
-		return r.endAlready(ctx, decision)
-	}
-	if r.config.RunAs == runAsSystem && first.Build >= noSystemFrom {
-		return fmt.Errorf("run_as = \"system\" is refused: on build %d sysprep as SYSTEM leaves a black screen after first boot; the machine is untouched; use the build user or elevated_user", first.Build)
-	}
-	if err := r.prepare(ctx); err != nil {
-		return r.giveUp(ctx, err)
-	}
-	begun := r.now()
-	r.timeBias = first.TimeBias
-	r.machine.begin()
-	err = r.launch(ctx)
-	if ctx.Err() != nil {
-		return r.end(ctx, r.cancelledLaunch(ctx, begun))
-	}
-	if err != nil {
-		return r.giveUp(ctx, err)
-	}
-	return r.end(ctx, r.observe(ctx, begun))
+	return nil
 }
 
 // renderUser fills build values into the elevated account, as other
@@ -154,49 +150,22 @@ func (r *run) renderUser() error {
 	return nil
 }
 
-// look asks for the guest's state until sysprep may run or it is clear that it
-// may not.
-func (r *run) look(ctx context.Context) (guest.State, verdict.Decision, error) {
-	r.ui.Say("Looking at the guest")
-	expect := r.config.plan(r.session.Windir(), r.id).Expect
-	deadline := r.now().Add(r.config.StallTimeout)
-	said := ""
-	for {
-		state, err := r.session.Look(ctx)
-		if ctx.Err() != nil {
-			return state, verdict.Decision{}, errors.New(notStarted)
-		}
-		first := verdict.First{
-			Observation: observation(r.now(), state), SysprepExe: tri(state.SysprepExe),
-			SystemSetupInProgress: set(state.SystemSetupInProgress), OOBEInProgress: set(state.OOBEInProgress), AuditMode: set(state.AuditBoot),
-		}
-		if len(state.Processes) > 0 {
-			first.SysprepPID = state.Processes[0]
-		}
-		if err != nil {
-			first.Reached, first.TransportErr = false, err.Error()
-			r.knock(ctx) // a guest that answers again is asked again
-		}
-		d := verdict.Look(first, expect)
-		switch {
-		case d.Action == verdict.Go || d.Action == verdict.Already:
-			return state, d, nil
-		case d.Action == verdict.Refuse, r.now().After(deadline):
-			text := "sysprep was not started: " + d.Reason
-			if d.Action == verdict.Wait {
-				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
-			}
-			lines := append([]string{text}, r.earlier(ctx, d)...)
-			return state, d, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n"))
-		}
-		if d.Reason != said {
-			r.ui.Sayf("Waiting: %s", d.Reason)
-			said = d.Reason
-		}
-		if err := r.pause(ctx, r.config.PollInterval); err != nil {
-			return state, d, errors.New(notStarted)
-		}
+func (r *run) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(r.real(d))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
+}
+
+func prefixed(prefix string, lines []string) (out []string) {
+	for _, l := range lines {
+		out = append(out, prefix+l)
+	}
+	return out
 }
 
 // patiently does what may be done twice until the guest has answered, or until
@@ -218,126 +187,4 @@ func (r *run) patiently(ctx context.Context, do func() error) error {
 			return err
 		}
 	}
-}
-
-func (r *run) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(r.real(d))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-func prefixed(prefix string, lines []string) (out []string) {
-	for _, l := range lines {
-		out = append(out, prefix+l)
-	}
-	return out
-}
-
-// launch starts sysprep and makes sure of it.
-func (r *run) launch(ctx context.Context) error {
-	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
-	watch := r.watching()
-	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user, Watch: &watch}
-	var err error
-	switch {
-	case r.config.RunAs == runAsSystem:
-		l.Logon = guest.LogonSystem
-	case r.config.RunAs == runAsElevated && r.config.ElevatedPassword == "":
-		l.Logon, l.User = guest.LogonS4U, r.config.ElevatedUser
-	case r.config.RunAs == runAsElevated:
-		l.Logon, l.User, l.Password = guest.LogonPassword, r.config.ElevatedUser, r.config.ElevatedPassword
-	}
-	silent := r.patiently(ctx, func() error {
-		before := r.launched
-		r.launched, err = r.session.Launch(ctx, l)
-		r.launched.OldLogs = before.OldLogs.With(r.launched.OldLogs)
-		r.launched.TagDeleted = r.launched.TagDeleted || before.TagDeleted
-		r.left = r.left.With(r.launched.Brought)
-		if r.launched.Task != "" {
-			r.left.Tasks = append(r.left.Tasks, r.launched.Task)
-		}
-		if errors.Is(err, guest.ErrNotStarted) {
-			return err
-		}
-		return nil // started or not, it must not be started again
-	})
-	if silent != nil {
-		err = silent
-	}
-	if r.launched.WithoutPowerShell {
-		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
-	}
-	if r.launched.Instead != "" {
-		r.ui.Sayf("Windows does not let WMI start a process (%s): sysprep runs from a scheduled task of %s instead; set run_as to choose the account", r.launched.Instead, r.user)
-	}
-	if r.launched.TagDeleted {
-		r.ui.Say("Deleted the tag of an earlier run")
-	}
-	if r.launched.Lost != "" {
-		r.ui.Sayf("The answer to the start got lost (%s), but sysprep was started; going on with it", r.launched.Lost)
-	}
-	if r.launched.Unsaid != "" {
-		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
-	}
-	if err == nil {
-		return nil
-	}
-	var refusal *guest.ScriptError
-	refused := errors.As(err, &refusal) && refusal.Name != "script"
-	if ctx.Err() != nil || refused || errors.Is(err, guest.ErrNotStarted) {
-		return launchError(err)
-	}
-	// The connection broke, the answer got lost, or the script broke midway;
-	// sysprep may run all the same, and none ran before.
-	state, perr := r.session.Poll(ctx)
-	if perr == nil && len(state.Processes) == 0 {
-		return fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err)
-	}
-	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
-	if len(state.Processes) > 0 {
-		r.launched.PID = state.Processes[0]
-	}
-	return nil
-}
-
-// cancelledLaunch finds out whether sysprep runs, so that it can be ended.
-func (r *run) cancelledLaunch(ctx context.Context, begun time.Time) verdict.Verdict {
-	ctx, cancel := afterCancel(ctx, cancelLimit)
-	defer cancel()
-	state := verdict.Begin(begun, r.plan.Expect)
-	seen, err := r.session.Poll(ctx)
-	if err == nil {
-		r.answering = true
-		if len(seen.Processes) == 1 {
-			r.launched.PID = seen.Processes[0] // none ran before
-		}
-		state, _ = state.Step(observation(r.now(), seen))
-	}
-	return state.Cancel(r.now())
-}
-
-// launchError says what kept sysprep from starting, and the way out.
-func launchError(err error) error {
-	for _, known := range []struct {
-		name, cause string
-	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
-		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
-			d, _ := diagnosis.Known(known.cause)
-			return fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed("next: ", d.Remedy), "\n"))
-		}
-	}
-	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
-		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be told: %w\nnext: run as an administrator with the elevated token", err)
-	}
-	var account *guest.AccountError
-	if errors.As(err, &account) {
-		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not take elevated_user %q or elevated_password (%s): %w\n"+
-			"next: name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed", account.User, account.Code, err)
-	}
-	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)
 }

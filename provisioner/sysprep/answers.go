@@ -39,7 +39,14 @@ func (r *run) answerWarnings(architecture string) (warnings []string) {
 	return warnings
 }
 
-// prepare gets the guest's answer files into order, before sysprep runs.
+// answers gets the guest's answer files into order, before sysprep runs.
+func (r *run) answers(ctx context.Context) (over bool, err error) {
+	if err := r.prepare(ctx); err != nil {
+		return true, r.giveUp(ctx, err)
+	}
+	return false, nil
+}
+
 func (r *run) prepare(ctx context.Context) error {
 	if err := r.tidyOthers(ctx); err != nil {
 		return err

@@ -1,0 +1,54 @@
+package verdict
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+)
+
+// Head begins every error of the provisioner, so that a builder, which gets it
+// as text from another process, and a script need not search prose:
+// "[refused/APPX_NOT_PROVISIONED] ...".
+type Head struct {
+	Class Class
+	Cause string // its name in the catalogue; empty: not known
+}
+
+func (h Head) String() string {
+	if h.Cause == "" {
+		return "[" + h.Class.String() + "]"
+	}
+	return "[" + h.Class.String() + "/" + h.Cause + "]"
+}
+
+var head = regexp.MustCompile(`(?m)(?:^|: )\[([a-z-]+)(?:/([A-Z][A-Z0-9_]*))?\] `)
+
+// ParseHead finds the first head at the start of a line, or behind what Packer
+// puts before an error.
+func ParseHead(text string) (Head, bool) {
+	for _, m := range head.FindAllStringSubmatch(text, -1) {
+		if at := slices.Index(classNames[:], m[1]); at >= 0 {
+			return Head{Class(at), m[2]}, true
+		}
+	}
+	return Head{}, false
+}
+
+// Failure is an error of the provisioner.
+type Failure struct {
+	Head Head
+	err  error
+}
+
+// Fail puts a head before an error, unless it has one.
+func Fail(head Head, err error) error {
+	var failed *Failure
+	if err == nil || errors.As(err, &failed) {
+		return err
+	}
+	return &Failure{head, err}
+}
+
+func (f *Failure) Error() string { return f.Head.String() + " " + f.err.Error() }
+
+func (f *Failure) Unwrap() error { return f.err }

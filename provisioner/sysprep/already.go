@@ -1,0 +1,61 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+// endAlready ends with a machine that was generalized before: sysprep is not
+// run again, only what follows it is done.
+func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
+	r.ui.Sayf("Not running sysprep: %s", d.Reason)
+	if r.config.answer.content != nil {
+		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
+	}
+	r.saveLogs(ctx, true)
+	r.reportCached(ctx, true)
+	r.cleanup(ctx, guest.Leftovers{})
+	for _, next := range d.Next {
+		r.ui.Say(next)
+	}
+	if r.plan.Action == actionQuit {
+		return nil
+	}
+	how := map[string]string{actionShutdown: "/s", actionReboot: "/r"}[r.plan.Action]
+	r.ui.Sayf("Ending Windows: shutdown %s", how)
+	// The connection may break before the answer comes.
+	_, err := r.session.Run(ctx, "shutdown "+how+" /t 5 /f /d p:4:1", guest.CommandLimit)
+	return r.awaitGone(ctx, err)
+}
+
+// awaitGone waits until the port is closed, and stays so for a shutdown.
+func (r *run) awaitGone(ctx context.Context, sent error) error {
+	deadline := r.now().Add(r.config.ShutdownTimeout)
+	var closed time.Time
+	for {
+		switch port := r.knock(ctx); {
+		case port == verdict.PortOpen:
+			closed = time.Time{}
+		case port == verdict.PortClosed && closed.IsZero():
+			closed = r.now()
+		}
+		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
+			r.ui.Say("The guest does not answer any more")
+			return nil
+		}
+		if r.now().After(deadline) && closed.IsZero() {
+			if sent == nil {
+				sent = errors.New("the command was accepted")
+			}
+			return fmt.Errorf("Windows was generalized before, but it has not ended within shutdown_timeout (%s): %w\nnext: shut it down by the builder and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
+		}
+		if err := r.pause(ctx, r.config.PollInterval); err != nil {
+			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
+		}
+	}
+}

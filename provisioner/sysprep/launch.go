@@ -1,0 +1,147 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+)
+
+// sysprep starts it and watches it until there is a verdict.
+func (r *run) sysprep(ctx context.Context) (over bool, err error) {
+	begun := r.now()
+	r.watched = &watched{begun: begun}
+	r.machine.begin()
+	err = r.launch(ctx)
+	switch {
+	case ctx.Err() != nil:
+		r.verdict = r.cancelledLaunch(ctx)
+	case err != nil:
+		return true, r.giveUp(ctx, err)
+	default:
+		r.keepRecord(ctx)
+		r.verdict = r.observe(ctx)
+	}
+	return false, nil
+}
+
+// keepRecord tells our own builder what the image has to show.
+func (r *run) keepRecord(ctx context.Context) {
+	if r.record == "" {
+		return
+	}
+	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode}
+	if err := ran.Write(ctx, r.record); err != nil {
+		log.Printf("%v", err) // the proof then asks for less
+	}
+}
+
+// launch starts sysprep and makes sure of it.
+func (r *run) launch(ctx context.Context) error {
+	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
+	watch := r.watching()
+	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user, Watch: &watch}
+	var err error
+	switch {
+	case r.config.RunAs == runAsSystem:
+		l.Logon = guest.LogonSystem
+	case r.config.RunAs == runAsElevated && r.config.ElevatedPassword == "":
+		l.Logon, l.User = guest.LogonS4U, r.config.ElevatedUser
+	case r.config.RunAs == runAsElevated:
+		l.Logon, l.User, l.Password = guest.LogonPassword, r.config.ElevatedUser, r.config.ElevatedPassword
+	}
+	silent := r.patiently(ctx, func() error {
+		before := r.launched
+		r.launched, err = r.session.Launch(ctx, l)
+		r.launched.OldLogs = before.OldLogs.With(r.launched.OldLogs)
+		r.launched.TagDeleted = r.launched.TagDeleted || before.TagDeleted
+		r.left = r.left.With(r.launched.Brought)
+		if r.launched.Task != "" {
+			r.left.Tasks = append(r.left.Tasks, r.launched.Task)
+		}
+		if errors.Is(err, guest.ErrNotStarted) {
+			return err
+		}
+		return nil // started or not, it must not be started again
+	})
+	if silent != nil {
+		err = silent
+	}
+	if r.launched.WithoutPowerShell {
+		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
+	}
+	if r.launched.Instead != "" {
+		r.ui.Sayf("Windows does not let WMI start a process (%s): sysprep runs from a scheduled task of %s instead; set run_as to choose the account", r.launched.Instead, r.user)
+	}
+	if r.launched.TagDeleted {
+		r.ui.Say("Deleted the tag of an earlier run")
+	}
+	if r.launched.Lost != "" {
+		r.ui.Sayf("The answer to the start got lost (%s), but sysprep was started; going on with it", r.launched.Lost)
+	}
+	if r.launched.Unsaid != "" {
+		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
+	}
+	if err == nil {
+		return nil
+	}
+	var refusal *guest.ScriptError
+	refused := errors.As(err, &refusal) && refusal.Name != "script"
+	if ctx.Err() != nil || refused || errors.Is(err, guest.ErrNotStarted) {
+		return launchError(err)
+	}
+	// The connection broke, the answer got lost, or the script broke midway;
+	// sysprep may run all the same, and none ran before.
+	state, perr := r.session.Poll(ctx)
+	if perr == nil && len(state.Processes) == 0 {
+		return verdict.Fail(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err))
+	}
+	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
+	if len(state.Processes) > 0 {
+		r.launched.PID = state.Processes[0]
+	}
+	return nil
+}
+
+// cancelledLaunch finds out whether sysprep runs, so that it can be ended.
+func (r *run) cancelledLaunch(ctx context.Context) verdict.Verdict {
+	ctx, cancel := afterCancel(ctx, cancelLimit)
+	defer cancel()
+	state := verdict.Begin(r.begun, r.plan.Expect)
+	seen, err := r.session.Poll(ctx)
+	if err == nil {
+		r.answering = true
+		if len(seen.Processes) == 1 {
+			r.launched.PID = seen.Processes[0] // none ran before
+		}
+		state, _ = state.Step(observation(r.now(), seen))
+	}
+	return state.Cancel(r.now())
+}
+
+// launchError says what kept sysprep from starting, and the way out.
+func launchError(err error) error {
+	for _, known := range []struct {
+		name, cause string
+	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
+		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
+			d, _ := diagnosis.Known(known.cause)
+			return verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed("next: ", d.Remedy), "\n")))
+		}
+	}
+	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
+		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be told: %w\nnext: run as an administrator with the elevated token", err)
+	}
+	var account *guest.AccountError
+	if errors.As(err, &account) {
+		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not take elevated_user %q or elevated_password (%s): %w\n"+
+			"next: name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed", account.User, account.Code, err)
+	}
+	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)
+}
