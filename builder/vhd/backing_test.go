@@ -59,7 +59,7 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := filepath.Join(t.TempDir(), "given.qcow2")
-	if err := writeOverlay(source, base, "raw", info.Size()); err != nil {
+	if err := diskimage.WriteOverlay(source, base, "raw", info.Size()); err != nil {
 		t.Fatal(err)
 	}
 	b := newBench(t, map[string]any{"source_path": source})
@@ -104,7 +104,7 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 	if err := os.WriteFile(secret, make([]byte, 512), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeOverlay(source, secret, "raw", info.Size()); err != nil {
+	if err := diskimage.WriteOverlay(source, secret, "raw", info.Size()); err != nil {
 		t.Fatal(err)
 	}
 	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "checking overlay")

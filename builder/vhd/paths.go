@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // inputs are the files that the options name for reading, as far as they are
@@ -23,7 +23,7 @@ func (c *Config) inputs() (known []string) {
 		}
 	}
 	for _, path := range paths {
-		if path != "" && option.Known(path) {
+		if path != "" && !unknown.In(path) {
 			known = append(known, path)
 		}
 	}
@@ -33,7 +33,7 @@ func (c *Config) inputs() (known []string) {
 // preparePaths tries what will be written, unless a part of its path is not
 // known yet.
 func (c *Config) preparePaths() []error {
-	if !option.Known(c.OutputDirectory + c.OutputName + c.Format) {
+	if unknown.In(c.OutputDirectory + c.OutputName + c.Format) {
 		return c.Verify.PrepareReport(c.inputs()...)
 	}
 	return c.checkPaths(c.inputs())
@@ -64,7 +64,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 		if c.Verify.Report != "" {
 			reported = "verify.report"
 		}
-		if option.Known(c.Verify.Report) {
+		if !unknown.In(c.Verify.Report) {
 			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
@@ -101,7 +102,7 @@ func (c *Config) prepareMachine() (errs []error) {
 // wantFile checks that an option names a regular file, if it names anything
 // that is known.
 func wantFile(name, path string) []error {
-	if path == "" || !option.Known(path) {
+	if path == "" || unknown.In(path) {
 		return nil
 	}
 	if weburl.Scheme(path) != "" {
@@ -134,7 +135,7 @@ func (c *Config) prepareSource() (errs []error) {
 		errs = append(errs, errors.New("source_checksum: required with source_url; set it to \"sha256:...\", or to \"none\" to go without"))
 	case c.SourcePath != "" && c.SourceChecksum != "":
 		errs = append(errs, errors.New("source_checksum: only checked for source_url; remove it, or use source_url"))
-	case c.SourceURL != "" && option.Known(c.SourceChecksum) && !checksum.MatchString(c.SourceChecksum):
+	case c.SourceURL != "" && !unknown.In(c.SourceChecksum) && !checksum.MatchString(c.SourceChecksum):
 		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
 	return append(append(errs, wantFile("source_path", c.SourcePath)...), wantFile("source_url", localFile(c.SourceURL))...)
@@ -167,7 +168,7 @@ func (c *Config) prepareOutput() (errs []error) {
 }
 
 func (c *Config) prepareCommunicator() (errs []error) {
-	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == option.Unknown {
+	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == unknown.Value {
 		return errs // what else is asked for depends on it
 	}
 	errs = c.Comm.Prepare(&c.ctx)

@@ -41,7 +41,7 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 		return multistep.ActionContinue
 	}
 	run.disk.BackingFormat = backingFormat(run.source)
-	if err := writeOverlay(path, run.source.Files[0], run.disk.BackingFormat, run.source.VirtualSize); err != nil {
+	if err := diskimage.WriteOverlay(path, run.source.Files[0], run.disk.BackingFormat, run.source.VirtualSize); err != nil {
 		return halt(state, fmt.Errorf("making overlay: %w", err))
 	}
 	// QEMU opens whatever the chain names: only one that may be read gets there.

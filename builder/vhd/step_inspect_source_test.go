@@ -103,7 +103,7 @@ func TestInspectSourceRefusesWhatCannotBoot(t *testing.T) {
 func TestInspectSourceRefusesAParentOfADownload(t *testing.T) {
 	raw := rawDisk(t, 1<<20, nil)
 	child := filepath.Join(t.TempDir(), "child.qcow2")
-	if err := writeOverlay(child, raw, "raw", 1<<20); err != nil {
+	if err := diskimage.WriteOverlay(child, raw, "raw", 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	b := newBench(t, nil)

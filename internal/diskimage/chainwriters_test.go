@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 )
 
 // level is one image of a chain that the tests write.
@@ -196,7 +195,7 @@ func writeVHD(r *rand.Rand, path string, m model, list []change, parent *level) 
 	head := bytes.Repeat([]byte{0xff}, int(tableEnd)+512)
 	clear(head[:vhdTableAt])
 	clear(head[tableEnd:])
-	foot := newFooter(m.size, kind, l.id).marshal(time.Now())
+	foot := newVHDFooter(m.size, kind, l.id).encode()
 	copy(head, foot)
 	h := head[footerSize:vhdTableAt]
 	copy(h, vhdHeaderCookie)
@@ -216,7 +215,7 @@ func writeVHD(r *rand.Rand, path string, m model, list []change, parent *level) 
 		be.PutUint64(h[592:], uint64(tableEnd))
 		copy(head[tableEnd:], locator)
 	}
-	be.PutUint32(h[36:], vhdChecksum(h, 36))
+	be.PutUint32(h[36:], vhdChecksum(h, 0))
 	at := tableEnd + 512
 	bitmapSize := roundUp(bs/512/8, 512)
 	data, _ := touched(list, m.size, 512)
@@ -313,6 +312,6 @@ func writeVHDX(r *rand.Rand, path string, m model, list []change, parent *level)
 		}
 	}
 	h, err := readVHDXHeader(source{ReaderAt: f, size: w.next})
-	l.id = h.dataWriteID
+	l.id = h.DataWriteGuid
 	return l, err
 }

@@ -29,8 +29,6 @@ type Options struct {
 	Type Type
 	// AlignMiB rounds the virtual size up to a whole MiB, as Azure demands.
 	AlignMiB bool
-	// Workers is how many pieces are copied at a time; 0 stands for 4.
-	Workers int
 	// Skip names what need not be copied; nil copies everything.
 	Skip Skipper
 	// Compare reads the whole output back and compares it with the source. A
@@ -51,12 +49,6 @@ type Stats struct {
 
 // outputType checks the combination of format and type.
 func (o *Options) outputType() error {
-	if o.Workers < 0 || o.Workers > 64 {
-		return fmt.Errorf("%d workers: must be between 1 and 64", o.Workers)
-	}
-	if o.Workers == 0 {
-		o.Workers = 4
-	}
 	switch {
 	case o.Format == VHD && o.Type == "":
 		o.Type = Fixed
@@ -116,7 +108,7 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 		}
 	}()
 	w := newWriter(f, size, src, o)
-	c := copier{src: src, w: w, skip: o.Skip, workers: o.Workers, progress: o.Progress, total: plan.data}
+	c := copier{src: src, w: w, skip: o.Skip, progress: o.Progress, total: plan.data}
 	if err := c.run(ctx); err != nil {
 		return st, err
 	}
@@ -142,7 +134,7 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := hostfile.Rename(ctx, f.Name(), dst); err != nil {
 		return st, err
 	}
-	return c.stats, syncDir(filepath.Dir(dst))
+	return c.stats, nil
 }
 
 // fits refuses what the output format cannot express.

@@ -157,15 +157,14 @@ func TestOutputsThatCannotBeAreRefused(t *testing.T) {
 		o   Options
 		say string
 	}{
-		"a differencing VHD":             {raw, "a", Options{Format: VHD, Type: Differencing}, "differencing"},
-		"a fixed VHDX":                   {raw, "a", Options{Format: VHDX, Type: Fixed}, "fixed"},
-		"no format":                      {raw, "a", Options{}, "format"},
-		"a VHD of more than 2040 GiB":    {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "limit of vhd"},
-		"a VHD with sectors of 4096":     {sectored{raw}, "a", Options{Format: VHD}, "sectors of 4096"},
-		"a folder":                       {raw, ".", Options{Format: VHD}, "not a regular file"},
-		"a folder that is not there":     {raw, "none/a", Options{Format: VHD}, "none"},
-		"the source":                     {raw, raw.Info().Files[0], Options{Format: Raw}, "is the source"},
-		"a number of workers below zero": {raw, "a", Options{Format: Raw, Workers: -1}, "workers"},
+		"a differencing VHD":          {raw, "a", Options{Format: VHD, Type: Differencing}, "differencing"},
+		"a fixed VHDX":                {raw, "a", Options{Format: VHDX, Type: Fixed}, "fixed"},
+		"no format":                   {raw, "a", Options{}, "format"},
+		"a VHD of more than 2040 GiB": {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "limit of vhd"},
+		"a VHD with sectors of 4096":  {sectored{raw}, "a", Options{Format: VHD}, "sectors of 4096"},
+		"a folder":                    {raw, ".", Options{Format: VHD}, "not a regular file"},
+		"a folder that is not there":  {raw, "none/a", Options{Format: VHD}, "none"},
+		"the source":                  {raw, raw.Info().Files[0], Options{Format: Raw}, "is the source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dst := c.dst
@@ -209,100 +208,5 @@ func TestDiskWithSectorsOf4096StaysOneAsVHDX(t *testing.T) {
 	// QEMU refuses such a VHDX; libvhdi does not.
 	if out := run(t, "vhdiinfo", dst); !strings.Contains(out, "(5242880 bytes)") {
 		t.Errorf("%s", out)
-	}
-}
-
-func TestFooterIsAppendedInPlaceAndTheDiskStays(t *testing.T) {
-	for _, size := range []int64{3 << 20, 3<<20 + 512, 14692352} {
-		disk := pattern(size)
-		path := writeFile(t, "disk.raw", disk)
-		want := append(disk, make([]byte, roundUp(size, mib)-size)...)
-		for range 2 { // the second time it is a fixed VHD already
-			got, err := AppendFixedFooter(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := open(t, path)
-			if got != int64(len(want)) || d.Format() != VHD || d.Info().Type != Fixed || len(d.Info().Warnings) != 0 {
-				t.Errorf("%d bytes: %d, %+v", size, got, d.Info())
-			}
-			sameContent(t, content(t, d), want)
-		}
-		compare(t, Raw, writeFile(t, "want.raw", want), VHD, path)
-	}
-}
-
-func TestOldFooterDoesNotBecomeDataWhenTheDiskGrows(t *testing.T) {
-	disk := pattern(3<<20 + 1024)
-	dir := t.TempDir()
-	path := filepath.Join(dir, "disk.vhd")
-	convertTo(t, writeFile(t, "disk.raw", disk), path, Options{Format: VHD})
-	if _, err := AppendFixedFooter(path); err != nil {
-		t.Fatal(err)
-	}
-	sameContent(t, content(t, open(t, path)), append(disk, make([]byte, mib-1024)...))
-}
-
-func TestFooterIsNotAppendedToOtherFormats(t *testing.T) {
-	raw := writeFile(t, "disk.raw", pattern(3<<20))
-	for _, o := range []Options{{Format: VHD, Type: Dynamic}, {Format: VHDX}, {Format: QCOW2}} {
-		path := filepath.Join(t.TempDir(), "disk")
-		convertTo(t, raw, path, o)
-		before, _ := os.ReadFile(path)
-		if _, err := AppendFixedFooter(path); !errors.Is(err, ErrUnsupported) {
-			t.Errorf("%s: %v", o.Format, err)
-		}
-		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
-			t.Errorf("%s was changed", o.Format)
-		}
-	}
-}
-
-func TestPunchClearsWhatIsFreeAndNothingElse(t *testing.T) {
-	src := bytes.Repeat([]byte{7}, 9<<20)
-	for _, footer := range []bool{false, true} {
-		path := writeFile(t, "disk.raw", src)
-		if footer {
-			if _, err := AppendFixedFooter(path); err != nil {
-				t.Fatal(err)
-			}
-		}
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		// The second range is smaller than a hole may be; the third includes the end.
-		n, err := Punch(t.Context(), f, ranges{{1<<20 + 512, 3 << 20}, {4 << 20, 4<<20 + 32<<10}, {8 << 20, 100 << 20}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n != 2<<20-4096+1<<20 {
-			t.Errorf("%d bytes cleared", n)
-		}
-		want := bytes.Clone(src)
-		clear(want[1<<20+4096 : 3<<20])
-		clear(want[8<<20:])
-		d := open(t, path)
-		sameContent(t, content(t, d), want)
-		if (d.Format() == VHD) != footer {
-			t.Errorf("the footer did not survive: %s", d.Format())
-		}
-		if start, _, _ := d.NextData(2 << 20); sparseFiles && start != 3<<20 {
-			t.Errorf("no hole was made: data at %d", start)
-		}
-	}
-}
-
-func TestPunchRefusesFormatsWithTables(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "disk.vhdx")
-	convertTo(t, writeFile(t, "disk.raw", pattern(3<<20)), path, Options{Format: VHDX})
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := Punch(t.Context(), f, ranges{{0, 3 << 20}}); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("%v", err)
 	}
 }

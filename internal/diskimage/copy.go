@@ -15,6 +15,8 @@ const (
 	// grain is what is tested for zeros and skipped: a page of the host, a
 	// cluster of nearly every NTFS.
 	grain = 4 * kib
+	// copiers is how many blocks are copied at a time.
+	copiers = 4
 )
 
 // blockWriter places and writes blocks of copyUnit bytes into the output.
@@ -34,7 +36,6 @@ type copier struct {
 	src      Disk
 	w        blockWriter
 	skip     Skipper
-	workers  int
 	progress func(done, total int64)
 	total    int64
 
@@ -48,7 +49,7 @@ type copier struct {
 }
 
 // piece is one block to copy. Its number keeps the output in the order of the
-// disk, however the workers overtake each other.
+// disk, however the copiers overtake each other.
 type piece struct {
 	number int64
 	block  int64
@@ -60,7 +61,7 @@ func (c *copier) run(ctx context.Context) error {
 	c.turns = sync.NewCond(&c.mu)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	pieces := make(chan piece, 2*c.workers)
+	pieces := make(chan piece, 2*copiers)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(pieces)
@@ -68,7 +69,7 @@ func (c *copier) run(ctx context.Context) error {
 			fail(err)
 		}
 	})
-	for range c.workers {
+	for range copiers {
 		wg.Go(func() {
 			buf := make([]byte, copyUnit)
 			for p := range pieces {
@@ -129,7 +130,7 @@ func (c *copier) plan(ctx context.Context, out chan<- piece) error {
 }
 
 // copy reads one piece, waits for its turn to be placed, and writes it. The
-// turn passes on whatever happens, or the other workers would wait for ever.
+// turn passes on whatever happens, or the other copiers would wait for ever.
 func (c *copier) copy(ctx context.Context, p piece, buf []byte) error {
 	var r readResult
 	err := context.Cause(ctx)

@@ -1,14 +1,7 @@
-// Package diskimage reads and writes virtual disks: VHD (fixed, dynamic,
-// differencing), VHDX, qcow2 and raw. A disk is an io.ReaderAt that knows where
-// its data is; nothing here needs root, a mount or another program, and a
-// source is never written.
-//
-// Sources: [VHD] "Virtual Hard Disk Image Format Specification" 1.0
-// (Microsoft, 2006); [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format";
-// [qcow2] QEMU docs/interop/qcow2.txt.
 package diskimage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -183,9 +176,6 @@ func (i *Info) warn(format string, a ...any) {
 	i.Warnings = append(i.Warnings, fmt.Sprintf(format, a...))
 }
 
-// kind names format and type in messages.
-func (i Info) kind() string { return strings.TrimSpace(string(i.Type) + " " + string(i.Format)) }
-
 func (i Info) copy() Info {
 	i.Files = append([]string(nil), i.Files...)
 	i.Parents = append([]Link(nil), i.Parents...)
@@ -216,6 +206,28 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 		return corrupt("the file ends at %d, inside the %d bytes at %d", off+int64(n), len(p), off)
 	}
 	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
+}
+
+// VHD and qcow2 are big endian, VHDX is little endian.
+var be, le = binary.BigEndian, binary.LittleEndian
+
+// readStruct reads an on-disk structure, or a slice of numbers or structures,
+// from off. It returns the bytes as they lie there, for a checksum.
+func readStruct(r io.ReaderAt, off int64, o binary.ByteOrder, v any) ([]byte, error) {
+	b := make([]byte, binary.Size(v))
+	if err := readFull(r, b, off); err != nil {
+		return nil, err
+	}
+	_, err := binary.Decode(b, o, v)
+	return b, err
+}
+
+// pack is the opposite of readStruct, for one structure after the other.
+func pack(o binary.ByteOrder, structures ...any) (b []byte) {
+	for _, v := range structures {
+		b, _ = binary.Append(b, o, v) // fails for a type without a fixed size only
+	}
+	return b
 }
 
 // clip applies the rules of io.ReaderAt to a read of a disk: it shortens p to

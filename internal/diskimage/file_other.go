@@ -12,9 +12,5 @@ const sparseFiles = false
 
 func nextDataInFile(*os.File, int64, int64) (int64, int64, error) { return 0, 0, errNoExtents }
 
-func punchHole(*os.File, int64, int64) error { return errNoPunch }
-
 // freeSpace is not known here: running out is an error of the write.
 func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
-
-func syncDir(string) error { return nil }

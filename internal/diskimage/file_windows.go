@@ -36,19 +36,6 @@ func nextDataInFile(f *os.File, off, size int64) (start, end int64, err error) {
 	return start, end, nil
 }
 
-// punchHole frees the space of sparse and compressed files and writes zeros in
-// others, both done by the file system.
-func punchHole(f *os.File, off, n int64) error {
-	in := [2]int64{off, off + n} // FILE_ZERO_DATA_INFORMATION
-	var got uint32
-	err := windows.DeviceIoControl(windows.Handle(f.Fd()), windows.FSCTL_SET_ZERO_DATA,
-		(*byte)(unsafe.Pointer(&in)), uint32(unsafe.Sizeof(in)), nil, 0, &got, nil)
-	if errors.Is(err, windows.ERROR_INVALID_FUNCTION) || errors.Is(err, windows.ERROR_NOT_SUPPORTED) {
-		return errNoPunch
-	}
-	return err
-}
-
 // freeSpace is what this user can still write, in bytes.
 func freeSpace(dir string) (int64, error) {
 	p, err := windows.UTF16PtrFromString(dir)
@@ -61,6 +48,3 @@ func freeSpace(dir string) (int64, error) {
 	}
 	return int64(min(free, 1<<62)), nil
 }
-
-// syncDir does nothing: NTFS logs the rename by itself.
-func syncDir(string) error { return nil }

@@ -92,7 +92,7 @@ func reseal(b []byte) {
 			le.PutUint32(b[at+4:], vhdxCRC(b[at:at+n]))
 		}
 	}
-	if bytes.HasPrefix(b, []byte(vhdxSignature)) {
+	if bytes.HasPrefix(b, []byte(vhdxFileSign)) {
 		crc(vhdxHeader1, 4096)
 		crc(vhdxHeader2, 4096)
 		crc(vhdxRegions1, vhdxTableLen)
@@ -106,7 +106,7 @@ func reseal(b []byte) {
 	}
 	sum := func(at, n, field int) {
 		if at >= 0 && len(b) >= at+n {
-			be.PutUint32(b[at+field:], vhdChecksum(b[at:at+n], field))
+			be.PutUint32(b[at+field:], vhdChecksum(b[at:at+n], be.Uint32(b[at+field:])))
 		}
 	}
 	if bytes.HasPrefix(b, []byte(vhdCookie)) {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 )
 
 // exercise opens an image of foreign bytes and reads from it what a proof and
@@ -62,7 +61,7 @@ func exercise(t testing.TB, b []byte) (opened bool) {
 
 func FuzzVHD(f *testing.F) {
 	f.Add(smallVHD())
-	fixed := append(make([]byte, 1024), newFooter(1024, vhdTypeFixed, newID()).marshal(time.Now())...)
+	fixed := append(make([]byte, 1024), newVHDFooter(1024, vhdTypeFixed, newID()).encode()...)
 	f.Add(fixed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		exercise(t, b)
@@ -109,7 +108,7 @@ func FuzzVHDX(f *testing.F) {
 
 func FuzzQcow2(f *testing.F) {
 	base := fixtures(f)["qcow2"]
-	h, err := readQcow2Header(source{ReaderAt: bytes.NewReader(base), size: int64(len(base))})
+	h, err := readQcow2Map(source{ReaderAt: bytes.NewReader(base), size: int64(len(base))})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -239,7 +238,7 @@ func restore(b, base []byte, sectors []int64) {
 	for _, s := range sectors {
 		copy(b[s*512:s*512+512], base[s*512:])
 	}
-	if bytes.HasPrefix(base, []byte(vhdxSignature)) {
+	if bytes.HasPrefix(base, []byte(vhdxFileSign)) {
 		copy(b[:vhdxMetadataAt], base[:vhdxMetadataAt])
 	} else {
 		copy(b[:2048], base)

@@ -156,7 +156,7 @@ func diffVHD(t testing.TB, parent, relative string, sectors map[int64][]byte, op
 	locator := utf16Bytes(relative, binary.LittleEndian)
 	b := make([]byte, tableEnd+512)
 	copy(b[tableEnd:], locator)
-	foot := newFooter(size, vhdTypeDifferencing, newID()).marshal(time.Now())
+	foot := newVHDFooter(size, vhdTypeDifferencing, newID()).encode()
 	copy(b, foot)
 	h := b[footerSize:vhdTableAt]
 	copy(h, vhdHeaderCookie)
@@ -171,7 +171,7 @@ func diffVHD(t testing.TB, parent, relative string, sectors map[int64][]byte, op
 	be.PutUint32(h[580:], 512)
 	be.PutUint32(h[584:], uint32(len(locator)))
 	be.PutUint64(h[592:], uint64(tableEnd))
-	be.PutUint32(h[36:], vhdChecksum(h, 36))
+	be.PutUint32(h[36:], vhdChecksum(h, 0))
 	for i := range n {
 		be.PutUint32(b[vhdTableAt+4*i:], vhdNoBlock)
 	}
@@ -233,23 +233,23 @@ func diffVHDX(t testing.TB, parent, path, relative string, sectors map[int64][]b
 	if err := w.finish(); err != nil {
 		t.Fatal(err)
 	}
-	if err := addLocator(f, w, ph.dataWriteID, relative); err != nil {
+	if err := addLocator(f, w, ph.DataWriteGuid, relative); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // addLocator makes a finished VHDX the child of the disk with this data write
 // id.
-func addLocator(f *os.File, w *vhdxWriter, parent [16]byte, relative string) error {
+func addLocator(f *os.File, w *vhdxWriter, parent guid, relative string) error {
 	le := binary.LittleEndian
 	meta := w.metadata()
 	le.PutUint32(meta[vhdxItemsAt+4:], 2) // has parent
 	pairs := [][2]string{
-		{"parent_linkage", "{" + guidString(parent) + "}"},
+		{"parent_linkage", "{" + parent.String() + "}"},
 		{"relative_path", relative},
 		{"absolute_win32_path", `C:\VMs\` + baseName(relative)},
 	}
-	locator := append(vhdxLocatorType[:], 0, 0, byte(len(pairs)), 0)
+	locator := append(vhdxLocatorVHDX[:], 0, 0, byte(len(pairs)), 0)
 	var text []byte
 	at := uint32(20 + 12*len(pairs))
 	for _, kv := range pairs {

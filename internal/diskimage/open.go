@@ -153,7 +153,7 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 		return "", fmt.Errorf("reading the first sector: %w", err)
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte(vhdxSignature)):
+	case bytes.HasPrefix(head, []byte(vhdxFileSign)):
 		return VHDX, nil
 	case bytes.HasPrefix(head, []byte(qcow2Magic)):
 		return QCOW2, nil
@@ -177,6 +177,9 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 	}
 	return Raw, nil
 }
+
+// errNoExtents: the file system does not tell where the data of a file is.
+var errNoExtents = errors.New("no extents known")
 
 // flat is a disk that lies in its file byte by byte: raw, or a fixed VHD.
 type flat struct {

@@ -161,7 +161,7 @@ func writeBase(r *rand.Rand, path string, f Format, fixed bool, m model, list []
 	if err := file.Truncate(m.size); err != nil || !fixed {
 		return l, err
 	}
-	_, err = file.WriteAt(newFooter(m.size, vhdTypeFixed, l.id).marshal(time.Now()), m.size)
+	_, err = file.WriteAt(newVHDFooter(m.size, vhdTypeFixed, l.id).encode(), m.size)
 	return l, err
 }
 

@@ -10,7 +10,7 @@ import (
 // silent.
 type qcow2Disk struct {
 	source
-	header   qcow2Header
+	header   qcow2Map
 	info     Info
 	parent   *parentDisk
 	tables   cache[int64, []byte]  // L2 tables by their offset
@@ -18,16 +18,16 @@ type qcow2Disk struct {
 }
 
 func openQcow2(s source) (Disk, error) {
-	h, err := readQcow2Header(s)
+	h, err := readQcow2Map(s)
 	if err != nil {
 		return nil, err
 	}
 	d := &qcow2Disk{source: s, header: h, info: s.info(QCOW2, "")}
-	d.info.VirtualSize, d.info.BlockSize = h.size, h.cluster()
+	d.info.VirtualSize, d.info.BlockSize = int64(h.Size), h.cluster()
 	d.tables.limit = int(min(256, max(4, 16*mib/h.cluster())))
 	d.inflated.limit = 4
 	d.info.warnSize()
-	if h.incompatible&qcow2Dirty != 0 {
+	if h.IncompatibleFeatures&qcow2Dirty != 0 {
 		d.info.warn("the qcow2 was not closed cleanly (dirty bit)")
 	}
 	if h.backing != "" {

@@ -17,23 +17,52 @@ const (
 	qcow2Understood  = qcow2Dirty | 1<<3 | qcow2ExtendedL2
 	qcow2ExtBacking  = 0xe2792aca
 	qcow2MaxExtBytes = 4096
+	qcow2MaxBacking  = 1023 // bytes of the name of a backing file
 )
 
-// qcow2Header is the header and the L1 table. What is allocated and walked by
-// these numbers was checked.
+// qcow2Header is the header of a qcow2 under the names of [qcow2], big endian.
 type qcow2Header struct {
-	version       uint32
-	clusterBits   uint32
-	size          int64
-	incompatible  uint64
-	l1            []byte
+	Magic                              [4]byte
+	Version                            uint32
+	BackingFileOffset                  uint64
+	BackingFileSize, ClusterBits       uint32
+	Size                               uint64
+	CryptMethod, L1Size                uint32 // L1Size counts entries
+	L1TableOffset, RefcountTableOffset uint64
+	RefcountTableClusters, NbSnapshots uint32
+	SnapshotsOffset                    uint64
+
+	// From here on version 3. A reference count has 1 << RefcountOrder bits.
+	IncompatibleFeatures, CompatibleFeatures, AutoclearFeatures uint64
+	RefcountOrder, HeaderLength                                 uint32
+
+	// Only if HeaderLength says so.
+	CompressionType uint8
+	_               [7]byte
+}
+
+// Lengths of the header in bytes.
+const (
+	qcow2Length2    = 72  // version 2
+	qcow2Length3    = 104 // the least of version 3
+	qcow2LengthFull = 112 // all that is known here
+)
+
+// qcow2Extension is what a header extension begins with.
+type qcow2Extension struct{ Type, Length uint32 }
+
+// qcow2Map is the header and the L1 table. What is allocated and walked by
+// these numbers was checked.
+type qcow2Map struct {
+	qcow2Header
+	l1            []uint64
 	backing       string
 	backingFormat string
 }
 
 // coverage is how many bytes of the disk one L2 table describes.
-func (h *qcow2Header) coverage() int64 {
-	n := int64(1) << (2*h.clusterBits - 3)
+func (h *qcow2Map) coverage() int64 {
+	n := int64(1) << (2*h.ClusterBits - 3)
 	if h.extended() {
 		n /= 2
 	}
@@ -41,83 +70,91 @@ func (h *qcow2Header) coverage() int64 {
 }
 
 // l2 is the file offset of the L2 table of an entry, 0 where there is none.
-func (h *qcow2Header) l2(i int64) int64 {
-	return int64(binary.BigEndian.Uint64(h.l1[8*i:]) & 0x00fffffffffffe00)
+func (h *qcow2Map) l2(i int64) int64 { return int64(h.l1[i] & qcow2OffsetMask) }
+
+// readQcow2Header reads as much of the header as the file says it has, and
+// checks what does not depend on the size of the file.
+func readQcow2Header(s source) (h qcow2Header, err error) {
+	b := make([]byte, qcow2LengthFull)
+	read := func(n int) error {
+		err := readFull(s, b[:n], 0)
+		if err == nil {
+			_, err = binary.Decode(b, be, &h)
+		}
+		if err != nil {
+			return fmt.Errorf("reading qcow2 header: %w", err)
+		}
+		return nil
+	}
+	if err := read(qcow2Length2); err != nil {
+		return h, err
+	}
+	switch h.Version {
+	case 2:
+		h.HeaderLength = qcow2Length2
+	case 3:
+		if err := read(qcow2Length3); err != nil {
+			return h, err
+		}
+		if n := h.HeaderLength; n < qcow2Length3 || int64(n) > 4*kib || n%8 != 0 {
+			return h, corrupt("qcow2 header: header length %d", n)
+		}
+		if h.HeaderLength >= qcow2LengthFull {
+			if err := read(qcow2LengthFull); err != nil {
+				return h, err
+			}
+		}
+	default:
+		return h, unsupported("qcow2 header: version %d", h.Version)
+	}
+	rest := h.IncompatibleFeatures &^ qcow2Understood
+	switch {
+	case h.CompressionType != 0:
+		return h, unsupported("qcow2 compressed by method %d (1 is zstd); convert it first (qemu-img convert -O qcow2)", h.CompressionType)
+	case h.CryptMethod != 0:
+		return h, unsupported("qcow2 header: encryption method %d", h.CryptMethod)
+	case rest&qcow2Corrupt != 0:
+		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
+	case rest&qcow2DataFile != 0:
+		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
+	case rest != 0:
+		return h, unsupported("qcow2 header: incompatible features %#x", rest)
+	case h.ClusterBits < 9 || h.ClusterBits > 21 || h.extended() && h.ClusterBits < 14:
+		return h, corrupt("qcow2 header: cluster bits %d", h.ClusterBits)
+	case h.Size == 0 || h.Size > uint64(maxDisk):
+		return h, corrupt("qcow2 header: size %d", h.Size)
+	}
+	return h, nil
 }
 
-func readQcow2Header(s source) (h qcow2Header, err error) {
-	be := binary.BigEndian
-	b := make([]byte, 112)
-	if err := readFull(s, b[:72], 0); err != nil {
-		return h, fmt.Errorf("reading qcow2 header: %w", err)
+func readQcow2Map(s source) (h qcow2Map, err error) {
+	if h.qcow2Header, err = readQcow2Header(s); err != nil {
+		return h, err
 	}
-	h.version = be.Uint32(b[4:])
-	if h.version != 2 && h.version != 3 {
-		return h, unsupported("qcow2 header: version %d", h.version)
-	}
-	length := int64(72)
-	if h.version == 3 {
-		if err := readFull(s, b[:104], 0); err != nil {
-			return h, fmt.Errorf("reading qcow2 header: %w", err)
-		}
-		h.incompatible = be.Uint64(b[72:])
-		length = int64(be.Uint32(b[100:]))
-		if length < 104 || length > 4*kib || length%8 != 0 {
-			return h, corrupt("qcow2 header: header length %d", length)
-		}
-		if length >= 112 {
-			if err := readFull(s, b, 0); err != nil {
-				return h, fmt.Errorf("reading qcow2 header: %w", err)
-			}
-			if c := b[104]; c != 0 {
-				return h, unsupported("qcow2 compressed by method %d (1 is zstd); convert it first (qemu-img convert -O qcow2)", c)
-			}
-		}
-	}
-	if c := be.Uint32(b[32:]); c != 0 {
-		return h, unsupported("qcow2 header: encryption method %d", c)
-	}
-	if h.incompatible&qcow2Corrupt != 0 {
-		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
-	}
-	if h.incompatible&qcow2DataFile != 0 {
-		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
-	}
-	if rest := h.incompatible &^ qcow2Understood; rest != 0 {
-		return h, unsupported("qcow2 header: incompatible features %#x", rest)
-	}
-	h.clusterBits = be.Uint32(b[20:])
-	if h.clusterBits < 9 || h.clusterBits > 21 || h.extended() && h.clusterBits < 14 {
-		return h, corrupt("qcow2 header: cluster bits %d", h.clusterBits)
-	}
-	size, l1, l1At := be.Uint64(b[24:]), int64(be.Uint32(b[36:])), be.Uint64(b[40:])
-	if size == 0 || size > uint64(maxDisk) {
-		return h, corrupt("qcow2 header: size %d", size)
-	}
-	h.size = int64(size)
-	need := (h.size + h.coverage() - 1) / h.coverage()
+	l1, at := int64(h.L1Size), h.L1TableOffset
+	need := (int64(h.Size) + h.coverage() - 1) / h.coverage()
 	if l1 < need || 8*l1 > qcow2MaxL1 {
 		return h, corrupt("qcow2 header: L1 table of %d entries, the disk needs %d", l1, need)
 	}
-	if l1At == 0 || l1At%512 != 0 || l1At > uint64(s.size) || 8*l1 > s.size-int64(l1At) {
-		return h, corrupt("qcow2 header: L1 table of %d entries at %d lies outside the file", l1, l1At)
+	if at == 0 || at%512 != 0 || at > uint64(s.size) || 8*l1 > s.size-int64(at) {
+		return h, corrupt("qcow2 header: L1 table of %d entries at %d lies outside the file", l1, at)
 	}
-	h.l1 = make([]byte, 8*need)
-	if err := readFull(s, h.l1, int64(l1At)); err != nil {
+	h.l1 = make([]uint64, need)
+	if _, err := readStruct(s, int64(at), be, h.l1); err != nil {
 		return h, fmt.Errorf("reading qcow2 L1 table: %w", err)
 	}
 	if err := h.checkL2(s.size); err != nil {
 		return h, err
 	}
-	return h, h.readBacking(s, be.Uint64(b[8:]), be.Uint32(b[16:]), length)
+	return h, h.readBacking(s)
 }
 
 // checkL2 makes sure that every L2 table is there and belongs to one entry:
 // the work of walking them is then bounded by the file.
-func (h *qcow2Header) checkL2(fileSize int64) error {
+func (h *qcow2Map) checkL2(fileSize int64) error {
 	var spans []span
 	cluster := h.cluster()
-	for i := range int64(len(h.l1) / 8) {
+	for i := range int64(len(h.l1)) {
 		at := h.l2(i)
 		if at == 0 {
 			continue
@@ -136,11 +173,12 @@ func (h *qcow2Header) checkL2(fileSize int64) error {
 // readBacking reads the name of the backing file and, from the header
 // extensions, its format. Extensions are read where QEMU reads them and no
 // further: what only one of both sees would make two disks of one file.
-func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions int64) error {
+func (h *qcow2Map) readBacking(s source) error {
+	at, length, extensions := h.BackingFileOffset, h.BackingFileSize, int64(h.HeaderLength)
 	if at == 0 {
 		return nil
 	}
-	if length == 0 || length > 1023 || at > uint64(s.size) {
+	if length == 0 || length > qcow2MaxBacking || at > uint64(s.size) {
 		return corrupt("qcow2 header: backing file name of %d bytes at %d", length, at)
 	}
 	name := make([]byte, length)
@@ -152,18 +190,18 @@ func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions
 		if extensions >= int64(at) {
 			return nil
 		}
-		e := make([]byte, 8)
-		if err := readFull(s, e, extensions); err != nil {
+		var e qcow2Extension
+		if _, err := readStruct(s, extensions, be, &e); err != nil {
 			return fmt.Errorf("reading qcow2 header extension: %w", err)
 		}
-		kind, n := binary.BigEndian.Uint32(e), int64(binary.BigEndian.Uint32(e[4:]))
-		if kind == 0 {
+		if e.Type == 0 {
 			return nil
 		}
+		n := int64(e.Length)
 		if n > qcow2MaxExtBytes || n > int64(at)-extensions-8 {
-			return corrupt("qcow2 header extension %#x: %d bytes", kind, n)
+			return corrupt("qcow2 header extension %#x: %d bytes", e.Type, n)
 		}
-		if kind == qcow2ExtBacking {
+		if e.Type == qcow2ExtBacking {
 			v := make([]byte, n)
 			if err := readFull(s, v, extensions+8); err != nil {
 				return fmt.Errorf("reading qcow2 header extension: %w", err)
@@ -177,7 +215,7 @@ func (h *qcow2Header) readBacking(s source, at uint64, length uint32, extensions
 
 // openBacking opens the backing file. It is read as raw only when the overlay
 // says so: content guessed to be raw could be any file of this machine.
-func (h *qcow2Header) openBacking(s source) (Disk, error) {
+func (h *qcow2Map) openBacking(s source) (Disk, error) {
 	var format Format
 	if h.backingFormat != "" {
 		f, err := ParseFormat(h.backingFormat)

@@ -3,7 +3,6 @@ package diskimage
 import (
 	"bytes"
 	"compress/flate"
-	"encoding/binary"
 	"io"
 	"sync"
 )
@@ -41,12 +40,12 @@ func (p qcow2Piece) takes(next qcow2Piece, loose bool) bool {
 	return p.kind != inFile || next.at == p.at+p.n
 }
 
-func (h *qcow2Header) cluster() int64 { return 1 << h.clusterBits }
+func (h *qcow2Header) cluster() int64 { return 1 << h.ClusterBits }
 
-func (h *qcow2Header) extended() bool { return h.incompatible&qcow2ExtendedL2 != 0 }
+func (h *qcow2Header) extended() bool { return h.IncompatibleFeatures&qcow2ExtendedL2 != 0 }
 
 // piece decodes the entry for an offset of the disk.
-func (h *qcow2Header) piece(table []byte, off, fileSize int64) (p qcow2Piece, err error) {
+func (h *qcow2Map) piece(table []byte, off, fileSize int64) (p qcow2Piece, err error) {
 	cluster := h.cluster()
 	in := off & (cluster - 1)
 	i := off % h.coverage() / cluster
@@ -54,9 +53,9 @@ func (h *qcow2Header) piece(table []byte, off, fileSize int64) (p qcow2Piece, er
 	var bitmap uint64
 	if h.extended() {
 		i *= 2
-		bitmap = binary.BigEndian.Uint64(table[8*i+8:])
+		bitmap = be.Uint64(table[8*i+8:])
 	}
-	e := binary.BigEndian.Uint64(table[8*i:])
+	e := be.Uint64(table[8*i:])
 	host := int64(e & qcow2OffsetMask)
 	switch {
 	case e&qcow2Compressed != 0:
@@ -75,7 +74,7 @@ func (h *qcow2Header) piece(table []byte, off, fileSize int64) (p qcow2Piece, er
 			p.kind = allZero
 		}
 	case e&qcow2ZeroBit != 0:
-		if h.version < 3 {
+		if h.Version < 3 {
 			return p, corrupt("qcow2 L2 table: the cluster at %d is one of zeros, which version 2 does not have", off)
 		}
 		p.kind = allZero
@@ -98,7 +97,7 @@ func (h *qcow2Header) piece(table []byte, off, fileSize int64) (p qcow2Piece, er
 // Clusters Descriptor").
 func (d *qcow2Disk) readCompressed(p []byte, entry uint64, in int64) error {
 	b, err := d.inflated.get(entry, func() ([]byte, error) {
-		sizeBits := d.header.clusterBits - 8
+		sizeBits := d.header.ClusterBits - 8
 		at := int64(entry & (1<<(62-sizeBits) - 1))
 		size := (int64(entry>>(62-sizeBits)&(1<<sizeBits-1))+1)*512 - at%512
 		if at >= d.size {

@@ -129,24 +129,23 @@ func TestOverlayReadsWhatQEMUReads(t *testing.T) {
 
 func TestGeometryIsTheOneThatOthersWrite(t *testing.T) {
 	// Virtual PC 2007 wrote this for its default disk of 127 GiB.
-	if c, h, s := geometry(136365211648); c != 65278 || h != 16 || s != 255 {
-		t.Errorf("127 GiB: %d/%d/%d", c, h, s)
+	if g := geometry(136365211648); g != (vhdGeometry{65278, 16, 255}) {
+		t.Errorf("127 GiB: %+v", g)
 	}
 	for _, size := range []int64{3 * mib, 14 * mib, 40 * mib, 127 * mib, 503 * mib, 600 * mib, 1023 * mib, 4 * gib, 30 * gib, 40 * gib, 126 * gib, 500 * gib} {
-		c, h, s := geometry(size)
-		whole := int64(c) * int64(h) * int64(s) * 512
+		g := geometry(size)
+		whole := int64(g.Cylinder) * int64(g.Heads) * int64(g.SectorsPerTrack) * 512
 		path := filepath.Join(t.TempDir(), "disk.vhd")
 		run(t, "qemu-img", "create", "-q", "-f", "vpc", path, fmt.Sprint(whole))
 		f, _, err := readFooter(inner(open(t, path)).(*blockDisk).source)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, h, s = geometry(whole)
-		if f.size == uint64(whole) && (f.cylinders != c || f.heads != h || f.sectors != s) {
-			t.Errorf("%d: %d/%d/%d, qemu-img writes %d/%d/%d", whole, c, h, s, f.cylinders, f.heads, f.sectors)
+		if g := geometry(whole); f.CurrentSize == uint64(whole) && f.DiskGeometry != g {
+			t.Errorf("%d: %+v, qemu-img writes %+v", whole, g, f.DiskGeometry)
 		}
-		if f.size != uint64(whole) {
-			t.Logf("%d: qemu-img rounds to %d", whole, f.size)
+		if f.CurrentSize != uint64(whole) {
+			t.Logf("%d: qemu-img rounds to %d", whole, f.CurrentSize)
 		}
 	}
 }

@@ -1,18 +1,14 @@
 package diskimage
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
 
-const (
-	vhdHeaderCookie = "cxsparse"
-	vhdHeaderSize   = 1024
-	vhdNoBlock      = 0xffffffff
-)
+const vhdNoBlock = 0xffffffff
 
 // vhdTable is the block allocation table: the sector of each block's bitmap,
 // which its data follows.
@@ -42,17 +38,17 @@ func openVHD(s source) (Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := s.info(VHD, map[uint32]Type{vhdTypeFixed: Fixed, vhdTypeDynamic: Dynamic, vhdTypeDifferencing: Differencing}[f.diskType])
-	info.VirtualSize = int64(f.size)
+	info := s.info(VHD, map[uint32]Type{vhdTypeFixed: Fixed, vhdTypeDynamic: Dynamic, vhdTypeDifferencing: Differencing}[f.DiskType])
+	info.VirtualSize = int64(f.CurrentSize)
 	info.Creator = f.app()
 	f.warnings(&info)
 	if fromHeader {
 		info.warn("the footer at the end of the file is damaged; its copy at the start was used")
 	}
-	switch f.diskType {
+	switch f.DiskType {
 	case vhdTypeFixed:
 		if info.VirtualSize > s.size-footerSize {
-			return nil, corrupt("VHD footer: a fixed disk of %d bytes in a file of %d: the file was cut off", f.size, s.size)
+			return nil, corrupt("VHD footer: a fixed disk of %d bytes in a file of %d: the file was cut off", f.CurrentSize, s.size)
 		}
 		if info.VirtualSize < s.size-footerSize {
 			info.warn("the file holds %d bytes more than the disk", s.size-footerSize-info.VirtualSize)
@@ -61,73 +57,63 @@ func openVHD(s source) (Disk, error) {
 	case vhdTypeDynamic, vhdTypeDifferencing:
 		return openDynamicVHD(s, f, info)
 	}
-	return nil, unsupported("VHD footer: disk type %d", f.diskType)
+	return nil, unsupported("VHD footer: disk type %d", f.DiskType)
 }
 
 // readFooter reads the footer at the end or, when that one is damaged, the copy
 // that all but fixed disks have at the start.
-func readFooter(s source) (f footer, fromHeader bool, err error) {
+func readFooter(s source) (f vhdFooter, fromHeader bool, err error) {
 	if s.size < footerSize {
-		return footer{}, false, corrupt("the file of %d bytes is too short for a VHD footer", s.size)
+		return f, false, corrupt("the file of %d bytes is too short for a VHD footer", s.size)
 	}
-	b := make([]byte, footerSize)
-	if err := readFull(s, b, s.size-footerSize); err != nil {
-		return footer{}, false, fmt.Errorf("reading VHD footer: %w", err)
+	b, err := readStruct(s, s.size-footerSize, be, &f)
+	if err != nil {
+		return f, false, fmt.Errorf("reading VHD footer: %w", err)
 	}
-	f, err = parseFooter(b)
-	if err == nil {
+	broken := f.check(b)
+	if broken == nil {
 		return f, false, nil
 	}
-	if rerr := readFull(s, b, 0); rerr != nil {
-		return footer{}, false, fmt.Errorf("reading copy of VHD footer: %w", rerr)
+	var c vhdFooter
+	if b, err = readStruct(s, 0, be, &c); err != nil {
+		return f, false, fmt.Errorf("reading copy of VHD footer: %w", err)
 	}
-	if c, cerr := parseFooter(b); cerr == nil && c.diskType != vhdTypeFixed {
+	if c.check(b) == nil && c.DiskType != vhdTypeFixed {
 		return c, true, nil
 	}
-	return footer{}, false, err
+	return f, false, broken
 }
 
-func openDynamicVHD(s source, f footer, info Info) (Disk, error) {
-	be := binary.BigEndian
-	h := make([]byte, vhdHeaderSize)
-	if f.dataOffset > uint64(s.size) {
-		return nil, corrupt("VHD footer: data offset %d lies beyond the file", f.dataOffset)
+func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
+	if f.DataOffset > uint64(s.size) {
+		return nil, corrupt("VHD footer: data offset %d lies beyond the file", f.DataOffset)
 	}
-	if err := readFull(s, h, int64(f.dataOffset)); err != nil {
-		return nil, fmt.Errorf("reading VHD dynamic disk header: %w", err)
+	h, err := readVHDHeader(s, int64(f.DataOffset))
+	if err != nil {
+		return nil, err
 	}
-	if string(h[:8]) != vhdHeaderCookie {
-		return nil, corrupt("VHD dynamic disk header: cookie %q is not %q", h[:8], vhdHeaderCookie)
-	}
-	if got, want := vhdChecksum(h, 36), be.Uint32(h[36:]); got != want {
-		return nil, corrupt("VHD dynamic disk header: checksum is %#08x, the content gives %#08x", want, got)
-	}
-	tableAt, maxEntries := be.Uint64(h[16:]), int64(be.Uint32(h[28:]))
-	bs := int64(be.Uint32(h[32:]))
+	bs := int64(h.BlockSize)
 	if bs < 4*kib || bs&(bs-1) != 0 || bs > 256*mib {
 		return nil, corrupt("VHD dynamic disk header: block size %d", bs)
 	}
 	info.BlockSize = bs
 	n := (info.VirtualSize + bs - 1) / bs
-	if n > maxEntries {
-		return nil, corrupt("VHD dynamic disk header: %d table entries, the disk needs %d", maxEntries, n)
+	if n > int64(h.MaxTableEntries) {
+		return nil, corrupt("VHD dynamic disk header: %d table entries, the disk needs %d", h.MaxTableEntries, n)
 	}
 	if 4*n > maxTable {
 		return nil, unsupported("VHD block allocation table of %d entries", n)
 	}
-	if tableAt > uint64(s.size) || 4*n > s.size-int64(tableAt) {
-		return nil, corrupt("VHD block allocation table of %d bytes at %d lies beyond the file", 4*n, tableAt)
+	if h.TableOffset > uint64(s.size) || 4*n > s.size-int64(h.TableOffset) {
+		return nil, corrupt("VHD block allocation table of %d bytes at %d lies beyond the file", 4*n, h.TableOffset)
 	}
-	t := &vhdTable{bitmapSize: roundUp((bs/512+7)/8, 512), diff: f.diskType == vhdTypeDifferencing}
-	raw := make([]byte, 4*n)
-	if err := readFull(s, raw, int64(tableAt)); err != nil {
+	header, table := int64(f.DataOffset), int64(h.TableOffset)
+	t := &vhdTable{entries: make([]uint32, n), bitmapSize: roundUp((bs/512+7)/8, 512), diff: f.DiskType == vhdTypeDifferencing}
+	if _, err := readStruct(s, table, be, t.entries); err != nil {
 		return nil, fmt.Errorf("reading VHD block allocation table: %w", err)
 	}
-	t.entries = make([]uint32, n)
-	spans := []span{{int64(f.dataOffset), int64(f.dataOffset) + vhdHeaderSize}, {int64(tableAt), int64(tableAt) + 4*n}}
-	for i := range t.entries {
-		e := be.Uint32(raw[4*i:])
-		t.entries[i] = e
+	spans := []span{{header, header + vhdHeaderSize}, {table, table + 4*n}}
+	for i, e := range t.entries {
 		if e == vhdNoBlock {
 			continue
 		}
@@ -155,8 +141,8 @@ func openDynamicVHD(s source, f footer, info Info) (Disk, error) {
 }
 
 // attachVHDParent opens the disk that the header of a differencing disk names.
-func (d *blockDisk) attachVHDParent(header []byte) error {
-	candidates, err := vhdParents(d.source, header)
+func (d *blockDisk) attachVHDParent(h vhdHeader) error {
+	candidates, err := vhdParents(d.source, h)
 	if err != nil {
 		return err
 	}
@@ -164,12 +150,9 @@ func (d *blockDisk) attachVHDParent(header []byte) error {
 	if err != nil {
 		return err
 	}
-	var id [16]byte
-	copy(id[:], header[40:])
-	got, ok := vhdID(parent)
-	if !ok || got != id {
+	if got, ok := vhdID(parent); !ok || got != h.ParentUniqueID {
 		parent.Close()
-		return fmt.Errorf("%w: %s has the id %x, the child was made on %x", ErrParent, parent.Info().Files[0], got, id)
+		return fmt.Errorf("%w: %s has the id %x, the child was made on %x", ErrParent, parent.Info().Files[0], got, h.ParentUniqueID)
 	}
 	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)
@@ -185,35 +168,33 @@ func vhdID(d Disk) (id [16]byte, ok bool) {
 		s = p.source
 	}
 	f, _, err := readFooter(s)
-	return f.id, err == nil
+	return f.UniqueID, err == nil
 }
 
 // vhdParents are the places to look for the parent, best first: the relative
 // locator, the absolute one where it means something, and a file of that name
 // beside the child.
-func vhdParents(s source, h []byte) ([]string, error) {
-	be := binary.BigEndian
+func vhdParents(s source, h vhdHeader) ([]string, error) {
 	var relative, absolute string
-	for i := range 8 {
-		e := h[576+24*i:]
-		code, size, at := string(e[:4]), int64(be.Uint32(e[8:])), be.Uint64(e[16:])
+	for i, l := range h.ParentLocatorEntry {
+		code, size, at := string(l.PlatformCode[:]), int64(l.PlatformDataLength), l.PlatformDataOffset
 		if code != "W2ru" && code != "W2ku" {
 			continue
 		}
 		if size > 64*kib || at > uint64(s.size) {
 			return nil, corrupt("VHD parent locator %d: %d bytes at %d", i, size, at)
 		}
-		b := make([]byte, size)
-		if err := readFull(s, b, int64(at)); err != nil {
+		name := make([]uint16, size/2)
+		if _, err := readStruct(s, int64(at), le, name); err != nil {
 			return nil, fmt.Errorf("reading VHD parent locator %d: %w", i, err)
 		}
 		if code == "W2ru" {
-			relative = utf16String(b, binary.LittleEndian)
+			relative = utf16String(name)
 		} else {
-			absolute = utf16String(b, binary.LittleEndian)
+			absolute = utf16String(name)
 		}
 	}
-	return parentCandidates(relative, absolute, utf16String(h[64:576], be)), nil
+	return parentCandidates(relative, absolute, utf16String(h.ParentUnicodeName[:])), nil
 }
 
 // parentCandidates turns what a child says of its parent into paths of this
@@ -238,14 +219,10 @@ func parentCandidates(relative, absolute, name string) []string {
 	return c
 }
 
-func utf16String(b []byte, o binary.ByteOrder) string {
-	u := make([]uint16, 0, len(b)/2)
-	for ; len(b) >= 2; b = b[2:] {
-		c := o.Uint16(b)
-		if c == 0 {
-			break
-		}
-		u = append(u, c)
+// utf16String is a text that ends at the first zero, if any.
+func utf16String(u []uint16) string {
+	if i := slices.Index(u, 0); i >= 0 {
+		u = u[:i]
 	}
 	return string(utf16.Decode(u))
 }

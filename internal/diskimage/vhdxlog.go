@@ -1,7 +1,6 @@
 package diskimage
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -50,31 +49,33 @@ func (f *replayedFile) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
-// logEntry is one entry of the log ([MS-VHDX] 2.3.1).
+// logEntry is an entry and where it begins in the ring.
 type logEntry struct {
-	at, length int64
-	tail       int64
-	sequence   uint64
-	descs      int64
-	flushed    uint64 // the file had this size when the entry was written
-	last       uint64 // the file has this size once the entry is applied
+	vhdxLogEntry
+	at int64
+}
+
+func (e logEntry) length() int64 { return int64(e.EntryLength) }
+
+// dataAt is where the data sectors begin in the entry, behind the descriptors.
+func (e logEntry) dataAt() int64 {
+	return roundUp(int64(binary.Size(e.vhdxLogEntry))+int64(e.DescriptorCount)*int64(binary.Size(vhdxDescriptor{})), logSector)
 }
 
 // vhdxLog is a log in memory, a ring of sectors.
 type vhdxLog struct {
 	ring    []byte
-	id      [16]byte
+	id      guid
 	entries map[int64]logEntry
 }
 
 // replayVHDXLog applies the active sequence of the log ([MS-VHDX] 2.3.2).
 func replayVHDXLog(s source, h vhdxHeader) (*replayedFile, error) {
-	length := h.log.to - h.log.from
-	if length == 0 || length > maxVHDXLog {
-		return nil, unsupported("a log of %d bytes", length)
+	if h.LogLength == 0 || int64(h.LogLength) > maxVHDXLog {
+		return nil, unsupported("a log of %d bytes", h.LogLength)
 	}
-	l := vhdxLog{ring: make([]byte, length), id: h.logID}
-	if err := readFull(s, l.ring, h.log.from); err != nil {
+	l := vhdxLog{ring: make([]byte, h.LogLength), id: h.LogGuid}
+	if err := readFull(s, l.ring, h.log().from); err != nil {
 		return nil, fmt.Errorf("reading log: %w", err)
 	}
 	if err := l.scan(); err != nil {
@@ -85,13 +86,13 @@ func replayVHDXLog(s source, h vhdxHeader) (*replayedFile, error) {
 		return nil, corrupt("the log is marked as in use but holds no complete sequence of entries")
 	}
 	head := chain[len(chain)-1]
-	if head.flushed > uint64(s.size) {
-		return nil, corrupt("the file has %d bytes, its log says %d: it was cut off", s.size, head.flushed)
+	if head.FlushedFileOffset > uint64(s.size) {
+		return nil, corrupt("the file has %d bytes, its log says %d: it was cut off", s.size, head.FlushedFileOffset)
 	}
-	if head.last > uint64(maxDisk) {
-		return nil, corrupt("log entry: last file offset %d", head.last)
+	if head.LastFileOffset > uint64(maxDisk) {
+		return nil, corrupt("log entry: last file offset %d", head.LastFileOffset)
 	}
-	f := &replayedFile{file: s.ReaderAt, known: s.size, size: max(s.size, int64(head.last)), pages: map[int64][]byte{}}
+	f := &replayedFile{file: s.ReaderAt, known: s.size, size: max(s.size, int64(head.LastFileOffset)), pages: map[int64][]byte{}}
 	for _, e := range chain {
 		if err := f.apply(l.bytes(e), e); err != nil {
 			return nil, fmt.Errorf("applying log entry at %d: %w", e.at, err)
@@ -102,15 +103,14 @@ func replayVHDXLog(s source, h vhdxHeader) (*replayedFile, error) {
 
 // bytes returns an entry, unwrapped where it runs over the end of the ring.
 func (l *vhdxLog) bytes(e logEntry) []byte {
-	if end := e.at + e.length; end > int64(len(l.ring)) {
+	if end := e.at + e.length(); end > int64(len(l.ring)) {
 		return slices.Concat(l.ring[e.at:], l.ring[:end-int64(len(l.ring))])
 	}
-	return l.ring[e.at : e.at+e.length]
+	return l.ring[e.at : e.at+e.length()]
 }
 
 // scan finds all valid entries.
 func (l *vhdxLog) scan() error {
-	le := binary.LittleEndian
 	size := int64(len(l.ring))
 	// Entries of one log never overlap, and few outlive their overwriting; a
 	// file made to have a checksum computed for each sector over all others
@@ -118,21 +118,20 @@ func (l *vhdxLog) scan() error {
 	budget := 16 * size
 	l.entries = map[int64]logEntry{}
 	for at := int64(0); at < size; at += logSector {
-		b := l.ring[at : at+logSector]
-		if string(b[:4]) != "loge" || !bytes.Equal(b[32:48], l.id[:]) {
+		e := logEntry{at: at}
+		if string(l.ring[at:at+4]) != vhdxEntrySign {
 			continue
 		}
-		e := logEntry{
-			at: at, length: int64(le.Uint32(b[8:])), tail: int64(le.Uint32(b[12:])), sequence: le.Uint64(b[16:]),
-			descs: int64(le.Uint32(b[24:])), flushed: le.Uint64(b[48:]), last: le.Uint64(b[56:]),
+		if _, err := binary.Decode(l.ring[at:], le, &e.vhdxLogEntry); err != nil {
+			return err
 		}
-		if e.sequence == 0 || e.length < logSector || e.length%logSector != 0 || e.length > size || 64+32*e.descs > e.length {
+		if e.LogGuid != l.id || e.SequenceNumber == 0 || e.length() < logSector || e.length()%logSector != 0 || e.length() > size || e.dataAt() > e.length() {
 			continue
 		}
-		if budget -= e.length; budget < 0 {
+		if budget -= e.length(); budget < 0 {
 			return corrupt("the log holds more entries than it has room for")
 		}
-		if body := l.bytes(e); vhdxCRC(body) == le.Uint32(body[4:]) {
+		if vhdxCRC(l.bytes(e)) == e.Checksum {
 			l.entries[at] = e
 		}
 	}
@@ -147,26 +146,26 @@ func (l *vhdxLog) active() []logEntry {
 		heads = append(heads, e)
 	}
 	slices.SortFunc(heads, func(a, b logEntry) int {
-		if a.sequence > b.sequence {
+		if a.SequenceNumber > b.SequenceNumber {
 			return -1
 		}
 		return 1
 	})
 	for _, head := range heads {
 		var chain []logEntry
-		for at := head.tail; ; {
+		for at := int64(head.Tail); ; {
 			e, ok := l.entries[at]
-			if !ok || len(chain) > 0 && e.sequence != chain[len(chain)-1].sequence+1 {
+			if !ok || len(chain) > 0 && e.SequenceNumber != chain[len(chain)-1].SequenceNumber+1 {
 				break
 			}
 			chain = append(chain, e)
 			if e.at == head.at {
 				return chain
 			}
-			if e.sequence >= head.sequence {
+			if e.SequenceNumber >= head.SequenceNumber {
 				break
 			}
-			at = (e.at + e.length) % int64(len(l.ring))
+			at = (e.at + e.length()) % int64(len(l.ring))
 		}
 	}
 	return nil
@@ -174,35 +173,36 @@ func (l *vhdxLog) active() []logEntry {
 
 var zeroPage = make([]byte, logSector)
 
-// apply puts the pages of one entry over the file ([MS-VHDX] 2.3.1.2, 2.3.1.3).
+// apply puts the pages of one entry over the file.
 func (f *replayedFile) apply(b []byte, e logEntry) error {
-	le := binary.LittleEndian
-	data := roundUp(64+32*e.descs, logSector)
-	for i := range e.descs {
-		d := b[64+32*i : 96+32*i]
-		if le.Uint64(d[24:]) != e.sequence {
-			return corrupt("descriptor %d: sequence number %d", i, le.Uint64(d[24:]))
+	descriptors := make([]vhdxDescriptor, e.DescriptorCount)
+	if _, err := binary.Decode(b[binary.Size(e.vhdxLogEntry):], le, descriptors); err != nil {
+		return err
+	}
+	data := e.dataAt()
+	for i, d := range descriptors {
+		if d.SequenceNumber != e.SequenceNumber {
+			return corrupt("descriptor %d: sequence number %d", i, d.SequenceNumber)
 		}
-		to := le.Uint64(d[16:])
+		to := d.FileOffset
 		if to%logSector != 0 || to > uint64(maxDisk) {
 			return corrupt("descriptor %d: file offset %d", i, to)
 		}
-		switch string(d[:4]) {
-		case "desc":
+		switch string(d.Signature[:]) {
+		case vhdxDataDescSign:
 			if data+logSector > int64(len(b)) {
 				return corrupt("descriptor %d: its data lies outside the entry", i)
 			}
+			// A data sector ([MS-VHDX] 2.3.1.4) is a page of which the first
+			// eight and last four bytes lie in the descriptor.
 			s := b[data : data+logSector]
 			data += logSector
-			if string(s[:4]) != "data" || uint64(le.Uint32(s[4:]))<<32|uint64(le.Uint32(s[4092:])) != e.sequence {
+			if string(s[:4]) != vhdxSectorSign || uint64(le.Uint32(s[4:]))<<32|uint64(le.Uint32(s[4092:])) != e.SequenceNumber {
 				return corrupt("descriptor %d: data sector is of another entry", i)
 			}
-			page := bytes.Clone(s)
-			copy(page, d[8:16])
-			copy(page[4092:], d[4:8])
-			f.pages[int64(to)] = page
-		case "zero":
-			n := le.Uint64(d[8:])
+			f.pages[int64(to)] = slices.Concat(d.LeadingBytes[:], s[8:4092], d.TrailingBytes[:])
+		case vhdxZeroDescSign:
+			n := le.Uint64(d.LeadingBytes[:])
 			if n%logSector != 0 || n > maxLogPages*logSector {
 				return corrupt("descriptor %d: %d bytes of zeros", i, n)
 			}
@@ -210,7 +210,7 @@ func (f *replayedFile) apply(b []byte, e logEntry) error {
 				f.pages[int64(to+z)] = zeroPage
 			}
 		default:
-			return corrupt("descriptor %d: signature %q", i, d[:4])
+			return corrupt("descriptor %d: signature %q", i, d.Signature)
 		}
 		if len(f.pages) > maxLogPages {
 			return unsupported("a log that changes more than %d MiB", maxLogPages*logSector/mib)

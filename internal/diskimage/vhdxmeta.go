@@ -1,110 +1,94 @@
 package diskimage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
 
-const (
-	vhdxHeader1  = 64 << 10
-	vhdxHeader2  = 128 << 10
-	vhdxRegions1 = 192 << 10
-	vhdxRegions2 = 256 << 10
-	vhdxTableLen = 64 << 10
-	vhdxMaxItems = 2047
-)
-
-// vhdxHeader is the part of the file header that counts for reading
-// ([MS-VHDX] 2.2.2).
-type vhdxHeader struct {
-	sequence    uint64
-	dataWriteID [16]byte
-	logID       [16]byte
-	log         span
-}
-
 // readVHDXHeader returns the current one of the two headers: the valid one
 // with the higher sequence number.
-func readVHDXHeader(s source) (h vhdxHeader, err error) {
-	le := binary.LittleEndian
+func readVHDXHeader(s source) (current vhdxHeader, err error) {
 	found := false
-	b := make([]byte, 4096)
 	for _, at := range []int64{vhdxHeader1, vhdxHeader2} {
-		if err := readFull(s, b, at); err != nil {
+		var h vhdxHeader
+		_, valid, err := readSealed(s, at, vhdxHeaderLen, vhdxHeaderSign, &h)
+		if err != nil {
 			return h, fmt.Errorf("reading VHDX header at %d: %w", at, err)
 		}
-		seq := le.Uint64(b[8:])
-		if string(b[:4]) != "head" || vhdxCRC(b) != le.Uint32(b[4:]) || found && seq <= h.sequence {
+		if !valid || found && h.SequenceNumber <= current.SequenceNumber {
 			continue
 		}
-		if v := le.Uint16(b[66:]); v != 1 {
-			return h, unsupported("VHDX header: version %d", v)
+		if h.Version != 1 {
+			return h, unsupported("VHDX header: version %d", h.Version)
 		}
-		found = true
-		h = vhdxHeader{sequence: seq}
-		copy(h.dataWriteID[:], b[32:])
-		copy(h.logID[:], b[48:])
-		length, from := int64(le.Uint32(b[68:])), le.Uint64(b[72:])
-		if from%uint64(mib) != 0 || length%mib != 0 || from < uint64(mib) || from > uint64(s.size) || length > s.size-int64(from) {
-			return h, corrupt("VHDX header: log of %d bytes at %d", length, from)
+		if l := h.log(); h.LogOffset%uint64(mib) != 0 || h.LogLength%uint32(mib) != 0 || h.LogOffset < uint64(mib) || h.LogOffset > uint64(s.size) || l.to > s.size {
+			return h, corrupt("VHDX header: log of %d bytes at %d", h.LogLength, h.LogOffset)
 		}
-		h.log = span{int64(from), int64(from) + length}
-		if v := le.Uint16(b[64:]); v != 0 && h.logID != [16]byte{} {
-			return h, unsupported("VHDX header: log version %d", v)
+		if h.LogVersion != 0 && h.LogGuid != (guid{}) {
+			return h, unsupported("VHDX header: log version %d", h.LogVersion)
 		}
+		found, current = true, h
 	}
 	if !found {
-		return h, corrupt("VHDX header: neither of the two is valid (signature, checksum)")
+		return current, corrupt("VHDX header: neither of the two is valid (signature, checksum)")
 	}
-	return h, nil
+	return current, nil
+}
+
+func (h vhdxHeader) log() span {
+	return span{int64(h.LogOffset), int64(h.LogOffset) + int64(h.LogLength)}
 }
 
 // vhdxRegions are the regions that every VHDX has.
 type vhdxRegions struct{ bat, metadata span }
 
-// readVHDXRegions reads the first valid region table ([MS-VHDX] 2.2.3).
+// readVHDXRegions reads the first valid region table.
 func readVHDXRegions(s source) (r vhdxRegions, err error) {
-	le := binary.LittleEndian
-	b := make([]byte, vhdxTableLen)
-	valid := false
+	var (
+		t     vhdxRegionTable
+		b     []byte
+		valid bool
+	)
 	for _, at := range []int64{vhdxRegions1, vhdxRegions2} {
-		if err := readFull(s, b, at); err != nil {
+		if b, valid, err = readSealed(s, at, vhdxTableLen, vhdxRegionSign, &t); err != nil {
 			return r, fmt.Errorf("reading VHDX region table at %d: %w", at, err)
 		}
-		if valid = string(b[:4]) == "regi" && vhdxCRC(b) == le.Uint32(b[4:]); valid {
+		if valid {
 			break
 		}
 	}
 	if !valid {
 		return r, corrupt("VHDX region table: neither of the two is valid (signature, checksum)")
 	}
-	n := int(le.Uint32(b[8:]))
-	if n > vhdxMaxItems {
-		return r, corrupt("VHDX region table: %d entries", n)
+	if t.EntryCount > vhdxMaxItems {
+		return r, corrupt("VHDX region table: %d entries", t.EntryCount)
 	}
-	for i := range n {
-		e := b[16+32*i:]
-		from, length := le.Uint64(e[16:]), int64(le.Uint32(e[24:]))
+	entries := make([]vhdxRegionEntry, t.EntryCount)
+	if _, err := readStruct(bytes.NewReader(b), int64(binary.Size(t)), le, entries); err != nil {
+		return r, fmt.Errorf("reading VHDX region table: %w", err)
+	}
+	for i, e := range entries {
+		from, length := e.FileOffset, int64(e.Length)
 		if from < uint64(mib) || from%uint64(mib) != 0 || from > uint64(s.size) || length > s.size-int64(from) {
 			return r, corrupt("VHDX region table: region %d of %d bytes at %d lies outside the file", i, length, from)
 		}
-		region := span{int64(from), int64(from) + length}
 		var dst *span
-		switch [16]byte(e[:16]) {
+		switch e.Guid {
 		case vhdxRegionBAT:
 			dst = &r.bat
 		case vhdxRegionMetadata:
 			dst = &r.metadata
 		default:
-			if le.Uint32(e[28:])&1 != 0 {
-				return r, unsupported("VHDX region table: unknown required region %s", guidString([16]byte(e[:16])))
+			if e.Required&vhdxRequired != 0 {
+				return r, unsupported("VHDX region table: unknown required region %s", e.Guid)
 			}
 			continue
 		}
 		if dst.to != 0 {
 			return r, corrupt("VHDX region table: region %d is there twice", i)
 		}
-		*dst = region
+		*dst = span{int64(from), int64(from) + length}
 	}
 	if r.bat.to == 0 || r.metadata.to == 0 {
 		return r, corrupt("VHDX region table: block allocation table or metadata region missing")
@@ -121,55 +105,58 @@ type vhdxMetadata struct {
 }
 
 func readVHDXMetadata(s source, region span) (m vhdxMetadata, err error) {
-	le := binary.LittleEndian
 	if region.to-region.from < vhdxTableLen {
 		return m, corrupt("VHDX metadata region of %d bytes", region.to-region.from)
 	}
-	b := make([]byte, vhdxTableLen)
-	if err := readFull(s, b, region.from); err != nil {
+	var t vhdxMetadataTable
+	if _, err := readStruct(s, region.from, le, &t); err != nil {
 		return m, fmt.Errorf("reading VHDX metadata table: %w", err)
 	}
-	if string(b[:8]) != "metadata" {
-		return m, corrupt("VHDX metadata table: signature %q", b[:8])
+	if string(t.Signature[:]) != vhdxMetadataSign {
+		return m, corrupt("VHDX metadata table: signature %q", t.Signature)
 	}
-	n := int(le.Uint16(b[10:]))
-	if n > vhdxMaxItems {
-		return m, corrupt("VHDX metadata table: %d entries", n)
+	if t.EntryCount > vhdxMaxItems {
+		return m, corrupt("VHDX metadata table: %d entries", t.EntryCount)
 	}
-	items := map[[16]byte][]byte{}
+	entries := make([]vhdxMetadataEntry, t.EntryCount)
+	if _, err := readStruct(s, region.from+int64(binary.Size(t)), le, entries); err != nil {
+		return m, fmt.Errorf("reading VHDX metadata table: %w", err)
+	}
+	items := map[guid][]byte{}
 	// What is read at least, and at most for the locator, of each known item.
-	want := map[[16]byte]int64{vhdxItemFile: 8, vhdxItemSize: 8, vhdxItemID: 16, vhdxItemLogical: 4, vhdxItemPhysical: 4, vhdxItemLocator: 20}
-	for i := range n {
-		e := b[32+32*i:]
-		id := [16]byte(e[:16])
-		at, length, flags := int64(le.Uint32(e[16:])), int64(le.Uint32(e[20:])), le.Uint32(e[24:])
+	want := map[guid]int64{vhdxItemFile: 8, vhdxItemSize: 8, vhdxItemID: 16, vhdxItemLogical: 4, vhdxItemPhysical: 4, vhdxItemLocator: 20}
+	for _, e := range entries {
+		id, at, length := e.ItemID, int64(e.Offset), int64(e.Length)
 		least, known := want[id]
 		if !known {
-			if flags&4 != 0 {
-				return m, unsupported("VHDX metadata table: unknown required item %s", guidString(id))
+			if e.Flags&vhdxMetaIsRequired != 0 {
+				return m, unsupported("VHDX metadata table: unknown required item %s", id)
 			}
 			continue
 		}
 		if items[id] != nil {
-			return m, corrupt("VHDX metadata table: item %s is there twice", guidString(id))
+			return m, corrupt("VHDX metadata table: item %s is there twice", id)
 		}
 		if length < least || length > mib || at < vhdxTableLen || at+length > region.to-region.from {
-			return m, corrupt("VHDX metadata table: item %s of %d bytes at %d", guidString(id), length, at)
+			return m, corrupt("VHDX metadata table: item %s of %d bytes at %d", id, length, at)
 		}
 		v := make([]byte, length)
 		if err := readFull(s, v, region.from+at); err != nil {
-			return m, fmt.Errorf("reading VHDX metadata item %s: %w", guidString(id), err)
+			return m, fmt.Errorf("reading VHDX metadata item %s: %w", id, err)
 		}
 		items[id] = v
 	}
-	for id, name := range map[[16]byte]string{vhdxItemFile: "file parameters", vhdxItemSize: "virtual disk size", vhdxItemLogical: "logical sector size"} {
+	for id, name := range map[guid]string{vhdxItemFile: "file parameters", vhdxItemSize: "virtual disk size", vhdxItemLogical: "logical sector size"} {
 		if items[id] == nil {
 			return m, corrupt("VHDX metadata: no %s", name)
 		}
 	}
-	m.blockSize = int64(le.Uint32(items[vhdxItemFile]))
-	flags := le.Uint32(items[vhdxItemFile][4:])
-	m.fixed, m.hasParent = flags&1 != 0, flags&2 != 0
+	var file vhdxFileParameters
+	if _, err := binary.Decode(items[vhdxItemFile], le, &file); err != nil {
+		return m, fmt.Errorf("reading VHDX file parameters: %w", err)
+	}
+	m.blockSize = int64(file.BlockSize)
+	m.fixed, m.hasParent = file.Flags&vhdxLeaveAllocated != 0, file.Flags&vhdxHasParent != 0
 	size := le.Uint64(items[vhdxItemSize])
 	m.logical = int(le.Uint32(items[vhdxItemLogical]))
 	if m.logical != 512 && m.logical != 4096 {
@@ -193,31 +180,32 @@ func readVHDXMetadata(s source, region span) (m vhdxMetadata, err error) {
 // parseVHDXLocator reads the key-value pairs of a parent locator ([MS-VHDX]
 // 2.6.2.6).
 func parseVHDXLocator(b []byte) (map[string]string, error) {
-	le := binary.LittleEndian
-	if len(b) < 20 {
+	r := bytes.NewReader(b)
+	var l vhdxLocator
+	if _, err := readStruct(r, 0, le, &l); err != nil {
 		return nil, corrupt("VHDX metadata: a differencing disk without parent locator")
 	}
-	if id := [16]byte(b[:16]); id != vhdxLocatorType {
-		return nil, unsupported("VHDX parent locator of type %s", guidString(id))
+	if l.LocatorType != vhdxLocatorVHDX {
+		return nil, unsupported("VHDX parent locator of type %s", l.LocatorType)
 	}
-	n := int(le.Uint16(b[18:]))
-	if 20+12*n > len(b) {
-		return nil, corrupt("VHDX parent locator: %d entries in %d bytes", n, len(b))
+	entries := make([]vhdxLocatorEntry, l.KeyValueCount)
+	if _, err := readStruct(r, int64(binary.Size(l)), le, entries); err != nil {
+		return nil, corrupt("VHDX parent locator: %d entries in %d bytes", len(entries), len(b))
 	}
 	text := func(at uint32, length uint16) (string, error) {
-		if int64(at)+int64(length) > int64(len(b)) {
+		u := make([]uint16, length/2)
+		if _, err := readStruct(r, int64(at), le, u); err != nil {
 			return "", corrupt("VHDX parent locator: text of %d bytes at %d", length, at)
 		}
-		return utf16String(b[at:at+uint32(length)], le), nil
+		return utf16String(u), nil
 	}
 	pairs := map[string]string{}
-	for i := range n {
-		e := b[20+12*i:]
-		key, err := text(le.Uint32(e), le.Uint16(e[8:]))
+	for _, e := range entries {
+		key, err := text(e.KeyOffset, e.KeyLength)
 		if err != nil {
 			return nil, err
 		}
-		if pairs[key], err = text(le.Uint32(e[4:]), le.Uint16(e[10:])); err != nil {
+		if pairs[key], err = text(e.ValueOffset, e.ValueLength); err != nil {
 			return nil, err
 		}
 	}

@@ -3,10 +3,8 @@ package diskimage
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/binary"
-	"fmt"
 	"os"
-	"time"
+	"slices"
 )
 
 func newWriter(f *os.File, size int64, src Disk, o Options) blockWriter {
@@ -55,7 +53,7 @@ func (w *flatWriter) finish() error {
 	if err := w.f.Truncate(w.size); err != nil || !w.footer {
 		return err
 	}
-	_, err := w.f.WriteAt(newFooter(w.size, vhdTypeFixed, newID()).marshal(time.Now()), w.size)
+	_, err := w.f.WriteAt(newVHDFooter(w.size, vhdTypeFixed, newID()).encode(), w.size)
 	return err
 }
 
@@ -113,66 +111,10 @@ func (w *vhdWriter) finish() error {
 
 // header is the copy of the footer, the dynamic disk header and the table.
 func (w *vhdWriter) header(blockSize int64) []byte {
-	be := binary.BigEndian
-	b := bytes.Repeat([]byte{0xff}, int(w.tableEnd()))
-	copy(b, newFooter(w.size, vhdTypeDynamic, newID()).marshal(time.Now()))
-	h := b[footerSize:vhdTableAt]
-	clear(h)
-	copy(h, vhdHeaderCookie)
-	be.PutUint64(h[8:], ^uint64(0))
-	be.PutUint64(h[16:], vhdTableAt)
-	be.PutUint32(h[24:], 0x00010000)
-	be.PutUint32(h[28:], uint32(len(w.table)))
-	be.PutUint32(h[32:], uint32(blockSize))
-	be.PutUint32(h[36:], vhdChecksum(h, 36))
-	for i, e := range w.table {
-		be.PutUint32(b[vhdTableAt+4*i:], e)
+	h := vhdHeader{
+		Cookie: [8]byte([]byte(vhdHeaderCookie)), DataOffset: vhdNowhere, TableOffset: vhdTableAt,
+		HeaderVersion: vhdVersion, MaxTableEntries: uint32(len(w.table)), BlockSize: uint32(blockSize),
 	}
-	return b
-}
-
-// AppendFixedFooter turns a raw disk into a fixed VHD where it lies: the disk
-// grows to a whole MiB and the footer follows. It returns the virtual size. A
-// disk that is a fixed VHD already keeps its content and gets a fresh footer;
-// files of other formats are refused with ErrUnsupported.
-func AppendFixedFooter(path string) (int64, error) {
-	size, err := appendFixedFooter(path)
-	if err != nil {
-		return 0, fmt.Errorf("making %s a fixed VHD: %w", path, err)
-	}
-	return size, nil
-}
-
-func appendFixedFooter(path string) (int64, error) {
-	d, err := Open(path)
-	if err != nil {
-		return 0, err
-	}
-	info := d.Info()
-	d.Close()
-	if info.Format != Raw && info.Type != Fixed {
-		return 0, unsupported("it is a %s, not a raw disk", info.kind())
-	}
-	size := roundUp(info.VirtualSize, mib)
-	if size > maxVHD {
-		return 0, unsupported("a disk of %d bytes; the limit of a VHD is %d", size, maxVHD)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	// Cut first: what lies beyond the disk (an old footer) must read as zeros
-	// where the disk grows over it.
-	if err := f.Truncate(info.VirtualSize); err != nil {
-		return 0, err
-	}
-	w := &flatWriter{f: f, size: size, footer: true}
-	if err := w.finish(); err != nil {
-		return 0, err
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	return size, f.Close()
+	b := slices.Concat(newVHDFooter(w.size, vhdTypeDynamic, newID()).encode(), h.encode(), pack(be, w.table))
+	return append(b, bytes.Repeat([]byte{0xff}, int(w.tableEnd())-len(b))...)
 }

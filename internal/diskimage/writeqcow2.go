@@ -1,15 +1,16 @@
 package diskimage
 
 import (
-	"encoding/binary"
 	"os"
 )
 
 const (
-	qcow2Cluster  = 64 * kib
-	qcow2PerTable = qcow2Cluster / 8 // entries of an L2 table
-	qcow2PerCount = qcow2Cluster / 2 // 16-bit reference counts of a block
-	qcow2Copied   = uint64(1) << 63  // the cluster has exactly one reference
+	qcow2ClusterBits = 16
+	qcow2Cluster     = int64(1) << qcow2ClusterBits
+	qcow2PerTable    = qcow2Cluster / 8             // entries of an L2 table
+	qcow2Coverage    = qcow2Cluster * qcow2PerTable // bytes of the disk that one L2 table describes
+	qcow2PerCount    = qcow2Cluster / 2             // 16-bit reference counts of a block
+	qcow2Copied      = uint64(1) << 63              // the cluster has exactly one reference
 )
 
 // qcow2Writer writes a qcow2 of version 3 without compression. Data clusters
@@ -77,25 +78,20 @@ func eachCluster(data []span, do func(k, c int64, s span) error) error {
 }
 
 func (w *qcow2Writer) finish() error {
-	be := binary.BigEndian
-	tables := (w.size + qcow2Cluster*qcow2PerTable - 1) / (qcow2Cluster * qcow2PerTable)
-	l1 := make([]byte, roundUp(8*tables, qcow2Cluster))
+	tables := (w.size + qcow2Coverage - 1) / qcow2Coverage
+	l1 := make([]uint64, roundUp(tables, qcow2PerTable)) // whole clusters
 	for i := range tables {
 		t := w.l2[i]
 		if t == nil {
 			continue
 		}
-		b := make([]byte, 0, qcow2Cluster)
-		for _, e := range t {
-			b = be.AppendUint64(b, e)
-		}
-		be.PutUint64(l1[8*i:], uint64(w.next*qcow2Cluster)|qcow2Copied)
-		if err := w.append(b); err != nil {
+		l1[i] = uint64(w.next*qcow2Cluster) | qcow2Copied
+		if err := w.append(pack(be, t)); err != nil {
 			return err
 		}
 	}
 	l1At := w.next * qcow2Cluster
-	if err := w.append(l1); err != nil {
+	if err := w.append(pack(be, l1)); err != nil {
 		return err
 	}
 	// The reference counts count themselves, so their number is found by
@@ -126,19 +122,19 @@ func (w *qcow2Writer) finish() error {
 	if err := w.append(counts); err != nil {
 		return err
 	}
-	h := make([]byte, qcow2Cluster)
-	copy(h, qcow2Magic)
-	be.PutUint32(h[4:], 3)
-	be.PutUint32(h[20:], 16) // cluster bits
-	be.PutUint64(h[24:], uint64(w.size))
-	be.PutUint32(h[36:], uint32(tables))
-	be.PutUint64(h[40:], uint64(l1At))
-	be.PutUint64(h[48:], uint64(topAt))
-	be.PutUint32(h[56:], uint32(top))
-	be.PutUint32(h[96:], 4) // reference counts of 16 bits
-	be.PutUint32(h[100:], 104)
-	_, err := w.f.WriteAt(h, 0)
+	h := newQcow2Header(w.size)
+	h.L1Size, h.L1TableOffset = uint32(tables), uint64(l1At)
+	h.RefcountTableOffset, h.RefcountTableClusters = uint64(topAt), uint32(top)
+	_, err := w.f.WriteAt(pack(be, h), 0)
 	return err
+}
+
+// newQcow2Header is a header of version 3 without its tables.
+func newQcow2Header(size int64) qcow2Header {
+	return qcow2Header{
+		Magic: [4]byte([]byte(qcow2Magic)), Version: 3, ClusterBits: qcow2ClusterBits, Size: uint64(size),
+		RefcountOrder: 4, HeaderLength: qcow2Length3,
+	}
 }
 
 // append writes whole clusters behind the last one.

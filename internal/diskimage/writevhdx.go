@@ -1,7 +1,6 @@
 package diskimage
 
 import (
-	"encoding/binary"
 	"os"
 	"unicode/utf16"
 )
@@ -36,7 +35,7 @@ func newVHDXWriter(f *os.File, size int64, logical int) *vhdxWriter {
 
 func (w *vhdxWriter) place(block int64, _ []span) int64 {
 	at := w.next
-	binary.LittleEndian.PutUint64(w.table[8*(block+block/w.chunk):], uint64(at)|vhdxFullyPresent)
+	le.PutUint64(w.table[8*(block+block/w.chunk):], uint64(at)|vhdxFullyPresent)
 	w.next += copyUnit
 	return at
 }
@@ -62,69 +61,50 @@ func (w *vhdxWriter) finish() error {
 
 // headers are the file identifier, both headers and both region tables.
 func (w *vhdxWriter) headers() []byte {
-	le := binary.LittleEndian
 	b := make([]byte, vhdxRegions2+vhdxTableLen)
-	copy(b, vhdxSignature)
-	for i, c := range utf16.Encode([]rune(vhdxCreator)) {
-		le.PutUint16(b[8+2*i:], c)
+	id := vhdxFileIdentifier{Signature: [8]byte([]byte(vhdxFileSign))}
+	copy(id.Creator[:], utf16.Encode([]rune(vhdxCreator)))
+	copy(b, pack(le, id))
+	h := vhdxHeader{
+		Signature: [4]byte([]byte(vhdxHeaderSign)), FileWriteGuid: newID(), DataWriteGuid: newID(),
+		Version: 1, LogLength: uint32(mib), LogOffset: uint64(vhdxLogAt),
 	}
-	fileWrite, dataWrite := newID(), newID()
 	for i, at := range []int{vhdxHeader1, vhdxHeader2} {
-		h := b[at : at+4096]
-		copy(h, "head")
-		le.PutUint64(h[8:], uint64(i+1))
-		copy(h[16:], fileWrite[:])
-		copy(h[32:], dataWrite[:])
-		le.PutUint16(h[66:], 1)
-		le.PutUint32(h[68:], uint32(mib))
-		le.PutUint64(h[72:], uint64(vhdxLogAt))
-		le.PutUint32(h[4:], vhdxCRC(h))
+		h.SequenceNumber = uint64(i + 1)
+		copy(b[at:], seal(pack(le, h), vhdxHeaderLen))
 	}
-	for _, at := range []int{vhdxRegions1, vhdxRegions2} {
-		r := b[at : at+vhdxTableLen]
-		copy(r, "regi")
-		le.PutUint32(r[8:], 2)
-		for i, e := range []struct {
-			id         [16]byte
-			at, length int64
-		}{{vhdxRegionBAT, vhdxTableAt, int64(len(w.table))}, {vhdxRegionMetadata, vhdxMetadataAt, mib}} {
-			x := r[16+32*i:]
-			copy(x, e.id[:])
-			le.PutUint64(x[16:], uint64(e.at))
-			le.PutUint32(x[24:], uint32(e.length))
-			le.PutUint32(x[28:], 1)
-		}
-		le.PutUint32(r[4:], vhdxCRC(r))
+	regions := []vhdxRegionEntry{
+		{vhdxRegionBAT, uint64(vhdxTableAt), uint32(len(w.table)), vhdxRequired},
+		{vhdxRegionMetadata, uint64(vhdxMetadataAt), uint32(mib), vhdxRequired},
 	}
+	t := seal(pack(le, vhdxRegionTable{Signature: [4]byte([]byte(vhdxRegionSign)), EntryCount: uint32(len(regions))}, regions), vhdxTableLen)
+	copy(b[vhdxRegions1:], t)
+	copy(b[vhdxRegions2:], t)
 	return b
 }
 
+// metadata is the metadata table and, at vhdxItemsAt, the items.
 func (w *vhdxWriter) metadata() []byte {
-	le := binary.LittleEndian
-	const isVirtualDisk, isRequired = 2, 4
-	b := make([]byte, vhdxItemsAt+4096)
-	copy(b, "metadata")
-	id := newID()
-	items := []struct {
-		id    [16]byte
+	const disk = vhdxMetaIsRequired | vhdxIsVirtualDisk
+	var entries []vhdxMetadataEntry
+	var items []byte
+	for _, it := range []struct {
+		id    guid
 		flags uint32
-		value []byte
+		value any
 	}{
-		{vhdxItemFile, isRequired, le.AppendUint64(nil, uint64(copyUnit))},
-		{vhdxItemSize, isRequired | isVirtualDisk, le.AppendUint64(nil, uint64(w.size))},
-		{vhdxItemID, isRequired | isVirtualDisk, id[:]},
-		{vhdxItemLogical, isRequired | isVirtualDisk, le.AppendUint32(nil, uint32(w.logical))},
-		{vhdxItemPhysical, isRequired | isVirtualDisk, le.AppendUint32(nil, 4096)},
+		{vhdxItemFile, vhdxMetaIsRequired, vhdxFileParameters{BlockSize: uint32(copyUnit)}},
+		{vhdxItemSize, disk, uint64(w.size)},
+		{vhdxItemID, disk, newID()},
+		{vhdxItemLogical, disk, uint32(w.logical)},
+		{vhdxItemPhysical, disk, uint32(4096)},
+	} {
+		v := pack(le, it.value)
+		entries = append(entries, vhdxMetadataEntry{ItemID: it.id, Offset: uint32(vhdxItemsAt + len(items)), Length: uint32(len(v)), Flags: it.flags})
+		items = append(items, v...)
 	}
-	le.PutUint16(b[10:], uint16(len(items)))
-	at := vhdxItemsAt
-	for i, it := range items {
-		e := b[32+32*i:]
-		copy(e, it.id[:])
-		le.PutUint32(e[16:], uint32(at))
-		le.PutUint32(e[20:], uint32(len(it.value)))
-		le.PutUint32(e[24:], it.flags)
-		at += copy(b[at:], it.value)
-	}
+	b := make([]byte, vhdxItemsAt+4096)
+	copy(b, pack(le, vhdxMetadataTable{Signature: [8]byte([]byte(vhdxMetadataSign)), EntryCount: uint16(len(entries))}, entries))
+	copy(b[vhdxItemsAt:], items)
 	return b
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"unicode/utf16"
 )
 
 const (
@@ -100,7 +99,7 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 	if crc32.ChecksumIEEE(array) != h.entriesCRC {
 		return h, nil, corrupt("checksum of the entries is wrong")
 	}
-	t := &Table{Scheme: GPT, SectorSize: int(sector), DiskID: h.disk}
+	t := &Table{Scheme: GPT}
 	for i := range count {
 		e := array[i*entrySize:]
 		if bytes.Equal(e[:16], make([]byte, 16)) {
@@ -115,8 +114,6 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 			Start:    from * sector,
 			Length:   (to - from + 1) * sector,
 			Type:     guid(e),
-			ID:       guid(e[16:]),
-			Name:     name(e[56:128]),
 			Bootable: le.Uint64(e[48:])&bootableBit != 0,
 		})
 	}
@@ -133,16 +130,4 @@ func lbaOf(b []byte) int64 {
 
 func guid(b []byte) string {
 	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
-}
-
-func name(b []byte) string {
-	var units []uint16
-	for ; len(b) >= 2; b = b[2:] {
-		u := le.Uint16(b)
-		if u == 0 {
-			break
-		}
-		units = append(units, u)
-	}
-	return string(utf16.Decode(units))
 }

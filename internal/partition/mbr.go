@@ -12,7 +12,7 @@ const maxLogical = 128
 func isExtended(typ byte) bool { return typ == 0x05 || typ == 0x0f || typ == 0x85 }
 
 func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
-	t := &Table{Scheme: MBR, SectorSize: int(sector), DiskID: fmt.Sprintf("%08x", le.Uint32(mbr[440:]))}
+	t := &Table{Scheme: MBR}
 	var extended *Partition
 	for i := range 4 {
 		e := mbr[446+16*i : 462+16*i]
@@ -86,7 +86,6 @@ func readLogical(r io.ReaderAt, ext Partition, sector int64) ([]Partition, error
 			if err != nil {
 				return nil, err
 			}
-			p.Logical = true
 			out = append(out, p)
 		}
 		next := b[462:478]

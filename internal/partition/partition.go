@@ -7,6 +7,7 @@
 package partition
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,22 +39,13 @@ const (
 // Partition types this project asks for. GPT types are GUIDs in upper case,
 // MBR types two lower-case hexadecimal digits.
 const (
-	TypeESP         = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-	TypeMSR         = "E3C9E316-0B5C-4DB8-817D-F92DF00215AE"
-	TypeBasicData   = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
-	TypeRecovery    = "DE94BBA4-06D1-4D40-A16A-BFD50179D6AC"
-	TypeMBRNTFS     = "07"
-	TypeMBRRecovery = "27"
-	TypeMBRESP      = "ef"
+	TypeESP    = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+	TypeMBRESP = "ef"
 )
 
 // Table is the partition table of one disk.
 type Table struct {
 	Scheme Scheme
-	// SectorSize is the logical sector size in bytes the table was read with.
-	SectorSize int
-	// DiskID is the disk GUID (GPT) or the disk signature in hexadecimal (MBR).
-	DiskID string
 	// Partitions are in table order; logical drives of an MBR follow the
 	// primary partitions.
 	Partitions []Partition
@@ -69,15 +61,9 @@ type Partition struct {
 	Index         int
 	Start, Length int64
 	Type          string
-	// Name is the GPT name.
-	Name string
-	// ID is the unique GUID of a GPT partition.
-	ID string
 	// Bootable is the active flag of an MBR, the legacy BIOS bootable
 	// attribute of a GPT.
 	Bootable bool
-	// Logical marks the logical drives of an extended MBR partition.
-	Logical bool
 }
 
 // IsESP reports whether p is an EFI system partition.
@@ -103,7 +89,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 		return nil, fmt.Errorf("reading first sector: %w", err)
 	}
 	if mbr[510] != 0x55 || mbr[511] != 0xaa || isVolume(mbr) {
-		return &Table{Scheme: None, SectorSize: sizes[0]}, nil
+		return &Table{Scheme: None}, nil
 	}
 	protective, others := 0, 0
 	for i := range 4 {
@@ -137,15 +123,7 @@ func isVolume(b []byte) bool {
 // checkOverlap refuses partitions that share bytes.
 func checkOverlap(ps []Partition) error {
 	sorted := slices.Clone(ps)
-	slices.SortFunc(sorted, func(a, b Partition) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(sorted, func(a, b Partition) int { return cmp.Compare(a.Start, b.Start) })
 	for i := 1; i < len(sorted); i++ {
 		if a, b := sorted[i-1], sorted[i]; b.Start < a.Start+a.Length {
 			return corrupt("partitions %d and %d overlap", a.Index, b.Index)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -48,8 +49,6 @@ type Config struct {
 const (
 	expectOOBE  = "oobe"
 	expectAudit = "audit"
-	// unknown is what Packer puts in place of values it does not know yet.
-	unknown = "<unknown>"
 	// windowsID is the assertion that all others rest on.
 	windowsID = "windows"
 )
@@ -66,7 +65,7 @@ func (c *Config) Prepare() (errs []error) {
 	if c.Expect == "" {
 		c.Expect = expectOOBE
 	}
-	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown {
+	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown.Value {
 		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
 	}
 	ids := winimage.AssertionIDs()
@@ -74,7 +73,7 @@ func (c *Config) Prepare() (errs []error) {
 	for _, id := range slices.Sorted(maps.Keys(c.Severities)) {
 		severity := c.Severities[id]
 		switch {
-		case id == unknown || severity == unknown:
+		case id == unknown.Value || severity == unknown.Value:
 		case !slices.Contains(ids, id):
 			foreign = append(foreign, id)
 		case !slices.Contains(severities, winimage.Severity(severity)):

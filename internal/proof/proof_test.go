@@ -293,7 +293,7 @@ func TestConfigReportsEveryErrorAtOnce(t *testing.T) {
 		want   []string
 	}{
 		{"nothing set", Config{}, nil},
-		{"values that are not known yet", Config{Expect: unknown, Severities: map[string]string{unknown: unknown, "tag": unknown}}, nil},
+		{"values that are not known yet", Config{Expect: "<unknown>", Severities: map[string]string{"<unknown>": "<unknown>", "tag": "<unknown>"}}, nil},
 		{"everything wrong", Config{Expect: "sleep", Severities: map[string]string{"tga": "fail", "nope": "off", "tag": "fatal", "windows": "off"}},
 			[]string{`verify.expect: "sleep"`, "no assertion is called nope or tga; use one of windows, hives-clean", `tag = "fatal"`, "windows cannot be"}},
 		{"Windows must stay", Config{Severities: map[string]string{"windows": "fail"}}, nil},

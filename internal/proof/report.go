@@ -16,6 +16,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -70,7 +71,7 @@ func isReport(path string) (bool, error) {
 // PrepareReport checks the path of the report, if it is known: it must be
 // none of the files.
 func (c *Config) PrepareReport(files ...string) (errs []error) {
-	if c.Report == "" || strings.Contains(c.Report, unknown) || c.Enabled.False() {
+	if c.Report == "" || unknown.In(c.Report) || c.Enabled.False() {
 		return nil
 	}
 	if err := CheckReport(c.Report, files...); err != nil {

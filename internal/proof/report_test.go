@@ -55,7 +55,7 @@ func TestAReportReplacesNothingButAReport(t *testing.T) {
 			t.Errorf("%s: options are checked as %v", c.name, errs)
 		}
 	}
-	for _, path := range []string{"", unknown, "x/" + unknown} {
+	for _, path := range []string{"", "<unknown>", "x/<unknown>"} {
 		if errs := (&Config{Report: path}).PrepareReport(golden); errs != nil {
 			t.Errorf("%q: %v", path, errs)
 		}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func armament(setupType *int, cmdLine *string) string {
 		kind = fmt.Sprint(*setupType)
 	}
 	if cmdLine != nil {
-		line = orElse(strings.TrimSpace(*cmdLine), "empty")
+		line = cmp.Or(strings.TrimSpace(*cmdLine), "empty")
 	}
 	return "SetupType " + kind + ", CmdLine " + line
 }

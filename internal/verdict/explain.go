@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ func (v Verdict) headline() string {
 }
 
 func (v Verdict) seen() string {
-	parts := []string{"ImageState " + orElse(v.ImageState, "unknown")}
+	parts := []string{"ImageState " + cmp.Or(v.ImageState, "unknown")}
 	if v.GeneralizationState != nil {
 		parts = append(parts, fmt.Sprintf("GeneralizationState %d", *v.GeneralizationState))
 	}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ func Look(first First, e Expectation) Decision {
 	e = e.withDefaults()
 	switch {
 	case !first.Reached:
-		return Decision{Action: Wait, Reason: "the guest did not answer: " + orElse(first.TransportErr, "no reason given")}
+		return Decision{Action: Wait, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
 	case first.Process == Yes:
 		d := refuse("F51", "sysprep.exe is already running"+pid(first.SysprepPID))
 		if first.SysprepPID != 0 {
@@ -48,9 +49,9 @@ func Look(first First, e Expectation) Decision {
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
 	case generalizationState(first.Observation) == generalizeUnfinished:
-		return refuse("F32", "an earlier sysprep run broke off (GeneralizationState 3, ImageState "+orElse(first.ImageState, "unknown")+")")
+		return refuse("F32", "an earlier sysprep run broke off (GeneralizationState 3, ImageState "+cmp.Or(first.ImageState, "unknown")+")")
 	case generalizationState(first.Observation) == generalizeDone:
-		return refuse("F55", "GeneralizationState is 4 (generalized), but ImageState is "+orElse(first.ImageState, "unknown"))
+		return refuse("F55", "GeneralizationState is 4 (generalized), but ImageState is "+cmp.Or(first.ImageState, "unknown"))
 	}
 	d := byImageState(first)
 	if d.Action != Go {
@@ -114,11 +115,4 @@ func generalizationState(o Observation) int {
 		return -1
 	}
 	return *o.GeneralizationState
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -269,7 +270,7 @@ func (s State) processGone() *Verdict {
 	case s.tagged():
 		return s.verdict(Lost, "tag and ImageState say success, but sysprep's log could not be read or does not agree")
 	case s.expect.End == Reboot && s.last.Log.TagCreated:
-		return s.verdict(Lost, "the log says that the tag was created, but Windows went on to %s before success could be seen", orElse(s.last.ImageState, "an unknown ImageState"))
+		return s.verdict(Lost, "the log says that the tag was created, but Windows went on to %s before success could be seen", cmp.Or(s.last.ImageState, "an unknown ImageState"))
 	case s.last.ImageState == "":
 		v := s.verdict(Lost, "sysprep ended and ImageState could not be read")
 		v.ConsistentWithSuccess = s.last.Tag == Yes || s.last.Log.TagCreated

@@ -1,6 +1,7 @@
 package winimage
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -175,12 +176,7 @@ func equal(expected, found string) result {
 	return result{expected: expected, found: orAbsent(found), ok: expected == found}
 }
 
-func orAbsent(s string) string {
-	if s == "" {
-		return "absent"
-	}
-	return s
-}
+func orAbsent(s string) string { return cmp.Or(s, "absent") }
 
 func number(n *uint32) string {
 	if n == nil {

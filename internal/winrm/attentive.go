@@ -1,6 +1,7 @@
 package winrm
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"strings"
@@ -20,14 +21,7 @@ type FaultError struct {
 }
 
 func (e *FaultError) Error() string {
-	return fmt.Sprintf("the WinRM service answers with fault %s: %s", orElse(e.Code, "without a number"), orElse(e.Text, "no text"))
-}
-
-func orElse(text, def string) string {
-	if text == "" {
-		return def
-	}
-	return text
+	return fmt.Sprintf("the WinRM service answers with fault %s: %s", cmp.Or(e.Code, "without a number"), cmp.Or(e.Text, "no text"))
 }
 
 // Attentive makes the client library hear faults. Without it a fault is a body

@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // Config holds the options of post-processor "sysprep-image". Without any it
@@ -67,9 +68,6 @@ type Config struct {
 
 var formats = []string{string(diskimage.VHD), string(diskimage.VHDX), string(diskimage.QCOW2), string(diskimage.Raw)}
 
-// unknown is what Packer puts in place of values it does not know yet.
-const unknown = "<unknown>"
-
 // noValue is what a template leaves where a variable is missing.
 const noValue = "<no value>"
 
@@ -95,14 +93,14 @@ func (c *Config) decode(raws ...any) error {
 }
 
 func (c *Config) prepareFormat() (errs []error) {
-	if c.Format != "" && c.Format != unknown && !slices.Contains(formats, c.Format) {
+	if c.Format != "" && c.Format != unknown.Value && !slices.Contains(formats, c.Format) {
 		errs = append(errs, fmt.Errorf("format: %q is not one of %s", c.Format, strings.Join(formats, ", ")))
 	}
 	if c.Format == string(diskimage.VHD) && c.VHDType == "" {
 		c.VHDType = string(diskimage.Fixed)
 	}
 	switch {
-	case c.VHDType == "" || c.VHDType == unknown:
+	case c.VHDType == "" || c.VHDType == unknown.Value:
 	case c.Format == "":
 		errs = append(errs, errors.New("vhd_type: only with format = \"vhd\"; set format or remove vhd_type"))
 	case c.Format != string(diskimage.VHD) && slices.Contains(formats, c.Format):
@@ -132,7 +130,7 @@ func (c *Config) prepareOutput() (errs []error) {
 		errs = append(errs, errors.New("output: only with format; set format or remove output"))
 	case c.Format == "" && c.Verify.Enabled.False():
 		errs = append(errs, errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"))
-	case c.Output != "" && slices.Contains(formats, c.Format) && !strings.Contains(c.Output, unknown) && !fits:
+	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !fits:
 		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
 	}
 	return errs
@@ -145,14 +143,14 @@ func (c *Config) preparePaths() (errs []error) {
 	if output == "" && c.Format != "" {
 		output = filepath.Join(c.folder(), "packer-"+c.PackerBuildName+"."+c.Format)
 	}
-	if strings.Contains(output, unknown) || strings.Contains(output, "{{") {
+	if unknown.In(output) || strings.Contains(output, "{{") {
 		output = ""
 	}
 	var err error
 	switch {
 	case output != "":
 		err = hostfile.Writable(output)
-	case c.Format == "" && c.Verify.Report == "" && !strings.Contains(c.folder(), unknown):
+	case c.Format == "" && c.Verify.Report == "" && !unknown.In(c.folder()):
 		err = hostfile.WritableFolder(c.folder())
 	}
 	if err != nil {
@@ -179,7 +177,7 @@ func (c *Config) outputPath(generated map[any]any) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("output: %w", err)
-	case strings.Contains(path, noValue) || strings.Contains(path, unknown):
+	case strings.Contains(path, noValue) || unknown.In(path):
 		return "", fmt.Errorf("output: %q names a variable that has no value (%s)", c.Output, path)
 	}
 	return path, nil

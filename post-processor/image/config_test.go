@@ -65,7 +65,7 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"nothing set", options{}, nil},
 		{"a VHD", options{"format": "vhd"}, nil},
 		{"a raw disk named .img", options{"format": "raw", "output": "x.img"}, nil},
-		{"values that are not known yet", options{"format": unknown, "vhd_type": unknown, "output": unknown, "verify": options{"expect": unknown}}, nil},
+		{"values that are not known yet", options{"format": "<unknown>", "vhd_type": "<unknown>", "output": "<unknown>", "verify": options{"expect": "<unknown>"}}, nil},
 		{"everything wrong", options{"format": "vmdk", "vhd_type": "thin", "output": "x.vhd", "verify": options{"expect": "x", "severities": options{"nope": "x"}}},
 			[]string{`format: "vmdk"`, `vhd_type: "thin"`, "verify.expect", "no assertion is called nope"}},
 		{"a type that a VHD has not", options{"format": "vhd", "vhd_type": "thin"}, []string{`vhd_type: "thin"`}},

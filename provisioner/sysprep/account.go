@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 const (
@@ -26,7 +28,7 @@ func (c *Config) checkAccount(rendered bool) (errs []error) {
 		name, value string
 		check       func(string) string
 	}{{"elevated_user", c.ElevatedUser, badName}, {"elevated_password", c.ElevatedPassword, badPassword}} {
-		if option.value == "" || strings.Contains(option.value, unknown) || !rendered && c.isTemplate(option.value) {
+		if option.value == "" || unknown.In(option.value) || !rendered && c.isTemplate(option.value) {
 			continue
 		}
 		if problem := option.check(option.value); problem != "" {

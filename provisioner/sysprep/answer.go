@@ -13,6 +13,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // answer is the answer file of a run.
@@ -67,7 +68,7 @@ func (c *Config) readAnswer() []error {
 // readGiven reads answer_file or answer_file_content.
 func (c *Config) readGiven() []error {
 	name, text := "answer_file_content", []byte(c.AnswerFileContent)
-	if strings.Contains(c.AnswerFile, unknown) || c.AnswerFile != "" && c.AnswerFileContent != "" {
+	if unknown.In(c.AnswerFile) || c.AnswerFile != "" && c.AnswerFileContent != "" {
 		return nil
 	}
 	if c.AnswerFile != "" {
@@ -80,7 +81,7 @@ func (c *Config) readGiven() []error {
 			return []error{fmt.Errorf("answer_file: %s is empty; write an answer file or remove the option", c.AnswerFile)}
 		}
 	}
-	if len(text) == 0 || strings.Contains(string(text), unknown) {
+	if len(text) == 0 || unknown.In(string(text)) {
 		return nil
 	}
 	file, err := answerfile.Parse(text)
@@ -166,14 +167,14 @@ func standIn(v reflect.Value) bool {
 	case reflect.Map:
 		for _, key := range v.MapKeys() {
 			text := v.MapIndex(key).String()
-			if strings.Contains(text, unknown) {
-				v.SetMapIndex(key, reflect.ValueOf(strings.ReplaceAll(text, unknown, "${unknown}")))
+			if unknown.In(text) {
+				v.SetMapIndex(key, reflect.ValueOf(strings.ReplaceAll(text, unknown.Value, "${unknown}")))
 				found = true
 			}
 		}
 	case reflect.String:
-		if found = strings.Contains(v.String(), unknown); found {
-			v.SetString(strings.ReplaceAll(v.String(), unknown, "${unknown}"))
+		if found = unknown.In(v.String()); found {
+			v.SetString(strings.ReplaceAll(v.String(), unknown.Value, "${unknown}"))
 		}
 	}
 	return found

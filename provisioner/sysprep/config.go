@@ -17,6 +17,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // Config holds the options of the provisioner. Without any it generalizes the
@@ -136,10 +138,6 @@ var ownSwitches = map[string]string{
 	"generalize": "generalize", "oobe": "mode", "audit": "mode", "mode": "vm_mode", "quit": "action", "shutdown": "action",
 	"reboot": "action", "quiet": "quiet", "unattend": "answer_file",
 }
-
-// unknown is what Packer puts in place of values it does not know yet, when it
-// prepares a provisioner for the first time.
-const unknown = "<unknown>"
 
 // texts are the options that may hold braces and secrets. The SDK takes every
 // text for a template, shows it when it is none, and knows no exception.
@@ -262,7 +260,7 @@ func (c *Config) checkValues() (errs []error) {
 		{"action", c.Action, []string{actionAuto, actionQuit, actionShutdown, actionReboot}},
 		{"run_as", c.RunAs, []string{runAsBuildUser, runAsElevated, runAsSystem}},
 	} {
-		if !slices.Contains(option.allowed, option.value) && !strings.Contains(option.value, unknown) {
+		if !slices.Contains(option.allowed, option.value) && !unknown.In(option.value) {
 			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", option.name, option.value, strings.Join(option.allowed, ", ")))
 		}
 	}
@@ -309,7 +307,7 @@ func (c *Config) checkTogether() (errs []error) {
 	refuse(c.Action == actionReboot && c.generalize() && c.PackerBuilderType == ownBuilder,
 		"action: \"reboot\" with generalize = true boots the image and so undoes what was asked for, and %s would have to refuse the disk; use \"shutdown\"", ownBuilder)
 	refuse(c.RunAs == runAsElevated && c.ElevatedUser == "", "run_as: \"elevated_user\" needs the option elevated_user: the name of a local administrator")
-	refuse(c.RunAs != runAsElevated && c.ElevatedUser != "" && !strings.Contains(c.RunAs, unknown),
+	refuse(c.RunAs != runAsElevated && c.ElevatedUser != "" && !unknown.In(c.RunAs),
 		"elevated_user: it is not used with run_as = %q; remove one of them", c.RunAs)
 	refuse(c.ElevatedPassword != "" && c.ElevatedUser == "", "elevated_password: it needs elevated_user; add that, or remove the password")
 	refuse(c.RunAs == runAsElevated && strings.EqualFold(systemName(c.ElevatedUser), "system"),
@@ -322,7 +320,7 @@ func systemName(user string) string { return user[strings.LastIndexByte(user, '\
 
 func (c *Config) checkArguments() (errs []error) {
 	for i, argument := range c.ExtraArguments {
-		if strings.Contains(argument, unknown) {
+		if unknown.In(argument) {
 			continue
 		}
 		name := fmt.Sprintf("extra_arguments[%d]", i)

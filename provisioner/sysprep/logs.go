@@ -4,15 +4,15 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // checkLogDirectory tries log_directory before the guest is touched: after a
 // failed run it is too late to find out that the logs cannot be kept.
 func (c *Config) checkLogDirectory() (errs []error) {
-	if c.LogDirectory == "" || strings.Contains(c.LogDirectory, unknown) {
+	if c.LogDirectory == "" || unknown.In(c.LogDirectory) {
 		return nil
 	}
 	paths := []string{c.LogDirectory}
@@ -44,7 +44,7 @@ func (c *Config) logFiles() (paths []string) {
 
 // answerFiles are the files that the options name for reading.
 func (c *Config) answerFiles() []string {
-	if c.AnswerFile == "" || strings.Contains(c.AnswerFile, unknown) {
+	if c.AnswerFile == "" || unknown.In(c.AnswerFile) {
 		return nil
 	}
 	return []string{c.AnswerFile}

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -76,7 +77,7 @@ func resetBy(e event) string {
 	case e.Reason == "snapshot-load":
 		return "it was set back to a snapshot"
 	}
-	return "it was reset from outside: " + orUnknown(e.Reason)
+	return "it was reset from outside: " + cmp.Or(e.Reason, "unknown")
 }
 
 // stopped says what it means that QEMU does not run its machine, by the status
@@ -99,14 +100,7 @@ func stopped(status string) (pause string, s *sentence) {
 	case "watchdog":
 		return "", &sentence{hypervisor.CauseCrash, errors.New("the machine's watchdog stopped it")}
 	}
-	return "QEMU's status is " + orUnknown(status), nil
-}
-
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
+	return "QEMU's status is " + cmp.Or(status, "unknown"), nil
 }
 
 // ending is all that is known when QEMU's process has gone.

@@ -4,60 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
-
-func TestOverlayIsWhatQEMUMakes(t *testing.T) {
-	raw := rawDisk(t, 3<<20, nil)
-	fixed := convertTo(t, raw, diskimage.Options{Format: diskimage.VHD})
-	dynamic := convertTo(t, raw, diskimage.Options{Format: diskimage.VHD, Type: diskimage.Dynamic})
-	for _, c := range []struct {
-		backing, format string
-		size            int64
-	}{
-		{raw, "raw", 3 << 20}, {fixed, "raw", 3 << 20}, {dynamic, "vpc", 3 << 20},
-		{raw, "raw", 512}, {raw, "raw", 1 << 29}, {raw, "raw", 1<<29 + 512}, {raw, "raw", 64 << 40},
-	} {
-		path := filepath.Join(t.TempDir(), "overlay.qcow2")
-		if err := writeOverlay(path, c.backing, c.format, c.size); err != nil {
-			t.Fatal(err)
-		}
-		disk, err := diskimage.Open(path, diskimage.Allow(c.backing))
-		if err != nil {
-			t.Fatal(err)
-		}
-		head := make([]byte, 512)
-		if _, err := disk.ReadAt(head, 0); err != nil || disk.Size() != c.size || head[510] != 0x55 {
-			t.Errorf("%+v: %d bytes, %v", c, disk.Size(), err)
-		}
-		disk.Close()
-		for _, args := range [][]string{{"check", "-f", "qcow2", path}, {"compare", "-f", "qcow2", "-F", "raw", path, raw}} {
-			if args[0] == "compare" && c.size != 3<<20 {
-				continue
-			}
-			if out, err := exec.Command(testutil.Tool(t, "qemu-img"), args...).CombinedOutput(); err != nil {
-				t.Errorf("%+v: %v: %s", c, err, out)
-			}
-		}
-	}
-}
-
-func TestOverlayRefusesWhatQcow2CannotSay(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "overlay.qcow2")
-	if err := writeOverlay(path, strings.Repeat("x", 1024), "raw", 1); err == nil {
-		t.Error("a path of 1024 bytes was taken")
-	}
-	if err := writeOverlay(path, "x", "raw", 0); err == nil {
-		t.Error("an empty disk was taken")
-	}
-}
 
 func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 	raw := rawDisk(t, 3<<20, nil)
