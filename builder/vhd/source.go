@@ -9,7 +9,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -43,28 +43,12 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFa
 	return factsOf(r), nil
 }
 
-// firmwareOf is what starts a disk by its partition table, empty where there is
-// none, with a warning where nothing on the disk can be started: that is said
-// and tried all the same.
-func firmwareOf(t *partition.Table) (firmware hypervisor.Firmware, warning string) {
-	switch t.Scheme {
-	case partition.GPT:
-		if !slices.ContainsFunc(t.Partitions, partition.Partition.IsESP) {
-			warning = "the partition table (GPT) has no EFI system partition, so UEFI finds nothing to start; check that this is the system disk"
-		}
-		return hypervisor.FirmwareUEFI, warning
-	case partition.MBR:
-		if !slices.ContainsFunc(t.Partitions, func(p partition.Partition) bool { return p.Bootable }) {
-			warning = "the partition table (MBR) has no active partition, so BIOS finds nothing to start; check that this is the system disk"
-		}
-		return hypervisor.FirmwareBIOS, warning
-	}
-	return "", ""
-}
-
 // factsOf is the judgement on a source, a pure function.
 func factsOf(r winimage.Report) sourceFacts {
 	f := sourceFacts{Report: r}
+	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
+		f.warn("the disk does not start: it lacks %s; check that it is the system disk", start.Missing)
+	}
 	if len(r.Disk.BitLocker) > 0 {
 		f.warn("partition %s is encrypted by BitLocker: it cannot be read or proven; decrypt it in the guest first (manage-bde -off C:)", numbers(r.Disk.BitLocker))
 	}
@@ -89,7 +73,7 @@ func driversOf(w winimage.Windows) (d hypervisor.GuestDrivers) {
 		}
 	}
 	for _, driver := range w.Drivers.Network {
-		if driver.Start != 4 { // disabled
+		if driver.Start != windows.StartDisabled {
 			d.Network = append(d.Network, driver.Name)
 		}
 	}
@@ -100,13 +84,15 @@ func driversOf(w winimage.Windows) (d hypervisor.GuestDrivers) {
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.
 func (f *sourceFacts) warnState(w winimage.Windows) {
-	switch {
-	case strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_GENERALIZE_"):
+	switch windows.State(w.Setup.ImageState).Means() {
+	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not", w.Setup.ImageState)
-	case w.Setup.ImageState == "IMAGE_STATE_UNDEPLOYABLE":
-		f.warn("the source was left by a sysprep run that broke off (IMAGE_STATE_UNDEPLOYABLE): sysprep will fail again; start from an earlier disk")
-	case strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_SPECIALIZE_"):
+	case windows.Unfinished:
+		f.warn("the source was left by a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+	case windows.BeforeOOBE:
 		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
+	case windows.Unrecognised:
+		f.warn("the source has an ImageState that is not known (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
 		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may be left")

@@ -13,6 +13,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // stepInspectSource finds out by content what the source disk is, and how a
@@ -75,12 +76,9 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	if err != nil {
 		return fmt.Errorf("reading partition table of %s: %w", path, err)
 	}
-	firmware, doubt := firmwareOf(table)
-	if wanted := r.config.Firmware; wanted != "" && wanted != string(hypervisor.FirmwareAuto) {
-		firmware = hypervisor.Firmware(wanted)
-	}
-	if firmware == "" && makes {
-		return fmt.Errorf("%s: %w", path, errNoTable)
+	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Startup().Firmware)
+	if err != nil && makes {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	r.source, r.firmware = info, firmware
 	kind := string(info.Format)
@@ -90,9 +88,6 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	ui.Sayf("Source disk: %s, %s, %.1f GiB, partition table %s", path, kind, float64(disk.Size())/(1<<30), table.Scheme)
 	if chain := info.Chain(); len(chain) > 1 {
 		ui.Sayf("Source disk: backing chain: %s", diskimage.Lineage(chain))
-	}
-	if doubt != "" {
-		ui.Sayf("Source disk: warning: %s", doubt)
 	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
@@ -122,8 +117,16 @@ func bootable(info diskimage.Info) error {
 	return nil
 }
 
-// errNoTable: nothing says what would start the disk.
-var errNoTable = errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
+// firmwareFor resolves "auto".
+func firmwareFor(wanted hypervisor.Firmware, table windows.Firmware) (hypervisor.Firmware, error) {
+	switch {
+	case wanted != hypervisor.FirmwareAuto && wanted != "":
+		return wanted, nil
+	case table != windows.NoFirmware:
+		return hypervisor.Firmware(table.String()), nil
+	}
+	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
+}
 
 // openDisk opens a disk with the files it is based on, and closes it.
 func openDisk(path string) error {

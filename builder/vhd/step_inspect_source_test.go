@@ -12,21 +12,19 @@ import (
 )
 
 func TestFirmwareFollowsThePartitionTable(t *testing.T) {
-	esp, system, data := partition.Partition{Type: partition.TypeESP}, partition.Partition{Type: "07", Bootable: true}, partition.Partition{Type: "07"}
 	for _, c := range []struct {
-		table   partition.Table
-		want    hypervisor.Firmware
-		warning string
+		wanted hypervisor.Firmware
+		scheme partition.Scheme
+		want   hypervisor.Firmware
 	}{
-		{partition.Table{Scheme: partition.MBR, Partitions: []partition.Partition{data, system}}, "bios", ""},
-		{partition.Table{Scheme: partition.MBR, Partitions: []partition.Partition{data}}, "bios", "no active partition"},
-		{partition.Table{Scheme: partition.GPT, Partitions: []partition.Partition{data, esp}}, "uefi", ""},
-		{partition.Table{Scheme: partition.GPT}, "uefi", "no EFI system partition"},
-		{partition.Table{Scheme: partition.None}, "", ""},
+		{"auto", partition.MBR, "bios"}, {"auto", partition.GPT, "uefi"}, {"", partition.GPT, "uefi"},
+		{"bios", partition.GPT, "bios"}, {"uefi", partition.None, "uefi"}, {"auto", partition.None, ""},
 	} {
-		got, warning := firmwareOf(&c.table)
-		if got != c.want || (warning == "") != (c.warning == "") || !strings.Contains(warning, c.warning) {
-			t.Errorf("%+v: %q, %q", c.table, got, warning)
+		// The tables are empty: what is missing from one does not change whose it is.
+		table := partition.Table{Scheme: c.scheme}
+		got, err := firmwareFor(c.wanted, table.Startup().Firmware)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q with %s: %q, %v", c.wanted, c.scheme, got, err)
 		}
 	}
 }
@@ -47,7 +45,7 @@ func TestADiskWithoutAnActivePartitionIsTriedAndDoubted(t *testing.T) {
 	}
 	b := newBench(t, map[string]any{"source_path": path})
 	b.wantContinue(t, new(stepInspectSource).Run(t.Context(), b))
-	if b.run.firmware != hypervisor.FirmwareBIOS || strings.Count(joined(b), "no active partition") != 1 || strings.Contains(joined(b), "no firmware") {
+	if b.run.firmware != hypervisor.FirmwareBIOS || strings.Count(joined(b), "lacks an active partition") != 1 || strings.Contains(joined(b), "no firmware") {
 		t.Errorf("%s, said:\n%s", b.run.firmware, joined(b))
 	}
 	b = newBench(t, map[string]any{"source_path": path, "firmware": "uefi"})

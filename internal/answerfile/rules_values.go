@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Constant attributes of every component.
@@ -106,7 +108,7 @@ func lintPasswordScrubbed(l *linter) {
 
 func lintSecret(l *linter) {
 	for _, n := range l.nodes {
-		stays := fmt.Sprintf(`the image keeps it in \Windows\Panther\unattend.xml until pass %s has run`, quotable(n.pass.Name()))
+		stays := fmt.Sprintf("the image keeps it in %s until pass %s has run", windows.CachedAnswerFile.OnVolume(), quotable(n.pass.Name()))
 		switch n.secret().kind {
 		case plainSecret:
 			l.at(n, "a password in plain text: "+stays, "use an account that is removed or changed after deployment")
@@ -211,7 +213,7 @@ func lintAutoLogon(l *linter) {
 
 func lintNestedSysprep(l *linter) {
 	for _, n := range l.nodes {
-		if n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), "sysprep.exe") {
+		if n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), windows.Process) {
 			l.at(n, "the command runs sysprep, which Microsoft does not support here", "run sysprep once, from the build")
 		}
 	}

@@ -1,6 +1,8 @@
 package diagnosis
 
-const windowsCouldNot = "see the lines in %WINDIR%\\Panther\\setuperr.log of the booted image"
+import "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
+
+const windowsCouldNot = `see the lines in %WINDIR%` + string(windows.SetupLogs) + `\` + windows.ErrLog + " of the booted image"
 
 var answerFileCauses = []cause{
 	{id: "F66", name: "RUNSYNCHRONOUS_PATH_TOO_LONG", phase: PhaseFirstBoot, pattern: `SMI data results dump: Source = .*RunSynchronousCommand/?\[Order="(?P<order>\d+)"\]/Path`, title: "the Path of RunSynchronousCommand {order} in the answer file is invalid, most likely longer than 259 characters",

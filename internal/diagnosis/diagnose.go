@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 const (
@@ -210,7 +211,7 @@ func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
 	} else {
 		d.Remedy = []string{"Correct what the lines above the failure name, on a fresh machine."}
 	}
-	d.Remedy = append(d.Remedy, "Read the whole setupact.log and setuperr.log that were fetched.")
+	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the whole %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
 	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Facts.FailureLine)
 	return d
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 const (
@@ -145,7 +146,7 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 		return "(" + undeployable + "&& (" + copied + "))" + alive + second + end, nil
 	}
 	gone := false
-	until := append(slices.Clip(w.Until), Condition{ImageState: []string{"IMAGE_STATE_UNDEPLOYABLE"}}, Condition{Process: &gone, For: soonGone})
+	until := append(slices.Clip(w.Until), Condition{ImageState: []windows.State{windows.StateUndeployable}}, Condition{Process: &gone, For: soonGone})
 	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, until), "")
 	if err != nil {
 		return "", err

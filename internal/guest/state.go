@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // CommandLimit bounds a state query. Starting a process takes a guest that is
@@ -27,7 +28,7 @@ var ErrUnreadable = errors.New("the answer could not be read")
 // State is what can be seen in the guest. What could not be read, or read
 // only in part, is unknown: nil, or empty.
 type State struct {
-	ImageState          string
+	ImageState          windows.State
 	GeneralizationState *int
 	Tag                 *bool // Sysprep_succeeded.tag exists
 	// Processes are the ids of the running sysprep.exe; nil is unknown, empty
@@ -209,7 +210,7 @@ func parseState(text string) (State, string, error) {
 		}
 	}
 	if v := value(parts["image"], "ImageState", "REG_SZ"); imageState.MatchString(v) {
-		state.ImageState = v
+		state.ImageState = windows.State(v)
 	}
 	if v := value(parts["build"], "CurrentBuildNumber", "REG_SZ"); len(v) <= 6 {
 		state.Build, _ = strconv.Atoi(v)

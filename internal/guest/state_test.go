@@ -101,7 +101,7 @@ func FuzzParseState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if state.ImageState != "" && !strings.HasPrefix(state.ImageState, "IMAGE_STATE_") {
+		if state.ImageState != "" && !strings.HasPrefix(string(state.ImageState), "IMAGE_STATE_") {
 			t.Errorf("ImageState %q", state.ImageState)
 		}
 		for _, id := range state.Processes {

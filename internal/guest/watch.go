@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Cursor is how far the log has been read. The zero value is its beginning.
@@ -38,17 +40,17 @@ type Sample struct {
 
 // Condition ends a stretch early; all that is given must hold for For.
 type Condition struct {
-	ImageState []string
+	ImageState []windows.State
 	Tag        *bool
 	Process    *bool
 	For        time.Duration
 }
 
 type watchCondition struct {
-	ImageState []string `json:"imageState,omitempty"`
-	Tag        *bool    `json:"tag,omitempty"`
-	Process    *bool    `json:"process,omitempty"`
-	ForSec     int      `json:"forSec,omitempty"`
+	ImageState []windows.State `json:"imageState,omitempty"`
+	Tag        *bool           `json:"tag,omitempty"`
+	Process    *bool           `json:"process,omitempty"`
+	ForSec     int             `json:"forSec,omitempty"`
 }
 
 type watchParameters struct {
@@ -62,10 +64,10 @@ type watchParameters struct {
 }
 
 type watchDocument struct {
-	Type                string  `json:"type"`
-	Tag                 *bool   `json:"tag"`
-	ImageState          *string `json:"imageState"`
-	GeneralizationState *int    `json:"generalizationState"`
+	Type                string         `json:"type"`
+	Tag                 *bool          `json:"tag"`
+	ImageState          *windows.State `json:"imageState"`
+	GeneralizationState *int           `json:"generalizationState"`
 	Processes           *[]struct {
 		ID int `json:"id"`
 	} `json:"processes"`

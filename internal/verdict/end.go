@@ -5,32 +5,23 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// Values of HKLM\SYSTEM\Setup on a generalized machine that has not booted
-// since (field reports, and images read offline). Cloud agents put a wrapper
-// of windeploy.exe into CmdLine; its name has that word in it.
-const (
-	setupTypeArmed = 2
-	windeploy      = "windeploy"
-)
-
-// armed says whether the next boot sets the image up. What an image for audit
-// mode holds is not known but for one thing: it runs something.
-func armed(o Observation, state string) Tri {
-	audit := state == StateGeneralizeToAudit
-	switch {
-	case audit && o.SetupType != nil && o.CmdLine != nil:
-		return Known(*o.SetupType != 0 || strings.TrimSpace(*o.CmdLine) != "")
-	case audit:
-		return Unknown
-	case o.SetupType != nil && *o.SetupType != setupTypeArmed,
-		o.CmdLine != nil && !strings.Contains(strings.ToLower(*o.CmdLine), windeploy):
-		return No
-	case o.SetupType == nil || o.CmdLine == nil:
+// armed says whether the next boot sets the image up.
+func armed(o Observation, state windows.State) Tri {
+	does, known := windows.SetsUp(state, o.SetupType, o.CmdLine)
+	if !known {
 		return Unknown
 	}
-	return Yes
+	return Known(does)
+}
+
+// notArmed says what the next boot runs instead.
+func notArmed(setupType *int, cmdLine *string) string {
+	return fmt.Sprintf("%s has %s where a generalized image has SetupType %d, CmdLine %s",
+		windows.SetupType.Key(), armament(setupType, cmdLine), windows.SetupTypeArmed, windows.SetupCommand)
 }
 
 // armament names the two values for a person.
@@ -88,7 +79,7 @@ func (s State) undone() *Verdict {
 	}
 	var now []string
 	if state {
-		now = append(now, "ImageState is "+s.last.ImageState+" now")
+		now = append(now, "ImageState is "+string(s.last.ImageState)+" now")
 	}
 	if gone {
 		now = append(now, "the tag is gone")
@@ -116,9 +107,9 @@ func (s State) startedOver() bool {
 		return false
 	}
 	switch s.last.ImageState {
-	case StateComplete, StateSpecializeToOOBE, StateSpecializeToAudit:
+	case windows.StateComplete, windows.StateSpecializeToOOBE, windows.StateSpecializeToAudit:
 		return true
-	case StateUndeployable: // as in the first boot, which takes the port away before
+	case windows.StateUndeployable: // as in the first boot, which takes the port away before
 		return s.last.Reached && s.away >= restartAtLeast && s.expect.End == Shutdown && s.last.Log.ShutdownRequested
 	}
 	return false
@@ -137,8 +128,7 @@ func (s State) onlyUnarmed() *Verdict {
 	if !s.expect.Generalize || s.armed != No {
 		return nil
 	}
-	return s.verdict(Unarmed, `tag and ImageState say success, but HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
-		armament(s.last.SetupType, s.last.CmdLine))
+	return s.verdict(Unarmed, "tag and ImageState say success, but %s", notArmed(s.last.SetupType, s.last.CmdLine))
 }
 
 // ifArmed is the verdict v unless the image is known to be unarmed.
@@ -212,7 +202,7 @@ func (s State) quit(waited time.Duration, said string) *Verdict {
 	case s.armed != Unknown || !s.expect.Generalize:
 		return s.ifArmed(s.verdict(Generalized, "%s, and the log says so", said))
 	case late:
-		return s.verdict(Lost, `tag, ImageState and log say success, but SetupType and CmdLine of HKLM\SYSTEM\Setup could not be read`)
+		return s.verdict(Lost, "tag, ImageState and log say success, but SetupType and CmdLine of %s could not be read", windows.SetupType.Key())
 	}
 	return nil
 }

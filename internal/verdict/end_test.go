@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 func noTag(o *Observation)     { o.Tag = No }
@@ -23,9 +24,9 @@ func machine(m Machine) look { return func(o *Observation) { o.Machine = m } }
 // Once success was seen, the newest facts still have to say so.
 func TestTheNewestFactsDecide(t *testing.T) {
 	good := func(after time.Duration, looks ...look) Observation {
-		return at(after, append([]look{state(StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged)}, looks...)...)
+		return at(after, append([]look{state(windows.StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged)}, looks...)...)
 	}
-	working := at(30*time.Second, state(StateUndeployable), log(100, processing))
+	working := at(30*time.Second, state(windows.StateUndeployable), log(100, processing))
 	generalize := Expectation{Generalize: true}
 	shutdown := Expectation{Generalize: true, End: Shutdown}
 	reboot := Expectation{Generalize: true, End: Reboot}
@@ -37,29 +38,29 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		text   string // of the explanation
 	}{
 		"the tag is gone and the image undeployable": {
-			generalize, []Observation{good(time.Minute), good(70*time.Second, noTag, state(StateUndeployable))}, Undone, "ImageState IMAGE_STATE_UNDEPLOYABLE"},
+			generalize, []Observation{good(time.Minute), good(70*time.Second, noTag, state(windows.StateUndeployable))}, Undone, "ImageState IMAGE_STATE_UNDEPLOYABLE"},
 		"the same after sysprep has ended": {
-			shutdown, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(StateUndeployable))},
+			shutdown, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(windows.StateUndeployable))},
 			Undone, "the guest restarted instead of powering off: it is not generalized any more"},
 		"the log fails later": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, log(250, processing, tagLogged, failure(diagnosis.ProcessFailure)))}, Broken, "failed after it had begun"},
 		"complete with sysprep still running": {
-			generalize, []Observation{good(time.Minute), good(70*time.Second, state(StateComplete))}, Undone, "sysprep.exe is running, and ImageState is IMAGE_STATE_COMPLETE now"},
+			generalize, []Observation{good(time.Minute), good(70*time.Second, state(windows.StateComplete))}, Undone, "sysprep.exe is running, and ImageState is IMAGE_STATE_COMPLETE now"},
 		"complete with sysprep still running, and a restart is wanted": {
-			reboot, []Observation{good(time.Minute), good(70*time.Second, state(StateComplete))}, Undone, "sysprep.exe is running"},
+			reboot, []Observation{good(time.Minute), good(70*time.Second, state(windows.StateComplete))}, Undone, "sysprep.exe is running"},
 		"the guest comes back and is complete": {
-			shutdown, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(StateComplete))}, Undone, "do not use its disk"},
+			shutdown, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(windows.StateComplete))}, Undone, "do not use its disk"},
 		"the log had the tag, then the guest comes back": {
-			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(2*time.Minute, ended, state(StateSpecializeToOOBE), log(200, done, tagLogged))},
+			shutdown, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged)), at(2*time.Minute, ended, state(windows.StateSpecializeToOOBE), log(200, done, tagLogged))},
 			Undone, "restarted instead of powering off"},
 		"the log had the tag and a shutdown, then the guest comes back in its first boot": {
-			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			shutdown, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, ended, state(windows.StateUndeployable), log(200, done, tagLogged, asked))},
 			Undone, "restarted instead of powering off"},
 		"the log had the tag and a shutdown, and the network goes for a moment": {
-			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(70*time.Second, ended, state(StateUndeployable), log(200, done, tagLogged, asked))},
+			shutdown, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged, asked)), at(62*time.Second, silent(PortClosed)), at(70*time.Second, ended, state(windows.StateUndeployable), log(200, done, tagLogged, asked))},
 			Running, ""},
 		"the log had the tag, then the network goes, and a restart is wanted": {
-			reboot, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, silent(PortClosed)), good(3 * time.Minute), at(4*time.Minute, silent(PortClosed))},
+			reboot, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, silent(PortClosed)), good(3 * time.Minute), at(4*time.Minute, silent(PortClosed))},
 			Generalized, "it restarts, as it was told to"},
 		"only the tag is gone": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, ended, noTag)}, Undone, "the tag is gone"},
@@ -67,7 +68,7 @@ func TestTheNewestFactsDecide(t *testing.T) {
 			shutdown, []Observation{good(time.Minute), good(70*time.Second, log(3, validating)), at(80*time.Second, silent(PortClosed)), at(5*time.Minute, silent(PortClosed)), at(301*time.Second, inVain(PortClosed))},
 			Lost, "success could not be seen before"},
 		"a restart that is wanted": {
-			reboot, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(StateUndeployable))}, Generalized, "Windows has restarted: ImageState is IMAGE_STATE_UNDEPLOYABLE now and the tag is gone"},
+			reboot, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(windows.StateUndeployable))}, Generalized, "Windows has restarted: ImageState is IMAGE_STATE_UNDEPLOYABLE now and the tag is gone"},
 		"what is printed was seen": {
 			generalize, []Observation{good(time.Minute, ended)}, Generalized, "seen: ImageState IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, tag present, SetupType 2, CmdLine oobe\\windeploy.exe"},
 
@@ -75,7 +76,7 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"a reset while the power-off is awaited": {
 			shutdown, []Observation{good(time.Minute), at(61*time.Second, silent(PortUnknown), reset)}, Undone, "instead of powering off: it is not generalized any more"},
 		"a reset before the state was read": {
-			shutdown, []Observation{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), at(61*time.Second, silent(PortUnknown), reset)}, Undone, "instead of powering off"},
+			shutdown, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged)), at(61*time.Second, silent(PortUnknown), reset)}, Undone, "instead of powering off"},
 		"a reset in the middle": {
 			shutdown, []Observation{working, at(time.Minute, silent(PortUnknown), reset)}, Broken, "restarted while sysprep was changing the machine"},
 		"a reset that is wanted": {
@@ -96,7 +97,7 @@ func TestTheNewestFactsDecide(t *testing.T) {
 
 		// Whose facts they are.
 		"another machine with an old tag": {
-			generalize, []Observation{working, at(time.Minute, ended, foreign, tag, state(StateComplete), log(300, done, tagLogged))}, Replaced, "another machine answers at this address"},
+			generalize, []Observation{working, at(time.Minute, ended, foreign, tag, state(windows.StateComplete), log(300, done, tagLogged))}, Replaced, "another machine answers at this address"},
 		"another machine that is generalized": {
 			generalize, []Observation{working, good(time.Minute, ended, foreign)}, Replaced, "checkpoint"},
 		"another machine after success": {
@@ -118,27 +119,27 @@ func TestTheNewestFactsDecide(t *testing.T) {
 		"a cloud agent's wrapper": {
 			generalize, []Observation{good(time.Minute, ended, next(2, `"C:\Program Files\Google\Compute Engine\sysprep\WINDEPLOY.cmd"`))}, Generalized, ""},
 		"audit mode runs something else": {
-			Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(StateGeneralizeToAudit), next(1, `C:\audit.exe`))}, Generalized, ""},
+			Expectation{Generalize: true, ImageState: windows.StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(windows.StateGeneralizeToAudit), next(1, `C:\audit.exe`))}, Generalized, ""},
 		"audit mode runs nothing": {
-			Expectation{Generalize: true, ImageState: StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(StateGeneralizeToAudit), next(0, ""))}, Unarmed, ""},
+			Expectation{Generalize: true, ImageState: windows.StateGeneralizeToAudit}, []Observation{good(time.Minute, ended, state(windows.StateGeneralizeToAudit), next(0, ""))}, Unarmed, ""},
 		"not armed while sysprep lives may still come": {
 			generalize, []Observation{good(time.Minute, next(0, "")), good(61*time.Second, ended)}, Generalized, ""},
 		"not armed and sysprep never ends": {
 			generalize, []Observation{good(time.Minute, next(0, "")), good(2*time.Minute, next(0, ""))}, Unarmed, ""},
 		"values of before success say nothing": {
-			generalize, []Observation{at(30*time.Second, state(StateUndeployable), next(0, ""), log(100, processing)), good(time.Minute, ended)}, Generalized, ""},
+			generalize, []Observation{at(30*time.Second, state(windows.StateUndeployable), next(0, ""), log(100, processing)), good(time.Minute, ended)}, Generalized, ""},
 		"not armed and powered off": {
 			shutdown, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed))}, Unarmed, ""},
 		"not armed and restarting": {
 			reboot, []Observation{good(time.Minute, next(0, "")), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed))}, Unarmed, ""},
 		"after a restart it is armed no more": {
-			reboot, []Observation{good(time.Minute), good(2*time.Minute, ended, next(0, ""), state(StateComplete))}, Generalized, ""},
+			reboot, []Observation{good(time.Minute), good(2*time.Minute, ended, next(0, ""), state(windows.StateComplete))}, Generalized, ""},
 		"what could not be read is not claimed": {
 			generalize, []Observation{
-				at(time.Minute, ended, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(2*time.Minute, ended, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged))},
+				at(time.Minute, ended, state(windows.StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(2*time.Minute, ended, state(windows.StateGeneralizeToOOBE), tag, log(200, done, tagLogged))},
 			Lost, "SetupType and CmdLine of HKLM\\SYSTEM\\Setup could not be read"},
 		"a guest that went down too soon to be asked": {
-			shutdown, []Observation{at(time.Minute, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(61*time.Second, silent(PortUnknown), machine(Machine{Off: true}))},
+			shutdown, []Observation{at(time.Minute, state(windows.StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(61*time.Second, silent(PortUnknown), machine(Machine{Off: true}))},
 			Generalized, "SetupType and CmdLine not read"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,8 +176,8 @@ func contradiction(e Expectation, o Observation) string {
 		return "the log fails"
 	case e.End == Reboot && (o.Process != Yes || o.Machine.Restarts > 0):
 		return "" // what a restarted Windows says of itself is no contradiction
-	case o.ImageState != StateGeneralizeToOOBE:
-		return "ImageState " + o.ImageState
+	case o.ImageState != windows.StateGeneralizeToOOBE:
+		return "ImageState " + string(o.ImageState)
 	case o.Tag != Yes:
 		return "no tag"
 	case o.SetupType != nil && *o.SetupType != 2:
@@ -194,7 +195,7 @@ func contradiction(e Expectation, o Observation) string {
 // Whatever the order of the facts: no success while the newest of them says
 // the opposite, and what the verdict shows is what was seen last.
 func TestNoSuccessAgainstTheNewestFacts(t *testing.T) {
-	states := []string{StateComplete, StateUndeployable, StateGeneralizeToOOBE, StateSpecializeToOOBE}
+	states := []windows.State{windows.StateComplete, windows.StateUndeployable, windows.StateGeneralizeToOOBE, windows.StateSpecializeToOOBE}
 	ends := map[Class]int{}
 	for seed := range int64(20000) {
 		r := rand.New(rand.NewSource(seed))
@@ -202,7 +203,7 @@ func TestNoSuccessAgainstTheNewestFacts(t *testing.T) {
 		s := Begin(start, e)
 		var v *Verdict
 		// Facts begin near success, so that it is seen and then spoilt.
-		o := at(0, state(StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged), launched(start))
+		o := at(0, state(windows.StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged), launched(start))
 		o.Log.Start = start
 		now := time.Duration(0)
 		for step := 0; v == nil; step++ {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // classNames are in the order of the classes.
@@ -81,7 +83,7 @@ func (v Verdict) headline() string {
 		Replaced:    "another machine answers at this address, or the guest was reverted to an older state",
 		NotStarted:  "sysprep was not started",
 	}[v.Class]
-	if v.Class == Generalized && (v.ImageState == StateSpecializeToOOBE || v.ImageState == StateSpecializeToAudit) {
+	if v.Class == Generalized && (v.ImageState == windows.StateSpecializeToOOBE || v.ImageState == windows.StateSpecializeToAudit) {
 		head = "Windows is resealed and keeps its identity, it is not generalized"
 	}
 	if v.Class == Undone && v.Restarted {
@@ -107,7 +109,7 @@ func (v Verdict) headline() string {
 }
 
 func (v Verdict) seen() string {
-	parts := []string{"ImageState " + cmp.Or(v.ImageState, "unknown")}
+	parts := []string{"ImageState " + string(cmp.Or(v.ImageState, "unknown"))}
 	if v.GeneralizationState != nil {
 		parts = append(parts, fmt.Sprintf("GeneralizationState %d", *v.GeneralizationState))
 	}
@@ -121,7 +123,7 @@ func (v Verdict) seen() string {
 	}
 	if v.SetupType != nil || v.CmdLine != nil {
 		parts = append(parts, armament(v.SetupType, v.CmdLine))
-	} else if v.Class == Generalized && v.ImageState != StateSpecializeToOOBE && v.ImageState != StateSpecializeToAudit {
+	} else if v.Class == Generalized && v.ImageState != windows.StateSpecializeToOOBE && v.ImageState != windows.StateSpecializeToAudit {
 		parts = append(parts, "SetupType and CmdLine not read")
 	}
 	if v.StillRunning {
@@ -182,7 +184,7 @@ func (v Verdict) next() []string {
 			out = append(out, "Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is no image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
-		case v.ImageState == StateComplete && v.Tag != Yes:
+		case v.ImageState == windows.StateComplete && v.Tag != Yes:
 			out = append(out, "Look at the guest's screen for a dialog. As far as was seen nothing was changed: restart the guest and try again, or raise stall_timeout.")
 		default:
 			out = append(out, "Look at the guest's screen for a dialog; if the log was still growing raise generalize_timeout, else look for a missing external provider or an antivirus. Discard the machine.")
@@ -200,11 +202,11 @@ func (v Verdict) next() []string {
 		}
 	case Cancelled:
 		switch {
-		case v.ImageState == StateUndeployable:
+		case v.ImageState == windows.StateUndeployable:
 			out = append(out, "Discard this machine: sysprep has begun to change it, and it is not usable any more.")
 		case v.StillRunning:
 			out = append(out, "sysprep.exe was not ended: it may go on, change the machine and power it off. Look at the machine before it is used again.")
-		case v.ImageState == StateComplete && v.Tag == No:
+		case v.ImageState == windows.StateComplete && v.Tag == No:
 			out = append(out, "The machine is untouched. Run the build again.")
 		default:
 			out = append(out, "Run the build again; do not use the disk of this one.")

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 func TestTheExplanationOfARefusalLeadsWithPackageAndRemedy(t *testing.T) {
 	seven := 7
 	v := Verdict{
-		Class: Refused, Reason: "sysprep refused in validation", ImageState: StateComplete, GeneralizationState: &seven, Tag: No, StillRunning: true,
+		Class: Refused, Reason: "sysprep refused in validation", ImageState: windows.StateComplete, GeneralizationState: &seven, Tag: No, StillRunning: true,
 		Took: 12300 * time.Millisecond, LastLog: "not shown beside evidence",
 		Diagnosis: &diagnosis.Diagnosis{
 			ID: "F01", Name: "APPX_NOT_PROVISIONED", Summary: "app package Adobe.XD_57 is installed for a user but not provisioned for all users",
@@ -64,7 +65,7 @@ func TestEveryEndHasItsOwnText(t *testing.T) {
 		"unarmed":                 {Class: Unarmed},
 		"replaced":                {Class: Replaced},
 		"paused":                  {Class: Hung, Paused: "why"},
-		"cancelled midway":        {Class: Cancelled, ImageState: StateUndeployable},
+		"cancelled midway":        {Class: Cancelled, ImageState: windows.StateUndeployable},
 	} {
 		v.Reason = "reason"
 		lines := v.Explain()

@@ -7,14 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
-)
-
-// Values of SysprepStatus\GeneralizationState (field reports; Microsoft does
-// not document them).
-const (
-	generalizeUnfinished = 3
-	generalizeDone       = 4
-	neverGeneralized     = 7
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Look judges the guest before the launch. On Wait the caller looks again
@@ -38,27 +31,27 @@ func Look(first First, e Expectation) Decision {
 		return d
 	case first.SysprepExe == No:
 		return refuse("F52", "sysprep.exe is missing")
-	case first.ImageState == StateGeneralizeToOOBE || first.ImageState == StateGeneralizeToAudit:
+	case first.ImageState.Means() == windows.Generalized:
 		if e.Generalize && first.ImageState == e.ImageState {
 			if armed(first.Observation, e.ImageState) == No {
-				return Decision{Action: Refuse, Reason: fmt.Sprintf(`ImageState is %s, but the image is not armed for its first boot: HKLM\SYSTEM\Setup has %s where a generalized image has SetupType 2, CmdLine oobe\windeploy.exe`,
-					first.ImageState, armament(first.SetupType, first.CmdLine)), Next: unarmedNext}
+				return Decision{Action: Refuse, Reason: fmt.Sprintf("ImageState is %s, but the image is not armed for its first boot: %s", first.ImageState, notArmed(first.SetupType, first.CmdLine)),
+					Next: unarmedNext}
 			}
-			return Decision{Action: Already, Reason: "the machine is generalized already (" + first.ImageState + ")",
+			return Decision{Action: Already, Reason: fmt.Sprintf("the machine is generalized already (%s)", first.ImageState),
 				Next: []string{"Do not restart it: shut it down and take the disk."}}
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
-	case generalizationState(first.Observation) == generalizeUnfinished:
-		return refuse("F32", "an earlier sysprep run broke off (GeneralizationState 3, ImageState "+cmp.Or(first.ImageState, "unknown")+")")
-	case generalizationState(first.Observation) == generalizeDone:
-		return refuse("F55", "GeneralizationState is 4 (generalized), but ImageState is "+cmp.Or(first.ImageState, "unknown"))
+	case generalizationState(first.Observation) == windows.GeneralizeUnfinished:
+		return refuse("F32", fmt.Sprintf("an earlier sysprep run broke off (GeneralizationState %d, ImageState %s)", windows.GeneralizeUnfinished, cmp.Or(first.ImageState, "unknown")))
+	case generalizationState(first.Observation) == windows.GeneralizeDone:
+		return refuse("F55", fmt.Sprintf("GeneralizationState is %d (generalized), but ImageState is %s", windows.GeneralizeDone, cmp.Or(first.ImageState, "unknown")))
 	}
 	d := byImageState(first)
 	if d.Action != Go {
 		return d
 	}
-	if n := generalizationState(first.Observation); n >= 0 && n != neverGeneralized {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("GeneralizationState is %d; 7 is usual on a running machine", n))
+	if n := generalizationState(first.Observation); n >= 0 && n != windows.NeverGeneralized {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("GeneralizationState is %d; %d is usual on a running machine", n, windows.NeverGeneralized))
 	}
 	if first.Process == Unknown {
 		d.Warnings = append(d.Warnings, "could not tell whether another sysprep.exe is running; one that is would block this run")
@@ -67,34 +60,35 @@ func Look(first First, e Expectation) Decision {
 }
 
 func byImageState(first First) Decision {
-	switch first.ImageState {
-	case StateSpecializeToAudit:
+	state, means := first.ImageState, first.ImageState.Means()
+	switch means {
+	case windows.InAudit:
 		// Setup may well call itself unfinished in audit mode.
 		d := Decision{Action: Go, Reason: "Windows is in audit mode"}
 		if first.AuditMode == No {
 			d.Warnings = append(d.Warnings, "ImageState says audit mode, AuditBoot does not")
 		}
 		return d
-	case StateUndeployable:
-		return Decision{Action: Wait, Reason: "ImageState is " + StateUndeployable + ": Windows Setup may still be finishing the first boot",
+	case windows.Unfinished:
+		return Decision{Action: Wait, Reason: fmt.Sprintf("ImageState is %s: Windows Setup may still be finishing the first boot", state),
 			Next: []string{"If it stays so although Setup has ended, this installation is broken: start from another source disk."}}
-	case StateSpecializeToOOBE:
+	case windows.BeforeOOBE:
 		// OOBE may still be finishing behind a WinRM that answers already.
-		return Decision{Action: Wait, Reason: "ImageState is " + StateSpecializeToOOBE + ": the first boot has not passed OOBE, or sysprep ran without /generalize",
+		return Decision{Action: Wait, Reason: fmt.Sprintf("ImageState is %s: the first boot has not passed OOBE, or sysprep ran without /generalize", state),
 			Next: []string{"Complete OOBE before the build, with an answer file for the source machine that has LocalAccounts or AutoLogon in pass oobeSystem."}}
-	case "":
+	case windows.Unread:
 		return Decision{Action: Wait, Reason: "ImageState could not be read",
-			Next: []string{`Check that the user may read HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State.`}}
+			Next: []string{fmt.Sprintf("Check that the user may read %s.", windows.ImageState.Key())}}
 	}
 	if first.SystemSetupInProgress == Yes || first.OOBEInProgress == Yes {
 		return Decision{Action: Wait, Reason: "Windows Setup is still running (SystemSetupInProgress or OOBEInProgress is set)",
 			Next: []string{"Let the first boot finish before the build goes on."}}
 	}
-	if first.ImageState == StateComplete {
+	if means.MayStart() {
 		return Decision{Action: Go, Reason: "Windows is installed completely"}
 	}
-	return Decision{Action: Refuse, Reason: "ImageState is " + first.ImageState + ", which sysprep does not start from",
-		Next: []string{"Start from an installation whose ImageState is " + StateComplete + "."}}
+	return Decision{Action: Refuse, Reason: fmt.Sprintf("ImageState is %s, which sysprep does not start from", state),
+		Next: []string{fmt.Sprintf("Start from an installation whose ImageState is %s.", windows.StateComplete)}}
 }
 
 // refuse takes the next steps from the catalogue.

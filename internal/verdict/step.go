@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // restartAtLeast is shorter than any restart: a port that was closed for less
@@ -14,7 +15,7 @@ const restartAtLeast = 10 * time.Second
 
 func (e Expectation) withDefaults() Expectation {
 	if e.ImageState == "" {
-		e.ImageState = ExpectedState(e.Generalize, false)
+		e.ImageState = windows.StateAfter(e.Generalize, false)
 	}
 	for _, d := range []struct {
 		value *time.Duration
@@ -212,7 +213,7 @@ func (s State) logSaysSuccess() bool {
 		return false
 	}
 	if s.expect.Generalize {
-		return log.TagCreated && log.HasOption("GENERALIZE")
+		return log.TagCreated && log.HasOption(windows.OptionGeneralize)
 	}
 	return log.TagCreated || log.Closed
 }
@@ -243,12 +244,12 @@ func (s State) closedWithoutTag() *Verdict {
 // declined tells an untouched machine from a broken one.
 func (s State) declined(reason string) *Verdict {
 	switch log := s.last.Log; {
-	case s.last.ImageState == StateUndeployable:
-		return s.verdict(Broken, "%s, and ImageState is %s", reason, StateUndeployable)
+	case s.last.ImageState == windows.StateUndeployable:
+		return s.verdict(Broken, "%s, and ImageState is %s", reason, windows.StateUndeployable)
 	case s.expect.Generalize && s.last.ImageState == s.expect.ImageState:
 		return s.verdict(Broken, "%s although ImageState is %s", reason, s.expect.ImageState)
-	case generalizationState(s.last) == generalizeUnfinished:
-		return s.verdict(Broken, "%s, and GeneralizationState is 3 (begun, not finished)", reason)
+	case generalizationState(s.last) == windows.GeneralizeUnfinished:
+		return s.verdict(Broken, "%s, and GeneralizationState is %d (begun, not finished)", reason, windows.GeneralizeUnfinished)
 	case log.Failure == diagnosis.NoFailure && log.Stage >= diagnosis.StageProcessing:
 		return s.verdict(Broken, "%s after it had begun to change the machine", reason)
 	}
@@ -279,7 +280,7 @@ func (s State) processGone() *Verdict {
 		return s.verdict(Broken, "sysprep ended without its tag although ImageState is %s", s.expect.ImageState)
 	case unsettled:
 		return s.verdict(Broken, "sysprep ended with its tag, but ImageState is %s and not %s", s.last.ImageState, s.expect.ImageState)
-	case s.last.Log.Lines == 0 && s.last.ImageState != StateUndeployable:
+	case s.last.Log.Lines == 0 && s.last.ImageState != windows.StateUndeployable:
 		v := s.declined("sysprep.exe ended without writing a line to its log")
 		if d, ok := diagnosis.Known("F53"); ok && v.Class == Refused {
 			d.Unconfirmed = true // missing rights are only the usual reason

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -24,9 +25,9 @@ func at(after time.Duration, looks ...look) Observation {
 	return o
 }
 
-func state(s string) look  { return func(o *Observation) { o.ImageState = s } }
-func tag(o *Observation)   { o.Tag = Yes }
-func ended(o *Observation) { o.Process = No }
+func state(s windows.State) look { return func(o *Observation) { o.ImageState = s } }
+func tag(o *Observation)         { o.Tag = Yes }
+func ended(o *Observation)       { o.Process = No }
 
 // next gives what the next boot runs, ready what a generalized image runs.
 func next(kind int, line string) look {
@@ -75,9 +76,9 @@ const (
 )
 
 func TestARunIsJudged(t *testing.T) {
-	working := at(30*time.Second, state(StateUndeployable), log(100, processing))
+	working := at(30*time.Second, state(windows.StateUndeployable), log(100, processing))
 	success := func(after time.Duration, looks ...look) Observation {
-		return at(after, append([]look{state(StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged)}, looks...)...)
+		return at(after, append([]look{state(windows.StateGeneralizeToOOBE), tag, ready, log(200, done, tagLogged)}, looks...)...)
 	}
 	generalize := Expectation{Generalize: true}
 	shutdown := Expectation{Generalize: true, End: Shutdown}
@@ -106,40 +107,40 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"the state follows some minutes after sysprep has ended": {
 			expect: generalize, seen: []Observation{
-				at(time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged, logClosed)),
-				at(5*time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged, logClosed)),
+				at(time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed)),
+				at(5*time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed)),
 				success(6*time.Minute, ended),
 			},
 			want: Generalized, consistent: true,
 		},
 		"audit is expected and seen": {
-			expect: Expectation{Generalize: true, ImageState: StateGeneralizeToAudit},
-			seen:   []Observation{success(time.Minute, ended, state(StateGeneralizeToAudit))},
+			expect: Expectation{Generalize: true, ImageState: windows.StateGeneralizeToAudit},
+			seen:   []Observation{success(time.Minute, ended, state(windows.StateGeneralizeToAudit))},
 			want:   Generalized, consistent: true,
 		},
 		"without generalize a closed log will do for the tag": {
 			expect: Expectation{},
-			seen:   []Observation{at(time.Minute, ended, state(StateSpecializeToOOBE), log(50, processing, logClosed))},
+			seen:   []Observation{at(time.Minute, ended, state(windows.StateSpecializeToOOBE), log(50, processing, logClosed))},
 			want:   Generalized, consistent: true,
 		},
 		"a tag without the state is not success": {
-			expect: generalize, seen: []Observation{at(time.Minute, tag, state(StateUndeployable), log(200, done, tagLogged))}, want: Running,
+			expect: generalize, seen: []Observation{at(time.Minute, tag, state(windows.StateUndeployable), log(200, done, tagLogged))}, want: Running,
 		},
 		"a tag and state of which the log knows nothing is not success": {
-			expect: generalize, seen: []Observation{at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing))}, want: Running,
+			expect: generalize, seen: []Observation{at(time.Minute, tag, state(windows.StateGeneralizeToOOBE), log(20, processing))}, want: Running,
 		},
 		"a state and a log without the tag is not success": {
-			expect: generalize, seen: []Observation{at(time.Minute, state(StateGeneralizeToOOBE), log(20, processing, tagLogged))}, want: Running,
+			expect: generalize, seen: []Observation{at(time.Minute, state(windows.StateGeneralizeToOOBE), log(20, processing, tagLogged))}, want: Running,
 		},
 		"a run without the option GENERALIZE is not success": {
 			expect: generalize, seen: []Observation{success(time.Minute, ended, log(20, done, tagLogged, func(f *diagnosis.Facts) { f.Options = nil }))}, want: Running,
 		},
 		"the wrong reseal is not success": {
-			expect: generalize, seen: []Observation{success(time.Minute, ended, state(StateGeneralizeToAudit))}, want: Running,
+			expect: generalize, seen: []Observation{success(time.Minute, ended, state(windows.StateGeneralizeToAudit))}, want: Running,
 		},
 		"tag and state but never a log": {
 			expect: generalize, seen: []Observation{
-				at(time.Minute, ended, tag, state(StateGeneralizeToOOBE)), at(12*time.Minute, ended, tag, state(StateGeneralizeToOOBE)),
+				at(time.Minute, ended, tag, state(windows.StateGeneralizeToOOBE)), at(12*time.Minute, ended, tag, state(windows.StateGeneralizeToOOBE)),
 			},
 			want: Lost, reason: "could not be read", consistent: true,
 		},
@@ -172,13 +173,13 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"tag and state seen, the log not any more, port stays closed": {
 			expect: shutdown, seen: []Observation{
-				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(240*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)),
+				at(time.Minute, tag, state(windows.StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(240*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)),
 			},
 			want: Generalized, reason: "when the guest was seen last", consistent: true,
 		},
 		"the log had the tag, then the port stays closed": {
 			expect: shutdown, seen: []Observation{
-				at(time.Minute, state(StateUndeployable), log(20, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)), at(251*time.Second, inVain(PortClosed)),
+				at(time.Minute, state(windows.StateUndeployable), log(20, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)), at(251*time.Second, inVain(PortClosed)),
 			},
 			want: Lost, reason: "success could not be seen before: its port has been closed for 3m1s", consistent: true,
 		},
@@ -201,7 +202,7 @@ func TestARunIsJudged(t *testing.T) {
 			want: Generalized, reason: "closed for 18s and answers again", consistent: true,
 		},
 		"success, then the restart is over before anybody looks": {
-			expect: reboot, seen: []Observation{success(time.Minute), at(3*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged))},
+			expect: reboot, seen: []Observation{success(time.Minute), at(3*time.Minute, ended, state(windows.StateUndeployable), log(200, done, tagLogged))},
 			want: Generalized, consistent: true,
 		},
 		"success, but no restart": {
@@ -210,97 +211,97 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"tag and state seen, then the restart begins and goes on": {
 			expect: reboot, seen: []Observation{
-				at(time.Minute, tag, state(StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
+				at(time.Minute, tag, state(windows.StateGeneralizeToOOBE), log(20, processing)), at(70*time.Second, silent(PortClosed)), at(100*time.Second, silent(PortClosed)),
 			},
 			want: Generalized, reason: "before Windows went down to restart", consistent: true,
 		},
 		"the guest comes back from a restart that nobody saw begin": {
 			expect: reboot, seen: []Observation{
 				working, at(time.Minute, silent(PortClosed)),
-				at(2*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged)),
-				at(13*time.Minute, ended, state(StateUndeployable), log(200, done, tagLogged)),
+				at(2*time.Minute, ended, state(windows.StateUndeployable), log(200, done, tagLogged)),
+				at(13*time.Minute, ended, state(windows.StateUndeployable), log(200, done, tagLogged)),
 			},
 			want: Lost, reason: "Windows went on to", consistent: true,
 		},
 
 		// Refused.
 		"validation failed, sysprep has ended": {
-			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete), log(37, validating, failure(diagnosis.ValidateFailure), logClosed))},
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(windows.StateComplete), log(37, validating, failure(diagnosis.ValidateFailure), logClosed))},
 			want: Refused, reason: "refused in validation",
 		},
 		"validation failed and a dialog keeps sysprep alive": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateComplete), log(37, validating, failure(diagnosis.ValidateFailure)))},
 			want: Refused,
 		},
 		"the command line was not understood": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(5, diagnosis.StageStarted, failure(diagnosis.ParseFailure)))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateComplete), log(5, diagnosis.StageStarted, failure(diagnosis.ParseFailure)))},
 			want: Refused, reason: "did not understand its command line",
 		},
 		"the log is closed without a tag": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), log(37, validating, logClosed))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateComplete), log(37, validating, logClosed))},
 			want: Refused, reason: "without creating its tag",
 		},
 		"in audit mode validation failed": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateSpecializeToAudit), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateSpecializeToAudit), log(37, validating, failure(diagnosis.ValidateFailure)))},
 			want: Refused,
 		},
 		"sysprep ended after validating, without a word": {
-			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete), log(20, validating)), at(62*time.Second, ended, state(StateComplete), log(20, validating)), at(64*time.Second, ended, state(StateComplete), log(20, validating))},
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(windows.StateComplete), log(20, validating)), at(62*time.Second, ended, state(windows.StateComplete), log(20, validating)), at(64*time.Second, ended, state(windows.StateComplete), log(20, validating))},
 			want: Refused, reason: "gone for 1m1s",
 		},
 		"sysprep never wrote a line": {
-			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(StateComplete)), at(63*time.Second, ended, state(StateComplete))},
+			expect: generalize, seen: []Observation{at(3*time.Second, ended, state(windows.StateComplete)), at(63*time.Second, ended, state(windows.StateComplete))},
 			want: Refused, reason: "without writing a line",
 		},
 
 		// Broken.
 		"a provider failed": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, state(StateUndeployable), gen(3), log(150, processing, failure(diagnosis.ProcessFailure)))},
+			expect: generalize, seen: []Observation{working, at(time.Minute, state(windows.StateUndeployable), gen(3), log(150, processing, failure(diagnosis.ProcessFailure)))},
 			want: Broken, reason: "begun to change",
 		},
 		"a provider failed although ImageState is complete": {
-			expect: generalize, seen: []Observation{at(time.Minute, state(StateComplete), log(150, processing, failure(diagnosis.ProcessFailure)))}, want: Broken,
+			expect: generalize, seen: []Observation{at(time.Minute, state(windows.StateComplete), log(150, processing, failure(diagnosis.ProcessFailure)))}, want: Broken,
 		},
 		"sysprep is gone and the image undeployable": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(2*time.Minute, ended, state(StateUndeployable), log(100, processing))},
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(windows.StateUndeployable), log(100, processing)), at(2*time.Minute, ended, state(windows.StateUndeployable), log(100, processing))},
 			want: Broken, reason: "gone for 1m0s",
 		},
 		"sysprep is gone for a moment only": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(119*time.Second, ended, state(StateUndeployable), log(100, processing))}, want: Running,
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(windows.StateUndeployable), log(100, processing)), at(119*time.Second, ended, state(windows.StateUndeployable), log(100, processing))}, want: Running,
 		},
 		"sysprep is gone but the log grows": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(StateUndeployable), log(110, processing)), at(3*time.Minute, ended, state(StateUndeployable), log(120, processing))}, want: Running,
+			expect: generalize, seen: []Observation{working, at(time.Minute, ended, state(windows.StateUndeployable), log(110, processing)), at(3*time.Minute, ended, state(windows.StateUndeployable), log(120, processing))}, want: Running,
 		},
 		"validation failed but the image is undeployable": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateUndeployable), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateUndeployable), log(37, validating, failure(diagnosis.ValidateFailure)))},
 			want: Broken, reason: "UNDEPLOYABLE",
 		},
 		"validation failed but GeneralizationState is 3": {
-			expect: generalize, seen: []Observation{at(3*time.Second, state(StateComplete), gen(3), log(37, validating, failure(diagnosis.ValidateFailure)))},
+			expect: generalize, seen: []Observation{at(3*time.Second, state(windows.StateComplete), gen(3), log(37, validating, failure(diagnosis.ValidateFailure)))},
 			want: Broken, reason: "GeneralizationState is 3",
 		},
 		"the log is closed without a tag after processing": {
-			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateComplete), log(150, processing, logClosed))}, want: Broken,
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(windows.StateComplete), log(150, processing, logClosed))}, want: Broken,
 		},
 		"the log is closed without a tag although the state is the wanted one": {
-			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateGeneralizeToOOBE), log(150, processing, logClosed))}, want: Broken,
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(windows.StateGeneralizeToOOBE), log(150, processing, logClosed))}, want: Broken,
 		},
 		"the state is the wanted one but the tag never comes": {
-			expect: generalize, seen: []Observation{at(time.Minute, ended, state(StateGeneralizeToOOBE), log(100, processing)), at(12*time.Minute, ended, state(StateGeneralizeToOOBE), log(100, processing))},
+			expect: generalize, seen: []Observation{at(time.Minute, ended, state(windows.StateGeneralizeToOOBE), log(100, processing)), at(12*time.Minute, ended, state(windows.StateGeneralizeToOOBE), log(100, processing))},
 			want: Broken, reason: "without its tag",
 		},
 		"the tag is there but the state never comes": {
-			expect: generalize, seen: []Observation{at(time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged)), at(11*time.Minute, ended, tag, state(StateUndeployable), log(200, done, tagLogged))},
+			expect: generalize, seen: []Observation{at(time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged)), at(11*time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged))},
 			want: Broken, reason: "ended with its tag",
 		},
 
 		// Hung.
 		"the log stands still while sysprep lives": {
-			expect: generalize, seen: []Observation{working, at(10*time.Minute, state(StateUndeployable), log(100, processing)), at(630*time.Second, state(StateUndeployable), log(100, processing))},
+			expect: generalize, seen: []Observation{working, at(10*time.Minute, state(windows.StateUndeployable), log(100, processing)), at(630*time.Second, state(windows.StateUndeployable), log(100, processing))},
 			want: Hung, reason: "has not grown for 10m0s",
 		},
 		"sysprep lives and never writes a line": {
-			expect: generalize, seen: []Observation{at(time.Minute, state(StateComplete)), at(10*time.Minute, state(StateComplete))},
+			expect: generalize, seen: []Observation{at(time.Minute, state(windows.StateComplete)), at(10*time.Minute, state(windows.StateComplete))},
 			want: Hung, reason: "written no line",
 		},
 		"the log grows but never ends": {
@@ -317,22 +318,22 @@ func TestARunIsJudged(t *testing.T) {
 			want: Lost, reason: "no command was answered for 10m50s (connection refused)", consistent: true,
 		},
 		"the guest answers when it is asked once more": {
-			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(680*time.Second, state(StateUndeployable), log(110, processing), func(o *Observation) { o.Last = true }), at(20*time.Minute, silent(PortOpen))},
+			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(680*time.Second, state(windows.StateUndeployable), log(110, processing), func(o *Observation) { o.Last = true }), at(20*time.Minute, silent(PortOpen))},
 			want: Running,
 		},
 		"what happens while nothing is heard does not count as standing still": {
-			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, state(StateUndeployable), log(100, processing)), at(1202*time.Second, state(StateUndeployable), log(100, processing))},
+			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, state(windows.StateUndeployable), log(100, processing)), at(1202*time.Second, state(windows.StateUndeployable), log(100, processing))},
 			want: Hung, reason: "has not grown for 10m1s",
 		},
 		"a guest that froze when sysprep had ended is given its time": {
 			expect: generalize, seen: []Observation{
-				at(time.Minute, ended, state(StateUndeployable), log(100, processing)), at(70*time.Second, silent(PortClosed)),
-				at(200*time.Second, ended, state(StateUndeployable), log(100, processing)), at(251*time.Second, ended, state(StateUndeployable), log(100, processing))},
+				at(time.Minute, ended, state(windows.StateUndeployable), log(100, processing)), at(70*time.Second, silent(PortClosed)),
+				at(200*time.Second, ended, state(windows.StateUndeployable), log(100, processing)), at(251*time.Second, ended, state(windows.StateUndeployable), log(100, processing))},
 			want: Broken, reason: "gone for 1m1s",
 		},
 		"a freeze right after success, before what the next boot runs was read": {
 			expect: generalize, seen: []Observation{
-				at(time.Minute, ended, state(StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(190*time.Second, silent(PortClosed)), success(191*time.Second, ended)},
+				at(time.Minute, ended, state(windows.StateGeneralizeToOOBE), tag, log(200, done, tagLogged)), at(70*time.Second, silent(PortClosed)), at(190*time.Second, silent(PortClosed)), success(191*time.Second, ended)},
 			want: Generalized, consistent: true,
 		},
 		"nobody asks once more": {
@@ -391,7 +392,7 @@ func TestARunIsJudged(t *testing.T) {
 // Whatever the guest does, there is a verdict in time, and it is never
 // Generalized where tag and state were not both seen.
 func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
-	states := []string{"", StateComplete, StateUndeployable, StateGeneralizeToOOBE, StateGeneralizeToAudit, StateSpecializeToOOBE}
+	states := []windows.State{"", windows.StateComplete, windows.StateUndeployable, windows.StateGeneralizeToOOBE, windows.StateGeneralizeToAudit, windows.StateSpecializeToOOBE}
 	ends := map[Class]int{}
 	for seed := range int64(3000) {
 		r := rand.New(rand.NewSource(seed))
@@ -430,7 +431,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 				silent(o.Port)(&look)
 			}
 			tagSeen = tagSeen || look.Tag == Yes
-			stateSeen = stateSeen || look.ImageState == ExpectedState(e.Generalize, false)
+			stateSeen = stateSeen || look.ImageState == windows.StateAfter(e.Generalize, false)
 			s, v = s.Step(look)
 		}
 		ends[v.Class]++
@@ -450,7 +451,7 @@ func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
 
 func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 	s := Begin(start, Expectation{Generalize: true})
-	s, v := s.Step(at(time.Minute, state(StateUndeployable), gen(3), log(10, processing)))
+	s, v := s.Step(at(time.Minute, state(windows.StateUndeployable), gen(3), log(10, processing)))
 	if v != nil {
 		t.Fatal(v)
 	}
@@ -459,7 +460,7 @@ func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 		t.Fatal(v)
 	}
 	got := s.Cancel(start.Add(3 * time.Minute))
-	if got.Class != Cancelled || got.ImageState != StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
+	if got.Class != Cancelled || got.ImageState != windows.StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
 		t.Errorf("%+v", got)
 	}
 	if !strings.Contains(got.Reason, "changing the machine") {
@@ -470,7 +471,7 @@ func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
 func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
 	var tr diagnosis.Tracker
 	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
-	o := at(time.Second, state(StateComplete))
+	o := at(time.Second, state(windows.StateComplete))
 	o.Log, o.LogBytes, o.Launched = tr.Facts(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
 	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
 		t.Errorf("%+v", v)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // watcher is who runs sysprep: another builder, our own with a hypervisor that
@@ -65,14 +66,14 @@ func usual(end End, at time.Duration) look {
 	switch {
 	case at < tagAt:
 		return func(o *Observation) {
-			state(StateUndeployable)(o)
+			state(windows.StateUndeployable)(o)
 			log(int(at/time.Second), processing)(o)
 		}
 	case end != Quit && at >= quietAt:
 		return silent(PortClosed)
 	}
 	return func(o *Observation) {
-		state(StateGeneralizeToOOBE)(o)
+		state(windows.StateGeneralizeToOOBE)(o)
 		tag(o)
 		ready(o)
 		ended(o)
@@ -82,7 +83,7 @@ func usual(end End, at time.Duration) look {
 
 // specializing is a generalized Windows that has started.
 func specializing(o *Observation) {
-	state(StateUndeployable)(o)
+	state(windows.StateUndeployable)(o)
 	tag(o)
 	ready(o)
 	ended(o)
@@ -307,7 +308,7 @@ func TestAPortThatOpensAndClosesForEverEndsInTime(t *testing.T) {
 		o    Observation
 		want bool
 	}{
-		{at(time.Minute, state(StateUndeployable), log(200, done, tagLogged)), false}, {at(70*time.Second, silent(PortClosed)), false},
+		{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged)), false}, {at(70*time.Second, silent(PortClosed)), false},
 		{at(251*time.Second, silent(PortClosed)), true}, {at(252*time.Second, inVain(PortOpen)), false}, {at(260*time.Second, silent(PortClosed)), false},
 	} {
 		var v *Verdict
@@ -406,8 +407,8 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 		"the same for minutes, and then ours": {seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
 			{after: 5 * minutes, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, failure: validation},
-			{after: 6 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 100, next: oldLen + 100, looks: []look{state(StateUndeployable)}},
-			{after: 8 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 9000, next: oldLen + 9000, tagged: true, looks: []look{state(StateGeneralizeToOOBE), tag, ready, ended}},
+			{after: 6 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 100, next: oldLen + 100, looks: []look{state(windows.StateUndeployable)}},
+			{after: 8 * minutes, runs: 2, start: 6 * minutes, length: oldLen + 9000, next: oldLen + 9000, tagged: true, looks: []look{state(windows.StateGeneralizeToOOBE), tag, ready, ended}},
 		}, want: Generalized, own: Yes},
 		"read in pieces": {seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: 64 << 10, failure: validation},
@@ -419,19 +420,19 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 			{after: 3 * minutes, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
 		}, want: Running},
 		"complete when it is read first, and sysprep has ended": {seen: []reading{
-			{after: 5 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
-			{after: 64 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
-			{after: 66 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(StateComplete)}},
+			{after: 5 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(windows.StateComplete)}},
+			{after: 64 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(windows.StateComplete)}},
+			{after: 66 * time.Second, runs: 1, start: 2 * time.Second, length: oldLen, next: oldLen, failure: validation, looks: []look{ended, state(windows.StateComplete)}},
 		}, want: Refused},
 		"a run that begins while it is watched, by a clock that is years behind": {seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -9 * 365 * 24 * time.Hour, length: oldLen, next: oldLen},
-			{after: 4 * time.Second, runs: 2, start: -8 * 365 * 24 * time.Hour, length: oldLen + 900, next: oldLen + 900, failure: validation, looks: []look{state(StateComplete)}},
+			{after: 4 * time.Second, runs: 2, start: -8 * 365 * 24 * time.Hour, length: oldLen + 900, next: oldLen + 900, failure: validation, looks: []look{state(windows.StateComplete)}},
 		}, want: Refused, own: Yes},
 		"reading began behind the old lines": {fresh: true, seen: []reading{
-			{after: 2 * time.Second, runs: 1, start: time.Second, length: 900, next: 900, failure: validation, looks: []look{state(StateComplete)}},
+			{after: 2 * time.Second, runs: 1, start: time.Second, length: 900, next: 900, failure: validation, looks: []look{state(windows.StateComplete)}},
 		}, want: Refused, own: Yes},
 		"reading began behind the old lines, it was thought": {fresh: true, seen: []reading{
-			{after: 2 * time.Second, runs: 1, start: -48 * time.Hour, length: 900, next: 900, failure: validation, looks: []look{state(StateComplete)}},
+			{after: 2 * time.Second, runs: 1, start: -48 * time.Hour, length: 900, next: 900, failure: validation, looks: []look{state(windows.StateComplete)}},
 		}, want: Running},
 		"it is moved away late": {seen: []reading{
 			{after: 2 * time.Second, runs: 1, start: -20 * minutes, length: oldLen, next: oldLen, failure: validation},
@@ -443,7 +444,7 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 			{after: 2 * time.Minute, runs: 1, start: -time.Hour, length: oldLen + 9, next: oldLen + 9, failure: validation},
 		}, want: Running},
 		"an old success with a new tag": {seen: []reading{
-			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, tagged: true, looks: []look{state(StateGeneralizeToOOBE), tag, ready, ended}},
+			{after: 2 * time.Second, runs: 1, start: -480 * 24 * time.Hour, length: oldLen, next: oldLen, tagged: true, looks: []look{state(windows.StateGeneralizeToOOBE), tag, ready, ended}},
 		}, want: Running},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Class is how a run can end.
@@ -65,33 +66,10 @@ const (
 	Reboot
 )
 
-// Values of ImageState (Microsoft, "Windows Setup States").
-const (
-	StateComplete          = "IMAGE_STATE_COMPLETE"
-	StateUndeployable      = "IMAGE_STATE_UNDEPLOYABLE"
-	StateGeneralizeToOOBE  = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
-	StateGeneralizeToAudit = "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT"
-	StateSpecializeToOOBE  = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
-	StateSpecializeToAudit = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"
-)
-
-// ExpectedState returns the ImageState that a good run leaves.
-func ExpectedState(generalize, audit bool) string {
-	switch {
-	case generalize && audit:
-		return StateGeneralizeToAudit
-	case generalize:
-		return StateGeneralizeToOOBE
-	case audit:
-		return StateSpecializeToAudit
-	}
-	return StateSpecializeToOOBE
-}
-
 // Expectation is what the run is meant to do and how long it may take. Zero
 // durations get the defaults named here.
 type Expectation struct {
-	ImageState  string        // default: ExpectedState(Generalize, false)
+	ImageState  windows.State // default: windows.StateAfter(Generalize, false)
 	Generalize  bool          // /generalize was given
 	End         End           // what follows the work
 	Timeout     time.Duration // 30m: for the whole run
@@ -111,11 +89,11 @@ type Expectation struct {
 // Observation is one look at the guest. Every fact may be unknown.
 type Observation struct {
 	At                  time.Time
-	Reached             bool   // a command ran in the guest and answered
-	Tag                 Tri    // Sysprep_succeeded.tag exists (the old one was deleted before the launch)
-	ImageState          string // empty: unknown
-	GeneralizationState *int   // nil: unknown or absent
-	Process             Tri    // sysprep.exe is alive
+	Reached             bool          // a command ran in the guest and answered
+	Tag                 Tri           // Sysprep_succeeded.tag exists (the old one was deleted before the launch)
+	ImageState          windows.State // empty: unknown
+	GeneralizationState *int          // nil: unknown or absent
+	Process             Tri           // sysprep.exe is alive
 	// Log is what setupact.log says since the launch (diagnosis.Tracker.Facts),
 	// LogBytes how much of it was written; both as last known.
 	Log      diagnosis.Facts
@@ -154,12 +132,12 @@ type Machine struct {
 // Verdict is how a run ended.
 type Verdict struct {
 	Class               Class
-	Reason              string // one line, without class
-	End                 End    // what was to follow
-	ImageState          string // last seen
-	GeneralizationState *int   // last seen
-	Tag                 Tri    // last seen
-	SetupType           *int   // last seen
+	Reason              string        // one line, without class
+	End                 End           // what was to follow
+	ImageState          windows.State // last seen
+	GeneralizationState *int          // last seen
+	Tag                 Tri           // last seen
+	SetupType           *int          // last seen
 	CmdLine             *string
 	// Restarted: Windows was started again after success was seen.
 	Restarted bool

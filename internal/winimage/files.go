@@ -14,6 +14,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
 )
 
@@ -116,14 +117,16 @@ func (v *volume) readFiles(w *Windows) {
 	})
 	v.readAnswerFiles(w, paths)
 	more := 0
-	for _, l := range leftovers {
-		v.eachName(l.folder, func(name string) {
+	for _, below := range footprint.Folders() {
+		folder := `\Windows` + below
+		v.eachName(folder, func(name string) {
+			_, ours := footprint.Find(below, name)
 			switch {
-			case !l.name.MatchString(name):
+			case !ours:
 			case len(w.Leftovers) == maxList:
 				more++
 			default:
-				w.Leftovers = append(w.Leftovers, l.folder+`\`+name)
+				w.Leftovers = append(w.Leftovers, folder+`\`+name)
 			}
 		})
 	}
@@ -153,17 +156,6 @@ func (v *volume) readAnswerFiles(w *Windows, paths []string) {
 		left -= file.Size
 		w.AnswerFiles = append(w.AnswerFiles, v.answerFile(*file))
 	}
-}
-
-// leftovers are what Packer's provisioners, its communicator and this plugin
-// bring into a guest and may not have been able to remove.
-var leftovers = []struct {
-	folder string
-	name   *regexp.Regexp
-}{
-	{`\Windows\System32\Tasks`, regexp.MustCompile(`(?i)^packer-`)},
-	{`\Windows\Temp`, regexp.MustCompile(`(?i)^(packer-|winrmcp-|script-.*\.(ps1|bat|cmd)$)`)},
-	{sysprepFolder, regexp.MustCompile(`(?i)^packer-|^Panther\.packer-`)},
 }
 
 // eachName lists a folder; an absent one is empty.

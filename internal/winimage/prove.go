@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Severity is what a failed assertion means.
@@ -212,10 +213,10 @@ var rules = []rule{
 		return yesNo(w.Volume.Hibernated, false)
 	}},
 	{"image-state", "ImageState in the registry", Fail, rerun, func(w *Windows, _ *Report, e Expectation) result {
-		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.ImageState)
+		return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.ImageState)
 	}},
 	{"state-ini", "ImageState in State.ini", Warn, "compare \\Windows\\Setup\\State\\State.ini with the registry: something changed one of them", func(w *Windows, _ *Report, e Expectation) result {
-		return equal(verdict.ExpectedState(true, e.Audit), w.Setup.StateINI)
+		return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.StateINI)
 	}},
 	{"generalization-state", "SysprepStatus\\GeneralizationState", Fail, rerun, checkGeneralization},
 	{"setup-type", "Setup\\SetupType", Fail, rerun, func(w *Windows, _ *Report, _ Expectation) result {
@@ -232,9 +233,9 @@ var rules = []rule{
 	{"autologon", "no automatic logon, no DefaultPassword", Warn, "remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep", checkAutologon},
 	{"leftovers", "no files or tasks of Packer", Warn, "remove them in the guest before sysprep", func(w *Windows, _ *Report, _ Expectation) result {
 		found := w.Leftovers
-		for _, l := range leftovers {
-			if w.missed(l.folder) {
-				found = append(found[:len(found):len(found)], l.folder+" was not read")
+		for _, below := range footprint.Folders() {
+			if folder := `\Windows` + below; w.missed(folder) {
+				found = append(found[:len(found):len(found)], folder+" was not read")
 			}
 		}
 		return nothing(found)

@@ -10,6 +10,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 const (
@@ -176,7 +177,7 @@ func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
 	}
 	// It may have gone on since it was seen last.
 	now, err := r.session.Poll(ctx)
-	if err != nil || now.ImageState != verdict.StateComplete || !slices.Contains(now.Processes, r.launched.PID) {
+	if err != nil || now.ImageState != windows.StateComplete || !slices.Contains(now.Processes, r.launched.PID) {
 		return
 	}
 	if err := r.session.Stop(ctx, r.launched.PID, cancelLimit); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
@@ -119,7 +120,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 // removed at its end.
 func (r *run) watching() guest.Watching {
 	gone, there := false, true
-	success := guest.Condition{ImageState: []string{r.plan.Expect.ImageState}}
+	success := guest.Condition{ImageState: []windows.State{r.plan.Expect.ImageState}}
 	if r.plan.Expect.Generalize {
 		success.Tag = &there
 	}
@@ -180,7 +181,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 				// The guest answers, so it was PowerShell that failed.
 				plain = plain || errors.Is(err, guest.ErrNoDocument) || errors.As(err, &broken)
 				send(event{sample: sample})
-				if !early && sample.ImageState == verdict.StateUndeployable && tri(sample.Ours) != verdict.No {
+				if !early && sample.ImageState == windows.StateUndeployable && tri(sample.Ours) != verdict.No {
 					early, _ = r.session.RemoveCopied(ctx, r.watching()) // not, or not known: again, and at the end
 				}
 			}

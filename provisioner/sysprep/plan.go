@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // ownBuilder is the builder that proves the disk after the guest is off.
@@ -52,7 +53,7 @@ func (c *Config) plan(windir, id string) Plan {
 	}
 	p.Arguments = strings.Join(append(arguments, c.ExtraArguments...), " ")
 	p.Expect = verdict.Expectation{
-		ImageState: verdict.ExpectedState(c.generalize(), c.Mode == modeAudit),
+		ImageState: windows.StateAfter(c.generalize(), c.Mode == modeAudit),
 		Generalize: c.generalize(),
 		End:        map[string]verdict.End{actionQuit: verdict.Quit, actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[p.Action],
 		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, EndWithin: c.ShutdownTimeout,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 func TestThePlanFollowsFromTheOptions(t *testing.T) {
@@ -15,32 +16,32 @@ func TestThePlanFollowsFromTheOptions(t *testing.T) {
 		options   map[string]any
 		builder   string
 		arguments string
-		state     string
+		state     windows.State
 		end       verdict.End
 		warnings  []string
 	}{
-		{"nothing given, our builder", nil, "sysprep-vhd", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown, nil},
-		{"nothing given, the null builder", nil, "null", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"nothing given, our builder", nil, "sysprep-vhd", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown, nil},
+		{"nothing given, the null builder", nil, "null", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
 		{"an answer file goes to a place without blanks", map[string]any{"answer_file_content": testAnswer}, "null",
-			"/generalize /oobe /quit /quiet " + answer, verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
-		{"audit mode", map[string]any{"mode": "audit"}, "null", "/generalize /audit /quit /quiet", verdict.StateGeneralizeToAudit, verdict.Quit, nil},
-		{"resealing to OOBE only", map[string]any{"generalize": false}, "null", "/oobe /quit /quiet", verdict.StateSpecializeToOOBE, verdict.Quit, []string{"keeps the identity"}},
+			"/generalize /oobe /quit /quiet " + answer, windows.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"audit mode", map[string]any{"mode": "audit"}, "null", "/generalize /audit /quit /quiet", windows.StateGeneralizeToAudit, verdict.Quit, nil},
+		{"resealing to OOBE only", map[string]any{"generalize": false}, "null", "/oobe /quit /quiet", windows.StateSpecializeToOOBE, verdict.Quit, []string{"keeps the identity"}},
 		{"resealing to audit mode only", map[string]any{"generalize": false, "mode": "audit", "action": "reboot"}, "null",
-			"/audit /reboot /quiet", verdict.StateSpecializeToAudit, verdict.Reboot, []string{"keeps the identity"}},
+			"/audit /reboot /quiet", windows.StateSpecializeToAudit, verdict.Reboot, []string{"keeps the identity"}},
 		{"vm mode with an answer file", map[string]any{"vm_mode": true, "answer_file_content": testAnswer}, "azure-arm",
-			"/generalize /oobe /mode:vm /quit /quiet " + answer, verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"same hardware profile", "Microsoft documents it"}},
-		{"not quiet", map[string]any{"quiet": false}, "null", "/generalize /oobe /quit", verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"nobody will see it"}},
-		{"as SYSTEM", map[string]any{"run_as": "system"}, "null", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit,
+			"/generalize /oobe /mode:vm /quit /quiet " + answer, windows.StateGeneralizeToOOBE, verdict.Quit, []string{"same hardware profile", "Microsoft documents it"}},
+		{"not quiet", map[string]any{"quiet": false}, "null", "/generalize /oobe /quit", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"nobody will see it"}},
+		{"as SYSTEM", map[string]any{"run_as": "system"}, "null", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit,
 			[]string{"Microsoft does not support"}},
 		{"further arguments come last", map[string]any{"extra_arguments": []string{"/x", "-y:z"}}, "null",
-			"/generalize /oobe /quit /quiet /x -y:z", verdict.StateGeneralizeToOOBE, verdict.Quit, nil},
-		{"a restart after generalize", map[string]any{"action": "reboot"}, "null", "/generalize /oobe /reboot /quiet", verdict.StateGeneralizeToOOBE, verdict.Reboot,
+			"/generalize /oobe /quit /quiet /x -y:z", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"a restart after generalize", map[string]any{"action": "reboot"}, "null", "/generalize /oobe /reboot /quiet", windows.StateGeneralizeToOOBE, verdict.Reboot,
 			[]string{"not generalized any more"}},
-		{"qemu has to shut down", nil, "qemu", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit, []string{"shutdown_command"}},
-		{"qemu with a guest that is off", map[string]any{"action": "shutdown"}, "qemu", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown,
+		{"qemu has to shut down", nil, "qemu", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"shutdown_command"}},
+		{"qemu with a guest that is off", map[string]any{"action": "shutdown"}, "qemu", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown,
 			[]string{"not known to accept"}},
-		{"hyperv", nil, "hyperv-vmcx", "/generalize /oobe /shutdown /quiet", verdict.StateGeneralizeToOOBE, verdict.Shutdown, []string{"disable_shutdown"}},
-		{"our builder, told to quit", map[string]any{"action": "quit"}, "sysprep-vhd", "/generalize /oobe /quit /quiet", verdict.StateGeneralizeToOOBE, verdict.Quit,
+		{"hyperv", nil, "hyperv-vmcx", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown, []string{"disable_shutdown"}},
+		{"our builder, told to quit", map[string]any{"action": "quit"}, "sysprep-vhd", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit,
 			[]string{"waits for its power-off"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

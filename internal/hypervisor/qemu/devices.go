@@ -7,17 +7,21 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// device is a device and the driver Windows needs for it.
-type device struct{ name, driver string }
+// device is a device by QEMU's name for it and by what drivers are for.
+type device struct {
+	name string
+	is   windows.Device
+}
 
 // In order of preference: what needs no driver from elsewhere comes first. With
 // BIOS the plain machine has IDE.
 var (
-	biosDisks = append([]device{{"ide", "intelide"}, {"ide", "atapi"}}, uefiDisks...)
-	uefiDisks = []device{{"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
-	networks  = []device{{"e1000", "E1G60"}, {"e1000e", "e1iexpress"}, {"virtio", "netkvm"}}
+	biosDisks = append([]device{{"ide", windows.IDE}}, uefiDisks...)
+	uefiDisks = []device{{"sata", windows.AHCI}, {"nvme", windows.NVMe}, {"virtio", windows.VirtioBlock}}
+	networks  = []device{{"e1000", windows.E1000}, {"e1000e", windows.E1000E}, {"virtio", windows.VirtioNet}}
 )
 
 func disksFor(f hypervisor.Firmware) []device {
@@ -27,11 +31,18 @@ func disksFor(f hypervisor.Firmware) []device {
 	return biosDisks
 }
 
-// pick returns the first device whose driver is among the names.
-func pick(devices []device, drivers []string) string {
-	for _, c := range devices {
-		if slices.ContainsFunc(drivers, func(name string) bool { return strings.EqualFold(name, c.driver) }) {
-			return c.name
+func pickDisk(disks []device, d hypervisor.GuestDrivers) string {
+	return pick(disks, windows.StorageDrivers, d.Storage)
+}
+
+// pick returns the first device that one of the installed drivers is for, ""
+// for none.
+func pick(devices []device, drivers []windows.Driver, installed []string) string {
+	for _, dev := range devices {
+		for _, driver := range drivers {
+			if driver.For == dev.is && slices.ContainsFunc(installed, func(name string) bool { return strings.EqualFold(name, driver.Service) }) {
+				return dev.name
+			}
 		}
 	}
 	return ""
@@ -59,10 +70,10 @@ func resolve(o Options, firmware hypervisor.Firmware, drivers hypervisor.GuestDr
 		disks, disk, card = uefiDisks, "sata", "e1000e"
 	}
 	if isAuto(o.DiskInterface) {
-		o.DiskInterface = cmp.Or(pick(disks, drivers.Storage), disk)
+		o.DiskInterface = cmp.Or(pickDisk(disks, drivers), disk)
 	}
 	if isAuto(o.NetworkInterface) {
-		o.NetworkInterface = cmp.Or(pick(networks, drivers.Network), card)
+		o.NetworkInterface = cmp.Or(pick(networks, windows.NetworkDrivers, drivers.Network), card)
 	}
 	if o.DiskInterface == "ide" && q35 {
 		return o, fmt.Errorf("machine type %s has no IDE controller: use disk_interface \"sata\" or machine_type \"pc\"", o.MachineType)

@@ -116,7 +116,7 @@ func (*Options) DiskFormat() string { return "qcow2" }
 // Doubts implements hypervisor.Maker. Only the disk can keep a Windows from
 // booting.
 func (*Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
-	if !d.Known || pick(disksFor(f), d.Storage) != "" {
+	if !d.Known || pickDisk(disksFor(f), d) != "" {
 		return nil
 	}
 	found := "none"

@@ -1,0 +1,101 @@
+package windows
+
+// Standing says how well a belief is supported.
+type Standing string
+
+// Standings, the best first.
+const (
+	Documented Standing = "documented" // Microsoft, or the standard, says so
+	Seen       Standing = "seen"       // in something that a real Windows made, and that everybody can look at
+	Reported   Standing = "reported"   // by somebody who looked at a real Windows
+	Unproven   Standing = "unproven"   // nobody was found who says so
+)
+
+// Standings are all of them, the best first.
+var Standings = []Standing{Documented, Seen, Reported, Unproven}
+
+// Belief is one thing that we take for true of Windows.
+type Belief struct {
+	ID        string
+	Statement string
+	// Source is where to read it: addresses, each with a word on what is there.
+	Source   string
+	Standing Standing
+}
+
+// Pages and artefacts that several beliefs rest on.
+const (
+	states     = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/windows-setup-states"
+	process    = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep-process-overview"
+	overview   = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--system-preparation--overview"
+	options    = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep-command-line-options"
+	automation = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/windows-setup-automation-overview"
+	setupLogs  = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/deployment-troubleshooting-and-log-files"
+	unattend   = "https://learn.microsoft.com/windows-hardware/customize/desktop/unattend/"
+	active     = unattend + "microsoft-windows-setup-diskconfiguration-disk-modifypartitions-modifypartition-active"
+	generation = "https://learn.microsoft.com/windows-server/virtualization/hyper-v/plan/should-i-create-a-generation-1-or-2-virtual-machine-in-hyper-v"
+	hives      = "SYSTEM hives of machines in use: https://github.com/mkorman90/regipy/tree/f315415864889c3ee2a03d8a9e5c52486dcb631b/regipy_tests/data"
+	firstBoot  = "log of a first boot of Server 2012 R2: https://github.com/cralborn/cyberforce/blob/20a5159bfc7921b1dc117629b2b924a9242d25cb/Panther/setupact.log"
+	polled     = "ImageState polled in a build: https://github.com/hashicorp/packer/pull/5385"
+	gce        = "https://github.com/GoogleCloudPlatform/compute-image-windows/tree/master/sysprep"
+	playground = "https://github.com/rgl/windows-sysprep-playground"
+
+	// unrecorded marks a report that was read in public, and that nobody can be
+	// sent to.
+	unrecorded = "address not recorded"
+	offline    = "a generalized Server 2019 read offline before its first boot, and a refused Server 2022 beside it, in the comments of a public build script (" + unrecorded + ")"
+)
+
+// Beliefs is the ledger, by subject. docs/windows.md is generated from it.
+var Beliefs = []Belief{
+	{"image-state", `ImageState below SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State is how Windows Setup says what the installation is; other values than the six of the page are not known`, states, Documented},
+	{"state-ini", `State.ini in \Windows\Setup\State has the same value, with and without quotation marks`, states + "; without: https://github.com/cralborn/cyberforce/blob/20a5159bfc7921b1dc117629b2b924a9242d25cb/Panther/Setup/State/State.ini", Seen},
+	{"state-complete", "IMAGE_STATE_COMPLETE: specialize and oobeSystem are over. A sysprep that validation refused leaves it, and a disk in it is not generalized", states + "; after a refusal: https://github.com/microsoft/winget-cli/issues/5599", Documented},
+	{"state-undeployable", "IMAGE_STATE_UNDEPLOYABLE: a phase has begun and not ended. In a guest Setup or sysprep may still be at work; where neither runs, and on a disk, the installation is broken for good", states + "; " + polled, Documented},
+	{"state-generalize", "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE and ..._TO_AUDIT: generalize is complete, and the next boot goes to OOBE, or to audit mode. sysprep /generalize /oobe, or /audit, leaves it", states + "; " + polled, Documented},
+	{"state-specialize", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE: specialize is complete and OOBE is not. The first boot is in between, or sysprep /oobe ran without /generalize; sysprep does not start from it", states + "; builds that stay in it: https://github.com/hashicorp/packer/issues/9818", Documented},
+	{"state-audit", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT: the installation is in audit mode, in which Microsoft makes images. sysprep starts from it, in the guest and so from a source disk", states + "; " + overview, Documented},
+	{"generalization-state", `GeneralizationState below SYSTEM\Setup\Status\SysprepStatus is how far sysprep has come. Microsoft does not document its values`, hives, Seen},
+	{"generalization-3", "GeneralizationState 3: generalize has begun and not ended, at work or broken off", "clones of an image that was not generalized stay there, in the comments of a public build script (" + unrecorded + ")", Reported},
+	{"generalization-4", "GeneralizationState 4: generalize has ended well, and specialize has not", offline, Reported},
+	{"generalization-7", "GeneralizationState 7: a Windows in use, and a fresh one; it is no sign of success", hives, Seen},
+	{"cleanup-state", "CleanupState is 2 on Windows 7 and 8.1 and absent on Windows 10; it proves nothing, and is only reported", hives, Seen},
+	{"setup-type", `SetupType of SYSTEM\Setup is 0 on a Windows in use, and 2 where the next boot has to run CmdLine`, hives + "; 2: " + offline, Reported},
+	{"setup-command", `CmdLine of SYSTEM\Setup is empty on a Windows in use, and oobe\windeploy.exe on a generalized one`, hives + "; windeploy: " + offline, Reported},
+	{"setup-wrappers", "Cloud agents replace CmdLine by a wrapper that has windeploy in its name and runs the program", gce + " (windeploy.cmd)", Seen},
+	{"audit-armed", "An image for audit mode runs something at its next boot: SetupType is not 0, or CmdLine not empty. What exactly is not known", "none found", Unproven},
+	{"audit-boot", `AuditBoot of SYSTEM\Setup\Status is 0 or absent where the next boot goes to OOBE`, hives, Seen},
+	{"child-completion", `setup.exe below SYSTEM\Setup\Status\ChildCompletion is 3 on a Windows in use; it is only reported`, hives, Seen},
+	{"in-progress", "SystemSetupInProgress and OOBEInProgress are 0 on a Windows in use. After generalize OOBEInProgress may be 1, so that neither speaks against an image", hives + "; 1: " + offline, Reported},
+	{"upgraded", `Only an in-place upgrade leaves keys SYSTEM\Setup\Source OS (...); sysprep supports upgraded installations from Windows 10 1607 on`, overview + "; the keys: " + hives, Seen},
+	{"sysprep-mode", `/mode:vm leaves SysprepMode below SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep, and a run without it deletes the value. What is in it is not known`, "the log deletes it: https://github.com/GoogleCloudPlatform/compute-image-windows/issues/156", Reported},
+
+	{"sysprep-folder", `sysprep.exe is in \Windows\System32\Sysprep and must be run from there`, process, Documented},
+	{"one-instance", "Only one sysprep.exe can run at a time, and the window that audit mode opens at each logon counts", process, Documented},
+	{"not-as-system", "Microsoft does not support sysprep as SYSTEM; from build 26100 on (Windows 11 24H2, Server 2025) the image shows a black screen after OOBE", overview + "; https://github.com/MicrosoftDocs/SupportArticles-docs (windows-client/setup-upgrade-and-drivers/sysprep-as-system-windows-11.md)", Documented},
+	{"tag", `sysprep deletes Sysprep_succeeded.tag in its folder when it starts, and makes it anew when it has succeeded. Whether it does without /generalize is not known; an installation medium may ship one`, "the lines FCreateTagFile of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18; who waits for it: " + gce + ", " + playground, Seen},
+	{"sysprep-logs", `sysprep logs in \Windows\System32\Sysprep\Panther, below its own folder because generalize deletes other logs; runs may follow each other in one file`, process, Documented},
+	{"setup-logs", `Windows Setup logs in \Windows\Panther, in specialize too`, setupLogs, Documented},
+	{"oobe-logs", `OOBE logs in \Windows\Panther\UnattendGC`, setupLogs, Documented},
+	{"log-options", "The log of a run names each option that sysprep understood, in capital letters", "the lines ParseCommands of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18", Seen},
+	{"log-names", "Each of these folders has setupact.log (everything), setuperr.log (its errors), diagerr.xml and diagwrn.xml", setupLogs, Documented},
+	{"setup-complete", `Windows Setup runs \Windows\Setup\Scripts\SetupComplete.cmd as SYSTEM at its end, unless an OEM product key was used (Enterprise and Server run it all the same)`, "https://learn.microsoft.com/windows-hardware/manufacture/desktop/add-a-custom-script-to-windows-setup", Documented},
+	{"tasks", `A scheduled task is a file of its name in \Windows\System32\Tasks`, "who watches it for intruders: https://github.com/SigmaHQ/sigma/blob/master/rules/windows/file/file_event/file_event_win_susp_task_write.yml", Reported},
+	{"hives", `The hives SYSTEM and SOFTWARE are files in \Windows\System32\config, and a volume that has both is an installation`, "https://learn.microsoft.com/windows/win32/sysinfo/registry-hives", Documented},
+	{"build-number", `CurrentBuildNumber below SOFTWARE\Microsoft\Windows NT\CurrentVersion is the build, 20348 for Server 2022`, "SOFTWARE of a machine in use, test_data/SOFTWARE of plaso: https://github.com/log2timeline/plaso/tree/main/test_data", Seen},
+	{"time-zone", "ActiveTimeBias is what has to be added to local time for UTC, in minutes, as a signed number", "what a bias is: https://learn.microsoft.com/windows/win32/api/timezoneapi/ns-timezoneapi-time_zone_information; the value: " + hives, Seen},
+	{"driver-start", "Start of a service is 0 where Windows loads the driver before it has its disk, and 4 where it never does", "https://learn.microsoft.com/windows-hardware/drivers/install/specifying-driver-load-order", Documented},
+	{"drivers-in-box", "Windows is shipped with drivers for IDE (atapi, intelide), AHCI (storahci, on Windows 7 msahci), NVMe (stornvme), Hyper-V (storvsc, netvsc) and Intel's network cards (E1G60 on Windows 7, e1iexpress on Windows 10); a service of that name is the driver", hives, Seen},
+	{"drivers-virtio", "The drivers for virtio are the services viostor, vioscsi and netkvm, and Windows is not shipped with them", "https://github.com/virtio-win/kvm-guest-drivers-windows", Documented},
+	{"drivers-elsewhere", "VMware, Xen, Amazon and Google bring drivers of their own, with the service names in the table", "none found for all of them", Unproven},
+	{"autologon", "Winlogon logs on by itself where AutoAdminLogon is 1, with the password in DefaultPassword as clear text, and Windows never removes that", "https://learn.microsoft.com/troubleshoot/windows-server/user-profiles-and-logon/turn-on-automatic-logon", Documented},
+	{"skip-rearm", "SkipRearm = 1 keeps generalize from resetting the licensing, for all images that follow", unattend + "microsoft-windows-security-spp-skiprearm", Documented},
+
+	{"answer-files", `After generalize Windows looks for an answer file in this order: UnattendFile of SYSTEM\Setup, \Windows\Panther\Unattend, the cache, removable drives, \Windows\System32\Sysprep, the root of the system drive. Of a file with other passes those are used that no earlier file has`, automation, Documented},
+	{"answer-files-media", "On removable drives Windows reads Unattend.xml or Autounattend.xml. Whether it reads the latter after generalize is disputed", automation + "; it does not: https://github.com/kubevirt/user-guide (docs/user_workloads/startup_scripts.md)", Documented},
+	{"cached-answer-file", `The answer file that sysprep is given is copied to \Windows\Panther\unattend.xml, where Windows takes each pass from it, and stays there with the secrets of the passes that have not run`, automation, Documented},
+
+	{"firmware-bios", "BIOS starts a disk with an MBR, from the active partition, which must be a primary one. Without an active partition the disk is still one for BIOS, and does not start", active + "; " + generation, Documented},
+	{"firmware-uefi", "UEFI starts a disk with a GPT, from the EFI system partition, and ignores the active flag. Without that partition the disk is still one for UEFI, and does not start", active + "; " + generation, Documented},
+	{"firmware-none", "A disk without a partition table starts no Windows", generation, Documented},
+}

@@ -1,0 +1,41 @@
+package winimage_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+// Whatever the plugin can bring into a guest the proof finds on its disk.
+func TestEverythingOfOursIsALeftover(t *testing.T) {
+	const id = "6b03b18d418c"
+	files := map[string]string{}
+	var want []string
+	for _, trace := range []footprint.Trace{
+		footprint.Folder, footprint.Task, footprint.AnswerFolder, footprint.Mark, footprint.MovedLogs, footprint.RenamedLog, footprint.PartialSetupComplete,
+	} {
+		path := `\Windows` + trace.Path(id)
+		files[path] = "x"
+		want = append(want, path)
+	}
+	d, err := diskimage.Open(winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: files}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := winimage.Inspect(context.Background(), d, winimage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := r.Windows[0].Leftovers
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q\nwant  %q", got, want)
+	}
+}
