@@ -12,9 +12,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
+// closer releases a machine, and ends one of our own.
+type closer interface{ Close() error }
+
 // stepStartMachine boots the machine and follows its fate from there on.
 type stepStartMachine struct {
-	machine interface{ Close() error }
+	machine closer
 	// building ends when the build is cancelled, which may be during Cleanup.
 	building context.Context
 }

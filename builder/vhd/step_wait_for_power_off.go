@@ -25,6 +25,7 @@ type stepWaitForPowerOff struct{}
 func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	m, limit := run.machine, run.config.ShutdownTimeout
+	button, hasButton := m.Machine.(hypervisor.PowerDowner)
 	m.ExpectOff()
 	if !m.over() {
 		if command := run.config.ShutdownCommand; command != "" {
@@ -37,7 +38,7 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
 	asked := presses{off: run.awaitOff(ctx, ui, limit)}
-	if button, ok := m.Machine.(hypervisor.PowerDowner); ok && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
+	if hasButton && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
 		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
 		asked = run.powerButton(ctx, ui, button, limit)
 	}

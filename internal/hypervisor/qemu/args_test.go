@@ -137,18 +137,20 @@ func TestArgumentsRefuseWhatTheyDoNotKnow(t *testing.T) {
 
 func TestAWindowsWithoutADriverForItsDiskIsDoubted(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		drivers  hypervisor.GuestDrivers
-		firmware hypervisor.Firmware
-		want     string
+		name        string
+		drivers     hypervisor.GuestDrivers
+		firmware    hypervisor.Firmware
+		want        string
+		machineType string
 	}{
-		{"nothing is known", hypervisor.GuestDrivers{}, "bios", ""},
-		{"a driver is there", hypervisor.GuestDrivers{Known: true, Storage: []string{"INTELIDE"}}, "bios", ""},
-		{"none starts at boot", hypervisor.GuestDrivers{Known: true}, "bios", "(there are: none): Windows may stop with INACCESSIBLE_BOOT_DEVICE"},
-		{"of Hyper-V only", hypervisor.GuestDrivers{Known: true, Storage: []string{"storvsc", "vmbus"}}, "uefi", "(there are: storvsc, vmbus)"},
-		{"of IDE only, with UEFI", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "uefi", "(there are: intelide)"},
+		{"nothing is known", hypervisor.GuestDrivers{}, "bios", "", ""},
+		{"a driver is there", hypervisor.GuestDrivers{Known: true, Storage: []string{"INTELIDE"}}, "bios", "", "pc"},
+		{"it is for IDE, and the board has none", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "bios", "(there are: intelide)", "q35"},
+		{"none starts at boot", hypervisor.GuestDrivers{Known: true}, "bios", "(there are: none): Windows may stop with INACCESSIBLE_BOOT_DEVICE", ""},
+		{"of Hyper-V only", hypervisor.GuestDrivers{Known: true, Storage: []string{"storvsc", "vmbus"}}, "uefi", "(there are: storvsc, vmbus)", ""},
+		{"of IDE only, with UEFI", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "uefi", "(there are: intelide)", "auto"},
 	} {
-		got := strings.Join(new(Options).Doubts(c.drivers, c.firmware), "\n")
+		got := strings.Join((&Options{MachineType: c.machineType}).Doubts(c.drivers, c.firmware), "\n")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", c.name, got)
 		}

@@ -16,23 +16,22 @@ type device struct {
 	is   windows.Device
 }
 
-// In order of preference: what needs no driver from elsewhere comes first. With
-// BIOS the plain machine has IDE.
+// In order of preference: what needs no driver from elsewhere comes first. IDE
+// is for BIOS, on the board that has it.
 var (
-	biosDisks = append([]device{{"ide", windows.IDE}}, uefiDisks...)
-	uefiDisks = []device{{"sata", windows.AHCI}, {"nvme", windows.NVMe}, {"virtio", windows.VirtioBlock}}
-	networks  = []device{{"e1000", windows.E1000}, {"e1000e", windows.E1000E}, {"virtio", windows.VirtioNet}}
+	disks    = []device{{"sata", windows.AHCI}, {"nvme", windows.NVMe}, {"virtio", windows.VirtioBlock}}
+	withIDE  = append([]device{{"ide", windows.IDE}}, disks...)
+	networks = []device{{"e1000", windows.E1000}, {"e1000e", windows.E1000E}, {"virtio", windows.VirtioNet}}
 )
 
-func disksFor(f hypervisor.Firmware) []device {
-	if f == hypervisor.FirmwareUEFI {
-		return uefiDisks
+// pickDisk returns the controller that Windows starts from, "" where none is
+// known.
+func pickDisk(machineType string, firmware hypervisor.Firmware, d hypervisor.GuestDrivers) string {
+	offered := withIDE
+	if firmware == hypervisor.FirmwareUEFI || family(machineType) == "q35" {
+		offered = disks
 	}
-	return biosDisks
-}
-
-func pickDisk(disks []device, d hypervisor.GuestDrivers) string {
-	return pick(disks, windows.StorageDrivers, d.Storage)
+	return pick(offered, windows.StorageDrivers, d.Storage)
 }
 
 // pick returns the first device that one of the installed drivers is for, ""
@@ -64,13 +63,13 @@ func resolve(o Options, firmware hypervisor.Firmware, drivers hypervisor.GuestDr
 			o.MachineType = "q35"
 		}
 	}
-	disks, disk, card := disksFor(firmware), "ide", "e1000"
+	disk, card := "ide", "e1000"
 	q35 := family(o.MachineType) == "q35"
 	if q35 {
-		disks, disk, card = uefiDisks, "sata", "e1000e"
+		disk, card = "sata", "e1000e"
 	}
 	if isAuto(o.DiskInterface) {
-		o.DiskInterface = cmp.Or(pickDisk(disks, drivers), disk)
+		o.DiskInterface = cmp.Or(pickDisk(o.MachineType, firmware, drivers), disk)
 	}
 	if isAuto(o.NetworkInterface) {
 		o.NetworkInterface = cmp.Or(pick(networks, windows.NetworkDrivers, drivers.Network), card)

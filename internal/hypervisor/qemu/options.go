@@ -115,8 +115,8 @@ func (*Options) DiskFormat() string { return "qcow2" }
 
 // Doubts implements hypervisor.Maker. Only the disk can keep a Windows from
 // booting.
-func (*Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
-	if !d.Known || pickDisk(disksFor(f), d) != "" {
+func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
+	if !d.Known || pickDisk(o.MachineType, f, d) != "" {
 		return nil
 	}
 	found := "none"
