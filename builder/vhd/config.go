@@ -28,7 +28,7 @@ type Config struct {
 	// The disk to start from: a VHD (fixed, dynamic or differencing), VHDX,
 	// qcow2 or raw file. The format is recognised by content, not by name. The
 	// file is opened read-only and never changed. One of `source_path` and
-	// `source_url` is required for a machine that is made here.
+	// `source_url` is required, unless the machine exists already.
 	SourcePath string `mapstructure:"source_path"`
 	// Where to download the disk from, in any form Packer's downloader knows.
 	// The file is kept in Packer's cache. User, password and query of a URL
@@ -37,11 +37,11 @@ type Config struct {
 	// The checksum of `source_url`, as `sha256:...` or `file:...` like a
 	// `iso_checksum`; `none` skips the check. Required with `source_url`.
 	SourceChecksum string `mapstructure:"source_checksum"`
-	// Files and folders that the source (or the disk of a machine that exists) may be based on. A qcow2
-	// overlay or a differencing disk names its backing file itself, and what
-	// that holds becomes part of the image: other files than those in the folder
-	// of the image are read only if they are named here. A folder stands for
-	// all that lies below it. Empty by default.
+	// Files and folders that the source, or the disk of an existing machine, may
+	// be based on. A qcow2 overlay or a differencing disk names its backing file
+	// itself, and what that holds becomes part of the image: other files than
+	// those in the folder of the image are read only if they are named here. A
+	// folder stands for all that lies below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
 
 	// The number of virtual processors. Defaults to `2`.
