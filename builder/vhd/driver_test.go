@@ -143,6 +143,35 @@ func TestADriverIsChosenWithItsOwnOptions(t *testing.T) {
 	}
 }
 
+// The drivers that are linked in are given HCL's own values too.
+func TestDriversReadHCL(t *testing.T) {
+	disk := rawDisk(t, 1<<20, nil)
+	for name, c := range map[string]struct {
+		options map[string]cty.Value
+		want    string
+	}{
+		"the default": {map[string]cty.Value{
+			"source_path": cty.StringVal(disk), "communicator": cty.StringVal("none"), "headless": cty.False, "accelerator": cty.StringVal("tcg"),
+			"qemu_arguments": cty.ListVal([]cty.Value{cty.StringVal("-x"), cty.StringVal("{{ build_name }}")}),
+		}, "Accelerator:tcg EFIFirmwareCode: EFIFirmwareVars: MachineType:auto CPUModel: DiskInterface:auto NetworkInterface:auto Headless:2 QemuBinary: QemuArguments:[-x win]"},
+		"existing": {map[string]cty.Value{
+			"hypervisor": cty.StringVal("existing"), "disk_path": cty.StringVal(disk), "power_off_settle": cty.StringVal("90s"),
+			"winrm_host": cty.StringVal("192.0.2.1"), "winrm_username": cty.StringVal("a"), "winrm_password": cty.StringVal("b"),
+		}, "DiskPath:" + disk + " PowerOffSettle:1m30s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := new(Builder)
+			c.options["output_directory"] = cty.StringVal(filepath.Join(t.TempDir(), "out"))
+			if _, _, err := b.Prepare(fromHCL(t, c.options), map[string]any{"packer_build_name": "win"}); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%+v", b.config.driver()); !strings.Contains(got, c.want) {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestOptionsOfAnotherDriverAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		options map[string]any
