@@ -108,13 +108,12 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			communicator = "none"
 			shutdown_command = "shutdown /s"
 			shutdown_timeout = "-5m"`), []string{
-			`shutdown_timeout and power_off_settle: a duration below zero is none; use for instance "5m"`,
+			`shutdown_timeout: -5m0s is below zero; write a duration such as "5m"`,
 			"shutdown_command: there is no communicator to send it with; remove it or set communicator"}},
 		"an option of the existing machine for QEMU": {builderTemplate(disk + login + `
 			disk_path = "disk.vhd"
 			power_off_settle = "1m"`), []string{
-			`power_off_settle: only with hypervisor = "existing"; remove it or change hypervisor`,
-			`disk_path: only with hypervisor = "existing"; remove it or change hypervisor`}},
+			`disk_path, power_off_settle: only with hypervisor = "existing"; remove it or change hypervisor`}},
 		"an existing machine without its disk and address": {builderTemplate(login + `hypervisor = "existing"`), []string{
 			`disk_path: required with hypervisor = "existing"; set the path of the machine's disk`,
 			`winrm_host: required with hypervisor = "existing"; set the machine's address`}},
@@ -123,8 +122,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			cpus = 4
 			headless = false
 			accelerator = "kvm"`), []string{
-			`accelerator, cpus, headless: only with hypervisor = "qemu"; remove it or change hypervisor`,
-			`source_path: only with hypervisor = "qemu"; remove it or change hypervisor`}},
+			`accelerator, cpus, headless, source_path: only with hypervisor = "qemu"; remove it or change hypervisor`}},
 		"an existing machine that is never seen to be off": {builderTemplate(existing + `
 			shutdown_timeout = "1m"
 			power_off_settle = "2m"`), []string{

@@ -19,6 +19,9 @@ import (
 // on the image; "" where it was not proven.
 const reportState = "sysprep_report"
 
+// domainTyper is a driver that knows libvirt's name of what runs its machine.
+type domainTyper interface{ DomainType() string }
+
 // artifact is the finished disk.
 type artifact struct {
 	path          string
@@ -35,8 +38,8 @@ func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
 	a := &artifact{path: run.output.path, report: run.report, madeDirectory: run.output.madeDirectory}
 	domain := "kvm"
-	if c.Accelerator == "tcg" {
-		domain = "qemu"
+	if d, ok := run.driver.(domainTyper); ok {
+		domain = d.DomainType()
 	}
 	// diskSize is text with a unit, domainType libvirt's, and the names are
 	// what the vagrant post-processor reads.

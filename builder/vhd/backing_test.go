@@ -109,9 +109,9 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 	}
 	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "checking overlay")
 
-	existing := newBench(t, nil)
-	existing.run.features.OwnsDisk, existing.run.config.DiskPath = false, source
-	existing.wantHalt(t, new(stepInspectSource).Run(t.Context(), existing), "not allowed")
+	taken := newBench(t, nil)
+	taken.run.driver = fakeTaker{disk: source}
+	taken.wantHalt(t, new(stepInspectSource).Run(t.Context(), taken), "not allowed")
 }
 
 // TestQEMUIsNotLeftToGuess: a source whose backing file has no format, and one

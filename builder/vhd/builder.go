@@ -29,7 +29,7 @@ type Builder struct {
 var _ packersdk.Builder = (*Builder)(nil)
 
 // ConfigSpec is the schema of the options.
-func (b *Builder) ConfigSpec() hcldec.ObjectSpec { return b.config.FlatMapstructure().HCL2Spec() }
+func (b *Builder) ConfigSpec() hcldec.ObjectSpec { return b.config.spec() }
 
 // Prepare validates the options. It provides no build values of its own.
 func (b *Builder) Prepare(raws ...any) (generatedVars, warnings []string, err error) {
@@ -58,9 +58,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config}
-	run.newHypervisor = func() hypervisor.Hypervisor { return b.config.newHypervisor(ui.Say, run.happens) }
-	run.features = run.newHypervisor().Features()
+	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }}
 	state.Put(runKey, run)
 
 	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)

@@ -92,7 +92,7 @@ func (r *run) cancelError() error {
 			return r.cancelled
 		}
 	}
-	if r.existing() && r.provisioned {
+	if r.takes() && r.provisioned {
 		return errors.New("the build was cancelled after its provisioners had run: the machine is as they left it, and no image was made; once it is off its disk can be proven with `packer-plugin-sysprep inspect`")
 	}
 	return errors.New("the build was cancelled")

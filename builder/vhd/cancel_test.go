@@ -64,7 +64,7 @@ func TestErrorOfACancelledBuild(t *testing.T) {
 	for name, c := range map[string]struct {
 		cancelled   error
 		provisioned bool
-		existing    bool
+		taken       bool
 		want        string
 	}{
 		"the provisioner's verdict":            {verdict, false, true, verdict.Error()},
@@ -74,7 +74,9 @@ func TestErrorOfACancelledBuild(t *testing.T) {
 		"after it, in a machine of the user's": {nil, true, true, "the machine is as they left it"},
 	} {
 		r := &run{cancelled: c.cancelled, provisioned: c.provisioned}
-		r.features.OwnsDisk = !c.existing
+		if c.taken {
+			r.driver = fakeTaker{}
+		}
 		if got := r.cancelError().Error(); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", name, got)
 		}

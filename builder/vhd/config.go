@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
@@ -20,15 +21,14 @@ type Config struct {
 	// The communicator; `winrm` unless said otherwise.
 	Comm communicator.Config `mapstructure:",squash"`
 
-	// What runs the machine: `qemu`, which boots a copy-on-write overlay of
-	// the source, or `existing`, a machine that you run yourself and whose disk
-	// is read when it is off. Defaults to `qemu`.
+	// What runs the machine; each has options of its own, see
+	// [Hypervisors](#hypervisors). Defaults to `qemu`.
 	Hypervisor string `mapstructure:"hypervisor"`
 
 	// The disk to start from: a VHD (fixed, dynamic or differencing), VHDX,
 	// qcow2 or raw file. The format is recognised by content, not by name. The
 	// file is opened read-only and never changed. One of `source_path` and
-	// `source_url` is required with `hypervisor = "qemu"`.
+	// `source_url` is required, unless the machine exists already.
 	SourcePath string `mapstructure:"source_path"`
 	// Where to download the disk from, in any form Packer's downloader knows.
 	// The file is kept in Packer's cache. User, password and query of a URL
@@ -37,51 +37,20 @@ type Config struct {
 	// The checksum of `source_url`, as `sha256:...` or `file:...` like a
 	// `iso_checksum`; `none` skips the check. Required with `source_url`.
 	SourceChecksum string `mapstructure:"source_checksum"`
-	// The path of the disk of the machine, with `hypervisor = "existing"`. It
-	// is read, never changed, once the machine is off. The machine itself is
-	// given by `winrm_host` and `winrm_port`.
-	DiskPath string `mapstructure:"disk_path"`
-
-	// Files and folders that the source (or `disk_path`) may be based on. A qcow2
-	// overlay or a differencing disk names its backing file itself, and what
-	// that holds becomes part of the image: other files than those in the folder
-	// of the image are read only if they are named here. A folder stands for
-	// all that lies below it. Empty by default.
+	// Files and folders that the source, or the disk of an existing machine, may
+	// be based on. A qcow2 overlay or a differencing disk names its backing file
+	// itself, and what that holds becomes part of the image: other files than
+	// those in the folder of the image are read only if they are named here. A
+	// folder stands for all that lies below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
 
 	// The number of virtual processors. Defaults to `2`.
 	CPUs int `mapstructure:"cpus"`
 	// The memory of the machine in MiB. Defaults to `4096`.
 	Memory int `mapstructure:"memory"`
-	// What runs the guest's processor: `kvm` (Linux), `hvf` (macOS), `whpx`
-	// (Windows), `tcg` (software, everywhere, slow) or `auto`, which runs a
-	// tiny program in the host's accelerator and falls back to `tcg` when that
-	// fails. Defaults to `auto`.
-	Accelerator string `mapstructure:"accelerator"`
 	// What starts the disk: `bios`, `uefi` or `auto`, which follows the
 	// partition table: MBR is started by BIOS, GPT by UEFI. Defaults to `auto`.
 	Firmware string `mapstructure:"firmware"`
-	// The UEFI firmware's code. Found through QEMU's firmware descriptors by
-	// default; to be set together with `efi_firmware_vars`.
-	EFIFirmwareCode string `mapstructure:"efi_firmware_code"`
-	// The template of the UEFI firmware's variables, of the same build as
-	// `efi_firmware_code`. It is copied, never changed.
-	EFIFirmwareVars string `mapstructure:"efi_firmware_vars"`
-	// QEMU's machine type: `pc`, `q35`, a versioned name of either, or `auto`:
-	// `pc` with BIOS, `q35` with UEFI. Defaults to `auto`.
-	MachineType string `mapstructure:"machine_type"`
-	// QEMU's processor model with its flags. `auto` is the host's with
-	// Hyper-V enlightenments under KVM and `max` under TCG; QEMU's own default
-	// lacks instructions that current Windows needs. Defaults to `auto`.
-	CPUModel string `mapstructure:"cpu_model"`
-	// The disk controller: `ide` (machine type `pc`), `sata`, `nvme`, `virtio`
-	// or `auto`: `ide` on `pc`, `sata` on `q35`, which Windows has drivers for.
-	// `virtio` needs its driver installed in the guest. Defaults to `auto`.
-	DiskInterface string `mapstructure:"disk_interface"`
-	// The network card: `e1000`, `e1000e`, `virtio` or `auto`: `e1000` on
-	// `pc`, `e1000e` on `q35`, which Windows has drivers for. `virtio` needs
-	// its driver installed in the guest. Defaults to `auto`.
-	NetworkInterface string `mapstructure:"network_interface"`
 	// What the hardware clock of the machine shows: `auto`, `local` or `UTC`.
 	// Windows takes it for local time of its own time zone, unless its registry
 	// says that it is UTC (`RealTimeIsUniversal`). `auto` reads both from the
@@ -90,15 +59,6 @@ type Config struct {
 	// host's local time, `UTC` is UTC. The proof of the image compares no clock
 	// of the guest with one of the host. Defaults to `auto`.
 	RTCTimeBase string `mapstructure:"rtc_time_base"`
-	// Run without a window. Defaults to `true`.
-	Headless config.Trilean `mapstructure:"headless"`
-	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`. On
-	// Windows a name that is not in PATH is looked for in `%ProgramFiles%\qemu`.
-	QemuBinary string `mapstructure:"qemu_binary"`
-	// Further arguments for QEMU, put after all others, for instance
-	// `["-device", "usb-tablet"]`.
-	QemuArguments []string `mapstructure:"qemu_arguments"`
-
 	// Where the disk is put. The folder must be empty or absent; with
 	// `packer build -force` a disk of the same name in it is replaced, together
 	// with its report, when the new one is finished and proven, and not before;
@@ -139,13 +99,12 @@ type Config struct {
 	// whose run failed for an unknown reason may take to shut down and write its
 	// logs before its disk is read for the cause. Defaults to `5m`.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
-	// With `hypervisor = "existing"`: how long the machine has to be silent,
-	// with its disk unchanged, to be taken for off. Defaults to `1m`.
-	PowerOffSettle time.Duration `mapstructure:"power_off_settle"`
-
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
 	Verify proof.Config `mapstructure:"verify"`
+
+	// drivers hold the options of each driver by its name.
+	drivers map[string]hypervisor.Options
 
 	ctx interpolate.Context
 }

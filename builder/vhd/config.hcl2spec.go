@@ -72,22 +72,11 @@ type FlatConfig struct {
 	SourcePath                *string           `mapstructure:"source_path" cty:"source_path" hcl:"source_path"`
 	SourceURL                 *string           `mapstructure:"source_url" cty:"source_url" hcl:"source_url"`
 	SourceChecksum            *string           `mapstructure:"source_checksum" cty:"source_checksum" hcl:"source_checksum"`
-	DiskPath                  *string           `mapstructure:"disk_path" cty:"disk_path" hcl:"disk_path"`
 	BackingFiles              []string          `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
 	CPUs                      *int              `mapstructure:"cpus" cty:"cpus" hcl:"cpus"`
 	Memory                    *int              `mapstructure:"memory" cty:"memory" hcl:"memory"`
-	Accelerator               *string           `mapstructure:"accelerator" cty:"accelerator" hcl:"accelerator"`
 	Firmware                  *string           `mapstructure:"firmware" cty:"firmware" hcl:"firmware"`
-	EFIFirmwareCode           *string           `mapstructure:"efi_firmware_code" cty:"efi_firmware_code" hcl:"efi_firmware_code"`
-	EFIFirmwareVars           *string           `mapstructure:"efi_firmware_vars" cty:"efi_firmware_vars" hcl:"efi_firmware_vars"`
-	MachineType               *string           `mapstructure:"machine_type" cty:"machine_type" hcl:"machine_type"`
-	CPUModel                  *string           `mapstructure:"cpu_model" cty:"cpu_model" hcl:"cpu_model"`
-	DiskInterface             *string           `mapstructure:"disk_interface" cty:"disk_interface" hcl:"disk_interface"`
-	NetworkInterface          *string           `mapstructure:"network_interface" cty:"network_interface" hcl:"network_interface"`
 	RTCTimeBase               *string           `mapstructure:"rtc_time_base" cty:"rtc_time_base" hcl:"rtc_time_base"`
-	Headless                  *bool             `mapstructure:"headless" cty:"headless" hcl:"headless"`
-	QemuBinary                *string           `mapstructure:"qemu_binary" cty:"qemu_binary" hcl:"qemu_binary"`
-	QemuArguments             []string          `mapstructure:"qemu_arguments" cty:"qemu_arguments" hcl:"qemu_arguments"`
 	OutputDirectory           *string           `mapstructure:"output_directory" cty:"output_directory" hcl:"output_directory"`
 	OutputName                *string           `mapstructure:"output_name" cty:"output_name" hcl:"output_name"`
 	Format                    *string           `mapstructure:"format" cty:"format" hcl:"format"`
@@ -95,7 +84,6 @@ type FlatConfig struct {
 	Compact                   *bool             `mapstructure:"compact" cty:"compact" hcl:"compact"`
 	ShutdownCommand           *string           `mapstructure:"shutdown_command" cty:"shutdown_command" hcl:"shutdown_command"`
 	ShutdownTimeout           *string           `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
-	PowerOffSettle            *string           `mapstructure:"power_off_settle" cty:"power_off_settle" hcl:"power_off_settle"`
 	Verify                    *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
 }
 
@@ -172,22 +160,11 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"source_path":                  &hcldec.AttrSpec{Name: "source_path", Type: cty.String, Required: false},
 		"source_url":                   &hcldec.AttrSpec{Name: "source_url", Type: cty.String, Required: false},
 		"source_checksum":              &hcldec.AttrSpec{Name: "source_checksum", Type: cty.String, Required: false},
-		"disk_path":                    &hcldec.AttrSpec{Name: "disk_path", Type: cty.String, Required: false},
 		"backing_files":                &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"cpus":                         &hcldec.AttrSpec{Name: "cpus", Type: cty.Number, Required: false},
 		"memory":                       &hcldec.AttrSpec{Name: "memory", Type: cty.Number, Required: false},
-		"accelerator":                  &hcldec.AttrSpec{Name: "accelerator", Type: cty.String, Required: false},
 		"firmware":                     &hcldec.AttrSpec{Name: "firmware", Type: cty.String, Required: false},
-		"efi_firmware_code":            &hcldec.AttrSpec{Name: "efi_firmware_code", Type: cty.String, Required: false},
-		"efi_firmware_vars":            &hcldec.AttrSpec{Name: "efi_firmware_vars", Type: cty.String, Required: false},
-		"machine_type":                 &hcldec.AttrSpec{Name: "machine_type", Type: cty.String, Required: false},
-		"cpu_model":                    &hcldec.AttrSpec{Name: "cpu_model", Type: cty.String, Required: false},
-		"disk_interface":               &hcldec.AttrSpec{Name: "disk_interface", Type: cty.String, Required: false},
-		"network_interface":            &hcldec.AttrSpec{Name: "network_interface", Type: cty.String, Required: false},
 		"rtc_time_base":                &hcldec.AttrSpec{Name: "rtc_time_base", Type: cty.String, Required: false},
-		"headless":                     &hcldec.AttrSpec{Name: "headless", Type: cty.Bool, Required: false},
-		"qemu_binary":                  &hcldec.AttrSpec{Name: "qemu_binary", Type: cty.String, Required: false},
-		"qemu_arguments":               &hcldec.AttrSpec{Name: "qemu_arguments", Type: cty.List(cty.String), Required: false},
 		"output_directory":             &hcldec.AttrSpec{Name: "output_directory", Type: cty.String, Required: false},
 		"output_name":                  &hcldec.AttrSpec{Name: "output_name", Type: cty.String, Required: false},
 		"format":                       &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
@@ -195,7 +172,6 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"compact":                      &hcldec.AttrSpec{Name: "compact", Type: cty.Bool, Required: false},
 		"shutdown_command":             &hcldec.AttrSpec{Name: "shutdown_command", Type: cty.String, Required: false},
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
-		"power_off_settle":             &hcldec.AttrSpec{Name: "power_off_settle", Type: cty.String, Required: false},
 		"verify":                       &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
 	}
 	return s

@@ -51,9 +51,9 @@ func TestDefaultsAreComplete(t *testing.T) {
 	if err != nil || len(warnings) != 0 {
 		t.Fatalf("%v, %v", warnings, err)
 	}
-	got := []any{c.Hypervisor, c.CPUs, c.Memory, c.Accelerator, c.Firmware, c.MachineType, c.DiskInterface, c.NetworkInterface, c.Headless,
+	got := []any{c.Hypervisor, c.CPUs, c.Memory, c.Firmware, c.RTCTimeBase,
 		c.OutputDirectory, c.OutputName, c.Format, c.VHDType, c.Compact, c.ShutdownTimeout, c.Comm.Type, c.guestPort(), c.outputPath(), c.screenPath()}
-	want := []any{"qemu", 2, 4096, "auto", "auto", "auto", "auto", "auto", config.TriTrue,
+	want := []any{"qemu", 2, 4096, "auto", "auto",
 		"output-win", "packer-win", "vhd", "fixed", config.TriTrue, 5 * time.Minute, "winrm", 5985, filepath.Join("output-win", "packer-win.vhd"), "output-win-screen.png"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -151,8 +151,8 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 	}{
 		"existing without a host":       {map[string]any{"winrm_host": ""}, []string{"winrm_host: required"}},
 		"existing without its disk":     {map[string]any{"disk_path": ""}, []string{"disk_path: required"}},
-		"existing with QEMU's options":  {map[string]any{"cpus": 4, "rtc_time_base": "UTC"}, []string{"cpus, rtc_time_base: only with"}},
-		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{"source_url: only with"}},
+		"existing with QEMU's options":  {map[string]any{"cpus": 4, "rtc_time_base": "UTC", "headless": false}, []string{`cpus, rtc_time_base: only with`, `headless: only with hypervisor = "qemu"; remove it or change hypervisor`}},
+		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{`source_url: only with hypervisor = "qemu" or `}},
 		"existing out of reach":         {map[string]any{"communicator": "none"}, []string{"has to be reachable"}},
 		"existing with too little time": {map[string]any{"shutdown_timeout": "30s"}, []string{"not longer than power_off_settle (1m0s)"}},
 	} {

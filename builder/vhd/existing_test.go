@@ -48,7 +48,7 @@ func TestLoginOfEveryTransport(t *testing.T) {
 				if _, err := c.prepare(existingMachine(t, options)); err != nil {
 					t.Fatal(err)
 				}
-				err := login(t.Context(), &run{config: c}, hypervisor.Endpoint{Host: guest.Host, Port: guest.Port})
+				err := login(t.Context(), &run{config: c, driver: c.driver()}, hypervisor.Endpoint{Host: guest.Host, Port: guest.Port})
 				if refused := errors.Is(err, errRefused); refused != (password == "wrong") || !refused && err != nil {
 					t.Errorf("with %q: %v", password, err)
 				}
@@ -64,7 +64,8 @@ func TestBuildOfAnExistingMachine(t *testing.T) {
 	if _, _, err := b.Prepare(existingMachine(t, options)); err != nil {
 		t.Fatal(err)
 	}
-	before := sum(t, b.config.DiskPath)
+	own := options["disk_path"].(string)
+	before := sum(t, own)
 	provisioned := false
 	built, err := b.Run(t.Context(), packersdk.TestUi(t), hook(func(context.Context) error {
 		provisioned = true
@@ -79,7 +80,7 @@ func TestBuildOfAnExistingMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-guest.Off()
-	if !provisioned || sum(t, b.config.DiskPath) != before {
+	if !provisioned || sum(t, own) != before {
 		t.Error("nothing was provisioned, or the machine's disk was changed")
 	}
 	disk, err := diskimage.Open(built.Files()[0])

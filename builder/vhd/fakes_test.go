@@ -18,12 +18,11 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
-// fakeMachine is a hypervisor.Hypervisor whose end the test decides.
+// fakeMachine is the least of a hypervisor.Machine; its end the test decides.
 type fakeMachine struct {
-	features hypervisor.Features
 	startErr error
-	// powerDown and kill are called by the methods of these names, if set.
-	powerDown, kill func()
+	// powerDown is called by the method of this name, if set.
+	powerDown func() error
 
 	mu     sync.Mutex
 	calls  []string
@@ -32,13 +31,28 @@ type fakeMachine struct {
 	closed bool
 }
 
-var _ hypervisor.Hypervisor = (*fakeMachine)(nil)
+func newFakeMachine() *fakeMachine { return &fakeMachine{fates: make(chan hypervisor.Fate, 1)} }
 
-var allFeatures = hypervisor.Features{OwnsDisk: true, DiskFormat: "qcow2", Screenshot: true, PowerEvents: true, PowerDown: true, Kill: true}
+// ableMachine is a fakeMachine that can do all that a machine can.
+type ableMachine struct{ *fakeMachine }
 
-func newFakeMachine() *fakeMachine {
-	return &fakeMachine{features: allFeatures, fates: make(chan hypervisor.Fate, 1)}
+// fakeMaker makes machines that boot disks of a format.
+type fakeMaker struct {
+	hypervisor.Options
+	format string
 }
+
+func (m fakeMaker) DiskFormat() string                                         { return m.format }
+func (fakeMaker) Doubts(hypervisor.GuestDrivers, hypervisor.Firmware) []string { return nil }
+
+// fakeTaker takes a machine with a disk.
+type fakeTaker struct {
+	hypervisor.Options
+	disk string
+}
+
+func (t fakeTaker) OwnDisk() string { return t.disk }
+func (fakeTaker) Held(error) bool   { return false }
 
 func (f *fakeMachine) note(call string) {
 	f.mu.Lock()
@@ -63,7 +77,6 @@ func (f *fakeMachine) end(fate hypervisor.Fate) {
 	}
 }
 
-func (f *fakeMachine) Features() hypervisor.Features { return f.features }
 func (f *fakeMachine) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
 	f.note("start")
 	f.spec = spec
@@ -73,28 +86,27 @@ func (f *fakeMachine) Endpoint(context.Context) (hypervisor.Endpoint, error) {
 	return hypervisor.Endpoint{Host: "127.0.0.1", Port: 4711}, nil
 }
 func (f *fakeMachine) ExpectOff() { f.note("expect-off") }
-func (f *fakeMachine) PowerDown(context.Context) error {
-	f.note("power-down")
-	if f.powerDown != nil {
-		f.powerDown()
-	}
-	return nil
-}
-func (f *fakeMachine) Kill(context.Context) error {
-	f.note("kill")
-	if f.kill != nil {
-		f.kill()
-	}
-	return nil
-}
-func (f *fakeMachine) Screenshot(_ context.Context, path string) error {
-	f.note("screenshot")
-	return os.WriteFile(path, []byte("picture"), 0o600)
-}
 func (f *fakeMachine) Close() error {
 	f.note("close")
 	f.end(hypervisor.Fate{Cause: hypervisor.CauseKilled, Err: errors.New("closed")})
 	return nil
+}
+
+func (ableMachine) Report(func(hypervisor.Event)) {}
+func (f ableMachine) PowerDown(context.Context) error {
+	f.note("power-down")
+	if f.powerDown != nil {
+		return f.powerDown()
+	}
+	return nil
+}
+func (f ableMachine) Kill(context.Context) error {
+	f.note("kill")
+	return nil
+}
+func (f ableMachine) Screenshot(_ context.Context, path string) error {
+	f.note("screenshot")
+	return os.WriteFile(path, []byte("picture"), 0o600)
 }
 
 var (
@@ -121,7 +133,7 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 	if _, err := c.prepare(options); err != nil {
 		t.Fatal(err)
 	}
-	b.run = &run{config: c, newHypervisor: func() hypervisor.Hypervisor { return b.fake }, features: allFeatures}
+	b.run = &run{config: c, driver: c.driver(), newMachine: func() hypervisor.Machine { return ableMachine{b.fake} }, scratch: t.TempDir()}
 	b.Put("ui", packersdk.Ui(b.said))
 	b.Put(runKey, b.run)
 	return b
@@ -130,7 +142,7 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 // started is a bench whose machine runs.
 func started(t *testing.T, changes map[string]any) *bench {
 	b := newBench(t, changes)
-	b.run.machine = follow(b.fake, b.fake.fates)
+	b.run.machine = follow(ableMachine{b.fake}, b.fake.fates)
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b
 }

@@ -16,7 +16,13 @@ import (
 // inputs are the files that the options name for reading, as far as they are
 // known.
 func (c *Config) inputs() (known []string) {
-	for _, path := range []string{c.SourcePath, localFile(c.SourceURL), c.DiskPath, c.EFIFirmwareCode, c.EFIFirmwareVars, c.Comm.SSHPrivateKeyFile, c.Comm.SSHCertificateFile} {
+	paths := []string{c.SourcePath, localFile(c.SourceURL), c.Comm.SSHPrivateKeyFile, c.Comm.SSHCertificateFile}
+	if driver := c.driver(); driver != nil {
+		for _, f := range driver.Reads() {
+			paths = append(paths, f.Path)
+		}
+	}
+	for _, path := range paths {
 		if path != "" && !unknown.In(path) {
 			known = append(known, path)
 		}
@@ -37,9 +43,9 @@ func (c *Config) preparePaths() []error {
 // and that none is one that it reads. A picture and logs that a failed build
 // could not keep are checked here as well: then it is too late.
 func (c *Config) checkPaths(inputs []string) (errs []error) {
-	wrong := func(option string, err error) bool {
+	wrong := func(name string, err error) bool {
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", option, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 		return err != nil
 	}
@@ -54,12 +60,12 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 	if !c.Verify.Enabled.False() {
 		wrong(directory, hostfile.WritableFolder(c.beside("logs")))
 		wrong(directory, proof.CheckReport(c.beside("report.json"), files...))
-		option := directory
+		reported := directory
 		if c.Verify.Report != "" {
-			option = "verify.report"
+			reported = "verify.report"
 		}
 		if !unknown.In(c.Verify.Report) {
-			wrong(option, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
+			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
 	return errs

@@ -78,7 +78,7 @@ func (p presses) clause() string {
 // powerButton presses the power button until the machine has ended, has
 // restarted, or limit is over. The presses themselves are not told: the caller
 // says what they came to.
-func (r *run) powerButton(ctx context.Context, ui packersdk.Ui, limit time.Duration) (p presses) {
+func (r *run) powerButton(ctx context.Context, ui packersdk.Ui, button hypervisor.PowerDowner, limit time.Duration) (p presses) {
 	began := time.Now()
 	last, restarts := began, hypervisor.Sum(r.events.Events()).Restarts
 	for {
@@ -86,7 +86,7 @@ func (r *run) powerButton(ctx context.Context, ui packersdk.Ui, limit time.Durat
 		press, again := pressing{p.pressed + p.failed, now.Sub(last), limit - now.Sub(began), standing, restarts}.next()
 		if press {
 			last = now
-			p.press(ctx, r.machine, ui)
+			p.press(ctx, button, r.machine, ui)
 		}
 		if again == 0 {
 			p.restarted = standing.Restarts > restarts
@@ -105,8 +105,8 @@ func (r *run) powerButton(ctx context.Context, ui packersdk.Ui, limit time.Durat
 }
 
 // press presses once. The first failure is told.
-func (p *presses) press(ctx context.Context, m *machine, ui packersdk.Ui) {
-	err := m.PowerDown(ctx)
+func (p *presses) press(ctx context.Context, button hypervisor.PowerDowner, m *machine, ui packersdk.Ui) {
+	err := button.PowerDown(ctx)
 	switch {
 	case err == nil:
 		p.pressed++

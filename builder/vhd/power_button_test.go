@@ -56,7 +56,7 @@ type sleeper struct {
 // on makes the fake machine of b behave as this one.
 func (w *sleeper) on(b *bench) {
 	began, counted, last := time.Now(), 0, time.Time{}
-	b.fake.powerDown = func() {
+	b.fake.powerDown = func() error {
 		now := time.Now()
 		w.at = append(w.at, now.Sub(began))
 		if counted == 0 || now.Sub(last) >= 20*time.Second {
@@ -65,6 +65,7 @@ func (w *sleeper) on(b *bench) {
 				time.AfterFunc(w.takes, func() { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}) })
 			}
 		}
+		return nil
 	}
 }
 
@@ -129,18 +130,10 @@ func TestADeafGuestIsAskedUntilItsTimeIsOver(t *testing.T) {
 	})
 }
 
-// failing is a machine whose button cannot be pressed.
-type failing struct{ *fakeMachine }
-
-func (f failing) PowerDown(context.Context) error {
-	f.note("power-down")
-	return errors.New("the monitor is busy")
-}
-
 func TestAButtonThatCannotBePressedIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := started(t, nil)
-		b.run.machine.Hypervisor = failing{b.fake}
+		b.fake.powerDown = func() error { return errors.New("the monitor is busy") }
 		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "could not be asked over ACPI (the monitor is busy) and was ended by force")
 		if n := strings.Count(strings.Join(b.saidLines(), "\n"), "the monitor is busy"); n != 1 || strings.Count(b.fake.called(), "power-down") != 12 {
 			t.Errorf("said %d times: %q; %s", n, b.saidLines(), b.fake.called())

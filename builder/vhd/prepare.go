@@ -16,17 +16,10 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
-)
-
-// The hypervisors a user can choose.
-const (
-	hypervisorQEMU     = "qemu"
-	hypervisorExisting = "existing"
 )
 
 var (
@@ -40,36 +33,20 @@ var (
 // prepare decodes and validates. It can be called again, and touches no file
 // whose name is not known yet. All errors are returned together.
 func (c *Config) prepare(raws ...any) (warnings []string, err error) {
-	*c = Config{}
-	if err := config.Decode(c, &config.DecodeOpts{
-		PluginType: BuilderID, Interpolate: true, InterpolateContext: &c.ctx,
-	}, raws...); err != nil {
+	if err := c.decode(raws...); err != nil {
 		if strings.Contains(err.Error(), "duration") {
 			err = fmt.Errorf("%w\n\nwrite a duration with its unit, for instance \"5m\"", err)
 		}
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareMachine(), c.prepareSource(), c.prepareOutput(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
-	if c.ShutdownTimeout < 0 || c.PowerOffSettle < 0 {
-		errs = packersdk.MultiErrorAppend(errs, errors.New("shutdown_timeout and power_off_settle: a duration below zero is none; use for instance \"5m\""))
-	}
-	if c.ShutdownTimeout == 0 {
-		c.ShutdownTimeout = 5 * time.Minute
-	}
-	if c.Hypervisor == hypervisorExisting && c.ShutdownTimeout <= c.PowerOffSettle {
-		errs = packersdk.MultiErrorAppend(errs, fmt.Errorf("shutdown_timeout: %s is not longer than power_off_settle (%s), so the machine could never be seen to be off; raise it", c.ShutdownTimeout, c.PowerOffSettle))
-	}
-	if c.Hypervisor == hypervisorExisting {
-		warnings = append(warnings, "hypervisor \"existing\": the plugin cannot see whether the machine is off. It takes a machine that has been silent, with its disk unchanged, for power_off_settle to be off; it cannot switch it off or photograph its screen.")
-	}
+	warnings, wrong := c.prepareDriver()
+	errs = packersdk.MultiErrorAppend(errs, wrong...)
 	if c.Comm.Type == "winrm" && c.Comm.WinRMPassword == "" {
 		warnings = append(warnings, "winrm_password is empty: Windows refuses an account without a password over the network, unless a policy allows it.")
-	}
-	if c.Comm.Type == "none" && c.ShutdownCommand != "" {
-		errs = packersdk.MultiErrorAppend(errs, errors.New("shutdown_command: there is no communicator to send it with; remove it or set communicator"))
 	}
 	if errs != nil && len(errs.Errors) > 0 {
 		return warnings, errs
@@ -77,46 +54,31 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// choice fills in a default and checks a value against its list. Values that
-// are not known yet pass.
-func choice(errs *[]error, option string, value *string, preset string, allowed ...string) {
-	if *value == "" {
-		*value = preset
+func (c *Config) prepareShutdown() (errs []error) {
+	if c.ShutdownTimeout < 0 {
+		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is below zero; write a duration such as \"5m\"", c.ShutdownTimeout))
 	}
-	if *value != unknown.Value && !slices.Contains(allowed, *value) {
-		*errs = append(*errs, fmt.Errorf("%s: %q is not one of %s", option, *value, strings.Join(allowed, ", ")))
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = 5 * time.Minute
+	}
+	if c.Comm.Type == "none" && c.ShutdownCommand != "" {
+		errs = append(errs, errors.New("shutdown_command: there is no communicator to send it with; remove it or set communicator"))
+	}
+	return errs
+}
+
+// choice adds to the errors unless a value is one of a list; see option.Choice.
+func choice(errs *[]error, name string, value *string, preset string, allowed ...string) {
+	if err := option.Choice(name, value, preset, allowed...); err != nil {
+		*errs = append(*errs, err)
 	}
 }
 
-// onlyWith collects options that mean nothing with the chosen hypervisor.
-func onlyWith(errs *[]error, other string, set map[string]bool) {
-	var names []string
-	for name, is := range set {
-		if is {
-			names = append(names, name)
-		}
-	}
-	if len(names) > 0 {
-		slices.Sort(names)
-		*errs = append(*errs, fmt.Errorf("%s: only with hypervisor = %q; remove it or change hypervisor", strings.Join(names, ", "), other))
-	}
-}
-
+// prepareMachine checks the options of a machine that is to be made.
 func (c *Config) prepareMachine() (errs []error) {
-	choice(&errs, "hypervisor", &c.Hypervisor, hypervisorQEMU, hypervisorQEMU, hypervisorExisting)
-	if c.Hypervisor == hypervisorExisting {
-		onlyWith(&errs, hypervisorQEMU, map[string]bool{
-			"cpus": c.CPUs != 0, "memory": c.Memory != 0, "accelerator": c.Accelerator != "", "firmware": c.Firmware != "",
-			"machine_type": c.MachineType != "", "cpu_model": c.CPUModel != "", "disk_interface": c.DiskInterface != "",
-			"network_interface": c.NetworkInterface != "", "headless": c.Headless != config.TriUnset, "rtc_time_base": c.RTCTimeBase != "", "qemu_binary": c.QemuBinary != "",
-			"qemu_arguments": len(c.QemuArguments) > 0, "efi_firmware_code": c.EFIFirmwareCode != "", "efi_firmware_vars": c.EFIFirmwareVars != "",
-		})
-		if c.PowerOffSettle == 0 {
-			c.PowerOffSettle = existing.DefaultSettle
-		}
-		return errs
+	if _, makes := c.driver().(hypervisor.Maker); !makes {
+		return nil
 	}
-	onlyWith(&errs, hypervisorExisting, map[string]bool{"power_off_settle": c.PowerOffSettle != 0})
 	if c.CPUs == 0 {
 		c.CPUs = 2
 	}
@@ -129,67 +91,41 @@ func (c *Config) prepareMachine() (errs []error) {
 	if c.Memory < 32 {
 		errs = append(errs, fmt.Errorf("memory: %d MiB is too little for any Windows; it is given in MiB, for instance 4096", c.Memory))
 	}
-	choice(&errs, "accelerator", &c.Accelerator, "auto", qemu.Accelerators...)
 	choice(&errs, "firmware", &c.Firmware, "auto", "auto", "bios", "uefi")
-	choice(&errs, "disk_interface", &c.DiskInterface, "auto", qemu.DiskInterfaces...)
-	choice(&errs, "network_interface", &c.NetworkInterface, "auto", qemu.NetworkInterfaces...)
 	if strings.EqualFold(c.RTCTimeBase, rtcUTC) {
 		c.RTCTimeBase = rtcUTC
 	}
 	choice(&errs, "rtc_time_base", &c.RTCTimeBase, rtcAuto, rtcAuto, rtcLocal, rtcUTC)
-	if c.MachineType == "" {
-		c.MachineType = "auto"
-	}
-	q35 := c.MachineType == "q35" || strings.HasPrefix(c.MachineType, "pc-q35")
-	if c.DiskInterface == "ide" && (q35 || c.MachineType == "auto" && c.Firmware == "uefi") {
-		errs = append(errs, errors.New("disk_interface: machine type q35 has no IDE controller; use \"sata\", or machine_type = \"pc\""))
-	}
-	if (c.EFIFirmwareCode == "") != (c.EFIFirmwareVars == "") {
-		errs = append(errs, errors.New("efi_firmware_code and efi_firmware_vars belong together: set both or neither"))
-	}
-	if c.EFIFirmwareCode != "" && c.Firmware == "bios" {
-		errs = append(errs, errors.New("efi_firmware_code: firmware is \"bios\"; remove one of them"))
-	}
-	errs = append(errs, wantFile("efi_firmware_code", c.EFIFirmwareCode)...)
-	errs = append(errs, wantFile("efi_firmware_vars", c.EFIFirmwareVars)...)
-	if c.Headless == config.TriUnset {
-		c.Headless = config.TriTrue
-	}
 	return errs
 }
 
 // wantFile checks that an option names a regular file, if it names anything
 // that is known.
-func wantFile(option, path string) []error {
+func wantFile(name, path string) []error {
 	if path == "" || unknown.In(path) {
 		return nil
 	}
 	if weburl.Scheme(path) != "" {
 		fix := "download the file and give its path"
-		if option == "source_path" {
+		if name == "source_path" {
 			fix = "set source_url and source_checksum instead"
 		}
-		return []error{fmt.Errorf("%s: %s is an address, not a path; %s", option, weburl.Redact(path), fix)}
+		return []error{fmt.Errorf("%s: %s is an address, not a path; %s", name, weburl.Redact(path), fix)}
 	}
 	err := hostfile.CheckRegular(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", option, err)}
+		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", name, err)}
 	case err != nil:
-		return []error{fmt.Errorf("%s: %w", option, err)}
+		return []error{fmt.Errorf("%s: %w", name, err)}
 	}
 	return nil
 }
 
 func (c *Config) prepareSource() (errs []error) {
-	if c.Hypervisor == hypervisorExisting {
-		onlyWith(&errs, hypervisorQEMU, map[string]bool{"source_path": c.SourcePath != "", "source_url": c.SourceURL != "", "source_checksum": c.SourceChecksum != ""})
-		if c.DiskPath == "" {
-			errs = append(errs, errors.New("disk_path: required with hypervisor = \"existing\"; set the path of the machine's disk"))
-		}
-		return append(errs, wantFile("disk_path", c.DiskPath)...)
+	if _, makes := c.driver().(hypervisor.Maker); !makes {
+		return nil
 	}
-	onlyWith(&errs, hypervisorExisting, map[string]bool{"disk_path": c.DiskPath != ""})
 	switch {
 	case c.SourcePath == "" && c.SourceURL == "":
 		errs = append(errs, errors.New("source_path or source_url: one of them is required; set the disk to start from"))
@@ -239,16 +175,6 @@ func (c *Config) prepareCommunicator() (errs []error) {
 	if port := c.Comm.Port(); port < 0 || port > 65535 {
 		errs = append(errs, fmt.Errorf("%s_port: %d is not between 1 and 65535", c.Comm.Type, port))
 	}
-	if c.Hypervisor == hypervisorExisting {
-		switch {
-		case c.Comm.Type == "none":
-			errs = append(errs, errors.New("communicator: an existing machine has to be reachable to see when it is off; use winrm or ssh"))
-		case c.Comm.Host() == "":
-			errs = append(errs, fmt.Errorf("%s_host: required with hypervisor = \"existing\"; set the machine's address", c.Comm.Type))
-		}
-	} else if c.Comm.Host() != "" {
-		errs = append(errs, fmt.Errorf("%s_host: QEMU's guest is reached through a forwarded port of this host; remove it, or use hypervisor = \"existing\"", c.Comm.Type))
-	}
 	return errs
 }
 
@@ -275,21 +201,7 @@ func (c *Config) conversion() diskimage.Options {
 	}
 }
 
-// newHypervisor makes the driver. say tells the user what it finds out, happens
-// keeps what becomes of the machine.
-func (c *Config) newHypervisor(say func(string), happens func(hypervisor.Event)) hypervisor.Hypervisor {
-	if c.Hypervisor == hypervisorExisting {
-		options := existing.Options{
-			Endpoint: hypervisor.Endpoint{Host: c.Comm.Host(), Port: c.Comm.Port()},
-			DiskPath: c.DiskPath, Settle: c.PowerOffSettle, OpenDisk: openDisk, Say: say,
-		}
-		if c.Comm.Type != "winrm" {
-			options.Answers = existing.Listens
-		}
-		return existing.New(options)
-	}
-	return qemu.New(qemu.Options{
-		Binary: c.QemuBinary, MachineType: c.MachineType, CPUModel: c.CPUModel,
-		FirmwareCode: c.EFIFirmwareCode, FirmwareVars: c.EFIFirmwareVars, Say: say, OnEvent: happens,
-	})
+// newMachine makes the driver's machine. say tells the user what it finds out.
+func (c *Config) newMachine(say func(string)) hypervisor.Machine {
+	return c.driver().New(hypervisor.Build{Settings: c.settings(), Say: say, OpenDisk: openDisk})
 }

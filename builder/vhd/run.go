@@ -28,9 +28,9 @@ const (
 // run is what the steps hand on to each other, the one value in the state bag
 // that is ours.
 type run struct {
-	config        *Config
-	newHypervisor func() hypervisor.Hypervisor
-	features      hypervisor.Features
+	config     *Config
+	driver     hypervisor.Options
+	newMachine func() hypervisor.Machine
 
 	source   diskimage.Info      // stepInspectSource
 	windows  sourceFacts         // stepInspectSource; empty where nothing could be read
@@ -79,8 +79,11 @@ func failed(state multistep.StateBag) bool {
 // inputs are the files that the build reads and never writes.
 func (r *run) inputs() []string { return slices.Concat(r.config.inputs(), r.source.Files) }
 
-// existing says whether the machine brings its own disk.
-func (r *run) existing() bool { return !r.features.OwnsDisk }
+// makes says whether the machine is made here, and boots a disk made here.
+func (r *run) makes() bool { _, ok := r.driver.(hypervisor.Maker); return ok }
+
+// takes says whether the machine is somebody else's, with a disk of its own.
+func (r *run) takes() bool { _, ok := r.driver.(hypervisor.Taker); return ok }
 
 // happens keeps what the machine does.
 func (r *run) happens(e hypervisor.Event) {
@@ -101,7 +104,7 @@ func (r *run) share(state multistep.StateBag) {
 		data = map[string]any{}
 	}
 	data[record.Key] = r.recordPath()
-	if r.machine.Features().PowerEvents {
+	if _, reports := r.machine.Machine.(hypervisor.Reporter); reports {
 		path := filepath.Join(r.scratch, "events.jsonl")
 		if err := r.events.Write(path); err != nil {
 			log.Printf("%v", err)
@@ -131,7 +134,7 @@ func (r *run) ran() *record.Run {
 // allows, and for our own overlay the source.
 func (r *run) backing() []string {
 	allowed := slices.Clone(r.config.BackingFiles)
-	if !r.existing() && len(r.source.Files) > 0 {
+	if r.makes() && len(r.source.Files) > 0 {
 		allowed = append(allowed, r.source.Files[0])
 	}
 	return allowed
@@ -145,7 +148,11 @@ func (r *run) open(ctx context.Context, path string) (diskimage.Disk, error) {
 // photograph writes the guest's screen and returns a sentence about it for
 // the end of an error, "" where there is nothing to say.
 func (r *run) photograph(ctx context.Context) string {
-	if r.machine == nil || !r.machine.Features().Screenshot {
+	if r.machine == nil {
+		return ""
+	}
+	camera, ok := r.machine.Machine.(hypervisor.Screenshotter)
+	if !ok {
 		return ""
 	}
 	// The build may be over its time already; the picture is worth a moment.
@@ -154,7 +161,7 @@ func (r *run) photograph(ctx context.Context) string {
 	path := r.config.screenPath()
 	err := hostfile.Writable(path, append(r.inputs(), r.config.outputPath())...)
 	if err == nil {
-		err = r.machine.Screenshot(ctx, path)
+		err = camera.Screenshot(ctx, path)
 	}
 	if err != nil {
 		return fmt.Sprintf("; its screen could not be photographed: %s", err)
@@ -164,14 +171,14 @@ func (r *run) photograph(ctx context.Context) string {
 
 // machine is a started machine with its fate.
 type machine struct {
-	hypervisor.Hypervisor
+	hypervisor.Machine
 	ended chan struct{}
 	fate  hypervisor.Fate // valid once ended is closed
 }
 
 // follow waits for the fate in the background, until the driver is closed.
-func follow(h hypervisor.Hypervisor, fates <-chan hypervisor.Fate) *machine {
-	m := &machine{Hypervisor: h, ended: make(chan struct{})}
+func follow(driven hypervisor.Machine, fates <-chan hypervisor.Fate) *machine {
+	m := &machine{Machine: driven, ended: make(chan struct{})}
 	go func() {
 		m.fate = <-fates
 		close(m.ended)

@@ -1,7 +1,6 @@
 package vhd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -18,16 +18,8 @@ type sourceFacts struct {
 	Report winimage.Report
 	// Windows describes the installation; empty where there is not exactly one.
 	Windows string
-	// StorageDrivers start at boot; names of services.
-	StorageDrivers []string
-	// DiskInterface is a controller that the Windows has a boot-start driver
-	// for: "ide", "sata", "nvme" or "virtio"; empty where none is known.
-	DiskInterface string
-	// NetworkInterface is a card that the Windows has a driver installed for:
-	// "e1000", "e1000e" or "virtio". Empty where none is: Windows installs a
-	// driver it was shipped with when it first sees a card, so that the default
-	// is as good as any.
-	NetworkInterface string
+	// Drivers are those of that Windows.
+	Drivers hypervisor.GuestDrivers
 	// Origin is what the proof of the image holds against this disk; nil where
 	// the disk does not say it for sure.
 	Origin *winimage.Source
@@ -51,36 +43,10 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFa
 	return factsOf(r), nil
 }
 
-// device is a device and the driver Windows needs for it.
-type device struct{ name, driver string }
-
-// diskChoices are in order of preference: what needs no driver from elsewhere
-// comes first. On BIOS the plain machine has IDE.
-var (
-	biosDisks = []device{{"ide", "intelide"}, {"ide", "atapi"}, {"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
-	uefiDisks = []device{{"sata", "storahci"}, {"sata", "msahci"}, {"nvme", "stornvme"}, {"virtio", "viostor"}}
-	networks  = []device{{"e1000", "E1G60"}, {"e1000e", "e1iexpress"}, {"virtio", "netkvm"}}
-)
-
-// pick returns the first device whose driver is among the names.
-func pick(devices []device, drivers []string) string {
-	for _, c := range devices {
-		if slices.ContainsFunc(drivers, func(name string) bool { return strings.EqualFold(name, c.driver) }) {
-			return c.name
-		}
-	}
-	return ""
-}
-
 // factsOf is the judgement on a source, a pure function.
 func factsOf(r winimage.Report) sourceFacts {
 	f := sourceFacts{Report: r}
-	disks := biosDisks
-	start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0)
-	if start.Firmware == windows.UEFI {
-		disks = uefiDisks
-	}
-	if start.Missing != "" {
+	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
 		f.warn("the disk does not start: it lacks %s; check that it is the system disk", start.Missing)
 	}
 	if len(r.Disk.BitLocker) > 0 {
@@ -94,25 +60,26 @@ func factsOf(r winimage.Report) sourceFacts {
 	w := r.Windows[0]
 	f.Windows, f.Clock = w.Describe(), w.Clock
 	f.Origin = w.Origin()
-	for _, d := range w.Drivers.Storage {
-		if d.StartsAtBoot() {
-			f.StorageDrivers = append(f.StorageDrivers, d.Name)
-		}
-	}
-	var cards []string
-	for _, d := range w.Drivers.Network {
-		if d.Start != windows.StartDisabled {
-			cards = append(cards, d.Name)
-		}
-	}
-	f.DiskInterface, f.NetworkInterface = pick(disks, f.StorageDrivers), pick(networks, cards)
-	// Drivers stand in SYSTEM: where it cannot be read nothing is known of them.
-	unread := slices.ContainsFunc(w.Hives, func(h winimage.Hive) bool { return h.Name == "SYSTEM" && h.Problem != "" })
-	if f.DiskInterface == "" && !unread {
-		f.warn("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", cmp.Or(strings.Join(f.StorageDrivers, ", "), "none"))
-	}
+	f.Drivers = driversOf(w)
 	f.warnState(w)
 	return f
+}
+
+// driversOf lists what a machine can rely on.
+func driversOf(w winimage.Windows) (d hypervisor.GuestDrivers) {
+	for _, driver := range w.Drivers.Storage {
+		if driver.StartsAtBoot() {
+			d.Storage = append(d.Storage, driver.Name)
+		}
+	}
+	for _, driver := range w.Drivers.Network {
+		if driver.Start != windows.StartDisabled {
+			d.Network = append(d.Network, driver.Name)
+		}
+	}
+	// They stand in SYSTEM: where it cannot be read nothing is known of them.
+	d.Known = !slices.ContainsFunc(w.Hives, func(h winimage.Hive) bool { return h.Name == "SYSTEM" && h.Problem != "" })
+	return d
 }
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -23,17 +24,16 @@ func inspectFile(t *testing.T, path string) (sourceFacts, error) {
 	return inspectSource(context.Background(), d, path)
 }
 
-func TestASourceSaysHowItWantsToBeBooted(t *testing.T) {
+func TestASourceSaysWhatItHasDriversFor(t *testing.T) {
 	for _, c := range []struct {
-		name          string
-		spec          winimagetest.Spec
-		disk, network string
-		warnings      []string // a part of each, in order
+		name     string
+		spec     winimagetest.Spec
+		warnings []string // a part of each, in order
 	}{
-		{name: "in use, MBR", disk: "ide", network: "e1000"},
-		{name: "in use, GPT", spec: winimagetest.Spec{GPT: true}, disk: "sata", network: "e1000"},
-		{name: "generalized", spec: winimagetest.Spec{Generalized: true}, disk: "ide", network: "e1000", warnings: []string{"generalized already"}},
-		{name: "killed", spec: winimagetest.Spec{DirtyVolume: true, BitLocker: true}, disk: "ide", network: "e1000", warnings: []string{"BitLocker", "not unmounted cleanly"}},
+		{name: "in use, MBR"},
+		{name: "in use, GPT", spec: winimagetest.Spec{GPT: true}},
+		{name: "generalized", spec: winimagetest.Spec{Generalized: true}, warnings: []string{"generalized already"}},
+		{name: "killed", spec: winimagetest.Spec{DirtyVolume: true, BitLocker: true}, warnings: []string{"BitLocker", "not unmounted cleanly"}},
 		{name: "without Windows", spec: winimagetest.Spec{Empty: true}, warnings: []string{"0 Windows installations"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,8 +41,16 @@ func TestASourceSaysHowItWantsToBeBooted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f.DiskInterface != c.disk || f.NetworkInterface != c.network {
-				t.Errorf("disk %q, network %q", f.DiskInterface, f.NetworkInterface)
+			// The names that the drivers of hypervisors look for.
+			storage, network := []string{"atapi", "intelide", "pciide", "storahci", "stornvme"}, []string{"E1G60", "e1iexpress"}
+			if c.spec.Empty {
+				storage, network = nil, nil
+			}
+			got := f.Drivers
+			slices.Sort(got.Storage)
+			slices.Sort(got.Network)
+			if !slices.Equal(got.Storage, storage) || !slices.Equal(got.Network, network) || got.Known == c.spec.Empty {
+				t.Errorf("drivers %+v, want %v and %v", got, storage, network)
 			}
 			if (f.Windows == "") != c.spec.Empty {
 				t.Errorf("Windows is %q", f.Windows)
@@ -71,42 +79,41 @@ func TestFactsFollowTheReport(t *testing.T) {
 		}
 		return list
 	}
+	sata := hypervisor.GuestDrivers{Known: true, Storage: []string{"storahci"}}
 	for _, c := range []struct {
-		name          string
-		change        func(r *winimage.Report, w *winimage.Windows)
-		disk, network string
-		warnings      []string
+		name     string
+		change   func(r *winimage.Report, w *winimage.Windows)
+		drivers  hypervisor.GuestDrivers
+		warnings []string
 	}{
-		{"nothing changed", func(*winimage.Report, *winimage.Windows) {}, "sata", "", nil},
+		{"nothing changed", func(*winimage.Report, *winimage.Windows) {}, sata, nil},
 		{"virtio only", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Drivers = winimage.Drivers{Storage: drivers("viostor"), Network: drivers("NETKVM")}
-		}, "virtio", "virtio", nil},
-		{"Windows 7", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage = drivers("msahci") }, "sata", "", nil},
-		{"Hyper-V only", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage = drivers("storvsc", "vmbus") }, "", "", []string{"storvsc, vmbus"}},
-		{"a driver that does not start at boot", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage[0].Start = 3 }, "", "", []string{"(there are: none)"}},
+		}, hypervisor.GuestDrivers{Known: true, Storage: []string{"viostor"}, Network: []string{"NETKVM"}}, nil},
+		{"a driver that does not start at boot", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage[0].Start = 3 }, hypervisor.GuestDrivers{Known: true}, nil},
 		{"a network driver that is disabled", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Drivers.Network = []winimage.Driver{{Name: "E1G60", Start: 4}, {Name: "e1iexpress", Start: 3}}
-		}, "sata", "e1000e", nil},
+		}, hypervisor.GuestDrivers{Known: true, Storage: []string{"storahci"}, Network: []string{"e1iexpress"}}, nil},
 		{"drivers that cannot be read", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Drivers, w.Hives = winimage.Drivers{}, []winimage.Hive{{Name: "SYSTEM", Problem: "corrupt"}}
-		}, "", "", []string{"SYSTEM cannot be read: corrupt"}},
-		{"a hive that was not flushed", func(_ *winimage.Report, w *winimage.Windows) { w.Hives = []winimage.Hive{{Name: "SOFTWARE"}} }, "sata", "", []string{"SOFTWARE was not flushed"}},
-		{"undeployable", func(_ *winimage.Report, w *winimage.Windows) { w.Setup.ImageState = "IMAGE_STATE_UNDEPLOYABLE" }, "sata", "", []string{"UNDEPLOYABLE"}},
+		}, hypervisor.GuestDrivers{}, []string{"SYSTEM cannot be read: corrupt"}},
+		{"a hive that was not flushed", func(_ *winimage.Report, w *winimage.Windows) { w.Hives = []winimage.Hive{{Name: "SOFTWARE"}} }, sata, []string{"SOFTWARE was not flushed"}},
+		{"undeployable", func(_ *winimage.Report, w *winimage.Windows) { w.Setup.ImageState = "IMAGE_STATE_UNDEPLOYABLE" }, sata, []string{"UNDEPLOYABLE"}},
 		{"setup not finished", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
-		}, "sata", "", []string{"not finished"}},
+		}, sata, []string{"not finished"}},
 		{"audit mode", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"
-		}, "sata", "", nil},
+		}, sata, nil},
 		{"upgraded and hibernated", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Setup.Upgraded, w.Volume.Hibernated = true, true
-		}, "sata", "", []string{"upgraded", "hibernated"}},
-		{"no EFI system partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, "sata", "", []string{"an EFI system partition"}},
-		{"no active partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Scheme, r.Disk.Generation = "mbr", 0 }, "sata", "", []string{"an active partition in the MBR"}},
-		{"two installations", func(r *winimage.Report, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, "", "", []string{"2 Windows"}},
+		}, sata, []string{"upgraded", "hibernated"}},
+		{"no EFI system partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, sata, []string{"an EFI system partition"}},
+		{"no active partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Scheme, r.Disk.Generation = "mbr", 0 }, sata, []string{"an active partition in the MBR"}},
+		{"two installations", func(r *winimage.Report, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, hypervisor.GuestDrivers{}, []string{"2 Windows"}},
 		{"damage", func(r *winimage.Report, _ *winimage.Windows) {
 			r.Windows, r.Problems = nil, []string{"partition 2: corrupt"}
-		}, "", "", []string{"partition 2: corrupt"}},
+		}, hypervisor.GuestDrivers{}, []string{"partition 2: corrupt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := winimage.Report{
@@ -115,25 +122,11 @@ func TestFactsFollowTheReport(t *testing.T) {
 			}
 			c.change(&r, &r.Windows[0])
 			f := factsOf(r)
-			if f.DiskInterface != c.disk || f.NetworkInterface != c.network {
-				t.Errorf("disk %q, network %q; want %q, %q", f.DiskInterface, f.NetworkInterface, c.disk, c.network)
+			if !reflect.DeepEqual(f.Drivers, c.drivers) {
+				t.Errorf("drivers %+v, want %+v", f.Drivers, c.drivers)
 			}
 			checkWarnings(t, f.Warnings, c.warnings)
 		})
-	}
-}
-
-func TestEveryChoiceIsAboutADriverThatIsReported(t *testing.T) {
-	f, err := inspectFile(t, winimagetest.Disk(t, winimagetest.Spec{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"storahci", "stornvme", "atapi", "intelide", "pciide"}
-	got := slices.Clone(f.StorageDrivers)
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("boot-start drivers %v, want %v", got, want)
 	}
 }
 

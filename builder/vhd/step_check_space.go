@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
 // stepCheckSpace refuses a build that cannot end well for lack of room,
@@ -51,10 +52,11 @@ func spaceNeeded(r *run) int64 {
 	if size := r.source.VirtualSize; size > 0 {
 		data = min(data, size)
 	}
+	maker, makes := r.driver.(hypervisor.Maker)
 	switch {
-	case r.existing():
+	case !makes:
 		return data
-	case needsCopy(r.source, diskimage.Format(r.features.DiskFormat)) != "":
+	case needsCopy(r.source, diskimage.Format(maker.DiskFormat())) != "":
 		return 2 * data
 	}
 	return data + data/4

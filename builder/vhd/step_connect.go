@@ -21,7 +21,7 @@ type stepConnect struct {
 func (s *stepConnect) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, _ := runOf(state)
 	if s.inner == nil {
-		s.inner = connector(run)
+		s.inner = connector(run.config, run.machine)
 	}
 	alive, release := run.machine.bind(ctx, "connecting to the guest", func(hypervisor.Fate) time.Duration { return 0 })
 	defer release()
@@ -46,18 +46,23 @@ func (s *stepConnect) Cleanup(state multistep.StateBag) {
 	}
 }
 
+// locator knows where the guest is.
+type locator interface {
+	Endpoint(context.Context) (hypervisor.Endpoint, error)
+}
+
 // connector asks the machine for its address at every attempt.
-func connector(run *run) multistep.Step {
+func connector(c *Config, guest locator) multistep.Step {
 	endpoint := func() (hypervisor.Endpoint, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		return run.machine.Endpoint(ctx)
+		return guest.Endpoint(ctx)
 	}
 	port := func(multistep.StateBag) (int, error) {
 		e, err := endpoint()
 		return e.Port, err
 	}
-	comm := run.config.Comm
+	comm := c.Comm
 	comm.WinRMTransportDecorator = winrm.Attentive(comm.WinRMTransportDecorator)
 	return &communicator.StepConnect{
 		Config: &comm,
@@ -65,6 +70,6 @@ func connector(run *run) multistep.Step {
 			e, err := endpoint()
 			return e.Host, err
 		},
-		SSHConfig: run.config.Comm.SSHConfigFunc(), SSHPort: port, WinRMPort: port,
+		SSHConfig: c.Comm.SSHConfigFunc(), SSHPort: port, WinRMPort: port,
 	}
 }

@@ -14,16 +14,17 @@ import (
 
 // stepCreateOverlay makes the disk that boots: a qcow2 file that takes all
 // writes, over the source, or a copy for a hypervisor that boots another
-// format. An existing machine brings its own.
+// format. A machine that exists brings its own.
 type stepCreateOverlay struct{}
 
 func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	if run.existing() {
+	maker, ok := run.driver.(hypervisor.Maker)
+	if !ok {
 		run.disk = hypervisor.Disk{Path: run.source.Files[0]}
 		return multistep.ActionContinue
 	}
-	format, err := diskimage.ParseFormat(run.features.DiskFormat)
+	format, err := diskimage.ParseFormat(maker.DiskFormat())
 	if err != nil {
 		return halt(state, fmt.Errorf("hypervisor %s: %w", run.config.Hypervisor, err))
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
 func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
@@ -40,10 +41,10 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 			}
 			b.run.scratch = t.TempDir()
 			if c.name == "a hypervisor that boots VHDX" {
-				b.run.features.DiskFormat = "vhdx"
+				b.run.driver = fakeMaker{format: "vhdx"}
 			}
 			b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
-			if b.run.disk.Format != b.run.features.DiskFormat || b.run.disk.BackingFormat != c.backing {
+			if b.run.disk.Format != b.run.driver.(hypervisor.Maker).DiskFormat() || b.run.disk.BackingFormat != c.backing {
 				t.Errorf("got %+v", b.run.disk)
 			}
 			if said := joined(b); !strings.Contains(said, c.says) {
@@ -63,7 +64,7 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "copying source disk", "/no/such/disk")
 	b.Remove("error")
 	b.wantQuietHalt(t, new(stepCreateOverlay).Run(cancelled(), b))
-	b.run.features.DiskFormat = "vmdk"
+	b.run.driver = fakeMaker{format: "vmdk"}
 	b.wantHalt(t, new(stepCreateOverlay).Run(t.Context(), b), "vmdk")
 }
 

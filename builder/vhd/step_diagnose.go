@@ -27,9 +27,9 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	run, ui := runOf(state)
 	_, cancelled := state.GetOk(multistep.StateCancelled)
 	err, _ := state.Get("error").(error)
-	// Before provisioning and without a Windows there are no logs, and the disk of an
-	// existing machine that still runs is not to be believed.
-	if err == nil || cancelled || run.provisioning.IsZero() || run.existing() || run.windows.Windows == "" {
+	// Before provisioning and without a Windows there are no logs, and the disk of
+	// somebody else's machine, which may still run, is not to be believed.
+	if err == nil || cancelled || run.provisioning.IsZero() || run.takes() || run.windows.Windows == "" {
 		return
 	}
 	known, _ := verdict.ParseHead(err.Error())

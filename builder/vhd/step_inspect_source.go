@@ -12,7 +12,6 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -27,14 +26,15 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
 		path = downloaded
 	}
-	if run.existing() {
-		path = run.config.DiskPath
+	taker, takes := run.driver.(hypervisor.Taker)
+	if takes {
+		path = taker.OwnDisk()
 	}
 	err := run.inspect(ctx, path, ui)
-	if err != nil && run.existing() && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
+	if err != nil && takes && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
-		if existing.Held(err) {
+		if taker.Held(err) {
 			ui.Sayf("The disk cannot be read yet, because another program holds it, as a hypervisor does while the machine runs: %s", err)
 		} else {
 			ui.Sayf("The disk cannot be read while the machine runs, and is tried again when it is off: %s", err)
@@ -68,7 +68,8 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	if r.config.SourceURL != "" && len(info.Files) > 1 {
 		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first", path, info.Files[1])
 	}
-	if err := bootable(info); err != nil && !r.existing() {
+	maker, makes := r.driver.(hypervisor.Maker)
+	if err := bootable(info); err != nil && makes {
 		return fmt.Errorf("reading source disk: %s %w", path, err)
 	}
 	table, err := partition.Read(disk, disk.Size(), disk.SectorSize())
@@ -76,7 +77,7 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 		return fmt.Errorf("reading partition table of %s: %w", path, err)
 	}
 	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Startup().Firmware)
-	if err != nil && !r.existing() {
+	if err != nil && makes {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	r.source, r.firmware = info, firmware
@@ -98,6 +99,9 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	r.windows = facts
 	if facts.Windows != "" {
 		ui.Sayf("Source disk: %s, %s", facts.Windows, facts.Report.Windows[0].Setup.ImageState)
+	}
+	if makes {
+		facts.Warnings = append(facts.Warnings, maker.Doubts(facts.Drivers, firmware)...)
 	}
 	for _, warning := range facts.Warnings {
 		ui.Sayf("Source disk: warning: %s", warning)

@@ -38,7 +38,7 @@ func (s *stepWaitForGuest) Run(ctx context.Context, state multistep.StateBag) mu
 	defer cancel()
 
 	w := guestWait{stepWaitForGuest: s, say: ui.Say, reach: winrm.Silent}
-	err := w.wait(waiting, run)
+	err := w.wait(waiting, run, run.machine)
 	ended := (*endedError)(nil)
 	switch {
 	case err == nil:
@@ -63,8 +63,8 @@ type guestWait struct {
 	refused error // what the login failed with last
 }
 
-func (w *guestWait) wait(ctx context.Context, run *run) error {
-	at, err := run.machine.Endpoint(ctx)
+func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
+	at, err := guest.Endpoint(ctx)
 	if err != nil {
 		return fmt.Errorf("finding the guest's address: %w", err)
 	}

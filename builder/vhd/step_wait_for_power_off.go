@@ -25,6 +25,7 @@ type stepWaitForPowerOff struct{}
 func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	m, limit := run.machine, run.config.ShutdownTimeout
+	button, hasButton := m.Machine.(hypervisor.PowerDowner)
 	m.ExpectOff()
 	if !m.over() {
 		if command := run.config.ShutdownCommand; command != "" {
@@ -37,9 +38,9 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
 	asked := presses{off: run.awaitOff(ctx, ui, limit)}
-	if !asked.off && ctx.Err() == nil && m.Features().PowerDown && hypervisor.Sum(run.events.Events()).Paused == "" {
+	if hasButton && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
 		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
-		asked = run.powerButton(ctx, ui, limit)
+		asked = run.powerButton(ctx, ui, button, limit)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -60,10 +61,11 @@ func (*stepWaitForPowerOff) Cleanup(multistep.StateBag) {}
 // giveUp ends a guest that would not power off.
 func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presses) error {
 	picture := run.photograph(ctx)
-	if w, ok := run.machine.Hypervisor.(hypervisor.Waiter); ok && w.WaitingFor() != "" {
+	if w, ok := run.machine.Machine.(hypervisor.Waiter); ok && w.WaitingFor() != "" {
 		return fmt.Errorf("the machine is not off after %s (shutdown_timeout): %s; shut it down, close what holds the file, or raise the timeout", run.config.ShutdownTimeout, w.WaitingFor())
 	}
-	if !run.machine.Features().Kill {
+	killer, ok := run.machine.Machine.(hypervisor.Killer)
+	if !ok {
 		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
 	}
 	now := hypervisor.Sum(run.events.Events())
@@ -80,7 +82,7 @@ func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presse
 	case !now.LastRestart.IsZero():
 		err = fmt.Errorf("%w; the machine restarted last at %s, before provisioning was over: a restart after sysprep begins the first boot of the image", err, now.LastRestart.Format(time.TimeOnly))
 	}
-	if killErr := run.machine.Kill(ctx); killErr != nil {
+	if killErr := killer.Kill(ctx); killErr != nil {
 		return errors.Join(err, killErr)
 	}
 	return err

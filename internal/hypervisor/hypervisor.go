@@ -1,17 +1,12 @@
 // Package hypervisor describes what the builder needs of a machine that runs
-// a disk: boot it, say where it answers, tell its fate, take a picture of its
-// screen, ask it to power off, and end it. Drivers live in the folders below.
+// a disk, and keeps the drivers of such machines. A driver lives in a folder
+// below, registers itself, and owns its options.
 package hypervisor
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-// ErrUnsupported is returned by an operation that the driver's Features say it
-// does not have.
-var ErrUnsupported = errors.New("not supported by this hypervisor")
 
 // Firmware names what starts the disk.
 type Firmware string
@@ -24,53 +19,35 @@ const (
 	FirmwareUEFI Firmware = "uefi"
 )
 
-// Features says what a driver can do, so that callers ask instead of knowing
-// drivers by name.
-type Features struct {
-	// OwnsDisk: the driver boots the disk it is given. False for a machine
-	// that exists already and brings its own.
-	OwnsDisk bool
-	// DiskFormat is what that disk has to be, in QEMU's names: with "qcow2" the
-	// machine is given an overlay on the source, else a copy of it.
-	DiskFormat string
-	// Screenshot: Screenshot works while the machine runs.
-	Screenshot bool
-	// PowerEvents: Fate tells who switched the machine off. False where
-	// power-off can only be inferred.
-	PowerEvents bool
-	// PowerDown: the guest can be asked to shut down.
-	PowerDown bool
-	// Kill: the machine can be ended by force.
-	Kill bool
-}
-
 // Spec is the machine to be made. Fields that a driver cannot honour are an
-// error of its Start, never ignored. A driver that does not own its disk gets
-// an empty one: its machine is made already.
+// error of its Start, never ignored. A Taker gets an empty one: its machine is
+// made already.
 type Spec struct {
 	Name     string
 	Disk     Disk
 	CPUs     int
 	MemoryMB int
 	Firmware Firmware
-	// Accelerator, DiskInterface, NetworkInterface: the driver's own names;
-	// "auto" lets the driver choose.
-	Accelerator      string
-	DiskInterface    string
-	NetworkInterface string
-	Headless         bool
+	// Drivers are what the guest has drivers for: devices that are left to the
+	// driver follow them.
+	Drivers GuestDrivers
 	// HardwareClock is what the machine's clock shows when it starts: ClockUTC,
 	// ClockLocal (the host's local time) or a time in ClockLayout. Empty stands
 	// for ClockLocal.
 	HardwareClock string
-	// Arguments are appended to the driver's own, last.
-	Arguments []string
 	// GuestPort is the port the communicator answers on inside the guest; 0 if
 	// nothing has to be reached.
 	GuestPort int
 	// ScratchDir is a directory of the build for sockets, firmware variables
 	// and logs. It is removed by the builder.
 	ScratchDir string
+}
+
+// GuestDrivers are the drivers of a Windows, by the names of their services.
+type GuestDrivers struct {
+	Known   bool     // they could be read
+	Storage []string // of disk controllers, those that start at boot
+	Network []string // of network cards, those that are not disabled
 }
 
 // Values of Spec.HardwareClock.
@@ -99,7 +76,7 @@ const (
 	CauseKilled        Cause = "killed"         // ended by force, by us
 	CauseGuestReset    Cause = "guest-reset"    // the guest restarted where it must not
 	CauseCrash         Cause = "crash"          // guest panic, or the hypervisor's process failed
-	CauseGone          Cause = "gone"           // it answers no more and its disk rests; all a driver without PowerEvents can see
+	CauseGone          Cause = "gone"           // it answers no more and its disk rests; all a driver sees that cannot watch the power
 	CauseUnknown       Cause = "unknown"
 )
 
@@ -149,11 +126,10 @@ type Endpoint struct {
 	Port int
 }
 
-// Hypervisor runs one machine once. All calls take a context and end with it;
-// none of them waits longer than the driver documents.
-type Hypervisor interface {
-	Features() Features
-
+// Machine runs once. All calls take a context and end with it; none of them
+// waits longer than the driver documents. What only some machines can do is an
+// interface of its own, below.
+type Machine interface {
 	// Start boots the machine. The channel delivers its fate once and is then
 	// closed; it is the only reliable sign that the machine is off.
 	Start(ctx context.Context, spec Spec) (<-chan Fate, error)
@@ -161,28 +137,45 @@ type Hypervisor interface {
 	// Endpoint blocks until the address of the guest is known.
 	Endpoint(ctx context.Context) (Endpoint, error)
 
-	// ExpectOff tells the driver that provisioning is over: from here on the
-	// guest only has to power off. A restart from now on is its fate
-	// (CauseGuestReset), and a driver without PowerEvents begins to infer
-	// power-off only now, because a restart during provisioning looks the same.
+	// ExpectOff says that provisioning is over: from here on the guest only has
+	// to power off. A restart from now on is its fate (CauseGuestReset), and a
+	// driver that infers power-off begins only now, because a restart during
+	// provisioning looks the same.
 	ExpectOff()
 
-	// PowerDown asks the guest to shut down (ACPI power button or the like)
-	// and returns at once; the answer is the fate. It is called again while the
-	// guest does not react.
-	PowerDown(ctx context.Context) error
-
-	// Kill ends the machine by force. The fate then has CauseKilled.
-	Kill(ctx context.Context) error
-
-	// Screenshot writes what the screen shows as a PNG.
-	Screenshot(ctx context.Context, path string) error
-
 	// Close releases everything the driver holds: process, sockets, files of
-	// its own. It kills a machine that still runs. It can be called twice.
+	// its own. It kills a machine of the driver's own that still runs. It can be
+	// called twice.
 	Close() error
 }
 
-// Waiter is a driver that can say what keeps a machine from being taken for
-// off: "" for nothing but the time.
+// Reporter is a Machine whose driver sees what happens to it: power-off is
+// reported, not inferred.
+type Reporter interface {
+	// Report is called before Start. tell is told what happens, in order, and
+	// does not wait.
+	Report(tell func(Event))
+}
+
+// PowerDowner is a Machine whose guest can be asked to shut down.
+type PowerDowner interface {
+	// PowerDown presses the ACPI power button or the like and returns at once;
+	// the answer is the fate. It is called again while the guest does not react.
+	PowerDown(ctx context.Context) error
+}
+
+// Killer is a Machine that can be ended by force.
+type Killer interface {
+	// Kill makes the fate CauseKilled.
+	Kill(ctx context.Context) error
+}
+
+// Screenshotter is a Machine whose screen can be photographed while it runs.
+type Screenshotter interface {
+	// Screenshot writes what the screen shows as a PNG.
+	Screenshot(ctx context.Context, path string) error
+}
+
+// Waiter is a Machine that can say what keeps it from being taken for off: ""
+// for nothing but the time.
 type Waiter interface{ WaitingFor() string }

@@ -18,7 +18,7 @@ var awaited = strings.Fields(`
 	DiagErr DiagWrn LogFolder LogFolders OOBELogs SysprepLog
 	BlackScreenFrom SysprepMode GeneralizationState CleanupState AuditBoot SetupCompletion CmdLine SystemSetupInProgress
 	OOBEInProgress UnattendFile CurrentBuild ActiveTimeBias AutoAdminLogon DefaultPassword SkipRearm UpgradedFrom StartBoot
-	StorageDrivers NetworkDrivers Driver Device OtherDevice IDE AHCI NVMe VirtioBlock E1000 E1000E VirtioNet
+	OtherDevice
 	AnswerFileOrder Place Origin FromPointer FromWindows FromCache FromMedia FromRoot
 `)
 

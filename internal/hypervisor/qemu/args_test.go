@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -13,6 +15,7 @@ func TestResolveChoosesWhatWindowsBootsOn(t *testing.T) {
 		name                                string
 		firmware                            hypervisor.Firmware
 		machineType, disk, network          string
+		storage, cards                      []string // drivers of the guest
 		wantMachine, wantDisk, wantNet, err string
 	}{
 		{name: "BIOS", firmware: "bios", wantMachine: "pc", wantDisk: "ide", wantNet: "e1000"},
@@ -21,43 +24,54 @@ func TestResolveChoosesWhatWindowsBootsOn(t *testing.T) {
 		{name: "versioned q35", firmware: "uefi", machineType: "pc-q35-7.2", wantMachine: "pc-q35-7.2", wantDisk: "sata", wantNet: "e1000e"},
 		{name: "versioned pc", firmware: "bios", machineType: "pc-i440fx-7.2", wantMachine: "pc-i440fx-7.2", wantDisk: "ide", wantNet: "e1000"},
 		{name: "virtio is taken when asked for", firmware: "bios", disk: "virtio", network: "virtio", wantMachine: "pc", wantDisk: "virtio", wantNet: "virtio"},
+		{name: "drivers of Windows 10", firmware: "bios", storage: []string{"storahci", "stornvme", "atapi", "intelide", "pciide"}, cards: []string{"E1G60"}, wantMachine: "pc", wantDisk: "ide", wantNet: "e1000"},
+		{name: "the same with UEFI", firmware: "uefi", storage: []string{"intelide", "storahci"}, cards: []string{"e1iexpress"}, wantMachine: "q35", wantDisk: "sata", wantNet: "e1000e"},
+		{name: "the same on a board the user chose", firmware: "bios", machineType: "q35", storage: []string{"intelide", "storahci"}, wantMachine: "q35", wantDisk: "sata", wantNet: "e1000e"},
+		{name: "drivers of Windows 7", firmware: "uefi", storage: []string{"msahci"}, wantMachine: "q35", wantDisk: "sata", wantNet: "e1000e"},
+		{name: "drivers of virtio only", firmware: "bios", storage: []string{"viostor"}, cards: []string{"NETKVM"}, wantMachine: "pc", wantDisk: "virtio", wantNet: "virtio"},
+		{name: "a driver of NVMe only", firmware: "bios", machineType: "q35", storage: []string{"stornvme"}, wantMachine: "q35", wantDisk: "nvme", wantNet: "e1000e"},
+		{name: "drivers of another hypervisor", firmware: "uefi", storage: []string{"storvsc"}, cards: []string{"netvsc"}, wantMachine: "q35", wantDisk: "sata", wantNet: "e1000e"},
+		{name: "the user's word is the last", firmware: "bios", disk: "sata", network: "e1000", storage: []string{"viostor"}, cards: []string{"netkvm"}, wantMachine: "pc", wantDisk: "sata", wantNet: "e1000"},
 		{name: "IDE on q35", firmware: "uefi", disk: "ide", err: `use disk_interface "sata"`},
 		{name: "firmware left open", firmware: "auto", err: `firmware "auto"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			spec, machineType, err := resolve(hypervisor.Spec{Firmware: c.firmware, DiskInterface: c.disk, NetworkInterface: c.network}, c.machineType)
+			o, err := resolve(Options{MachineType: c.machineType, DiskInterface: c.disk, NetworkInterface: c.network}, c.firmware, hypervisor.GuestDrivers{Storage: c.storage, Network: c.cards})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("got %v", err)
 				}
 				return
 			}
-			if err != nil || machineType != c.wantMachine || spec.DiskInterface != c.wantDisk || spec.NetworkInterface != c.wantNet {
-				t.Errorf("got %s %s %s, %v", machineType, spec.DiskInterface, spec.NetworkInterface, err)
+			if err != nil || o.MachineType != c.wantMachine || o.DiskInterface != c.wantDisk || o.NetworkInterface != c.wantNet {
+				t.Errorf("got %s %s %s, %v", o.MachineType, o.DiskInterface, o.NetworkInterface, err)
 			}
 		})
 	}
 }
 
 // sample is a machine with everything set.
-func sample(change func(*machine)) machine {
-	m := machine{
+func sample(change func(*hardware)) hardware {
+	h := hardware{
 		spec: hypervisor.Spec{
-			Name: "a,b", Disk: hypervisor.Disk{Path: "/x/d,1.qcow2", Format: "qcow2"}, CPUs: 4, MemoryMB: 2048, Firmware: "bios",
-			DiskInterface: "ide", NetworkInterface: "e1000", Headless: true, GuestPort: 5986, Arguments: []string{"-extra", "last"},
+			Name: "a,b", Disk: hypervisor.Disk{Path: "/x/d,1.qcow2", Format: "qcow2"}, CPUs: 4, MemoryMB: 2048, Firmware: "bios", GuestPort: 5986,
 		},
-		accelerator: "kvm", machineType: "pc", cpuModel: "host", hostPort: 4711, monitor: "socket,fd=3", serialLog: "/x/s.log",
+		options: Options{
+			Accelerator: "kvm", MachineType: "pc", CPUModel: "host", DiskInterface: "ide", NetworkInterface: "e1000", Headless: config.TriTrue,
+			QemuArguments: []string{"-extra", "last"},
+		},
+		hostPort: 4711, monitor: "socket,fd=3", serialLog: "/x/s.log",
 	}
 	if change != nil {
-		change(&m)
+		change(&h)
 	}
-	return m
+	return h
 }
 
 func TestArguments(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*machine)
+		change func(*hardware)
 		has    []string // runs of arguments
 		hasNot []string
 	}{
@@ -68,19 +82,19 @@ func TestArguments(t *testing.T) {
 			"-netdev user,id=net0,hostfwd=tcp:127.0.0.1:4711-:5986 -device e1000,netdev=net0,romfile=",
 			"-chardev file,id=serial0,path=/x/s.log -serial chardev:serial0",
 		}, []string{"pflash", "-no-shutdown", "-no-reboot", "force_size"}},
-		{"a window", func(m *machine) { m.spec.Headless = false }, nil, []string{"-display"}},
-		{"no service in the guest", func(m *machine) { m.spec.GuestPort = 0 }, []string{"-netdev user,id=net0 "}, []string{"hostfwd"}},
-		{"UEFI", func(m *machine) { m.firmwareCode, m.firmwareVars = "/f/code.fd", "/x/vars.fd" },
+		{"a window", func(h *hardware) { h.options.Headless = config.TriFalse }, nil, []string{"-display"}},
+		{"no service in the guest", func(h *hardware) { h.spec.GuestPort = 0 }, []string{"-netdev user,id=net0 "}, []string{"hostfwd"}},
+		{"UEFI", func(h *hardware) { h.firmwareCode, h.firmwareVars = "/f/code.fd", "/x/vars.fd" },
 			[]string{"if=pflash,unit=0,format=raw,readonly=on,file=/f/code.fd", "if=pflash,unit=1,format=raw,file=/x/vars.fd"}, nil},
-		{"SATA on q35", func(m *machine) { m.machineType, m.spec.DiskInterface = "q35", "sata" }, []string{"ide-hd,drive=disk0,bus=ide.0,bootindex=0"}, []string{"ich9-ahci"}},
-		{"SATA on pc", func(m *machine) { m.spec.DiskInterface = "sata" }, []string{"-device ich9-ahci,id=sata -device ide-hd,drive=disk0,bus=sata.0,bootindex=0"}, nil},
-		{"NVMe", func(m *machine) { m.spec.DiskInterface = "nvme" }, []string{"nvme,drive=disk0,serial=sysprep,bootindex=0"}, nil},
-		{"virtio", func(m *machine) { m.spec.DiskInterface, m.spec.NetworkInterface = "virtio", "virtio" },
+		{"SATA on q35", func(h *hardware) { h.options.MachineType, h.options.DiskInterface = "q35", "sata" }, []string{"ide-hd,drive=disk0,bus=ide.0,bootindex=0"}, []string{"ich9-ahci"}},
+		{"SATA on pc", func(h *hardware) { h.options.DiskInterface = "sata" }, []string{"-device ich9-ahci,id=sata -device ide-hd,drive=disk0,bus=sata.0,bootindex=0"}, nil},
+		{"NVMe", func(h *hardware) { h.options.DiskInterface = "nvme" }, []string{"nvme,drive=disk0,serial=sysprep,bootindex=0"}, nil},
+		{"virtio", func(h *hardware) { h.options.DiskInterface, h.options.NetworkInterface = "virtio", "virtio" },
 			[]string{"virtio-blk-pci,drive=disk0,bootindex=0", "virtio-net-pci,netdev=net0,romfile="}, nil},
-		{"an overlay on a dynamic VHD", func(m *machine) { m.spec.Disk.BackingFormat = "vpc" }, []string{"backing.force_size_calc=current_size"}, nil},
-		{"a hardware clock in UTC", func(m *machine) { m.spec.HardwareClock = hypervisor.ClockUTC }, []string{"-rtc base=utc "}, []string{"localtime"}},
-		{"a hardware clock that is set", func(m *machine) { m.spec.HardwareClock = "2026-11-27T18:30:00" }, []string{"-rtc base=2026-11-27T18:30:00 "}, []string{"localtime"}},
-		{"WHPX", func(m *machine) { m.accelerator = "whpx" }, []string{"-accel whpx,kernel-irqchip=off"}, nil},
+		{"an overlay on a dynamic VHD", func(h *hardware) { h.spec.Disk.BackingFormat = "vpc" }, []string{"backing.force_size_calc=current_size"}, nil},
+		{"a hardware clock in UTC", func(h *hardware) { h.spec.HardwareClock = hypervisor.ClockUTC }, []string{"-rtc base=utc "}, []string{"localtime"}},
+		{"a hardware clock that is set", func(h *hardware) { h.spec.HardwareClock = "2026-11-27T18:30:00" }, []string{"-rtc base=2026-11-27T18:30:00 "}, []string{"localtime"}},
+		{"WHPX", func(h *hardware) { h.options.Accelerator = "whpx" }, []string{"-accel whpx,kernel-irqchip=off"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args, err := sample(c.change).arguments()
@@ -110,13 +124,35 @@ func TestArguments(t *testing.T) {
 }
 
 func TestArgumentsRefuseWhatTheyDoNotKnow(t *testing.T) {
-	for want, change := range map[string]func(*machine){
-		"its format has to be said":       func(m *machine) { m.spec.Disk.Format = "" },
-		`disk_interface "floppy": use`:    func(m *machine) { m.spec.DiskInterface = "floppy" },
-		`network_interface "ne2000": use`: func(m *machine) { m.spec.NetworkInterface = "ne2000" },
+	for want, change := range map[string]func(*hardware){
+		"its format has to be said":       func(h *hardware) { h.spec.Disk.Format = "" },
+		`disk_interface "floppy": use`:    func(h *hardware) { h.options.DiskInterface = "floppy" },
+		`network_interface "ne2000": use`: func(h *hardware) { h.options.NetworkInterface = "ne2000" },
 	} {
 		if _, err := sample(change).arguments(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestAWindowsWithoutADriverForItsDiskIsDoubted(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		drivers     hypervisor.GuestDrivers
+		firmware    hypervisor.Firmware
+		want        string
+		machineType string
+	}{
+		{"nothing is known", hypervisor.GuestDrivers{}, "bios", "", ""},
+		{"a driver is there", hypervisor.GuestDrivers{Known: true, Storage: []string{"INTELIDE"}}, "bios", "", "pc"},
+		{"it is for IDE, and the board has none", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "bios", "(there are: intelide)", "q35"},
+		{"none starts at boot", hypervisor.GuestDrivers{Known: true}, "bios", "(there are: none): Windows may stop with INACCESSIBLE_BOOT_DEVICE", ""},
+		{"of Hyper-V only", hypervisor.GuestDrivers{Known: true, Storage: []string{"storvsc", "vmbus"}}, "uefi", "(there are: storvsc, vmbus)", ""},
+		{"of IDE only, with UEFI", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "uefi", "(there are: intelide)", "auto"},
+	} {
+		got := strings.Join((&Options{MachineType: c.machineType}).Doubts(c.drivers, c.firmware), "\n")
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q", c.name, got)
 		}
 	}
 }

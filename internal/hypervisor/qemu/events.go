@@ -11,89 +11,89 @@ import (
 
 // onEvent records what QEMU reports and ends a machine that has to be ended.
 // It is called from the monitor's reader and must not wait for an answer.
-func (d *Driver) onEvent(e event) {
+func (m *Machine) onEvent(e event) {
 	log.Printf("QEMU event %s %+v", e.Name, e.eventData)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch e.Name {
 	case "SHUTDOWN":
 		// Whatever ends QEMU later, the guest was off: with -no-shutdown it is us.
-		if d.shutdown == nil || d.shutdown.Reason != "guest-shutdown" {
-			d.shutdown = &e
+		if m.shutdown == nil || m.shutdown.Reason != "guest-shutdown" {
+			m.shutdown = &e
 		}
 		switch e.Reason {
 		case "guest-shutdown":
-			d.report(hypervisor.EventOff, "")
+			m.report(hypervisor.EventOff, "")
 		case "guest-reset", "subsystem-reset":
-			d.report(hypervisor.EventRestart, resetBy(e))
+			m.report(hypervisor.EventRestart, resetBy(e))
 		}
 		return
 	case "POWERDOWN": // ours, or somebody's in the monitor or window
-		d.asked = true
+		m.asked = true
 	case "RESET":
-		d.reset(e)
+		m.reset(e)
 	case "STOP":
-		d.stops++
-		go d.explainStop(d.monitor, d.stops)
+		m.stops++
+		go m.explainStop(m.monitor, m.stops)
 	case "RESUME":
-		d.stops++
-		if d.paused {
-			d.paused = false
-			d.options.Say("The machine runs again.")
+		m.stops++
+		if m.paused {
+			m.paused = false
+			m.say("The machine runs again.")
 		}
-		d.report(hypervisor.EventResume, "")
+		m.report(hypervisor.EventResume, "")
 	}
-	if s := judge(e, d.resets, d.expectOff); s != nil && d.sentence == nil {
-		d.sentence = s
-		go d.end()
+	if s := judge(e, m.resets, m.expectOff); s != nil && m.sentence == nil {
+		m.sentence = s
+		go m.end()
 	}
 }
 
-func (d *Driver) report(kind hypervisor.EventKind, detail string) {
-	d.options.OnEvent(hypervisor.Event{Kind: kind, Detail: detail, When: time.Now()})
+func (m *Machine) report(kind hypervisor.EventKind, detail string) {
+	m.tell(hypervisor.Event{Kind: kind, Detail: detail, When: time.Now()})
 }
 
 // reset notes a restart. Only the guest's own count as a boot that fails.
-func (d *Driver) reset(e event) {
-	d.asked = false // what was asked of the boot before
-	d.report(hypervisor.EventRestart, resetBy(e))
+func (m *Machine) reset(e event) {
+	m.asked = false // what was asked of the boot before
+	m.report(hypervisor.EventRestart, resetBy(e))
 	if !e.Guest {
-		d.options.Say("The machine restarts: " + resetBy(e) + ".")
+		m.say("The machine restarts: " + resetBy(e) + ".")
 		return
 	}
-	d.resets = append(d.resets, time.Now())
-	if n := len(d.resets); n <= loopResets {
-		d.options.Say(fmt.Sprintf("The guest restarts (%d).", n))
+	m.resets = append(m.resets, time.Now())
+	if n := len(m.resets); n <= loopResets {
+		m.say(fmt.Sprintf("The guest restarts (%d).", n))
 	}
 }
 
 // explainStop asks why QEMU does not run its machine any more, unless that was
 // over before it answered. A machine that is off and kept by -no-shutdown is
 // ended.
-func (d *Driver) explainStop(mon *monitor, stop int) {
+func (m *Machine) explainStop(mon *monitor, stop int) {
 	var now struct {
 		Status string `json:"status"`
 	}
 	if err := mon.ask(context.Background(), "query-status", nil, &now); err != nil {
 		log.Printf("asking why the machine was stopped: %v", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stops != stop || d.sentence != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stops != stop || m.sentence != nil {
 		return
 	}
-	if d.shutdown != nil {
-		go d.end()
+	if m.shutdown != nil {
+		go m.end()
 		return
 	}
 	pause, s := stopped(now.Status)
 	switch {
 	case s != nil:
-		d.sentence = s
-		go d.end()
+		m.sentence = s
+		go m.end()
 	case pause != "":
-		d.paused = true
-		d.options.Say("The machine is paused: " + pause + ". Nothing goes on until it is resumed.")
-		d.report(hypervisor.EventPause, pause)
+		m.paused = true
+		m.say("The machine is paused: " + pause + ". Nothing goes on until it is resumed.")
+		m.report(hypervisor.EventPause, pause)
 	}
 }

@@ -14,14 +14,15 @@ import (
 )
 
 // watched boots a machine with a second monitor, for somebody else.
-func watched(t *testing.T, program []byte, more ...string) (d *Driver, fates <-chan hypervisor.Fate, other *monitor, events chan hypervisor.Event) {
+func watched(t *testing.T, program []byte, more ...string) (d *Machine, fates <-chan hypervisor.Fate, other *monitor, events chan hypervisor.Event) {
 	t.Helper()
 	testutil.Tool(t, "qemu-system-x86_64")
 	events = make(chan hypervisor.Event, 100)
 	spec := specFor(t, program)
 	socket := filepath.Join(t.TempDir(), "qmp")
-	spec.Arguments = append([]string{"-qmp", "unix:" + socket + ",server=on,wait=off"}, more...)
-	d, fates = boot(t, Options{OnEvent: func(e hypervisor.Event) { events <- e }}, spec)
+	options := plain
+	options.QemuArguments = append([]string{"-qmp", "unix:" + socket + ",server=on,wait=off"}, more...)
+	d, fates = boot(t, options, spec, func(e hypervisor.Event) { events <- e })
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)

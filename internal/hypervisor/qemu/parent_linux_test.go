@@ -19,7 +19,7 @@ import (
 func TestQEMUDiesWithItsParent(t *testing.T) {
 	testutil.Tool(t, "qemu-system-x86_64")
 	if os.Getenv("SYSPREP_TEST_PARENT") == "1" {
-		d := New(Options{})
+		d := quiet(plain)
 		if _, err := d.Start(t.Context(), specFor(t, loops)); err != nil {
 			t.Fatal(err)
 		}

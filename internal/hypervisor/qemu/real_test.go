@@ -65,15 +65,22 @@ func bootDisk(t *testing.T, program []byte) hypervisor.Disk {
 func specFor(t *testing.T, program []byte) hypervisor.Spec {
 	return hypervisor.Spec{
 		Name: "test, " + t.Name(), Disk: bootDisk(t, program), CPUs: 1, MemoryMB: 64, Firmware: hypervisor.FirmwareBIOS,
-		Accelerator: "tcg", Headless: true, GuestPort: 5985, ScratchDir: t.TempDir(),
+		GuestPort: 5985, ScratchDir: t.TempDir(),
 	}
 }
 
 // boot starts a machine and makes sure that nothing of it stays.
-func boot(t *testing.T, options Options, spec hypervisor.Spec) (*Driver, <-chan hypervisor.Fate) {
+func boot(t *testing.T, options Options, spec hypervisor.Spec, tell ...func(hypervisor.Event)) (*Machine, <-chan hypervisor.Fate) {
 	t.Helper()
 	testutil.Tool(t, "qemu-system-x86_64")
-	d := New(options)
+	return start(t, quiet(options), spec, tell...)
+}
+
+func start(t *testing.T, d *Machine, spec hypervisor.Spec, tell ...func(hypervisor.Event)) (*Machine, <-chan hypervisor.Fate) {
+	t.Helper()
+	for _, tell := range tell {
+		d.Report(tell)
+	}
 	fates, err := d.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +123,9 @@ func TestGuestThatPowersOffIsClean(t *testing.T) {
 		{"q35", "auto", "auto"}, {"q35", "nvme", "virtio"}, {"pc-i440fx-7.2", "auto", "e1000"},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
-			spec := specFor(t, powersOff)
-			spec.DiskInterface, spec.NetworkInterface = c.disk, c.network
-			_, fates := boot(t, Options{MachineType: c.machineType}, spec)
+			options := plain
+			options.MachineType, options.DiskInterface, options.NetworkInterface = c.machineType, c.disk, c.network
+			_, fates := boot(t, options, specFor(t, powersOff))
 			if f := awaitFate(t, fates); !f.Clean() || f.Cause != hypervisor.CauseGuestShutdown || f.When.IsZero() {
 				t.Fatalf("got %+v", f)
 			}
@@ -129,16 +136,16 @@ func TestGuestThatPowersOffIsClean(t *testing.T) {
 func TestGuestThatPowersOffUnderKVM(t *testing.T) {
 	try := tryAccelerator(testutil.Tool(t, "qemu-system-x86_64"), "pc", t.TempDir())
 	_, _, _, broken := chooseAccelerator(t.Context(), "kvm", "auto", "linux", try)
-	spec := specFor(t, powersOff)
-	spec.Accelerator = "kvm"
+	spec, options := specFor(t, powersOff), plain
+	options.Accelerator = "kvm"
 	if broken != nil {
 		// Then insisting on it has to be refused, not to hang.
-		if _, err := New(Options{}).Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), `set accelerator = "tcg"`) {
+		if _, err := quiet(options).Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), `set accelerator = "tcg"`) {
 			t.Fatalf("got %v although %v", err, broken)
 		}
 		return
 	}
-	_, fates := boot(t, Options{}, spec)
+	_, fates := boot(t, options, spec)
 	if f := awaitFate(t, fates); f.Cause != hypervisor.CauseGuestShutdown {
 		t.Fatalf("got %+v", f)
 	}
@@ -146,7 +153,8 @@ func TestGuestThatPowersOffUnderKVM(t *testing.T) {
 
 func TestGuestThatCannotBootEndsAsRestartLoop(t *testing.T) {
 	var said []string
-	_, fates := boot(t, Options{Say: func(s string) { said = append(said, s) }}, specFor(t, tripleFaults))
+	testutil.Tool(t, "qemu-system-x86_64")
+	_, fates := start(t, newMachine(plain, func(s string) { said = append(said, s) }), specFor(t, tripleFaults))
 	f := awaitFate(t, fates)
 	if f.Clean() || f.Cause != hypervisor.CauseGuestReset || !strings.Contains(f.String(), "cannot boot") {
 		t.Fatalf("got %+v", f)
@@ -157,7 +165,7 @@ func TestGuestThatCannotBootEndsAsRestartLoop(t *testing.T) {
 }
 
 func TestRestartAfterProvisioningIsTheFate(t *testing.T) {
-	d := New(Options{})
+	d := quiet(plain)
 	d.ExpectOff()
 	testutil.Tool(t, "qemu-system-x86_64")
 	fates, err := d.Start(t.Context(), specFor(t, tripleFaults))
@@ -171,7 +179,7 @@ func TestRestartAfterProvisioningIsTheFate(t *testing.T) {
 }
 
 func TestDeafGuestIsPhotographedAskedAndKilled(t *testing.T) {
-	d, fates := boot(t, Options{}, specFor(t, loops))
+	d, fates := boot(t, plain, specFor(t, loops))
 	for _, v := range []version{d.monitor.version, {Major: 6}} { // the second takes the way of old versions
 		d.monitor.version = v
 		picture := filepath.Join(t.TempDir(), "screen.png")
@@ -208,7 +216,7 @@ func TestDeafGuestIsPhotographedAskedAndKilled(t *testing.T) {
 // A guest that takes the first press for something else obeys the next: QEMU
 // hands on each of them.
 func TestThePowerButtonCanBePressedAgain(t *testing.T) {
-	d, fates := boot(t, Options{}, specFor(t, wantsTwoPresses))
+	d, fates := boot(t, plain, specFor(t, wantsTwoPresses))
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for pressed := 0; ; {
@@ -230,7 +238,7 @@ func TestThePowerButtonCanBePressedAgain(t *testing.T) {
 }
 
 func TestQEMUKilledFromOutsideIsACrash(t *testing.T) {
-	d, fates := boot(t, Options{}, specFor(t, loops))
+	d, fates := boot(t, plain, specFor(t, loops))
 	if err := syscall.Kill(d.process.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +248,7 @@ func TestQEMUKilledFromOutsideIsACrash(t *testing.T) {
 }
 
 func TestStoppedQEMUIsKilledAllTheSame(t *testing.T) {
-	d, fates := boot(t, Options{}, specFor(t, loops))
+	d, fates := boot(t, plain, specFor(t, loops))
 	if err := syscall.Kill(d.process.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +261,7 @@ func TestStoppedQEMUIsKilledAllTheSame(t *testing.T) {
 }
 
 func TestEndpointIsForwardedOnLoopbackOnly(t *testing.T) {
-	d, _ := boot(t, Options{}, specFor(t, loops))
+	d, _ := boot(t, plain, specFor(t, loops))
 	e, err := d.Endpoint(t.Context())
 	if err != nil || e.Host != "127.0.0.1" {
 		t.Fatalf("got %+v, %v", e, err)
@@ -267,9 +275,9 @@ func TestEndpointIsForwardedOnLoopbackOnly(t *testing.T) {
 
 func TestStartFailsWithTheCommandAndItsOutput(t *testing.T) {
 	testutil.Tool(t, "qemu-system-x86_64")
-	spec := specFor(t, loops)
-	spec.Arguments = []string{"-device", "no-such-device"}
-	d := New(Options{})
+	spec, options := specFor(t, loops), plain
+	options.QemuArguments = []string{"-device", "no-such-device"}
+	d := quiet(options)
 	_, err := d.Start(t.Context(), spec)
 	if err == nil || !strings.Contains(err.Error(), "-nodefaults") || !strings.Contains(err.Error(), "'no-such-device' is not a valid device model name") {
 		t.Fatalf("got %v", err)
@@ -289,13 +297,14 @@ func TestTakenPortIsRecognised(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	spec, machineType, err := resolve(specFor(t, loops), "auto")
+	options, err := resolve(plain, hypervisor.FirmwareBIOS, hypervisor.GuestDrivers{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := New(Options{Binary: binary})
-	err = d.launch(t.Context(), machine{spec: spec, machineType: machineType, accelerator: "tcg", cpuModel: "max",
-		hostPort: taken.Addr().(*net.TCPAddr).Port})
+	options.CPUModel = "max"
+	d := quiet(plain)
+	d.binary = binary
+	err = d.launch(t.Context(), hardware{spec: specFor(t, loops), options: options, hostPort: taken.Addr().(*net.TCPAddr).Port})
 	if err == nil || !strings.Contains(err.Error(), "host forwarding") {
 		t.Fatalf("got %v", err)
 	}
@@ -305,7 +314,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	testutil.Tool(t, "qemu-system-x86_64")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := New(Options{})
+	d := quiet(plain)
 	if _, err := d.Start(ctx, specFor(t, loops)); err == nil {
 		t.Fatal("started")
 	}
@@ -321,7 +330,7 @@ func TestUEFIGuestBootsWithItsOwnVariables(t *testing.T) {
 	}
 	spec := specFor(t, loops)
 	spec.Firmware, spec.MemoryMB = hypervisor.FirmwareUEFI, 256
-	d, _ := boot(t, Options{}, spec)
+	d, _ := boot(t, plain, spec)
 	if info, err := os.Stat(filepath.Join(spec.ScratchDir, "efivars.fd")); err != nil || info.Size() == 0 {
 		t.Fatalf("variables were not copied: %v", err)
 	}

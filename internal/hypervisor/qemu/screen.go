@@ -2,11 +2,15 @@ package qemu
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
 	"image/png"
 	"os"
+	"path/filepath"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 // A screen larger than this is not one of the standard VGA device.
@@ -14,6 +18,51 @@ const (
 	maxWidth  = 8192
 	maxHeight = 8192
 )
+
+// Screenshot writes the screen as a PNG.
+func (m *Machine) Screenshot(ctx context.Context, path string) error {
+	_, mon, err := m.running()
+	if err != nil {
+		return err
+	}
+	dump := filepath.Join(m.scratch, "screen.part")
+	defer os.Remove(dump)
+	// The format argument and PNG came with QEMU 7.1; a build without libpng refuses it.
+	if mon.version.atLeast(7, 1) {
+		err := mon.execute(ctx, "screendump", map[string]string{"filename": dump, "format": "png"})
+		if err == nil {
+			return moveFile(ctx, dump, path)
+		}
+		if refusal := (*commandError)(nil); !errors.As(err, &refusal) {
+			return err
+		}
+	}
+	if err := mon.execute(ctx, "screendump", map[string]string{"filename": dump}); err != nil {
+		return err
+	}
+	picture := dump + ".png"
+	defer os.Remove(picture)
+	if err := ppmToPNG(dump, picture); err != nil {
+		return err
+	}
+	return moveFile(ctx, picture, path)
+}
+
+// maxPicture bounds a picture of the screen in bytes.
+const maxPicture = 256 << 20
+
+// moveFile renames, through a copy beside the target where the two lie on
+// different file systems.
+func moveFile(ctx context.Context, from, to string) error {
+	if hostfile.Rename(ctx, from, to) == nil {
+		return nil
+	}
+	data, err := hostfile.ReadRegular(from, maxPicture)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", from, err)
+	}
+	return hostfile.WriteFile(ctx, to, data)
+}
 
 // parsePPM reads the binary Portable Pixel Map (P6, 8 bits a colour) that
 // QEMU before 7.1 writes (netpbm, "PPM Format Specification").

@@ -9,7 +9,7 @@ import (
 )
 
 // statusIs is a driver whose QEMU answers query-status.
-func statusIs(t *testing.T, status string) (*Driver, chan hypervisor.Event) {
+func statusIs(t *testing.T, status string) (*Machine, chan hypervisor.Event) {
 	t.Helper()
 	m, err := openMonitor(t.Context(), peer(t, greeting, func(command string) string {
 		if command == "query-status" {
@@ -21,7 +21,8 @@ func statusIs(t *testing.T, status string) (*Driver, chan hypervisor.Event) {
 		t.Fatal(err)
 	}
 	events := make(chan hypervisor.Event, 10)
-	d := New(Options{OnEvent: func(e hypervisor.Event) { events <- e }})
+	d := quiet(plain)
+	d.Report(func(e hypervisor.Event) { events <- e })
 	d.monitor = m
 	ended := exec.Command(os.Args[0], "-test.run=^$") // something that may be killed
 	if err := ended.Run(); err != nil {
@@ -64,7 +65,7 @@ func TestAStopThatIsOverIsNotReported(t *testing.T) {
 }
 
 func TestAPressCountsForTheBootItCameIn(t *testing.T) {
-	d := New(Options{})
+	d := quiet(plain)
 	for _, c := range []struct {
 		event string
 		asked bool
@@ -93,7 +94,8 @@ func TestEventsOfARunningMachine(t *testing.T) {
 		"an I/O error it is told": {event{"BLOCK_IO_ERROR", eventData{Action: "report"}}, ""},
 	} {
 		var got []hypervisor.Event
-		d := New(Options{OnEvent: func(e hypervisor.Event) { got = append(got, e) }})
+		d := quiet(plain)
+		d.Report(func(e hypervisor.Event) { got = append(got, e) })
 		d.onEvent(test.event)
 		if (len(got) == 0) != (test.want == "") || len(got) > 0 && (got[0].Kind != test.want || got[0].When.IsZero()) {
 			t.Errorf("%s: %+v", name, got)

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package existing
+package running
 
 // heldLock knows of no locks that QEMU takes here; Windows refuses to open a
 // disk that is in use.

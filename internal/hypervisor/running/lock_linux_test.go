@@ -1,13 +1,11 @@
-package existing
+package running
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,12 +35,12 @@ func TestAMachineWhoseDiskIsLockedIsNotOff(t *testing.T) {
 	}
 	var looks atomic.Int32
 	seen := make(chan struct{})
-	d := New(Options{DiskPath: disk, Settle: time.Millisecond, Interval: time.Millisecond, Answers: func(context.Context, hypervisor.Endpoint) bool {
+	d := quick(disk, func() bool {
 		if looks.Add(1) == 20 {
 			close(seen)
 		}
 		return false
-	}})
+	})
 	fates, err := d.Start(t.Context(), hypervisor.Spec{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package existing
+package running
 
 import (
 	"context"
@@ -46,17 +46,32 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// watched is a driver whose machine answers while up is set.
-func watched(t *testing.T, up *atomic.Bool) (*Driver, <-chan hypervisor.Fate, string) {
+// quick is a machine that is looked at every millisecond.
+func quick(disk string, answers func() bool) *Machine {
+	m := newMachine(Options{DiskPath: disk, PowerOffSettle: time.Millisecond}, hypervisor.Build{
+		Settings: hypervisor.Settings{Guest: hypervisor.Endpoint{Host: "192.0.2.1", Port: 5985}},
+		Say:      func(string) {},
+		OpenDisk: func(path string) error {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		},
+	})
+	m.interval = time.Millisecond
+	m.answers = func(context.Context, hypervisor.Endpoint) bool { return answers() }
+	return m
+}
+
+// watched is a machine that answers while up is set.
+func watched(t *testing.T, up *atomic.Bool) (*Machine, <-chan hypervisor.Fate, string) {
 	t.Helper()
 	disk := filepath.Join(t.TempDir(), "disk.vhd")
 	if err := os.WriteFile(disk, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := New(Options{
-		Endpoint: hypervisor.Endpoint{Host: "192.0.2.1", Port: 5985}, DiskPath: disk, Settle: time.Millisecond, Interval: time.Millisecond,
-		Answers: func(context.Context, hypervisor.Endpoint) bool { return up.Load() },
-	})
+	d := quick(disk, func() bool { return up.Load() })
 	fates, err := d.Start(t.Context(), hypervisor.Spec{})
 	if err != nil {
 		t.Fatal(err)
@@ -118,13 +133,9 @@ func TestVanishedDiskIsNoCleanEnd(t *testing.T) {
 func TestItOnlyLooks(t *testing.T) {
 	var up atomic.Bool
 	d, _, _ := watched(t, &up)
-	if d.Features() != (hypervisor.Features{}) {
-		t.Errorf("features %+v", d.Features())
-	}
-	for _, err := range []error{d.PowerDown(t.Context()), d.Kill(t.Context()), d.Screenshot(t.Context(), "x")} {
-		if !errors.Is(err, hypervisor.ErrUnsupported) {
-			t.Errorf("got %v", err)
-		}
+	switch any(d).(type) {
+	case hypervisor.Reporter, hypervisor.PowerDowner, hypervisor.Killer, hypervisor.Screenshotter:
+		t.Error("it claims more")
 	}
 	if e, err := d.Endpoint(t.Context()); err != nil || e.Host != "192.0.2.1" || e.Port != 5985 {
 		t.Errorf("got %+v, %v", e, err)
@@ -132,28 +143,39 @@ func TestItOnlyLooks(t *testing.T) {
 	if _, err := d.Start(t.Context(), hypervisor.Spec{}); err == nil {
 		t.Error("started twice")
 	}
-	if _, err := New(Options{}).Start(t.Context(), hypervisor.Spec{Disk: hypervisor.Disk{Path: "x"}}); err == nil {
+	if _, err := quick("", nil).Start(t.Context(), hypervisor.Spec{Disk: hypervisor.Disk{Path: "x"}}); err == nil {
 		t.Error("took a disk")
 	}
-	if err := New(Options{}).Close(); err != nil {
+	if err := quick("", nil).Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestListens(t *testing.T) {
+func TestAMachineAnswersThroughItsCommunicator(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
 	at := hypervisor.Endpoint{Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
-	if !Listens(t.Context(), at) || !New(Options{Answers: Listens}).options.Answers(t.Context(), at) {
+	ssh := newMachine(Options{}, hypervisor.Build{Settings: hypervisor.Settings{Communicator: "ssh"}})
+	if !ssh.answers(t.Context(), at) {
 		t.Error("an open port was not seen")
 	}
-	if New(Options{}).options.Settle != DefaultSettle {
-		t.Error("no default")
+	winrm := newMachine(Options{}, hypervisor.Build{Settings: hypervisor.Settings{Communicator: "winrm"}})
+	if winrm.answers(t.Context(), at) {
+		t.Error("a port that accepts is no WinRM")
 	}
 	listener.Close()
-	if Listens(t.Context(), at) {
+	if ssh.answers(t.Context(), at) {
 		t.Error("a closed port was taken for open")
 	}
 }
@@ -175,21 +197,18 @@ func TestAMachineWhoseDiskIsHeldIsNotOff(t *testing.T) {
 	held.Store(true)
 	looks := make(chan struct{}, 1)
 	var said []string
-	d := New(Options{
-		DiskPath: disk, Settle: time.Millisecond, Interval: time.Millisecond,
-		Answers: func(context.Context, hypervisor.Endpoint) bool { return false },
-		Say:     func(text string) { said = append(said, text) },
-		OpenDisk: func(path string) error {
-			select {
-			case looks <- struct{}{}:
-			default:
-			}
-			if held.Load() {
-				return fmt.Errorf("opening disk: %w", &os.PathError{Op: "open", Path: path, Err: heldError()})
-			}
-			return errors.New("corrupt: for the reader of the disk to tell")
-		},
-	})
+	d := quick(disk, func() bool { return false })
+	d.say = func(text string) { said = append(said, text) }
+	d.openDisk = func(path string) error {
+		select {
+		case looks <- struct{}{}:
+		default:
+		}
+		if held.Load() {
+			return fmt.Errorf("opening disk: %w", &os.PathError{Op: "open", Path: path, Err: heldError()})
+		}
+		return errors.New("corrupt: for the reader of the disk to tell")
+	}
 	fates, err := d.Start(t.Context(), hypervisor.Spec{})
 	if err != nil {
 		t.Fatal(err)

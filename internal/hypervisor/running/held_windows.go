@@ -1,4 +1,4 @@
-package existing
+package running
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Held says whether an error of opening or reading a disk means that another
+// held says whether an error of opening or reading a disk means that another
 // program holds it, as a hypervisor does while the machine runs.
-func Held(err error) bool {
+func held(err error) bool {
 	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION)
 }

@@ -1,0 +1,221 @@
+package vhd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2/hcldec"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+// A driver that this builder has never heard of: all that a new one needs.
+func init() {
+	hypervisor.Register(hypervisor.Driver{Name: "simulated", Options: func() hypervisor.Options { return new(simulated) }})
+}
+
+type simulated struct {
+	Host  string   `mapstructure:"simulated_host"`
+	Tools []string `mapstructure:"simulated_tools"`
+	Key   string   `mapstructure:"simulated_key_file"`
+	CPU   string   `mapstructure:"cpu_model"` // shared with another driver
+}
+
+var _ hypervisor.Maker = (*simulated)(nil)
+
+type simulatedSpec struct{}
+
+func (*simulated) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return simulatedSpec{}
+}
+
+func (simulatedSpec) HCL2Spec() map[string]hcldec.Spec {
+	return map[string]hcldec.Spec{
+		"simulated_host":     &hcldec.AttrSpec{Name: "simulated_host", Type: cty.String},
+		"simulated_tools":    &hcldec.AttrSpec{Name: "simulated_tools", Type: cty.List(cty.String)},
+		"simulated_key_file": &hcldec.AttrSpec{Name: "simulated_key_file", Type: cty.String},
+		"cpu_model":          &hcldec.AttrSpec{Name: "cpu_model", Type: cty.String},
+	}
+}
+
+func (s *simulated) Prepare(hypervisor.Settings) (warnings []string, errs []error) {
+	if s.Host == "" {
+		errs = append(errs, errors.New("simulated_host: required"))
+	}
+	return []string{"nothing of this is real"}, errs
+}
+func (s *simulated) Reads() []hypervisor.File {
+	return []hypervisor.File{{Option: "simulated_key_file", Path: s.Key}}
+}
+func (*simulated) DiskFormat() string { return "raw" }
+func (*simulated) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
+	return []string{fmt.Sprintf("no simulated driver (%t, %s)", d.Known, f)}
+}
+func (s *simulated) New(b hypervisor.Build) hypervisor.Machine {
+	return &simulatedMachine{simulated: s, say: b.Say, fates: make(chan hypervisor.Fate, 1)}
+}
+
+// simulatedMachine writes to its disk and is off when that is expected.
+type simulatedMachine struct {
+	*simulated
+	say   func(string)
+	fates chan hypervisor.Fate
+}
+
+func (m *simulatedMachine) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
+	m.say(fmt.Sprintf("Simulated on %s by %s with %s", m.Host, strings.Join(m.Tools, "+"), m.CPU))
+	disk, err := os.OpenFile(spec.Disk.Path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := disk.WriteAt([]byte("written by the guest"), 2048); err != nil {
+		return nil, err
+	}
+	return m.fates, disk.Close()
+}
+func (*simulatedMachine) Endpoint(context.Context) (hypervisor.Endpoint, error) {
+	return hypervisor.Endpoint{}, errors.New("it has no address")
+}
+func (m *simulatedMachine) ExpectOff() {
+	m.fates <- hypervisor.Fate{Cause: hypervisor.CauseGuestShutdown}
+	close(m.fates)
+}
+func (*simulatedMachine) Close() error { return nil }
+
+// fromHCL is what Packer hands over for a source: a value of the whole schema.
+func fromHCL(t *testing.T, options map[string]cty.Value) cty.Value {
+	t.Helper()
+	values := map[string]cty.Value{}
+	for name, attribute := range hcldec.ImpliedType(new(Builder).ConfigSpec()).AttributeTypes() {
+		values[name] = cty.NullVal(attribute)
+	}
+	for name, value := range options {
+		if _, ok := values[name]; !ok {
+			t.Fatalf("the schema has no %s", name)
+		}
+		values[name] = value
+	}
+	return cty.ObjectVal(values)
+}
+
+func TestADriverIsChosenWithItsOwnOptions(t *testing.T) {
+	source := rawDisk(t, 1<<20, nil)
+	own := map[string]cty.Value{
+		"hypervisor": cty.StringVal("simulated"), "communicator": cty.StringVal("none"), "source_path": cty.StringVal(source), "cpus": cty.NumberIntVal(3),
+		"simulated_host": cty.StringVal("{{ build_name }}-host"), "simulated_tools": cty.ListVal([]cty.Value{cty.StringVal("a"), cty.StringVal("b")}), "cpu_model": cty.StringVal("best"),
+		"output_directory": cty.StringVal(filepath.Join(t.TempDir(), "out")),
+	}
+	b := new(Builder)
+	packer := map[string]any{"packer_build_name": "win", "packer_builder_type": "sysprep-vhd"}
+	for range 2 { // HCL2 may prepare twice
+		_, warnings, err := b.Prepare(fromHCL(t, own), packer)
+		if err != nil || !slices.Contains(warnings, "nothing of this is real") {
+			t.Fatalf("%q, %v", warnings, err)
+		}
+	}
+	b.config.Verify.Enabled = config.TriFalse
+	said := new(packersdk.MockUi)
+	built, err := b.Run(t.Context(), said, hook(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, m := range said.SayMessages {
+		lines = append(lines, m.Message)
+	}
+	for _, want := range []string{"boots raw", "Simulated on win-host by a+b with best", "no simulated driver (false, bios)", "the guest powered itself off"} {
+		if !strings.Contains(strings.Join(lines, "\n"), want) {
+			t.Errorf("%q was not said:\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+	if disk, err := os.ReadFile(built.Files()[0]); err != nil || !strings.Contains(string(disk), "written by the guest") {
+		t.Errorf("the output is not the machine's disk: %v", err)
+	}
+}
+
+// The drivers that are linked in are given HCL's own values too.
+func TestDriversReadHCL(t *testing.T) {
+	disk := rawDisk(t, 1<<20, nil)
+	for name, c := range map[string]struct {
+		options map[string]cty.Value
+		want    string
+	}{
+		"the default": {map[string]cty.Value{
+			"source_path": cty.StringVal(disk), "communicator": cty.StringVal("none"), "headless": cty.False, "accelerator": cty.StringVal("tcg"),
+			"qemu_arguments": cty.ListVal([]cty.Value{cty.StringVal("-x"), cty.StringVal("{{ build_name }}")}),
+		}, "Accelerator:tcg EFIFirmwareCode: EFIFirmwareVars: MachineType:auto CPUModel: DiskInterface:auto NetworkInterface:auto Headless:2 QemuBinary: QemuArguments:[-x win]"},
+		"existing": {map[string]cty.Value{
+			"hypervisor": cty.StringVal("existing"), "disk_path": cty.StringVal(disk), "power_off_settle": cty.StringVal("90s"),
+			"winrm_host": cty.StringVal("192.0.2.1"), "winrm_username": cty.StringVal("a"), "winrm_password": cty.StringVal("b"),
+		}, "DiskPath:" + disk + " PowerOffSettle:1m30s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := new(Builder)
+			c.options["output_directory"] = cty.StringVal(filepath.Join(t.TempDir(), "out"))
+			if _, _, err := b.Prepare(fromHCL(t, c.options), map[string]any{"packer_build_name": "win"}); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%+v", b.config.driver()); !strings.Contains(got, c.want) {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOptionsOfAnotherDriverAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		options map[string]any
+		want    []string
+	}{
+		"of the simulated one, for the default": {valid(t, map[string]any{"simulated_host": "x", "simulated_tools": []string{"a"}}), []string{`simulated_host, simulated_tools: only with hypervisor = "simulated"; remove it`}},
+		"of the default, for the simulated one": {valid(t, map[string]any{"hypervisor": "simulated", "accelerator": "tcg"}), []string{`accelerator: only with hypervisor = "qemu"`, "simulated_host: required"}},
+		"of two, for a third":                   {existingMachine(t, map[string]any{"cpu_model": "x"}), []string{`cpu_model: only with hypervisor = "qemu" or "simulated"`}},
+		"a file that is not there":              {valid(t, map[string]any{"hypervisor": "simulated", "simulated_key_file": "/no/such"}), []string{"simulated_key_file: "}},
+		"one that nobody has":                   {valid(t, map[string]any{"simulated_hots": "x"}), []string{"simulated_hots"}},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, c.options, c.want) })
+	}
+	var c Config // shared by two, in other letters, as JSON templates may have it
+	if _, err := c.prepare(valid(t, map[string]any{"hypervisor": "simulated", "Simulated_Host": "x", "cpu_model": "y"})); err != nil {
+		t.Error(err)
+	}
+	if s := c.driver().(*simulated); s.Host != "x" || s.CPU != "y" {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// TestEveryDriverIsDocumented also keeps apart what stands side by side in HCL.
+func TestEveryDriverIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/builders/vhd.mdx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := new(Config).FlatMapstructure().HCL2Spec()
+	for _, d := range hypervisor.Drivers() {
+		o := d.Options()
+		for name := range maps.Keys(o.FlatMapstructure().HCL2Spec()) {
+			if ours[name] != nil {
+				t.Errorf("%s: the option %s is the builder's", d.Name, name)
+			}
+		}
+		if _, here := o.(*simulated); here {
+			continue
+		}
+		folder := strings.TrimSuffix(fmt.Sprintf("%T", o)[1:], ".Options")
+		for _, want := range []string{"`" + d.Name + "`", "@include 'internal/hypervisor/" + folder + "/Options-not-required.mdx'"} {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("docs/builders/vhd.mdx lacks %s", want)
+			}
+		}
+	}
+}

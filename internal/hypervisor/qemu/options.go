@@ -1,0 +1,135 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Options
+//go:generate go tool packer-sdc struct-markdown
+
+package qemu
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
+)
+
+func init() {
+	hypervisor.Register(hypervisor.Driver{Name: "qemu", Default: true, Options: func() hypervisor.Options { return new(Options) }})
+}
+
+// Options of the driver `qemu`, which boots a copy-on-write overlay of the
+// source in QEMU.
+type Options struct {
+	// What runs the guest's processor: `kvm` (Linux), `hvf` (macOS), `whpx`
+	// (Windows), `tcg` (software, everywhere, slow) or `auto`, which runs a
+	// tiny program in the host's accelerator and falls back to `tcg` when that
+	// fails. Defaults to `auto`.
+	Accelerator string `mapstructure:"accelerator"`
+	// The UEFI firmware's code. Found through QEMU's firmware descriptors by
+	// default; to be set together with `efi_firmware_vars`.
+	EFIFirmwareCode string `mapstructure:"efi_firmware_code"`
+	// The template of the UEFI firmware's variables, of the same build as
+	// `efi_firmware_code`. It is copied, never changed.
+	EFIFirmwareVars string `mapstructure:"efi_firmware_vars"`
+	// QEMU's machine type: `pc`, `q35`, a versioned name of either, or `auto`:
+	// `pc` with BIOS, `q35` with UEFI. Defaults to `auto`.
+	MachineType string `mapstructure:"machine_type"`
+	// QEMU's processor model with its flags. `auto` is the host's with
+	// Hyper-V enlightenments under KVM and `max` under TCG; QEMU's own default
+	// lacks instructions that current Windows needs. Defaults to `auto`.
+	CPUModel string `mapstructure:"cpu_model"`
+	// The disk controller: `ide` (machine type `pc`), `sata`, `nvme`, `virtio`
+	// or `auto`, which follows the drivers of the Windows on the source; where
+	// they are not known it is `ide` on `pc`, `sata` on `q35`. `virtio` needs its
+	// driver installed in the guest. Defaults to `auto`.
+	DiskInterface string `mapstructure:"disk_interface"`
+	// The network card: `e1000`, `e1000e`, `virtio` or `auto`, which follows the
+	// drivers of the Windows on the source; where they are not known it is
+	// `e1000` on `pc`, `e1000e` on `q35`. `virtio` needs its driver installed in
+	// the guest. Defaults to `auto`.
+	NetworkInterface string `mapstructure:"network_interface"`
+	// Run without a window. Defaults to `true`.
+	Headless config.Trilean `mapstructure:"headless"`
+	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`. On
+	// Windows a name that is not in PATH is looked for in `%ProgramFiles%\qemu`.
+	QemuBinary string `mapstructure:"qemu_binary"`
+	// Further arguments for QEMU, put after all others, for instance
+	// `["-device", "usb-tablet"]`.
+	QemuArguments []string `mapstructure:"qemu_arguments"`
+}
+
+var _ hypervisor.Maker = (*Options)(nil)
+
+// auto leaves a choice to the driver.
+const auto = "auto"
+
+var (
+	accelerators      = []string{auto, "kvm", "hvf", "whpx", "tcg"}
+	diskInterfaces    = []string{auto, "ide", "sata", "nvme", "virtio"}
+	networkInterfaces = []string{auto, "e1000", "e1000e", "virtio"}
+)
+
+// Prepare implements hypervisor.Options.
+func (o *Options) Prepare(s hypervisor.Settings) (_ []string, errs []error) {
+	wrong := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	wrong(option.Choice("accelerator", &o.Accelerator, auto, accelerators...))
+	wrong(option.Choice("disk_interface", &o.DiskInterface, auto, diskInterfaces...))
+	wrong(option.Choice("network_interface", &o.NetworkInterface, auto, networkInterfaces...))
+	if o.MachineType == "" {
+		o.MachineType = auto
+	}
+	if o.DiskInterface == "ide" && (family(o.MachineType) == "q35" || o.MachineType == auto && s.Firmware == hypervisor.FirmwareUEFI) {
+		wrong(errors.New("disk_interface: machine type q35 has no IDE controller; use \"sata\", or machine_type = \"pc\""))
+	}
+	if (o.EFIFirmwareCode == "") != (o.EFIFirmwareVars == "") {
+		wrong(errors.New("efi_firmware_code and efi_firmware_vars belong together: set both or neither"))
+	}
+	if o.EFIFirmwareCode != "" && s.Firmware == hypervisor.FirmwareBIOS {
+		wrong(errors.New("efi_firmware_code: firmware is \"bios\"; remove one of them"))
+	}
+	if s.Guest.Host != "" {
+		wrong(fmt.Errorf("%s_host: QEMU's guest is reached through a forwarded port of this host; remove it, or use hypervisor = %s",
+			s.Communicator, hypervisor.AnyOf(hypervisor.Names[hypervisor.Taker]())))
+	}
+	if o.Headless == config.TriUnset {
+		o.Headless = config.TriTrue
+	}
+	return nil, errs
+}
+
+// Reads implements hypervisor.Options.
+func (o *Options) Reads() []hypervisor.File {
+	return []hypervisor.File{{Option: "efi_firmware_code", Path: o.EFIFirmwareCode}, {Option: "efi_firmware_vars", Path: o.EFIFirmwareVars}}
+}
+
+// New implements hypervisor.Options.
+func (o *Options) New(b hypervisor.Build) hypervisor.Machine { return newMachine(*o, b.Say) }
+
+// DiskFormat implements hypervisor.Maker.
+func (*Options) DiskFormat() string { return "qcow2" }
+
+// Doubts implements hypervisor.Maker. Only the disk can keep a Windows from
+// booting.
+func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
+	if !d.Known || pickDisk(o.MachineType, f, d) != "" {
+		return nil
+	}
+	found := "none"
+	if len(d.Storage) > 0 {
+		found = strings.Join(d.Storage, ", ")
+	}
+	return []string{fmt.Sprintf("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", found)}
+}
+
+// DomainType is libvirt's name of what runs the machine.
+func (o *Options) DomainType() string {
+	if o.Accelerator == "tcg" {
+		return "qemu"
+	}
+	return "kvm"
+}

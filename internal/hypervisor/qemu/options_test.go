@@ -1,0 +1,40 @@
+package qemu
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+)
+
+func TestOptionsArePreparedTogether(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		options  Options
+		settings hypervisor.Settings
+		want     []string
+	}{
+		{"nothing set", Options{}, hypervisor.Settings{Firmware: "auto"}, nil},
+		{"not known yet", Options{Accelerator: "<unknown>", DiskInterface: "<unknown>", MachineType: "<unknown>"}, hypervisor.Settings{Firmware: "<unknown>"}, nil},
+		{"IDE with UEFI on pc", Options{MachineType: "pc", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "uefi"}, nil},
+		{"IDE on a versioned q35", Options{MachineType: "pc-q35-7.2", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "bios"}, []string{"no IDE controller"}},
+		{"everything at once", Options{Accelerator: "fast", DiskInterface: "scsi", NetworkInterface: "x", EFIFirmwareCode: "c"},
+			hypervisor.Settings{Firmware: "bios", Communicator: "ssh", Guest: hypervisor.Endpoint{Host: "192.0.2.1"}},
+			[]string{"accelerator: ", "disk_interface: ", "network_interface: ", "belong together", `firmware is "bios"`, "ssh_host: QEMU's guest"}},
+	} {
+		o := c.options
+		warnings, errs := o.Prepare(c.settings)
+		got := errors.Join(errs...)
+		if len(warnings) != 0 || len(errs) != len(c.want) || o.Headless != config.TriTrue || o.MachineType == "" {
+			t.Errorf("%s: %+v, %q, %v", c.name, o, warnings, got)
+		}
+		for _, want := range c.want {
+			if got == nil || !strings.Contains(got.Error(), want) {
+				t.Errorf("%s: %q is missing in: %v", c.name, want, got)
+			}
+		}
+	}
+}
