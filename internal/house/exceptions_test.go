@@ -4,11 +4,6 @@ package house
 // more fails the test: delete it.
 var exceptions = map[string]string{
 
-	"builder/vhd -> internal/hypervisor/existing": registry,
-	"internal/hypervisor/existing is no room":     registry,
-	"internal/hypervisor/running is not there":    registry,
-	"builder/vhd/steps_test.go" + tooLong:         registry,
-
 	"internal/guest knows Packer: github.com/hashicorp/packer-plugin-sdk/packer": transport,
 	"internal/guest/packercomm is not there":                                     transport,
 
@@ -19,7 +14,6 @@ var exceptions = map[string]string{
 const (
 	tooLong = " is longer than 400 lines of code"
 
-	registry  = "the drivers are to register themselves"
 	transport = "the guest is to be asked over a transport"
 	oneShape  = "what is found is to have one shape"
 )

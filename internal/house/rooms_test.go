@@ -19,7 +19,7 @@ var rooms = []room{
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm",
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/finding", "internal/proof", "internal/winimage",
@@ -36,10 +36,11 @@ var rooms = []room{
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
-	{name: "internal/hypervisor/qemu", may: []string{"internal/hypervisor", "internal/hostfile"}},
-	{name: "internal/hypervisor/running", may: []string{"internal/hypervisor", "internal/hostfile", "internal/winrm"}},
+	// A driver owns its options, which are HCL.
+	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
+	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/hostfile", "internal/winrm"}},
 	{name: "internal/winrm", packer: true}, // its communicator
-	{name: "internal/hypervisor", may: []string{"internal/diskimage"}},
+	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
 	// What judges.
@@ -95,6 +96,7 @@ var rooms = []room{
 	{name: "internal/guest/scripts"},
 	{name: "internal/hostfile"},
 	{name: "internal/parent"},
+	{name: "internal/option", may: []string{"internal/unknown"}},
 	{name: "internal/unknown"},
 	{name: "internal/weburl"},
 	{name: "internal/windows"},
