@@ -156,7 +156,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 	}
 	input := ""
 	if l.Logon == LogonPassword {
-		input = s.Folder() + `\private\logon` // goes with the folder
+		input = s.secretFile()
 		if err := s.putSecret(ctx, input, l.Password); err != nil {
 			launched.Task = ""
 			return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
@@ -198,7 +198,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 func (s *Session) launchScript(ctx context.Context, params launchParameters, input string, watch *Watching, launched Launched) (*launchDocument, *Follow, error) {
 	line, err := s.scriptLine(ctx, scripts.Launch, params, input)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	w := Watching{}
 	if watch != nil {
@@ -209,10 +209,10 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 		}
 		rest, err := w.line(ctx, s, Cursor{}, false)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
 		// While the mark is there nothing was started, and nothing is to be watched.
-		if all := line + `& if not exist "` + s.markFile() + `" (` + rest + ")"; len(all) <= mostLine {
+		if all := all(line, unless(s.markFile(), rest)); all.err != nil || len(all.text) <= mostLine {
 			line = all
 		} else {
 			watch = nil
@@ -254,7 +254,7 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 // putSecret writes a line for a script to read from its standard input. Only
 // administrators can read the file.
 func (s *Session) putSecret(ctx context.Context, path, secret string) error {
-	if err := s.MakePrivate(ctx, path[:strings.LastIndexByte(path, '\\')]); err != nil {
+	if err := s.MakePrivate(ctx, folderOf(path)); err != nil {
 		return err
 	}
 	return s.Upload(ctx, path, []byte(base64.StdEncoding.EncodeToString([]byte(secret))+"\r\n"), uploadLimit)
@@ -277,7 +277,7 @@ func (l *Launched) moved(doc *launchDocument) {
 		if !log.Moved {
 			continue
 		}
-		if name := log.Path[strings.LastIndexByte(log.Path, '\\')+1:]; name == l.markName() {
+		if nameOf(log.Path) == l.markName() {
 			l.broughtInto(doc.LogFolder)
 			continue
 		}
@@ -285,10 +285,7 @@ func (l *Launched) moved(doc *launchDocument) {
 	}
 }
 
-func (l *Launched) markName() string {
-	file := l.Brought.Files[0]
-	return file[strings.LastIndexByte(file, '\\')+1:]
-}
+func (l *Launched) markName() string { return nameOf(l.Brought.Files[0]) }
 
 func (l *Launched) broughtInto(folder string) {
 	l.Brought.Files = append(l.Brought.Files, folder+`\`+l.markName())
@@ -310,9 +307,9 @@ func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, m
 		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, err)
 	case isScript && creation.MatchString(said.ID) && s.startedNot(ctx, marked):
 		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, &createError{"Win32_Process.Create is refused: " + short(said.Message)})
-	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument) && !Unanswered(err):
+	case errors.Is(err, ErrNotSent) && errors.Is(err, ErrNoDocument) && !Unanswered(err):
 		return s.launchWithout(ctx, l, launched, err) // the upload failed
-	case errors.Is(err, errNotSent):
+	case errors.Is(err, ErrNotSent):
 		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	// A command that came to its end starts nothing more; one that was cut off
@@ -360,7 +357,7 @@ func (d *launchDocument) reason() string {
 
 // Stop ends a program by its process id.
 func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error {
-	if _, err := s.Run(ctx, fmt.Sprintf("taskkill /f /pid %d", pid), limit); err != nil {
+	if _, err := s.run(ctx, call(fmt.Sprintf("taskkill /f /pid %d", pid)), Request{}, limit); err != nil {
 		return fmt.Errorf("ending process %d: %w", pid, err)
 	}
 	return nil

@@ -22,9 +22,6 @@ const (
 // the error text; most things have a way without it.
 var ErrNoDocument = errors.New("PowerShell answered without a document")
 
-// errNotSent: the script was not run at all.
-var errNotSent = errors.New("nothing was run")
-
 // ScriptError is what a guest script says went wrong. Message is in the
 // guest's language: decide on Name.
 type ScriptError struct {
@@ -57,54 +54,63 @@ type document struct {
 // goes to onDoc as it comes; a document that says it failed ends up as a
 // *ScriptError instead.
 func (s *Session) Script(ctx context.Context, name string, params any, onDoc func([]byte), limit time.Duration) error {
-	return s.script(ctx, name, params, "", onDoc, limit)
-}
-
-// script is Script with a file of the guest as standard input, which is deleted
-// afterwards.
-func (s *Session) script(ctx context.Context, name string, params any, input string, onDoc func([]byte), limit time.Duration) error {
-	line, err := s.scriptLine(ctx, name, params, input)
+	line, err := s.scriptLine(ctx, name, params, "")
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotSent, err)
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
+	ctx, cancel := s.within(ctx, limit)
+	defer cancel()
 	stream := &documents{name: name, onDoc: onDoc}
-	over := newOverflow()
-	_, stderr, err := s.start(ctx, line, limit, &lines{take: stream.take, over: over}, over, s.change)
-	return stream.outcome(stderr.bytes(), err)
+	stdout, stderr := lines{take: stream.take}, sink{}
+	_, err = s.transport.Run(ctx, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr})
+	stdout.end()
+	return stream.outcome(stderr.kept, err)
 }
 
-// scriptLine uploads the script if need be and returns the line that runs it.
-func (s *Session) scriptLine(ctx context.Context, name string, params any, input string) (string, error) {
+// scriptLine uploads the script if need be and returns what runs it, with a file
+// of the guest, if any, as its standard input, which is then deleted.
+func (s *Session) scriptLine(ctx context.Context, name string, params any, input string) (command, error) {
 	argument, err := encode(params)
 	if err != nil {
-		return "", fmt.Errorf("guest script %s: %w", name, err)
+		return command{}, fmt.Errorf("guest script %s: %w", name, err)
 	}
-	path := s.Folder() + `\` + name + ".ps1"
-	s.mu.Lock()
-	there := s.scripts[path]
-	s.mu.Unlock()
-	if !there {
-		s.mu.Lock()
-		s.scripts[path] = false // it may arrive later than it is waited for
-		s.mu.Unlock()
+	path := s.scriptFile(name)
+	if !s.there(path) {
+		s.note(path, false) // it may arrive later than it is waited for
 		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
-			if !errors.Is(err, ErrAbandoned) {
+			if !errors.Is(err, ErrNoAnswer) {
 				s.mu.Lock()
 				delete(s.scripts, path)
 				s.mu.Unlock()
 			}
 			// Uploading takes PowerShell too, so this may be all that is wrong.
-			return "", fmt.Errorf("%w: %w", ErrNoDocument, err)
+			return command{}, fmt.Errorf("%w: %w", ErrNoDocument, err)
 		}
-		s.mu.Lock()
-		s.scripts[path] = true
-		s.mu.Unlock()
+		s.note(path, true)
 	}
-	engine := "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass "
-	if input != "" {
-		return engine + "-File " + path + " -Json " + argument + ` <"` + input + `"& del /f /q "` + input + `"`, nil
+	text := "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass "
+	if input == "" {
+		text += "-InputFormat None "
 	}
-	return engine + "-InputFormat None -File " + path + " -Json " + argument, nil
+	text += "-File " + path + " -Json " + argument // neither has blanks
+	if input == "" {
+		return call(text), nil
+	}
+	return all(call(text+" <?", input), call("del /f /q ?", input)), nil
+}
+
+// note notes that a file or folder is in the guest, or may arrive there yet.
+func (s *Session) note(path string, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scripts[path] = there
+}
+
+// there says whether it is.
+func (s *Session) there(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.scripts[path]
 }
 
 func encode(params any) (string, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -33,7 +34,7 @@ func (o onUpload) Upload(path string, r io.Reader, info *os.FileInfo) error {
 // inGuest runs a command in the simulated guest and wants it to work.
 func (g *guestRun) inGuest(line string) {
 	g.t.Helper()
-	out, err := guest.New(g.communicator(), "test").Run(g.ctx, line, guest.CommandLimit)
+	out, err := guest.New(packercomm.New(g.communicator(), 0), "test").Run(g.ctx, line, guest.CommandLimit)
 	if err != nil || out.Exit != 0 {
 		g.t.Fatalf("%s: %v, %+v", line, err, out)
 	}
@@ -201,7 +202,7 @@ func TestOtherAnswerFilesAreRemovedWhereThatIsAskedFor(t *testing.T) {
 	if g.read("answers", "own.xml") != testAnswer {
 		t.Error("a file was removed that may be anything")
 	}
-	out, err := guest.New(g.communicator(), "test").Run(context.WithoutCancel(g.ctx), `reg query HKLM\SYSTEM\Setup /v UnattendFile`, guest.CommandLimit)
+	out, err := guest.New(packercomm.New(g.communicator(), 0), "test").Run(context.WithoutCancel(g.ctx), `reg query HKLM\SYSTEM\Setup /v UnattendFile`, guest.CommandLimit)
 	if err != nil || out.Exit != 1 {
 		t.Errorf("the registry's pointer: %v, %q", err, out.Stdout)
 	}

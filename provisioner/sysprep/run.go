@@ -16,6 +16,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
@@ -64,8 +65,7 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	c.ctx.Data = data
 	id := strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12]
 	r := &run{config: c, ui: ui, comm: comm, id: id, slack: silenceSlack, now: time.Now, real: func(d time.Duration) time.Duration { return d }, probe: winrm.Probe}
-	r.session = guest.New(comm, id)
-	r.session.RestAtMost(c.StallTimeout / 4)
+	r.session = guest.New(packercomm.New(comm, c.StallTimeout/4), id)
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-	"time"
 )
 
 // Cursor is how far the log has been read. The zero value is its beginning.
@@ -34,31 +33,6 @@ type Sample struct {
 	LogNext   int64  // how far it was read, in bytes
 	Log       []byte // what is new
 	Rotated   bool   // the log was replaced: Log begins at its beginning
-}
-
-// Condition ends a stretch early; all that is given must hold for For.
-type Condition struct {
-	ImageState []string
-	Tag        *bool
-	Process    *bool
-	For        time.Duration
-}
-
-type watchCondition struct {
-	ImageState []string `json:"imageState,omitempty"`
-	Tag        *bool    `json:"tag,omitempty"`
-	Process    *bool    `json:"process,omitempty"`
-	ForSec     int      `json:"forSec,omitempty"`
-}
-
-type watchParameters struct {
-	DeadlineSec  int              `json:"deadlineSec"`
-	IntervalMs   int64            `json:"intervalMs"`
-	HeartbeatSec int              `json:"heartbeatSec"`
-	ChunkBytes   int              `json:"chunkBytes"`
-	Offset       int64            `json:"offset"`
-	Head         string           `json:"head"`
-	StopWhen     []watchCondition `json:"stopWhen,omitempty"`
 }
 
 type watchDocument struct {
@@ -153,8 +127,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if state.Ours != nil && !*state.Ours {
 		return sample, from, nil // its log is somebody else's
 	}
-	log := s.Windir() + `\System32\Sysprep\Panther\setupact.log`
-	text, cut, err := s.typed(ctx, log, `type "`+log+`"`, CommandLimit)
+	text, cut, err := s.typed(ctx, s.log(), CommandLimit)
 	if errors.Is(err, ErrNotFound) {
 		sample.LogRead = true
 		return sample, from, nil
