@@ -94,7 +94,7 @@ func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (Ans
 	if len(steps) == 0 {
 		return found, nil
 	}
-	if _, err := s.run(ctx, all(steps...), Request{}, CommandLimit); err != nil {
+	if _, _, err := s.run(ctx, all(steps...), Request{}, CommandLimit); err != nil {
 		return found, fmt.Errorf("removing answer files: %w", err)
 	}
 	return s.AnswerFiles(ctx)

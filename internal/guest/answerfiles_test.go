@@ -23,7 +23,7 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := scripted(test.answer, "", 0)
+			f := scripted(test.answer, "")
 			found, err := New(f, "id").AnswerFiles(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -46,14 +46,14 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 
 func TestAnAnswerAboutAnswerFilesThatIsCutOffIsNotBelieved(t *testing.T) {
 	for _, answer := range []string{"", "packer-part:pointer\r\npacker-part:files\r\n", "packer-part:files\r\npacker-part:file=99\r\npacker-part:end\r\n", "packer-part:files\r\npacker-part:file=x\r\npacker-part:end\r\n"} {
-		if _, err := New(scripted(answer, "", 0), "id").AnswerFiles(t.Context()); !errors.Is(err, ErrUnreadable) {
+		if _, err := New(scripted(answer, ""), "id").AnswerFiles(t.Context()); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}
 }
 
 func TestOnlyWhatWasFoundOnTheDriveOfWindowsIsRemoved(t *testing.T) {
-	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", "", 0)
+	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", "")
 	left, err := New(f, "id").RemoveAnswerFiles(t.Context(), AnswerFiles{Pointer: `C:\own.xml`, Below: []string{`C:\Unattend.xml`}, Media: []string{`E:\Unattend.xml`}})
 	if err != nil || left.Pointer != "" || len(left.Files()) != 0 {
 		t.Fatalf("left %+v, %v", left, err)
@@ -67,11 +67,11 @@ func TestOnlyWhatWasFoundOnTheDriveOfWindowsIsRemoved(t *testing.T) {
 }
 
 func TestAFolderThatCouldNotBeMadePrivateIsAnError(t *testing.T) {
-	err := New(scripted("processed file: x\r\n", "Access is denied.", 5), "id").MakePrivate(t.Context(), `C:\x`)
+	err := New(scripted("processed file: x\r\n", "Access is denied."), "id").MakePrivate(t.Context(), `C:\x`)
 	if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "Access is denied.") {
 		t.Errorf("got %v", err)
 	}
-	if err := New(scripted("processed file: x\r\npacker-part:done\r\npacker-part:end\r\n", "", 0), "id").MakePrivate(t.Context(), `C:\x`); err != nil {
+	if err := New(scripted("processed file: x\r\npacker-part:done\r\npacker-part:end\r\n", ""), "id").MakePrivate(t.Context(), `C:\x`); err != nil {
 		t.Error(err)
 	}
 }

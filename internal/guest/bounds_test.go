@@ -19,19 +19,19 @@ func TestAnAnswerWithoutAnEndIsNotTaken(t *testing.T) {
 		for _, kind := range []string{"command", "script"} {
 			t.Run(name+" of a "+kind, func(t *testing.T) {
 				taken := 0
-				f := &fake{start: func(_ context.Context, r Request) (int, error) {
+				f := &fake{start: func(_ context.Context, r Request) error {
 					for {
 						n, err := r.Stdout.Write(piece)
 						taken += n
 						if err != nil {
-							return 0, err
+							return err
 						}
 					}
 				}}
 				s := New(f, "id")
 				var err error
 				if kind == "command" {
-					_, err = s.Run(t.Context(), "x", time.Minute)
+					_, _, err = s.run(t.Context(), call("x"), Request{}, time.Minute)
 				} else {
 					err = s.Script(t.Context(), "read", nil, func([]byte) {}, time.Minute)
 				}
@@ -50,24 +50,24 @@ func TestAnAnswerWithoutAnEndIsNotTaken(t *testing.T) {
 func reader(answer func(call int, offset, bytes int64) map[string]any) *fake {
 	f := &fake{}
 	calls := 0
-	f.start = func(_ context.Context, r Request) (int, error) {
+	f.start = func(_ context.Context, r Request) error {
 		calls++
 		raw, err := decodeArgument(r.Line)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		var p struct{ Offset, Bytes int64 }
 		if err := json.Unmarshal(raw, &p); err != nil {
-			return 0, err
+			return err
 		}
 		doc := answer(calls, p.Offset, p.Bytes)
 		doc["script"], doc["schema"], doc["ok"] = "read", 1, true
 		out, err := json.Marshal(doc)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		_, _ = r.Stdout.Write(append(out, '\n'))
-		return 0, nil
+		return nil
 	}
 	return f
 }
@@ -138,7 +138,7 @@ func TestAnAnswerInPartsIsBounded(t *testing.T) {
 	if _, err := wholeAnswer(text, ""); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("got %v", err)
 	}
-	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:file=0\r\npacker-part:file=0\r\npacker-part:end\r\n", "", 0)
+	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:file=0\r\npacker-part:file=0\r\npacker-part:end\r\n", "")
 	if _, err := New(f, "id").AnswerFiles(t.Context()); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("a place that is named twice: %v", err)
 	}

@@ -39,15 +39,15 @@ func packed(t testing.TB, files map[string]string) (content []byte, doc string) 
 
 // guestWith answers bundle.ps1 and read.ps1.
 func guestWith(content []byte, doc string) *fake {
-	return &fake{start: func(_ context.Context, r Request) (int, error) {
+	return &fake{start: func(_ context.Context, r Request) error {
 		if strings.Contains(r.Line, "bundle.ps1") {
-			return says(doc, "", 0)(context.Background(), r)
+			return says(doc, "")(context.Background(), r)
 		}
 		raw, err := json.Marshal(map[string]any{"script": "read", "schema": 1, "ok": true, "length": len(content), "offset": 0, "next": len(content), "data": content})
 		if err != nil {
-			return 0, err
+			return err
 		}
-		return says(string(raw), "", 0)(context.Background(), r)
+		return says(string(raw), "")(context.Background(), r)
 	}}
 }
 

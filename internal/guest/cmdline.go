@@ -44,7 +44,7 @@ func quoted(text string) (string, error) {
 			rest = behind
 		}
 	}
-	if text == "" || strings.ContainsAny(rest, `"%`) || strings.HasSuffix(rest, `\`) || strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' }) {
+	if text == "" || strings.ContainsAny(rest, `"%`) || strings.HasSuffix(text, `\`) || strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' }) {
 		return "", fmt.Errorf("%q cannot be given to cmd.exe", text)
 	}
 	return `"` + text + `"`, nil
@@ -133,13 +133,16 @@ func (c command) fits() error {
 	return nil
 }
 
-// run runs a command and returns within the limit.
-func (s *Session) run(ctx context.Context, c command, r Request, limit time.Duration) (Result, error) {
+// run runs a command and returns what it said, within the limit.
+func (s *Session) run(ctx context.Context, c command, r Request, limit time.Duration) (stdout, stderr sink, err error) {
 	if err := c.fits(); err != nil {
-		return Result{}, err
+		return stdout, stderr, err
 	}
-	r.Line = c.text
-	return s.request(ctx, r, limit)
+	ctx, cancel := s.within(ctx, limit)
+	defer cancel()
+	r.Line, r.Stdout, r.Stderr = c.text, &stdout, &stderr
+	err = s.transport.Run(ctx, r)
+	return stdout, stderr, err
 }
 
 // ask runs a command and reads its answer, to the end.
@@ -148,11 +151,11 @@ func (s *Session) ask(ctx context.Context, c command, limit time.Duration) (answ
 }
 
 func (s *Session) asked(ctx context.Context, c command, r Request, limit time.Duration) (answer, error) {
-	out, err := s.run(ctx, all(c, echo("end")), r, limit)
+	stdout, stderr, err := s.run(ctx, all(c, echo("end")), r, limit)
 	if err != nil {
 		return answer{}, err
 	}
-	return wholeAnswer(string(out.Stdout), string(out.Stderr))
+	return wholeAnswer(string(stdout.kept), string(stderr.kept))
 }
 
 // done runs a command and finds out whether the last one of it worked.

@@ -92,14 +92,14 @@ func (s *Session) show(ctx context.Context, path string, max int) ([]byte, error
 // typed returns what cmd.exe shows of a file, nothing of what the guest says
 // before that.
 func (s *Session) typed(ctx context.Context, path string, limit time.Duration) (text []byte, cut bool, err error) {
-	out, err := s.run(ctx, either(path, all(echo("text"), call("type ?", path)), echo("absent")), Request{}, limit)
+	out, _, err := s.run(ctx, either(path, all(echo("text"), call("type ?", path)), echo("absent")), Request{}, limit)
 	if err != nil {
 		return nil, false, err
 	}
-	if text, found := behind(out.Stdout, "text"); found {
-		return text, out.Truncated, nil
+	if text, found := behind(out.kept, "text"); found {
+		return text, out.cut, nil
 	}
-	if a := readAnswer(string(out.Stdout)); !a.has("absent") {
+	if a := readAnswer(string(out.kept)); !a.has("absent") {
 		return nil, false, a.unreadable()
 	}
 	return nil, false, ErrNotFound

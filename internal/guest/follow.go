@@ -72,7 +72,7 @@ func (s *Session) follow(ctx context.Context, line command, w Watching, before *
 		defer cancel()
 		defer stop()
 		stdout, stderr := lines{take: h.take}, sink{}
-		_, err := s.transport.Run(asked, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr, Changed: f.begun})
+		err := s.transport.Run(asked, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr, Changed: f.begun})
 		quiet.Stop()
 		silent(nil)
 		stdout.end()

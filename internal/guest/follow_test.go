@@ -62,12 +62,12 @@ func TestOneCommandDoesAll(t *testing.T) {
 // A guest that shows each line that it runs says nothing by that.
 func TestALineThatIsShownIsNoAnswer(t *testing.T) {
 	var line string
-	f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+	f := &fake{start: func(ctx context.Context, r Request) error {
 		if !strings.Contains(r.Line, "launch.ps1") {
 			return marks.start(ctx, r)
 		}
 		line = r.Line
-		return says("cmd /c "+line+"\r\n"+startedDoc+watchedDoc+lastPart, "", 0)(ctx, r)
+		return says("cmd /c "+line+"\r\n"+startedDoc+watchedDoc+lastPart, "")(ctx, r)
 	}}
 	l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 	if err != nil {
@@ -95,14 +95,14 @@ func TestALineThatIsTooLongOnlyStarts(t *testing.T) {
 func TestTheStartIsNotWaitedForToTheEnd(t *testing.T) {
 	end := make(chan struct{})
 	var changed <-chan struct{}
-	f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+	f := &fake{start: func(ctx context.Context, r Request) error {
 		if !strings.Contains(r.Line, "launch.ps1") {
 			return marks.start(ctx, r)
 		}
 		changed = r.Changed
 		io.WriteString(r.Stdout, startedDoc)
 		<-end
-		return 0, errCut
+		return errCut
 	}}
 	s := New(f, "id")
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
@@ -124,13 +124,13 @@ func TestTheStartIsNotWaitedForToTheEnd(t *testing.T) {
 // missing: the watch goes on, and no end of it is waited for.
 func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
 	end := make(chan struct{})
-	f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+	f := &fake{start: func(ctx context.Context, r Request) error {
 		if !strings.Contains(r.Line, "launch.ps1") {
 			return marks.start(ctx, r)
 		}
 		io.WriteString(r.Stdout, "Access is denied.\r\n"+watchedDoc)
 		<-end
-		return says(watchedDoc+lastPart, "", 0)(ctx, r)
+		return says(watchedDoc+lastPart, "")(ctx, r)
 	}}
 	s := New(f, "id")
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
@@ -147,7 +147,7 @@ func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
 // Windows may not have its copy of the answer file yet: it is tried again.
 func TestTheAnswerFileIsRemovedOnceWindowsHasIt(t *testing.T) {
 	for answer, want := range map[string]bool{"packer-part:there=yes\r\n": false, "packer-part:there=no\r\n": true, "": false} {
-		f := &fake{start: says(answer+"packer-part:end\r\n", "", 0)}
+		f := &fake{start: says(answer+"packer-part:end\r\n", "")}
 		if gone, err := New(f, "id").RemoveCopied(t.Context(), *watchAll()); err != nil || gone != want {
 			t.Errorf("%q: gone %v, %v", answer, gone, err)
 		}
@@ -187,15 +187,15 @@ func TestATaskStartsWhatWMIMayNot(t *testing.T) {
 	} {
 		quickly(t, name, func(t *testing.T) {
 			starts := 0
-			f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+			f := &fake{start: func(ctx context.Context, r Request) error {
 				switch {
 				case strings.Contains(r.Line, "launch.ps1"):
 					if starts++; starts == 1 {
-						return says(test.first, "", 0)(ctx, r)
+						return says(test.first, "")(ctx, r)
 					}
-					return says(startedDoc, "", 0)(ctx, r)
+					return says(startedDoc, "")(ctx, r)
 				case test.tasks != "" && strings.Contains(r.Line, "tasklist"):
-					return says(test.tasks, "", 0)(ctx, r)
+					return says(test.tasks, "")(ctx, r)
 				}
 				return marks.start(ctx, r)
 			}}

@@ -16,15 +16,15 @@ import (
 // answers replies by what a line holds; the first that fits counts.
 type answers []struct{ holds, stdout, stderr string }
 
-func (a answers) start(_ context.Context, r Request) (int, error) {
+func (a answers) start(_ context.Context, r Request) error {
 	for _, one := range a {
 		if strings.Contains(r.Line, one.holds) {
 			io.WriteString(r.Stdout, one.stdout)
 			io.WriteString(r.Stderr, one.stderr)
-			return 0, nil
+			return nil
 		}
 	}
-	return 0, fmt.Errorf("nobody expects %q", r.Line)
+	return fmt.Errorf("nobody expects %q", r.Line)
 }
 
 // marks is a guest that takes the mark, and in which nothing runs.
@@ -67,7 +67,7 @@ func TestLaunchStartsAProcessOrATask(t *testing.T) {
 			map[string]any{"arguments": "/oobe", "mode": "task", "logon": "system", "taskName": "packer-sysprep-id"}, "packer-sysprep-id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := scripted(document, "", 0)
+			f := scripted(document, "")
 			l, err := New(f, "id").Launch(t.Context(), test.launch)
 			if err != nil || l.PID != 4000 || !l.TagDeleted || l.Task != test.task || l.WithoutPowerShell {
 				t.Fatalf("got %+v, %v", l, err)
@@ -90,7 +90,7 @@ func TestLaunchTellsWhyNothingWasStarted(t *testing.T) {
 			"the scheduled task ended with 0x80070002"},
 		{"no reason", `{"script":"launch","schema":1,"ok":true,"started":false,"start":null}`, "the guest gives no reason"},
 	} {
-		_, err := New(scripted(test.document, "", 0), "id").Launch(t.Context(), Launch{Arguments: "/oobe"})
+		_, err := New(scripted(test.document, ""), "id").Launch(t.Context(), Launch{Arguments: "/oobe"})
 		if !errors.Is(err, ErrNotStarted) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -99,7 +99,7 @@ func TestLaunchTellsWhyNothingWasStarted(t *testing.T) {
 
 func TestABrokenConnectionIsNotTakenForNotStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{start: func(context.Context, Request) (int, error) { return 0, errors.New("EOF") }}
+		f := &fake{start: func(context.Context, Request) error { return errors.New("EOF") }}
 		if _, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe"}); err == nil || errors.Is(err, ErrNotStarted) || strings.Contains(strings.Join(f.lines(), "\n"), "schtasks /create") {
 			t.Fatalf("got %v after %q", err, f.lines())
 		}
@@ -108,9 +108,9 @@ func TestABrokenConnectionIsNotTakenForNotStarted(t *testing.T) {
 
 // A connection that rests has run nothing: the start may be tried again.
 func TestAStartThatWasNotSentMayBeTriedAgain(t *testing.T) {
-	f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+	f := &fake{start: func(ctx context.Context, r Request) error {
 		if strings.Contains(r.Line, "launch.ps1") {
-			return 0, ErrResting
+			return ErrResting
 		}
 		return marks.start(ctx, r)
 	}}
@@ -167,7 +167,7 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 func TestALogIsFetchedInPiecesFromItsEnd(t *testing.T) {
 	content := strings.Repeat("0123456789", 100_000) // two pieces
 	f := &fake{}
-	f.start = func(_ context.Context, r Request) (int, error) {
+	f.start = func(_ context.Context, r Request) error {
 		p := parameters(t, r.Line)
 		offset, bytes := int(p["offset"].(float64)), int(p["bytes"].(float64))
 		if offset < 0 {
@@ -176,10 +176,10 @@ func TestALogIsFetchedInPiecesFromItsEnd(t *testing.T) {
 		end := min(len(content), offset+bytes)
 		raw, err := json.Marshal(map[string]any{"script": "read", "schema": 1, "ok": true, "length": len(content), "offset": offset, "next": end, "data": []byte(content[offset:end])})
 		if err != nil {
-			return 0, err
+			return err
 		}
 		r.Stdout.Write(append(raw, '\n'))
-		return 0, nil
+		return nil
 	}
 	s := New(f, "id")
 	for limit, want := range map[int]string{2 << 20: content, 1000: content[len(content)-1000:], 600_000: content[len(content)-600_000:]} {
@@ -213,7 +213,7 @@ func TestExistsTakesNothingButYesOrNo(t *testing.T) {
 	for answer, want := range map[string]error{"packer-part:there=yes\r\n": nil, "packer-part:there=no\r\n": nil, "\x1b[2Jhello packer-part:there=yes\r\n": nil,
 		"": ErrUnreadable, "yes": ErrUnreadable, "packer-part:there=yes no": ErrUnreadable, "echo packer-^part:there=yes": ErrUnreadable,
 		"packer-part:there=yes\r\npacker-part:there=no": ErrUnreadable} {
-		there, err := New(scripted(answer+"\r\npacker-part:end\r\n", "", 0), "id").Exists(t.Context(), `C:\x`)
+		there, err := New(scripted(answer+"\r\npacker-part:end\r\n", ""), "id").Exists(t.Context(), `C:\x`)
 		if !errors.Is(err, want) || there != (err == nil && strings.Contains(answer, "yes")) {
 			t.Errorf("%q: %v, %v", answer, there, err)
 		}
@@ -222,12 +222,12 @@ func TestExistsTakesNothingButYesOrNo(t *testing.T) {
 
 func TestPeekNeedsTheStateOnly(t *testing.T) {
 	calls := 0
-	f := &fake{start: func(_ context.Context, r Request) (int, error) {
+	f := &fake{start: func(_ context.Context, r Request) error {
 		calls++
 		if calls > 1 {
-			return 0, errors.New("EOF")
+			return errors.New("EOF")
 		}
-		return says("packer-part:image\r\npacker-part:end\r\n", "", 0)(t.Context(), r)
+		return says("packer-part:image\r\npacker-part:end\r\n", "")(t.Context(), r)
 	}}
 	s, _, err := New(f, "id").Peek(t.Context(), Cursor{})
 	if err != nil || s.LogRead || s.Log != nil {

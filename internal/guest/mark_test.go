@@ -52,7 +52,7 @@ func TestTheZoneOfTheGuestIsRead(t *testing.T) {
 }
 
 func TestOurFolderIsLookedForInEveryPoll(t *testing.T) {
-	f := scripted("packer-part:ours=no\r\npacker-part:end\r\n", "", 0)
+	f := scripted("packer-part:ours=no\r\npacker-part:end\r\n", "")
 	s := New(f, "id")
 	if state, err := s.Poll(t.Context()); err != nil || strings.Contains(f.lines()[0], "part:ours") {
 		t.Fatalf("before anything is ours: %+v, %v, %q", state.Ours, err, f.lines())
@@ -93,7 +93,7 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 		"a script's word in a line": {sample + "packer-part\r\n" + "packer-part:last\r\n" + setupKey + "packer-part:ours=yes\r\npacker-part:end\r\n", 2, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := scripted(test.answer, "", 0)
+			f := scripted(test.answer, "")
 			s := New(f, "id")
 			s.scripts[s.Folder()+`\launch.ps1`] = true
 			s.scripts[s.Folder()+`\watch.ps1`] = true
@@ -118,7 +118,7 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 }
 
 func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
-	f := scripted("packer-part:ours=yes\r\npacker-part:lines\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag=no\r\npacker-part:end\r\n", "", 0)
+	f := scripted("packer-part:ours=yes\r\npacker-part:lines\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag=no\r\npacker-part:end\r\n", "")
 	s := New(f, "id")
 	s.removing = true // by a command of which nothing was heard
 	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
@@ -138,7 +138,7 @@ func TestAnOldLogThatIsNotCountedIsSaid(t *testing.T) {
 		"packer-part:log-stays\r\npacker-part:lines\r\n---------- C:\\SETUPACT.LOG: 123\r\npacker-part:tag=no\r\npacker-part:end\r\n":  false,
 		"packer-part:log-stays\r\npacker-part:lines\r\nFile not found - C:\\SETUPACT.LOG\r\npacker-part:tag=no\r\npacker-part:end\r\n": true,
 	} {
-		s := New(scripted(answer, "", 0), "id")
+		s := New(scripted(answer, ""), "id")
 		if launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why")); launched.OldUncounted != want {
 			t.Errorf("%q: %+v", answer, launched)
 		}

@@ -62,7 +62,7 @@ func (s *Session) Script(ctx context.Context, name string, params any, onDoc fun
 	defer cancel()
 	stream := &documents{name: name, onDoc: onDoc}
 	stdout, stderr := lines{take: stream.take}, sink{}
-	_, err = s.transport.Run(ctx, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr})
+	err = s.transport.Run(ctx, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr})
 	stdout.end()
 	return stream.outcome(stderr.kept, err)
 }

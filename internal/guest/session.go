@@ -52,29 +52,6 @@ func (s *Session) Steady() bool { return s.transport.Steady() }
 // did not ask.
 func (s *Session) Probed(answers bool) { s.transport.Probed(answers) }
 
-// Result is what a command left. The exit status says little: some programs
-// that fail return 0.
-type Result struct {
-	Exit           int
-	Stdout, Stderr []byte
-	Truncated      bool // more came than was kept
-}
-
-// Run runs one cmd.exe line and returns within the limit. With an error, the
-// output holds what had come by then.
-func (s *Session) Run(ctx context.Context, line string, limit time.Duration) (Result, error) {
-	return s.request(ctx, Request{Line: line}, limit)
-}
-
-func (s *Session) request(ctx context.Context, r Request, limit time.Duration) (Result, error) {
-	ctx, cancel := s.within(ctx, limit)
-	defer cancel()
-	var stdout, stderr sink
-	r.Stdout, r.Stderr = &stdout, &stderr
-	exit, err := s.transport.Run(ctx, r)
-	return Result{Exit: exit, Stdout: stdout.kept, Stderr: stderr.kept, Truncated: stdout.cut || stderr.cut}, err
-}
-
 // Upload writes a small file, within the limit.
 func (s *Session) Upload(ctx context.Context, path string, content []byte, limit time.Duration) error {
 	ctx, cancel := s.within(ctx, limit)

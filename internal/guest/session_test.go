@@ -18,13 +18,13 @@ import (
 
 // fake is a transport that does what a test says.
 type fake struct {
-	start  func(ctx context.Context, r Request) (int, error)
+	start  func(ctx context.Context, r Request) error
 	upload func(path string, content []byte) error
 	mu     sync.Mutex
 	ran    []string
 }
 
-func (f *fake) Run(ctx context.Context, r Request) (int, error) {
+func (f *fake) Run(ctx context.Context, r Request) error {
 	f.mu.Lock()
 	f.ran = append(f.ran, r.Line)
 	f.mu.Unlock()
@@ -54,41 +54,55 @@ func quickly(t *testing.T, name string, do func(*testing.T)) {
 }
 
 // says ends a command at once with an output.
-func says(stdout, stderr string, exit int) func(context.Context, Request) (int, error) {
-	return func(_ context.Context, r Request) (int, error) {
+func says(stdout, stderr string) func(context.Context, Request) error {
+	return func(_ context.Context, r Request) error {
 		io.WriteString(r.Stdout, stdout)
 		io.WriteString(r.Stderr, stderr)
-		return exit, nil
-	}
-}
-
-func TestRunReturnsWhatACommandLeaves(t *testing.T) {
-	s := New(&fake{start: says("out", "err", 3)}, "id")
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if err != nil || r.Exit != 3 || string(r.Stdout) != "out" || string(r.Stderr) != "err" || r.Truncated {
-		t.Fatalf("got %+v, %v", r, err)
+		return nil
 	}
 }
 
 func TestOutputIsBounded(t *testing.T) {
-	s := New(&fake{start: func(_ context.Context, r Request) (int, error) {
+	s := New(&fake{start: func(_ context.Context, r Request) error {
 		for range 5 {
 			r.Stdout.Write(bytes.Repeat([]byte("a"), 1<<20))
 		}
-		return 0, nil
+		io.WriteString(r.Stderr, "err")
+		return nil
 	}}, "id")
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if err != nil || len(r.Stdout) != maxOutput || !r.Truncated {
-		t.Fatalf("%d bytes, truncated %v, %v", len(r.Stdout), r.Truncated, err)
+	out, errs, err := s.run(t.Context(), call("x"), Request{}, time.Minute)
+	if err != nil || len(out.kept) != maxOutput || !out.cut || string(errs.kept) != "err" || errs.cut {
+		t.Fatalf("%d bytes, cut %v, %q, %v", len(out.kept), out.cut, errs.kept, err)
 	}
 }
 
+// A request that is not answered ends, however long its caller would wait.
+func TestEveryRequestHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{start: func(ctx context.Context, r Request) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		s := New(f, "id")
+		s.Hurry(10)
+		begun := time.Now()
+		if _, err := s.Poll(t.Context()); !errors.Is(err, ErrNoAnswer) || !Unanswered(err) || time.Since(begun) != CommandLimit/10 {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Poll(ctx); !errors.Is(err, context.DeadlineExceeded) || Unanswered(err) {
+			t.Errorf("what the caller ends says nothing about the guest: %v", err)
+		}
+	})
+}
+
 // script answers uploads and one script with documents.
-func scripted(stdout, stderr string, exit int) *fake { return &fake{start: says(stdout, stderr, exit)} }
+func scripted(stdout, stderr string) *fake { return &fake{start: says(stdout, stderr)} }
 
 func TestAScriptIsUploadedOnceAndCalledAsItsContractSays(t *testing.T) {
 	uploads := 0
-	f := scripted("{\"script\":\"read\",\"schema\":1,\"ok\":true}\r\n", "", 0)
+	f := scripted("{\"script\":\"read\",\"schema\":1,\"ok\":true}\r\n", "")
 	f.upload = func(path string, content []byte) error {
 		uploads++
 		if path != `C:\Windows\Temp\packer-sysprep-id\read.ps1` || !bytes.Contains(content, []byte("param([string]$Json")) {
@@ -121,10 +135,10 @@ func TestDocumentsComeAsTheyAreWritten(t *testing.T) {
 	text := "\ufeff{\"script\":\"watch\",\"schema\":1,\"ok\":true,\"seq\":0}\r\n\r\nWARNING: x\r\n{\"script\":\"other\",\"schema\":1,\"ok\":true}\n" +
 		"{\"script\":\"watch\",\"schema\":1,\"ok\":true,\"seq\":1}"
 	for cut := range len(text) {
-		s := New(&fake{start: func(_ context.Context, r Request) (int, error) {
+		s := New(&fake{start: func(_ context.Context, r Request) error {
 			io.WriteString(r.Stdout, text[:cut])
 			io.WriteString(r.Stdout, text[cut:])
-			return 0, nil
+			return nil
 		}}, "id")
 		var seq []int
 		err := s.Script(t.Context(), "watch", nil, func(raw []byte) {
@@ -168,7 +182,7 @@ func TestScriptFailuresAreTold(t *testing.T) {
 		{"a document of a later contract", `{"script":"launch","schema":2,"ok":true}`, "", ErrNoDocument, "schema"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := New(scripted(test.stdout, test.stderr, 1), "id")
+			s := New(scripted(test.stdout, test.stderr), "id")
 			err := s.Script(t.Context(), "launch", nil, func([]byte) { t.Error("a document") }, time.Minute)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 				t.Fatalf("got %v", err)
@@ -178,7 +192,7 @@ func TestScriptFailuresAreTold(t *testing.T) {
 }
 
 func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
-	f := scripted("", "", 0)
+	f := scripted("", "")
 	err := New(f, "id").Script(t.Context(), "read", map[string]string{"path": strings.Repeat("x", 6000)}, nil, time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "do not fit on a command line") || len(f.lines()) != 0 {
 		t.Fatalf("got %v, %q", err, f.lines())

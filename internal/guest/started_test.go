@@ -103,9 +103,9 @@ func TestNoSecondStartWhileTheFirstIsNotRuledOut(t *testing.T) {
 		quickly(t, test.name, func(t *testing.T) {
 			replies := answers{{"(echo packer)>", test.mark, ""}, {"tasklist", test.guest, ""}, {"dir /b", "", ""}, {"powershell.exe", "garbage", ""},
 				{"del /f /q", "packer-part:tag=no\r\npacker-part:end", ""}, {"schtasks", "packer-part:done\r\npacker-part:end", ""}}
-			f := &fake{start: func(ctx context.Context, r Request) (int, error) {
+			f := &fake{start: func(ctx context.Context, r Request) error {
 				if test.cut && strings.Contains(r.Line, "powershell.exe") {
-					return 0, errCut
+					return errCut
 				}
 				return replies.start(ctx, r)
 			}}

@@ -20,7 +20,7 @@ const lookAnswer = "packer-part:image\r\n\r\nHKEY_LOCAL_MACHINE\\SOFTWARE\\Micro
 	"packer-part:windir\r\nD:\\Windows\r\npacker-part:arch\r\nAMD64\r\npacker-part:end\r\n"
 
 func TestEverythingThatLookAsksForIsRead(t *testing.T) {
-	s := New(scripted(lookAnswer, "", 1), "id")
+	s := New(scripted(lookAnswer, ""), "id")
 	state, err := s.Look(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func hears(sample func(Sample)) Hears { return Hears{Sample: sample, Removed: fu
 func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 	sample := `{"script":"watch","schema":1,"ok":true,"type":"sample","tag":false,"imageState":"IMAGE_STATE_COMPLETE","generalizationState":7,"processes":[{"id":5}],` +
 		`"log":{"exists":true,"length":9,"offset":0,"next":4,"rotated":false,"more":true,"data":"b25lCg=="}}` + "\r\n"
-	f := scripted(sample, "", 0)
+	f := scripted(sample, "")
 	s := New(f, "id")
 	var seen []Sample
 	cursor, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { seen = append(seen, s) }))
@@ -189,7 +189,7 @@ func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 }
 
 func TestWatchTellsUnknownFromNone(t *testing.T) {
-	s := New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","tag":null,"imageState":null,"processes":null,"log":null}`, "", 0), "id")
+	s := New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","tag":null,"imageState":null,"processes":null,"log":null}`, ""), "id")
 	_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 		if s.Tag != nil || s.ImageState != "" || s.Processes != nil || s.LogRead {
 			t.Errorf("got %+v", s)
@@ -198,7 +198,7 @@ func TestWatchTellsUnknownFromNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","processes":[],"log":{"exists":false}}`, "", 0), "id").
+	_, err = New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","processes":[],"log":{"exists":false}}`, ""), "id").
 		Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 			if s.Processes == nil || len(s.Processes) != 0 || !s.LogRead {
 				t.Errorf("got %+v", s)
@@ -210,7 +210,7 @@ func TestWatchTellsUnknownFromNone(t *testing.T) {
 }
 
 func TestCleanupNamesWhatIsLeft(t *testing.T) {
-	f := scripted("packer-part:left=1\r\npacker-part:end\r\n", "", 0)
+	f := scripted("packer-part:left=1\r\npacker-part:end\r\n", "")
 	left, err := New(f, "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`, `C:\b`}, Tasks: nil}, time.Minute)
 	if err != nil || len(left) != 1 || left[0] != `C:\b` {
 		t.Fatalf("got %q, %v", left, err)
@@ -218,7 +218,7 @@ func TestCleanupNamesWhatIsLeft(t *testing.T) {
 	if line := f.lines()[0]; !strings.HasPrefix(line, `del /f /q "C:\a"& del /f /q "C:\b"& rd /s /q "C:\Windows\Temp\packer-sysprep-id"& `) {
 		t.Errorf("the line is %q", line)
 	}
-	left, err = New(scripted("", "", 0), "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`}}, time.Minute)
+	left, err = New(scripted("", ""), "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`}}, time.Minute)
 	if !errors.Is(err, ErrUnreadable) || len(left) != 2 {
 		t.Fatalf("an answer that is cut off: %q, %v", left, err)
 	}

@@ -11,8 +11,9 @@ import (
 // then ends with the context's cause, which is ErrNoAnswer for a guest that did
 // not answer in time.
 type Transport interface {
-	// Run runs one cmd.exe line. Beside an error the exit status means nothing.
-	Run(context.Context, Request) (exit int, err error)
+	// Run runs one cmd.exe line. What came of it is said by its output: some
+	// programs that fail exit with 0.
+	Run(context.Context, Request) error
 	// Upload writes a small file.
 	Upload(ctx context.Context, path string, content []byte) error
 	// Steady: a command that runs for a while may be sent. It is not when the

@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -63,21 +62,19 @@ func (t *Transport) scaled(d time.Duration) time.Duration {
 }
 
 // Run runs one cmd.exe line.
-func (t *Transport) Run(ctx context.Context, r guest.Request) (int, error) {
+func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 	broken := make(chan error, 2)
 	stdout, stderr := &gate{to: r.Stdout, broken: broken}, &gate{to: r.Stderr, broken: broken}
 	defer stdout.close()
 	defer stderr.close()
-	var exit atomic.Int64
-	err := t.bounded(ctx, r.Insist, broken, r.Changed, func(ctx context.Context) error {
+	return t.bounded(ctx, r.Insist, broken, r.Changed, func(ctx context.Context) error {
 		cmd := &packersdk.RemoteCmd{Command: r.Line, Stdout: stdout, Stderr: stderr}
 		if err := t.comm.Start(ctx, cmd); err != nil {
-			return err // its exit status is never to be had, or wrong
+			return err // then nobody may ever say that it has ended
 		}
-		exit.Store(int64(cmd.Wait()))
+		cmd.Wait()
 		return nil
 	})
-	return int(exit.Load()), err
 }
 
 // Upload writes a small file.

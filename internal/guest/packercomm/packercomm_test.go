@@ -40,7 +40,7 @@ func (f *fake) lines() []string {
 }
 
 // send sends a line that is to be answered within a minute.
-func send(ctx context.Context, tr *Transport, r guest.Request) (int, error) {
+func send(ctx context.Context, tr *Transport, r guest.Request) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, guest.ErrNoAnswer)
 	defer cancel()
 	if r.Stdout == nil {
@@ -51,13 +51,11 @@ func send(ctx context.Context, tr *Transport, r guest.Request) (int, error) {
 }
 
 func ask(ctx context.Context, tr *Transport) error {
-	_, err := send(ctx, tr, guest.Request{Line: "x"})
-	return err
+	return send(ctx, tr, guest.Request{Line: "x"})
 }
 
 func insist(ctx context.Context, tr *Transport) error {
-	_, err := send(ctx, tr, guest.Request{Line: "x", Insist: true})
-	return err
+	return send(ctx, tr, guest.Request{Line: "x", Insist: true})
 }
 
 func upload(ctx context.Context, tr *Transport) error {
@@ -76,8 +74,8 @@ func TestRunReturnsWhatACommandLeaves(t *testing.T) {
 		return nil
 	}}, longestRest)
 	var stdout bytes.Buffer
-	if exit, err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); err != nil || exit != 3 || stdout.String() != "out" {
-		t.Errorf("got %d, %q, %v", exit, stdout.String(), err)
+	if err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); err != nil || stdout.String() != "out" {
+		t.Errorf("got %q, %v", stdout.String(), err)
 	}
 }
 
@@ -89,18 +87,8 @@ func TestAFailedStartIsNeverWaitedFor(t *testing.T) {
 		_, _ = io.WriteString(cmd.Stdout, "some")
 		return failed
 	}}, longestRest)
-	if exit, err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); !errors.Is(err, failed) || exit != 0 || stdout.String() != "some" {
-		t.Errorf("got %d, %q, %v", exit, stdout.String(), err)
-	}
-}
-
-func TestAnExitStatusBesideAnErrorIsNotBelieved(t *testing.T) {
-	tr := New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		cmd.SetExited(16001)
-		return errors.New("EOF")
-	}}, longestRest)
-	if exit, err := send(t.Context(), tr, guest.Request{}); err == nil || exit != 0 {
-		t.Errorf("got %d, %v", exit, err)
+	if err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); !errors.Is(err, failed) || stdout.String() != "some" {
+		t.Errorf("got %q, %v", stdout.String(), err)
 	}
 }
 
@@ -129,7 +117,7 @@ func TestACommandThatExitsNeverIsLeftBehind(t *testing.T) {
 		cmds := make(chan *packersdk.RemoteCmd, 1)
 		tr := New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error { cmds <- cmd; return nil }}, 0)
 		var stdout bytes.Buffer
-		if _, err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); !errors.Is(err, guest.ErrNoAnswer) {
+		if err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); !errors.Is(err, guest.ErrNoAnswer) {
 			t.Fatal(err)
 		}
 		cmd := <-cmds
@@ -192,7 +180,7 @@ func TestAnOutputThatIsNotTakenIsLeftBehind(t *testing.T) {
 		}
 		select {} // as Packer's client, whose pipe nobody empties
 	}}, longestRest)
-	if _, err := send(t.Context(), tr, guest.Request{Stdout: refusing{}}); !errors.Is(err, guest.ErrTooMuch) || tr.Way() != WayResting {
+	if err := send(t.Context(), tr, guest.Request{Stdout: refusing{}}); !errors.Is(err, guest.ErrTooMuch) || tr.Way() != WayResting {
 		t.Errorf("got %v, way %d", err, tr.Way())
 	}
 }

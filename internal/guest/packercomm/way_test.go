@@ -145,7 +145,7 @@ func TestSettlingWaitsForWhatWasCancelled(t *testing.T) {
 				tr := New(&fake{start: func(context.Context, *packersdk.RemoteCmd) error { <-release; return errors.New("EOF") }}, longestRest)
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
-				if _, err := send(ctx, tr, guest.Request{Changed: test.changed}); !errors.Is(err, context.Canceled) {
+				if err := send(ctx, tr, guest.Request{Changed: test.changed}); !errors.Is(err, context.Canceled) {
 					t.Fatal(err)
 				}
 				time.AfterFunc(test.back, func() { close(release) })
