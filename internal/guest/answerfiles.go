@@ -35,8 +35,6 @@ func (f AnswerFiles) Files() []string {
 	return files
 }
 
-const setupPointer = `"HKLM\SYSTEM\Setup" /v UnattendFile`
-
 // AnswerFiles looks for answer files on the whole search path.
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 	var found AnswerFiles

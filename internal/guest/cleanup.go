@@ -29,7 +29,7 @@ func (l Leftovers) None() bool {
 func (s *Session) Brought() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.scripts) > 0
+	return len(s.brought) > 0
 }
 
 // Cleanup removes the leftovers and the session's own folder in one cmd.exe
@@ -99,6 +99,6 @@ func nameOfTask(task string) string { return "scheduled task " + task }
 // forget: nothing in the guest is known to be ours any more.
 func (s *Session) forget() {
 	s.mu.Lock()
-	clear(s.scripts)
+	clear(s.brought)
 	s.mu.Unlock()
 }

@@ -82,7 +82,12 @@ func (c command) then(next command) command { return joined("&& ", c, next) }
 func (c command) otherwise(next command) command { return joined("|| ", c, next) }
 
 // group keeps a command together.
-func (c command) group() command { return wrapped("(", c, ")") }
+func (c command) group() command {
+	if c.err == nil {
+		c.text = "(" + c.text + ")"
+	}
+	return c
+}
 
 func joined(by string, commands ...command) command {
 	var texts []string
@@ -97,26 +102,26 @@ func joined(by string, commands ...command) command {
 	return command{text: strings.Join(texts, by)}
 }
 
-func wrapped(before string, c command, after string) command {
-	if c.err == nil {
-		c.text = before + c.text + after
+// conditional runs the first branch if a test of a path holds, and the second, if
+// any, if not.
+func conditional(test, path string, branches ...command) command {
+	for i, c := range branches {
+		branches[i] = c.group()
 	}
-	return c
+	return joined(" ", call(test, path), joined(" else ", branches...)).group()
 }
 
 // when runs commands if a file or folder is there.
 func when(path string, commands ...command) command {
-	return joined(" ", call("(if exist ?", path), wrapped("(", all(commands...), "))"))
+	return conditional("if exist ?", path, all(commands...))
 }
 
-// unless runs commands if a file or folder is not there.
-func unless(path string, commands ...command) command {
-	return joined(" ", call("(if not exist ?", path), wrapped("(", all(commands...), "))"))
-}
+// unless runs a command if a file or folder is not there.
+func unless(path string, c command) command { return conditional("if not exist ?", path, c) }
 
 // either runs one command if a file or folder is there, and another if not.
 func either(path string, there, absent command) command {
-	return joined(" ", call("(if exist ?", path), there.group(), command{text: "else"}, wrapped("(", absent, "))"))
+	return conditional("if exist ?", path, there, absent)
 }
 
 // tell says by a mark whether a file or folder is there.

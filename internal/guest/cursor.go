@@ -127,17 +127,15 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if state.Ours != nil && !*state.Ours {
 		return sample, from, nil // its log is somebody else's
 	}
-	text, cut, err := s.typed(ctx, s.log(), CommandLimit)
-	if errors.Is(err, ErrNotFound) {
+	// The state is worth having without the log.
+	switch text, cut, err := s.typed(ctx, s.log(), CommandLimit); {
+	case errors.Is(err, ErrNotFound):
 		sample.LogRead = true
-		return sample, from, nil
+	case err == nil && (len(text) == 0 || logLine.Match(text)):
+		sample.LogRead, sample.LogLength = true, int64(len(text))
+		sample.Log, sample.Rotated, from = from.advance(string(text), cut)
+		sample.LogNext = from.offset
 	}
-	if err != nil || len(text) > 0 && !logLine.Match(text) {
-		return sample, from, nil // the state is worth having without the log
-	}
-	sample.LogRead, sample.LogLength = true, int64(len(text))
-	sample.Log, sample.Rotated, from = from.advance(string(text), cut)
-	sample.LogNext = from.offset
 	return sample, from, nil
 }
 

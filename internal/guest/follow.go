@@ -73,9 +73,9 @@ func (s *Session) follow(ctx context.Context, line command, w Watching, before *
 		defer stop()
 		stdout, stderr := lines{take: h.take}, sink{}
 		err := s.transport.Run(asked, Request{Line: line.text, Stdout: &stdout, Stderr: &stderr, Changed: f.begun})
+		stdout.end()
 		quiet.Stop()
 		silent(nil)
-		stdout.end()
 		f.final, f.err = h.outcome(stderr.kept, err)
 	}()
 	return f
@@ -85,12 +85,13 @@ func (s *Session) follow(ctx context.Context, line command, w Watching, before *
 type hearing struct {
 	session  *Session
 	follow   *Follow
-	before   *documents // of launch.ps1
-	starting bool       // it is not over
-	stream   documents  // of watch.ps1
-	end      strings.Builder
-	heard    func()    // the guest is alive
-	tell     func(any) // to whoever called Watch
+	before   *documents      // of launch.ps1
+	starting bool            // it is not over
+	stream   documents       // of watch.ps1
+	end      strings.Builder // what comes after the documents
+	last     bool            // of it, what is asked last has begun
+	heard    func()          // the guest is alive
+	tell     func(any)       // to whoever called Watch
 }
 
 // watchOpening is how a document of watch.ps1 begins.
@@ -117,11 +118,9 @@ func (h *hearing) take(line []byte) {
 	case h.end.Len() > 0 || marks.has("removed") || marks.has("last"):
 		h.end.Write(line)
 		h.end.WriteByte('\n')
-		if a := readAnswer(h.end.String()); marks.has("last") && a.has("removed") {
-			h.session.forget()
-			if !h.starting { // else nobody listens: the answer to the start is awaited
-				h.tell(stillThere(a, h.follow.names))
-			}
+		if marks.has("last") && !h.last {
+			h.last = true
+			h.removed(readAnswer(h.end.String()))
 		}
 	case !h.starting:
 		h.stream.take(line)
@@ -130,6 +129,17 @@ func (h *hearing) take(line []byte) {
 			h.begin()
 			h.heard()
 		}
+	}
+}
+
+// removed tells what is left, if something was removed.
+func (h *hearing) removed(a answer) {
+	if !a.has("removed") {
+		return
+	}
+	h.session.forget()
+	if !h.starting { // else nobody listens: the answer to the start is awaited
+		h.tell(stillThere(a, h.follow.names))
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(a.text)}
 	}
 	s.mu.Lock()
-	clear(s.scripts)   // what was uploaded may never have arrived
+	clear(s.brought)   // what was uploaded may never have arrived
 	s.removing = false // the command that would do it did not run
 	s.mu.Unlock()
 	if there := a.yes("ours"); there != nil {

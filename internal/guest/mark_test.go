@@ -57,11 +57,11 @@ func TestOurFolderIsLookedForInEveryPoll(t *testing.T) {
 	if state, err := s.Poll(t.Context()); err != nil || strings.Contains(f.lines()[0], "part:ours") {
 		t.Fatalf("before anything is ours: %+v, %v, %q", state.Ours, err, f.lines())
 	}
-	s.scripts[s.Folder()+`\watch.ps1`] = true // may have been uploaded to another machine
+	s.brought[s.Folder()+`\watch.ps1`] = true // may have been uploaded to another machine
 	if s.mark() != "" {
 		t.Error("a later upload makes a machine ours")
 	}
-	s.scripts[s.Folder()+`\launch.ps1`] = true
+	s.brought[s.Folder()+`\launch.ps1`] = true
 	state, err := s.Poll(t.Context())
 	if err != nil || state.Ours == nil || *state.Ours {
 		t.Fatalf("got %v, %v", state.Ours, err)
@@ -95,8 +95,8 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := scripted(test.answer, "")
 			s := New(f, "id")
-			s.scripts[s.Folder()+`\launch.ps1`] = true
-			s.scripts[s.Folder()+`\watch.ps1`] = true
+			s.brought[s.Folder()+`\launch.ps1`] = true
+			s.brought[s.Folder()+`\watch.ps1`] = true
 			var got []Sample
 			_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { got = append(got, s) }))
 			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) || len(got) != test.samples {

@@ -49,6 +49,11 @@ func (s *Session) movedFolders() string { return s.sysprep() + `\` + movedPrefix
 
 // What is Windows' own.
 
+const (
+	imageStateValue = `"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState`
+	setupPointer    = `"HKLM\SYSTEM\Setup" /v UnattendFile`
+)
+
 func (s *Session) sysprep() string       { return s.Windir() + `\System32\Sysprep` }
 func (s *Session) logs() string          { return s.sysprep() + `\Panther` }
 func (s *Session) log() string           { return s.logs() + `\setupact.log` }

@@ -80,7 +80,7 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
 			if !errors.Is(err, ErrNoAnswer) {
 				s.mu.Lock()
-				delete(s.scripts, path)
+				delete(s.brought, path)
 				s.mu.Unlock()
 			}
 			// Uploading takes PowerShell too, so this may be all that is wrong.
@@ -103,14 +103,14 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 func (s *Session) note(path string, there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.scripts[path] = there
+	s.brought[path] = there
 }
 
 // there says whether it is.
 func (s *Session) there(path string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.scripts[path]
+	return s.brought[path]
 }
 
 func encode(params any) (string, error) {

@@ -17,8 +17,9 @@ type Session struct {
 	speed     float64
 	mu        sync.Mutex
 	windir    string
-	// scripts are those in the guest, by their paths; false: one may arrive yet.
-	scripts map[string]bool
+	// brought are scripts and folders of ours, by their paths; false: one may
+	// arrive yet.
+	brought map[string]bool
 	// removing: a command was sent that removes what is ours at its end.
 	removing bool
 	// markLate: putting the mark was left behind, so it may come at any time.
@@ -28,7 +29,7 @@ type Session struct {
 // New makes a session. The id (letters, digits, hyphens) goes into the names of
 // everything the session leaves in the guest.
 func New(t Transport, id string) *Session {
-	return &Session{transport: t, id: id, windir: `C:\Windows`, scripts: map[string]bool{}, speed: 1}
+	return &Session{transport: t, id: id, windir: `C:\Windows`, brought: map[string]bool{}, speed: 1}
 }
 
 // Hurry divides every limit, for a guest whose clock runs that much faster.
@@ -45,7 +46,8 @@ func (s *Session) Windir() string {
 	return s.windir
 }
 
-// Steady: Watch may be called. Otherwise the guest takes short requests at most.
+// Steady says whether Watch may be called. Otherwise short requests at most may be
+// made.
 func (s *Session) Steady() bool { return s.transport.Steady() }
 
 // Probed tells whether the guest's service answered a question that the session

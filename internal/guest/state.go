@@ -57,7 +57,7 @@ type State struct {
 var (
 	askTasks = all(echo("tasks"), call(`tasklist /fi "imagename eq sysprep.exe" /fo csv /nh`).then(echo("listed")))
 	askState = all(
-		query("image", `"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState`),
+		query("image", imageStateValue),
 		query("status", `"HKLM\SYSTEM\Setup\Status\SysprepStatus" /v GeneralizationState`),
 		tell("tag", `%windir%\System32\Sysprep\Sysprep_succeeded.tag`),
 		askTasks,

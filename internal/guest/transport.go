@@ -16,8 +16,7 @@ type Transport interface {
 	Run(context.Context, Request) error
 	// Upload writes a small file.
 	Upload(ctx context.Context, path string, content []byte) error
-	// Steady: a command that runs for a while may be sent. It is not when the
-	// transport may have to leave that one behind, too.
+	// Steady says whether a command that runs for a while may be sent.
 	Steady() bool
 	// Probed tells whether the guest's service answered a question that did not
 	// go through the transport.

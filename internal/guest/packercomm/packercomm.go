@@ -149,7 +149,7 @@ func (t *Transport) Way() Way {
 	return t.health.way(time.Now())
 }
 
-// Steady: a command that runs for a while may be sent.
+// Steady says whether a command that runs for a while may be sent.
 func (t *Transport) Steady() bool { return t.Way() == WayLong }
 
 // Probed tells whether the service answered a question that did not go through
