@@ -209,3 +209,36 @@ func TestATaskStartsWhatWMIMayNot(t *testing.T) {
 		})
 	}
 }
+
+// The guest says something at every heartbeat: one that does not is not waited
+// for to the end of the watch.
+func TestAWatchThatFallsSilentEnds(t *testing.T) {
+	const silence = 5*time.Second + watchSlack
+	for name, test := range map[string]struct {
+		beats int
+		want  time.Duration
+	}{"at once": {0, silence}, "after a while": {100, 100*silence*9/10 + silence}} {
+		quickly(t, name, func(t *testing.T) {
+			f := &fake{start: func(ctx context.Context, r Request) error {
+				for range test.beats {
+					time.Sleep(silence * 9 / 10)
+					io.WriteString(r.Stdout, "-\r\n")
+				}
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}}
+			begun := time.Now()
+			_, err := New(f, "id").Watch(t.Context(), Cursor{}, *watchAll(), hears(func(Sample) {}))
+			if took := time.Since(begun); !errors.Is(err, ErrNoAnswer) || took != test.want {
+				t.Errorf("%v after %s, want %s", err, took, test.want)
+			}
+		})
+	}
+}
+
+func TestTheLastLookInsists(t *testing.T) {
+	f := scripted("packer-part:tag=no\r\npacker-part:end\r\n", "")
+	if state, err := New(f, "id").PollRegardless(t.Context(), time.Minute); err != nil || state.Tag == nil || *state.Tag || !strings.HasPrefix(f.lines()[0], "insists: ") {
+		t.Errorf("%+v, %v, %q", state, err, f.lines())
+	}
+}

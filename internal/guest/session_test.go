@@ -21,11 +21,14 @@ type fake struct {
 	start  func(ctx context.Context, r Request) error
 	upload func(path string, content []byte) error
 	mu     sync.Mutex
-	ran    []string
+	ran    []string // with "insists: " and "settle", where that was said
 }
 
 func (f *fake) Run(ctx context.Context, r Request) error {
 	f.mu.Lock()
+	if r.Insist {
+		r.Line = "insists: " + r.Line
+	}
 	f.ran = append(f.ran, r.Line)
 	f.mu.Unlock()
 	return f.start(ctx, r)
@@ -38,9 +41,14 @@ func (f *fake) Upload(_ context.Context, path string, content []byte) error {
 	return f.upload(path, content)
 }
 
-func (f *fake) Steady() bool           { return true }
-func (f *fake) Probed(bool)            {}
-func (f *fake) Settle(context.Context) {}
+func (f *fake) Steady() bool { return true }
+func (f *fake) Probed(bool)  {}
+
+func (f *fake) Settle(context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ran = append(f.ran, "settle")
+}
 
 func (f *fake) lines() []string {
 	f.mu.Lock()

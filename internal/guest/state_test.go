@@ -215,7 +215,7 @@ func TestCleanupNamesWhatIsLeft(t *testing.T) {
 	if err != nil || len(left) != 1 || left[0] != `C:\b` {
 		t.Fatalf("got %q, %v", left, err)
 	}
-	if line := f.lines()[0]; !strings.HasPrefix(line, `del /f /q "C:\a"& del /f /q "C:\b"& rd /s /q "C:\Windows\Temp\packer-sysprep-id"& `) {
+	if line := f.lines()[1]; f.lines()[0] != "settle" || !strings.HasPrefix(line, `del /f /q "C:\a"& del /f /q "C:\b"& rd /s /q "C:\Windows\Temp\packer-sysprep-id"& `) {
 		t.Errorf("the line is %q", line)
 	}
 	left, err = New(scripted("", ""), "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`}}, time.Minute)

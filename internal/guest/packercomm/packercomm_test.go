@@ -144,6 +144,25 @@ func TestTheCommunicatorsOwnEndIsNotTakenForAnAnswer(t *testing.T) {
 	})
 }
 
+// Whichever is seen first, the end of a request or the reason to leave it behind.
+func TestARequestThatComesToItsEndIsNoneThatWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := errors.New("EOF")
+		tr := New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
+			_, _ = cmd.Stdout.Write([]byte("x"))
+			return ended
+		}}, 0)
+		for range 1000 {
+			if err := send(t.Context(), tr, guest.Request{Stdout: refusing{}}); !errors.Is(err, guest.ErrTooMuch) && !errors.Is(err, ended) {
+				t.Fatal(err)
+			}
+			if synctest.Wait(); tr.Way() != WayLong {
+				t.Fatalf("way %d", tr.Way())
+			}
+		}
+	})
+}
+
 func TestACancelReturnsAtOnceAndDoesNotCountAgainstTheConnection(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
@@ -174,15 +193,18 @@ type refusing struct{}
 func (refusing) Write([]byte) (int, error) { return 0, guest.ErrTooMuch }
 
 func TestAnOutputThatIsNotTakenIsLeftBehind(t *testing.T) {
+	written := make(chan struct{})
 	tr := New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		for range 3 { // nobody has to listen for all of it to fail
+		for range 10 { // nobody has to listen for all of it to fail
 			_, _ = cmd.Stdout.Write([]byte("x"))
 		}
+		close(written)
 		select {} // as Packer's client, whose pipe nobody empties
 	}}, longestRest)
 	if err := send(t.Context(), tr, guest.Request{Stdout: refusing{}}); !errors.Is(err, guest.ErrTooMuch) || tr.Way() != WayResting {
 		t.Errorf("got %v, way %d", err, tr.Way())
 	}
+	<-written
 }
 
 func TestALeftRequestIsCutOffWhenItGoesOnAnswering(t *testing.T) {
