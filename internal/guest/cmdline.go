@@ -31,6 +31,9 @@ type command struct {
 	err  error
 }
 
+// none: there is nothing to run.
+func (c command) none() bool { return c.text == "" && c.err == nil }
+
 // variables are those that may begin a path.
 var variables = []string{`%windir%\`, `%D\`}
 
@@ -95,7 +98,7 @@ func joined(by string, commands ...command) command {
 		if c.err != nil {
 			return c
 		}
-		if c.text != "" {
+		if !c.none() {
 			texts = append(texts, c.text)
 		}
 	}

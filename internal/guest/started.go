@@ -47,7 +47,7 @@ func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
 // guest's language, but for its end.
 func countLines(file string) command { return all(echo("lines"), call(`find /c /v "" ?`, file)) }
 
-var lineCount = regexp.MustCompile(`^-{10} .*: (\d{1,9})$`)
+var lineCount = regexp.MustCompile(`-{10} .*: (\d{1,9})$`)
 
 func counted(a answer) int {
 	for _, line := range a.parts["lines"] {

@@ -128,7 +128,7 @@ func (s *Session) RemoveCopied(ctx context.Context, w Watching) (gone bool, err 
 	if w.AnswerFile != "" {
 		asks = all(asks, tell("there", w.AnswerFile))
 	}
-	if asks == (command{}) {
+	if asks.none() {
 		return true, nil
 	}
 	a, err := s.ask(ctx, asks, CommandLimit)
@@ -154,7 +154,7 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 	end := all(w.remove(s), echo("last"), askState, echo("end"))
 	copied := w.copied(s)
 	switch {
-	case copied == (command{}):
+	case copied.none():
 		return all(second, end), nil
 	case begun:
 		return all(undeployable.then(copied.group()).group(), alive, second, end), nil
