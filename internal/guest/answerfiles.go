@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -36,11 +35,6 @@ func (f AnswerFiles) Files() []string {
 	return files
 }
 
-const setupPointer = `"HKLM\SYSTEM\Setup" /v UnattendFile`
-
-// CachedAnswerFile is where Windows keeps the answer file it works with.
-func (s *Session) CachedAnswerFile() string { return s.Windir() + `\Panther\unattend.xml` }
-
 // AnswerFiles looks for answer files on the whole search path.
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 	var found AnswerFiles
@@ -62,46 +56,43 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 			add(&found.Media, drive)
 		}
 	}
-	line := `echo packer-part:pointer& reg query ` + setupPointer + ` /reg:64& echo packer-part:files`
+	asks := []command{query("pointer", setupPointer), echo("files")}
 	for i, p := range places {
-		line += fmt.Sprintf("& (if exist %s (echo %d))", p.path, i) // windir has no blanks
+		asks = append(asks, when(p.path, echo(fmt.Sprintf("file=%d", i))))
 	}
-	out, err := s.Run(ctx, line+"& "+partEnd, CommandLimit)
+	a, err := s.ask(ctx, all(asks...), CommandLimit)
+	if err == nil && !a.has("files") {
+		err = a.unreadable()
+	}
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
-	parts, err := cutParts(string(out.Stdout))
+	there, err := a.numbers("file", len(places))
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
-	seen := map[int]bool{}
-	for _, l := range parts["files"] {
-		i, err := strconv.Atoi(l)
-		if err != nil || i < 0 || i >= len(places) || seen[i] {
-			return AnswerFiles{}, fmt.Errorf("looking for answer files: %w: %q", ErrUnreadable, short(l))
-		}
-		seen[i] = true
+	for _, i := range there {
 		*places[i].list = append(*places[i].list, places[i].path)
 	}
 	found.Cached = strings.Join(cached, "")
-	found.Pointer = short(value(parts["pointer"], "UnattendFile", "REG_SZ"))
+	found.Pointer = short(value(a.parts["pointer"], "UnattendFile", "REG_SZ"))
 	return found, nil
 }
 
 // RemoveAnswerFiles deletes the registry's pointer and the files on the drive
 // of Windows, not the file that the pointer names, and returns what is left.
 func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (AnswerFiles, error) {
-	var steps []string
+	var steps []command
 	if found.Pointer != "" {
-		steps = append(steps, `reg delete `+setupPointer+` /f /reg:64`)
+		steps = append(steps, call("reg delete "+setupPointer+" /f /reg:64"))
 	}
 	for _, path := range found.Files() {
-		steps = append(steps, `del /f /q "`+path+`"`)
+		steps = append(steps, call("del /f /q ?", path))
 	}
 	if len(steps) == 0 {
 		return found, nil
 	}
-	if _, err := s.Run(ctx, strings.Join(steps, "& "), CommandLimit); err != nil {
+	if _, _, err := s.run(ctx, all(steps...), Request{}, CommandLimit); err != nil {
 		return found, fmt.Errorf("removing answer files: %w", err)
 	}
 	return s.AnswerFiles(ctx)
@@ -111,8 +102,8 @@ func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (Ans
 // whatever is put there, in place of one of that name. The path has no blanks.
 func (s *Session) MakePrivate(ctx context.Context, folder string) error {
 	// By SID, because the names are in the guest's language.
-	return s.done(ctx, "making a folder for administrators only", `(if exist "`+folder+`" (rd /s /q "`+folder+`"))& mkdir "`+folder+`"&& icacls "`+folder+
-		`" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`)
+	private := call(`icacls ? /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`, folder)
+	return s.done(ctx, "making a folder for administrators only", all(when(folder, call("rd /s /q ?", folder)), call("mkdir ?", folder).then(private)))
 }
 
 // DeleteCachedAfterDeployment lets SetupComplete.cmd, which Windows Setup runs
@@ -120,28 +111,15 @@ func (s *Session) MakePrivate(ctx context.Context, folder string) error {
 // script already stays and runs after it: it may end in "exit".
 func (s *Session) DeleteCachedAfterDeployment(ctx context.Context) error {
 	const doing = "writing SetupComplete.cmd"
-	folder, cached := s.Windir()+`\Setup\Scripts`, s.CachedAnswerFile()
-	script := folder + `\SetupComplete.cmd`
-	there, err := s.Run(ctx, `findstr /l /i /c:"del /f /q `+cached+`" "`+script+`">nul 2>nul&& echo `+hidden("done"), CommandLimit)
+	script, part := s.setupComplete(), s.setupCompletePart()
+	remove := "del /f /q " + s.CachedAnswerFile() // has no blanks
+	a, err := s.ask(ctx, call("findstr /l /i /c:? ?"+quiet, remove, script).then(echo("done")), CommandLimit)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if said(there.Stdout, "done") {
+	if a.has("done") {
 		return nil // of an earlier run
 	}
-	part := script + ".packer-" + s.id
-	return s.done(ctx, doing, `(if not exist "`+folder+`" (mkdir "`+folder+`"))& (echo @del /f /q `+cached+`)>"`+part+
-		`"&& (if exist "`+script+`" (type "`+script+`">>"`+part+`"))& move /y "`+part+`" "`+script+`">nul`)
-}
-
-// done runs a line and finds out whether its last command worked.
-func (s *Session) done(ctx context.Context, doing, line string) error {
-	out, err := s.Run(ctx, line+"&& echo "+hidden("done"), CommandLimit)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	if !said(out.Stdout, "done") {
-		return fmt.Errorf("%s: %w: %q", doing, ErrUnreadable, short(string(out.Stdout)+" "+string(out.Stderr)))
-	}
-	return nil
+	return s.done(ctx, doing, all(unless(folderOf(script), call("mkdir ?", folderOf(script))),
+		call("(echo @"+remove+")>?", part).then(when(script, call("type ?>>?", script, part))), call("move /y ? ?>nul", part, script)))
 }

@@ -15,7 +15,7 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 		want         AnswerFiles
 	}{
 		{"none", "packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", AnswerFiles{}},
-		{"everywhere", "packer-part:pointer\r\n" + pointer + "packer-part:files\r\n0\r\n1\r\n2\r\n3\r\n6\r\n7\r\n11\r\n12\r\npacker-part:end\r\n", AnswerFiles{
+		{"everywhere", "packer-part:pointer\r\n" + pointer + "packer-part:files\r\npacker-part:file=0\r\npacker-part:file=1\r\npacker-part:file=2\r\npacker-part:file=3\r\npacker-part:file=6\r\npacker-part:file=7\r\npacker-part:file=11\r\npacker-part:file=12\r\npacker-part:end\r\n", AnswerFiles{
 			Pointer: `C:\my answers\a.xml`, Cached: `C:\Windows\Panther\unattend.xml`,
 			Above: []string{`C:\Windows\Panther\Unattend\Unattend.xml`, `C:\Windows\Panther\Unattend\Autounattend.xml`},
 			Below: []string{`C:\Windows\System32\Sysprep\Unattend.xml`, `C:\Autounattend.xml`},
@@ -23,13 +23,13 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := scripted(test.answer, "", 0)
-			found, err := endless(New(f, "id")).AnswerFiles(t.Context())
+			f := scripted(test.answer, "")
+			found, err := New(f, "id").AnswerFiles(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			line := f.lines()[0]
-			for _, part := range []string{`exist A:\Unattend.xml (echo 7)`, `exist D:\Unattend.xml (echo 11)`, `exist Z:\Autounattend.xml (echo 56)`} {
+			for _, part := range []string{`exist "A:\Unattend.xml" (echo packer-^part:file=7)`, `exist "D:\Unattend.xml" (echo packer-^part:file=11)`, `exist "Z:\Autounattend.xml" (echo packer-^part:file=56)`} {
 				if !strings.Contains(line, part) {
 					t.Fatalf("%s is not in %s", part, line)
 				}
@@ -45,44 +45,44 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 }
 
 func TestAnAnswerAboutAnswerFilesThatIsCutOffIsNotBelieved(t *testing.T) {
-	for _, answer := range []string{"", "packer-part:pointer\r\npacker-part:files\r\n", "packer-part:files\r\n99\r\npacker-part:end\r\n", "packer-part:files\r\nx\r\npacker-part:end\r\n"} {
-		if _, err := endless(New(scripted(answer, "", 0), "id")).AnswerFiles(t.Context()); !errors.Is(err, ErrUnreadable) {
+	for _, answer := range []string{"", "packer-part:pointer\r\npacker-part:files\r\n", "packer-part:files\r\npacker-part:file=99\r\npacker-part:end\r\n", "packer-part:files\r\npacker-part:file=x\r\npacker-part:end\r\n"} {
+		if _, err := New(scripted(answer, ""), "id").AnswerFiles(t.Context()); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}
 }
 
 func TestOnlyWhatWasFoundOnTheDriveOfWindowsIsRemoved(t *testing.T) {
-	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", "", 0)
-	left, err := endless(New(f, "id")).RemoveAnswerFiles(t.Context(), AnswerFiles{Pointer: `C:\own.xml`, Below: []string{`C:\Unattend.xml`}, Media: []string{`E:\Unattend.xml`}})
+	f := scripted("packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", "")
+	left, err := New(f, "id").RemoveAnswerFiles(t.Context(), AnswerFiles{Pointer: `C:\own.xml`, Below: []string{`C:\Unattend.xml`}, Media: []string{`E:\Unattend.xml`}})
 	if err != nil || left.Pointer != "" || len(left.Files()) != 0 {
 		t.Fatalf("left %+v, %v", left, err)
 	}
 	if want := `reg delete "HKLM\SYSTEM\Setup" /v UnattendFile /f /reg:64& del /f /q "C:\Unattend.xml"`; f.lines()[0] != want {
 		t.Errorf("got %s\nwant %s", f.lines()[0], want)
 	}
-	if _, err := endless(New(f, "id")).RemoveAnswerFiles(t.Context(), AnswerFiles{Media: []string{`E:\Unattend.xml`}}); err != nil || len(f.lines()) != 2 {
+	if _, err := New(f, "id").RemoveAnswerFiles(t.Context(), AnswerFiles{Media: []string{`E:\Unattend.xml`}}); err != nil || len(f.lines()) != 2 {
 		t.Errorf("there was nothing to remove: %v, %q", err, f.lines())
 	}
 }
 
 func TestAFolderThatCouldNotBeMadePrivateIsAnError(t *testing.T) {
-	err := endless(New(scripted("processed file: x\r\n", "Access is denied.", 5), "id")).MakePrivate(t.Context(), `C:\x`)
+	err := New(scripted("processed file: x\r\n", "Access is denied."), "id").MakePrivate(t.Context(), `C:\x`)
 	if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "Access is denied.") {
 		t.Errorf("got %v", err)
 	}
-	if err := endless(New(scripted("processed file: x\r\npacker-part:done\r\n", "", 0), "id")).MakePrivate(t.Context(), `C:\x`); err != nil {
+	if err := New(scripted("processed file: x\r\npacker-part:done\r\npacker-part:end\r\n", ""), "id").MakePrivate(t.Context(), `C:\x`); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestSetupCompleteIsWrittenOnce(t *testing.T) {
-	f := &fake{start: answers{{"findstr", "packer-part:done\r\n", ""}}.start}
-	if err := endless(New(f, "id")).DeleteCachedAfterDeployment(t.Context()); err != nil || len(f.lines()) != 1 {
+	f := &fake{start: answers{{"findstr", "packer-part:done\r\npacker-part:end\r\n", ""}}.start}
+	if err := New(f, "id").DeleteCachedAfterDeployment(t.Context()); err != nil || len(f.lines()) != 1 {
 		t.Errorf("it is there already: %v, %q", err, f.lines())
 	}
-	f = &fake{start: answers{{"findstr", "", ""}, {"move", "", "Access is denied."}}.start}
-	if err := endless(New(f, "id")).DeleteCachedAfterDeployment(t.Context()); err == nil || !strings.Contains(err.Error(), "Access is denied.") {
+	f = &fake{start: answers{{"findstr", "packer-part:end", ""}, {"move", "", "Access is denied."}}.start}
+	if err := New(f, "id").DeleteCachedAfterDeployment(t.Context()); err == nil || !strings.Contains(err.Error(), "Access is denied.") {
 		t.Errorf("got %v", err)
 	}
 }

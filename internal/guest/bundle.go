@@ -36,7 +36,7 @@ type bundleDocument struct {
 // The contents are by the paths asked for. Without PowerShell the files are read
 // as text, one after the other. What could not be read is named in the error.
 func (s *Session) FetchAll(ctx context.Context, paths []string, most int) (map[string][]byte, error) {
-	out := s.Folder() + `\files.zip` // goes with the folder
+	out := s.bundleFile()
 	var doc *bundleDocument
 	params := map[string]any{"out": out, "files": paths, "maxBytes": maxBundle, "maxFileBytes": most}
 	err := s.Script(ctx, scripts.Bundle, params, func(raw []byte) {

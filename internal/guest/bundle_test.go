@@ -11,8 +11,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
 // packed is a bundle with its document.
@@ -41,15 +39,15 @@ func packed(t testing.TB, files map[string]string) (content []byte, doc string) 
 
 // guestWith answers bundle.ps1 and read.ps1.
 func guestWith(content []byte, doc string) *fake {
-	return &fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		if strings.Contains(cmd.Command, "bundle.ps1") {
-			return says(doc, "", 0)(context.Background(), cmd)
+	return &fake{start: func(_ context.Context, r Request) error {
+		if strings.Contains(r.Line, "bundle.ps1") {
+			return says(doc, "")(context.Background(), r)
 		}
 		raw, err := json.Marshal(map[string]any{"script": "read", "schema": 1, "ok": true, "length": len(content), "offset": 0, "next": len(content), "data": content})
 		if err != nil {
 			return err
 		}
-		return says(string(raw), "", 0)(context.Background(), cmd)
+		return says(string(raw), "")(context.Background(), r)
 	}}
 }
 
@@ -57,7 +55,7 @@ func TestLogsAreFetchedByOneCommand(t *testing.T) {
 	files := map[string]string{`C:\Windows\Panther\setupact.log`: "one\r\n", `C:\Windows\Panther\other.log`: "not asked for"}
 	content, doc := packed(t, files)
 	f := guestWith(content, doc)
-	got, err := endless(New(f, "id")).FetchAll(t.Context(), []string{`c:\windows\panther\SETUPACT.LOG`, `C:\absent.log`, `C:\locked.log`}, 3)
+	got, err := New(f, "id").FetchAll(t.Context(), []string{`c:\windows\panther\SETUPACT.LOG`, `C:\absent.log`, `C:\locked.log`}, 3)
 	if len(got) != 1 || string(got[`c:\windows\panther\SETUPACT.LOG`]) != "one" {
 		t.Errorf("got %q", got)
 	}
@@ -79,7 +77,7 @@ func TestABundleThatChangedIsNotRead(t *testing.T) {
 		"no archive":      {[]byte("text"), fmt.Sprintf(`{"script":"bundle","schema":1,"ok":true,"sha256":"%x","entries":[]}`, sha256.Sum256([]byte("text")))},
 		"no such entry":   {content, strings.Replace(doc, `"entry":"C/x.log"`, `"entry":"C/../y.log"`, 1)},
 	} {
-		files, err := endless(New(guestWith(test.content, test.doc), "id")).FetchAll(t.Context(), []string{`C:\x.log`}, 100)
+		files, err := New(guestWith(test.content, test.doc), "id").FetchAll(t.Context(), []string{`C:\x.log`}, 100)
 		if !errors.Is(err, ErrUnreadable) || len(files) > 0 {
 			t.Errorf("%s: %q, %v", name, files, err)
 		}
@@ -88,7 +86,7 @@ func TestABundleThatChangedIsNotRead(t *testing.T) {
 
 func TestWithoutPowerShellLogsAreShown(t *testing.T) {
 	f := &fake{start: answers{{"powershell.exe", "", noPowerShell}, {`type "C:\x.log"`, "packer-part:text\r\nline\r\n", ""}, {"if exist", "packer-part:absent\r\n", ""}}.start}
-	got, err := endless(New(f, "id")).FetchAll(t.Context(), []string{`C:\x.log`, `C:\y.log`}, 100)
+	got, err := New(f, "id").FetchAll(t.Context(), []string{`C:\x.log`, `C:\y.log`}, 100)
 	if err != nil || len(got) != 1 || string(got[`C:\x.log`]) != "line\r\n" {
 		t.Errorf("got %q, %v", got, err)
 	}

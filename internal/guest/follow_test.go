@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
 const (
@@ -24,8 +22,8 @@ func watchAll() *Watching {
 
 // One line starts sysprep, watches, removes what is ours and asks for the rest.
 func TestOneCommandDoesAll(t *testing.T) {
-	f := &fake{start: append(answers{{"launch.ps1", startedDoc + watchedDoc + "packer-part:left\r\nleft:1:\r\n" + lastPart, ""}}, marks...).start}
-	s := endless(New(f, "id"))
+	f := &fake{start: append(answers{{"launch.ps1", startedDoc + watchedDoc + "packer-part:removed\r\npacker-part:left=1\r\n" + lastPart, ""}}, marks...).start}
+	s := New(f, "id")
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Logon: LogonS4U, User: "adm", Watch: watchAll()})
 	if err != nil || l.PID != 4000 || l.Follow == nil {
 		t.Fatalf("got %+v, %v", l, err)
@@ -50,9 +48,9 @@ func TestOneCommandDoesAll(t *testing.T) {
 		t.Errorf("%d commands, the last with %d characters", len(lines), len(line))
 	}
 	at := 0
-	for _, part := range []string{"launch.ps1", `& if not exist "C:\Windows\System32\Sysprep\Panther\packer-id.mark" (`, "watch.ps1", "IMAGE_STATE_UNDEPLOYABLE",
-		`fc /b "C:\a\unattend.xml" "C:\Windows\Panther\unattend.xml"`, `schtasks /delete /f /tn packer-sysprep-id`, "watch.ps1",
-		`if exist "C:\Windows\System32\Sysprep\Sysprep_succeeded.tag"`, `rd /s /q "C:\a"`, "packer-^part:left", "packer-^part:last", "reg query"} {
+	for _, part := range []string{"launch.ps1", `& (if not exist "C:\Windows\System32\Sysprep\Panther\packer-id.mark" (`, "watch.ps1", "IMAGE_STATE_UNDEPLOYABLE",
+		`fc /b "C:\a\unattend.xml" "C:\Windows\Panther\unattend.xml"`, `schtasks /delete /f /tn "packer-sysprep-id"`, "watch.ps1",
+		`if exist "C:\Windows\System32\Sysprep\Sysprep_succeeded.tag"`, `rd /s /q "C:\a"`, "packer-^part:removed", "packer-^part:last", "reg query", "packer-^part:end"} {
 		i := strings.Index(line[at:], part)
 		if i < 0 {
 			t.Fatalf("%q is missing, or at the wrong place, in %q", part, line)
@@ -64,14 +62,14 @@ func TestOneCommandDoesAll(t *testing.T) {
 // A guest that shows each line that it runs says nothing by that.
 func TestALineThatIsShownIsNoAnswer(t *testing.T) {
 	var line string
-	f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
-		if !strings.Contains(cmd.Command, "launch.ps1") {
-			return marks.start(ctx, cmd)
+	f := &fake{start: func(ctx context.Context, r Request) error {
+		if !strings.Contains(r.Line, "launch.ps1") {
+			return marks.start(ctx, r)
 		}
-		line = cmd.Command
-		return says("cmd /c "+line+"\r\n"+startedDoc+watchedDoc+lastPart, "", 0)(ctx, cmd)
+		line = r.Line
+		return says("cmd /c "+line+"\r\n"+startedDoc+watchedDoc+lastPart, "")(ctx, r)
 	}}
-	l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
+	l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +81,7 @@ func TestALineThatIsShownIsNoAnswer(t *testing.T) {
 
 func TestALineThatIsTooLongOnlyStarts(t *testing.T) {
 	f := &fake{start: append(answers{{"launch.ps1", startedDoc, ""}}, marks...).start}
-	l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe " + strings.Repeat("x", 4500), Watch: watchAll()})
+	l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe " + strings.Repeat("x", 4500), Watch: watchAll()})
 	if err != nil || l.Follow != nil || l.PID != 4000 {
 		t.Fatalf("got %+v, %v", l, err)
 	}
@@ -96,20 +94,24 @@ func TestALineThatIsTooLongOnlyStarts(t *testing.T) {
 // The start is answered long before the command ends.
 func TestTheStartIsNotWaitedForToTheEnd(t *testing.T) {
 	end := make(chan struct{})
-	f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
-		if !strings.Contains(cmd.Command, "launch.ps1") {
-			return marks.start(ctx, cmd)
+	var changed <-chan struct{}
+	f := &fake{start: func(ctx context.Context, r Request) error {
+		if !strings.Contains(r.Line, "launch.ps1") {
+			return marks.start(ctx, r)
 		}
-		io.WriteString(cmd.Stdout, startedDoc)
+		changed = r.Changed
+		io.WriteString(r.Stdout, startedDoc)
 		<-end
 		return errCut
 	}}
-	s := endless(New(f, "id"))
+	s := New(f, "id")
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 	if err != nil || l.Follow == nil {
 		t.Fatalf("got %+v, %v", l, err)
 	}
-	if len(s.changing) > 0 {
+	select {
+	case <-changed:
+	default:
 		t.Error("a cleanup would wait for the end of the watch")
 	}
 	close(end)
@@ -122,15 +124,15 @@ func TestTheStartIsNotWaitedForToTheEnd(t *testing.T) {
 // missing: the watch goes on, and no end of it is waited for.
 func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
 	end := make(chan struct{})
-	f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
-		if !strings.Contains(cmd.Command, "launch.ps1") {
-			return marks.start(ctx, cmd)
+	f := &fake{start: func(ctx context.Context, r Request) error {
+		if !strings.Contains(r.Line, "launch.ps1") {
+			return marks.start(ctx, r)
 		}
-		io.WriteString(cmd.Stdout, "Access is denied.\r\n"+watchedDoc)
+		io.WriteString(r.Stdout, "Access is denied.\r\n"+watchedDoc)
 		<-end
-		return says(watchedDoc+lastPart, "", 0)(ctx, cmd)
+		return says(watchedDoc+lastPart, "")(ctx, r)
 	}}
-	s := endless(New(f, "id"))
+	s := New(f, "id")
 	l, err := s.Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 	if err != nil || l.Follow == nil || l.Unsaid == "" || l.Lost != "" || l.PID != 0 {
 		t.Fatalf("got %+v, %v", l, err)
@@ -144,8 +146,8 @@ func TestAStartWhoseAnswerIsMissingIsWatched(t *testing.T) {
 
 // Windows may not have its copy of the answer file yet: it is tried again.
 func TestTheAnswerFileIsRemovedOnceWindowsHasIt(t *testing.T) {
-	for answer, want := range map[string]bool{"packer-part:stays\r\n": false, "packer-part:gone\r\n": true, "": false} {
-		f := &fake{start: says(answer, "", 0)}
+	for answer, want := range map[string]bool{"packer-part:there=yes\r\n": false, "packer-part:there=no\r\n": true, "": false} {
+		f := &fake{start: says(answer+"packer-part:end\r\n", "")}
 		if gone, err := New(f, "id").RemoveCopied(t.Context(), *watchAll()); err != nil || gone != want {
 			t.Errorf("%q: gone %v, %v", answer, gone, err)
 		}
@@ -156,8 +158,8 @@ func TestAnOldLogThatStaysIsLeftOut(t *testing.T) {
 	const doc = `{"script":"launch","schema":1,"ok":true,"started":true,"start":{"pid":4000},"logs":[{"path":"C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log","moved":MOVED}]}` + "\r\n"
 	for moved, want := range map[string]int{"false": 321, "true": 0} {
 		// AutoRun may print a number, too.
-		replies := answers{{"(echo packer)>", "Active code page: 65001\r\n\r\n---------- C:\\WINDOWS\\SETUPACT.LOG: 321\r\npacker-part:marked\r\n", ""}, {"launch.ps1", strings.Replace(doc, "MOVED", moved, 1) + lastPart, ""}}
-		l, err := endless(New(&fake{start: replies.start}, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
+		replies := answers{{"(echo packer)>", "Active code page: 65001\r\npacker-part:lines\r\n\r\n---------- C:\\WINDOWS\\SETUPACT.LOG: 321\r\npacker-part:marked\r\npacker-part:end\r\n", ""}, {"launch.ps1", strings.Replace(doc, "MOVED", moved, 1) + lastPart, ""}}
+		l, err := New(&fake{start: replies.start}, "id").Launch(t.Context(), Launch{Arguments: "/oobe", Watch: watchAll()})
 		if err != nil || l.OldLines != want || l.Follow.at.skip != want {
 			t.Errorf("moved %s: %+v, %v", moved, l, err)
 		}
@@ -170,7 +172,7 @@ func TestATaskStartsWhatWMIMayNot(t *testing.T) {
 	const (
 		refused = `{"script":"launch","schema":1,"ok":true,"started":false,"start":{"returnValue":2,"meaning":"access denied","pid":null}}`
 		thrown  = `{"script":"launch","schema":1,"ok":false,"error":{"name":"script","message":"Access denied","id":"HRESULT 0x80041003,Microsoft.Management.Infrastructure.CimCmdlets.InvokeCimMethodCommand"}}`
-		running = "packer-part:tasks\r\n\"sysprep.exe\",\"4321\",\"x\"\r\nread\r\npacker-part:mark\r\nno\r\npacker-part:end\r\n"
+		running = "packer-part:tasks\r\n\"sysprep.exe\",\"4321\",\"x\"\r\npacker-part:listed\r\npacker-part:mark=no\r\npacker-part:end\r\n"
 	)
 	for name, test := range map[string]struct {
 		first, tasks, user, instead string
@@ -183,21 +185,21 @@ func TestATaskStartsWhatWMIMayNot(t *testing.T) {
 		"an error, and it runs":    {thrown, running, "packer", "", 1, nil},
 		"an error, nobody can say": {thrown, "garbage", "packer", "", 1, &ScriptError{Name: "script"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		quickly(t, name, func(t *testing.T) {
 			starts := 0
-			f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+			f := &fake{start: func(ctx context.Context, r Request) error {
 				switch {
-				case strings.Contains(cmd.Command, "launch.ps1"):
+				case strings.Contains(r.Line, "launch.ps1"):
 					if starts++; starts == 1 {
-						return says(test.first, "", 0)(ctx, cmd)
+						return says(test.first, "")(ctx, r)
 					}
-					return says(startedDoc, "", 0)(ctx, cmd)
-				case test.tasks != "" && strings.Contains(cmd.Command, "tasklist"):
-					return says(test.tasks, "", 0)(ctx, cmd)
+					return says(startedDoc, "")(ctx, r)
+				case test.tasks != "" && strings.Contains(r.Line, "tasklist"):
+					return says(test.tasks, "")(ctx, r)
 				}
-				return marks.start(ctx, cmd)
+				return marks.start(ctx, r)
 			}}
-			l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", User: test.user})
+			l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", User: test.user})
 			if !errors.Is(err, test.err) || test.err == nil && err != nil || starts != test.starts || l.Instead != test.instead {
 				t.Errorf("%d starts, %+v, %v", starts, l, err)
 			}
@@ -205,5 +207,38 @@ func TestATaskStartsWhatWMIMayNot(t *testing.T) {
 				t.Errorf("the task is %q", l.Task)
 			}
 		})
+	}
+}
+
+// The guest says something at every heartbeat: one that does not is not waited
+// for to the end of the watch.
+func TestAWatchThatFallsSilentEnds(t *testing.T) {
+	const silence = 5*time.Second + watchSlack
+	for name, test := range map[string]struct {
+		beats int
+		want  time.Duration
+	}{"at once": {0, silence}, "after a while": {100, 100*silence*9/10 + silence}} {
+		quickly(t, name, func(t *testing.T) {
+			f := &fake{start: func(ctx context.Context, r Request) error {
+				for range test.beats {
+					time.Sleep(silence * 9 / 10)
+					io.WriteString(r.Stdout, "-\r\n")
+				}
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}}
+			begun := time.Now()
+			_, err := New(f, "id").Watch(t.Context(), Cursor{}, *watchAll(), hears(func(Sample) {}))
+			if took := time.Since(begun); !errors.Is(err, ErrNoAnswer) || took != test.want {
+				t.Errorf("%v after %s, want %s", err, took, test.want)
+			}
+		})
+	}
+}
+
+func TestTheLastLookInsists(t *testing.T) {
+	f := scripted("packer-part:tag=no\r\npacker-part:end\r\n", "")
+	if state, err := New(f, "id").PollRegardless(t.Context(), time.Minute); err != nil || state.Tag == nil || *state.Tag || !strings.HasPrefix(f.lines()[0], "insists: ") {
+		t.Errorf("%+v, %v, %q", state, err, f.lines())
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -76,30 +75,6 @@ type Launched struct {
 // ErrNotStarted: Windows would not start sysprep. Nothing runs.
 var ErrNotStarted = errors.New("sysprep could not be started")
 
-// AccountError says that the guest does not take the user or the password of a task.
-// Nothing runs.
-type AccountError struct {
-	User string
-	Code string
-}
-
-// accountCodes are what Windows answers to a task with an account it does not
-// take (winerror.h): wrong name or password, a restriction, no such account, no
-// right to log on as a batch job.
-var accountCodes = []string{"0x8007052e", "0x8007052f", "0x80070534", "0x80070569"}
-
-func (e *AccountError) Error() string {
-	return fmt.Sprintf("the guest does not take the account %q (%s)", e.User, e.Code)
-}
-
-// registration is how Windows reports a task that it does not register: by the
-// id of the error, which no language changes.
-var registration = regexp.MustCompile(`(?i)(0x[0-9a-f]{8}),Register-ScheduledTask$`)
-
-// creation is how Windows reports that it does not run Win32_Process.Create at
-// all, as hardening rules make it do.
-var creation = regexp.MustCompile(`(?i),Microsoft\.Management\.Infrastructure\.CimCmdlets\.InvokeCimMethodCommand$`)
-
 type launchParameters struct {
 	Arguments string `json:"arguments"`
 	Mode      string `json:"mode"`
@@ -156,7 +131,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 	}
 	input := ""
 	if l.Logon == LogonPassword {
-		input = s.Folder() + `\private\logon` // goes with the folder
+		input = s.secretFile()
 		if err := s.putSecret(ctx, input, l.Password); err != nil {
 			launched.Task = ""
 			return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
@@ -198,7 +173,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 func (s *Session) launchScript(ctx context.Context, params launchParameters, input string, watch *Watching, launched Launched) (*launchDocument, *Follow, error) {
 	line, err := s.scriptLine(ctx, scripts.Launch, params, input)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	w := Watching{}
 	if watch != nil {
@@ -209,11 +184,11 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 		}
 		rest, err := w.line(ctx, s, Cursor{}, false)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", errNotSent, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
 		// While the mark is there nothing was started, and nothing is to be watched.
-		if all := line + `& if not exist "` + s.markFile() + `" (` + rest + ")"; len(all) <= mostLine {
-			line = all
+		if both := all(line, unless(s.markFile(), rest)); both.err != nil || len(both.text) <= mostLine {
+			line = both
 		} else {
 			watch = nil
 		}
@@ -254,7 +229,7 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 // putSecret writes a line for a script to read from its standard input. Only
 // administrators can read the file.
 func (s *Session) putSecret(ctx context.Context, path, secret string) error {
-	if err := s.MakePrivate(ctx, path[:strings.LastIndexByte(path, '\\')]); err != nil {
+	if err := s.MakePrivate(ctx, folderOf(path)); err != nil {
 		return err
 	}
 	return s.Upload(ctx, path, []byte(base64.StdEncoding.EncodeToString([]byte(secret))+"\r\n"), uploadLimit)
@@ -277,7 +252,7 @@ func (l *Launched) moved(doc *launchDocument) {
 		if !log.Moved {
 			continue
 		}
-		if name := log.Path[strings.LastIndexByte(log.Path, '\\')+1:]; name == l.markName() {
+		if nameOf(log.Path) == l.markName() {
 			l.broughtInto(doc.LogFolder)
 			continue
 		}
@@ -285,83 +260,9 @@ func (l *Launched) moved(doc *launchDocument) {
 	}
 }
 
-func (l *Launched) markName() string {
-	file := l.Brought.Files[0]
-	return file[strings.LastIndexByte(file, '\\')+1:]
-}
+func (l *Launched) markName() string { return nameOf(l.Brought.Files[0]) }
 
 func (l *Launched) broughtInto(folder string) {
 	l.Brought.Files = append(l.Brought.Files, folder+`\`+l.markName())
 	l.Brought.IfEmpty = append(l.Brought.IfEmpty, folder)
-}
-
-// unanswered decides after a start without a document.
-func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, marked bool, err error) (Launched, error) {
-	var said *ScriptError
-	isScript := errors.As(err, &said)
-	switch {
-	case isScript && said.Name != "script":
-		return launched, err // refused
-	case isScript && registration.MatchString(said.ID):
-		launched.Task = "" // it was not registered
-		if code := strings.ToLower(registration.FindStringSubmatch(said.ID)[1]); slices.Contains(accountCodes, code) {
-			err = fmt.Errorf("%w: %w", &AccountError{User: l.User, Code: code}, err)
-		}
-		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, err)
-	case isScript && creation.MatchString(said.ID) && s.startedNot(ctx, marked):
-		return s.findMark(ctx, launched), fmt.Errorf("%w: %w", ErrNotStarted, &createError{"Win32_Process.Create is refused: " + short(said.Message)})
-	case errors.Is(err, errNotSent) && errors.Is(err, ErrNoDocument) && !Unanswered(err):
-		return s.launchWithout(ctx, l, launched, err) // the upload failed
-	case errors.Is(err, errNotSent):
-		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
-	}
-	// A command that came to its end starts nothing more; one that was cut off
-	// may be about to.
-	ended := errors.Is(err, ErrNoDocument) || errors.Is(err, ErrUnreadable) || isScript
-	start, pid := s.started(ctx, marked, ended)
-	switch {
-	case start == startYes:
-		launched.PID, launched.Lost = pid, err.Error()
-		return s.findMark(ctx, launched), nil
-	case start == startNo && errors.Is(err, ErrNoDocument):
-		return s.launchWithout(ctx, l, launched, err)
-	}
-	return s.findMark(ctx, launched), err
-}
-
-// createError says that Windows would not create the process.
-type createError struct{ why string }
-
-func (e *createError) Error() string { return e.why }
-
-// createRefused says why Windows would not create the process, empty if it did.
-func createRefused(err error) string {
-	var refused *createError
-	if errors.As(err, &refused) {
-		return refused.why
-	}
-	return ""
-}
-
-// notStarted is why nothing runs.
-func (d *launchDocument) notStarted() error {
-	if d.Start.ReturnValue != nil {
-		return fmt.Errorf("%w: %w", ErrNotStarted, &createError{fmt.Sprintf("Win32_Process.Create returned %d (%s)", *d.Start.ReturnValue, d.Start.Meaning)})
-	}
-	return fmt.Errorf("%w: %s", ErrNotStarted, d.reason())
-}
-
-func (d *launchDocument) reason() string {
-	if d.Start.LastTaskResult != nil {
-		return fmt.Sprintf("the scheduled task ended with 0x%08x", uint32(*d.Start.LastTaskResult))
-	}
-	return "the guest gives no reason"
-}
-
-// Stop ends a program by its process id.
-func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error {
-	if _, err := s.Run(ctx, fmt.Sprintf("taskkill /f /pid %d", pid), limit); err != nil {
-		return fmt.Errorf("ending process %d: %w", pid, err)
-	}
-	return nil
 }

@@ -9,30 +9,28 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
 // answers replies by what a line holds; the first that fits counts.
 type answers []struct{ holds, stdout, stderr string }
 
-func (a answers) start(_ context.Context, cmd *packersdk.RemoteCmd) error {
+func (a answers) start(_ context.Context, r Request) error {
 	for _, one := range a {
-		if strings.Contains(cmd.Command, one.holds) {
-			io.WriteString(cmd.Stdout, one.stdout)
-			io.WriteString(cmd.Stderr, one.stderr)
-			cmd.SetExited(0)
+		if strings.Contains(r.Line, one.holds) {
+			io.WriteString(r.Stdout, one.stdout)
+			io.WriteString(r.Stderr, one.stderr)
 			return nil
 		}
 	}
-	return fmt.Errorf("nobody expects %q", cmd.Command)
+	return fmt.Errorf("nobody expects %q", r.Line)
 }
 
 // marks is a guest that takes the mark, and in which nothing runs.
 var marks = answers{
-	{"(echo packer)>", "packer-part:marked\r\n", ""},
-	{"tasklist", "packer-part:tasks\r\nINFO: none\r\nread\r\npacker-part:mark\r\nyes\r\npacker-part:log\r\nno\r\npacker-part:end\r\n", ""},
+	{"(echo packer)>", "packer-part:marked\r\npacker-part:end\r\n", ""},
+	{"tasklist", "packer-part:tasks\r\nINFO: none\r\npacker-part:listed\r\npacker-part:mark=yes\r\npacker-part:log=no\r\npacker-part:end\r\n", ""},
 	{"dir /b", "", ""},
 }
 
@@ -69,8 +67,8 @@ func TestLaunchStartsAProcessOrATask(t *testing.T) {
 			map[string]any{"arguments": "/oobe", "mode": "task", "logon": "system", "taskName": "packer-sysprep-id"}, "packer-sysprep-id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := scripted(document, "", 0)
-			l, err := endless(New(f, "id")).Launch(t.Context(), test.launch)
+			f := scripted(document, "")
+			l, err := New(f, "id").Launch(t.Context(), test.launch)
 			if err != nil || l.PID != 4000 || !l.TagDeleted || l.Task != test.task || l.WithoutPowerShell {
 				t.Fatalf("got %+v, %v", l, err)
 			}
@@ -92,7 +90,7 @@ func TestLaunchTellsWhyNothingWasStarted(t *testing.T) {
 			"the scheduled task ended with 0x80070002"},
 		{"no reason", `{"script":"launch","schema":1,"ok":true,"started":false,"start":null}`, "the guest gives no reason"},
 	} {
-		_, err := endless(New(scripted(test.document, "", 0), "id")).Launch(t.Context(), Launch{Arguments: "/oobe"})
+		_, err := New(scripted(test.document, ""), "id").Launch(t.Context(), Launch{Arguments: "/oobe"})
 		if !errors.Is(err, ErrNotStarted) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -100,9 +98,24 @@ func TestLaunchTellsWhyNothingWasStarted(t *testing.T) {
 }
 
 func TestABrokenConnectionIsNotTakenForNotStarted(t *testing.T) {
-	f := &fake{start: func(context.Context, *packersdk.RemoteCmd) error { return errors.New("EOF") }}
-	if _, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe"}); err == nil || errors.Is(err, ErrNotStarted) || strings.Contains(strings.Join(f.lines(), "\n"), "schtasks /create") {
-		t.Fatalf("got %v after %q", err, f.lines())
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{start: func(context.Context, Request) error { return errors.New("EOF") }}
+		if _, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe"}); err == nil || errors.Is(err, ErrNotStarted) || strings.Contains(strings.Join(f.lines(), "\n"), "schtasks /create") {
+			t.Fatalf("got %v after %q", err, f.lines())
+		}
+	})
+}
+
+// A connection that rests has run nothing: the start may be tried again.
+func TestAStartThatWasNotSentMayBeTriedAgain(t *testing.T) {
+	f := &fake{start: func(ctx context.Context, r Request) error {
+		if strings.Contains(r.Line, "launch.ps1") {
+			return ErrResting
+		}
+		return marks.start(ctx, r)
+	}}
+	if _, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe"}); !errors.Is(err, ErrNotStarted) || !Unanswered(err) || strings.Contains(strings.Join(f.lines(), "\n"), "tasklist") {
+		t.Errorf("got %v after %q", err, f.lines())
 	}
 }
 
@@ -115,26 +128,26 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 		text    string // of the error, or of the line that makes the task
 	}{
 		{"a task of the build user", Launch{Arguments: "/oobe /quit", User: "packer"},
-			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "SUCCESS\r\npacker-part:done\r\n", ""}}, nil,
-			`/tr "C:\Windows\System32\Sysprep\sysprep.exe /oobe /quit" /sc once /st 00:00 /rl highest /ru "packer" /np`},
+			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "SUCCESS\r\npacker-part:done\r\npacker-part:end\r\n", ""}}, nil,
+			`/tn "packer-sysprep-id" /tr "C:\Windows\System32\Sysprep\sysprep.exe /oobe /quit" /sc once /st 00:00 /rl highest /ru "packer" /np`},
 		{"a task of SYSTEM", Launch{Arguments: "/oobe", Logon: LogonSystem},
-			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "banner packer-part:done\r\n", ""}}, nil, `/rl highest /ru SYSTEM&& echo packer-^part:done`},
+			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "banner packer-part:done\r\npacker-part:end\r\n", ""}}, nil, `/rl highest /ru SYSTEM&& echo packer-^part:done`},
 		{"the old tag stays", Launch{Arguments: "/oobe", User: "packer"},
-			answers{{"del /f /q", "packer-part:tag-left\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "Access is denied."},
+			answers{{"del /f /q", "packer-part:tag=yes\r\npacker-part:end\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "Access is denied."},
 		{"what came of the tag is not known", Launch{Arguments: "/oobe", User: "packer"},
 			answers{{"del /f /q", "", ""}}, ErrNotStarted, "could not be read"},
 		{"the task is refused", Launch{Arguments: "/oobe", User: "packer"},
-			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "", "ERROR: Access is denied."}}, ErrNotStarted, "by schtasks: the answer could not be read: \"ERROR: Access is denied.\""},
+			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "", "ERROR: Access is denied."}}, ErrNotStarted, "by schtasks: the answer could not be read: \"ERROR: Access is denied.\""},
 		{"no user to run it as", Launch{Arguments: "/oobe"}, nil, ErrNotStarted, `user "" cannot be given to schtasks`},
 		{"a user with a character of cmd.exe", Launch{Arguments: "/oobe", User: `R&D\O'Brien$`},
-			answers{{"del /f /q", "packer-part:tag-gone\r\n", ""}, {"schtasks", "packer-part:done\r\n", ""}}, nil, `/ru "R&D\O'Brien$" /np&& echo`},
-		{"a password", Launch{Arguments: "/oobe", Logon: LogonPassword, User: "a", Password: "p"}, answers{{"icacls", "packer-part:done", ""}}, ErrNotStarted, "schtasks would show the password"},
+			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "packer-part:done\r\npacker-part:end\r\n", ""}}, nil, `/ru "R&D\O'Brien$" /np&& echo`},
+		{"a password", Launch{Arguments: "/oobe", Logon: LogonPassword, User: "a", Password: "p"}, answers{{"icacls", "packer-part:done\r\npacker-part:end", ""}}, ErrNotStarted, "schtasks would show the password"},
 		{"a user that would be another command", Launch{Arguments: "/oobe", User: `a" & calc`}, nil, ErrNotStarted, "cannot be given to schtasks"},
 		{"arguments that would be another command", Launch{Arguments: "/oobe&calc", User: "a"}, nil, ErrNotStarted, "cannot be given to schtasks"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fake{start: append(append(answers{{"powershell.exe", "", noPowerShell}}, marks...), test.answers...).start}
-			l, err := endless(New(f, "id")).Launch(t.Context(), test.launch)
+			l, err := New(f, "id").Launch(t.Context(), test.launch)
 			if !errors.Is(err, test.err) || test.err == nil && err != nil {
 				t.Fatalf("got %v", err)
 			}
@@ -154,8 +167,8 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 func TestALogIsFetchedInPiecesFromItsEnd(t *testing.T) {
 	content := strings.Repeat("0123456789", 100_000) // two pieces
 	f := &fake{}
-	f.start = func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		p := parameters(t, cmd.Command)
+	f.start = func(_ context.Context, r Request) error {
+		p := parameters(t, r.Line)
 		offset, bytes := int(p["offset"].(float64)), int(p["bytes"].(float64))
 		if offset < 0 {
 			offset = max(0, len(content)+offset)
@@ -165,11 +178,10 @@ func TestALogIsFetchedInPiecesFromItsEnd(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		cmd.Stdout.Write(append(raw, '\n'))
-		cmd.SetExited(0)
+		r.Stdout.Write(append(raw, '\n'))
 		return nil
 	}
-	s := endless(New(f, "id"))
+	s := New(f, "id")
 	for limit, want := range map[int]string{2 << 20: content, 1000: content[len(content)-1000:], 600_000: content[len(content)-600_000:]} {
 		got, err := s.Fetch(t.Context(), `C:\x.log`, limit)
 		if err != nil || string(got) != want {
@@ -190,7 +202,7 @@ func TestFetchTellsAbsentFromUnreachable(t *testing.T) {
 		{"cmd.exe shows it", answers{{"powershell.exe", "", noPowerShell}, {"if exist", "a banner packer-part:text\r\ntext", ""}}, nil, "text"},
 		{"access is denied", answers{{"powershell.exe", `{"script":"read","schema":1,"ok":false,"error":{"name":"access-denied","message":"x"}}`, ""}}, &ScriptError{Name: "access-denied"}, ""},
 	} {
-		got, err := endless(New(&fake{start: test.answers.start}, "id")).Fetch(t.Context(), `C:\x.log`, 1000)
+		got, err := New(&fake{start: test.answers.start}, "id").Fetch(t.Context(), `C:\x.log`, 1000)
 		if !errors.Is(err, test.want) || test.want == nil && err != nil || string(got) != test.content {
 			t.Errorf("%s: %q, %v", test.name, got, err)
 		}
@@ -198,9 +210,10 @@ func TestFetchTellsAbsentFromUnreachable(t *testing.T) {
 }
 
 func TestExistsTakesNothingButYesOrNo(t *testing.T) {
-	for answer, want := range map[string]error{"packer-part:yes\r\n": nil, "packer-part:no\r\n": nil, "\x1b[2Jhello packer-part:yes\r\n": nil,
-		"": ErrUnreadable, "yes": ErrUnreadable, "packer-part:yes no": ErrUnreadable, "echo packer-^part:yes": ErrUnreadable} {
-		there, err := endless(New(scripted(answer, "", 0), "id")).Exists(t.Context(), `C:\x`)
+	for answer, want := range map[string]error{"packer-part:there=yes\r\n": nil, "packer-part:there=no\r\n": nil, "\x1b[2Jhello packer-part:there=yes\r\n": nil,
+		"": ErrUnreadable, "yes": ErrUnreadable, "packer-part:there=yes no": ErrUnreadable, "echo packer-^part:there=yes": ErrUnreadable,
+		"packer-part:there=yes\r\npacker-part:there=no": ErrUnreadable} {
+		there, err := New(scripted(answer+"\r\npacker-part:end\r\n", ""), "id").Exists(t.Context(), `C:\x`)
 		if !errors.Is(err, want) || there != (err == nil && strings.Contains(answer, "yes")) {
 			t.Errorf("%q: %v, %v", answer, there, err)
 		}
@@ -209,14 +222,14 @@ func TestExistsTakesNothingButYesOrNo(t *testing.T) {
 
 func TestPeekNeedsTheStateOnly(t *testing.T) {
 	calls := 0
-	f := &fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
+	f := &fake{start: func(_ context.Context, r Request) error {
 		calls++
 		if calls > 1 {
 			return errors.New("EOF")
 		}
-		return says("packer-part:image\r\npacker-part:end\r\n", "", 0)(t.Context(), cmd)
+		return says("packer-part:image\r\npacker-part:end\r\n", "")(t.Context(), r)
 	}}
-	s, _, err := endless(New(f, "id")).Peek(t.Context(), Cursor{})
+	s, _, err := New(f, "id").Peek(t.Context(), Cursor{})
 	if err != nil || s.LogRead || s.Log != nil {
 		t.Fatalf("got %+v, %v", s, err)
 	}

@@ -24,10 +24,7 @@ func TestWhatTheNextBootRunsIsRead(t *testing.T) {
 		"no type":                 {strings.Replace(setupKey, "    SetupType    REG_DWORD    0x2\r\n", "", 1), -1, `oobe\windeploy.exe`},
 		"a key that was not read": {"packer-part:setup\r\n", -1, "?"},
 	} {
-		state, _, err := parseState(test.text + "packer-part:end\r\n")
-		if err != nil {
-			t.Fatal(err)
-		}
+		state := readState(readAnswer(test.text))
 		kind, line := -1, "?"
 		if state.SetupType != nil {
 			kind = *state.SetupType
@@ -43,33 +40,33 @@ func TestWhatTheNextBootRunsIsRead(t *testing.T) {
 
 func TestTheZoneOfTheGuestIsRead(t *testing.T) {
 	for text, want := range map[string]int{"0x0": 0, "0x1e0": 480, "0xffffffc4": -60, "0xfffffdda": -550} {
-		state, _, err := parseState("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    " + text + "\r\npacker-part:end\r\n")
-		if err != nil || state.TimeBias == nil || *state.TimeBias != want {
-			t.Errorf("%s: %v, %v", text, state.TimeBias, err)
+		state := readState(readAnswer("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    " + text + "\r\n"))
+		if state.TimeBias == nil || *state.TimeBias != want {
+			t.Errorf("%s: %v", text, state.TimeBias)
 		}
 	}
-	state, _, _ := parseState("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    0x7fffffff\r\npacker-part:end\r\n")
+	state := readState(readAnswer("packer-part:zone\r\n    ActiveTimeBias    REG_DWORD    0x7fffffff\r\n"))
 	if state.TimeBias != nil {
 		t.Errorf("a bias of %d minutes was believed", *state.TimeBias)
 	}
 }
 
 func TestOurFolderIsLookedForInEveryPoll(t *testing.T) {
-	f := scripted("packer-part:ours\r\nno\r\npacker-part:end\r\n", "", 0)
-	s := endless(New(f, "id"))
-	if state, err := s.Poll(t.Context()); err != nil || strings.Contains(f.lines()[0], "packer-part:ours") {
+	f := scripted("packer-part:ours=no\r\npacker-part:end\r\n", "")
+	s := New(f, "id")
+	if state, err := s.Poll(t.Context()); err != nil || strings.Contains(f.lines()[0], "part:ours") {
 		t.Fatalf("before anything is ours: %+v, %v, %q", state.Ours, err, f.lines())
 	}
-	s.scripts[s.Folder()+`\watch.ps1`] = true // may have been uploaded to another machine
+	s.brought[s.Folder()+`\watch.ps1`] = true // may have been uploaded to another machine
 	if s.mark() != "" {
 		t.Error("a later upload makes a machine ours")
 	}
-	s.scripts[s.Folder()+`\launch.ps1`] = true
+	s.brought[s.Folder()+`\launch.ps1`] = true
 	state, err := s.Poll(t.Context())
 	if err != nil || state.Ours == nil || *state.Ours {
 		t.Fatalf("got %v, %v", state.Ours, err)
 	}
-	if line := f.lines()[1]; !strings.Contains(line, `(if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (echo yes) else (echo no))`) {
+	if line := f.lines()[1]; !strings.Contains(line, `(if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (echo packer-^part:ours=yes) else (echo packer-^part:ours=no))`) {
 		t.Errorf("the line is %q", line)
 	}
 	// What was removed by ourselves is not missing.
@@ -89,17 +86,17 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 		ours    bool // of the last one
 		err     error
 	}{
-		"to the end":                {sample + "packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+		"to the end":                {sample + "packer-part:last\r\n" + setupKey + "packer-part:ours=yes\r\npacker-part:end\r\n", 2, true, nil},
 		"cut off":                   {sample + "packer-part:last\r\n" + setupKey, 1, false, nil},
-		"another machine":           {"packer-part:last\r\npacker-part:ours\r\nno\r\npacker-part:end\r\n", 1, false, nil},
-		"no PowerShell, our guest":  {"packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 1, true, ErrNoDocument},
-		"a script's word in a line": {sample + "packer-part\r\n" + "packer-part:last\r\n" + setupKey + "packer-part:ours\r\nyes\r\npacker-part:end\r\n", 2, true, nil},
+		"another machine":           {"packer-part:last\r\npacker-part:ours=no\r\npacker-part:end\r\n", 1, false, nil},
+		"no PowerShell, our guest":  {"packer-part:last\r\n" + setupKey + "packer-part:ours=yes\r\npacker-part:end\r\n", 1, true, ErrNoDocument},
+		"a script's word in a line": {sample + "packer-part\r\n" + "packer-part:last\r\n" + setupKey + "packer-part:ours=yes\r\npacker-part:end\r\n", 2, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := scripted(test.answer, "", 0)
-			s := endless(New(f, "id"))
-			s.scripts[s.Folder()+`\launch.ps1`] = true
-			s.scripts[s.Folder()+`\watch.ps1`] = true
+			f := scripted(test.answer, "")
+			s := New(f, "id")
+			s.brought[s.Folder()+`\launch.ps1`] = true
+			s.brought[s.Folder()+`\watch.ps1`] = true
 			var got []Sample
 			_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { got = append(got, s) }))
 			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) || len(got) != test.samples {
@@ -113,7 +110,7 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 				t.Errorf("the last sample is %+v", last)
 			}
 			line := f.lines()[0]
-			if !strings.HasPrefix(line, `if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (powershell.exe `) || len(line) > 8000 {
+			if !strings.HasPrefix(line, `(if exist "C:\Windows\Temp\packer-sysprep-id\launch.*" (powershell.exe `) || len(line) > 8000 {
 				t.Errorf("the line is %q", line)
 			}
 		})
@@ -121,8 +118,8 @@ func TestTheWatchEndsWithAllFactsAndRunsOnOurGuestOnly(t *testing.T) {
 }
 
 func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
-	f := scripted("ours-there\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n", "", 0)
-	s := endless(New(f, "id"))
+	f := scripted("packer-part:ours=yes\r\npacker-part:lines\r\n\r\n---------- C:\\WINDOWS\\SYSTEM32\\SYSPREP\\PANTHER\\SETUPACT.LOG: 123\r\npacker-part:tag=no\r\npacker-part:end\r\n", "")
+	s := New(f, "id")
 	s.removing = true // by a command of which nothing was heard
 	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
 	yes, no := true, false
@@ -137,11 +134,11 @@ func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
 // A log that stays and whose lines nobody counted may be an old one.
 func TestAnOldLogThatIsNotCountedIsSaid(t *testing.T) {
 	for answer, want := range map[string]bool{
-		"packer-part:tag-gone\r\n": false,
-		"packer-part:log-stays\r\n---------- C:\\SETUPACT.LOG: 123\r\npacker-part:tag-gone\r\n":  false,
-		"packer-part:log-stays\r\nFile not found - C:\\SETUPACT.LOG\r\npacker-part:tag-gone\r\n": true,
+		"packer-part:tag=no\r\npacker-part:end\r\n": false,
+		"packer-part:log-stays\r\npacker-part:lines\r\n---------- C:\\SETUPACT.LOG: 123\r\npacker-part:tag=no\r\npacker-part:end\r\n":  false,
+		"packer-part:log-stays\r\npacker-part:lines\r\nFile not found - C:\\SETUPACT.LOG\r\npacker-part:tag=no\r\npacker-part:end\r\n": true,
 	} {
-		s := endless(New(scripted(answer, "", 0), "id"))
+		s := New(scripted(answer, ""), "id")
 		if launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why")); launched.OldUncounted != want {
 			t.Errorf("%q: %+v", answer, launched)
 		}
@@ -151,7 +148,7 @@ func TestAnOldLogThatIsNotCountedIsSaid(t *testing.T) {
 // An upload that is not waited for any more may still arrive; one that was
 // refused brings nothing.
 func TestAnUploadThatMayArriveIsToBeRemoved(t *testing.T) {
-	for err, want := range map[error]bool{ErrAbandoned: true, errors.New("401"): false} {
+	for err, want := range map[error]bool{ErrNoAnswer: true, errors.New("401"): false} {
 		s := New(&fake{upload: func(string, []byte) error { return err }}, "id")
 		if _, got := s.scriptLine(t.Context(), "watch", nil, ""); !errors.Is(got, err) {
 			t.Fatalf("got %v", got)

@@ -8,40 +8,46 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
-// fake is a communicator that does what a test says.
+// fake is a transport that does what a test says.
 type fake struct {
-	start  func(ctx context.Context, cmd *packersdk.RemoteCmd) error
+	start  func(ctx context.Context, r Request) error
 	upload func(path string, content []byte) error
 	mu     sync.Mutex
-	ran    []string
+	ran    []string // with "insists: " and "settle", where that was said
 }
 
-func (f *fake) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+func (f *fake) Run(ctx context.Context, r Request) error {
 	f.mu.Lock()
-	f.ran = append(f.ran, cmd.Command)
+	if r.Insist {
+		r.Line = "insists: " + r.Line
+	}
+	f.ran = append(f.ran, r.Line)
 	f.mu.Unlock()
-	return f.start(ctx, cmd)
+	return f.start(ctx, r)
 }
 
-func (f *fake) Upload(path string, r io.Reader, _ *os.FileInfo) error {
-	content, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
+func (f *fake) Upload(_ context.Context, path string, content []byte) error {
 	if f.upload == nil {
 		return nil
 	}
 	return f.upload(path, content)
+}
+
+func (f *fake) Steady() bool { return true }
+func (f *fake) Probed(bool)  {}
+
+func (f *fake) Settle(context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ran = append(f.ran, "settle")
 }
 
 func (f *fake) lines() []string {
@@ -50,197 +56,61 @@ func (f *fake) lines() []string {
 	return append([]string(nil), f.ran...)
 }
 
+// quickly runs a test in which no pause takes time.
+func quickly(t *testing.T, name string, do func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, do) })
+}
+
 // says ends a command at once with an output.
-func says(stdout, stderr string, exit int) func(context.Context, *packersdk.RemoteCmd) error {
-	return func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		io.WriteString(cmd.Stdout, stdout)
-		io.WriteString(cmd.Stderr, stderr)
-		cmd.SetExited(exit)
+func says(stdout, stderr string) func(context.Context, Request) error {
+	return func(_ context.Context, r Request) error {
+		io.WriteString(r.Stdout, stdout)
+		io.WriteString(r.Stderr, stderr)
 		return nil
-	}
-}
-
-// expiring makes every limit expire at once.
-func expiring(s *Session) *Session {
-	s.RestAtMost(0)
-	s.timer = func(time.Duration) (<-chan time.Time, func() bool) {
-		c := make(chan time.Time, 1)
-		c <- time.Time{}
-		return c, func() bool { return true }
-	}
-	return s
-}
-
-// endless makes no limit expire.
-func endless(s *Session) *Session {
-	s.timer = func(time.Duration) (<-chan time.Time, func() bool) { return nil, func() bool { return true } }
-	s.pause = func(context.Context, time.Duration) error { return nil }
-	return s
-}
-
-func TestRunReturnsWhatACommandLeaves(t *testing.T) {
-	s := endless(New(&fake{start: says("out", "err", 3)}, "id"))
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if err != nil || r.Exit != 3 || string(r.Stdout) != "out" || string(r.Stderr) != "err" || r.Truncated {
-		t.Fatalf("got %+v, %v", r, err)
-	}
-}
-
-func TestOutputsAreNeverNil(t *testing.T) {
-	s := endless(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		if cmd.Stdout == nil || cmd.Stderr == nil || cmd.Stdin != nil {
-			return errors.New("this would end the builder")
-		}
-		cmd.SetExited(0)
-		return nil
-	}}, "id"))
-	if _, err := s.Run(t.Context(), "x", time.Minute); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestAFailedStartIsNeverWaitedFor(t *testing.T) {
-	// Across the plugin boundary nobody calls SetExited then.
-	failed := errors.New("unknown error Post: EOF")
-	s := endless(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		io.WriteString(cmd.Stdout, "some")
-		return failed
-	}}, "id"))
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if !errors.Is(err, failed) || string(r.Stdout) != "some" || r.Exit != 0 {
-		t.Fatalf("got %+v, %v", r, err)
-	}
-}
-
-func TestAnExitStatusBesideAnErrorIsNotBelieved(t *testing.T) {
-	s := endless(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		cmd.SetExited(16001)
-		return errors.New("EOF")
-	}}, "id"))
-	if r, err := s.Run(t.Context(), "x", time.Minute); err == nil || r.Exit != 0 {
-		t.Fatalf("got %+v, %v", r, err)
-	}
-}
-
-func TestACommandThatNeverReturnsIsLeftBehindAndTheThirdRefused(t *testing.T) {
-	release := make(chan struct{})
-	defer close(release)
-	f := &fake{start: func(context.Context, *packersdk.RemoteCmd) error { <-release; return nil }}
-	s := expiring(New(f, "id"))
-	for i := range 2 {
-		if _, err := s.Run(t.Context(), "x", time.Minute); !errors.Is(err, ErrAbandoned) {
-			t.Fatalf("command %d: %v", i, err)
-		}
-	}
-	if _, err := s.Run(t.Context(), "x", time.Minute); !errors.Is(err, ErrGivenUp) {
-		t.Fatalf("the third: %v", err)
-	}
-	if err := s.Upload(t.Context(), "p", nil, time.Minute); !errors.Is(err, ErrGivenUp) {
-		t.Fatalf("an upload: %v", err)
-	}
-}
-
-func TestACommandThatExitsNeverIsLeftBehind(t *testing.T) {
-	// Start returned, as over SSH, and the program goes on for ever.
-	cmds := make(chan *packersdk.RemoteCmd, 1)
-	s := expiring(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error { cmds <- cmd; return nil }}, "id"))
-	if _, err := s.Run(t.Context(), "x", time.Minute); !errors.Is(err, ErrAbandoned) {
-		t.Fatal(err)
-	}
-	(<-cmds).SetExited(0)
-}
-
-func TestALateReturnMakesTheConnectionUsableAgain(t *testing.T) {
-	release := make(chan struct{})
-	s := expiring(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-		<-release
-		cmd.SetExited(0)
-		return nil
-	}}, "id"))
-	for range 2 {
-		if _, err := s.Run(t.Context(), "x", time.Minute); !errors.Is(err, ErrAbandoned) {
-			t.Fatal(err)
-		}
-	}
-	close(release)
-	for {
-		s.mu.Lock()
-		pending := s.pending
-		s.mu.Unlock()
-		if pending == 0 {
-			break
-		}
-		if t.Context().Err() != nil {
-			t.Fatal("the late commands still count")
-		}
-	}
-	endless(s)
-	if _, err := s.Run(t.Context(), "x", time.Minute); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestACancelReturnsAtOnceAndDoesNotCountAgainstTheConnection(t *testing.T) {
-	release := make(chan struct{})
-	defer close(release)
-	for range 3 {
-		ctx, cancel := context.WithCancel(t.Context())
-		s := endless(New(&fake{start: func(context.Context, *packersdk.RemoteCmd) error { cancel(); <-release; return nil }}, "id"))
-		if _, err := s.Run(ctx, "x", time.Minute); !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-		if s.pending != 0 {
-			t.Fatalf("%d pending", s.pending)
-		}
-	}
-}
-
-func TestNothingIsStartedAfterACancel(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	f := &fake{start: says("", "", 0)}
-	if _, err := New(f, "id").Run(ctx, "x", time.Minute); !errors.Is(err, context.Canceled) || len(f.lines()) != 0 {
-		t.Fatalf("%v, started %q", err, f.lines())
-	}
-}
-
-func TestOutputOfAnAbandonedCommandGoesNowhere(t *testing.T) {
-	cmds := make(chan *packersdk.RemoteCmd, 1)
-	s := expiring(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error { cmds <- cmd; return nil }}, "id"))
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if !errors.Is(err, ErrAbandoned) {
-		t.Fatal(err)
-	}
-	cmd := <-cmds
-	if n, err := io.WriteString(cmd.Stdout, "late"); n != 4 || err != nil {
-		t.Errorf("a late write must not fail: %d, %v", n, err)
-	}
-	cmd.SetExited(0)
-	if len(r.Stdout) != 0 {
-		t.Errorf("got %q", r.Stdout)
 	}
 }
 
 func TestOutputIsBounded(t *testing.T) {
-	s := endless(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
+	s := New(&fake{start: func(_ context.Context, r Request) error {
 		for range 5 {
-			cmd.Stdout.Write(bytes.Repeat([]byte("a"), 1<<20))
+			r.Stdout.Write(bytes.Repeat([]byte("a"), 1<<20))
 		}
-		cmd.SetExited(0)
+		io.WriteString(r.Stderr, "err")
 		return nil
-	}}, "id"))
-	r, err := s.Run(t.Context(), "x", time.Minute)
-	if err != nil || len(r.Stdout) != maxOutput || !r.Truncated {
-		t.Fatalf("%d bytes, truncated %v, %v", len(r.Stdout), r.Truncated, err)
+	}}, "id")
+	out, errs, err := s.run(t.Context(), call("x"), Request{}, time.Minute)
+	if err != nil || len(out.kept) != maxOutput || !out.cut || string(errs.kept) != "err" || errs.cut {
+		t.Fatalf("%d bytes, cut %v, %q, %v", len(out.kept), out.cut, errs.kept, err)
 	}
 }
 
+// A request that is not answered ends, however long its caller would wait.
+func TestEveryRequestHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{start: func(ctx context.Context, r Request) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		s := New(f, "id")
+		s.Hurry(10)
+		begun := time.Now()
+		if _, err := s.Poll(t.Context()); !errors.Is(err, ErrNoAnswer) || !Unanswered(err) || time.Since(begun) != CommandLimit/10 {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Poll(ctx); !errors.Is(err, context.DeadlineExceeded) || Unanswered(err) {
+			t.Errorf("what the caller ends says nothing about the guest: %v", err)
+		}
+	})
+}
+
 // script answers uploads and one script with documents.
-func scripted(stdout, stderr string, exit int) *fake { return &fake{start: says(stdout, stderr, exit)} }
+func scripted(stdout, stderr string) *fake { return &fake{start: says(stdout, stderr)} }
 
 func TestAScriptIsUploadedOnceAndCalledAsItsContractSays(t *testing.T) {
 	uploads := 0
-	f := scripted("{\"script\":\"read\",\"schema\":1,\"ok\":true}\r\n", "", 0)
+	f := scripted("{\"script\":\"read\",\"schema\":1,\"ok\":true}\r\n", "")
 	f.upload = func(path string, content []byte) error {
 		uploads++
 		if path != `C:\Windows\Temp\packer-sysprep-id\read.ps1` || !bytes.Contains(content, []byte("param([string]$Json")) {
@@ -248,7 +118,7 @@ func TestAScriptIsUploadedOnceAndCalledAsItsContractSays(t *testing.T) {
 		}
 		return nil
 	}
-	s := endless(New(f, "id"))
+	s := New(f, "id")
 	docs := 0
 	for range 2 {
 		if err := s.Script(t.Context(), "read", map[string]any{"path": "x"}, func([]byte) { docs++ }, time.Minute); err != nil {
@@ -273,12 +143,11 @@ func TestDocumentsComeAsTheyAreWritten(t *testing.T) {
 	text := "\ufeff{\"script\":\"watch\",\"schema\":1,\"ok\":true,\"seq\":0}\r\n\r\nWARNING: x\r\n{\"script\":\"other\",\"schema\":1,\"ok\":true}\n" +
 		"{\"script\":\"watch\",\"schema\":1,\"ok\":true,\"seq\":1}"
 	for cut := range len(text) {
-		s := endless(New(&fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
-			io.WriteString(cmd.Stdout, text[:cut])
-			io.WriteString(cmd.Stdout, text[cut:])
-			cmd.SetExited(0)
+		s := New(&fake{start: func(_ context.Context, r Request) error {
+			io.WriteString(r.Stdout, text[:cut])
+			io.WriteString(r.Stdout, text[cut:])
 			return nil
-		}}, "id"))
+		}}, "id")
 		var seq []int
 		err := s.Script(t.Context(), "watch", nil, func(raw []byte) {
 			var doc struct{ Seq int }
@@ -301,7 +170,6 @@ func TestALineThatIsTooLongIsDropped(t *testing.T) {
 	}
 	l.Write([]byte("tail\nnext\n"))
 	l.end()
-	l.Write([]byte("late\n"))
 	if strings.Join(got, ",") != "next" {
 		t.Fatalf("got %d lines", len(got))
 	}
@@ -322,7 +190,7 @@ func TestScriptFailuresAreTold(t *testing.T) {
 		{"a document of a later contract", `{"script":"launch","schema":2,"ok":true}`, "", ErrNoDocument, "schema"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := endless(New(scripted(test.stdout, test.stderr, 1), "id"))
+			s := New(scripted(test.stdout, test.stderr), "id")
 			err := s.Script(t.Context(), "launch", nil, func([]byte) { t.Error("a document") }, time.Minute)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 				t.Fatalf("got %v", err)
@@ -332,7 +200,7 @@ func TestScriptFailuresAreTold(t *testing.T) {
 }
 
 func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
-	f := scripted("", "", 0)
+	f := scripted("", "")
 	err := New(f, "id").Script(t.Context(), "read", map[string]string{"path": strings.Repeat("x", 6000)}, nil, time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "do not fit on a command line") || len(f.lines()) != 0 {
 		t.Fatalf("got %v, %q", err, f.lines())
@@ -340,9 +208,9 @@ func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
 }
 
 func TestQueryLinesFitOnACommandLine(t *testing.T) {
-	for _, line := range []string{pollLine("C:\\mark"), lookLine} {
-		if len(line) > 8000 {
-			t.Errorf("%d characters", len(line))
+	for _, line := range []command{askWith("C:\\mark"), askLook} {
+		if len(line.text) > 8000 {
+			t.Errorf("%d characters", len(line.text))
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
-
-	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
 func decodeArgument(line string) ([]byte, error) {
@@ -70,7 +68,7 @@ func TestAnAnswerIsFoundBehindWhateverComesFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{start: append(answers{{"powershell.exe", text, ""}}, marks...).start}
-			l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", User: "packer"})
+			l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", User: "packer"})
 			if err != nil || l.PID != 4000 || l.WithoutPowerShell || l.Lost != "" {
 				t.Errorf("got %+v, %v", l, err)
 			}
@@ -92,26 +90,26 @@ func TestNoSecondStartWhileTheFirstIsNotRuledOut(t *testing.T) {
 		pid               int
 		err               error
 	}{
-		{"it runs", "packer-part:marked", tasks + "\"sysprep.exe\",\"4321\",\"x\"\r\nread\r\npacker-part:mark\r\nno\r\npacker-part:log\r\nyes\r\npacker-part:end", false, false, 4321, nil},
-		{"it has ended", "packer-part:marked", tasks + "read\r\npacker-part:mark\r\nno\r\npacker-part:log\r\nyes\r\npacker-part:end", false, false, 0, nil},
-		{"it runs and the connection broke", "packer-part:marked", tasks + "\"sysprep.exe\",\"4321\",\"x\"\r\nread\r\npacker-part:mark\r\nno\r\npacker-part:end", true, false, 4321, nil},
-		{"nothing was run", "packer-part:marked", tasks + "read\r\npacker-part:mark\r\nyes\r\npacker-part:log\r\nno\r\npacker-part:end", false, true, 0, nil},
-		{"nothing was run yet and the connection broke", "packer-part:marked", tasks + "read\r\npacker-part:mark\r\nyes\r\npacker-part:end", true, false, 0, errCut},
-		{"the mark is gone", "packer-part:marked", tasks + "read\r\npacker-part:mark\r\nno\r\npacker-part:log\r\nno\r\npacker-part:end", false, false, 0, ErrNoDocument},
-		{"the mark was never there", "Access is denied", tasks + "read\r\npacker-part:mark\r\nno\r\npacker-part:log\r\nno\r\npacker-part:end", false, false, 0, ErrNoDocument},
-		{"the guest cannot say", "packer-part:marked", "garbage", false, false, 0, ErrNoDocument},
-		{"the guest shows our line instead", "packer-part:marked", `cmd /c echo packer-part:tasks& echo packer-part:mark& echo packer-part:end`, false, false, 0, ErrNoDocument},
+		{"it runs", "packer-part:marked\r\npacker-part:end", tasks + "\"sysprep.exe\",\"4321\",\"x\"\r\npacker-part:listed\r\npacker-part:mark=no\r\npacker-part:log=yes\r\npacker-part:end", false, false, 4321, nil},
+		{"it has ended", "packer-part:marked\r\npacker-part:end", tasks + "packer-part:listed\r\npacker-part:mark=no\r\npacker-part:log=yes\r\npacker-part:end", false, false, 0, nil},
+		{"it runs and the connection broke", "packer-part:marked\r\npacker-part:end", tasks + "\"sysprep.exe\",\"4321\",\"x\"\r\npacker-part:listed\r\npacker-part:mark=no\r\npacker-part:end", true, false, 4321, nil},
+		{"nothing was run", "packer-part:marked\r\npacker-part:end", tasks + "packer-part:listed\r\npacker-part:mark=yes\r\npacker-part:log=no\r\npacker-part:end", false, true, 0, nil},
+		{"nothing was run yet and the connection broke", "packer-part:marked\r\npacker-part:end", tasks + "packer-part:listed\r\npacker-part:mark=yes\r\npacker-part:end", true, false, 0, errCut},
+		{"the mark is gone", "packer-part:marked\r\npacker-part:end", tasks + "packer-part:listed\r\npacker-part:mark=no\r\npacker-part:log=no\r\npacker-part:end", false, false, 0, ErrNoDocument},
+		{"the mark was never there", "Access is denied", tasks + "packer-part:listed\r\npacker-part:mark=no\r\npacker-part:log=no\r\npacker-part:end", false, false, 0, ErrNoDocument},
+		{"the guest cannot say", "packer-part:marked\r\npacker-part:end", "garbage", false, false, 0, ErrNoDocument},
+		{"the guest shows our line instead", "packer-part:marked\r\npacker-part:end", `cmd /c echo packer-part:tasks& echo packer-part:mark& echo packer-part:end`, false, false, 0, ErrNoDocument},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		quickly(t, test.name, func(t *testing.T) {
 			replies := answers{{"(echo packer)>", test.mark, ""}, {"tasklist", test.guest, ""}, {"dir /b", "", ""}, {"powershell.exe", "garbage", ""},
-				{"del /f /q", "packer-part:tag-gone", ""}, {"schtasks", "packer-part:done", ""}}
-			f := &fake{start: func(ctx context.Context, cmd *packersdk.RemoteCmd) error {
-				if test.cut && strings.Contains(cmd.Command, "powershell.exe") {
+				{"del /f /q", "packer-part:tag=no\r\npacker-part:end", ""}, {"schtasks", "packer-part:done\r\npacker-part:end", ""}}
+			f := &fake{start: func(ctx context.Context, r Request) error {
+				if test.cut && strings.Contains(r.Line, "powershell.exe") {
 					return errCut
 				}
-				return replies.start(ctx, cmd)
+				return replies.start(ctx, r)
 			}}
-			l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", User: "packer"})
+			l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", User: "packer"})
 			if !errors.Is(err, test.err) || test.err == nil && err != nil || errors.Is(err, ErrNotStarted) || l.PID != test.pid {
 				t.Errorf("got %+v, %v", l, err)
 			}
@@ -127,14 +125,14 @@ var errCut = errors.New("unknown error Post: EOF")
 func TestAPasswordIsOnNoCommandLine(t *testing.T) {
 	const password = "p\u201d; calc #%PATH%'\"`$x\\"
 	var uploaded []byte
-	f := &fake{start: append(answers{{"powershell.exe", `{"script":"launch","schema":1,"ok":true,"started":true,"start":{"pid":7}}`, ""}, {"icacls", "packer-part:done", ""}}, marks...).start}
+	f := &fake{start: append(answers{{"powershell.exe", `{"script":"launch","schema":1,"ok":true,"started":true,"start":{"pid":7}}`, ""}, {"icacls", "packer-part:done\r\npacker-part:end", ""}}, marks...).start}
 	f.upload = func(path string, content []byte) error {
 		if strings.HasSuffix(path, `\private\logon`) {
 			uploaded = content
 		}
 		return nil
 	}
-	l, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", Logon: LogonPassword, User: `R&D\O'Brien`, Password: password})
+	l, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", Logon: LogonPassword, User: `R&D\O'Brien`, Password: password})
 	if err != nil || l.PID != 7 || l.Task != "packer-sysprep-id" {
 		t.Fatalf("got %+v, %v", l, err)
 	}
@@ -166,7 +164,7 @@ func TestAnAccountThatWindowsDoesNotTakeIsNotStarted(t *testing.T) {
 	for id, account := range map[string]bool{"HRESULT 0x8007052e,Register-ScheduledTask": true, "HRESULT 0x80070534,Register-ScheduledTask": true, "HRESULT 0x80070005,Register-ScheduledTask": false} {
 		doc := fmt.Sprintf(`{"script":"launch","schema":1,"ok":false,"error":{"name":"script","message":"x","id":%q}}`, id)
 		f := &fake{start: append(answers{{"powershell.exe", doc, ""}}, marks...).start}
-		_, err := endless(New(f, "id")).Launch(t.Context(), Launch{Arguments: "/oobe", Logon: LogonS4U, User: "x"})
+		_, err := New(f, "id").Launch(t.Context(), Launch{Arguments: "/oobe", Logon: LogonS4U, User: "x"})
 		var refused *AccountError
 		if !errors.Is(err, ErrNotStarted) || errors.As(err, &refused) != account {
 			t.Errorf("%s: %v", id, err)

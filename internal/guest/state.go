@@ -54,36 +54,46 @@ type State struct {
 	TimeBias              *int   // ActiveTimeBias: UTC minus local time, in minutes
 }
 
-// Parts of the query lines. No PowerShell: build machines lock it down. Each
-// part begins with a marker; the last marker shows that nothing was cut off.
-const (
-	marker     = "packer-part:"
-	partImage  = `echo packer-part:image& reg query "HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState /reg:64`
-	partStatus = `echo packer-part:status& reg query "HKLM\SYSTEM\Setup\Status\SysprepStatus" /v GeneralizationState /reg:64`
-	partTag    = `echo packer-part:tag& (if exist "%windir%\System32\Sysprep\Sysprep_succeeded.tag" (echo yes) else (echo no))`
-	partTasks  = `echo packer-part:tasks& tasklist /fi "imagename eq sysprep.exe" /fo csv /nh&& echo read`
-	partExe    = `echo packer-part:exe& (if exist "%windir%\System32\Sysprep\sysprep.exe" (echo yes) else (echo no))`
-	partSetup  = `echo packer-part:setup& reg query "HKLM\SYSTEM\Setup" /reg:64` // one program for four values
-	partAudit  = `echo packer-part:audit& reg query "HKLM\SYSTEM\Setup\Status" /v AuditBoot /reg:64`
-	partBuild  = `echo packer-part:build& reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber /reg:64`
-	partZone   = `echo packer-part:zone& reg query "HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation" /v ActiveTimeBias /reg:64`
-	partOurs   = `echo packer-part:ours& (if exist "%s" (echo yes) else (echo no))`
-	partWindir = `echo packer-part:windir& echo %windir%`
-	partArch   = `echo packer-part:arch& echo %PROCESSOR_ARCHITECTURE%`
-	partEnd    = `echo packer-part:end`
+// What is asked. No PowerShell: build machines lock it down.
+var (
+	askTasks = all(echo("tasks"), call(`tasklist /fi "imagename eq sysprep.exe" /fo csv /nh`).then(echo("listed")))
+	askState = all(
+		query("image", imageStateValue),
+		query("status", `"HKLM\SYSTEM\Setup\Status\SysprepStatus" /v GeneralizationState`),
+		tell("tag", `%windir%\System32\Sysprep\Sysprep_succeeded.tag`),
+		askTasks,
+		query("setup", `"HKLM\SYSTEM\Setup"`), // one program for four values
+	)
+	askLook = all(askState,
+		tell("exe", `%windir%\System32\Sysprep\sysprep.exe`),
+		query("audit", `"HKLM\SYSTEM\Setup\Status" /v AuditBoot`),
+		query("build", `"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber`),
+		query("zone", `"HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation" /v ActiveTimeBias`),
+		echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"))
 )
 
-var (
-	pollParts = strings.Join([]string{partImage, partStatus, partTag, partTasks, partSetup}, "& ")
-	lookLine  = strings.Join([]string{partImage, partStatus, partTag, partTasks, partExe, partSetup, partAudit,
-		partBuild, partZone, partWindir, partArch, partEnd}, "& ")
-)
+// query asks the registry for a constant key or value.
+func query(mark, what string) command { return all(echo(mark), call("reg query "+what+" /reg:64")) }
 
 // Poll asks for the state in one cmd.exe line.
 func (s *Session) Poll(ctx context.Context) (State, error) {
 	mark := s.mark()
-	state, _, err := s.query(ctx, pollLine(mark))
-	return s.judgeOurs(state, mark), err
+	a, err := s.ask(ctx, askWith(mark), CommandLimit)
+	if err != nil {
+		return State{}, fmt.Errorf("asking for the state: %w", err)
+	}
+	return s.judgeOurs(readState(a), mark), nil
+}
+
+// PollRegardless is Poll within a limit, once more before the guest counts as
+// lost: also during a rest, and where the connection was given up.
+func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (State, error) {
+	mark := s.mark()
+	a, err := s.asked(ctx, askWith(mark), Request{Insist: true}, limit)
+	if err != nil {
+		return State{}, fmt.Errorf("asking for the state once more: %w", err)
+	}
+	return s.judgeOurs(readState(a), mark), nil
 }
 
 // judgeOurs: what was removed by ourselves is not missing. A command that
@@ -101,107 +111,68 @@ func (s *Session) judgeOurs(state State, mark string) State {
 	return state
 }
 
-// pollLine asks for the state, and for the mark where there is one.
-func pollLine(mark string) string {
+// askWith asks for the state, and for the mark where there is one.
+func askWith(mark string) command {
 	if mark == "" {
-		return pollParts + "& " + partEnd
+		return askState
 	}
-	return pollParts + "& " + fmt.Sprintf(partOurs, mark) + "& " + partEnd
+	return all(askState, tell("ours", mark))
 }
 
 // mark is a file or folder by which the guest is known again: what starts
 // sysprep, or where it would be. Empty: nothing of ours is there. Later uploads
 // tell nothing, they would arrive on any machine.
 func (s *Session) mark() string {
-	folder := s.Folder()
-	launcher := folder + `\` + scripts.Launch
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
-	case s.scripts[launcher+".ps1"]:
-		return launcher + ".*" // not the script's name: this is no line that runs it
-	case s.scripts[folder]:
-		return folder
+	case s.there(s.scriptFile(scripts.Launch)):
+		return s.launchers()
+	case s.there(s.Folder()):
+		return s.Folder()
 	}
 	return ""
 }
 
 // Look asks for everything in State, and learns where Windows is.
 func (s *Session) Look(ctx context.Context) (State, error) {
-	state, windir, err := s.query(ctx, lookLine)
-	if err == nil && windir != "" {
+	a, err := s.ask(ctx, askLook, CommandLimit)
+	if err != nil {
+		return State{}, fmt.Errorf("asking for the state: %w", err)
+	}
+	if windir := readWindir(a); windir != "" {
 		s.mu.Lock()
 		s.windir = windir
 		s.mu.Unlock()
 	}
-	return state, err
-}
-
-func (s *Session) query(ctx context.Context, line string) (State, string, error) {
-	result, err := s.Run(ctx, line, CommandLimit)
-	if err != nil {
-		return State{}, "", fmt.Errorf("asking for the state: %w", err)
-	}
-	state, windir, err := parseState(string(result.Stdout))
-	if err != nil {
-		return State{}, "", fmt.Errorf("asking for the state: %w", err)
-	}
-	return state, windir, nil
+	return readState(a), nil
 }
 
 var (
-	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_EXPAND_SZ|REG_DWORD)(?: {4}(.*))?$`) // an empty text ends with its type
-	imageState    = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
-	processLine   = regexp.MustCompile(`(?i)^"sysprep\.exe","(\d{1,10})",`)
-	windirPath    = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
+	imageState = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
+	windirPath = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
 )
 
-// maxAnswer is more than any answer in parts holds, in bytes.
-const maxAnswer = 256 << 10
-
-// cutParts cuts an answer at its markers. Without the last one it is not whole.
-// What comes before a marker in its line is not ours: a banner, escape codes.
-func cutParts(text string) (map[string][]string, error) {
-	if len(text) > maxAnswer {
-		return nil, fmt.Errorf("%w: it has %d bytes", ErrUnreadable, len(text))
+func readWindir(a answer) string {
+	if lines := a.parts["windir"]; len(lines) == 1 && windirPath.MatchString(lines[0]) {
+		return lines[0]
 	}
-	parts := map[string][]string{}
-	name := ""
-	for _, line := range strings.Split(strings.ReplaceAll(text, "\x00", ""), "\n") {
-		line = strings.TrimRight(line, "\r ")
-		if _, rest, ok := strings.Cut(line, marker); ok {
-			name = rest
-			parts[name] = nil
-			continue
-		}
-		if line != "" {
-			parts[name] = append(parts[name], line)
-		}
-	}
-	if _, ok := parts["end"]; !ok {
-		return nil, fmt.Errorf("%w: it ends early, after %d characters", ErrUnreadable, len(text))
-	}
-	return parts, nil
+	return ""
 }
 
-// parseState reads the answer to a query line. Only what looks exactly as
-// expected counts: headings and error texts are in the guest's language.
-func parseState(text string) (State, string, error) {
-	parts, err := cutParts(text)
-	if err != nil {
-		return State{}, "", err
-	}
+// readState reads what was asked. Only what looks exactly as expected counts:
+// headings and error texts are in the guest's language.
+func readState(a answer) State {
+	parts := a.parts
 	state := State{
 		GeneralizationState:   dword(parts["status"], "GeneralizationState"),
-		Tag:                   yesNo(parts["tag"]),
-		SysprepExe:            yesNo(parts["exe"]),
+		Tag:                   a.yes("tag"),
+		SysprepExe:            a.yes("exe"),
 		SystemSetupInProgress: dword(parts["setup"], "SystemSetupInProgress"),
 		OOBEInProgress:        dword(parts["setup"], "OOBEInProgress"),
 		AuditBoot:             dword(parts["audit"], "AuditBoot"),
-		Processes:             processes(parts["tasks"]),
+		Processes:             processes(a),
 		SetupType:             dword(parts["setup"], "SetupType"),
 		CmdLine:               listed(parts["setup"], "CmdLine"),
-		Ours:                  yesNo(parts["ours"]),
+		Ours:                  a.yes("ours"),
 		TimeBias:              dword(parts["zone"], "ActiveTimeBias"),
 	}
 	if b := state.TimeBias; b != nil {
@@ -220,78 +191,5 @@ func parseState(text string) (State, string, error) {
 			state.Architecture = arch
 		}
 	}
-	windir := ""
-	if lines := parts["windir"]; len(lines) == 1 && windirPath.MatchString(lines[0]) {
-		windir = lines[0]
-	}
-	return state, windir, nil
-}
-
-func value(lines []string, name, kind string) string {
-	for _, line := range lines {
-		if m := registryValue.FindStringSubmatch(line); m != nil && strings.EqualFold(m[1], name) && m[2] == kind {
-			return m[3]
-		}
-	}
-	return ""
-}
-
-// listed reads a text value of a key whose values were all listed: one that is
-// not among them is absent, which means the same as empty.
-func listed(lines []string, name string) *string {
-	any := false
-	for _, line := range lines {
-		m := registryValue.FindStringSubmatch(line)
-		any = any || m != nil
-		if m != nil && strings.EqualFold(m[1], name) {
-			if m[2] == "REG_DWORD" {
-				return nil
-			}
-			return &m[3]
-		}
-	}
-	if !any {
-		return nil
-	}
-	return new(string)
-}
-
-func dword(lines []string, name string) *int {
-	digits, ok := strings.CutPrefix(value(lines, name, "REG_DWORD"), "0x")
-	if !ok {
-		return nil
-	}
-	n, err := strconv.ParseUint(digits, 16, 32)
-	if err != nil {
-		return nil
-	}
-	v := int(n)
-	return &v
-}
-
-func yesNo(lines []string) *bool {
-	if len(lines) != 1 || lines[0] != "yes" && lines[0] != "no" {
-		return nil
-	}
-	v := lines[0] == "yes"
-	return &v
-}
-
-// processes reads tasklist's lines. That there are none is said in the guest's
-// language, so the word after a tasklist that worked has to be there.
-func processes(lines []string) []int {
-	if len(lines) == 0 || lines[len(lines)-1] != "read" {
-		return nil
-	}
-	ids := []int{}
-	for _, line := range lines {
-		if m := processLine.FindStringSubmatch(line); m != nil {
-			id, err := strconv.Atoi(m[1])
-			if err != nil {
-				return nil
-			}
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	return state
 }

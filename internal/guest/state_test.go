@@ -10,9 +10,9 @@ import (
 const lookAnswer = "packer-part:image\r\n\r\nHKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State\r\n" +
 	"    ImageState    REG_SZ    IMAGE_STATE_COMPLETE\r\n\r\n" +
 	"packer-part:status\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\\Status\\SysprepStatus\r\n    GeneralizationState    REG_DWORD    0x7\r\n\r\n" +
-	"packer-part:tag\r\nyes\r\n" +
-	"packer-part:tasks\r\n\"sysprep.exe\",\"4321\",\"Services\",\"0\",\"12,345 K\"\r\nread\r\n" +
-	"packer-part:exe\r\nyes\r\n" +
+	"packer-part:tag=yes\r\n" +
+	"packer-part:tasks\r\n\"sysprep.exe\",\"4321\",\"Services\",\"0\",\"12,345 K\"\r\npacker-part:listed\r\n" +
+	"packer-part:exe=yes\r\n" +
 	"packer-part:setup\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\r\n    SystemSetupInProgress    REG_DWORD    0x0\r\n\r\n" +
 	"\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\r\n    OOBEInProgress    REG_DWORD    0x1\r\n\r\n" +
 	"packer-part:audit\r\n" +
@@ -20,7 +20,7 @@ const lookAnswer = "packer-part:image\r\n\r\nHKEY_LOCAL_MACHINE\\SOFTWARE\\Micro
 	"packer-part:windir\r\nD:\\Windows\r\npacker-part:arch\r\nAMD64\r\npacker-part:end\r\n"
 
 func TestEverythingThatLookAsksForIsRead(t *testing.T) {
-	s := endless(New(scripted(lookAnswer, "", 1), "id"))
+	s := New(scripted(lookAnswer, ""), "id")
 	state, err := s.Look(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -41,9 +41,9 @@ func TestWhatIsNotExactlyAsExpectedIsUnknown(t *testing.T) {
 		{"another word", "IMAGE_STATE_COMPLETE", "complete"},
 		{"a number that is none", "GeneralizationState    REG_DWORD    0x7", "GeneralizationState    REG_DWORD    seven"},
 		{"a number that is too large", "0x7", "0x1ffffffff"},
-		{"a tag that may be there", "packer-part:tag\r\nyes", "packer-part:tag\r\nja"},
-		{"a tag with an error text", "packer-part:tag\r\nyes", "packer-part:tag\r\nError\r\nyes"},
-		{"a tasklist that failed", "K\"\r\nread", "K\""},
+		{"a tag that may be there", "packer-part:tag=yes", "packer-part:tag=ja"},
+		{"a tag that is there and not", "packer-part:tag=yes", "packer-part:tag=yes\r\npacker-part:tag=no"},
+		{"a tasklist that failed", "K\"\r\npacker-part:listed", "K\""},
 		{"an architecture nobody knows", "AMD64", "Z80"},
 		{"a Windows folder that is none", "D:\\Windows", "%windir%"},
 		{"a build that is too long", "20348", "2034820348203482034820348"},
@@ -53,14 +53,7 @@ func TestWhatIsNotExactlyAsExpectedIsUnknown(t *testing.T) {
 			if text == lookAnswer {
 				t.Fatal("the test changes nothing")
 			}
-			before, _, err := parseState(lookAnswer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			state, windir, err := parseState(text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			before, state, windir := readState(readAnswer(lookAnswer)), readState(readAnswer(text)), readWindir(readAnswer(text))
 			lost := 0
 			for _, is := range []bool{
 				state.ImageState == "" && before.ImageState != "", state.GeneralizationState == nil, state.Tag == nil, state.Processes == nil,
@@ -79,15 +72,15 @@ func TestWhatIsNotExactlyAsExpectedIsUnknown(t *testing.T) {
 
 func TestNoProcessIsSomethingElseThanUnknown(t *testing.T) {
 	// The text is in the guest's language.
-	state, _, err := parseState("packer-part:tasks\r\nINFORMATION: Es werden keine Aufgaben mit den angegebenen Kriterien ausgeführt.\r\nread\r\npacker-part:end\r\n")
-	if err != nil || state.Processes == nil || len(state.Processes) != 0 {
-		t.Fatalf("got %v, %v", state.Processes, err)
+	state := readState(readAnswer("packer-part:tasks\r\nINFORMATION: Es werden keine Aufgaben mit den angegebenen Kriterien ausgeführt.\r\npacker-part:listed\r\n"))
+	if state.Processes == nil || len(state.Processes) != 0 {
+		t.Fatalf("got %v", state.Processes)
 	}
 }
 
 func TestAnAnswerThatIsCutOffIsAnError(t *testing.T) {
 	for _, text := range []string{"", "Access denied", lookAnswer[:len(lookAnswer)-20]} {
-		if _, _, err := parseState(text); !errors.Is(err, ErrUnreadable) {
+		if _, err := wholeAnswer(text, ""); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -95,12 +88,9 @@ func TestAnAnswerThatIsCutOffIsAnError(t *testing.T) {
 
 func FuzzParseState(f *testing.F) {
 	f.Add(lookAnswer)
-	f.Add("packer-part:tasks\r\n\"sysprep.exe\",\"99999999999\",\r\nread\r\npacker-part:end")
+	f.Add("packer-part:tasks\r\n\"sysprep.exe\",\"99999999999\",\r\npacker-part:listed\r\npacker-part:end")
 	f.Fuzz(func(t *testing.T, text string) {
-		state, _, err := parseState(text)
-		if err != nil {
-			return
-		}
+		state := readState(readAnswer(text))
 		if state.ImageState != "" && !strings.HasPrefix(string(state.ImageState), "IMAGE_STATE_") {
 			t.Errorf("ImageState %q", state.ImageState)
 		}
@@ -174,7 +164,7 @@ func TestOnlyALogGrows(t *testing.T) {
 		"\ttail of a line\r\n2026-11-28 10:00:00, Error      SYSPRP":    true,
 	} {
 		f := &fake{start: answers{{"type ", "packer-part:text\r\n" + text, ""}, {"reg query", "packer-part:end\r\n", ""}}.start}
-		sample, _, err := endless(New(f, "id")).Peek(t.Context(), Cursor{})
+		sample, _, err := New(f, "id").Peek(t.Context(), Cursor{})
 		if err != nil || sample.LogRead != read || sample.LogLength != int64(len(text)) && read {
 			t.Errorf("%q: %+v, %v", text, sample, err)
 		}
@@ -186,8 +176,8 @@ func hears(sample func(Sample)) Hears { return Hears{Sample: sample, Removed: fu
 func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 	sample := `{"script":"watch","schema":1,"ok":true,"type":"sample","tag":false,"imageState":"IMAGE_STATE_COMPLETE","generalizationState":7,"processes":[{"id":5}],` +
 		`"log":{"exists":true,"length":9,"offset":0,"next":4,"rotated":false,"more":true,"data":"b25lCg=="}}` + "\r\n"
-	f := scripted(sample, "", 0)
-	s := endless(New(f, "id"))
+	f := scripted(sample, "")
+	s := New(f, "id")
 	var seen []Sample
 	cursor, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) { seen = append(seen, s) }))
 	if err != nil || len(seen) != 1 || string(seen[0].Log) != "one\n" || seen[0].LogLength != 9 || seen[0].Processes[0] != 5 || *seen[0].Tag {
@@ -199,7 +189,7 @@ func TestWatchGoesOnWhereItWasCut(t *testing.T) {
 }
 
 func TestWatchTellsUnknownFromNone(t *testing.T) {
-	s := endless(New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","tag":null,"imageState":null,"processes":null,"log":null}`, "", 0), "id"))
+	s := New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","tag":null,"imageState":null,"processes":null,"log":null}`, ""), "id")
 	_, err := s.Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 		if s.Tag != nil || s.ImageState != "" || s.Processes != nil || s.LogRead {
 			t.Errorf("got %+v", s)
@@ -208,7 +198,7 @@ func TestWatchTellsUnknownFromNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = endless(New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","processes":[],"log":{"exists":false}}`, "", 0), "id")).
+	_, err = New(scripted(`{"script":"watch","schema":1,"ok":true,"type":"sample","processes":[],"log":{"exists":false}}`, ""), "id").
 		Watch(t.Context(), Cursor{}, Watching{Interval: time.Second}, hears(func(s Sample) {
 			if s.Processes == nil || len(s.Processes) != 0 || !s.LogRead {
 				t.Errorf("got %+v", s)
@@ -220,15 +210,15 @@ func TestWatchTellsUnknownFromNone(t *testing.T) {
 }
 
 func TestCleanupNamesWhatIsLeft(t *testing.T) {
-	f := scripted("left:1:\r\npacker-part:end\r\n", "", 0)
-	left, err := endless(New(f, "id")).Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`, `C:\b`}, Tasks: nil}, time.Minute)
+	f := scripted("packer-part:left=1\r\npacker-part:end\r\n", "")
+	left, err := New(f, "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`, `C:\b`}, Tasks: nil}, time.Minute)
 	if err != nil || len(left) != 1 || left[0] != `C:\b` {
 		t.Fatalf("got %q, %v", left, err)
 	}
-	if line := f.lines()[0]; !strings.HasPrefix(line, `del /f /q "C:\a"& del /f /q "C:\b"& rd /s /q "C:\Windows\Temp\packer-sysprep-id"& `) {
+	if line := f.lines()[1]; f.lines()[0] != "settle" || !strings.HasPrefix(line, `del /f /q "C:\a"& del /f /q "C:\b"& rd /s /q "C:\Windows\Temp\packer-sysprep-id"& `) {
 		t.Errorf("the line is %q", line)
 	}
-	left, err = endless(New(scripted("", "", 0), "id")).Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`}}, time.Minute)
+	left, err = New(scripted("", ""), "id").Cleanup(t.Context(), Leftovers{Files: []string{`C:\a`}}, time.Minute)
 	if !errors.Is(err, ErrUnreadable) || len(left) != 2 {
 		t.Fatalf("an answer that is cut off: %q, %v", left, err)
 	}

@@ -4,9 +4,6 @@ package house
 // more fails the test: delete it.
 var exceptions = map[string]string{
 
-	"internal/guest knows Packer: github.com/hashicorp/packer-plugin-sdk/packer": transport,
-	"internal/guest/packercomm is not there":                                     transport,
-
 	"internal/proof -> internal/diagnosis": oneShape,
 	"internal/preflight is not there":      "the issue on pre-flight builds it",
 }
@@ -14,6 +11,5 @@ var exceptions = map[string]string{
 const (
 	tooLong = " is longer than 400 lines of code"
 
-	transport = "the guest is to be asked over a transport"
-	oneShape  = "what is found is to have one shape"
+	oneShape = "what is found is to have one shape"
 )

@@ -26,11 +26,8 @@ func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
 	if r.plan.Action == actionQuit {
 		return nil
 	}
-	how := map[string]string{actionShutdown: "/s", actionReboot: "/r"}[r.plan.Action]
-	r.ui.Sayf("Ending Windows: shutdown %s", how)
-	// The connection may break before the answer comes.
-	_, err := r.session.Run(ctx, "shutdown "+how+" /t 5 /f /d p:4:1", guest.CommandLimit)
-	return r.awaitGone(ctx, err)
+	r.ui.Sayf("Ending Windows: %s", r.plan.Action)
+	return r.awaitGone(ctx, r.session.EndWindows(ctx, r.plan.Action == actionReboot))
 }
 
 // awaitGone waits until the port is closed, and stays so for a shutdown.

@@ -33,10 +33,19 @@ func (o onUpload) Upload(path string, r io.Reader, info *os.FileInfo) error {
 // inGuest runs a command in the simulated guest and wants it to work.
 func (g *guestRun) inGuest(line string) {
 	g.t.Helper()
-	out, err := guest.New(g.communicator(), "test").Run(g.ctx, line, guest.CommandLimit)
-	if err != nil || out.Exit != 0 {
-		g.t.Fatalf("%s: %v, %+v", line, err, out)
+	if exit, said := g.exec(line); exit != 0 {
+		g.t.Fatalf("%s: %d, %s", line, exit, said)
 	}
+}
+
+func (g *guestRun) exec(line string) (exit int, said string) {
+	g.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := &packersdk.RemoteCmd{Command: line, Stdout: &out, Stderr: &errs}
+	if err := g.communicator().Start(context.WithoutCancel(g.ctx), cmd); err != nil {
+		g.t.Fatal(err)
+	}
+	return cmd.Wait(), out.String() + errs.String()
 }
 
 func (g *guestRun) write(text string, elem ...string) {
@@ -201,9 +210,8 @@ func TestOtherAnswerFilesAreRemovedWhereThatIsAskedFor(t *testing.T) {
 	if g.read("answers", "own.xml") != testAnswer {
 		t.Error("a file was removed that may be anything")
 	}
-	out, err := guest.New(g.communicator(), "test").Run(context.WithoutCancel(g.ctx), `reg query HKLM\SYSTEM\Setup /v UnattendFile`, guest.CommandLimit)
-	if err != nil || out.Exit != 1 {
-		t.Errorf("the registry's pointer: %v, %q", err, out.Stdout)
+	if exit, said := g.exec(`reg query HKLM\SYSTEM\Setup /v UnattendFile`); exit != 1 {
+		t.Errorf("the registry's pointer: %d, %q", exit, said)
 	}
 }
 

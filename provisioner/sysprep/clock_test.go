@@ -5,9 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
+
+// hurry gives a run a guest whose clock runs that much faster, and a connection
+// that rests no longer than that.
+func (r *run) hurry(speed float64, longest time.Duration) {
+	comm := packercomm.New(r.comm, longest)
+	comm.Hurry(speed)
+	r.session = guest.New(comm, r.id)
+	r.session.Hurry(speed)
+}
 
 // shares lets run and guest live in the same time.
 func (g *guestRun) shares(clock *winsim.Clock) {
@@ -15,7 +26,7 @@ func (g *guestRun) shares(clock *winsim.Clock) {
 	adjust := g.adjust
 	g.adjust = func(r *run) {
 		r.now, r.real = clock.Now, clock.Real
-		r.session.Hurry(clock.Speed())
+		r.hurry(clock.Speed(), r.config.StallTimeout/4)
 		probe := r.probe
 		r.probe = func(ctx context.Context, host string, port int) (winrm.Reach, error) {
 			ctx, cancel := context.WithTimeout(ctx, clock.Real(winrm.ProbeLimit))

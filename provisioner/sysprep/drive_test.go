@@ -27,7 +27,7 @@ type assumesC struct {
 
 var (
 	driveC     = regexp.MustCompile(`(?i)\bC:[\\/]`)
-	answerOnC  = regexp.MustCompile(`(?i)\bif exist C:\\(?:Auto)?unattend\.xml\b`)
+	answerOnC  = regexp.MustCompile(`(?i)\bif exist "C:\\(?:Auto)?unattend\.xml"`)
 	parameters = regexp.MustCompile(`-Json ([A-Za-z0-9+/=]+)`)
 )
 

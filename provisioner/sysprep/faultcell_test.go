@@ -193,8 +193,7 @@ func (c *faultCell) run() {
 	through, cut := overRPC(t, silentUploads{comm, c})
 	c.cut = cut
 	r := newRun(p.config, c.ui, through, map[string]any{"Host": sim.Host, "Port": int64(sim.Port), "User": simUser})
-	r.session.Hurry(faultHurry)
-	r.session.RestAtMost(15 * time.Second)
+	r.hurry(faultHurry, 15*time.Second)
 	r.slack = 2 * time.Second
 	probe := r.probe
 	r.probe = func(ctx context.Context, host string, port int) (winrm.Reach, error) {

@@ -151,11 +151,10 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 	}
 	for ctx.Err() == nil {
 		var err error
-		way := r.session.Way()
 		if r.tidying.Load() && follow == nil {
 			plain = true // only what is there by itself may still be used
 		}
-		watched := follow != nil || !plain && way == guest.WayLong
+		watched := follow != nil || !plain && r.session.Steady()
 		switch {
 		case follow != nil:
 			cursor, err = follow.Watch(ctx, hears)

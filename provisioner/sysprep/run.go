@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -81,8 +82,7 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 		address: address{probe: winrm.Probe},
 		clock:   clock{time.Now, func(d time.Duration) time.Duration { return d }, silenceSlack},
 	}
-	r.session = guest.New(comm, r.id)
-	r.session.RestAtMost(c.StallTimeout / 4)
+	r.session = guest.New(packercomm.New(comm, c.StallTimeout/4), r.id)
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
 		r.record, _ = data[record.Key].(string)

@@ -72,7 +72,7 @@ func (g *guestRun) freezes(at string, d time.Duration) *stoppedComm {
 		return c
 	}
 	g.adjust = func(r *run) {
-		r.session.Hurry(faultHurry)
+		r.hurry(faultHurry, r.config.StallTimeout/4)
 		r.slack = 2 * time.Second
 		probe := r.probe
 		r.probe = func(ctx context.Context, host string, port int) (winrm.Reach, error) {

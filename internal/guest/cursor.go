@@ -6,7 +6,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -36,31 +35,6 @@ type Sample struct {
 	LogNext   int64  // how far it was read, in bytes
 	Log       []byte // what is new
 	Rotated   bool   // the log was replaced: Log begins at its beginning
-}
-
-// Condition ends a stretch early; all that is given must hold for For.
-type Condition struct {
-	ImageState []windows.State
-	Tag        *bool
-	Process    *bool
-	For        time.Duration
-}
-
-type watchCondition struct {
-	ImageState []windows.State `json:"imageState,omitempty"`
-	Tag        *bool           `json:"tag,omitempty"`
-	Process    *bool           `json:"process,omitempty"`
-	ForSec     int             `json:"forSec,omitempty"`
-}
-
-type watchParameters struct {
-	DeadlineSec  int              `json:"deadlineSec"`
-	IntervalMs   int64            `json:"intervalMs"`
-	HeartbeatSec int              `json:"heartbeatSec"`
-	ChunkBytes   int              `json:"chunkBytes"`
-	Offset       int64            `json:"offset"`
-	Head         string           `json:"head"`
-	StopWhen     []watchCondition `json:"stopWhen,omitempty"`
 }
 
 type watchDocument struct {
@@ -155,18 +129,15 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if state.Ours != nil && !*state.Ours {
 		return sample, from, nil // its log is somebody else's
 	}
-	log := s.Windir() + `\System32\Sysprep\Panther\setupact.log`
-	text, cut, err := s.typed(ctx, log, `type "`+log+`"`, CommandLimit)
-	if errors.Is(err, ErrNotFound) {
+	// The state is worth having without the log.
+	switch text, cut, err := s.typed(ctx, s.log(), CommandLimit); {
+	case errors.Is(err, ErrNotFound):
 		sample.LogRead = true
-		return sample, from, nil
+	case err == nil && (len(text) == 0 || logLine.Match(text)):
+		sample.LogRead, sample.LogLength = true, int64(len(text))
+		sample.Log, sample.Rotated, from = from.advance(string(text), cut)
+		sample.LogNext = from.offset
 	}
-	if err != nil || len(text) > 0 && !logLine.Match(text) {
-		return sample, from, nil // the state is worth having without the log
-	}
-	sample.LogRead, sample.LogLength = true, int64(len(text))
-	sample.Log, sample.Rotated, from = from.advance(string(text), cut)
-	sample.LogNext = from.offset
 	return sample, from, nil
 }
 

@@ -1,0 +1,70 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Transport carries requests to one guest, any number at a time. No request
+// outlives its context for the caller, whatever becomes of it in the guest: it
+// then ends with the context's cause, which is ErrNoAnswer for a guest that did
+// not answer in time.
+type Transport interface {
+	// Run runs one cmd.exe line. What came of it is said by its output: some
+	// programs that fail exit with 0.
+	Run(context.Context, Request) error
+	// Upload writes a small file.
+	Upload(ctx context.Context, path string, content []byte) error
+	// Steady says whether a command that runs for a while may be sent.
+	Steady() bool
+	// Probed tells whether the guest's service answered a question that did not
+	// go through the transport.
+	Probed(answers bool)
+	// Settle is called before a cleanup: it waits a little for what was cancelled
+	// and may still change the guest, and ends a rest.
+	Settle(context.Context)
+}
+
+// Request is a line to be run.
+type Request struct {
+	Line string
+	// Stdout and Stderr take what the line says until Run returns. A write that
+	// fails ends the request, with that error.
+	Stdout, Stderr io.Writer
+	// Insist: it is sent in spite of a rest, and of a connection that was given up.
+	Insist bool
+	// Changed is closed when the line, which goes on, changes nothing more in the
+	// guest; nil: it may until its end.
+	Changed <-chan struct{}
+}
+
+// notSent is a reason why a request was not made: nothing can have run.
+type notSent string
+
+func (e notSent) Error() string { return string(e) }
+
+// Is makes every reason an ErrNotSent.
+func (e notSent) Is(target error) bool { return target == ErrNotSent }
+
+// What a Transport, or the session above it, says of a request.
+var (
+	// ErrNoAnswer: the guest did not answer in time.
+	ErrNoAnswer = errors.New("no answer in time")
+	// ErrTooMuch: the guest does not stop answering.
+	ErrTooMuch = errors.New("the answer does not end")
+	// ErrNotSent: nothing was run.
+	ErrNotSent = errors.New("nothing was run")
+	// ErrResting: nothing was run, because a request was left behind a short while
+	// ago.
+	ErrResting error = notSent("the connection rests, because a request never came back")
+	// ErrGivenUp: nothing was run, because too many requests were left behind and
+	// have not come back since.
+	ErrGivenUp error = notSent("the connection is not used: too many requests have not come back")
+)
+
+// Unanswered says that the guest did not answer, or is not asked for a while.
+// What may be done twice can be asked again later.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrResting) || errors.Is(err, ErrGivenUp)
+}
