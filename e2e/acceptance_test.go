@@ -2,7 +2,7 @@
 
 // The acceptance test generalizes a real Windows machine that is given by
 // environment variables, see docs/development.md. It is skipped without them.
-// What it cannot answer by itself, docs/windows.md asks a person.
+// What it cannot answer by itself, docs/simulated-guest.md asks a person.
 package e2e
 
 import (

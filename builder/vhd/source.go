@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -75,12 +76,12 @@ func pick(devices []device, drivers []string) string {
 func factsOf(r winimage.Report) sourceFacts {
 	f := sourceFacts{Report: r}
 	disks := biosDisks
-	switch r.Disk.Generation {
-	case 1:
-	case 2:
+	start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0)
+	if start.Firmware == windows.UEFI {
 		disks = uefiDisks
-	default:
-		f.warn("no firmware can start the disk: it has neither an active MBR partition nor an EFI system partition; check that it is the system disk")
+	}
+	if start.Missing != "" {
+		f.warn("the disk does not start: it lacks %s; check that it is the system disk", start.Missing)
 	}
 	if len(r.Disk.BitLocker) > 0 {
 		f.warn("partition %s is encrypted by BitLocker: it cannot be read or proven; decrypt it in the guest first (manage-bde -off C:)", numbers(r.Disk.BitLocker))
@@ -100,7 +101,7 @@ func factsOf(r winimage.Report) sourceFacts {
 	}
 	var cards []string
 	for _, d := range w.Drivers.Network {
-		if d.Start != 4 { // disabled
+		if d.Start != windows.StartDisabled {
 			cards = append(cards, d.Name)
 		}
 	}
@@ -116,13 +117,15 @@ func factsOf(r winimage.Report) sourceFacts {
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.
 func (f *sourceFacts) warnState(w winimage.Windows) {
-	switch {
-	case strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_GENERALIZE_"):
+	switch windows.State(w.Setup.ImageState).Means() {
+	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not", w.Setup.ImageState)
-	case w.Setup.ImageState == "IMAGE_STATE_UNDEPLOYABLE":
-		f.warn("the source was left by a sysprep run that broke off (IMAGE_STATE_UNDEPLOYABLE): sysprep will fail again; start from an earlier disk")
-	case strings.HasPrefix(w.Setup.ImageState, "IMAGE_STATE_SPECIALIZE_"):
+	case windows.Unfinished:
+		f.warn("the source was left by a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+	case windows.BeforeOOBE:
 		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
+	case windows.Unrecognised:
+		f.warn("the source has an ImageState that is not known (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
 		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may be left")

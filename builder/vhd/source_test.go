@@ -95,10 +95,14 @@ func TestFactsFollowTheReport(t *testing.T) {
 		{"setup not finished", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
 		}, "sata", "", []string{"not finished"}},
+		{"audit mode", func(_ *winimage.Report, w *winimage.Windows) {
+			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"
+		}, "sata", "", nil},
 		{"upgraded and hibernated", func(_ *winimage.Report, w *winimage.Windows) {
 			w.Setup.Upgraded, w.Volume.Hibernated = true, true
 		}, "sata", "", []string{"upgraded", "hibernated"}},
-		{"no firmware starts it", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, "sata", "", []string{"no firmware"}},
+		{"no EFI system partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, "sata", "", []string{"an EFI system partition"}},
+		{"no active partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Scheme, r.Disk.Generation = "mbr", 0 }, "sata", "", []string{"an active partition in the MBR"}},
 		{"two installations", func(r *winimage.Report, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, "", "", []string{"2 Windows"}},
 		{"damage", func(r *winimage.Report, _ *winimage.Windows) {
 			r.Windows, r.Problems = nil, []string{"partition 2: corrupt"}

@@ -14,6 +14,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/existing"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // stepInspectSource finds out by content what the source disk is, and how a
@@ -74,7 +75,7 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	if err != nil {
 		return fmt.Errorf("reading partition table of %s: %w", path, err)
 	}
-	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Scheme)
+	firmware, err := firmwareFor(hypervisor.Firmware(r.config.Firmware), table.Startup().Firmware)
 	if err != nil && !r.existing() {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -113,14 +114,12 @@ func bootable(info diskimage.Info) error {
 }
 
 // firmwareFor resolves "auto".
-func firmwareFor(wanted hypervisor.Firmware, scheme partition.Scheme) (hypervisor.Firmware, error) {
+func firmwareFor(wanted hypervisor.Firmware, table windows.Firmware) (hypervisor.Firmware, error) {
 	switch {
 	case wanted != hypervisor.FirmwareAuto && wanted != "":
 		return wanted, nil
-	case scheme == partition.GPT:
-		return hypervisor.FirmwareUEFI, nil
-	case scheme == partition.MBR:
-		return hypervisor.FirmwareBIOS, nil
+	case table != windows.NoFirmware:
+		return hypervisor.Firmware(table.String()), nil
 	}
 	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
 }

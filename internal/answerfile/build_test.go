@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 )
 
 func yes() *bool { b := true; return &b }
@@ -227,16 +230,16 @@ func TestMergeLaysTheOverlayOnTop(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	wantNotes := []string{
-		"line 3: replaced (specialize, Microsoft-Windows-Shell-Setup, ComputerName)",
-		`the command runs after those of the base, as Order 6 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand)`,
-		`the command runs after those of the base, as Order 7 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand)`,
-		"line 9: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, AutoLogon)",
-		`line 10: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, OOBE\HideEULAPage)`,
-		`line 11: the item of the same name is replaced (oobeSystem, Microsoft-Windows-Shell-Setup, UserAccounts\LocalAccounts\LocalAccount)`,
+		"line 3: replaced (specialize, Microsoft-Windows-Shell-Setup, ComputerName) [merge]",
+		`the command runs after those of the base, as Order 6 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand) [merge]`,
+		`the command runs after those of the base, as Order 7 (specialize, Microsoft-Windows-Deployment, RunSynchronous\RunSynchronousCommand) [merge]`,
+		"line 9: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, AutoLogon) [merge]",
+		`line 10: replaced (oobeSystem, Microsoft-Windows-Shell-Setup, OOBE\HideEULAPage) [merge]`,
+		`line 11: the item of the same name is replaced (oobeSystem, Microsoft-Windows-Shell-Setup, UserAccounts\LocalAccounts\LocalAccount) [merge]`,
 	}
 	var gotNotes []string
 	for _, n := range notes {
-		gotNotes = append(gotNotes, n.String())
+		gotNotes = append(gotNotes, render.Statement(n))
 	}
 	if !slices.Equal(gotNotes, wantNotes) {
 		t.Errorf("notes:\n%s", strings.Join(gotNotes, "\n"))
@@ -264,9 +267,9 @@ func TestMergeOntoEveryPublishedAnswerFileStaysReadable(t *testing.T) {
 		if err := Check(name, merged.Marshal()); err != nil {
 			t.Error(err)
 		}
-		for _, f := range Lint(merged.Marshal(), Context{}).Of(SeverityError) {
-			if strings.Contains(f.Rule, "duplicate") || f.Rule == "order-credentials" || f.Rule == "order-commands" {
-				t.Errorf("%s: %s", name, f)
+		for _, f := range finding.Failed(Lint(merged.Marshal(), Context{}), finding.Fail) {
+			if strings.Contains(f.ID, "duplicate") || f.ID == "order-credentials" || f.ID == "order-commands" {
+				t.Errorf("%v: %v", name, f)
 			}
 		}
 	}

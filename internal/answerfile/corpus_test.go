@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // ownFiles returns the answer files of testdata.
@@ -24,12 +26,12 @@ func ownFiles(t testing.TB) map[string][]byte {
 	return files
 }
 
-// verdict is a report as "rule:line ..." without notes.
-func verdict(r Report) string {
+// verdict is what Lint found as "rule:line ...", without what is good to know.
+func verdict(found []finding.Finding) string {
 	var parts []string
-	for _, f := range r.Findings {
-		if f.Severity != SeverityNote {
-			parts = append(parts, fmt.Sprintf("%s:%d", f.Rule, f.Line))
+	for _, f := range found {
+		if f.Severity != finding.Info {
+			parts = append(parts, fmt.Sprintf("%s:%d", f.ID, f.Where.Line))
 		}
 	}
 	return strings.Join(parts, " ")
@@ -75,15 +77,15 @@ func TestPublishedAnswerFilesAreJudged(t *testing.T) {
 	for name, data := range corpusFiles(t) {
 		report := Lint(data, Context{})
 		var errs []string
-		for _, f := range report.Findings {
-			counts[f.Rule]++
-			if f.Severity == SeverityError {
-				errs = append(errs, fmt.Sprintf("%d: %s %s", f.Line, f.Rule, f.Setting))
+		for _, f := range report {
+			counts[f.ID]++
+			if f.Severity == finding.Fail {
+				errs = append(errs, fmt.Sprintf("%d: %s %s", f.Where.Line, f.ID, settingOf(f)))
 			}
 		}
 		_, broken := brokenInCorpus[name]
-		if broken != (len(report.Findings) == 1 && report.Findings[0].Rule == ruleWellFormed) {
-			t.Errorf("%s: got %v, want it refused: %v", name, report.Findings, broken)
+		if broken != (len(report) == 1 && report[0].ID == ruleWellFormed) {
+			t.Errorf("%s: got %v, want it refused: %v", name, report, broken)
 		}
 		if !broken && !slices.Equal(errs, want[name]) {
 			t.Errorf("%s: got errors %q, want %q", name, errs, want[name])

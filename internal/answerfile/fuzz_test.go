@@ -45,9 +45,9 @@ func FuzzLint(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, ctx := range []Context{{}, toOOBE, toAudit} {
-			for _, finding := range Lint(data, ctx).Findings {
-				if finding.Rule == "" || finding.Message == "" || finding.Line < 0 {
-					t.Fatalf("an incomplete finding: %+v", finding)
+			for _, f := range Lint(data, ctx) {
+				if f.ID == "" || f.Summary == "" || f.Where.Line < 0 || f.Subject == "" {
+					t.Fatalf("an incomplete finding: %+v", f)
 				}
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 const head = `<unattend xmlns="` + Namespace + `">`
@@ -63,8 +65,8 @@ func TestFindingsAreBounded(t *testing.T) {
 	text := head + `<settings pass="specialize"><component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64">` +
 		strings.Repeat("<ComputerName>a name that is far too long</ComputerName>", 19_000) + `</component></settings></unattend>`
 	report := Lint([]byte(text), Context{})
-	last := report.Findings[len(report.Findings)-1]
-	if n := len(report.Findings); n != maxFindings+1 || last.Rule != ruleLimits || last.Severity != SeverityError {
-		t.Errorf("%d findings, the last is %s", n, last)
+	last := report[len(report)-1]
+	if n := len(report); n != maxFindings+1 || last.ID != ruleLimits || last.Severity != finding.Fail {
+		t.Errorf("%d findings, the last is %+v", n, last)
 	}
 }

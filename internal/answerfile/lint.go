@@ -7,17 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
-)
 
-// Severity tells how a finding should be treated.
-type Severity string
-
-// An error makes Windows refuse or ignore what the file asks for, a warning
-// does so under circumstances, a note is good to know.
-const (
-	SeverityError   Severity = "error"
-	SeverityWarning Severity = "warning"
-	SeverityNote    Severity = "note"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // Context is what is known about the run that will use the file. The zero
@@ -50,59 +41,13 @@ func (c *CommandLine) runs(pass string) bool {
 	return false
 }
 
-// Finding is one remark on an answer file. No field holds a value of the file.
-type Finding struct {
-	// Rule is the ID of a Rule.
-	Rule     string
-	Severity Severity
-	// Line is 0 when the finding is about the file as a whole.
-	Line int
-	// Pass, Component and Setting say where; Setting is a path such as
-	// OOBE\ProtectYourPC, items of lists are counted from 1 in brackets.
-	Pass, Component, Setting string
-	Message, Fix             string
-}
-
-// String returns the finding on one line, without the file's name.
-func (f Finding) String() string {
-	var where []string
-	for _, s := range []string{f.Pass, f.Component, f.Setting} {
-		if s != "" {
-			where = append(where, s)
-		}
-	}
-	text := fmt.Sprintf("%s: %s", f.Severity, f.Message)
-	if f.Line > 0 {
-		text = fmt.Sprintf("line %d: %s", f.Line, text)
-	}
-	if len(where) > 0 {
-		text += " (" + strings.Join(where, ", ") + ")"
-	}
-	if f.Fix != "" {
-		text += "; " + f.Fix
-	}
-	return text + " [" + f.Rule + "]"
-}
-
-// Report is the outcome of Lint, in the order of lines.
-type Report struct{ Findings []Finding }
-
-// Of returns the findings of one severity.
-func (r Report) Of(s Severity) []Finding {
-	var found []Finding
-	for _, f := range r.Findings {
-		if f.Severity == s {
-			found = append(found, f)
-		}
-	}
-	return found
-}
-
 // Rule is one thing that Lint looks for.
 type Rule struct {
 	ID string
-	// Severity is the usual one; a finding can be milder.
-	Severity Severity
+	// Severity is the usual one; a finding can be milder. Fail: Windows refuses
+	// or ignores what the file asks for; warn: it does so under circumstances;
+	// info: good to know.
+	Severity finding.Severity
 	// Summary says what the rule asks for.
 	Summary string
 	check   func(*linter)
@@ -113,30 +58,31 @@ func Rules() []Rule { return slices.Concat(textRules, treeRules) }
 
 // textRules are judged while the text is read; their findings come from Parse.
 var textRules = []Rule{
-	{ID: ruleWellFormed, Severity: SeverityError, Summary: "the file is well-formed XML with declared namespaces and no document type"},
-	{ID: ruleComment, Severity: SeverityError, Summary: `comments hold no "--"`},
-	{ID: ruleEncoding, Severity: SeverityError, Summary: "the file is UTF-8 or UTF-16 and says so"},
-	{ID: ruleRoot, Severity: SeverityError, Summary: "the outermost element is <unattend> in " + Namespace},
-	{ID: ruleLimits, Severity: SeverityError, Summary: fmt.Sprintf("at most %d MiB, %d elements, %d levels", MaxSize>>20, maxElements, maxDepth)},
+	{ID: ruleWellFormed, Severity: finding.Fail, Summary: "the file is well-formed XML with declared namespaces and no document type"},
+	{ID: ruleComment, Severity: finding.Fail, Summary: `comments hold no "--"`},
+	{ID: ruleEncoding, Severity: finding.Fail, Summary: "the file is UTF-8 or UTF-16 and says so"},
+	{ID: ruleRoot, Severity: finding.Fail, Summary: "the outermost element is <unattend> in " + Namespace},
+	{ID: ruleLimits, Severity: finding.Fail, Summary: fmt.Sprintf("at most %d MiB, %d elements, %d levels", MaxSize>>20, maxElements, maxDepth)},
 }
 
-// Lint judges an answer file by the table of rules. A text that cannot be read
-// gives exactly one finding.
-func Lint(data []byte, ctx Context) Report {
+// Lint judges an answer file by the table of rules, in the order of lines. A
+// text that cannot be read gives exactly one finding. No finding holds a value
+// of the file.
+func Lint(data []byte, ctx Context) []finding.Finding {
 	file, err := Parse(data)
 	if err != nil {
 		var e *Error
 		if !errors.As(err, &e) {
 			e = &Error{Rule: ruleWellFormed, Problem: err.Error()}
 		}
-		return Report{[]Finding{{Rule: e.Rule, Severity: SeverityError, Line: e.Line, Message: e.Problem, Fix: e.Fix}}}
+		return []finding.Finding{e.finding()}
 	}
 	return LintFile(file, ctx)
 }
 
 // LintFile is Lint for a file that has been read, merged or built already.
 // Findings on what was built have no line.
-func LintFile(file *File, ctx Context) Report {
+func LintFile(file *File, ctx Context) []finding.Finding {
 	l := &linter{file: file, ctx: ctx}
 	for _, p := range file.Passes() {
 		for _, c := range p.Components() {
@@ -147,12 +93,12 @@ func LintFile(file *File, ctx Context) Report {
 		l.rule = &treeRules[i]
 		l.rule.check(l)
 	}
-	slices.SortStableFunc(l.findings, func(a, b Finding) int { return a.Line - b.Line })
+	finding.ByLine(l.findings)
 	if l.unlisted != "" {
-		l.findings = append(l.findings, Finding{Rule: ruleLimits, Severity: l.unlisted,
-			Message: fmt.Sprintf("more than %d findings, the rest is not listed", maxFindings), Fix: "correct these first"})
+		l.findings = append(l.findings, remark(ruleLimits, l.unlisted, 0,
+			fmt.Sprintf("more than %d findings, the rest is not listed", maxFindings), "correct these first"))
 	}
-	return Report{l.findings}
+	return l.findings
 }
 
 type linter struct {
@@ -160,21 +106,37 @@ type linter struct {
 	ctx      Context
 	nodes    []node
 	rule     *Rule
-	findings []Finding
+	findings []finding.Finding
 	// unlisted is the worst severity beyond maxFindings, "" where there is none.
-	unlisted Severity
+	unlisted finding.Severity
 }
 
 // maxFindings bounds a report: nobody reads more.
 const maxFindings = 1000
 
-func (l *linter) add(f Finding) {
+func (l *linter) add(f finding.Finding) {
 	switch {
 	case len(l.findings) < maxFindings:
 		l.findings = append(l.findings, f)
-	case l.unlisted == "" || f.Severity == SeverityError || f.Severity == SeverityWarning && l.unlisted == SeverityNote:
+	case f.Severity.Worse(l.unlisted):
 		l.unlisted = f.Severity
 	}
+}
+
+// remark makes a finding on a line, 0 for none. The path is that of the place:
+// pass, component and setting, each as far as it is known. A setting is a path
+// such as OOBE\ProtectYourPC, items of lists are counted from 1 in brackets.
+func remark(rule string, s finding.Severity, line int, summary, remedy string, path ...string) finding.Finding {
+	f := finding.Finding{ID: rule, Severity: s, Subject: finding.AnswerFile, Summary: summary, Where: finding.Place{Line: line}}
+	for _, step := range path {
+		if step != "" {
+			f.Where.Path = append(f.Where.Path, step)
+		}
+	}
+	if remedy != "" {
+		f.Remedy = []string{remedy}
+	}
+	return f
 }
 
 // node is one setting with its surroundings.
@@ -237,20 +199,18 @@ func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 // at reports a finding on a setting with the rule's severity.
 func (l *linter) at(n node, message, fix string) { l.as(l.rule.Severity, n, message, fix) }
 
-func (l *linter) as(s Severity, n node, message, fix string) {
+func (l *linter) as(s finding.Severity, n node, message, fix string) {
 	// sysprep never runs these passes. Windows Setup has read them when the
 	// machine was installed, so whatever is odd there did no harm.
-	if s == SeverityError && (n.pass.Name() == WindowsPE || n.pass.Name() == OfflineServicing) {
-		s = SeverityWarning
+	if s == finding.Fail && (n.pass.Name() == WindowsPE || n.pass.Name() == OfflineServicing) {
+		s = finding.Warn
 	}
-	l.add(Finding{Rule: l.rule.ID, Severity: s, Line: n.el.Line,
-		Pass: quotable(n.pass.Name()), Component: quotable(n.comp.Name()), Setting: n.where, Message: message, Fix: fix})
+	l.add(remark(l.rule.ID, s, n.el.Line, message, fix, quotable(n.pass.Name()), quotable(n.comp.Name()), n.where))
 }
 
 // component reports a finding on a component as a whole.
-func (l *linter) component(s Severity, p Pass, c Component, message, fix string) {
-	l.add(Finding{Rule: l.rule.ID, Severity: s, Line: c.Line,
-		Pass: quotable(p.Name()), Component: quotable(c.Name()), Message: message, Fix: fix})
+func (l *linter) component(s finding.Severity, p Pass, c Component, message, fix string) {
+	l.add(remark(l.rule.ID, s, c.Line, message, fix, quotable(p.Name()), quotable(c.Name())))
 }
 
 // eachComponent visits all components of all passes.

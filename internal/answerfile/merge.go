@@ -1,37 +1,27 @@
 package answerfile
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
-// Note is one thing that Merge decided. It holds no value of the files.
-type Note struct {
-	// Line is in the base file.
-	Line                              int
-	Pass, Component, Setting, Message string
-}
-
-func (n Note) String() string {
-	text := fmt.Sprintf("%s (%s, %s, %s)", n.Message, n.Pass, n.Component, n.Setting)
-	if n.Line > 0 {
-		text = fmt.Sprintf("line %d: %s", n.Line, text)
-	}
-	return text
-}
+// ruleMerge is the id of what Merge says.
+const ruleMerge = "merge"
 
 // units that belong together: the overlay's replaces the base's as a whole, or
 // the result could pair the user of one with the password of the other.
 var atomic = []string{"AutoLogon", "AdministratorPassword", "Credentials", "Generalize", "Reseal"}
 
-// Merge lays overlay on base and returns a new file; neither is changed.
+// Merge lays overlay on base and returns a new file; neither is changed. The
+// findings say what it decided, with the line in the base, and hold no value.
 // Settings of the overlay replace those of the base. Its commands are appended
 // and renumbered to run after the base's, its accounts replace accounts of the
 // same name. A component is the same when name and architecture are. Only
 // passes are merged: what else stands in overlay, such as <servicing>, is not.
-func Merge(base, overlay *File) (*File, []Note) {
+func Merge(base, overlay *File) (*File, []finding.Finding) {
 	m := &merger{file: &File{Root: base.Root.clone()}}
 	for _, p := range overlay.Passes() {
 		for _, c := range p.Components() {
@@ -44,12 +34,12 @@ func Merge(base, overlay *File) (*File, []Note) {
 
 type merger struct {
 	file            *File
-	notes           []Note
+	notes           []finding.Finding
 	pass, component string
 }
 
 func (m *merger) note(e *Element, setting, message string) {
-	m.notes = append(m.notes, Note{e.Line, quotable(m.pass), quotable(m.component), quotable(setting), message})
+	m.notes = append(m.notes, remark(ruleMerge, finding.Warn, e.Line, message, "", quotable(m.pass), quotable(m.component), quotable(setting)))
 }
 
 // target returns the component of the result that c belongs to, made when the

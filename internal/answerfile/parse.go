@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // Bounds of what Parse accepts. The answer files in public use, with whole
@@ -50,6 +52,11 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, ": %s; %s", e.Problem, e.Fix)
 	return b.String()
+}
+
+// finding is the error as the linter reports it, with the place if it is known.
+func (e *Error) finding(path ...string) finding.Finding {
+	return remark(e.Rule, finding.Fail, e.Line, e.Problem, e.Fix, path...)
 }
 
 // Check refuses a text that Windows could not load as an answer file: not

@@ -4,49 +4,50 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // treeRules judge the elements. Each stands alone; Lint sorts the findings.
 var treeRules = []Rule{
-	{rulePass, SeverityError, "every <settings> names one of the seven configuration passes", lintPassUnknown},
-	{"pass-duplicate", SeverityWarning, "one <settings> for each pass", lintPassDuplicate},
-	{"component-duplicate", SeverityError, "a component stands once in a pass (0x8022001b)", lintComponentDuplicate},
-	{"component-attributes", SeverityWarning, "components carry name, publicKeyToken, language and versionScope as Windows expects", lintComponentAttributes},
-	{"component-unknown", SeverityNote, "components that this linter does not know pass unchecked", lintComponentUnknown},
-	{"architecture", SeverityError, "components are for the guest's architecture: Windows silently ignores others", lintArchitecture},
-	{"setting-unknown", SeverityNote, "settings of known components that this linter does not know pass unchecked", lintSettingUnknown},
-	{"setting-duplicate", SeverityError, "a setting stands once in its parent", lintSettingDuplicate},
-	{"setting-pass", SeverityError, "a setting stands in a pass it is valid in", lintSettingPass},
-	{"list-action", SeverityWarning, `items of lists carry wcm:action="add"`, lintListAction},
-	{"order-credentials", SeverityError, "Credentials hold Domain, Password, Username in this order (0x8030000b)", lintCredentialsOrder},
-	{"order-commands", SeverityWarning, "commands of a list are numbered by Order, each number once", lintCommandOrder},
-	{"text-between", SeverityError, "no text stands beside settings", lintTextBetween},
-	{"white-space", SeverityWarning, "values are not surrounded by white space or line breaks, which count as part of them", lintWhiteSpace},
-	{"template", SeverityWarning, "no template placeholder is left in a value", lintTemplate},
-	{"value", SeverityError, "settings with a fixed set of values hold one of them", lintValue},
-	{"length", SeverityError, "texts are not longer than Windows reads", lintLength},
-	{"computer-name", SeverityError, "ComputerName is * or a valid name of at most 15 bytes", lintComputerName},
-	{"product-key", SeverityError, "ProductKey is five groups of five", lintProductKey},
-	{"password-encoding", SeverityError, "a password with PlainText=false is encoded as Windows does", lintPasswordEncoding},
-	{"password-scrubbed", SeverityError, "no password is the text Windows leaves in a used answer file", lintPasswordScrubbed},
-	{"secret", SeverityWarning, "passwords in the file stay readable in the image", lintSecret},
-	{"generalize-setting", SeverityWarning, "Deployment\\Generalize is an alternative to the sysprep command line, not a part of it", lintGeneralizeSetting},
-	{"generalize-reseal", SeverityWarning, "Generalize and Reseal are not combined", lintGeneralizeReseal},
-	{"reseal", SeverityWarning, "Reseal fits the command line", lintReseal},
-	{"vm-mode", SeverityWarning, "VMModeOptimizations go with /mode:vm", lintVMMode},
-	{"device-cleanup", SeverityWarning, "DoNotCleanUpNonPresentDevices goes with PersistAllDeviceInstalls", lintDeviceCleanup},
-	{"auto-logon", SeverityWarning, "AutoLogon has a LogonCount and ends", lintAutoLogon},
-	{"nested-sysprep", SeverityWarning, "no command of the file runs sysprep", lintNestedSysprep},
-	{"deprecated", SeverityWarning, "no setting is deprecated", lintDeprecated},
-	{"pass-not-run", SeverityNote, "passes that the command line does not run have no effect", lintPassNotRun},
-	{"oobe-account", SeverityNote, "the first boot needs an account or a password to pass OOBE unattended", lintOOBEAccount},
+	{rulePass, finding.Fail, "every <settings> names one of the seven configuration passes", lintPassUnknown},
+	{"pass-duplicate", finding.Warn, "one <settings> for each pass", lintPassDuplicate},
+	{"component-duplicate", finding.Fail, "a component stands once in a pass (0x8022001b)", lintComponentDuplicate},
+	{"component-attributes", finding.Warn, "components carry name, publicKeyToken, language and versionScope as Windows expects", lintComponentAttributes},
+	{"component-unknown", finding.Info, "components that this linter does not know pass unchecked", lintComponentUnknown},
+	{"architecture", finding.Fail, "components are for the guest's architecture: Windows silently ignores others", lintArchitecture},
+	{"setting-unknown", finding.Info, "settings of known components that this linter does not know pass unchecked", lintSettingUnknown},
+	{"setting-duplicate", finding.Fail, "a setting stands once in its parent", lintSettingDuplicate},
+	{"setting-pass", finding.Fail, "a setting stands in a pass it is valid in", lintSettingPass},
+	{"list-action", finding.Warn, `items of lists carry wcm:action="add"`, lintListAction},
+	{"order-credentials", finding.Fail, "Credentials hold Domain, Password, Username in this order (0x8030000b)", lintCredentialsOrder},
+	{"order-commands", finding.Warn, "commands of a list are numbered by Order, each number once", lintCommandOrder},
+	{"text-between", finding.Fail, "no text stands beside settings", lintTextBetween},
+	{"white-space", finding.Warn, "values are not surrounded by white space or line breaks, which count as part of them", lintWhiteSpace},
+	{"template", finding.Warn, "no template placeholder is left in a value", lintTemplate},
+	{"value", finding.Fail, "settings with a fixed set of values hold one of them", lintValue},
+	{"length", finding.Fail, "texts are not longer than Windows reads", lintLength},
+	{"computer-name", finding.Fail, "ComputerName is * or a valid name of at most 15 bytes", lintComputerName},
+	{"product-key", finding.Fail, "ProductKey is five groups of five", lintProductKey},
+	{"password-encoding", finding.Fail, "a password with PlainText=false is encoded as Windows does", lintPasswordEncoding},
+	{"password-scrubbed", finding.Fail, "no password is the text Windows leaves in a used answer file", lintPasswordScrubbed},
+	{"secret", finding.Warn, "passwords in the file stay readable in the image", lintSecret},
+	{"generalize-setting", finding.Warn, "Deployment\\Generalize is an alternative to the sysprep command line, not a part of it", lintGeneralizeSetting},
+	{"generalize-reseal", finding.Warn, "Generalize and Reseal are not combined", lintGeneralizeReseal},
+	{"reseal", finding.Warn, "Reseal fits the command line", lintReseal},
+	{"vm-mode", finding.Warn, "VMModeOptimizations go with /mode:vm", lintVMMode},
+	{"device-cleanup", finding.Warn, "DoNotCleanUpNonPresentDevices goes with PersistAllDeviceInstalls", lintDeviceCleanup},
+	{"auto-logon", finding.Warn, "AutoLogon has a LogonCount and ends", lintAutoLogon},
+	{"nested-sysprep", finding.Warn, "no command of the file runs sysprep", lintNestedSysprep},
+	{"deprecated", finding.Warn, "no setting is deprecated", lintDeprecated},
+	{"pass-not-run", finding.Info, "passes that the command line does not run have no effect", lintPassNotRun},
+	{"oobe-account", finding.Info, "the first boot needs an account or a password to pass OOBE unattended", lintOOBEAccount},
 }
 
 func lintPassUnknown(l *linter) {
 	for _, p := range l.file.Passes() {
 		if e := unknownPass(p); e != nil {
-			l.add(Finding{Rule: e.Rule, Severity: SeverityError, Line: e.Line,
-				Pass: quotable(p.Name()), Message: e.Problem, Fix: e.Fix})
+			l.add(e.finding(quotable(p.Name())))
 		}
 	}
 }
@@ -55,8 +56,7 @@ func lintPassDuplicate(l *linter) {
 	seen := map[string]bool{}
 	for _, p := range l.file.Passes() {
 		if seen[p.Name()] {
-			l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: quotable(p.Name()),
-				Message: "a second <settings> for this pass", Fix: "move its components into the first"})
+			l.add(remark(l.rule.ID, l.rule.Severity, p.Line, "a second <settings> for this pass", "move its components into the first", quotable(p.Name())))
 		}
 		seen[p.Name()] = true
 	}
@@ -67,7 +67,7 @@ func lintComponentDuplicate(l *linter) {
 	l.eachComponent(func(p Pass, c Component) {
 		key := strings.ToLower(strings.Join([]string{p.Name(), c.Name(), c.Architecture(), c.Attr("language"), c.Attr("versionScope")}, "\x00"))
 		if line, ok := first[key]; ok {
-			l.component(SeverityError, p, c, fmt.Sprintf("the component stands in this pass already, in line %d; Windows refuses the file (0x8022001b)", line),
+			l.component(finding.Fail, p, c, fmt.Sprintf("the component stands in this pass already, in line %d; Windows refuses the file (0x8022001b)", line),
 				"put all its settings into one <component>")
 			return
 		}
@@ -81,7 +81,7 @@ func lintComponentAttributes(l *linter) {
 	}
 	l.eachComponent(func(p Pass, c Component) {
 		if c.Name() == "" {
-			l.component(SeverityError, p, c, "a component without name", `write name="Microsoft-Windows-..."`)
+			l.component(finding.Fail, p, c, "a component without name", `write name="Microsoft-Windows-..."`)
 		}
 		for _, x := range expected {
 			if !strings.EqualFold(c.Attr(x.name), x.value) {
@@ -115,12 +115,12 @@ func lintArchitecture(l *linter) {
 		switch {
 		case placeholder(arch): // reported by the rule on templates
 		case !slices.Contains(architectures, strings.ToLower(arch)):
-			l.component(SeverityError, p, c, fmt.Sprintf("unknown or missing processorArchitecture %q", quotable(arch)), "write amd64, x86 or arm64")
+			l.component(finding.Fail, p, c, fmt.Sprintf("unknown or missing processorArchitecture %q", quotable(arch)), "write amd64, x86 or arm64")
 		case l.ctx.Architecture == "" || fits(arch) || p.Name() == WindowsPE || p.Name() == OfflineServicing:
 		case covered[key(p, c)]:
-			l.component(SeverityNote, p, c, fmt.Sprintf("for %s: ignored by the %s guest", arch, l.ctx.Architecture), "")
+			l.component(finding.Info, p, c, fmt.Sprintf("for %s: ignored by the %s guest", arch, l.ctx.Architecture), "")
 		default:
-			l.component(SeverityError, p, c, fmt.Sprintf("for %s only: the %s guest silently ignores all its settings", arch, l.ctx.Architecture),
+			l.component(finding.Fail, p, c, fmt.Sprintf("for %s only: the %s guest silently ignores all its settings", arch, l.ctx.Architecture),
 				fmt.Sprintf("write processorArchitecture=%q", strings.ToLower(l.ctx.Architecture)))
 		}
 	})
@@ -132,7 +132,7 @@ func lintSettingUnknown(l *linter) {
 			continue
 		}
 		if def, _ := known(n.comp.Name(), n.path); def != nil {
-			l.as(SeverityWarning, n, "unknown setting; there is one that differs only in case", "write "+def.path)
+			l.as(finding.Warn, n, "unknown setting; there is one that differs only in case", "write "+def.path)
 		} else if !strings.Contains(n.path, `\`) {
 			l.at(n, "this setting is not checked", "")
 		}
@@ -157,7 +157,7 @@ func lintSettingDuplicate(l *linter) {
 		case n.def != nil:
 			l.at(n, fmt.Sprintf("the setting stands here already, in line %d", line), "keep one of the two")
 		default:
-			l.as(SeverityWarning, n, fmt.Sprintf("the element stands here already, in line %d, and is not marked as an item of a list", line),
+			l.as(finding.Warn, n, fmt.Sprintf("the element stands here already, in line %d, and is not marked as an item of a list", line),
 				`keep one, or write wcm:action="add" on each`)
 		}
 	}
@@ -205,7 +205,7 @@ func lintCredentialsOrder(l *linter) {
 				// domain, so only commands are known to fail.
 				severity := l.rule.Severity
 				if strings.EqualFold(n.comp.Name(), compJoin) {
-					severity = SeverityWarning
+					severity = finding.Warn
 				}
 				l.as(severity, n, "Domain, Password and Username are not in this order; Windows can refuse the pass (0x8030000b)",
 					"put them in the order Domain, Password, Username")
@@ -246,7 +246,7 @@ func lintTextBetween(l *linter) {
 			continue
 		}
 		if placeholder(text) {
-			l.as(SeverityWarning, n, "template text stands beside settings", "render the template before using the file")
+			l.as(finding.Warn, n, "template text stands beside settings", "render the template before using the file")
 			continue
 		}
 		l.at(n, "text stands beside settings", "remove it, or put it into the setting it belongs to")

@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Constant attributes of every component.
@@ -106,12 +109,12 @@ func lintPasswordScrubbed(l *linter) {
 
 func lintSecret(l *linter) {
 	for _, n := range l.nodes {
-		stays := fmt.Sprintf(`the image keeps it in \Windows\Panther\unattend.xml until pass %s has run`, quotable(n.pass.Name()))
+		stays := fmt.Sprintf("the image keeps it in %s until pass %s has run", windows.CachedAnswerFile.OnVolume(), quotable(n.pass.Name()))
 		switch n.secret().kind {
 		case plainSecret:
 			l.at(n, "a password in plain text: "+stays, "use an account that is removed or changed after deployment")
 		case encodedSecret:
-			l.as(SeverityNote, n, "a password that is encoded but not encrypted: "+stays, "")
+			l.as(finding.Info, n, "a password that is encoded but not encrypted: "+stays, "")
 		}
 	}
 }
@@ -124,11 +127,11 @@ func lintGeneralizeSetting(l *linter) {
 		const fix = `remove it: the command line of sysprep decides, this setting is for machines that generalize themselves in audit mode`
 		switch c := l.ctx.CommandLine; {
 		case c == nil:
-			l.as(SeverityNote, n, "does not change what sysprep does when it is started by hand", "")
+			l.as(finding.Info, n, "does not change what sysprep does when it is started by hand", "")
 		case c.Audit:
 			l.at(n, "with /audit the machine generalizes itself at the next boot", fix)
 		default:
-			l.as(SeverityNote, n, "has no effect on this run: pass auditUser is not run", fix)
+			l.as(finding.Info, n, "has no effect on this run: pass auditUser is not run", fix)
 		}
 	}
 }
@@ -149,7 +152,7 @@ func lintReseal(l *linter) {
 		}
 		severity := l.rule.Severity
 		if c == nil {
-			severity = SeverityNote
+			severity = finding.Info
 		}
 		mode := strings.TrimSpace(n.el.Value("Mode"))
 		if n.pass.Name() == OOBESystem && strings.EqualFold(mode, "Audit") {
@@ -169,7 +172,7 @@ func lintVMMode(l *linter) {
 		switch c := l.ctx.CommandLine; {
 		case n.def == nil || !n.def.vmMode:
 		case c == nil:
-			l.as(SeverityNote, n, "takes full effect only with /mode:vm", "")
+			l.as(finding.Info, n, "takes full effect only with /mode:vm", "")
 		case !c.VMMode:
 			l.at(n, "takes full effect only with /mode:vm, which is not on the command line", "set vm_mode, or remove the setting")
 		}
@@ -203,7 +206,7 @@ func lintAutoLogon(l *linter) {
 			continue
 		}
 		if !resets && n.pass.Name() == OOBESystem {
-			l.as(SeverityNote, n, "Windows logs on once more than LogonCount says",
+			l.as(finding.Info, n, "Windows logs on once more than LogonCount says",
 				`for exactly LogonCount logons, set the registry value Winlogon\AutoLogonCount to 0 in a FirstLogonCommand`)
 		}
 	}
@@ -211,7 +214,7 @@ func lintAutoLogon(l *linter) {
 
 func lintNestedSysprep(l *linter) {
 	for _, n := range l.nodes {
-		if n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), "sysprep.exe") {
+		if n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), windows.Process) {
 			l.at(n, "the command runs sysprep, which Microsoft does not support here", "run sysprep once, from the build")
 		}
 	}
@@ -231,8 +234,7 @@ func lintPassNotRun(l *linter) {
 	}
 	for _, p := range l.file.Passes() {
 		if slices.Contains(passNames, p.Name()) && len(p.Components()) > 0 && !l.ctx.CommandLine.runs(p.Name()) {
-			l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Line: p.Line, Pass: p.Name(),
-				Message: "this command line of sysprep does not run the pass", Fix: "remove it if that is not meant"})
+			l.add(remark(l.rule.ID, l.rule.Severity, p.Line, "this command line of sysprep does not run the pass", "remove it if that is not meant", p.Name()))
 		}
 	}
 }
@@ -246,7 +248,6 @@ func lintOOBEAccount(l *linter) {
 			return
 		}
 	}
-	l.add(Finding{Rule: l.rule.ID, Severity: l.rule.Severity, Pass: OOBESystem, Component: compShell,
-		Message: "no account and no administrator password: the first boot waits for someone to enter one",
-		Fix:     "add AdministratorPassword (Windows Server) or a LocalAccount (Windows client), unless the cloud's agent does it"})
+	l.add(remark(l.rule.ID, l.rule.Severity, 0, "no account and no administrator password: the first boot waits for someone to enter one",
+		"add AdministratorPassword (Windows Server) or a LocalAccount (Windows client), unless the cloud's agent does it", OOBESystem, compShell))
 }

@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -129,11 +131,11 @@ func TestLintTellsByItsExitCode(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"a good file", []string{good}, OK, ": errors: 0, warnings: 0, notes: 1", ""},
+		{"a good file", []string{good}, OK, ": errors: 0, warnings: 0, info: 1", ""},
 		{"an unknown pass", []string{wrongPass}, NotOK, "generalise", ""},
 		{"a missing file", []string{filepath.Join(t.TempDir(), "none.xml")}, CannotDo, "", "none.xml"},
 		{"no file", nil, CannotDo, "", "no answer file is named"},
-		{"as JSON", []string{"--json", wrongPass}, NotOK, `"findings":[{`, ""},
+		{"as JSON", []string{"--json", wrongPass}, NotOK, `{"id":"pass-unknown","severity":"fail","holds":false,"subject":"answer_file","where":{"file":`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := run(t, append([]string{"lint"}, c.args...)...)
@@ -141,6 +143,38 @@ func TestLintTellsByItsExitCode(t *testing.T) {
 				t.Errorf("exit code %d, want %d\n%s\n%s", code, c.code, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestLintAsJSONIsTheSchemaOfTheReport(t *testing.T) {
+	path, missing := filepath.Join(t.TempDir(), "unattend.xml"), filepath.Join(t.TempDir(), "none.xml")
+	text := strings.Replace(winimagetest.AnswerFile, "<TimeZone>UTC</TimeZone>", "<TimeZone>UTC</TimeZone><ProductKey/>", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "lint", "--json", path, missing)
+	lines := slices.Collect(strings.Lines(stdout))
+	if code != CannotDo || stderr != "" || len(lines) != 2 {
+		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
+	}
+	var first, second struct {
+		Schema      int
+		Name, Error string
+		Holds       bool
+		Counts      map[string]int
+		Findings    []struct{ ID, Severity string }
+	}
+	if err := errors.Join(json.Unmarshal([]byte(lines[0]), &first), json.Unmarshal([]byte(lines[1]), &second)); err != nil {
+		t.Fatal(err)
+	}
+	if first.Schema != 2 || first.Name != path || first.Holds || first.Counts["fail"] != 2 || len(first.Findings) == 0 {
+		t.Errorf("got %+v", first)
+	}
+	if second.Holds || second.Findings == nil || !strings.Contains(second.Error, "none.xml") {
+		t.Errorf("got %+v", second)
+	}
+	if key := regexp.MustCompile(`"[^"]*[A-Z][^"]*":`).FindString(stdout); key != "" {
+		t.Errorf("the key %s is not in snake_case", key)
 	}
 }
 

@@ -3,18 +3,20 @@ package diagnosis
 import "sync"
 
 // cause is one entry of the catalogue. Pattern is RE2, matched without regard
-// to case against a line's message; an empty one means that no log line tells
-// this cause (it is found by a check of the guest, or only known). Named groups
-// of the pattern fill {placeholders} of title and remedy; {name} is the package
-// name before its first underscore, {code} is decoded. RE2 wants group names to
-// be unique: a digit at their end does not count.
+// to case against a line's message; where no log line tells a cause, by says
+// who does. Named groups of the pattern fill {placeholders} of title and
+// remedy; {name} is the package name before its first underscore, {code} is
+// decoded. RE2 wants group names to be unique: a digit at their end does not
+// count.
 type cause struct {
 	id, name string
 	phase    Phase
 	pattern  string
-	title    string
-	remedy   []string
-	// source is the tag of the reference that the entry rests on.
+	// by is who tells a cause without a pattern.
+	by     teller
+	title  string
+	remedy []string
+	// source is what the entry rests on (sources.go).
 	source string
 	// unconfirmed: neither vendor documentation nor a complete log supports it.
 	unconfirmed bool
@@ -23,6 +25,16 @@ type cause struct {
 	// anyLevel entries are told by Info lines too.
 	anyLevel bool
 }
+
+// teller is who finds a cause that no log line tells.
+type teller string
+
+const (
+	byVerdict teller = "verdict" // the first look and the watch, by Known
+	// byPreflight: the checks of the guest before the launch, which are to come;
+	// their remedies wait here.
+	byPreflight teller = "pre-flight"
+)
 
 // catalogue holds all causes. Order matters where several match one line: the
 // specific ones stand before the general ones.
@@ -81,41 +93,37 @@ const appxTitle = "app package {package} is installed for a user but not provisi
 
 var appxCauses = []cause{
 	{id: "F03", name: "APPX_WINGET_SOURCE", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.Winget\.Source_`), title: appxTitle + " (the index that winget registers on first use)",
-		remedy: []string{"As the last step before sysprep: Get-AppxPackage -AllUsers Microsoft.Winget.Source | Remove-AppxPackage -AllUsers", "Do not call winget after that."}, source: "winget-cli #5599"},
+		remedy: []string{"As the last step before sysprep: Get-AppxPackage -AllUsers Microsoft.Winget.Source | Remove-AppxPackage -AllUsers", "Do not call winget after that."}, source: github + "microsoft/winget-cli/issues/5599"},
 	{id: "F04", name: "APPX_DESKTOPAPPINSTALLER", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.DesktopAppInstaller_`), title: appxTitle + " (winget itself was updated for one user)",
-		remedy: appxRemedy("Or provision the same version: Add-AppxProvisionedPackage -Online -PackagePath <bundle> -LicensePath <licence> -DependencyPackagePath <dependencies>"), source: "winget-cli issues"},
+		remedy: appxRemedy("Or provision the same version: Add-AppxProvisionedPackage -Online -PackagePath <bundle> -LicensePath <licence> -DependencyPackagePath <dependencies>"), source: github + "microsoft/winget-cli/issues/2876"},
 	{id: "F05", name: "APPX_EDGE_STABLE", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.MicrosoftEdge\.Stable_`), title: appxTitle + " (Edge registered itself)",
-		remedy: []string{"In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name 'Microsoft.MicrosoftEdge.*' | Where-Object { $_.PackageUserInformation.InstallState -eq 'Installed' } | ForEach-Object { Remove-AppxPackage -AllUsers -Package $_.PackageFullName }", "Do it right before sysprep: Edge comes back with its next update."}, source: "RGL-SP"},
+		remedy: []string{"In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name 'Microsoft.MicrosoftEdge.*' | Where-Object { $_.PackageUserInformation.InstallState -eq 'Installed' } | ForEach-Object { Remove-AppxPackage -AllUsers -Package $_.PackageFullName }", "Do it right before sysprep: Edge comes back with its next update."}, source: github + "rgl/windows-sysprep-playground/blob/HEAD/provision-sysprep.ps1"},
 	{id: "F06", name: "APPX_EDGE_GAMEASSIST", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.Edge\.GameAssist_`), title: appxTitle + " (an Edge update installs it, on Server too)",
-		remedy: appxRemedy("Do it right before sysprep: the next Edge update brings it back."), source: "MAAS, field report"},
+		remedy: appxRemedy("Do it right before sysprep: the next Edge update brings it back."), source: "ws2022-setupact-complete-refused-run-appx.log"},
 	{id: "F07", name: "APPX_COPILOT", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.(?:Windows\.)?Copilot`), title: appxTitle + " (an update installs Copilot)",
-		remedy: appxRemedy("Keep it away with the policy TurnOffWindowsCopilot."), source: "issue threads"},
+		remedy: appxRemedy("Keep it away with the policy TurnOffWindowsCopilot."), source: github + "vmware/ansible-vsphere-gos-validation/pull/596"},
 	{id: "F08", name: "APPX_LANGUAGE_EXPERIENCE_PACK", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.LanguageExperiencePack(?P<language>[A-Za-z-]+)_`), title: appxTitle + " (language {language} came from the Store)",
-		remedy: appxRemedy("Install languages for all users instead: Add-AppxProvisionedPackage, lpksetup or a cab file."), source: "field log 2021-07-06"},
+		remedy: appxRemedy("Install languages for all users instead: Add-AppxProvisionedPackage, lpksetup or a cab file."), source: "w10-19041-setuperr-appx-two-packages.log"},
 	{id: "F09", name: "APPX_ONEDRIVESYNC", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.OneDriveSync_`), title: appxTitle + " (OneDrive set itself up for a user)",
-		remedy: []string{`Uninstall OneDrive: %SystemRoot%\System32\OneDriveSetup.exe /uninstall (SysWOW64 on older Windows)`, removeAppx[0]}, source: "MS windows-11-image-capture-fail"},
+		remedy: []string{`Uninstall OneDrive: %SystemRoot%\System32\OneDriveSetup.exe /uninstall (SysWOW64 on older Windows)`, removeAppx[0]}, source: docCapture},
 	{id: "F10", name: "APPX_WIDGETS", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.WidgetsPlatformRuntime_|MicrosoftWindows\.Client\.WebExperience_`), title: appxTitle + " (Widgets)",
-		remedy: appxRemedy(keepStoreOff), source: "packer-plugin-azure #350"},
+		remedy: appxRemedy(keepStoreOff), source: github + "hashicorp/packer-plugin-azure/issues/350"},
 	{id: "F11", name: "APPX_TEAMS", phase: PhaseValidate, pattern: appxPattern(`(?:MSTeams|MicrosoftTeams)_`), title: appxTitle + " (Teams)",
-		remedy: appxRemedy("Or provision Teams for all users: teamsbootstrapper.exe -p"), source: "issue threads"},
+		remedy: appxRemedy("Or provision Teams for all users: teamsbootstrapper.exe -p"), source: github + "ChrisTitusTech/winutil/issues/3639"},
 	{id: "F12", name: "APPX_SPARSE_PACKAGES", phase: PhaseValidate, pattern: appxPattern(`NotepadPlusPlus|TortoiseSVN|TortoiseGit|7-?Zip|WinRAR|Microsoft\.WindowsTerminal|Microsoft\.PowerShell`), title: appxTitle + " (the shell extension of a desktop program)",
-		remedy: []string{removeAppx[0], "The program keeps working without the package."}, source: "notepad++ #13675, runner-images"},
+		remedy: []string{removeAppx[0], "The program keeps working without the package."}, source: github + "notepad-plus-plus/notepad-plus-plus/issues/13675"},
 	{id: "F13", name: "APPX_WINAPPRUNTIME_WSL", phase: PhaseValidate, pattern: appxPattern(`MicrosoftCorporationII\.(?:WinAppRuntime|WindowsSubsystemForLinux)`), title: appxTitle,
-		remedy: appxRemedy("The engine of WSL installed by MSI stays when the package goes."), source: "runner-images #14499"},
+		remedy: appxRemedy("The engine of WSL installed by MSI stays when the package goes."), source: github + "actions/runner-images/issues/14499"},
 	{id: "F14", name: "APPX_LTSC_STORE", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.WindowsStore_`), title: appxTitle + " (the Store, put on LTSC by wsreset -i for the current user only)",
-		remedy: appxRemedy(), source: "SYSPREP-PREP", unconfirmed: true},
+		remedy: appxRemedy(), source: sysprepCheckers, unconfirmed: true},
 	{id: "F16", name: "APPX_MIRACASTVIEW", phase: PhaseValidate, pattern: appxPattern(`Windows\.MiracastView`), title: appxTitle + " (left behind by the upgrade to Windows 10 1709)",
-		remedy: []string{"Restore the package's missing xml in the AppRepository folder from an installation that was not upgraded, then remove the package (KB4057974)."}, source: "KB4057974"},
+		remedy: []string{"Restore the package's missing xml in the AppRepository folder from an installation that was not upgraded, then remove the package (KB4057974)."}, source: support + "miracastview-cause-sysprep-error-upgrade-windows-10-1709"},
 	{id: "F18", name: "APPX_PROTECTED_REMOVED", phase: PhaseValidate, pattern: appxPattern(`Microsoft\.SecHealthUI|MicrosoftWindows\.Client\.CBS|Microsoft\.UI\.Xaml\.CBS`), title: "system app {package} was altered or removed for some users",
-		remedy: []string{"DISM /Online /Cleanup-Image /RestoreHealth, then register the package again: Add-AppxPackage -Register -DisableDevelopmentMode -Path <its AppxManifest.xml below C:\\Windows\\SystemApps>", "Leave packages with SignatureKind System or NonRemovable alone."}, source: "field report", unconfirmed: true},
+		remedy: []string{"DISM /Online /Cleanup-Image /RestoreHealth, then register the package again: Add-AppxPackage -Register -DisableDevelopmentMode -Path <its AppxManifest.xml below C:\\Windows\\SystemApps>", "Leave packages with SignatureKind System or NonRemovable alone."}, source: reported, unconfirmed: true},
 	{id: "F01", name: "APPX_NOT_PROVISIONED", phase: PhaseValidate, pattern: `Package (?P<package>\S+)` + notProvisioned, title: appxTitle,
-		remedy: appxRemedy("The user that installed it must still exist; otherwise remove that profile first.", keepStoreOff), source: "SA-APPX"},
+		remedy: appxRemedy("The user that installed it must still exist; otherwise remove that profile first.", keepStoreOff), source: docStoreApps},
 	{id: "F17", name: "APPXSVC_DISABLED", phase: PhaseValidate, pattern: `'SysprepGeneralizeValidate' from .*AppxSysprep\.dll; dwRet = 0x422\b`, title: "the AppX Deployment Service (AppXSvc) is disabled",
-		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f, then restart the guest`}, source: "field report"},
+		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f, then restart the guest`}, source: learn + "windows/win32/debug/system-error-codes--1000-1299-"},
 	{id: "F02", name: "APPX_REMOVE_FAILED", phase: PhaseValidate, pattern: `Failed to remove apps for the current user: (?P<code>0x[0-9a-f]+)|Exit code of RemoveAllApps thread was (?P<code2>0x[0-9a-f]+)`, title: "app packages could not be checked or removed ({code})", generic: true,
-		remedy: []string{"DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow", "On Windows 10 22H2 with KB5032278: install a newer cumulative update (known problem).", "List per-user packages: Get-AppxPackage -AllUsers; remove those that are not provisioned."}, source: "SA-APPX"},
-	{id: "F15", name: "APPX_22H2_REGRESSION", phase: PhaseValidate, title: "Windows 10 22H2 with preview update KB5032278 fails app validation with 0x80073cf2",
-		remedy: []string{"Install a newer cumulative update."}, source: "MS known issue"},
-	{id: "F19", name: "APPX_STORE_UPDATING", phase: PhaseValidate, title: "the Store updates app packages while the image is built",
-		remedy: []string{`reg add HKLM\SOFTWARE\Policies\Microsoft\WindowsStore /v AutoDownload /t REG_DWORD /d 2 /f at the start of the build`, "No network while sysprep runs."}, source: "field report"},
+		remedy: []string{"DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow", "On Windows 10 22H2 with KB5032278: install a newer cumulative update (known problem).", "List per-user packages: Get-AppxPackage -AllUsers; remove those that are not provisioned."}, source: docStoreApps},
 }

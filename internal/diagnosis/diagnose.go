@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 const (
@@ -95,7 +97,7 @@ func searchOrder(n, failed int) []int {
 
 func (s *search) match(l problem, generic bool) (cause, map[string]string, bool) {
 	for _, c := range catalogue() {
-		if c.re == nil || c.generic != generic || c.phase == PhaseNoise {
+		if c.re == nil || c.generic != generic {
 			continue
 		}
 		if m := s.find(*c.re, l); m != nil {
@@ -142,11 +144,8 @@ func fill(text string, groups map[string]string) string {
 }
 
 func (s *search) known(run Run, lines []problem, failed, at int, c cause, groups map[string]string) Diagnosis {
-	d := Diagnosis{ID: c.id, Name: c.name, Summary: fill(c.title, groups), Unconfirmed: c.unconfirmed}
+	d := c.diagnosis(finding.Log, groups)
 	d.Phase = s.observedPhase(run, lines, c.phase)
-	for _, r := range c.remedy {
-		d.Remedy = append(d.Remedy, fill(r, groups))
-	}
 	evidence := []problem{lines[at]}
 	if groups["package"] != "" {
 		evidence = append(evidence, d.addPackages(s, lines, groups["package"])...)
@@ -188,7 +187,8 @@ func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []prob
 }
 
 func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
-	d := Diagnosis{ID: "F00", Name: "UNKNOWN", Phase: s.observedPhase(run, lines, PhaseProcess), Unconfirmed: true}
+	unknown := cause{id: "F00", name: "UNKNOWN", phase: s.observedPhase(run, lines, PhaseProcess), unconfirmed: true}
+	d := unknown.diagnosis(finding.Log, nil)
 	l := lines[failed]
 	switch re, groups := s.launched(l); {
 	case re != nil && groups["code"] != "":
@@ -210,7 +210,7 @@ func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
 	} else {
 		d.Remedy = []string{"Correct what the lines above the failure name, on a fresh machine."}
 	}
-	d.Remedy = append(d.Remedy, "Read the whole setupact.log and setuperr.log that were fetched.")
+	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the whole %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
 	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Facts.FailureLine)
 	return d
 }
@@ -261,14 +261,22 @@ func rawLines(lines []problem, last string) []string {
 // than the log, e.g. Known("F51").
 func Known(id string) (Diagnosis, bool) {
 	for _, c := range catalogue() {
-		if c.id != id {
-			continue
+		if c.id == id {
+			return c.diagnosis(finding.Guest, nil), true
 		}
-		d := Diagnosis{ID: c.id, Name: c.name, Phase: c.phase, Summary: fill(c.title, nil), Unconfirmed: c.unconfirmed}
-		for _, r := range c.remedy {
-			d.Remedy = append(d.Remedy, fill(r, nil))
-		}
-		return d, true
 	}
 	return Diagnosis{}, false
+}
+
+// diagnosis is the cause as it was found, with the names that were caught.
+func (c cause) diagnosis(subject finding.Subject, groups map[string]string) Diagnosis {
+	d := Diagnosis{finding.Finding{ID: c.id, Name: c.name, Severity: finding.Fail, Subject: subject,
+		Summary: fill(c.title, groups), Source: c.source, Unconfirmed: c.unconfirmed}, c.phase}
+	if c.phase == PhaseSilent {
+		d.Severity = finding.Warn
+	}
+	for _, r := range c.remedy {
+		d.Remedy = append(d.Remedy, fill(r, groups))
+	}
+	return d
 }

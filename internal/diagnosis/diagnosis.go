@@ -7,7 +7,11 @@
 // causes, which is data (catalogue*.go).
 package diagnosis
 
-import "time"
+import (
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+)
 
 // Level is the severity column of a log line; empty where a log viewer left it
 // out.
@@ -54,8 +58,6 @@ const (
 	PhaseFirstBoot Phase = "first boot"
 	// PhaseSilent: sysprep succeeds and the image is bad all the same.
 	PhaseSilent Phase = "silent"
-	// PhaseNoise: never fatal by itself, never reported.
-	PhaseNoise Phase = "noise"
 )
 
 // Stage is how far a run has come.
@@ -92,9 +94,7 @@ type Facts struct {
 	// Options are the switches sysprep understood, upper case: GENERALIZE,
 	// OOBE, AUDIT, QUIT, SHUTDOWN, REBOOT, QUIET, UNATTEND, MODE.
 	Options []string
-	// Mode is "vm" for /mode:vm, else empty.
-	Mode  string
-	Stage Stage
+	Stage   Stage
 	// TagCreated: `FCreateTagFile:Successfully created tag file`.
 	TagCreated bool
 	// ShutdownRequested: sysprep has asked Windows to shut down or restart.
@@ -119,19 +119,13 @@ type Run struct {
 	size  int // bytes of their text
 }
 
-// Diagnosis is a cause with its evidence and the way out.
+// Diagnosis is a cause with its evidence and the way out: a finding whose ID is
+// that of the catalogue ("F01"; "F00" for a failure that it does not know) and
+// whose Name is its long form ("APPX_NOT_PROVISIONED"). The summary names the
+// package, module or code.
 type Diagnosis struct {
-	ID    string // "F01"; "F00" for a failure the catalogue does not know
-	Name  string // "APPX_NOT_PROVISIONED"
-	Phase Phase
-	// Summary is one actionable line that names the package, module or code.
-	Summary string
-	// Evidence are log lines, verbatim.
-	Evidence []string
-	// Remedy are the steps to take, one a line, names filled in.
-	Remedy []string
-	// Unconfirmed: the signature or the remedy has no vendor's source.
-	Unconfirmed bool
+	finding.Finding
+	Phase Phase `json:"phase"`
 }
 
 // Parser turns the bytes of a log into lines; the zero value is ready. It

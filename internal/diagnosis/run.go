@@ -29,10 +29,7 @@ const (
 	textParse    = "unable to parse command-line arguments"
 )
 
-var (
-	optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
-	modeText   = regexp.MustCompile(`(?i)Sysprep mode \[(\w+)\]; was specified`)
-)
+var optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
 
 // HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
 func (f Facts) HasOption(name string) bool {
@@ -62,10 +59,6 @@ func (f Facts) with(l Line) Facts {
 	case strings.Contains(text, "command line option"):
 		if m := optionText.FindStringSubmatch(l.start()); m != nil && len(f.Options) < maxOptions {
 			f.Options = append(slices.Clip(f.Options), strings.ToUpper(m[1]))
-		}
-	case strings.Contains(text, "sysprep mode ["):
-		if m := modeText.FindStringSubmatch(l.start()); m != nil {
-			f.Mode = strings.ToLower(m[1])
 		}
 	case strings.Contains(text, textTag):
 		f.TagCreated = true

@@ -65,6 +65,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Raw is the writer beneath, for documents that are safe as they are and must
+// not be cut.
+func (w *Writer) Raw() io.Writer { return w.to }
+
 // JSON writes a value as one line of JSON: what it says stays exact and is
 // never cut, and what could do harm where the line is shown is escaped.
 func (w *Writer) JSON(v any) error {

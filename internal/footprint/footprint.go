@@ -25,23 +25,23 @@ type Trace struct {
 
 // Folders below the Windows folder.
 const (
-	temp    = `\Temp`
-	tasks   = `\System32\Tasks`
-	sysprep = `\System32\Sysprep`
-	panther = sysprep + `\Panther`
-	scripts = `\Setup\Scripts`
+	temp         = `\Temp`
+	tasks        = `\System32\Tasks`
+	sysprep      = `\System32\Sysprep`
+	panther      = sysprep + `\Panther`
+	setupScripts = `\Setup\Scripts`
 )
 
 // What the provisioner brings; the id is that of the run, and of MovedLogs the
 // time of the launch, which launch.ps1 sets.
 var (
-	Folder          = Trace{"folder of the guest scripts", temp, "packer-sysprep-", ""}
-	Task            = Trace{"task that starts sysprep", tasks, "packer-sysprep-", ""}
-	AnswerFolder    = Trace{"folder of the answer file", sysprep, "packer-unattend-", ""}
-	Mark            = Trace{"mark of a run", panther, "packer-", ".mark"}
-	MovedLogs       = Trace{"logs of an earlier sysprep", sysprep, "Panther.packer-", ""}
-	RenamedLog      = Trace{"log of an earlier sysprep", panther, "setupact.packer-", ".log"}
-	SetupCompleteTo = Trace{"SetupComplete.cmd that was not finished", scripts, "SetupComplete.cmd.packer-", ""}
+	Folder               = Trace{"folder of the guest scripts", temp, "packer-sysprep-", ""}
+	Task                 = Trace{"task that starts sysprep", tasks, "packer-sysprep-", ""}
+	AnswerFolder         = Trace{"folder of the answer file", sysprep, "packer-unattend-", ""}
+	Mark                 = Trace{"mark of a run", panther, "packer-", ".mark"}
+	MovedLogs            = Trace{"logs of an earlier sysprep", sysprep, "Panther.packer-", ""}
+	RenamedLog           = Trace{"log of an earlier sysprep", panther, "setupact.packer-", ".log"}
+	PartialSetupComplete = Trace{"SetupComplete.cmd that was not finished", setupScripts, "SetupComplete.cmd.packer-", ""}
 )
 
 // traces are all kinds, the special ones before the general ones. Those of
@@ -49,7 +49,7 @@ var (
 // guestexec/elevated.go of hashicorp/packer-plugin-sdk, winrmcp/cp.go of
 // packer-community/winrmcp.
 var traces = []Trace{
-	Folder, Task, AnswerFolder, Mark, MovedLogs, RenamedLog, SetupCompleteTo,
+	Folder, Task, AnswerFolder, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
 	{"script of Packer", temp, "script-", ".ps1"},
 	{"script of Packer", temp, "script-", ".bat"},
 	{"script of Packer", temp, "script-", ".cmd"},

@@ -29,13 +29,13 @@ func TestEveryNameIsRecognisedAsWhatItIs(t *testing.T) {
 // every change of itself.
 func TestTheNamesAreThoseThatAreInUse(t *testing.T) {
 	for got, want := range map[string]string{
-		Folder.Path("1"):          `\Temp\packer-sysprep-1`,
-		Task.Name("1"):            `packer-sysprep-1`,
-		AnswerFolder.Path("1"):    `\System32\Sysprep\packer-unattend-1`,
-		Mark.Path("1"):            `\System32\Sysprep\Panther\packer-1.mark`,
-		MovedLogs.Path("1"):       `\System32\Sysprep\Panther.packer-1`,
-		RenamedLog.Path("1"):      `\System32\Sysprep\Panther\setupact.packer-1.log`,
-		SetupCompleteTo.Path("1"): `\Setup\Scripts\SetupComplete.cmd.packer-1`,
+		Folder.Path("1"):               `\Temp\packer-sysprep-1`,
+		Task.Name("1"):                 `packer-sysprep-1`,
+		AnswerFolder.Path("1"):         `\System32\Sysprep\packer-unattend-1`,
+		Mark.Path("1"):                 `\System32\Sysprep\Panther\packer-1.mark`,
+		MovedLogs.Path("1"):            `\System32\Sysprep\Panther.packer-1`,
+		RenamedLog.Path("1"):           `\System32\Sysprep\Panther\setupact.packer-1.log`,
+		PartialSetupComplete.Path("1"): `\Setup\Scripts\SetupComplete.cmd.packer-1`,
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -9,6 +9,9 @@ import (
 // drive letters, Linux stops at 60.
 const maxLogical = 128
 
+// firstLogical is the index of the first logical drive.
+const firstLogical = 5
+
 func isExtended(typ byte) bool { return typ == 0x05 || typ == 0x0f || typ == 0x85 }
 
 func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
@@ -70,8 +73,8 @@ func readLogical(r io.ReaderAt, ext Partition, sector int64) ([]Partition, error
 	var out []Partition
 	end := ext.Start + ext.Length
 	record := ext.Start
-	for index := 5; ; index++ {
-		if index-5 >= maxLogical {
+	for index := firstLogical; ; index++ {
+		if index-firstLogical >= maxLogical {
 			return nil, corrupt("more than %d extended boot records", maxLogical)
 		}
 		b, err := readFull(r, record, 512)

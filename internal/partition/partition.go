@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 var le = binary.LittleEndian
@@ -68,6 +70,14 @@ type Partition struct {
 
 // IsESP reports whether p is an EFI system partition.
 func (p Partition) IsESP() bool { return p.Type == TypeESP || p.Type == TypeMBRESP }
+
+// Startup says which firmware the table is made for, and whether that firmware
+// finds what it starts from.
+func (t *Table) Startup() windows.Startup {
+	return windows.StartupOf(string(t.Scheme), slices.ContainsFunc(t.Partitions, func(p Partition) bool {
+		return t.Scheme == GPT && p.IsESP() || t.Scheme == MBR && p.Bootable && p.Index < firstLogical
+	}))
+}
 
 // Read reads the table of a disk of size bytes. sectorSize is the logical
 // sector size, 512 or 4096; 0 lets a GPT tell it and takes 512 for an MBR. At

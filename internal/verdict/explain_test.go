@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -16,10 +17,10 @@ func TestTheExplanationOfARefusalLeadsWithPackageAndRemedy(t *testing.T) {
 	v := Verdict{
 		Class: Refused, Reason: "sysprep refused in validation", ImageState: windows.StateComplete, GeneralizationState: &seven, Tag: No, StillRunning: true,
 		Took: 12300 * time.Millisecond, LastLog: "not shown beside evidence",
-		Diagnosis: &diagnosis.Diagnosis{
+		Diagnosis: &diagnosis.Diagnosis{Finding: finding.Finding{
 			ID: "F01", Name: "APPX_NOT_PROVISIONED", Summary: "app package Adobe.XD_57 is installed for a user but not provisioned for all users",
 			Evidence: []string{"first line\ncontinued", "second line"}, Remedy: []string{"remove it", "keep the Store off"},
-		},
+		}},
 	}
 	want := []string{
 		"sysprep refused, the machine is untouched: app package Adobe.XD_57 is installed for a user but not provisioned for all users; next: remove it",

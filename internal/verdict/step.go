@@ -213,7 +213,7 @@ func (s State) logSaysSuccess() bool {
 		return false
 	}
 	if s.expect.Generalize {
-		return log.TagCreated && log.HasOption("GENERALIZE")
+		return log.TagCreated && log.HasOption(windows.OptionGeneralize)
 	}
 	return log.TagCreated || log.Closed
 }

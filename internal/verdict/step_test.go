@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"math/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -10,64 +9,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
-
-var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-
-// look is one observation of a timeline, before it gets its time.
-type look func(*Observation)
-
-// at builds an observation some time after the launch.
-func at(after time.Duration, looks ...look) Observation {
-	o := Observation{At: start.Add(after), Reached: true, Port: PortOpen, Tag: No, Process: Yes}
-	for _, l := range looks {
-		l(&o)
-	}
-	return o
-}
-
-func state(s windows.State) look { return func(o *Observation) { o.ImageState = s } }
-func tag(o *Observation)         { o.Tag = Yes }
-func ended(o *Observation)       { o.Process = No }
-
-// next gives what the next boot runs, ready what a generalized image runs.
-func next(kind int, line string) look {
-	return func(o *Observation) { o.SetupType, o.CmdLine = &kind, &line }
-}
-
-func ready(o *Observation) { next(2, `oobe\windeploy.exe`)(o) }
-
-func gen(n int) look { return func(o *Observation) { o.GeneralizationState = &n } }
-
-func silent(port Port) look {
-	return func(o *Observation) {
-		*o = Observation{At: o.At, Port: port, TransportErr: "connection refused"}
-	}
-}
-
-// inVain is the last look, at a guest that does not answer.
-func inVain(port Port) look {
-	return func(o *Observation) {
-		silent(port)(o)
-		o.Last = true
-	}
-}
-
-// log gives the facts of a log of n lines, changed by the given functions.
-func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Facts)) look {
-	return func(o *Observation) {
-		o.Log = diagnosis.Facts{Runs: 1, Lines: n, Stage: stage, Options: []string{"OOBE", "GENERALIZE", "QUIT"}, LastLine: "the last line"}
-		for _, c := range change {
-			c(&o.Log)
-		}
-		o.LogBytes = int64(n) * 100
-	}
-}
-
-func tagLogged(f *diagnosis.Facts) { f.TagCreated = true; f.Stage = diagnosis.StageDone }
-func logClosed(f *diagnosis.Facts) { f.Closed = true }
-func failure(kind diagnosis.Failure) func(*diagnosis.Facts) {
-	return func(f *diagnosis.Facts) { f.Failure = kind; f.FailureLine = "Hit failure while" }
-}
 
 const (
 	validating = diagnosis.StageValidating
@@ -386,94 +327,5 @@ func TestARunIsJudged(t *testing.T) {
 				t.Errorf("explanation %q", lines)
 			}
 		})
-	}
-}
-
-// Whatever the guest does, there is a verdict in time, and it is never
-// Generalized where tag and state were not both seen.
-func TestNoSequenceOfObservationsWaitsForEverOrInventsSuccess(t *testing.T) {
-	states := []windows.State{"", windows.StateComplete, windows.StateUndeployable, windows.StateGeneralizeToOOBE, windows.StateGeneralizeToAudit, windows.StateSpecializeToOOBE}
-	ends := map[Class]int{}
-	for seed := range int64(3000) {
-		r := rand.New(rand.NewSource(seed))
-		e := Expectation{Generalize: seed%5 != 0, End: End(r.Intn(3))}
-		s := Begin(start, e)
-		var v *Verdict
-		var tagSeen, stateSeen bool
-		now, o := time.Duration(0), at(0)
-		for v == nil {
-			now += time.Duration(1+r.Intn(90)) * time.Second
-			if now > (30+5+1+3+3)*time.Minute { // Timeout, EndWithin, AskWithin, SecondLook, and what passes between two observations
-				t.Fatalf("seed %d: no verdict after %s: %+v", seed, now, s)
-			}
-			o.At = start.Add(now)
-			// One fact changes at a time, so that states last.
-			switch r.Intn(9) {
-			case 0:
-				o.ImageState = states[r.Intn(len(states))]
-			case 1:
-				o.Tag = Tri(r.Intn(3))
-			case 2:
-				o.Process = Tri(r.Intn(3))
-			case 3:
-				o.Port = Port(r.Intn(3))
-			case 4:
-				o.Reached = !o.Reached
-			case 5, 6:
-				log(o.Log.Lines+r.Intn(2), diagnosis.Stage(r.Intn(5)))(&o)
-			case 7:
-				o.Log.TagCreated = r.Intn(2) == 0
-			case 8:
-				o.Log.Closed = r.Intn(6) == 0
-			}
-			look := o
-			if !o.Reached {
-				silent(o.Port)(&look)
-			}
-			tagSeen = tagSeen || look.Tag == Yes
-			stateSeen = stateSeen || look.ImageState == windows.StateAfter(e.Generalize, false)
-			s, v = s.Step(look)
-		}
-		ends[v.Class]++
-		if v.Class == Generalized && (!stateSeen || e.Generalize && !tagSeen) {
-			t.Fatalf("seed %d: success without tag and state: %+v", seed, v)
-		}
-		if v.Reason == "" || v.Took != now {
-			t.Fatalf("seed %d: %+v", seed, v)
-		}
-	}
-	for _, c := range []Class{Generalized, Refused, Broken, Hung, Lost} {
-		if ends[c] == 0 {
-			t.Errorf("no sequence ended %s: %v", c, ends)
-		}
-	}
-}
-
-func TestFactsThatCannotBeReadKeepTheirLastValue(t *testing.T) {
-	s := Begin(start, Expectation{Generalize: true})
-	s, v := s.Step(at(time.Minute, state(windows.StateUndeployable), gen(3), log(10, processing)))
-	if v != nil {
-		t.Fatal(v)
-	}
-	s, v = s.Step(at(2*time.Minute, silent(PortOpen)))
-	if v != nil {
-		t.Fatal(v)
-	}
-	got := s.Cancel(start.Add(3 * time.Minute))
-	if got.Class != Cancelled || got.ImageState != windows.StateUndeployable || *got.GeneralizationState != 3 || got.Tag != No || !got.StillRunning || got.LastLog != "the last line" || got.Took != 3*time.Minute {
-		t.Errorf("%+v", got)
-	}
-	if !strings.Contains(got.Reason, "changing the machine") {
-		t.Errorf("reason %q", got.Reason)
-	}
-}
-
-func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
-	var tr diagnosis.Tracker
-	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
-	o := at(time.Second, state(windows.StateComplete))
-	o.Log, o.LogBytes, o.Launched = tr.Facts(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
-	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
-		t.Errorf("%+v", v)
 	}
 }

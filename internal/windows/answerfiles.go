@@ -9,12 +9,12 @@ const (
 // CachedAnswerFile is where Windows keeps the answer file that it works with.
 const CachedAnswerFile = SetupLogs + `\unattend.xml` // [cached-answer-file]
 
-// Source says how the places of an answer file differ.
-type Source uint8
+// Origin is how Windows finds an answer file.
+type Origin uint8
 
-// Sources of an answer file.
+// Origins of an answer file.
 const (
-	FromPointer Source = iota // [answer-files] a value in the registry names it
+	FromPointer Origin = iota // [answer-files] a value in the registry names it
 	FromWindows               // [answer-files] a folder below the Windows folder
 	FromCache                 // [cached-answer-file] what sysprep was given, or what was used last
 	FromMedia                 // [answer-files-media] the root of a removable drive
@@ -23,7 +23,7 @@ const (
 
 // Place is one place where Windows looks for an answer file by itself.
 type Place struct {
-	From   Source
+	From   Origin
 	Folder Path // of FromWindows and FromCache
 	Names  []string
 }

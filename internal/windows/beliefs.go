@@ -77,6 +77,7 @@ var Beliefs = []Belief{
 	{"sysprep-logs", `sysprep logs in \Windows\System32\Sysprep\Panther, below its own folder because generalize deletes other logs; runs may follow each other in one file`, process, Documented},
 	{"setup-logs", `Windows Setup logs in \Windows\Panther, in specialize too`, setupLogs, Documented},
 	{"oobe-logs", `OOBE logs in \Windows\Panther\UnattendGC`, setupLogs, Documented},
+	{"log-options", "The log of a run names each option that sysprep understood, in capital letters", "the lines ParseCommands of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18", Seen},
 	{"log-names", "Each of these folders has setupact.log (everything), setuperr.log (its errors), diagerr.xml and diagwrn.xml", setupLogs, Documented},
 	{"setup-complete", `Windows Setup runs \Windows\Setup\Scripts\SetupComplete.cmd as SYSTEM at its end, unless an OEM product key was used (Enterprise and Server run it all the same)`, "https://learn.microsoft.com/windows-hardware/manufacture/desktop/add-a-custom-script-to-windows-setup", Documented},
 	{"tasks", `A scheduled task is a file of its name in \Windows\System32\Tasks`, "who watches it for intruders: https://github.com/SigmaHQ/sigma/blob/master/rules/windows/file/file_event/file_event_win_susp_task_write.yml", Reported},
@@ -84,6 +85,9 @@ var Beliefs = []Belief{
 	{"build-number", `CurrentBuildNumber below SOFTWARE\Microsoft\Windows NT\CurrentVersion is the build, 20348 for Server 2022`, "SOFTWARE of a machine in use, test_data/SOFTWARE of plaso: https://github.com/log2timeline/plaso/tree/main/test_data", Seen},
 	{"time-zone", "ActiveTimeBias is what has to be added to local time for UTC, in minutes, as a signed number", "what a bias is: https://learn.microsoft.com/windows/win32/api/timezoneapi/ns-timezoneapi-time_zone_information; the value: " + hives, Seen},
 	{"driver-start", "Start of a service is 0 where Windows loads the driver before it has its disk, and 4 where it never does", "https://learn.microsoft.com/windows-hardware/drivers/install/specifying-driver-load-order", Documented},
+	{"drivers-in-box", "Windows is shipped with drivers for IDE (atapi, intelide), AHCI (storahci, on Windows 7 msahci), NVMe (stornvme), Hyper-V (storvsc, netvsc) and Intel's network cards (E1G60 on Windows 7, e1iexpress on Windows 10); a service of that name is the driver", hives, Seen},
+	{"drivers-virtio", "The drivers for virtio are the services viostor, vioscsi and netkvm, and Windows is not shipped with them", "https://github.com/virtio-win/kvm-guest-drivers-windows", Documented},
+	{"drivers-elsewhere", "VMware, Xen, Amazon and Google bring drivers of their own, with the service names in the table", "none found for all of them", Unproven},
 	{"autologon", "Winlogon logs on by itself where AutoAdminLogon is 1, with the password in DefaultPassword as clear text, and Windows never removes that", "https://learn.microsoft.com/troubleshoot/windows-server/user-profiles-and-logon/turn-on-automatic-logon", Documented},
 	{"skip-rearm", "SkipRearm = 1 keeps generalize from resetting the licensing, for all images that follow", unattend + "microsoft-windows-security-spp-skiprearm", Documented},
 

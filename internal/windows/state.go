@@ -22,13 +22,13 @@ type Meaning uint8
 // Meanings. The first boot goes on by itself when the machine runs, and a disk
 // in that state is at its beginning.
 const (
-	Unread      Meaning = iota // [image-state] the value is absent or could not be read
-	Installed                  // [state-complete] Setup is over: sysprep may start
-	InAudit                    // [state-audit] audit mode, in which images are made: sysprep may start
-	BeforeOOBE                 // [state-specialize] the first boot has not passed OOBE
-	Unfinished                 // [state-undeployable] a phase has begun and not ended: at work, or broken for ever
-	Generalized                // [state-generalize] done, and not started since
-	Unheard                    // [image-state] a value that Microsoft does not name
+	Unread       Meaning = iota // [image-state] the value is absent or could not be read
+	Installed                   // [state-complete] Setup is over: sysprep may start
+	InAudit                     // [state-audit] audit mode, in which images are made: sysprep may start
+	BeforeOOBE                  // [state-specialize] the first boot has not passed OOBE
+	Unfinished                  // [state-undeployable] a phase has begun and not ended: at work, or broken for ever
+	Generalized                 // [state-generalize] done, and not started since
+	Unrecognised                // [image-state] a value that Microsoft does not name
 )
 
 // Means says what the state means for a run that is to begin.
@@ -47,7 +47,7 @@ func (s State) Means() Meaning {
 	case StateGeneralizeToOOBE, StateGeneralizeToAudit:
 		return Generalized
 	}
-	return Unheard
+	return Unrecognised
 }
 
 // MayStart reports whether sysprep starts from it.

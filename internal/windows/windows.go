@@ -68,6 +68,9 @@ var LogFolders = []LogFolder{
 // SysprepLog is the log of a run.
 const SysprepLog = SysprepLogs + `\` + ActLog // [sysprep-logs]
 
+// OptionGeneralize is /generalize as the log names it.
+const OptionGeneralize = "GENERALIZE" // [log-options]
+
 // BlackScreenFrom is the first build, of Windows 11 24H2 and Server 2025, whose
 // images show a black screen after OOBE if sysprep ran as SYSTEM.
 const BlackScreenFrom = 26100 // [not-as-system]

@@ -5,7 +5,7 @@ import "testing"
 func TestStatesMeanTheSameForAGuestAndADisk(t *testing.T) {
 	for state, want := range map[State]Meaning{
 		"": Unread, StateComplete: Installed, StateSpecializeToAudit: InAudit, StateSpecializeToOOBE: BeforeOOBE,
-		StateUndeployable: Unfinished, StateGeneralizeToOOBE: Generalized, StateGeneralizeToAudit: Generalized, "IMAGE_STATE_NEW": Unheard,
+		StateUndeployable: Unfinished, StateGeneralizeToOOBE: Generalized, StateGeneralizeToAudit: Generalized, "IMAGE_STATE_NEW": Unrecognised,
 	} {
 		if got := state.Means(); got != want || got.MayStart() != (want == Installed || want == InAudit) {
 			t.Errorf("%s means %d, want %d", state, got, want)

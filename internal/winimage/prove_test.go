@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 func num(n uint32) *uint32 { return &n }
@@ -216,7 +217,7 @@ func TestTheDescriptionBeginsWithTheJudgement(t *testing.T) {
 	r := good()
 	w := &r.Windows[0]
 	w.Setup.ImageState, w.Log.TagCreated = "IMAGE_STATE_COMPLETE", false
-	w.Log.Diagnosis = &diagnosis.Diagnosis{ID: "F01", Name: "APPX", Summary: "package X", Remedy: []string{"remove X"}}
+	w.Log.Diagnosis = &diagnosis.Diagnosis{Finding: finding.Finding{ID: "F01", Name: "APPX", Summary: "package X", Remedy: []string{"remove X"}}}
 	lines := Describe(r, Prove(r, expectation()))
 	want := "NOT PROVEN: ImageState in the registry (image-state is IMAGE_STATE_COMPLETE)"
 	if lines[0] != want {

@@ -65,15 +65,11 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, e
 
 // generation tells which firmware starts the disk: 1 BIOS, 2 UEFI, 0 neither.
 func generation(t *partition.Table) int {
-	for _, p := range t.Partitions {
-		if t.Scheme == partition.GPT && p.IsESP() {
-			return 2
-		}
-		if t.Scheme == partition.MBR && p.Bootable {
-			return 1
-		}
+	s := t.Startup()
+	if s.Missing != "" {
+		return 0
 	}
-	return 0
+	return int(s.Firmware)
 }
 
 // contextReader ends reading with its context: a disk may lie behind a slow

@@ -90,3 +90,20 @@ func sleepFor(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	}
 }
+
+const keyTimeZone = `HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation`
+
+// now is the guest's clock, in its zone.
+func (g *Guest) now() time.Time {
+	now := g.clock.Now().Add(time.Duration(g.scenario.Clock))
+	if zone := time.Duration(g.scenario.Zone); zone != 0 {
+		return now.In(time.FixedZone("", int(zone/time.Second)))
+	}
+	return now
+}
+
+// setTimeZone tells the offset of the clock that the logs are written by.
+func (g *Guest) setTimeZone() {
+	_, offset := g.now().Zone()
+	g.reg.SetDWord(keyTimeZone, "ActiveTimeBias", uint32(int32(-offset/60)))
+}

@@ -64,7 +64,7 @@ func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
 		s.started = true
 		g.mu.Unlock()
 		g.logf("shutting down: %v", e)
-		takes := orElse(g.scenario.ShutdownTakes, g.durations().shutdown)
+		takes := g.scenario.ShutdownTakes.or(g.durations().shutdown)
 		if first := min(time.Duration(g.scenario.WinRMStopsFirst), takes); first > 0 && g.opt.WinRM != nil {
 			if !g.sleep(session, takes-first) {
 				return

@@ -2,9 +2,11 @@ package winsim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,8 +67,11 @@ const (
 	Unfinished    StartState = "unfinished"     // an earlier generalize broke off: GeneralizationState 3
 	Undeployable  StartState = "undeployable"   // the same, and ImageState says so
 	NoSysprep     StartState = "no-sysprep"     // sysprep.exe was removed
-	RunningUpdate StartState = "reboot-pending" // updates wait for a reboot
+	RebootPending StartState = "reboot-pending" // updates wait for a reboot
 )
+
+// startStates are all of them.
+var startStates = []StartState{Clean, Generalized, SetupRunning, Audit, SysprepOpen, Unfinished, Undeployable, NoSysprep, RebootPending}
 
 // Scenario says how the machine behaves. The zero value is a clean Windows
 // Server 2022 in a workgroup on which sysprep succeeds.
@@ -188,17 +193,11 @@ func (s Scenario) check() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown winrm_dies %q", s.WinRMDies))
 	}
-	switch s.Start {
-	case Clean, Generalized, SetupRunning, Audit, SysprepOpen, Unfinished, Undeployable, NoSysprep, RunningUpdate:
-	default:
+	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
 	return errors.Join(append(errs, s.checkAfterwards(), s.Unkind.check())...)
 }
 
-func orElse(d Duration, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return time.Duration(d)
-}
+// or is the duration, or def where there is none.
+func (d Duration) or(def time.Duration) time.Duration { return cmp.Or(time.Duration(d), def) }

@@ -133,7 +133,7 @@ func (r *Running) power(ctx context.Context, e PowerEvent) {
 		close(r.off)
 		return
 	}
-	if !r.Guest.sleep(ctx, orElse(r.Guest.scenario.BootTakes, r.Guest.durations().boot)) {
+	if !r.Guest.sleep(ctx, r.Guest.scenario.BootTakes.or(r.Guest.durations().boot)) {
 		return
 	}
 	if err := r.Guest.Boot(); err != nil {

@@ -321,7 +321,7 @@ func TestStartStates(t *testing.T) {
 		other int // other sysprep processes
 	}{
 		{Clean, imageComplete, 0}, {Generalized, imageGeneralizedOOBE, 0}, {Audit, imageSpecializedAudit, 1}, {SysprepOpen, imageComplete, 1},
-		{Unfinished, imageComplete, 0}, {Undeployable, imageUndeployable, 0}, {NoSysprep, imageComplete, 0}, {RunningUpdate, imageComplete, 0},
+		{Unfinished, imageComplete, 0}, {Undeployable, imageUndeployable, 0}, {NoSysprep, imageComplete, 0}, {RebootPending, imageComplete, 0},
 	} {
 		g := newGuest(t, Options{Scenario: Scenario{Start: tt.start}})
 		if g.imageState() != tt.image || len(g.processes("sysprep.exe")) != tt.other {

@@ -5,19 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
@@ -41,191 +33,6 @@ func newGuest(t *testing.T, opt Options) *Guest {
 		}
 	})
 	return g
-}
-
-// fakeState is a machine of internal/guest/scripts/test/states, in which the
-// goldens were made.
-type fakeState struct {
-	Extends   string
-	Registry  map[string]map[string]any
-	Files     map[string]*string
-	Folders   []string
-	Processes []struct{ ID int }
-	Throws    []string
-	Timeline  []step
-}
-
-type step struct {
-	Tick      int
-	Registry  map[string]map[string]any
-	Append    map[string]string
-	Processes *[]struct{ ID int }
-}
-
-func readState(t *testing.T, name string) fakeState {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "test", "states", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s fakeState
-	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("{C}"), []byte("C:")), &s); err != nil {
-		t.Fatal(err)
-	}
-	if s.Extends == "" {
-		return s
-	}
-	base := readState(t, s.Extends)
-	for name, text := range s.Files {
-		base.Files[name] = text
-	}
-	if s.Processes != nil {
-		base.Processes = s.Processes
-	}
-	if s.Throws != nil {
-		base.Throws = s.Throws
-	}
-	base.Timeline = s.Timeline
-	return base
-}
-
-func windowsPath(name string) string { return `C:\` + strings.ReplaceAll(name, "/", `\`) }
-
-// inState makes a guest like that machine, whose time passes only where the
-// twins pause.
-func inState(t *testing.T, name string, scenario Scenario) *Guest {
-	t.Helper()
-	g := newGuest(t, Options{Scenario: scenario})
-	s := readState(t, name)
-	set := func(keys map[string]map[string]any) {
-		for key, values := range keys {
-			for name, v := range values {
-				key := strings.Replace(key, "HKLM:", "HKLM", 1)
-				switch v := v.(type) {
-				case string:
-					g.reg.SetString(key, name, v)
-				case float64:
-					g.reg.Set(key, registry.DWordValue(name, uint32(int64(v))))
-				}
-			}
-		}
-	}
-	processes := func(list []struct{ ID int }) {
-		for _, p := range g.processes("sysprep.exe") {
-			g.removeProcess(p)
-		}
-		for _, p := range list {
-			q := g.addProcess("sysprep.exe", "", "packer", 0)
-			g.mu.Lock()
-			delete(g.procs, q.pid)
-			q.pid = p.ID
-			g.procs[q.pid] = q
-			g.mu.Unlock()
-		}
-	}
-	crlf := func(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
-	set(s.Registry)
-	for name, text := range s.Files {
-		if text != nil {
-			if err := g.drive.WriteFile(windowsPath(name), crlf(*text)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	processes(s.Processes)
-	throws := s.Throws
-	g.throws = func(cmdlet string) error {
-		if slices.Contains(throws, cmdlet) || slices.Contains(throws, "*") {
-			return errors.New(cmdlet + ": Access is denied.")
-		}
-		return nil
-	}
-	tick := 0
-	g.pause = func(context.Context, time.Duration) {
-		tick++
-		for _, step := range s.Timeline {
-			if step.Tick != tick {
-				continue
-			}
-			set(step.Registry)
-			for name, text := range step.Append {
-				if err := g.drive.Append(windowsPath(name), crlf(text)); err != nil {
-					t.Error(err)
-				}
-			}
-			if step.Processes != nil {
-				processes(*step.Processes)
-			}
-		}
-	}
-	return g
-}
-
-// runScript uploads a guest script and runs it as the contract says.
-func runScript(t *testing.T, g *Guest, name string, parameters any, stdin string) (out string, code int) {
-	t.Helper()
-	path := g.full(`\Windows\Temp\packer-script.ps1`)
-	if err := g.drive.WriteFile(path, scripts.Text(name)); err != nil {
-		t.Fatal(err)
-	}
-	b, err := json.Marshal(parameters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stdout, stderr bytes.Buffer
-	c := &cmdshell.Call{
-		Name: "powershell.exe", Dir: g.profile(), Env: g.environment("packer"), Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
-		Args: "-NoProfile -NonInteractive -ExecutionPolicy Bypass -InputFormat None -File " + path + " -Json " + base64.StdEncoding.EncodeToString(b),
-	}
-	_, run := g.prepare(context.Background(), c, "packer")
-	code = run()
-	if stderr.Len() > 0 {
-		t.Errorf("stderr of %s: %s", name, stderr.String())
-	}
-	return stdout.String(), code
-}
-
-// normal makes equal what differs from run to run, as test/run.ps1 does.
-func normal(s string) string {
-	for _, r := range [][2]string{
-		{`"ms":\d+`, `"ms":0`}, {`"line":\d+`, `"line":0`}, {`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z`, `2026-01-02T03:04:05.0000000Z`},
-		{`\d{8}T\d{6}Z`, `20260102T030405Z`},
-	} {
-		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
-	}
-	return strings.ReplaceAll(s, "\r\n", "\n")
-}
-
-func compareGolden(t *testing.T, name, got string) {
-	t.Helper()
-	want, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "golden", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, w := strings.Split(normal(got), "\n"), strings.Split(string(want), "\n")
-	for i := range max(len(g), len(w)) {
-		var a, b string
-		if i < len(g) {
-			a = g[i]
-		}
-		if i < len(w) {
-			b = w[i]
-		}
-		if a != b {
-			t.Fatalf("line %d\n got %s\nwant %s", i+1, a, b)
-		}
-	}
-}
-
-type m = map[string]any
-
-const goldenArguments = `/generalize /oobe /quit /quiet /unattend:C:\Windows\System32\Sysprep\packer-unattend.xml`
-
-func answerFile(t *testing.T, g *Guest) {
-	t.Helper()
-	if err := g.drive.WriteFile(folderSysprep+`\packer-unattend.xml`, []byte(`<?xml version="1.0"?><unattend xmlns="urn:schemas-microsoft-com:unattend"/>`)); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestLaunchGivesTheGoldens(t *testing.T) {
@@ -267,8 +74,6 @@ func TestLaunchGivesTheGoldens(t *testing.T) {
 	out, _ = runScript(t, g, "launch", m{"arguments": "/oobe", "mode": "task", "user": "packer"}, "")
 	compareGolden(t, "launch-task-fails", out)
 }
-
-var pid = regexp.MustCompile(`"(pid|id)":\d+`)
 
 // samePID writes the process id of the goldens for the one of this run.
 func samePID(out string) string { return pid.ReplaceAllString(out, `"$1":4000`) }

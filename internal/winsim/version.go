@@ -35,7 +35,7 @@ const (
 var shells25 = wsman.Limits{MaxShellsPerUser: 25}
 
 // releases by the name in a scenario: build numbers from Microsoft's release
-// histories, quotas from its page on WinRM's, both in docs/windows.md. Windows
+// histories, quotas from its page on WinRM's, both in docs/simulated-guest.md. Windows
 // 11 calls itself Windows 10 in the registry.
 var releases = map[string]release{
 	"2008r2": {product: "Windows Server 2008 R2 Standard", edition: "ServerStandard", kernel: "6.1", build: 7601, powershell: "2", oldMore: true,

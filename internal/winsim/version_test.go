@@ -179,7 +179,7 @@ func TestOOBEMayBeInProgressAfterGeneralize(t *testing.T) {
 }
 
 func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
-	docs, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "windows.md"))
+	docs, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "simulated-guest.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
 				t.Errorf("no test has a guest with %s.%s (%s)", kind.Name(), f.Name, name)
 			}
 			if top := kind == reflect.TypeFor[Scenario]() || kind == reflect.TypeFor[Unkind](); top && !strings.Contains(string(docs), "`"+name+"`") {
-				t.Errorf("docs/windows.md does not say after which source %s is simulated", name)
+				t.Errorf("docs/simulated-guest.md does not say after which source %s is simulated", name)
 			}
 		}
 	}

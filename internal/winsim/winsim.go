@@ -82,8 +82,9 @@ type Guest struct {
 	acls     map[string][]string // by path in lower case
 	shutdown *pendingShutdown
 	down     bool
-	atOOBE   bool
-	frozen   chan struct{} // closed when the machine goes on; nil while it works
+	// inDialogs: the first boot waits for a person.
+	inDialogs bool
+	frozen    chan struct{} // closed when the machine goes on; nil while it works
 	// Presses of the power button in this boot that count, and the last of them.
 	pressed   int
 	lastPress time.Time
@@ -179,7 +180,7 @@ func (g *Guest) logf(format string, args ...any) {
 func (g *Guest) WinRMDelay() (delay time.Duration, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.scaled(time.Duration(g.scenario.WinRMDelay)), !g.atOOBE || g.scenario.WinRMInSetup
+	return g.scaled(time.Duration(g.scenario.WinRMDelay)), !g.inDialogs || g.scenario.WinRMInSetup
 }
 
 // Close ends everything that runs and writes the registry. The power state is

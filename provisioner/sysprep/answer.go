@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
@@ -31,7 +33,7 @@ type answer struct {
 	content []byte
 	file    *answerfile.File
 	// notes say where the block has replaced what base says.
-	notes []answerfile.Note
+	notes []finding.Finding
 }
 
 // anyArchitecture is what the block is built for before the guest has been
@@ -57,10 +59,8 @@ func (c *Config) readAnswer() []error {
 		}
 		return errs
 	}
-	for _, f := range c.lint("") {
-		if f.Severity == answerfile.SeverityError {
-			errs = append(errs, errors.New(c.answer.text(f)))
-		}
+	for _, f := range finding.Failed(c.lint(""), finding.Fail) {
+		errs = append(errs, errors.New(c.answer.text(f)))
 	}
 	return errs
 }
@@ -124,7 +124,7 @@ func (a *answer) build(architecture string) []error {
 }
 
 // lint judges the answer file for this run. An empty architecture is not known.
-func (c *Config) lint(architecture string) []answerfile.Finding {
+func (c *Config) lint(architecture string) []finding.Finding {
 	if c.answer.file == nil {
 		return nil
 	}
@@ -132,14 +132,14 @@ func (c *Config) lint(architecture string) []answerfile.Finding {
 	if c.Mode == modeOOBE || c.Mode == modeAudit {
 		ctx.CommandLine = &answerfile.CommandLine{Generalize: c.generalize(), OOBE: c.Mode == modeOOBE, Audit: c.Mode == modeAudit, VMMode: c.VMMode}
 	}
-	return answerfile.LintFile(c.answer.file, ctx).Findings
+	return answerfile.LintFile(c.answer.file, ctx)
 }
 
 // text says a finding with the place where it was written.
-func (a *answer) text(f answerfile.Finding) string {
-	said := strings.Replace(f.String(), string(f.Severity)+": ", "", 1)
+func (a *answer) text(f finding.Finding) string {
+	said := render.Statement(f)
 	switch {
-	case f.Line > 0:
+	case f.Where.Line > 0:
 		return fmt.Sprintf("answer file %s, %s", a.name, said)
 	case a.spec != nil:
 		return "unattend: " + said
@@ -185,7 +185,7 @@ func standIn(v reflect.Value) bool {
 func decodeUnattend(raw any, ctx interpolate.Context) (*Unattend, error) {
 	// What the builder will say is not known when the block is checked.
 	ctx.Data = nil
-	options, ok := render(raw, &ctx)
+	options, ok := filled(raw, &ctx)
 	if !ok {
 		return nil, errors.New("unattend: a text holds a template that cannot be rendered; use user variables, and {{`{{`}} for two braces")
 	}
@@ -199,11 +199,11 @@ func decodeUnattend(raw any, ctx interpolate.Context) (*Unattend, error) {
 	return u, nil
 }
 
-// render fills in the templates in all texts of a value.
-func render(raw any, ctx *interpolate.Context) (any, bool) {
+// filled fills in the templates in all texts of a value.
+func filled(raw any, ctx *interpolate.Context) (any, bool) {
 	switch v := raw.(type) {
 	case []uint8: // texts that crossed the plugin boundary
-		return render(string(v), ctx)
+		return filled(string(v), ctx)
 	case string:
 		if !strings.Contains(v, "{{") {
 			return v, true
@@ -213,7 +213,7 @@ func render(raw any, ctx *interpolate.Context) (any, bool) {
 	case map[string]any:
 		out := map[string]any{}
 		for name, value := range v {
-			done, ok := render(value, ctx)
+			done, ok := filled(value, ctx)
 			if !ok {
 				return nil, false
 			}
@@ -225,11 +225,11 @@ func render(raw any, ctx *interpolate.Context) (any, bool) {
 		for name, value := range v {
 			out[fmt.Sprint(name)] = value
 		}
-		return render(out, ctx)
+		return filled(out, ctx)
 	case []any:
 		out := make([]any, len(v))
 		for i, value := range v {
-			done, ok := render(value, ctx)
+			done, ok := filled(value, ctx)
 			if !ok {
 				return nil, false
 			}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 )
 
@@ -29,12 +31,12 @@ func (r *run) buildAnswer(architecture string) error {
 // a provisioner no way to warn any earlier.
 func (r *run) answerWarnings(architecture string) (warnings []string) {
 	for _, f := range r.config.lint(architecture) {
-		if f.Severity != answerfile.SeverityNote {
+		if f.Severity != finding.Info {
 			warnings = append(warnings, r.config.answer.text(f))
 		}
 	}
 	for _, note := range r.config.answer.notes {
-		warnings = append(warnings, fmt.Sprintf("unattend over %s: %s", r.config.answer.name, note))
+		warnings = append(warnings, fmt.Sprintf("unattend over %s: %s", r.config.answer.name, render.Statement(note)))
 	}
 	return warnings
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -28,7 +29,5 @@ func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
 	if !ok {
 		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}
 	}
-	lines := []string{"earlier run: " + found.ID + " " + found.Name + ": " + found.Summary}
-	lines = append(lines, prefixed("earlier run, log: ", found.Evidence)...)
-	return append(lines, prefixed("earlier run, next: ", found.Remedy)...)
+	return prefixed("earlier run, ", render.Full("cause", found.Finding))
 }

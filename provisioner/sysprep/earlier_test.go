@@ -27,7 +27,7 @@ func TestARefusalBeforeTheLaunchNamesTheCauseOfTheEarlierRun(t *testing.T) {
 			g.start()
 			g.write(text, "Windows", "System32", "Sysprep", "Panther", "setupact.log")
 			err := g.provision()
-			wantError(t, err, "sysprep was not started: ", "earlier run: "+class+" ", "earlier run, next: ")
+			wantError(t, err, "sysprep was not started: ", "earlier run, cause: "+class+" ", "earlier run, log: ", "earlier run, next: ")
 			if start == winsim.SysprepOpen && (strings.Contains(err.Error(), "<pid>") || !strings.Contains(err.Error(), "Stop-Process -Id 4")) {
 				t.Error("the process id is not named")
 			}

@@ -53,7 +53,7 @@ func TestARestartInsteadOfThePowerOffIsNamed(t *testing.T) {
 	eitherWay(t, func(t *testing.T, wrap func(packersdk.Communicator) packersdk.Communicator) {
 		g := newGuestRun(t, winsim.Scenario{RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(10)}, map[string]any{"action": "shutdown", "shutdown_timeout": "60s"})
 		g.wrap = wrap
-		wantExplained(t, g, "the guest restarted instead of powering off: it is not generalized any more", "seen: ImageState IMAGE_STATE_COMPLETE", "no tag", "do not use its disk")
+		wantExplained(t, g, "the guest restarted instead of powering off: it is not generalized any more", "seen: ImageState IMAGE_STATE_COMPLETE", "do not use its disk")
 	})
 }
 

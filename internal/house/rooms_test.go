@@ -1,0 +1,102 @@
+package house
+
+// rooms are the packages of the design, each above those it imports. Whoever needs an
+// arrow that is not here asks first whether what is wanted stands in the right room.
+var rooms = []room{
+	{name: "e2e"},
+	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
+	{name: "tools/platforms"},
+	{name: "tools/ledger", may: []string{"internal/windows"}},
+	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
+
+	// The components: they speak with Packer.
+	{name: "provisioner/sysprep", packer: true, may: []string{
+		"internal/answerfile", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm",
+		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm",
+		"internal/hypervisor", // the events of the machine that our own builder hands on
+		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
+	}},
+	{name: "builder/vhd", packer: true, may: []string{
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm",
+		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
+	}},
+	{name: "post-processor/image", packer: true, may: []string{
+		"internal/compact", "internal/diskimage", "internal/finding", "internal/proof", "internal/winimage",
+		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
+	}},
+	{name: "internal/cli", may: []string{
+		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
+		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl",
+	}},
+
+	// Adapters to Packer.
+	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
+	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
+	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
+
+	// Machines and guests.
+	{name: "internal/hypervisor/qemu", may: []string{"internal/hypervisor", "internal/hostfile"}},
+	{name: "internal/hypervisor/running", may: []string{"internal/hypervisor", "internal/hostfile", "internal/winrm"}},
+	{name: "internal/winrm", packer: true}, // its communicator
+	{name: "internal/hypervisor", may: []string{"internal/diskimage"}},
+	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
+
+	// What judges.
+	{name: "internal/winimage", may: []string{
+		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
+		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
+	}},
+	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/windows"}},
+	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
+	{name: "internal/answerfile", may: []string{"internal/finding", "internal/windows"}},
+	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
+	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/weburl"}},
+	{name: "internal/finding"},
+
+	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
+
+	// Formats.
+	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
+	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
+	{name: "internal/diskimage", may: []string{"internal/hostfile"}},
+
+	// The simulated guest has its own idea of Windows, so that one mistake does not agree
+	// with itself.
+	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
+	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
+		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/registry", "internal/winsim/setuplog",
+		"internal/winsim/stocktext", "internal/winsim/winfs", "internal/winsim/wsman",
+	}},
+	{name: "internal/winsim/cmdshell", may: []string{"internal/winsim/console", "internal/winsim/winfs"}},
+	{name: "internal/winsim/console"},
+	{name: "internal/winsim/registry", may: []string{"internal/regf", "internal/regf/hivewrite"}},
+	{name: "internal/winsim/setuplog"},
+	{name: "internal/winsim/stocktext", packer: true},
+	{name: "internal/winsim/winfs"},
+	{name: "internal/winsim/wsman"},
+
+	// For tests only.
+	{name: "internal/house"},
+	{name: "internal/bench"},
+	{name: "internal/foreign/foreigntest", packer: true},
+	{name: "internal/regf/hivewrite"},
+	{name: "internal/testutil"},
+
+	// Formats that others are made of, and leaves.
+	{name: "internal/ntfs", may: []string{"internal/budget"}},
+	{name: "internal/partition", may: []string{"internal/windows"}},
+	{name: "internal/regf", may: []string{"internal/budget"}},
+	{name: "internal/record", may: []string{"internal/hostfile"}},
+	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
+	{name: "internal/budget"},
+	{name: "internal/footprint"},
+	{name: "internal/foreign"},
+	{name: "internal/guest/scripts"},
+	{name: "internal/hostfile"},
+	{name: "internal/parent"},
+	{name: "internal/unknown"},
+	{name: "internal/weburl"},
+	{name: "internal/windows"},
+	{name: "version", packer: true},
+}

@@ -1,0 +1,111 @@
+// Command ledger writes what internal/windows believes into docs/windows.md, and
+// its count into README.md. With -check it changes nothing and fails where
+// either is stale. It is run at the root of the checkout, by make generate.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
+)
+
+// The count stands between these marks in README.
+const (
+	begin = "<!-- beliefs, by make generate -->\n"
+	end   = "<!-- end of beliefs -->\n"
+)
+
+func main() {
+	check := flag.Bool("check", false, "change nothing, fail where a file is stale")
+	flag.Parse()
+	if err := run(".", *check); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(root string, check bool) error {
+	readme := filepath.Join(root, "README.md")
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		return fmt.Errorf("reading README: %w", err)
+	}
+	counted, err := withCount(string(text))
+	if err != nil {
+		return err
+	}
+	for path, want := range map[string]string{readme: counted, filepath.Join(root, "docs", "windows.md"): page()} {
+		have, err := os.ReadFile(path)
+		switch {
+		case err == nil && bytes.Equal(have, []byte(want)):
+		case check:
+			return fmt.Errorf("%s does not say what internal/windows/beliefs.go does: run make generate and commit", path)
+		default:
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				return fmt.Errorf("writing the ledger: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// withCount replaces the count in README.
+func withCount(readme string) (string, error) {
+	before, rest, found := strings.Cut(readme, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", fmt.Errorf("README.md has no place for the count: put the lines %q and %q into it", begin, end)
+	}
+	return before + begin + count() + end + after, nil
+}
+
+// count says how many beliefs there are of each standing.
+func count() string {
+	var parts []string
+	for _, s := range windows.Standings {
+		n := 0
+		for _, b := range windows.Beliefs {
+			if b.Standing == s {
+				n++
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, s))
+	}
+	return fmt.Sprintf("%d beliefs: %s.\n", len(windows.Beliefs), strings.Join(parts, ", "))
+}
+
+const head = `# What we believe about Windows
+
+<!-- Generated from internal/windows/beliefs.go by make generate. Do not edit. -->
+
+Nobody who built this plugin had a Windows. What it takes for true of Windows is stated
+once, in ` + "`internal/windows`" + `, and every constant there names the belief that it rests on.
+
+| standing | means |
+|---|---|
+| documented | Microsoft, or the standard, says so |
+| seen | in something that a real Windows made, and that everybody can look at |
+| reported | by somebody who looked at a real Windows |
+| unproven | nobody was found who says so |
+
+If one of them is wrong on your machine, tell us its id, and edition and build.
+How the simulated guest behaves, and the questions that only a real Windows answers, are
+in [simulated-guest.md](simulated-guest.md).
+
+`
+
+// page is docs/windows.md.
+func page() string {
+	var b strings.Builder
+	b.WriteString(head + count() + "\n| id | belief | standing | source |\n|---|---|---|---|\n")
+	for _, belief := range windows.Beliefs {
+		cell := strings.NewReplacer("|", `\|`, "*", `\*`).Replace
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", belief.ID, cell(belief.Statement), belief.Standing, cell(belief.Source))
+	}
+	return b.String()
+}
