@@ -14,8 +14,6 @@ var exceptions = map[string]string{
 
 	"internal/proof -> internal/diagnosis": oneShape,
 	"internal/preflight is not there":      "the issue on pre-flight builds it",
-
-	"internal/ntfs/volume_test.go" + tooLong: "goes with the formats",
 }
 
 const (
