@@ -71,8 +71,8 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			network_interface = "rtl8139"`), []string{
 			"cpus: 512 is not between 1 and 255",
 			"memory: 8 MiB is too little for any Windows; it is given in MiB, for instance 4096",
-			`accelerator: "fast" is not one of auto, kvm, hvf, whpx, tcg`,
 			`firmware: "efi" is not one of auto, bios, uefi`,
+			`accelerator: "fast" is not one of auto, kvm, hvf, whpx, tcg`,
 			`disk_interface: "scsi" is not one of auto, ide, sata, nvme, virtio`,
 			`network_interface: "rtl8139" is not one of auto, e1000, e1000e, virtio`}},
 		"an IDE disk where there is no IDE": {builderTemplate(disk + login + `
