@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
@@ -62,16 +64,16 @@ func answerTemplate(port int) string {
 	return b.String()
 }
 
-func answerSpec() answerfile.Spec {
-	yes := true
+func answerBlock() answerfile.Unattend {
 	s := func(name string) answerfile.Secret { return answerfile.Secret(answerSecrets[name]) }
-	return answerfile.Spec{
-		Specialize: answerfile.SpecializeSpec{ComputerName: "*", ProductKey: s("key"), ExtendOSPartition: &yes,
-			RunSynchronous: []answerfile.RunCommand{{Path: `cmd.exe /c "net user packer /delete & exit 0"`}}},
-		OOBE: answerfile.OOBESpec{AdministratorPassword: s("administrator"),
-			Locale: answerfile.Locale{InputLocale: "0409:00000409"}, Pages: answerfile.Pages{HideEULAPage: &yes, ProtectYourPC: 3},
-			LocalAccounts: []answerfile.LocalAccount{{Name: "ann", Password: s("account"), Group: "Administrators"}},
-			AutoLogon:     &answerfile.AutoLogon{Username: "ann", Password: s("logon")}},
+	return answerfile.Unattend{
+		ComputerName: "*", ProductKey: s("key"), ExtendOSPartition: config.TriTrue,
+		RunSynchronous:        []answerfile.RunSynchronous{{Path: `cmd.exe /c "net user packer /delete & exit 0"`}},
+		AdministratorPassword: s("administrator"),
+		Locale:                &answerfile.Locale{InputLocale: "0409:00000409"},
+		OOBE:                  &answerfile.OOBE{HideEULAPage: config.TriTrue, ProtectYourPC: 3},
+		LocalAccounts:         []answerfile.LocalAccount{{Name: "ann", Password: s("account"), Group: "Administrators"}},
+		AutoLogon:             &answerfile.AutoLogon{Username: "ann", Password: s("logon")},
 		Components: []answerfile.ExtraComponent{{Pass: answerfile.Specialize, Name: "Microsoft-Windows-UnattendedJoin",
 			Settings: map[string]string{`Identification\Credentials\Password`: answerSecrets["join"]}}},
 	}
@@ -155,7 +157,7 @@ func TestNoSecretOfAnAnswerFileLeavesTheImage(t *testing.T) {
 	}
 
 	// It is in the image, as it was meant.
-	built, err := answerfile.Build(answerSpec(), "amd64")
+	built, err := answerfile.Build(answerBlock(), "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}

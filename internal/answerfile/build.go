@@ -1,30 +1,34 @@
 package answerfile
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
 )
 
-// Build makes the answer file of a Spec for a guest's architecture (amd64, x86
-// or arm64). It returns all contradictions of the Spec at once, by the names
-// the fields have in a template; what values Windows accepts is judged by
-// Lint.
-func Build(spec Spec, arch string) (*File, error) {
+// Build makes the answer file of the block unattend for a guest's architecture
+// (amd64, x86 or arm64). It returns all contradictions of the block at once, by
+// the names of its options; what values Windows accepts is judged by Lint.
+func Build(u Unattend, arch string) (*File, error) {
 	arch = strings.ToLower(arch)
 	b := &builder{arch: arch, file: emptyFile()}
 	if !slices.Contains([]string{"amd64", "x86", "arm64"}, arch) {
 		b.fail("architecture", "is %q: use amd64, x86 or arm64", arch)
 	}
-	b.generalize(spec.Generalize)
-	b.specialize(spec.Specialize)
-	b.audit(spec.Audit)
-	b.oobe(spec.OOBE)
-	b.reseal(spec.Reseal)
-	b.extra(spec.Components)
+	b.generalize(u)
+	b.specialize(u)
+	if u.Audit != nil {
+		b.audit(*u.Audit)
+	}
+	b.oobe(u)
+	b.reseal(u.Reseal)
+	b.components(u.Components)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
@@ -101,11 +105,11 @@ func text(name, value string) *Element {
 	return &Element{Name: unattendName(name), Text: value}
 }
 
-func flag(name string, value *bool) *Element {
-	if value == nil {
+func flag(name string, value config.Trilean) *Element {
+	if value == config.TriUnset {
 		return nil
 	}
-	return text(name, strconv.FormatBool(*value))
+	return text(name, strconv.FormatBool(value.True()))
 }
 
 func password(name string, value Secret) *Element {
@@ -115,42 +119,39 @@ func password(name string, value Secret) *Element {
 	return group(name, text("Value", EncodePassword(string(value), name)), text("PlainText", "false"))
 }
 
-func (b *builder) generalize(s GeneralizeSpec) {
+func (b *builder) generalize(u Unattend) {
 	b.add(Generalize, compPnp,
-		flag("PersistAllDeviceInstalls", s.PersistAllDeviceInstalls),
-		flag("DoNotCleanUpNonPresentDevices", s.DoNotCleanUpNonPresentDevices))
-	if s.SkipRearm != nil {
-		number := map[bool]string{false: "0", true: "1"}
-		b.add(Generalize, compSPP, text("SkipRearm", number[*s.SkipRearm]))
-	}
+		flag("PersistAllDeviceInstalls", u.PersistAllDeviceInstalls),
+		flag("DoNotCleanUpNonPresentDevices", u.DoNotCleanUpNonPresentDevices))
+	b.add(Generalize, compSPP, text("SkipRearm", map[config.Trilean]string{config.TriFalse: "0", config.TriTrue: "1"}[u.SkipRearm]))
 }
 
-func (b *builder) specialize(s SpecializeSpec) {
-	key := string(s.ProductKey)
-	if s.ProductKeyEdition != "" {
+func (b *builder) specialize(u Unattend) {
+	key := string(u.ProductKey)
+	if u.ProductKeyEdition != "" {
 		var ok bool
-		switch key, ok = ProductKeyFor(s.ProductKeyEdition); {
-		case s.ProductKey != "":
+		switch key, ok = ProductKeyFor(u.ProductKeyEdition); {
+		case u.ProductKey != "":
 			b.fail("product_key", "and product_key_edition exclude each other: set one of them")
 		case !ok:
 			b.fail("product_key_edition", "%q has no published volume licence key: use a name such as %q, or set product_key",
-				quotable(s.ProductKeyEdition), "Windows Server 2022 Datacenter")
+				quotable(u.ProductKeyEdition), "Windows Server 2022 Datacenter")
 		}
 	}
 	b.add(Specialize, compShell,
-		text("ComputerName", s.ComputerName),
-		flag("CopyProfile", s.CopyProfile),
+		text("ComputerName", u.ComputerName),
+		flag("CopyProfile", u.CopyProfile),
 		text("ProductKey", key),
-		text("RegisteredOrganization", s.RegisteredOrganization),
-		text("RegisteredOwner", s.RegisteredOwner),
-		text("TimeZone", s.TimeZone))
-	b.add(Specialize, compSPPUX, flag("SkipAutoActivation", s.SkipAutoActivation))
+		text("RegisteredOrganization", u.RegisteredOrganization),
+		text("RegisteredOwner", u.RegisteredOwner),
+		text("TimeZone", u.TimeZone))
+	b.add(Specialize, compSPPUX, flag("SkipAutoActivation", u.SkipAutoActivation))
 	b.add(Specialize, compDeployment,
-		group("ExtendOSPartition", flag("Extend", s.ExtendOSPartition)),
-		b.runSynchronous("run_synchronous", s.RunSynchronous))
+		group("ExtendOSPartition", flag("Extend", u.ExtendOSPartition)),
+		b.runSynchronous("run_synchronous", u.RunSynchronous))
 }
 
-func (b *builder) runSynchronous(field string, commands []RunCommand) *Element {
+func (b *builder) runSynchronous(field string, commands []RunSynchronous) *Element {
 	var items []*Element
 	for i, c := range commands {
 		if isBlank(c.Path) {
@@ -165,23 +166,23 @@ func (b *builder) runSynchronous(field string, commands []RunCommand) *Element {
 	return group("RunSynchronous", items...)
 }
 
-func (b *builder) audit(s AuditSpec) {
+func (b *builder) audit(a Audit) {
 	b.add(AuditSystem, compShell,
-		b.autoLogon("audit auto_logon", s.AutoLogon),
-		group("UserAccounts", password("AdministratorPassword", s.AdministratorPassword)))
-	b.add(AuditUser, compDeployment, b.runSynchronous("audit run_synchronous", s.RunSynchronous))
-	if g := s.DeploymentGeneralize; g != nil {
-		b.add(AuditUser, compDeployment, b.reset("deployment_generalize", "Generalize", *g))
+		b.autoLogon("audit auto_logon", a.AutoLogon),
+		group("UserAccounts", password("AdministratorPassword", a.AdministratorPassword)))
+	b.add(AuditUser, compDeployment, b.runSynchronous("audit run_synchronous", a.RunSynchronous))
+	if g := a.DeploymentGeneralize; g != nil {
+		b.add(AuditUser, compDeployment, b.reset("deployment_generalize", "Generalize", g.Mode, g.ForceShutdownNow))
 	}
 }
 
-func (b *builder) reset(field, name string, r Reset) *Element {
-	i := slices.IndexFunc(modes, func(m string) bool { return strings.EqualFold(m, r.Mode) })
+func (b *builder) reset(field, name, mode string, off config.Trilean) *Element {
+	i := slices.IndexFunc(modes, func(m string) bool { return strings.EqualFold(m, mode) })
 	if i < 0 {
-		b.fail(field, "has mode %q: use oobe or audit", quotable(r.Mode))
+		b.fail(field, "has mode %q: use oobe or audit", quotable(mode))
 		return nil
 	}
-	return group(name, flag("ForceShutdownNow", r.ForceShutdownNow), text("Mode", modes[i]))
+	return group(name, flag("ForceShutdownNow", off), text("Mode", modes[i]))
 }
 
 func (b *builder) reseal(list []Reseal) {
@@ -193,26 +194,27 @@ func (b *builder) reseal(list []Reseal) {
 		case seen[r.Pass]:
 			b.fail("reseal", "stands twice for pass %s: keep one", r.Pass)
 		default:
-			b.add(r.Pass, compDeployment, b.reset("reseal", "Reseal", r.Reset))
+			b.add(r.Pass, compDeployment, b.reset("reseal", "Reseal", r.Mode, r.ForceShutdownNow))
 		}
 		seen[r.Pass] = true
 	}
 }
 
-func (b *builder) oobe(s OOBESpec) {
+func (b *builder) oobe(u Unattend) {
+	locale, pages, vm := cmp.Or(u.Locale, &Locale{}), cmp.Or(u.OOBE, &OOBE{}), cmp.Or(u.VMModeOptimizations, &VMModeOptimizations{})
 	b.add(OOBESystem, compInternational,
-		text("InputLocale", s.Locale.InputLocale),
-		text("SystemLocale", s.Locale.SystemLocale),
-		text("UILanguage", s.Locale.UILanguage),
-		text("UILanguageFallback", s.Locale.UILanguageFallback),
-		text("UserLocale", s.Locale.UserLocale))
+		text("InputLocale", locale.InputLocale),
+		text("SystemLocale", locale.SystemLocale),
+		text("UILanguage", locale.UILanguage),
+		text("UILanguageFallback", locale.UILanguageFallback),
+		text("UserLocale", locale.UserLocale))
 
 	protect := ""
-	if s.Pages.ProtectYourPC != 0 {
-		protect = strconv.Itoa(s.Pages.ProtectYourPC)
+	if pages.ProtectYourPC != 0 {
+		protect = strconv.Itoa(pages.ProtectYourPC)
 	}
 	var accounts, commands []*Element
-	for i, a := range s.LocalAccounts {
+	for i, a := range u.LocalAccounts {
 		if isBlank(a.Name) {
 			b.fail("local_account", "%d has no name: set one", i+1)
 		}
@@ -223,7 +225,7 @@ func (b *builder) oobe(s OOBESpec) {
 			text("Group", a.Group),
 			&Element{Name: unattendName("Name"), Text: a.Name}))
 	}
-	for i, c := range s.FirstLogonCommands {
+	for i, c := range u.FirstLogonCommands {
 		if isBlank(c.CommandLine) {
 			b.fail("first_logon_command", "%d has no command_line: set the command line to run", i+1)
 		}
@@ -234,22 +236,22 @@ func (b *builder) oobe(s OOBESpec) {
 			flag("RequiresUserInput", c.RequiresUserInput)))
 	}
 	b.add(OOBESystem, compShell,
-		b.autoLogon("auto_logon", s.AutoLogon),
+		b.autoLogon("auto_logon", u.AutoLogon),
 		group("FirstLogonCommands", commands...),
 		group("OOBE",
-			flag("HideEULAPage", s.Pages.HideEULAPage),
-			flag("HideLocalAccountScreen", s.Pages.HideLocalAccountScreen),
-			flag("HideOEMRegistrationScreen", s.Pages.HideOEMRegistrationScreen),
-			flag("HideOnlineAccountScreens", s.Pages.HideOnlineAccountScreens),
-			flag("HideWirelessSetupInOOBE", s.Pages.HideWirelessSetupInOOBE),
-			text("NetworkLocation", s.Pages.NetworkLocation),
+			flag("HideEULAPage", pages.HideEULAPage),
+			flag("HideLocalAccountScreen", pages.HideLocalAccountScreen),
+			flag("HideOEMRegistrationScreen", pages.HideOEMRegistrationScreen),
+			flag("HideOnlineAccountScreens", pages.HideOnlineAccountScreens),
+			flag("HideWirelessSetupInOOBE", pages.HideWirelessSetupInOOBE),
+			text("NetworkLocation", pages.NetworkLocation),
 			text("ProtectYourPC", protect),
 			group("VMModeOptimizations",
-				flag("SkipAdministratorProfileRemoval", s.VMModeOptimizations.SkipAdministratorProfileRemoval),
-				flag("SkipNotifyUILanguageChange", s.VMModeOptimizations.SkipNotifyUILanguageChange),
-				flag("SkipWinREInitialization", s.VMModeOptimizations.SkipWinREInitialization))),
+				flag("SkipAdministratorProfileRemoval", vm.SkipAdministratorProfileRemoval),
+				flag("SkipNotifyUILanguageChange", vm.SkipNotifyUILanguageChange),
+				flag("SkipWinREInitialization", vm.SkipWinREInitialization))),
 		group("UserAccounts",
-			password("AdministratorPassword", s.AdministratorPassword),
+			password("AdministratorPassword", u.AdministratorPassword),
 			group("LocalAccounts", accounts...)))
 }
 
@@ -268,7 +270,7 @@ func (b *builder) autoLogon(field string, a *AutoLogon) *Element {
 		text("Username", a.Username))
 }
 
-func (b *builder) extra(list []ExtraComponent) {
+func (b *builder) components(list []ExtraComponent) {
 	for _, c := range list {
 		field := fmt.Sprintf("component %q", quotable(c.Name))
 		if c.Name == "" || !slices.Contains(passNames, c.Pass) {

@@ -8,43 +8,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 )
 
-func yes() *bool { b := true; return &b }
-func no() *bool  { b := false; return &b }
+const yes, no = config.TriTrue, config.TriFalse
 
-// everything sets every field of Spec.
-func everything() Spec {
-	return Spec{
-		Generalize: GeneralizeSpec{PersistAllDeviceInstalls: yes(), DoNotCleanUpNonPresentDevices: yes(), SkipRearm: yes()},
-		Specialize: SpecializeSpec{
-			ComputerName: "*", CopyProfile: no(), ProductKeyEdition: "Windows Server 2022 Datacenter",
-			TimeZone: "UTC", RegisteredOwner: "Jürgen & Co", RegisteredOrganization: "Org",
-			SkipAutoActivation: yes(), ExtendOSPartition: yes(),
-			RunSynchronous: []RunCommand{
-				{Path: `cmd /c "net user packer /delete & exit 0"`, Description: "Remove the build user", WillReboot: "Never"},
-				{Path: "cmd /c ver"},
-			},
+// everything sets every field of the block.
+func everything() Unattend {
+	return Unattend{
+		PersistAllDeviceInstalls: yes, DoNotCleanUpNonPresentDevices: yes, SkipRearm: yes,
+		ComputerName: "*", CopyProfile: no, ProductKeyEdition: "Windows Server 2022 Datacenter",
+		TimeZone: "UTC", RegisteredOwner: "Jürgen & Co", RegisteredOrganization: "Org",
+		SkipAutoActivation: yes, ExtendOSPartition: yes,
+		RunSynchronous: []RunSynchronous{
+			{Path: `cmd /c "net user packer /delete & exit 0"`, Description: "Remove the build user", WillReboot: "Never"},
+			{Path: "cmd /c ver"},
 		},
-		OOBE: OOBESpec{
-			Locale: Locale{"0409:00000409", "en-US", "en-US", "en-GB", "en-US"},
-			Pages: Pages{HideEULAPage: yes(), HideLocalAccountScreen: yes(), HideOEMRegistrationScreen: yes(),
-				HideOnlineAccountScreens: yes(), HideWirelessSetupInOOBE: yes(), NetworkLocation: "Work", ProtectYourPC: 3},
-			VMModeOptimizations:   VMModeOptimizations{yes(), yes(), yes()},
-			AdministratorPassword: "P@ssw0rd!",
-			LocalAccounts:         []LocalAccount{{Name: "ann", Group: "Administrators", DisplayName: "Ann", Description: "d", Password: "a<b>c"}, {Name: "bob"}},
-			AutoLogon:             &AutoLogon{Username: "ann", Domain: ".", Password: "a<b>c", LogonCount: 2},
-			FirstLogonCommands: []FirstLogonCommand{{CommandLine: "a", Description: "d", RequiresUserInput: no()},
-				{CommandLine: `reg add "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon" /v AutoLogonCount /t REG_DWORD /d 0 /f`}},
-		},
-		Audit: AuditSpec{
+		Locale: &Locale{"0409:00000409", "en-US", "en-US", "en-GB", "en-US"},
+		OOBE: &OOBE{HideEULAPage: yes, HideLocalAccountScreen: yes, HideOEMRegistrationScreen: yes,
+			HideOnlineAccountScreens: yes, HideWirelessSetupInOOBE: yes, NetworkLocation: "Work", ProtectYourPC: 3},
+		VMModeOptimizations:   &VMModeOptimizations{yes, yes, yes},
+		AdministratorPassword: "P@ssw0rd!",
+		LocalAccounts:         []LocalAccount{{Name: "ann", Group: "Administrators", DisplayName: "Ann", Description: "d", Password: "a<b>c"}, {Name: "bob"}},
+		AutoLogon:             &AutoLogon{Username: "ann", Domain: ".", Password: "a<b>c", LogonCount: 2},
+		FirstLogonCommands: []FirstLogonCommand{{CommandLine: "a", Description: "d", RequiresUserInput: no},
+			{CommandLine: `reg add "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon" /v AutoLogonCount /t REG_DWORD /d 0 /f`}},
+		Audit: &Audit{
 			AdministratorPassword: "P@ssw0rd!", AutoLogon: &AutoLogon{Username: "Administrator", Password: "P@ssw0rd!"},
-			RunSynchronous:       []RunCommand{{Path: "cmd /c ver"}},
-			DeploymentGeneralize: &Reset{Mode: "oobe", ForceShutdownNow: yes()},
+			RunSynchronous:       []RunSynchronous{{Path: "cmd /c ver"}},
+			DeploymentGeneralize: &DeploymentGeneralize{Mode: "oobe", ForceShutdownNow: yes},
 		},
-		Reseal: []Reseal{{Pass: AuditSystem, Reset: Reset{Mode: "AUDIT", ForceShutdownNow: no()}}, {Pass: OOBESystem, Reset: Reset{Mode: "oobe"}}},
+		Reseal: []Reseal{{Pass: AuditSystem, Mode: "AUDIT", ForceShutdownNow: no}, {Pass: OOBESystem, Mode: "oobe"}},
 		Components: []ExtraComponent{
 			{Pass: Specialize, Name: "Microsoft-Windows-TerminalServices-LocalSessionManager", Settings: map[string]string{"fDenyTSConnections": "false"}},
 			{Pass: OOBESystem, Name: compShell, Settings: map[string]string{`Display\ColorDepth`: "32", `Display\RefreshRate`: "60"}},
@@ -120,7 +117,7 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 }
 
 func TestBuildOfNothingIsAnEmptyAnswerFile(t *testing.T) {
-	file, err := Build(Spec{}, "arm64")
+	file, err := Build(Unattend{}, "arm64")
 	if err != nil || len(file.Root.Children) != 0 || Check("", file.Marshal()) != nil {
 		t.Errorf("got %s, %v", file.Marshal(), err)
 	}
@@ -128,31 +125,31 @@ func TestBuildOfNothingIsAnEmptyAnswerFile(t *testing.T) {
 
 func TestBuildRefusesContradictions(t *testing.T) {
 	tests := []struct {
-		name string
-		arch string
-		spec Spec
-		says string
+		name  string
+		arch  string
+		block Unattend
+		says  string
 	}{
-		{"an unknown architecture", "x64", Spec{}, "architecture"},
-		{"two product keys", "amd64", Spec{Specialize: SpecializeSpec{ProductKey: "secret-key", ProductKeyEdition: "Windows 11 Pro"}}, "exclude each other"},
-		{"an edition without a key", "amd64", Spec{Specialize: SpecializeSpec{ProductKeyEdition: "Windows 11 Home"}}, "no published volume licence key"},
-		{"a command without path", "amd64", Spec{Specialize: SpecializeSpec{RunSynchronous: []RunCommand{{}}}}, "run_synchronous 1 has no path"},
-		{"a logon command without command line", "amd64", Spec{OOBE: OOBESpec{FirstLogonCommands: []FirstLogonCommand{{}}}}, "first_logon_command 1"},
-		{"an account without name", "amd64", Spec{OOBE: OOBESpec{LocalAccounts: []LocalAccount{{}}}}, "local_account 1"},
-		{"a logon without user", "amd64", Spec{OOBE: OOBESpec{AutoLogon: &AutoLogon{}}}, "auto_logon"},
-		{"a mode that does not exist", "amd64", Spec{Audit: AuditSpec{DeploymentGeneralize: &Reset{Mode: "x"}}}, "deployment_generalize has mode"},
-		{"Reseal in specialize", "amd64", Spec{Reseal: []Reseal{{Pass: Specialize, Reset: Reset{Mode: "oobe"}}}}, "reseal is not valid in pass"},
-		{"Reseal twice", "amd64", Spec{Reseal: []Reseal{{AuditUser, Reset{Mode: "oobe"}}, {AuditUser, Reset{Mode: "oobe"}}}}, "twice"},
-		{"a component without pass", "amd64", Spec{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
-		{"a component with bad XML", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml in line 1"},
-		{"a component that breaks out", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
-		{"a component with loose text", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
-		{"a path that is no name", "amd64", Spec{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
-		{"a character XML cannot hold", "amd64", Spec{Specialize: SpecializeSpec{RegisteredOwner: "secret-key\x00"}}, "control character"},
+		{"an unknown architecture", "x64", Unattend{}, "architecture"},
+		{"two product keys", "amd64", Unattend{ProductKey: "secret-key", ProductKeyEdition: "Windows 11 Pro"}, "exclude each other"},
+		{"an edition without a key", "amd64", Unattend{ProductKeyEdition: "Windows 11 Home"}, "no published volume licence key"},
+		{"a command without path", "amd64", Unattend{RunSynchronous: []RunSynchronous{{}}}, "run_synchronous 1 has no path"},
+		{"a logon command without command line", "amd64", Unattend{FirstLogonCommands: []FirstLogonCommand{{}}}, "first_logon_command 1"},
+		{"an account without name", "amd64", Unattend{LocalAccounts: []LocalAccount{{}}}, "local_account 1"},
+		{"a logon without user", "amd64", Unattend{AutoLogon: &AutoLogon{}}, "auto_logon"},
+		{"a mode that does not exist", "amd64", Unattend{Audit: &Audit{DeploymentGeneralize: &DeploymentGeneralize{Mode: "x"}}}, "deployment_generalize has mode"},
+		{"Reseal in specialize", "amd64", Unattend{Reseal: []Reseal{{Pass: Specialize, Mode: "oobe"}}}, "reseal is not valid in pass"},
+		{"Reseal twice", "amd64", Unattend{Reseal: []Reseal{{Pass: AuditUser, Mode: "oobe"}, {Pass: AuditUser, Mode: "oobe"}}}, "twice"},
+		{"a component without pass", "amd64", Unattend{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
+		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml in line 1"},
+		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
+		{"a component with loose text", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
+		{"a path that is no name", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
+		{"a character XML cannot hold", "amd64", Unattend{RegisteredOwner: "secret-key\x00"}, "control character"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			file, err := Build(tt.spec, tt.arch)
+			file, err := Build(tt.block, tt.arch)
 			if err == nil || file != nil || !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("got %v, %v, want an error with %q", file, err, tt.says)
 			}
@@ -161,16 +158,16 @@ func TestBuildRefusesContradictions(t *testing.T) {
 			}
 		})
 	}
-	_, err := Build(Spec{Specialize: SpecializeSpec{ProductKeyEdition: "x", RunSynchronous: []RunCommand{{}}}}, "x")
+	_, err := Build(Unattend{ProductKeyEdition: "x", RunSynchronous: []RunSynchronous{{}}}, "x")
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("got %v, want three errors at once", err)
 	}
 }
 
-func TestSecretsOfASpecAreNotPrinted(t *testing.T) {
-	spec := Spec{OOBE: OOBESpec{AdministratorPassword: "hunter2"}}
+func TestSecretsOfABlockAreNotPrinted(t *testing.T) {
+	block := Unattend{AdministratorPassword: "hunter2", LocalAccounts: []LocalAccount{{Password: "hunter2"}}}
 	for _, format := range []string{"%v", "%+v", "%s", "%#v"} {
-		if s := fmt.Sprintf(format, spec); strings.Contains(s, "hunter2") {
+		if s := fmt.Sprintf(format, block); strings.Contains(s, "hunter2") {
 			t.Errorf("%s prints the password: %s", format, s)
 		}
 	}
@@ -195,11 +192,10 @@ func TestMergeLaysTheOverlayOnTop(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := string(base.Marshal())
-	overlay, err := Build(Spec{
-		Generalize: GeneralizeSpec{SkipRearm: yes()},
-		Specialize: SpecializeSpec{ComputerName: "new", TimeZone: "UTC", RunSynchronous: []RunCommand{{Path: "one"}, {Path: "two"}}},
-		OOBE: OOBESpec{Pages: Pages{HideEULAPage: yes()}, AutoLogon: &AutoLogon{Username: "ann"},
-			LocalAccounts: []LocalAccount{{Name: "ann", Group: "Administrators"}, {Name: "bob"}}},
+	overlay, err := Build(Unattend{
+		SkipRearm: yes, ComputerName: "new", TimeZone: "UTC", RunSynchronous: []RunSynchronous{{Path: "one"}, {Path: "two"}},
+		OOBE: &OOBE{HideEULAPage: yes}, AutoLogon: &AutoLogon{Username: "ann"},
+		LocalAccounts: []LocalAccount{{Name: "ann", Group: "Administrators"}, {Name: "bob"}},
 	}, "amd64")
 	if err != nil {
 		t.Fatal(err)

@@ -264,7 +264,7 @@ func TestFindingsOnAMergedFileHaveTheLinesOfTheBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := Build(Spec{Specialize: SpecializeSpec{ComputerName: "123"}}, "amd64")
+	overlay, err := Build(Unattend{ComputerName: "123"}, "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestSecretSettingsNamePlacesAndNoValues(t *testing.T) {
 	if got := SecretSettings(file); !slices.Equal(got, want) { // its key is a published one
 		t.Errorf("got %q", got)
 	}
-	own, err := Build(Spec{Specialize: SpecializeSpec{ProductKey: "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"}}, "amd64")
+	own, err := Build(Unattend{ProductKey: "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"}, "amd64")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,8 @@ var rooms = []room{
 	}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
-	{name: "internal/answerfile", may: []string{"internal/finding", "internal/windows"}},
+	// The block unattend is HCL.
+	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},
 	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
 	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/weburl"}},
 	{name: "internal/finding"},

@@ -25,8 +25,8 @@ type answer struct {
 	name  string
 	given []byte
 	base  *answerfile.File
-	// spec is the block unattend, nil when there is none.
-	spec *answerfile.Spec
+	// block is the block unattend, nil when there is none.
+	block *answerfile.Unattend
 
 	// content goes into the guest, file is what it says. Nil when there is no
 	// answer file.
@@ -49,8 +49,7 @@ func (c *Config) readAnswer() []error {
 	partly := false
 	if c.Unattend != nil {
 		partly = standIn(reflect.ValueOf(c.Unattend))
-		spec := c.Unattend.spec()
-		c.answer.spec = &spec
+		c.answer.block = c.Unattend
 	}
 	errs := c.answer.build(anyArchitecture)
 	if len(errs) > 0 {
@@ -99,10 +98,10 @@ func (c *Config) readGiven() []error {
 // build makes the answer file for the guest's architecture.
 func (a *answer) build(architecture string) []error {
 	a.content, a.file, a.notes = a.given, a.base, nil
-	if a.spec == nil {
+	if a.block == nil {
 		return nil
 	}
-	built, err := answerfile.Build(*a.spec, architecture)
+	built, err := answerfile.Build(*a.block, architecture)
 	if err != nil {
 		list := []error{err}
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -141,7 +140,7 @@ func (a *answer) text(f finding.Finding) string {
 	switch {
 	case f.Where.Line > 0:
 		return fmt.Sprintf("answer file %s, %s", a.name, said)
-	case a.spec != nil:
+	case a.block != nil:
 		return "unattend: " + said
 	}
 	return fmt.Sprintf("answer file %s: %s", a.name, said)
@@ -182,14 +181,14 @@ func standIn(v reflect.Value) bool {
 
 // decodeUnattend reads the block of a JSON template, whose texts are Packer's
 // templates. Its errors hold no value: that may be a password.
-func decodeUnattend(raw any, ctx interpolate.Context) (*Unattend, error) {
+func decodeUnattend(raw any, ctx interpolate.Context) (*answerfile.Unattend, error) {
 	// What the builder will say is not known when the block is checked.
 	ctx.Data = nil
 	options, ok := filled(raw, &ctx)
 	if !ok {
 		return nil, errors.New("unattend: a text holds a template that cannot be rendered; use user variables, and {{`{{`}} for two braces")
 	}
-	u := &Unattend{}
+	u := &answerfile.Unattend{}
 	if _, ok := options.(map[string]any); !ok {
 		return nil, errors.New(`unattend: it is no block; write "unattend": { "computer_name": "*" }`)
 	}

@@ -15,7 +15,7 @@ import (
 // buildAnswer makes the answer file anew for the guest, now that its
 // architecture is known.
 func (r *run) buildAnswer(architecture string) error {
-	if r.config.answer.spec == nil {
+	if r.config.answer.block == nil {
 		return nil
 	}
 	if architecture == "" {

@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,Unattend,RunSynchronous,Locale,OOBE,VMModeOptimizations,LocalAccount,AutoLogon,FirstLogonCommand,Audit,DeploymentGeneralize,Reseal,Component
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
 //go:generate go tool packer-sdc struct-markdown
 
 package sysprep
@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -59,7 +60,7 @@ type Config struct {
 	AnswerFileContent string `mapstructure:"answer_file_content"`
 	// The answer file in HCL. With `answer_file` or `answer_file_content` its
 	// settings are laid on top of that one. See [unattend](#the-block-unattend).
-	Unattend *Unattend `mapstructure:"unattend"`
+	Unattend *answerfile.Unattend `mapstructure:"unattend"`
 	// Remove answer files that lie on Windows' search path before sysprep runs,
 	// and the registry's pointer to one. Those on other drives stay. By default
 	// they are reported only.

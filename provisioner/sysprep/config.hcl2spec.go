@@ -4,126 +4,40 @@ package sysprep
 
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/zclconf/go-cty/cty"
 )
-
-// FlatAudit is an auto-generated flat version of Audit.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatAudit struct {
-	AdministratorPassword *string                   `mapstructure:"administrator_password" cty:"administrator_password" hcl:"administrator_password"`
-	AutoLogon             *FlatAutoLogon            `mapstructure:"auto_logon" cty:"auto_logon" hcl:"auto_logon"`
-	RunSynchronous        []FlatRunSynchronous      `mapstructure:"run_synchronous" cty:"run_synchronous" hcl:"run_synchronous"`
-	DeploymentGeneralize  *FlatDeploymentGeneralize `mapstructure:"deployment_generalize" cty:"deployment_generalize" hcl:"deployment_generalize"`
-}
-
-// FlatMapstructure returns a new FlatAudit.
-// FlatAudit is an auto-generated flat version of Audit.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*Audit) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatAudit)
-}
-
-// HCL2Spec returns the hcl spec of a Audit.
-// This spec is used by HCL to read the fields of Audit.
-// The decoded values from this spec will then be applied to a FlatAudit.
-func (*FlatAudit) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"administrator_password": &hcldec.AttrSpec{Name: "administrator_password", Type: cty.String, Required: false},
-		"auto_logon":             &hcldec.BlockSpec{TypeName: "auto_logon", Nested: hcldec.ObjectSpec((*FlatAutoLogon)(nil).HCL2Spec())},
-		"run_synchronous":        &hcldec.BlockListSpec{TypeName: "run_synchronous", Nested: hcldec.ObjectSpec((*FlatRunSynchronous)(nil).HCL2Spec())},
-		"deployment_generalize":  &hcldec.BlockSpec{TypeName: "deployment_generalize", Nested: hcldec.ObjectSpec((*FlatDeploymentGeneralize)(nil).HCL2Spec())},
-	}
-	return s
-}
-
-// FlatAutoLogon is an auto-generated flat version of AutoLogon.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatAutoLogon struct {
-	Username   *string `mapstructure:"username" cty:"username" hcl:"username"`
-	Domain     *string `mapstructure:"domain" cty:"domain" hcl:"domain"`
-	Password   *string `mapstructure:"password" cty:"password" hcl:"password"`
-	LogonCount *int    `mapstructure:"logon_count" cty:"logon_count" hcl:"logon_count"`
-}
-
-// FlatMapstructure returns a new FlatAutoLogon.
-// FlatAutoLogon is an auto-generated flat version of AutoLogon.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*AutoLogon) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatAutoLogon)
-}
-
-// HCL2Spec returns the hcl spec of a AutoLogon.
-// This spec is used by HCL to read the fields of AutoLogon.
-// The decoded values from this spec will then be applied to a FlatAutoLogon.
-func (*FlatAutoLogon) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"username":    &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
-		"domain":      &hcldec.AttrSpec{Name: "domain", Type: cty.String, Required: false},
-		"password":    &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
-		"logon_count": &hcldec.AttrSpec{Name: "logon_count", Type: cty.Number, Required: false},
-	}
-	return s
-}
-
-// FlatComponent is an auto-generated flat version of Component.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatComponent struct {
-	Pass     *string           `mapstructure:"pass" cty:"pass" hcl:"pass"`
-	Name     *string           `mapstructure:"name" cty:"name" hcl:"name"`
-	Settings map[string]string `mapstructure:"settings" cty:"settings" hcl:"settings"`
-	XML      *string           `mapstructure:"xml" cty:"xml" hcl:"xml"`
-}
-
-// FlatMapstructure returns a new FlatComponent.
-// FlatComponent is an auto-generated flat version of Component.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*Component) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatComponent)
-}
-
-// HCL2Spec returns the hcl spec of a Component.
-// This spec is used by HCL to read the fields of Component.
-// The decoded values from this spec will then be applied to a FlatComponent.
-func (*FlatComponent) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"pass":     &hcldec.AttrSpec{Name: "pass", Type: cty.String, Required: false},
-		"name":     &hcldec.AttrSpec{Name: "name", Type: cty.String, Required: false},
-		"settings": &hcldec.AttrSpec{Name: "settings", Type: cty.Map(cty.String), Required: false},
-		"xml":      &hcldec.AttrSpec{Name: "xml", Type: cty.String, Required: false},
-	}
-	return s
-}
 
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	PackerBuildName        *string           `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
-	PackerBuilderType      *string           `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
-	PackerCoreVersion      *string           `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
-	PackerDebug            *bool             `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
-	PackerForce            *bool             `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
-	PackerOnError          *string           `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
-	PackerUserVars         map[string]string `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
-	PackerSensitiveVars    []string          `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
-	Generalize             *bool             `mapstructure:"generalize" cty:"generalize" hcl:"generalize"`
-	Mode                   *string           `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	VMMode                 *bool             `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
-	Action                 *string           `mapstructure:"action" cty:"action" hcl:"action"`
-	AnswerFile             *string           `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
-	AnswerFileContent      *string           `mapstructure:"answer_file_content" cty:"answer_file_content" hcl:"answer_file_content"`
-	Unattend               *FlatUnattend     `mapstructure:"unattend" cty:"unattend" hcl:"unattend"`
-	RemoveAnswerFiles      *bool             `mapstructure:"remove_answer_files" cty:"remove_answer_files" hcl:"remove_answer_files"`
-	DeleteCachedAnswerFile *bool             `mapstructure:"delete_cached_answer_file" cty:"delete_cached_answer_file" hcl:"delete_cached_answer_file"`
-	Quiet                  *bool             `mapstructure:"quiet" cty:"quiet" hcl:"quiet"`
-	ExtraArguments         []string          `mapstructure:"extra_arguments" cty:"extra_arguments" hcl:"extra_arguments"`
-	GeneralizeTimeout      *string           `mapstructure:"generalize_timeout" cty:"generalize_timeout" hcl:"generalize_timeout"`
-	StallTimeout           *string           `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
-	PollInterval           *string           `mapstructure:"poll_interval" cty:"poll_interval" hcl:"poll_interval"`
-	ShutdownTimeout        *string           `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
-	RunAs                  *string           `mapstructure:"run_as" cty:"run_as" hcl:"run_as"`
-	ElevatedUser           *string           `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
-	ElevatedPassword       *string           `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
-	LogDirectory           *string           `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
+	PackerBuildName        *string                  `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
+	PackerBuilderType      *string                  `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
+	PackerCoreVersion      *string                  `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
+	PackerDebug            *bool                    `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
+	PackerForce            *bool                    `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
+	PackerOnError          *string                  `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
+	PackerUserVars         map[string]string        `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
+	PackerSensitiveVars    []string                 `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
+	Generalize             *bool                    `mapstructure:"generalize" cty:"generalize" hcl:"generalize"`
+	Mode                   *string                  `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	VMMode                 *bool                    `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
+	Action                 *string                  `mapstructure:"action" cty:"action" hcl:"action"`
+	AnswerFile             *string                  `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
+	AnswerFileContent      *string                  `mapstructure:"answer_file_content" cty:"answer_file_content" hcl:"answer_file_content"`
+	Unattend               *answerfile.FlatUnattend `mapstructure:"unattend" cty:"unattend" hcl:"unattend"`
+	RemoveAnswerFiles      *bool                    `mapstructure:"remove_answer_files" cty:"remove_answer_files" hcl:"remove_answer_files"`
+	DeleteCachedAnswerFile *bool                    `mapstructure:"delete_cached_answer_file" cty:"delete_cached_answer_file" hcl:"delete_cached_answer_file"`
+	Quiet                  *bool                    `mapstructure:"quiet" cty:"quiet" hcl:"quiet"`
+	ExtraArguments         []string                 `mapstructure:"extra_arguments" cty:"extra_arguments" hcl:"extra_arguments"`
+	GeneralizeTimeout      *string                  `mapstructure:"generalize_timeout" cty:"generalize_timeout" hcl:"generalize_timeout"`
+	StallTimeout           *string                  `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
+	PollInterval           *string                  `mapstructure:"poll_interval" cty:"poll_interval" hcl:"poll_interval"`
+	ShutdownTimeout        *string                  `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
+	RunAs                  *string                  `mapstructure:"run_as" cty:"run_as" hcl:"run_as"`
+	ElevatedUser           *string                  `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
+	ElevatedPassword       *string                  `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
+	LogDirectory           *string                  `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -152,7 +66,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"action":                     &hcldec.AttrSpec{Name: "action", Type: cty.String, Required: false},
 		"answer_file":                &hcldec.AttrSpec{Name: "answer_file", Type: cty.String, Required: false},
 		"answer_file_content":        &hcldec.AttrSpec{Name: "answer_file_content", Type: cty.String, Required: false},
-		"unattend":                   &hcldec.BlockSpec{TypeName: "unattend", Nested: hcldec.ObjectSpec((*FlatUnattend)(nil).HCL2Spec())},
+		"unattend":                   &hcldec.BlockSpec{TypeName: "unattend", Nested: hcldec.ObjectSpec((*answerfile.FlatUnattend)(nil).HCL2Spec())},
 		"remove_answer_files":        &hcldec.AttrSpec{Name: "remove_answer_files", Type: cty.Bool, Required: false},
 		"delete_cached_answer_file":  &hcldec.AttrSpec{Name: "delete_cached_answer_file", Type: cty.Bool, Required: false},
 		"quiet":                      &hcldec.AttrSpec{Name: "quiet", Type: cty.Bool, Required: false},
@@ -165,303 +79,6 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"elevated_user":              &hcldec.AttrSpec{Name: "elevated_user", Type: cty.String, Required: false},
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},
 		"log_directory":              &hcldec.AttrSpec{Name: "log_directory", Type: cty.String, Required: false},
-	}
-	return s
-}
-
-// FlatDeploymentGeneralize is an auto-generated flat version of DeploymentGeneralize.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatDeploymentGeneralize struct {
-	Mode             *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	ForceShutdownNow *bool   `mapstructure:"force_shutdown_now" cty:"force_shutdown_now" hcl:"force_shutdown_now"`
-}
-
-// FlatMapstructure returns a new FlatDeploymentGeneralize.
-// FlatDeploymentGeneralize is an auto-generated flat version of DeploymentGeneralize.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*DeploymentGeneralize) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatDeploymentGeneralize)
-}
-
-// HCL2Spec returns the hcl spec of a DeploymentGeneralize.
-// This spec is used by HCL to read the fields of DeploymentGeneralize.
-// The decoded values from this spec will then be applied to a FlatDeploymentGeneralize.
-func (*FlatDeploymentGeneralize) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"mode":               &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
-		"force_shutdown_now": &hcldec.AttrSpec{Name: "force_shutdown_now", Type: cty.Bool, Required: false},
-	}
-	return s
-}
-
-// FlatFirstLogonCommand is an auto-generated flat version of FirstLogonCommand.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatFirstLogonCommand struct {
-	CommandLine       *string `mapstructure:"command_line" cty:"command_line" hcl:"command_line"`
-	Description       *string `mapstructure:"description" cty:"description" hcl:"description"`
-	RequiresUserInput *bool   `mapstructure:"requires_user_input" cty:"requires_user_input" hcl:"requires_user_input"`
-}
-
-// FlatMapstructure returns a new FlatFirstLogonCommand.
-// FlatFirstLogonCommand is an auto-generated flat version of FirstLogonCommand.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*FirstLogonCommand) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatFirstLogonCommand)
-}
-
-// HCL2Spec returns the hcl spec of a FirstLogonCommand.
-// This spec is used by HCL to read the fields of FirstLogonCommand.
-// The decoded values from this spec will then be applied to a FlatFirstLogonCommand.
-func (*FlatFirstLogonCommand) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"command_line":        &hcldec.AttrSpec{Name: "command_line", Type: cty.String, Required: false},
-		"description":         &hcldec.AttrSpec{Name: "description", Type: cty.String, Required: false},
-		"requires_user_input": &hcldec.AttrSpec{Name: "requires_user_input", Type: cty.Bool, Required: false},
-	}
-	return s
-}
-
-// FlatLocalAccount is an auto-generated flat version of LocalAccount.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatLocalAccount struct {
-	Name        *string `mapstructure:"name" cty:"name" hcl:"name"`
-	Password    *string `mapstructure:"password" cty:"password" hcl:"password"`
-	Group       *string `mapstructure:"group" cty:"group" hcl:"group"`
-	DisplayName *string `mapstructure:"display_name" cty:"display_name" hcl:"display_name"`
-	Description *string `mapstructure:"description" cty:"description" hcl:"description"`
-}
-
-// FlatMapstructure returns a new FlatLocalAccount.
-// FlatLocalAccount is an auto-generated flat version of LocalAccount.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*LocalAccount) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatLocalAccount)
-}
-
-// HCL2Spec returns the hcl spec of a LocalAccount.
-// This spec is used by HCL to read the fields of LocalAccount.
-// The decoded values from this spec will then be applied to a FlatLocalAccount.
-func (*FlatLocalAccount) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"name":         &hcldec.AttrSpec{Name: "name", Type: cty.String, Required: false},
-		"password":     &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
-		"group":        &hcldec.AttrSpec{Name: "group", Type: cty.String, Required: false},
-		"display_name": &hcldec.AttrSpec{Name: "display_name", Type: cty.String, Required: false},
-		"description":  &hcldec.AttrSpec{Name: "description", Type: cty.String, Required: false},
-	}
-	return s
-}
-
-// FlatLocale is an auto-generated flat version of Locale.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatLocale struct {
-	InputLocale        *string `mapstructure:"input_locale" cty:"input_locale" hcl:"input_locale"`
-	SystemLocale       *string `mapstructure:"system_locale" cty:"system_locale" hcl:"system_locale"`
-	UILanguage         *string `mapstructure:"ui_language" cty:"ui_language" hcl:"ui_language"`
-	UILanguageFallback *string `mapstructure:"ui_language_fallback" cty:"ui_language_fallback" hcl:"ui_language_fallback"`
-	UserLocale         *string `mapstructure:"user_locale" cty:"user_locale" hcl:"user_locale"`
-}
-
-// FlatMapstructure returns a new FlatLocale.
-// FlatLocale is an auto-generated flat version of Locale.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*Locale) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatLocale)
-}
-
-// HCL2Spec returns the hcl spec of a Locale.
-// This spec is used by HCL to read the fields of Locale.
-// The decoded values from this spec will then be applied to a FlatLocale.
-func (*FlatLocale) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"input_locale":         &hcldec.AttrSpec{Name: "input_locale", Type: cty.String, Required: false},
-		"system_locale":        &hcldec.AttrSpec{Name: "system_locale", Type: cty.String, Required: false},
-		"ui_language":          &hcldec.AttrSpec{Name: "ui_language", Type: cty.String, Required: false},
-		"ui_language_fallback": &hcldec.AttrSpec{Name: "ui_language_fallback", Type: cty.String, Required: false},
-		"user_locale":          &hcldec.AttrSpec{Name: "user_locale", Type: cty.String, Required: false},
-	}
-	return s
-}
-
-// FlatOOBE is an auto-generated flat version of OOBE.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatOOBE struct {
-	HideEULAPage              *bool   `mapstructure:"hide_eula_page" cty:"hide_eula_page" hcl:"hide_eula_page"`
-	HideLocalAccountScreen    *bool   `mapstructure:"hide_local_account_screen" cty:"hide_local_account_screen" hcl:"hide_local_account_screen"`
-	HideOEMRegistrationScreen *bool   `mapstructure:"hide_oem_registration_screen" cty:"hide_oem_registration_screen" hcl:"hide_oem_registration_screen"`
-	HideOnlineAccountScreens  *bool   `mapstructure:"hide_online_account_screens" cty:"hide_online_account_screens" hcl:"hide_online_account_screens"`
-	HideWirelessSetupInOOBE   *bool   `mapstructure:"hide_wireless_setup_in_oobe" cty:"hide_wireless_setup_in_oobe" hcl:"hide_wireless_setup_in_oobe"`
-	NetworkLocation           *string `mapstructure:"network_location" cty:"network_location" hcl:"network_location"`
-	ProtectYourPC             *int    `mapstructure:"protect_your_pc" cty:"protect_your_pc" hcl:"protect_your_pc"`
-}
-
-// FlatMapstructure returns a new FlatOOBE.
-// FlatOOBE is an auto-generated flat version of OOBE.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*OOBE) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatOOBE)
-}
-
-// HCL2Spec returns the hcl spec of a OOBE.
-// This spec is used by HCL to read the fields of OOBE.
-// The decoded values from this spec will then be applied to a FlatOOBE.
-func (*FlatOOBE) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"hide_eula_page":               &hcldec.AttrSpec{Name: "hide_eula_page", Type: cty.Bool, Required: false},
-		"hide_local_account_screen":    &hcldec.AttrSpec{Name: "hide_local_account_screen", Type: cty.Bool, Required: false},
-		"hide_oem_registration_screen": &hcldec.AttrSpec{Name: "hide_oem_registration_screen", Type: cty.Bool, Required: false},
-		"hide_online_account_screens":  &hcldec.AttrSpec{Name: "hide_online_account_screens", Type: cty.Bool, Required: false},
-		"hide_wireless_setup_in_oobe":  &hcldec.AttrSpec{Name: "hide_wireless_setup_in_oobe", Type: cty.Bool, Required: false},
-		"network_location":             &hcldec.AttrSpec{Name: "network_location", Type: cty.String, Required: false},
-		"protect_your_pc":              &hcldec.AttrSpec{Name: "protect_your_pc", Type: cty.Number, Required: false},
-	}
-	return s
-}
-
-// FlatReseal is an auto-generated flat version of Reseal.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatReseal struct {
-	Pass             *string `mapstructure:"pass" cty:"pass" hcl:"pass"`
-	Mode             *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	ForceShutdownNow *bool   `mapstructure:"force_shutdown_now" cty:"force_shutdown_now" hcl:"force_shutdown_now"`
-}
-
-// FlatMapstructure returns a new FlatReseal.
-// FlatReseal is an auto-generated flat version of Reseal.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*Reseal) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatReseal)
-}
-
-// HCL2Spec returns the hcl spec of a Reseal.
-// This spec is used by HCL to read the fields of Reseal.
-// The decoded values from this spec will then be applied to a FlatReseal.
-func (*FlatReseal) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"pass":               &hcldec.AttrSpec{Name: "pass", Type: cty.String, Required: false},
-		"mode":               &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
-		"force_shutdown_now": &hcldec.AttrSpec{Name: "force_shutdown_now", Type: cty.Bool, Required: false},
-	}
-	return s
-}
-
-// FlatRunSynchronous is an auto-generated flat version of RunSynchronous.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatRunSynchronous struct {
-	Path        *string `mapstructure:"path" cty:"path" hcl:"path"`
-	Description *string `mapstructure:"description" cty:"description" hcl:"description"`
-	WillReboot  *string `mapstructure:"will_reboot" cty:"will_reboot" hcl:"will_reboot"`
-}
-
-// FlatMapstructure returns a new FlatRunSynchronous.
-// FlatRunSynchronous is an auto-generated flat version of RunSynchronous.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*RunSynchronous) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatRunSynchronous)
-}
-
-// HCL2Spec returns the hcl spec of a RunSynchronous.
-// This spec is used by HCL to read the fields of RunSynchronous.
-// The decoded values from this spec will then be applied to a FlatRunSynchronous.
-func (*FlatRunSynchronous) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"path":        &hcldec.AttrSpec{Name: "path", Type: cty.String, Required: false},
-		"description": &hcldec.AttrSpec{Name: "description", Type: cty.String, Required: false},
-		"will_reboot": &hcldec.AttrSpec{Name: "will_reboot", Type: cty.String, Required: false},
-	}
-	return s
-}
-
-// FlatUnattend is an auto-generated flat version of Unattend.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatUnattend struct {
-	PersistAllDeviceInstalls      *bool                    `mapstructure:"persist_all_device_installs" cty:"persist_all_device_installs" hcl:"persist_all_device_installs"`
-	DoNotCleanUpNonPresentDevices *bool                    `mapstructure:"do_not_clean_up_non_present_devices" cty:"do_not_clean_up_non_present_devices" hcl:"do_not_clean_up_non_present_devices"`
-	SkipRearm                     *bool                    `mapstructure:"skip_rearm" cty:"skip_rearm" hcl:"skip_rearm"`
-	ComputerName                  *string                  `mapstructure:"computer_name" cty:"computer_name" hcl:"computer_name"`
-	CopyProfile                   *bool                    `mapstructure:"copy_profile" cty:"copy_profile" hcl:"copy_profile"`
-	ProductKey                    *string                  `mapstructure:"product_key" cty:"product_key" hcl:"product_key"`
-	ProductKeyEdition             *string                  `mapstructure:"product_key_edition" cty:"product_key_edition" hcl:"product_key_edition"`
-	TimeZone                      *string                  `mapstructure:"time_zone" cty:"time_zone" hcl:"time_zone"`
-	RegisteredOwner               *string                  `mapstructure:"registered_owner" cty:"registered_owner" hcl:"registered_owner"`
-	RegisteredOrganization        *string                  `mapstructure:"registered_organization" cty:"registered_organization" hcl:"registered_organization"`
-	SkipAutoActivation            *bool                    `mapstructure:"skip_auto_activation" cty:"skip_auto_activation" hcl:"skip_auto_activation"`
-	ExtendOSPartition             *bool                    `mapstructure:"extend_os_partition" cty:"extend_os_partition" hcl:"extend_os_partition"`
-	RunSynchronous                []FlatRunSynchronous     `mapstructure:"run_synchronous" cty:"run_synchronous" hcl:"run_synchronous"`
-	Locale                        *FlatLocale              `mapstructure:"locale" cty:"locale" hcl:"locale"`
-	OOBE                          *FlatOOBE                `mapstructure:"oobe" cty:"oobe" hcl:"oobe"`
-	VMModeOptimizations           *FlatVMModeOptimizations `mapstructure:"vm_mode_optimizations" cty:"vm_mode_optimizations" hcl:"vm_mode_optimizations"`
-	AdministratorPassword         *string                  `mapstructure:"administrator_password" cty:"administrator_password" hcl:"administrator_password"`
-	LocalAccounts                 []FlatLocalAccount       `mapstructure:"local_account" cty:"local_account" hcl:"local_account"`
-	AutoLogon                     *FlatAutoLogon           `mapstructure:"auto_logon" cty:"auto_logon" hcl:"auto_logon"`
-	FirstLogonCommands            []FlatFirstLogonCommand  `mapstructure:"first_logon_command" cty:"first_logon_command" hcl:"first_logon_command"`
-	Audit                         *FlatAudit               `mapstructure:"audit" cty:"audit" hcl:"audit"`
-	Reseal                        []FlatReseal             `mapstructure:"reseal" cty:"reseal" hcl:"reseal"`
-	Components                    []FlatComponent          `mapstructure:"component" cty:"component" hcl:"component"`
-}
-
-// FlatMapstructure returns a new FlatUnattend.
-// FlatUnattend is an auto-generated flat version of Unattend.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*Unattend) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatUnattend)
-}
-
-// HCL2Spec returns the hcl spec of a Unattend.
-// This spec is used by HCL to read the fields of Unattend.
-// The decoded values from this spec will then be applied to a FlatUnattend.
-func (*FlatUnattend) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"persist_all_device_installs":         &hcldec.AttrSpec{Name: "persist_all_device_installs", Type: cty.Bool, Required: false},
-		"do_not_clean_up_non_present_devices": &hcldec.AttrSpec{Name: "do_not_clean_up_non_present_devices", Type: cty.Bool, Required: false},
-		"skip_rearm":                          &hcldec.AttrSpec{Name: "skip_rearm", Type: cty.Bool, Required: false},
-		"computer_name":                       &hcldec.AttrSpec{Name: "computer_name", Type: cty.String, Required: false},
-		"copy_profile":                        &hcldec.AttrSpec{Name: "copy_profile", Type: cty.Bool, Required: false},
-		"product_key":                         &hcldec.AttrSpec{Name: "product_key", Type: cty.String, Required: false},
-		"product_key_edition":                 &hcldec.AttrSpec{Name: "product_key_edition", Type: cty.String, Required: false},
-		"time_zone":                           &hcldec.AttrSpec{Name: "time_zone", Type: cty.String, Required: false},
-		"registered_owner":                    &hcldec.AttrSpec{Name: "registered_owner", Type: cty.String, Required: false},
-		"registered_organization":             &hcldec.AttrSpec{Name: "registered_organization", Type: cty.String, Required: false},
-		"skip_auto_activation":                &hcldec.AttrSpec{Name: "skip_auto_activation", Type: cty.Bool, Required: false},
-		"extend_os_partition":                 &hcldec.AttrSpec{Name: "extend_os_partition", Type: cty.Bool, Required: false},
-		"run_synchronous":                     &hcldec.BlockListSpec{TypeName: "run_synchronous", Nested: hcldec.ObjectSpec((*FlatRunSynchronous)(nil).HCL2Spec())},
-		"locale":                              &hcldec.BlockSpec{TypeName: "locale", Nested: hcldec.ObjectSpec((*FlatLocale)(nil).HCL2Spec())},
-		"oobe":                                &hcldec.BlockSpec{TypeName: "oobe", Nested: hcldec.ObjectSpec((*FlatOOBE)(nil).HCL2Spec())},
-		"vm_mode_optimizations":               &hcldec.BlockSpec{TypeName: "vm_mode_optimizations", Nested: hcldec.ObjectSpec((*FlatVMModeOptimizations)(nil).HCL2Spec())},
-		"administrator_password":              &hcldec.AttrSpec{Name: "administrator_password", Type: cty.String, Required: false},
-		"local_account":                       &hcldec.BlockListSpec{TypeName: "local_account", Nested: hcldec.ObjectSpec((*FlatLocalAccount)(nil).HCL2Spec())},
-		"auto_logon":                          &hcldec.BlockSpec{TypeName: "auto_logon", Nested: hcldec.ObjectSpec((*FlatAutoLogon)(nil).HCL2Spec())},
-		"first_logon_command":                 &hcldec.BlockListSpec{TypeName: "first_logon_command", Nested: hcldec.ObjectSpec((*FlatFirstLogonCommand)(nil).HCL2Spec())},
-		"audit":                               &hcldec.BlockSpec{TypeName: "audit", Nested: hcldec.ObjectSpec((*FlatAudit)(nil).HCL2Spec())},
-		"reseal":                              &hcldec.BlockListSpec{TypeName: "reseal", Nested: hcldec.ObjectSpec((*FlatReseal)(nil).HCL2Spec())},
-		"component":                           &hcldec.BlockListSpec{TypeName: "component", Nested: hcldec.ObjectSpec((*FlatComponent)(nil).HCL2Spec())},
-	}
-	return s
-}
-
-// FlatVMModeOptimizations is an auto-generated flat version of VMModeOptimizations.
-// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
-type FlatVMModeOptimizations struct {
-	SkipAdministratorProfileRemoval *bool `mapstructure:"skip_administrator_profile_removal" cty:"skip_administrator_profile_removal" hcl:"skip_administrator_profile_removal"`
-	SkipNotifyUILanguageChange      *bool `mapstructure:"skip_notify_ui_language_change" cty:"skip_notify_ui_language_change" hcl:"skip_notify_ui_language_change"`
-	SkipWinREInitialization         *bool `mapstructure:"skip_winre_initialization" cty:"skip_winre_initialization" hcl:"skip_winre_initialization"`
-}
-
-// FlatMapstructure returns a new FlatVMModeOptimizations.
-// FlatVMModeOptimizations is an auto-generated flat version of VMModeOptimizations.
-// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
-func (*VMModeOptimizations) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
-	return new(FlatVMModeOptimizations)
-}
-
-// HCL2Spec returns the hcl spec of a VMModeOptimizations.
-// This spec is used by HCL to read the fields of VMModeOptimizations.
-// The decoded values from this spec will then be applied to a FlatVMModeOptimizations.
-func (*FlatVMModeOptimizations) HCL2Spec() map[string]hcldec.Spec {
-	s := map[string]hcldec.Spec{
-		"skip_administrator_profile_removal": &hcldec.AttrSpec{Name: "skip_administrator_profile_removal", Type: cty.Bool, Required: false},
-		"skip_notify_ui_language_change":     &hcldec.AttrSpec{Name: "skip_notify_ui_language_change", Type: cty.Bool, Required: false},
-		"skip_winre_initialization":          &hcldec.AttrSpec{Name: "skip_winre_initialization", Type: cty.Bool, Required: false},
 	}
 	return s
 }

@@ -1,12 +1,19 @@
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Unattend,RunSynchronous,Locale,OOBE,VMModeOptimizations,LocalAccount,AutoLogon,FirstLogonCommand,Audit,DeploymentGeneralize,Reseal,ExtraComponent
 //go:generate go tool packer-sdc struct-markdown
 
-package sysprep
+package answerfile
 
-import (
-	"github.com/hashicorp/packer-plugin-sdk/template/config"
+import "github.com/hashicorp/packer-plugin-sdk/template/config"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
-)
+// Secret is a text that must not be printed. Formatting it shows a
+// placeholder.
+type Secret string
+
+// String hides the value from %s and %v.
+func (Secret) String() string { return "<sensitive>" }
+
+// GoString hides the value from %#v.
+func (Secret) GoString() string { return "<sensitive>" }
 
 // Unattend is an answer file written in HCL. Each setting goes to the
 // configuration pass and the component it belongs to.
@@ -25,7 +32,7 @@ type Unattend struct {
 	// Make the built-in Administrator's profile the default one.
 	CopyProfile config.Trilean `mapstructure:"copy_profile"`
 	// Product key: five groups of five. Sensitive.
-	ProductKey string `mapstructure:"product_key"`
+	ProductKey Secret `mapstructure:"product_key"`
 	// An edition whose published volume licence key is used instead, for example
 	// `Windows Server 2022 Datacenter`. Such a key activates nothing without a
 	// KMS host.
@@ -51,7 +58,7 @@ type Unattend struct {
 	// What a first boot after `vm_mode = true` may leave out.
 	VMModeOptimizations *VMModeOptimizations `mapstructure:"vm_mode_optimizations"`
 	// Password of the built-in Administrator. Sensitive.
-	AdministratorPassword string `mapstructure:"administrator_password"`
+	AdministratorPassword Secret `mapstructure:"administrator_password"`
 	// Account to create. Repeat the block for more.
 	LocalAccounts []LocalAccount `mapstructure:"local_account"`
 	// Automatic logon at the first boot.
@@ -66,7 +73,7 @@ type Unattend struct {
 	Reseal []Reseal `mapstructure:"reseal"`
 	// Any other setting. Repeat the block for more. They are laid on top of all
 	// others.
-	Components []Component `mapstructure:"component"`
+	Components []ExtraComponent `mapstructure:"component"`
 }
 
 // RunSynchronous is a command that Windows Setup runs and waits for.
@@ -127,7 +134,7 @@ type LocalAccount struct {
 	// Required.
 	Name string `mapstructure:"name"`
 	// Sensitive.
-	Password string `mapstructure:"password"`
+	Password Secret `mapstructure:"password"`
 	// Groups, separated by semicolons, in the language of Windows; for example
 	// `Administrators`.
 	Group string `mapstructure:"group"`
@@ -144,7 +151,7 @@ type AutoLogon struct {
 	// Domain, or `.` for a local account.
 	Domain string `mapstructure:"domain"`
 	// Sensitive. Windows keeps it in the registry and never removes it there.
-	Password string `mapstructure:"password"`
+	Password Secret `mapstructure:"password"`
 	// Defaults to `1`. Windows logs on once more than that.
 	LogonCount int `mapstructure:"logon_count"`
 }
@@ -162,7 +169,7 @@ type FirstLogonCommand struct {
 // Audit holds settings of audit mode.
 type Audit struct {
 	// Password of the built-in Administrator (pass auditSystem). Sensitive.
-	AdministratorPassword string `mapstructure:"administrator_password"`
+	AdministratorPassword Secret `mapstructure:"administrator_password"`
 	// Automatic logon (pass auditSystem).
 	AutoLogon *AutoLogon `mapstructure:"auto_logon"`
 	// Command in pass auditUser, run as the user. Repeat the block for more.
@@ -190,8 +197,8 @@ type Reseal struct {
 	ForceShutdownNow config.Trilean `mapstructure:"force_shutdown_now"`
 }
 
-// Component is any component, or any other setting of a known one.
-type Component struct {
+// ExtraComponent is any component, or any other setting of a known one.
+type ExtraComponent struct {
 	// The configuration pass. Required.
 	Pass string `mapstructure:"pass"`
 	// Name of the component, e.g. `Microsoft-Windows-Shell-Setup`. Required.
@@ -202,78 +209,4 @@ type Component struct {
 	// The XML inside of `<component>`, for what a path cannot say. The prefix
 	// `wcm` is declared.
 	XML string `mapstructure:"xml"`
-}
-
-// spec makes the description of an answer file of the block.
-func (u *Unattend) spec() answerfile.Spec {
-	s := answerfile.Spec{
-		Generalize: answerfile.GeneralizeSpec{
-			PersistAllDeviceInstalls:      u.PersistAllDeviceInstalls.ToBoolPointer(),
-			DoNotCleanUpNonPresentDevices: u.DoNotCleanUpNonPresentDevices.ToBoolPointer(),
-			SkipRearm:                     u.SkipRearm.ToBoolPointer(),
-		},
-		Specialize: answerfile.SpecializeSpec{
-			ComputerName: u.ComputerName, CopyProfile: u.CopyProfile.ToBoolPointer(),
-			ProductKey: answerfile.Secret(u.ProductKey), ProductKeyEdition: u.ProductKeyEdition,
-			TimeZone: u.TimeZone, RegisteredOwner: u.RegisteredOwner, RegisteredOrganization: u.RegisteredOrganization,
-			SkipAutoActivation: u.SkipAutoActivation.ToBoolPointer(), ExtendOSPartition: u.ExtendOSPartition.ToBoolPointer(),
-			RunSynchronous: runCommands(u.RunSynchronous),
-		},
-		OOBE: answerfile.OOBESpec{AdministratorPassword: answerfile.Secret(u.AdministratorPassword), AutoLogon: u.AutoLogon.spec()},
-	}
-	if l := u.Locale; l != nil {
-		s.OOBE.Locale = answerfile.Locale(*l)
-	}
-	if p := u.OOBE; p != nil {
-		s.OOBE.Pages = answerfile.Pages{
-			HideEULAPage: p.HideEULAPage.ToBoolPointer(), HideLocalAccountScreen: p.HideLocalAccountScreen.ToBoolPointer(),
-			HideOEMRegistrationScreen: p.HideOEMRegistrationScreen.ToBoolPointer(),
-			HideOnlineAccountScreens:  p.HideOnlineAccountScreens.ToBoolPointer(),
-			HideWirelessSetupInOOBE:   p.HideWirelessSetupInOOBE.ToBoolPointer(),
-			NetworkLocation:           p.NetworkLocation, ProtectYourPC: p.ProtectYourPC,
-		}
-	}
-	if v := u.VMModeOptimizations; v != nil {
-		s.OOBE.VMModeOptimizations = answerfile.VMModeOptimizations{
-			SkipAdministratorProfileRemoval: v.SkipAdministratorProfileRemoval.ToBoolPointer(),
-			SkipNotifyUILanguageChange:      v.SkipNotifyUILanguageChange.ToBoolPointer(),
-			SkipWinREInitialization:         v.SkipWinREInitialization.ToBoolPointer(),
-		}
-	}
-	for _, a := range u.LocalAccounts {
-		s.OOBE.LocalAccounts = append(s.OOBE.LocalAccounts, answerfile.LocalAccount{
-			Name: a.Name, Group: a.Group, DisplayName: a.DisplayName, Description: a.Description, Password: answerfile.Secret(a.Password)})
-	}
-	for _, c := range u.FirstLogonCommands {
-		s.OOBE.FirstLogonCommands = append(s.OOBE.FirstLogonCommands, answerfile.FirstLogonCommand{
-			CommandLine: c.CommandLine, Description: c.Description, RequiresUserInput: c.RequiresUserInput.ToBoolPointer()})
-	}
-	if a := u.Audit; a != nil {
-		s.Audit = answerfile.AuditSpec{
-			AdministratorPassword: answerfile.Secret(a.AdministratorPassword), AutoLogon: a.AutoLogon.spec(), RunSynchronous: runCommands(a.RunSynchronous)}
-		if g := a.DeploymentGeneralize; g != nil {
-			s.Audit.DeploymentGeneralize = &answerfile.Reset{Mode: g.Mode, ForceShutdownNow: g.ForceShutdownNow.ToBoolPointer()}
-		}
-	}
-	for _, r := range u.Reseal {
-		s.Reseal = append(s.Reseal, answerfile.Reseal{Pass: r.Pass, Reset: answerfile.Reset{Mode: r.Mode, ForceShutdownNow: r.ForceShutdownNow.ToBoolPointer()}})
-	}
-	for _, c := range u.Components {
-		s.Components = append(s.Components, answerfile.ExtraComponent(c))
-	}
-	return s
-}
-
-func (a *AutoLogon) spec() *answerfile.AutoLogon {
-	if a == nil {
-		return nil
-	}
-	return &answerfile.AutoLogon{Username: a.Username, Domain: a.Domain, Password: answerfile.Secret(a.Password), LogonCount: a.LogonCount}
-}
-
-func runCommands(list []RunSynchronous) (commands []answerfile.RunCommand) {
-	for _, c := range list {
-		commands = append(commands, answerfile.RunCommand(c))
-	}
-	return commands
 }
