@@ -45,7 +45,7 @@ func TestSeveritiesAreOrdered(t *testing.T) {
 	for i, worse := range order {
 		for j, other := range order {
 			if worse.Worse(other) != (i < j) {
-				t.Errorf("%q worse than %q: %v", worse, other, !(i < j))
+				t.Errorf("%q worse than %q: %v", worse, other, i >= j)
 			}
 		}
 	}
