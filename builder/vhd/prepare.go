@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	formats       = []string{"vhd", "vhdx", "qcow2", "raw"}
+	formats       = diskimage.Outputs()
 	communicators = []string{"winrm", "ssh", "none"}
 	// checksum is what Packer's downloader takes; without a type, the length
 	// tells it.
@@ -158,9 +158,9 @@ func (c *Config) prepareOutput() (errs []error) {
 	if strings.EqualFold(filepath.Ext(c.OutputName), "."+c.Format) {
 		errs = append(errs, fmt.Errorf("output_name: %q: leave the extension out, it follows format", c.OutputName))
 	}
-	switch {
-	case c.Format == "vhd", c.VHDType != "" && !slices.Contains(formats, c.Format):
-		choice(&errs, "vhd_type", &c.VHDType, "fixed", "fixed", "dynamic")
+	switch types := diskimage.VHD.Types(); {
+	case c.Format == string(diskimage.VHD), c.VHDType != "" && !slices.Contains(formats, c.Format):
+		choice(&errs, "vhd_type", &c.VHDType, types[0], types...)
 	case c.VHDType != "":
 		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
 	}
@@ -195,9 +195,7 @@ func (c *Config) guestPort() int { return c.Comm.Port() }
 func (c *Config) conversion() diskimage.Options {
 	return diskimage.Options{
 		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
-		// Azure takes whole MiB only, and nothing minds them.
-		AlignMiB: c.Format == "vhd" || c.Format == "vhdx",
-		Compare:  c.Verify.Compare,
+		AlignMiB: diskimage.Format(c.Format).WholeMiB(), Compare: c.Verify.Compare,
 	}
 }
 

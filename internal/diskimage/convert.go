@@ -47,16 +47,13 @@ type Stats struct {
 	Skipped     int64 // data left out because Skip said so
 }
 
-// outputType checks the combination of format and type.
+// outputType checks the combination of format and type, and fills in the default.
 func (o *Options) outputType() error {
-	switch {
-	case o.Format == VHD && o.Type == "":
-		o.Type = Fixed
-	case o.Format == VHD && (o.Type == Fixed || o.Type == Dynamic):
-	case o.Format == VHDX && (o.Type == "" || o.Type == Dynamic):
-		o.Type = Dynamic
-	case (o.Format == Raw || o.Format == QCOW2) && o.Type == "":
-	default:
+	out, ok := outputOf(o.Format)
+	if ok && o.Type == "" && len(out.types) > 0 {
+		o.Type = out.types[0]
+	}
+	if !ok || o.Type != "" && !slices.Contains(out.types, o.Type) {
 		return unsupported("output of format %q and type %q", o.Format, o.Type)
 	}
 	return nil
@@ -107,7 +104,8 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 			os.Remove(f.Name())
 		}
 	}()
-	w := newWriter(f, size, src, o)
+	out, _ := outputOf(o.Format)
+	w := out.write(f, size, src, o.Type)
 	c := copier{src: src, w: w, skip: o.Skip, progress: o.Progress, total: plan.data}
 	if err := c.run(ctx); err != nil {
 		return st, err
@@ -142,9 +140,8 @@ func fits(src Disk, size int64, f Format) error {
 	if f == VHD && src.SectorSize() != 512 {
 		return unsupported("a disk with sectors of %d bytes cannot be a VHD; use vhdx", src.SectorSize())
 	}
-	limit := map[Format]int64{VHD: maxVHD, VHDX: 64 * tib, QCOW2: maxDisk, Raw: maxDisk}[f]
-	if size > limit {
-		return unsupported("a disk of %d bytes; the limit of %s is %d", size, f, limit)
+	if out, _ := outputOf(f); size > out.limit {
+		return unsupported("a disk of %d bytes; the limit of %s is %d", size, f, out.limit)
 	}
 	return nil
 }

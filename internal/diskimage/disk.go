@@ -36,7 +36,7 @@ func ParseFormat(s string) (Format, error) {
 	case "vpc":
 		return VHD, nil
 	}
-	return "", fmt.Errorf("disk format %q is not one of vhd, vhdx, qcow2, raw", s)
+	return "", fmt.Errorf("disk format %q is not one of %s", s, strings.Join(Outputs(), ", "))
 }
 
 // Type is the kind of disk inside a VHD or VHDX. It is empty for raw and qcow2.

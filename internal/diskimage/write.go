@@ -7,18 +7,6 @@ import (
 	"slices"
 )
 
-func newWriter(f *os.File, size int64, src Disk, o Options) blockWriter {
-	switch {
-	case o.Format == VHDX:
-		return newVHDXWriter(f, size, src.SectorSize())
-	case o.Format == QCOW2:
-		return newQcow2Writer(f, size)
-	case o.Type == Dynamic:
-		return newVHDWriter(f, size)
-	}
-	return &flatWriter{f: f, size: size, footer: o.Type == Fixed}
-}
-
 func newID() (id [16]byte) {
 	_, _ = rand.Read(id[:]) // never fails, by its documentation
 	id[7] = id[7]&0x0f | 0x40

@@ -66,7 +66,7 @@ type Config struct {
 	ctx interpolate.Context
 }
 
-var formats = []string{string(diskimage.VHD), string(diskimage.VHDX), string(diskimage.QCOW2), string(diskimage.Raw)}
+var formats = diskimage.Outputs()
 
 // noValue is what a template leaves where a variable is missing.
 const noValue = "<no value>"
@@ -96,8 +96,9 @@ func (c *Config) prepareFormat() (errs []error) {
 	if c.Format != "" && c.Format != unknown.Value && !slices.Contains(formats, c.Format) {
 		errs = append(errs, fmt.Errorf("format: %q is not one of %s", c.Format, strings.Join(formats, ", ")))
 	}
+	types := diskimage.VHD.Types()
 	if c.Format == string(diskimage.VHD) && c.VHDType == "" {
-		c.VHDType = string(diskimage.Fixed)
+		c.VHDType = types[0]
 	}
 	switch {
 	case c.VHDType == "" || c.VHDType == unknown.Value:
@@ -105,8 +106,8 @@ func (c *Config) prepareFormat() (errs []error) {
 		errs = append(errs, errors.New("vhd_type: only with format = \"vhd\"; set format or remove vhd_type"))
 	case c.Format != string(diskimage.VHD) && slices.Contains(formats, c.Format):
 		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
-	case c.VHDType != string(diskimage.Fixed) && c.VHDType != string(diskimage.Dynamic):
-		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of fixed, dynamic", c.VHDType))
+	case !slices.Contains(types, c.VHDType):
+		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of %s", c.VHDType, strings.Join(types, ", ")))
 	}
 	if c.Verify.Compare && c.Format == "" {
 		errs = append(errs, errors.New("verify.compare: only with format, because without it no other disk is written; set format or remove verify.compare"))
@@ -123,14 +124,12 @@ func (c *Config) prepareFormat() (errs []error) {
 func (c *Config) prepareOutput() (errs []error) {
 	// Importers choose by the extension, so that another one would not be seen
 	// by them.
-	extension := filepath.Ext(c.Output)
-	fits := extension == "."+c.Format || c.Format == string(diskimage.Raw) && extension == ".img"
 	switch {
 	case c.Format == "" && c.Output != "":
 		errs = append(errs, errors.New("output: only with format; set format or remove output"))
 	case c.Format == "" && c.Verify.Enabled.False():
 		errs = append(errs, errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"))
-	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !fits:
+	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !diskimage.Format(c.Format).Names(c.Output):
 		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
 	}
 	return errs
@@ -186,8 +185,6 @@ func (c *Config) outputPath(generated map[any]any) (string, error) {
 func (c *Config) conversion() diskimage.Options {
 	return diskimage.Options{
 		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
-		// Azure takes whole MiB only, and nothing minds them.
-		AlignMiB: c.Format == string(diskimage.VHD) || c.Format == string(diskimage.VHDX),
-		Compare:  c.Verify.Compare,
+		AlignMiB: diskimage.Format(c.Format).WholeMiB(), Compare: c.Verify.Compare,
 	}
 }
