@@ -14,12 +14,7 @@ import (
 // awaited are facts that other rooms still state for themselves. They come off
 // the list as those rooms take them from here; a fact that nobody wants is none.
 var awaited = strings.Fields(`
-	Tag TagName StateINI ScriptsFolder SetupComplete TasksFolder ConfigFolder SysprepExe
-	DiagErr DiagWrn LogFolder LogFolders OOBELogs SysprepLog
-	BlackScreenFrom SysprepMode GeneralizationState CleanupState AuditBoot SetupCompletion CmdLine SystemSetupInProgress
-	OOBEInProgress UnattendFile CurrentBuild ActiveTimeBias AutoAdminLogon DefaultPassword SkipRearm UpgradedFrom StartBoot
-	OtherDevice
-	AnswerFileOrder Place Origin FromPointer FromWindows FromCache FromMedia FromRoot
+	TagName StateINI ConfigFolder DiagErr DiagWrn LogFolder LogFolders OOBELogs SysprepMode CleanupState SetupCompletion AutoAdminLogon DefaultPassword SkipRearm UpgradedFrom StartBoot OtherDevice Place Origin
 `)
 
 // Every fact has somebody who goes by it.

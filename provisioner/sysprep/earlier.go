@@ -16,7 +16,7 @@ func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
 		return nil
 	}
 	r.saveLogs(ctx, true)
-	raw, err := r.session.Fetch(ctx, r.session.Windir()+`\System32\Sysprep\Panther\setupact.log`, maxLogFile)
+	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)
 	work, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.cleanup(work, guest.Leftovers{})

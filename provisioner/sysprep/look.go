@@ -9,11 +9,8 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
-
-// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
-// black screen after first boot (Microsoft support, 2026-05-28).
-const noSystemFrom = 26100
 
 // look finds out whether sysprep may run, and plans the run.
 func (r *run) look(ctx context.Context) (over bool, err error) {
@@ -38,7 +35,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	if decision.Action == verdict.Already {
 		return true, r.endAlready(ctx, decision)
 	}
-	if r.config.RunAs == runAsSystem && first.Build >= noSystemFrom {
+	if r.config.RunAs == runAsSystem && first.Build >= windows.BlackScreenFrom {
 		return true, fmt.Errorf("run_as = \"system\" is refused: on build %d sysprep as SYSTEM leaves a black screen after first boot; the machine is untouched; use the build user or elevated_user", first.Build)
 	}
 	return false, nil
