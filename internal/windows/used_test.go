@@ -14,7 +14,7 @@ import (
 // awaited are facts that other rooms still state for themselves. They come off
 // the list as those rooms take them from here; a fact that nobody wants is none.
 var awaited = strings.Fields(`
-	TagName StateINI ConfigFolder DiagErr DiagWrn LogFolder LogFolders OOBELogs SysprepMode CleanupState SetupCompletion AutoAdminLogon DefaultPassword SkipRearm UpgradedFrom StartBoot OtherDevice Place Origin
+	TagName StateINI DiagErr DiagWrn LogFolder LogFolders OOBELogs OtherDevice Place Origin
 `)
 
 // Every fact has somebody who goes by it.
