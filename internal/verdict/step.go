@@ -21,7 +21,7 @@ func (e Expectation) withDefaults() Expectation {
 		value *time.Duration
 		other time.Duration
 	}{
-		{&e.Timeout, 30 * time.Minute}, {&e.Stall, 10 * time.Minute}, {&e.ProcessGone, time.Minute},
+		{&e.Timeout, 30 * time.Minute}, {&e.Stall, 10 * time.Minute}, {&e.ProcessGone, ProcessGone},
 		{&e.LostAfter, 10 * time.Minute}, {&e.ClosedFor, 30 * time.Second}, {&e.SecondLook, 3 * time.Minute},
 		{&e.EndWithin, 5 * time.Minute}, {&e.AskWithin, 45 * time.Second},
 	} {

@@ -66,6 +66,10 @@ const (
 	Reboot
 )
 
+// ProcessGone is how long sysprep.exe is gone by default before its run counts as
+// ended.
+const ProcessGone = time.Minute
+
 // Expectation is what the run is meant to do and how long it may take. Zero
 // durations get the defaults named here.
 type Expectation struct {
@@ -74,7 +78,7 @@ type Expectation struct {
 	End         End           // what follows the work
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
-	ProcessGone time.Duration // 60s: sysprep.exe gone without a tag
+	ProcessGone time.Duration // ProcessGone: sysprep.exe gone without a tag
 	LostAfter   time.Duration // 10m: no command was answered, whether the port is open or closed
 	ClosedFor   time.Duration // 30s: after success this much silence means that Windows restarts as it was told to
 	// SecondLook (3m, a boot's length) is how long the port has to stay closed

@@ -17,9 +17,9 @@ import (
 const (
 	maxLogKept = 16 << 20         // bytes of setupact.log kept for log_directory
 	tidyLimit  = 15 * time.Second // Windows shuts down within seconds of success
-	// watchGone is longer than sysprep.exe is gone before that counts: the shell
-	// may be the only one.
-	watchGone = 70 * time.Second
+	// watchGone is how long sysprep.exe is gone before the guest stops watching:
+	// later than that counts, because the shell may be the only one.
+	watchGone = verdict.ProcessGone + 10*time.Second
 	// silenceSlack is how much later than its heartbeat a busy guest may answer.
 	silenceSlack = 10 * time.Second
 )
