@@ -15,7 +15,7 @@ func armed(o Observation, state windows.State) Tri {
 	if !known {
 		return Unknown
 	}
-	return Known(does)
+	return TriOf(does)
 }
 
 // notArmed says what the next boot runs instead.

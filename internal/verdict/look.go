@@ -94,7 +94,7 @@ func byImageState(first First) Decision {
 
 // refuse takes the next steps from the catalogue.
 func refuse(id, reason string) Decision {
-	d, _ := diagnosis.Known(id)
+	d, _ := diagnosis.ByID(id)
 	return Decision{Action: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
 }
 

@@ -40,7 +40,7 @@ func (w ownership) after(before, o Observation) ownership {
 func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
 	switch {
 	case !launched.IsZero():
-		return Known(!diagnosis.OlderRun(log, launched))
+		return TriOf(!diagnosis.OlderRun(log, launched))
 	case log.Start.IsZero() || w.sure:
 		return Yes
 	case diagnosis.OlderRun(log, diagnosis.Earliest(launched, w.begun)):

@@ -282,7 +282,7 @@ func (s State) processGone() *Verdict {
 		return s.verdict(Broken, "sysprep ended with its tag, but ImageState is %s and not %s", s.last.ImageState, s.expect.ImageState)
 	case s.last.Log.Lines == 0 && s.last.ImageState != windows.StateUndeployable:
 		v := s.declined("sysprep.exe ended without writing a line to its log")
-		if d, ok := diagnosis.Known("F53"); ok && v.Class == Refused {
+		if d, ok := diagnosis.ByID("F53"); ok && v.Class == Refused {
 			d.Unconfirmed = true // missing rights are only the usual reason
 			v.Diagnosis = &d
 		}
@@ -302,7 +302,7 @@ func (s State) stalled() *Verdict {
 	}
 	if s.last.Log.Lines == 0 {
 		v := s.verdict(Hung, "sysprep has written no line to its log for %s", still.Round(time.Second))
-		if d, ok := diagnosis.Known("F51"); ok && s.last.Process == Yes {
+		if d, ok := diagnosis.ByID("F51"); ok && s.last.Process == Yes {
 			d.Unconfirmed = true
 			v.Diagnosis = &d
 		}

@@ -38,8 +38,8 @@ const (
 	No
 )
 
-// Known turns a bool into a Tri.
-func Known(b bool) Tri {
+// TriOf turns a bool into a Tri.
+func TriOf(b bool) Tri {
 	if b {
 		return Yes
 	}

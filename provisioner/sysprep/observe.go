@@ -303,7 +303,7 @@ func observation(at time.Time, s guest.State) verdict.Observation {
 		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
 	}
 	if s.Processes != nil {
-		o.Process = verdict.Known(len(s.Processes) > 0)
+		o.Process = verdict.TriOf(len(s.Processes) > 0)
 	}
 	return o
 }
@@ -312,7 +312,7 @@ func tri(b *bool) verdict.Tri {
 	if b == nil {
 		return verdict.Unknown
 	}
-	return verdict.Known(*b)
+	return verdict.TriOf(*b)
 }
 
 // set reads a registry flag: any number but 0.
@@ -320,5 +320,5 @@ func set(n *int) verdict.Tri {
 	if n == nil {
 		return verdict.Unknown
 	}
-	return verdict.Known(*n != 0)
+	return verdict.TriOf(*n != 0)
 }
