@@ -181,20 +181,20 @@ type First struct {
 	AuditMode             Tri
 }
 
-// Action is what to do after the first look.
-type Action uint8
+// Start says whether to start sysprep.
+type Start uint8
 
-// Actions.
+// Starts.
 const (
-	Go      Action = iota // launch
-	Wait                  // look again: Setup may still be finishing its first boot
-	Already               // generalized by somebody else and not restarted since: do not run sysprep again
-	Refuse                // do not launch
+	Go      Start = iota // launch
+	Wait                 // look again: Setup may still be finishing its first boot
+	Already              // generalized by somebody else and not restarted since: do not run sysprep again
+	Refuse               // do not launch
 )
 
-// Decision is the outcome of the first look.
-type Decision struct {
-	Action   Action
+// Clearance is the outcome of the first look: whether sysprep may be started.
+type Clearance struct {
+	Start    Start
 	Reason   string
 	Next     []string // what the user can do, one step a line
 	Warnings []string // worth saying though it goes on
