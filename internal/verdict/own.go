@@ -62,14 +62,14 @@ func (w ownership) verdict(log diagnosis.Facts, launched time.Time) Tri {
 // sysprep has not written its first line yet: a run that was not seen to be
 // written can confirm a success, and speak of a failure only when sysprep has
 // ended and had time to write.
-func (s State) ownPart(log diagnosis.Facts) diagnosis.Facts {
-	switch s.own.of(log, s.last.Launched) {
+func (j Judge) ownPart(log diagnosis.Facts) diagnosis.Facts {
+	switch j.own.of(log, j.last.Launched) {
 	case Yes:
 		return log
 	case No:
 		return diagnosis.Facts{}
 	}
-	if s.last.Process == No && s.own.newestAt.Sub(s.own.first) >= s.expect.ProcessGone {
+	if j.last.Process == No && j.own.newestAt.Sub(j.own.first) >= j.expect.ProcessGone {
 		return log
 	}
 	log.Failure, log.FailureLine, log.Closed = diagnosis.NoFailure, "", false

@@ -87,7 +87,7 @@ type Expectation struct {
 	// sets it short.
 	SecondLook time.Duration
 	EndWithin  time.Duration // 5m: from success to the power-off or restart (shutdown_timeout); a second look that has begun is finished
-	AskWithin  time.Duration // 45s: for the answer to the last look (State.WantsLastLook)
+	AskWithin  time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
 }
 
 // Observation is one look at the guest. Every fact may be unknown.
@@ -107,7 +107,7 @@ type Observation struct {
 	LogNext  int64
 	LogFresh bool
 	Port     Port
-	// Last: the guest was asked once more, because State.WantsLastLook said so,
+	// Last: the guest was asked once more, because Judge.WantsLastLook said so,
 	// and this is what came of it.
 	Last bool
 	// TransportErr is why the guest could not be reached.

@@ -57,7 +57,7 @@ type event struct {
 
 // observe watches until there is a verdict.
 func (r *run) observe(ctx context.Context) verdict.Verdict {
-	state := verdict.Begin(r.begun, r.plan.Expect)
+	judge := verdict.Begin(r.begun, r.plan.Expect)
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
@@ -76,13 +76,13 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		var v *verdict.Verdict
 		select {
 		case <-ctx.Done():
-			return state.Cancel(r.now())
+			return judge.Cancel(r.now())
 		case e := <-events:
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
 				o := r.unreached(ctx, e.err.Error())
 				o.Last = e.last
-				state, v = state.Step(o)
+				judge, v = judge.Step(o)
 				break
 			}
 			heard, r.answering, asking = r.now(), true, asking && !e.last
@@ -90,25 +90,25 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 				r.removed(e.left)
 				break
 			}
-			state, v = state.Step(r.take(ctx, e.sample))
+			judge, v = judge.Step(r.take(ctx, e.sample))
 		case settled := <-r.settled:
-			state, v = state.Step(r.take(ctx, guest.Sample{State: settled}))
+			judge, v = judge.Step(r.take(ctx, guest.Sample{State: settled}))
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
-				state, v = state.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
+				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
 				break
 			}
 			if r.answering && r.now().Sub(heard) < silence {
 				break
 			}
 			r.answering = false
-			state, v = state.Step(r.unreached(ctx, "no answer in time"))
+			judge, v = judge.Step(r.unreached(ctx, "no answer in time"))
 		}
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
-		if state.WantsLastLook() && !asking {
+		if judge.WantsLastLook() && !asking {
 			asking = true
 			feeder.Go(func() { r.lastLook(feed, events) })
 		}

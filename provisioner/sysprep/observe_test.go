@@ -23,10 +23,10 @@ func TestTheGuestWatchesUntilTheEndOfSysprepCounts(t *testing.T) {
 			t.Fatalf("%+v is no end of the process alone", gone)
 		}
 		begun := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-		state, judged := verdict.Begin(begun, r.plan.Expect), time.Duration(0)
+		judge, judged := verdict.Begin(begun, r.plan.Expect), time.Duration(0)
 		for at := time.Duration(0); judged == 0 && at < time.Hour; at += time.Second {
 			var v *verdict.Verdict
-			state, v = state.Step(verdict.Observation{At: begun.Add(at), Reached: true, Tag: verdict.No, Process: verdict.No, ImageState: windows.StateComplete})
+			judge, v = judge.Step(verdict.Observation{At: begun.Add(at), Reached: true, Tag: verdict.No, Process: verdict.No, ImageState: windows.StateComplete})
 			if v != nil {
 				judged = at
 			}
