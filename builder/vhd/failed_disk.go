@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -17,11 +14,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
-
-// sysprepLog is the log of sysprep itself, among winimage.LogFiles.
-const sysprepLog = `\Windows\System32\Sysprep\Panther\setupact.log`
 
 // diagnosed is what the disk of a failed build says.
 type diagnosed struct {
@@ -58,7 +53,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 	if unread != nil {
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
-	said := causeIn(logs[sysprepLog], since)
+	said := causeIn(logs[windows.SysprepLog], since)
 	if said.Facts.Runs > 0 && (said.Cause == nil || said.Cause.Name != known.Cause) {
 		for _, line := range said.describe(report) {
 			ui.Say(line)
@@ -133,14 +128,16 @@ func (d diagnosed) describe(r winimage.Report) (lines []string) {
 	return lines
 }
 
-// writeLogs keeps logs by their path in the image, without the Windows folder
-// in front.
-func writeLogs(ctx context.Context, dir string, logs map[string][]byte) (written []string, err error) {
+// writeLogs keeps logs where the provisioner keeps those of a guest.
+func writeLogs(ctx context.Context, dir string, logs map[windows.Path][]byte) (written []string, err error) {
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(logs)) {
-		elements := strings.Split(strings.TrimPrefix(name, `\Windows\`), `\`)
-		path := filepath.Join(append([]string{dir}, elements...)...)
-		if err := hostfile.WriteFile(ctx, path, logs[name]); err != nil {
+	for _, log := range windows.Logs() {
+		content, ok := logs[log.Path]
+		if !ok {
+			continue
+		}
+		path := log.OnHost(dir)
+		if err := hostfile.WriteFile(ctx, path, content); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -61,26 +62,25 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	}
 }
 
+// They lie where the provisioner's log_directory has them.
 func TestLogsAreKeptByTheirPlace(t *testing.T) {
-	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{
-		winimagetest.Log: winimagetest.RefusedLog, `\Windows\Panther\UnattendGC\setupact.log`: "gc", `\Windows\Panther\setuperr.log`: "err",
-	}})
+	files := map[string]string{}
+	for _, log := range windows.Logs() {
+		files[log.Path.OnVolume()] = string(log.Path)
+	}
+	disk := winimagetest.Disk(t, winimagetest.Spec{Files: files})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
 	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, verdict.Head{}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{
-		filepath.Join(dir, "Panther", "UnattendGC", "setupact.log"):          "gc",
-		filepath.Join(dir, "Panther", "setuperr.log"):                        "err",
-		filepath.Join(dir, "System32", "Sysprep", "Panther", "setupact.log"): winimagetest.RefusedLog,
-	}
-	if len(d.Logs) != len(want) || !strings.Contains(said.String(), "Saved 3 logs") {
+	if len(d.Logs) != len(windows.Logs()) || !strings.Contains(said.String(), "Saved 12 logs") {
 		t.Errorf("%v, said:\n%s", d.Logs, said)
 	}
-	for path, content := range want {
-		if got, err := os.ReadFile(path); err != nil || string(got) != content || !slices.Contains(d.Logs, path) {
+	for _, log := range windows.Logs() {
+		path := log.OnHost(dir)
+		if got, err := os.ReadFile(path); err != nil || string(got) != string(log.Path) || !slices.Contains(d.Logs, path) {
 			t.Errorf("%s: %q (%v)", path, got, err)
 		}
 	}

@@ -24,7 +24,7 @@ func TestASourceIsWarnedOfWhereTheGuestWouldNotBeLaunched(t *testing.T) {
 		}}}
 		first := verdict.First{SysprepExe: verdict.Yes}
 		first.Reached, first.Process, first.ImageState = true, verdict.No, state
-		starts := verdict.Look(first, verdict.Expectation{Generalize: true}).Action == verdict.Go
+		starts := verdict.Clear(first, verdict.Expectation{Generalize: true}).Start == verdict.Go
 		if warned := factsOf(r).Warnings; starts != (len(warned) == 0) {
 			t.Errorf("%s: the guest would be launched: %t, warnings of the source: %q", state, starts, warned)
 		}

@@ -30,7 +30,7 @@ type cause struct {
 type teller string
 
 const (
-	byVerdict teller = "verdict" // the first look and the watch, by Known
+	byVerdict teller = "verdict" // the first look and the watch, by ByID
 	// byPreflight: the checks of the guest before the launch, which are to come;
 	// their remedies wait here.
 	byPreflight teller = "pre-flight"

@@ -163,7 +163,7 @@ func TestEverySourceCanBeFollowed(t *testing.T) {
 }
 
 func TestADiagnosisIsWrittenInSnakeCase(t *testing.T) {
-	d, _ := Known("F70")
+	d, _ := ByID("F70")
 	text, err := json.Marshal(d)
 	want := `{"id":"F70","name":"DOMAIN_JOINED","severity":"warn","holds":false,"subject":"guest",` +
 		`"summary":"the machine is joined to a domain; sysprep takes it out, policies stay in the image",` +

@@ -257,9 +257,9 @@ func rawLines(lines []problem, last string) []string {
 	return out
 }
 
-// Known returns the catalogue's text for a cause that is found by other means
-// than the log, e.g. Known("F51").
-func Known(id string) (Diagnosis, bool) {
+// ByID returns the catalogue's text for a cause that is found by other means
+// than the log, e.g. ByID("F51").
+func ByID(id string) (Diagnosis, bool) {
 	for _, c := range catalogue() {
 		if c.id == id {
 			return c.diagnosis(finding.Guest, nil), true

@@ -134,14 +134,14 @@ func TestCodesAreDecoded(t *testing.T) {
 }
 
 func TestKnownCausesCanBeAskedFor(t *testing.T) {
-	d, ok := Known("F51")
+	d, ok := ByID("F51")
 	if !ok || d.Name != "ALREADY_RUNNING" || len(d.Remedy) == 0 || d.Phase != PhaseLaunch {
 		t.Errorf("%+v", d)
 	}
-	if d, _ := Known("F01"); !strings.Contains(d.Summary, "<package>") {
+	if d, _ := ByID("F01"); !strings.Contains(d.Summary, "<package>") {
 		t.Errorf("summary %q", d.Summary)
 	}
-	if _, ok := Known("F99"); ok {
+	if _, ok := ByID("F99"); ok {
 		t.Error("F99 is not in the catalogue")
 	}
 }

@@ -9,6 +9,8 @@ package footprint
 import (
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Trace is one kind of thing: a file, a folder or a scheduled task. Its name is
@@ -26,10 +28,10 @@ type Trace struct {
 // Folders below the Windows folder.
 const (
 	temp         = `\Temp`
-	tasks        = `\System32\Tasks`
-	sysprep      = `\System32\Sysprep`
-	panther      = sysprep + `\Panther`
-	setupScripts = `\Setup\Scripts`
+	tasks        = string(windows.TasksFolder)
+	sysprep      = string(windows.SysprepFolder)
+	panther      = string(windows.SysprepLogs)
+	setupScripts = string(windows.ScriptsFolder)
 )
 
 // What the provisioner brings; the id is that of the run, and of MovedLogs the
@@ -68,6 +70,10 @@ func (t Trace) Name(id string) string { return t.Before + id + t.After }
 
 // Path is the path of the thing with that id, below the Windows folder.
 func (t Trace) Path(id string) string { return t.Folder + `\` + t.Name(id) }
+
+// In is the path of the thing with that id in a guest whose Windows folder is
+// windir.
+func (t Trace) In(windir, id string) string { return windir + t.Path(id) }
 
 // ID takes the id out of a name; false: the name is not of this kind.
 func (t Trace) ID(name string) (string, bool) {

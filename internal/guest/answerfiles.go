@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // AnswerFiles are the answer files that Windows finds by itself (Microsoft,
@@ -39,24 +41,8 @@ func (f AnswerFiles) Files() []string {
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 	var found AnswerFiles
 	var cached []string
-	type place struct {
-		path string
-		list *[]string
-	}
-	places := []place{{s.CachedAnswerFile(), &cached}}
-	add := func(list *[]string, folder string) {
-		places = append(places, place{folder + `\Unattend.xml`, list}, place{folder + `\Autounattend.xml`, list})
-	}
-	windir := s.Windir()
-	add(&found.Above, windir+`\Panther\Unattend`)
-	add(&found.Below, windir+`\System32\Sysprep`)
-	add(&found.Below, windir[:2])
-	for letter := 'A'; letter <= 'Z'; letter++ {
-		if drive := string(letter) + ":"; !strings.EqualFold(drive, windir[:2]) {
-			add(&found.Media, drive)
-		}
-	}
-	asks := []command{query("pointer", setupPointer), echo("files")}
+	places := found.places(s.Windir(), &cached)
+	asks := []command{query("pointer", windows.UnattendFile), echo("files")}
 	for i, p := range places {
 		asks = append(asks, when(p.path, echo(fmt.Sprintf("file=%d", i))))
 	}
@@ -75,8 +61,43 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 		*places[i].list = append(*places[i].list, places[i].path)
 	}
 	found.Cached = strings.Join(cached, "")
-	found.Pointer = short(value(a.parts["pointer"], "UnattendFile", "REG_SZ"))
+	found.Pointer = short(value(a.parts["pointer"], windows.UnattendFile, "REG_SZ"))
 	return found, nil
+}
+
+// place is where an answer file may be, and the list that it then is in.
+type place struct {
+	path string
+	list *[]string
+}
+
+// places are those of the whole search path, by their lists.
+func (f *AnswerFiles) places(windir string, cached *[]string) (places []place) {
+	onOwn := &f.Above
+	for _, p := range windows.AnswerFileOrder {
+		add := func(list *[]string, folder string) {
+			for _, name := range p.Names {
+				places = append(places, place{folder + `\` + name, list})
+			}
+		}
+		switch p.From {
+		case windows.FromPointer: // names its file itself
+		case windows.FromWindows:
+			add(onOwn, p.Folder.In(windir))
+		case windows.FromCache:
+			add(cached, p.Folder.In(windir))
+			onOwn = &f.Below
+		case windows.FromMedia:
+			for letter := 'A'; letter <= 'Z'; letter++ {
+				if drive := string(letter) + ":"; !strings.EqualFold(drive, windir[:2]) {
+					add(&f.Media, drive)
+				}
+			}
+		case windows.FromRoot:
+			add(onOwn, windir[:2])
+		}
+	}
+	return places
 }
 
 // RemoveAnswerFiles deletes the registry's pointer and the files on the drive
@@ -84,7 +105,7 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (AnswerFiles, error) {
 	var steps []command
 	if found.Pointer != "" {
-		steps = append(steps, call("reg delete "+setupPointer+" /f /reg:64"))
+		steps = append(steps, reg("delete", windows.UnattendFile, " /f"))
 	}
 	for _, path := range found.Files() {
 		steps = append(steps, call("del /f /q ?", path))

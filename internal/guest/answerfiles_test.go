@@ -15,7 +15,7 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 		want         AnswerFiles
 	}{
 		{"none", "packer-part:pointer\r\npacker-part:files\r\npacker-part:end\r\n", AnswerFiles{}},
-		{"everywhere", "packer-part:pointer\r\n" + pointer + "packer-part:files\r\npacker-part:file=0\r\npacker-part:file=1\r\npacker-part:file=2\r\npacker-part:file=3\r\npacker-part:file=6\r\npacker-part:file=7\r\npacker-part:file=11\r\npacker-part:file=12\r\npacker-part:end\r\n", AnswerFiles{
+		{"everywhere", "packer-part:pointer\r\n" + pointer + "packer-part:files\r\npacker-part:file=0\r\npacker-part:file=1\r\npacker-part:file=2\r\npacker-part:file=3\r\npacker-part:file=7\r\npacker-part:file=8\r\npacker-part:file=53\r\npacker-part:file=56\r\npacker-part:end\r\n", AnswerFiles{
 			Pointer: `C:\my answers\a.xml`, Cached: `C:\Windows\Panther\unattend.xml`,
 			Above: []string{`C:\Windows\Panther\Unattend\Unattend.xml`, `C:\Windows\Panther\Unattend\Autounattend.xml`},
 			Below: []string{`C:\Windows\System32\Sysprep\Unattend.xml`, `C:\Autounattend.xml`},
@@ -29,7 +29,7 @@ func TestAnswerFilesAreFoundOnTheWholeSearchPath(t *testing.T) {
 				t.Fatal(err)
 			}
 			line := f.lines()[0]
-			for _, part := range []string{`exist "A:\Unattend.xml" (echo packer-^part:file=7)`, `exist "D:\Unattend.xml" (echo packer-^part:file=11)`, `exist "Z:\Autounattend.xml" (echo packer-^part:file=56)`} {
+			for _, part := range []string{`exist "A:\Unattend.xml" (echo packer-^part:file=3)`, `exist "D:\Unattend.xml" (echo packer-^part:file=7)`, `exist "C:\Autounattend.xml" (echo packer-^part:file=56)`} {
 				if !strings.Contains(line, part) {
 					t.Fatalf("%s is not in %s", part, line)
 				}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 func TestCommandsAreQuotedAndJoined(t *testing.T) {
@@ -64,7 +66,7 @@ func TestMarksAreReadBehindWhateverComesBeforeThem(t *testing.T) {
 		"a banner of lines":     "Authorised use only\r\npacker-part\r\n" + answer,
 		"a banner in the line":  "Aktive Codepage: 65001. " + answer,
 		"escape codes":          "\x1b]0;title\x07\x1b[2J" + answer,
-		"the line itself":       `C:\>` + all(query("files", "x"), tell("tag", `C:\x`), echo("end")).text + "\r\n" + answer,
+		"the line itself":       `C:\>` + all(query("files", windows.UnattendFile), tell("tag", `C:\x`), echo("end")).text + "\r\n" + answer,
 		"UTF-16":                utf16Text(answer),
 		"another end of a line": strings.ReplaceAll(answer, "\r\n", "\r\r\n"),
 		"no carriage returns":   strings.ReplaceAll(answer, "\r\n", "\n"),

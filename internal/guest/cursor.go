@@ -130,7 +130,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 		return sample, from, nil // its log is somebody else's
 	}
 	// The state is worth having without the log.
-	switch text, cut, err := s.typed(ctx, s.log(), CommandLimit); {
+	switch text, cut, err := s.typed(ctx, s.Log(), CommandLimit); {
 	case errors.Is(err, ErrNotFound):
 		sample.LogRead = true
 	case err == nil && (len(text) == 0 || logLine.Match(text)):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 const launchLimit = 2 * time.Minute // two bounded CIM calls, or 15 s of waiting for a task
@@ -239,7 +240,7 @@ func (s *Session) putSecret(ctx context.Context, path, secret string) error {
 // holds it.
 func (d *launchDocument) logStays() bool {
 	for _, log := range d.Logs {
-		if !log.Moved && strings.HasSuffix(strings.ToLower(log.Path), `\setupact.log`) {
+		if !log.Moved && strings.EqualFold(nameOf(log.Path), windows.ActLog) {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
@@ -26,8 +27,8 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	}
 	ours := s.Folder() // what the guest is known by from now on
 	// The old log keeps its lines under another name: they may explain an earlier failure.
-	a, err := s.ask(ctx, all(call("md ?", ours), tell("ours", ours), call("del /f /q ? ?", s.tag(), s.markFile()), call("ren ? "+s.oldLog(), s.log()),
-		when(s.log(), echo("log-stays"), countLines(s.log())), tell("tag", s.tag())), CommandLimit)
+	a, err := s.ask(ctx, all(call("md ?", ours), tell("ours", ours), call("del /f /q ? ?", s.tag(), s.markFile()), call("ren ? "+nameOf(s.oldLog()), s.Log()),
+		when(s.Log(), echo("log-stays"), countLines(s.Log())), tell("tag", s.tag())), CommandLimit)
 	tag := a.yes("tag")
 	switch {
 	case err == nil && tag == nil:
@@ -47,9 +48,9 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	}
 	launched.OldLines = counted(a)
 	launched.OldUncounted = a.has("log-stays") && launched.OldLines == 0
-	launched.OldLogs.Files = []string{s.logs() + `\` + s.oldLog()}
+	launched.OldLogs.Files = []string{s.oldLog()}
 	launched.Task = s.Task()
-	create := joined(" ", call("schtasks /create /f /tn ? /tr ? /sc once /st 00:00 /rl highest /ru", s.Task(), s.sysprep()+`\sysprep.exe `+l.Arguments), user)
+	create := joined(" ", call("schtasks /create /f /tn ? /tr ? /sc once /st 00:00 /rl highest /ru", s.Task(), s.in(windows.SysprepExe)+" "+l.Arguments), user)
 	if err := s.done(ctx, "registering a scheduled task for sysprep by schtasks", create); err != nil {
 		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}

@@ -4,17 +4,24 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
+// in is where a path below the Windows folder is in this guest.
+func (s *Session) in(path windows.Path) string { return path.In(s.Windir()) }
+
 // Folder is where the session keeps its scripts in the guest.
-func (s *Session) Folder() string { return s.Windir() + `\Temp\packer-sysprep-` + s.id }
+func (s *Session) Folder() string { return footprint.Folder.In(s.Windir(), s.id) }
 
 // Task is the name of the scheduled task that Launch may register.
-func (s *Session) Task() string { return "packer-sysprep-" + s.id }
+func (s *Session) Task() string { return footprint.Task.Name(s.id) }
 
 // taskFile is where Windows keeps a task.
-func (s *Session) taskFile(task string) string { return s.Windir() + `\System32\Tasks\` + task }
+func (s *Session) taskFile(task string) string {
+	return s.in(windows.TasksFolder + `\` + windows.Path(task))
+}
 
 func (s *Session) scriptFile(name string) string { return s.Folder() + `\` + name + ".ps1" }
 
@@ -24,44 +31,45 @@ func (s *Session) secretFile() string { return s.Folder() + `\private\logon` }
 
 // The mark is an empty file among sysprep's logs. launch.ps1 moves all of them
 // away before it starts anything: while the mark is there nothing was started.
-func (s *Session) markFile() string { return s.logs() + `\` + s.markName() }
+func (s *Session) markFile() string { return footprint.Mark.In(s.Windir(), s.id) }
 
-func (s *Session) markName() string { return "packer-" + s.id + ".mark" }
+func (s *Session) markName() string { return footprint.Mark.Name(s.id) }
 
 // launchers are what starts sysprep, by a pattern: not the script's name, because
 // a line that names it runs it.
 func (s *Session) launchers() string { return s.Folder() + `\` + scripts.Launch + ".*" }
 
-// oldLog is the name of an earlier log, beside the new one.
-func (s *Session) oldLog() string { return "setupact.packer-" + s.id + ".log" }
+// oldLog is an earlier log, beside the new one.
+func (s *Session) oldLog() string { return footprint.RenamedLog.In(s.Windir(), s.id) }
 
 // setupCompletePart is SetupComplete.cmd while it is written.
-func (s *Session) setupCompletePart() string { return s.setupComplete() + ".packer-" + s.id }
+func (s *Session) setupCompletePart() string {
+	return footprint.PartialSetupComplete.In(s.Windir(), s.id)
+}
 
-// movedFolder is one that launch.ps1 moves earlier logs to, and movedPrefix how
-// its name begins.
-const movedPrefix = "Panther.packer-"
+// launchTime is the id of a folder that launch.ps1 moves earlier logs to.
+var launchTime = regexp.MustCompile(`^[0-9TZ]{1,20}$`)
 
-var movedFolder = regexp.MustCompile(`^Panther\.packer-[0-9TZ]{1,20}$`)
+// isMoved tells such a folder by its name.
+func isMoved(name string) bool {
+	id, ok := footprint.MovedLogs.ID(name)
+	return ok && launchTime.MatchString(id)
+}
 
 // movedFolders are all of them, as a pattern.
-func (s *Session) movedFolders() string { return s.sysprep() + `\` + movedPrefix + "*" }
+func (s *Session) movedFolders() string { return footprint.MovedLogs.In(s.Windir(), "*") }
 
 // What is Windows' own.
 
-const (
-	imageStateValue = `"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State" /v ImageState`
-	setupPointer    = `"HKLM\SYSTEM\Setup" /v UnattendFile`
-)
+func (s *Session) logs() string          { return s.in(windows.SysprepLogs) }
+func (s *Session) tag() string           { return s.in(windows.Tag) }
+func (s *Session) setupComplete() string { return s.in(windows.SetupComplete) }
 
-func (s *Session) sysprep() string       { return s.Windir() + `\System32\Sysprep` }
-func (s *Session) logs() string          { return s.sysprep() + `\Panther` }
-func (s *Session) log() string           { return s.logs() + `\setupact.log` }
-func (s *Session) tag() string           { return s.sysprep() + `\Sysprep_succeeded.tag` }
-func (s *Session) setupComplete() string { return s.Windir() + `\Setup\Scripts\SetupComplete.cmd` }
+// Log is the log of sysprep.
+func (s *Session) Log() string { return s.in(windows.SysprepLog) }
 
 // CachedAnswerFile is where Windows keeps the answer file it works with.
-func (s *Session) CachedAnswerFile() string { return s.Windir() + `\Panther\unattend.xml` }
+func (s *Session) CachedAnswerFile() string { return s.in(windows.CachedAnswerFile) }
 
 // folderOf is what a file of the guest lies in, and nameOf its name there.
 func folderOf(path string) string { return path[:strings.LastIndexByte(path, '\\')] }

@@ -4,18 +4,20 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // What reg query and tasklist print.
 
 var (
 	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_EXPAND_SZ|REG_DWORD)(?: {4}(.*))?$`) // an empty text ends with its type
-	processLine   = regexp.MustCompile(`(?i)^"sysprep\.exe","(\d{1,10})",`)
+	processLine   = regexp.MustCompile(`(?i)^"` + regexp.QuoteMeta(windows.Process) + `","(\d{1,10})",`)
 )
 
-func value(lines []string, name, kind string) string {
+func value(lines []string, v windows.Value, kind string) string {
 	for _, line := range lines {
-		if m := registryValue.FindStringSubmatch(line); m != nil && strings.EqualFold(m[1], name) && m[2] == kind {
+		if m := registryValue.FindStringSubmatch(line); m != nil && strings.EqualFold(m[1], v.Name()) && m[2] == kind {
 			return m[3]
 		}
 	}
@@ -24,12 +26,12 @@ func value(lines []string, name, kind string) string {
 
 // listed reads a text value of a key whose values were all listed: one that is
 // not among them is absent, which means the same as empty.
-func listed(lines []string, name string) *string {
+func listed(lines []string, v windows.Value) *string {
 	any := false
 	for _, line := range lines {
 		m := registryValue.FindStringSubmatch(line)
 		any = any || m != nil
-		if m != nil && strings.EqualFold(m[1], name) {
+		if m != nil && strings.EqualFold(m[1], v.Name()) {
 			if m[2] == "REG_DWORD" {
 				return nil
 			}
@@ -42,8 +44,8 @@ func listed(lines []string, name string) *string {
 	return new(string)
 }
 
-func dword(lines []string, name string) *int {
-	digits, ok := strings.CutPrefix(value(lines, name, "REG_DWORD"), "0x")
+func dword(lines []string, v windows.Value) *int {
+	digits, ok := strings.CutPrefix(value(lines, v, "REG_DWORD"), "0x")
 	if !ok {
 		return nil
 	}
@@ -51,8 +53,8 @@ func dword(lines []string, name string) *int {
 	if err != nil {
 		return nil
 	}
-	v := int(n)
-	return &v
+	number := int(n)
+	return &number
 }
 
 // processes reads tasklist's lines; nil: it is not known. That there are none is

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // How often and how far apart a guest is asked whether a start that was cut off
@@ -31,7 +33,7 @@ const (
 // later: it would say of a start that there was none. It counts the lines of
 // an earlier log: one that cannot be moved away is read from behind them.
 func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
-	file, log := s.markFile(), s.log()
+	file, log := s.markFile(), s.Log()
 	a, err := s.ask(ctx, all(unless(s.logs(), call("mkdir ?", s.logs())), when(log, countLines(log)),
 		call("(echo packer)>?", file), when(file, echo("marked"))), CommandLimit)
 	s.mu.Lock()
@@ -75,7 +77,7 @@ func (s *Session) started(ctx context.Context, marked, ended bool) (start, int) 
 			break
 		}
 		last = startUnknown
-		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.log())), CommandLimit)
+		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.Log())), CommandLimit)
 		if err != nil {
 			continue
 		}
@@ -119,8 +121,8 @@ func (s *Session) findMark(ctx context.Context, l Launched) Launched {
 		return l
 	}
 	for _, name := range a.parts["moved"] {
-		if movedFolder.MatchString(name) && len(l.Brought.IfEmpty) <= maxMoved {
-			l.broughtInto(s.sysprep() + `\` + name)
+		if isMoved(name) && len(l.Brought.IfEmpty) <= maxMoved {
+			l.broughtInto(s.in(windows.SysprepFolder) + `\` + name)
 		}
 	}
 	return l

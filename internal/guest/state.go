@@ -56,24 +56,32 @@ type State struct {
 
 // What is asked. No PowerShell: build machines lock it down.
 var (
-	askTasks = all(echo("tasks"), call(`tasklist /fi "imagename eq sysprep.exe" /fo csv /nh`).then(echo("listed")))
+	askTasks = all(echo("tasks"), call("tasklist /fi ? /fo csv /nh", "imagename eq "+windows.Process).then(echo("listed")))
 	askState = all(
-		query("image", imageStateValue),
-		query("status", `"HKLM\SYSTEM\Setup\Status\SysprepStatus" /v GeneralizationState`),
-		tell("tag", `%windir%\System32\Sysprep\Sysprep_succeeded.tag`),
+		query("image", windows.ImageState),
+		query("status", windows.GeneralizationState),
+		tell("tag", windows.Tag.In("%windir%")),
 		askTasks,
-		query("setup", `"HKLM\SYSTEM\Setup"`), // one program for four values
+		all(echo("setup"), call("reg query ?"+native, windows.SetupType.Key())), // one program for four values
 	)
 	askLook = all(askState,
-		tell("exe", `%windir%\System32\Sysprep\sysprep.exe`),
-		query("audit", `"HKLM\SYSTEM\Setup\Status" /v AuditBoot`),
-		query("build", `"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentBuildNumber`),
-		query("zone", `"HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation" /v ActiveTimeBias`),
+		tell("exe", windows.SysprepExe.In("%windir%")),
+		query("audit", windows.AuditBoot),
+		query("build", windows.CurrentBuild),
+		query("zone", windows.ActiveTimeBias),
 		echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"))
 )
 
-// query asks the registry for a constant key or value.
-func query(mark, what string) command { return all(echo(mark), call("reg query "+what+" /reg:64")) }
+// native is the view of the registry that a 32-bit program would not see.
+const native = " /reg:64"
+
+// query asks the registry for a value.
+func query(mark string, v windows.Value) command { return all(echo(mark), reg("query", v, "")) }
+
+// reg does something with a value of the registry.
+func reg(verb string, v windows.Value, how string) command {
+	return call("reg "+verb+" ? /v "+v.Name()+how+native, v.Key())
+}
 
 // Poll asks for the state in one cmd.exe line.
 func (s *Session) Poll(ctx context.Context) (State, error) {
@@ -163,27 +171,27 @@ func readWindir(a answer) string {
 func readState(a answer) State {
 	parts := a.parts
 	state := State{
-		GeneralizationState:   dword(parts["status"], "GeneralizationState"),
+		GeneralizationState:   dword(parts["status"], windows.GeneralizationState),
 		Tag:                   a.yes("tag"),
 		SysprepExe:            a.yes("exe"),
-		SystemSetupInProgress: dword(parts["setup"], "SystemSetupInProgress"),
-		OOBEInProgress:        dword(parts["setup"], "OOBEInProgress"),
-		AuditBoot:             dword(parts["audit"], "AuditBoot"),
+		SystemSetupInProgress: dword(parts["setup"], windows.SystemSetupInProgress),
+		OOBEInProgress:        dword(parts["setup"], windows.OOBEInProgress),
+		AuditBoot:             dword(parts["audit"], windows.AuditBoot),
 		Processes:             processes(a),
-		SetupType:             dword(parts["setup"], "SetupType"),
-		CmdLine:               listed(parts["setup"], "CmdLine"),
+		SetupType:             dword(parts["setup"], windows.SetupType),
+		CmdLine:               listed(parts["setup"], windows.CmdLine),
 		Ours:                  a.yes("ours"),
-		TimeBias:              dword(parts["zone"], "ActiveTimeBias"),
+		TimeBias:              dword(parts["zone"], windows.ActiveTimeBias),
 	}
 	if b := state.TimeBias; b != nil {
 		if *b = int(int32(*b)); *b < -24*60 || *b > 24*60 {
 			state.TimeBias = nil
 		}
 	}
-	if v := value(parts["image"], "ImageState", "REG_SZ"); imageState.MatchString(v) {
+	if v := value(parts["image"], windows.ImageState, "REG_SZ"); imageState.MatchString(v) {
 		state.ImageState = windows.State(v)
 	}
-	if v := value(parts["build"], "CurrentBuildNumber", "REG_SZ"); len(v) <= 6 {
+	if v := value(parts["build"], windows.CurrentBuild, "REG_SZ"); len(v) <= 6 {
 		state.Build, _ = strconv.Atoi(v)
 	}
 	if lines := parts["arch"]; len(lines) == 1 {

@@ -140,7 +140,7 @@ func (s *Session) RemoveCopied(ctx context.Context, w Watching) (gone bool, err 
 	return w.AnswerFile == "" || there != nil && !*there, nil
 }
 
-var undeployable = call(`reg query ` + imageStateValue + ` /reg:64|findstr /c:"IMAGE_STATE_UNDEPLOYABLE">nul`)
+var undeployable = joined("|", reg("query", windows.ImageState, ""), call("findstr /c:?>nul", string(windows.StateUndeployable)))
 
 // line watches from a place in the log to the end, removes what is ours, and
 // asks for what watch.ps1 does not read. Once generalize has begun the answer

@@ -92,7 +92,7 @@ var rooms = []room{
 	{name: "internal/record", may: []string{"internal/hostfile"}},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
-	{name: "internal/footprint"},
+	{name: "internal/footprint", may: []string{"internal/windows"}}, // the folders in which it looks
 	{name: "internal/foreign"},
 	{name: "internal/guest/scripts"},
 	{name: "internal/hostfile"},

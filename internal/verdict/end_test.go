@@ -213,9 +213,9 @@ func TestNoSuccessAgainstTheNewestFacts(t *testing.T) {
 				case 0:
 					o.ImageState = states[r.Intn(len(states))]
 				case 1:
-					o.Tag = Known(r.Intn(2) == 0)
+					o.Tag = TriOf(r.Intn(2) == 0)
 				case 2:
-					o.Process = Known(r.Intn(2) == 0)
+					o.Process = TriOf(r.Intn(2) == 0)
 				case 3:
 					o.Port = Port(r.Intn(3))
 				case 4, 5:

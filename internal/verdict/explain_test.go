@@ -85,7 +85,7 @@ func TestEveryEndHasItsOwnText(t *testing.T) {
 }
 
 func TestALikelyCauseSaysSoAndTheLastLogLineIsNamed(t *testing.T) {
-	d, _ := diagnosis.Known("F51")
+	d, _ := diagnosis.ByID("F51")
 	d.Unconfirmed = true
 	got := strings.Join(Verdict{Class: Hung, Reason: "reason", LastLog: "newest line", Diagnosis: &d}.Explain(), "\n")
 	for _, part := range []string{"F51 ALREADY_RUNNING (likely, not certain)", "last log line: newest line", "tag unknown", "ImageState unknown", "what: reason"} {

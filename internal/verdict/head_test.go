@@ -12,7 +12,7 @@ import (
 func TestHeadsSurviveAsText(t *testing.T) {
 	causes := []string{""}
 	for n := range 100 {
-		if d, ok := diagnosis.Known(fmt.Sprintf("F%02d", n)); ok {
+		if d, ok := diagnosis.ByID(fmt.Sprintf("F%02d", n)); ok {
 			causes = append(causes, d.Name)
 		}
 	}

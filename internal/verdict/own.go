@@ -40,7 +40,7 @@ func (w ownership) after(before, o Observation) ownership {
 func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
 	switch {
 	case !launched.IsZero():
-		return Known(!diagnosis.OlderRun(log, launched))
+		return TriOf(!diagnosis.OlderRun(log, launched))
 	case log.Start.IsZero() || w.sure:
 		return Yes
 	case diagnosis.OlderRun(log, diagnosis.Earliest(launched, w.begun)):
@@ -62,14 +62,14 @@ func (w ownership) verdict(log diagnosis.Facts, launched time.Time) Tri {
 // sysprep has not written its first line yet: a run that was not seen to be
 // written can confirm a success, and speak of a failure only when sysprep has
 // ended and had time to write.
-func (s State) ownPart(log diagnosis.Facts) diagnosis.Facts {
-	switch s.own.of(log, s.last.Launched) {
+func (j Judge) ownPart(log diagnosis.Facts) diagnosis.Facts {
+	switch j.own.of(log, j.last.Launched) {
 	case Yes:
 		return log
 	case No:
 		return diagnosis.Facts{}
 	}
-	if s.last.Process == No && s.own.newestAt.Sub(s.own.first) >= s.expect.ProcessGone {
+	if j.last.Process == No && j.own.newestAt.Sub(j.own.first) >= j.expect.ProcessGone {
 		return log
 	}
 	log.Failure, log.FailureLine, log.Closed = diagnosis.NoFailure, "", false

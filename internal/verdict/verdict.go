@@ -38,8 +38,8 @@ const (
 	No
 )
 
-// Known turns a bool into a Tri.
-func Known(b bool) Tri {
+// TriOf turns a bool into a Tri.
+func TriOf(b bool) Tri {
 	if b {
 		return Yes
 	}
@@ -66,6 +66,10 @@ const (
 	Reboot
 )
 
+// ProcessGone is how long sysprep.exe is gone by default before its run counts as
+// ended.
+const ProcessGone = time.Minute
+
 // Expectation is what the run is meant to do and how long it may take. Zero
 // durations get the defaults named here.
 type Expectation struct {
@@ -74,7 +78,7 @@ type Expectation struct {
 	End         End           // what follows the work
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
-	ProcessGone time.Duration // 60s: sysprep.exe gone without a tag
+	ProcessGone time.Duration // ProcessGone: sysprep.exe gone without a tag
 	LostAfter   time.Duration // 10m: no command was answered, whether the port is open or closed
 	ClosedFor   time.Duration // 30s: after success this much silence means that Windows restarts as it was told to
 	// SecondLook (3m, a boot's length) is how long the port has to stay closed
@@ -83,7 +87,7 @@ type Expectation struct {
 	// sets it short.
 	SecondLook time.Duration
 	EndWithin  time.Duration // 5m: from success to the power-off or restart (shutdown_timeout); a second look that has begun is finished
-	AskWithin  time.Duration // 45s: for the answer to the last look (State.WantsLastLook)
+	AskWithin  time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
 }
 
 // Observation is one look at the guest. Every fact may be unknown.
@@ -103,7 +107,7 @@ type Observation struct {
 	LogNext  int64
 	LogFresh bool
 	Port     Port
-	// Last: the guest was asked once more, because State.WantsLastLook said so,
+	// Last: the guest was asked once more, because Judge.WantsLastLook said so,
 	// and this is what came of it.
 	Last bool
 	// TransportErr is why the guest could not be reached.
@@ -177,20 +181,20 @@ type First struct {
 	AuditMode             Tri
 }
 
-// Action is what to do after the first look.
-type Action uint8
+// Start says whether to start sysprep.
+type Start uint8
 
-// Actions.
+// Starts.
 const (
-	Go      Action = iota // launch
-	Wait                  // look again: Setup may still be finishing its first boot
-	Already               // generalized by somebody else and not restarted since: do not run sysprep again
-	Refuse                // do not launch
+	Go      Start = iota // launch
+	Wait                 // look again: Setup may still be finishing its first boot
+	Already              // generalized by somebody else and not restarted since: do not run sysprep again
+	Refuse               // do not launch
 )
 
-// Decision is the outcome of the first look.
-type Decision struct {
-	Action   Action
+// Clearance is the outcome of the first look: whether sysprep may be started.
+type Clearance struct {
+	Start    Start
 	Reason   string
 	Next     []string // what the user can do, one step a line
 	Warnings []string // worth saying though it goes on

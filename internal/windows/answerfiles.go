@@ -7,7 +7,10 @@ const (
 )
 
 // CachedAnswerFile is where Windows keeps the answer file that it works with.
-const CachedAnswerFile = SetupLogs + `\unattend.xml` // [cached-answer-file]
+const (
+	cachedName       = "unattend.xml"               // [cached-answer-file]
+	CachedAnswerFile = SetupLogs + `\` + cachedName // [cached-answer-file]
+)
 
 // Origin is how Windows finds an answer file.
 type Origin uint8
@@ -33,7 +36,7 @@ type Place struct {
 var AnswerFileOrder = []Place{
 	{From: FromPointer}, // [answer-files]
 	{FromWindows, SetupLogs + `\Unattend`, []string{Unattend, AutoUnattend}}, // [answer-files]
-	{FromCache, SetupLogs, []string{"unattend.xml"}},                         // [cached-answer-file]
+	{FromCache, SetupLogs, []string{cachedName}},                             // [cached-answer-file]
 	{FromMedia, "", []string{Unattend, AutoUnattend}},                        // [answer-files-media]
 	{FromWindows, SysprepFolder, []string{Unattend, AutoUnattend}},           // [answer-files]
 	{FromRoot, "", []string{Unattend, AutoUnattend}},                         // [answer-files]

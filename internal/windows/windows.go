@@ -9,7 +9,10 @@
 // carry the id of their belief in brackets, in a comment; a test sees to that.
 package windows
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // Path is a path below the Windows folder, which is C:\Windows as a rule.
 type Path string
@@ -44,11 +47,9 @@ const (
 	DiagWrn = "diagwrn.xml"  // [log-names]
 )
 
-// LogFolder is where a part of a deployment logs.
-type LogFolder struct {
-	Path Path
-	// Of names the part; logs that are fetched go into a folder of that name.
-	Of string
+var logNames = []string{
+	ActLog, ErrLog, // [log-names]
+	DiagErr, DiagWrn, // [log-names]
 }
 
 // Where sysprep logs, where Windows Setup does in specialize, and where in OOBE.
@@ -58,11 +59,36 @@ const (
 	OOBELogs         = SetupLogs + `\UnattendGC`  // [oobe-logs]
 )
 
-// LogFolders are all of them.
-var LogFolders = []LogFolder{
+// logFolders are all of them, and the parts of a deployment that they are of.
+var logFolders = []struct {
+	path Path
+	of   string
+}{
 	{SysprepLogs, "sysprep"}, // [sysprep-logs]
 	{SetupLogs, "setup"},     // [setup-logs]
 	{OOBELogs, "oobe"},       // [oobe-logs]
+}
+
+// Log is a log of a deployment.
+type Log struct {
+	Path Path
+	Of   string // the part that it is of
+	Name string
+}
+
+// OnHost is where a copy is kept below a folder of the host, whether it was
+// fetched from a guest or read from its disk.
+func (l Log) OnHost(folder string) string { return filepath.Join(folder, l.Of, l.Name) }
+
+// Logs are all that explain a run of sysprep or a deployment, sysprep's own
+// first. [log-names] [sysprep-logs] [setup-logs] [oobe-logs]
+func Logs() (logs []Log) {
+	for _, folder := range logFolders {
+		for _, name := range logNames {
+			logs = append(logs, Log{folder.path + `\` + Path(name), folder.of, name})
+		}
+	}
+	return logs
 }
 
 // SysprepLog is the log of a run.

@@ -1,6 +1,10 @@
 package windows
 
-import "testing"
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+)
 
 func TestStatesMeanTheSameForAGuestAndADisk(t *testing.T) {
 	for state, want := range map[State]Meaning{
@@ -91,5 +95,30 @@ func TestAPartitionTableNamesItsFirmwareWhetherOrNotItStarts(t *testing.T) {
 		if got := StartupOf(c.scheme, c.found); got != (Startup{c.want, c.missing}) {
 			t.Errorf("%s, %t: %+v", c.scheme, c.found, got)
 		}
+	}
+}
+
+// Whoever keeps logs on the host, from a guest or from its disk, keeps them there.
+func TestALogHasOnePlaceOnTheHost(t *testing.T) {
+	var got []string
+	for _, log := range Logs() {
+		got = append(got, log.Path.In(`C:\Windows`)+" "+filepath.ToSlash(log.OnHost("logs")))
+	}
+	want := []string{
+		`C:\Windows\System32\Sysprep\Panther\setupact.log logs/sysprep/setupact.log`,
+		`C:\Windows\System32\Sysprep\Panther\setuperr.log logs/sysprep/setuperr.log`,
+		`C:\Windows\System32\Sysprep\Panther\diagerr.xml logs/sysprep/diagerr.xml`,
+		`C:\Windows\System32\Sysprep\Panther\diagwrn.xml logs/sysprep/diagwrn.xml`,
+		`C:\Windows\Panther\setupact.log logs/setup/setupact.log`,
+		`C:\Windows\Panther\setuperr.log logs/setup/setuperr.log`,
+		`C:\Windows\Panther\diagerr.xml logs/setup/diagerr.xml`,
+		`C:\Windows\Panther\diagwrn.xml logs/setup/diagwrn.xml`,
+		`C:\Windows\Panther\UnattendGC\setupact.log logs/oobe/setupact.log`,
+		`C:\Windows\Panther\UnattendGC\setuperr.log logs/oobe/setuperr.log`,
+		`C:\Windows\Panther\UnattendGC\diagerr.xml logs/oobe/diagerr.xml`,
+		`C:\Windows\Panther\UnattendGC\diagwrn.xml logs/oobe/diagwrn.xml`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
 	}
 }

@@ -7,13 +7,24 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // answerFilePaths is the search order of Windows Setup on its own disk, below
 // the registry's pointer.
-var answerFilePaths = []string{
-	`\Windows\Panther\Unattend\Unattend.xml`, `\Windows\Panther\Unattend\Autounattend.xml`, cachedAnswerFile,
-	sysprepFolder + `\Unattend.xml`, sysprepFolder + `\Autounattend.xml`, `\Unattend.xml`, `\Autounattend.xml`,
+func answerFilePaths() (paths []string) {
+	for _, place := range windows.AnswerFileOrder {
+		for _, name := range place.Names {
+			switch place.From {
+			case windows.FromPointer, windows.FromMedia:
+			case windows.FromWindows, windows.FromCache:
+				paths = append(paths, place.Folder.OnVolume()+`\`+name)
+			case windows.FromRoot:
+				paths = append(paths, `\`+name)
+			}
+		}
+	}
+	return paths
 }
 
 // answerFiles looks into the answer files of the drive, in the order in which
@@ -42,13 +53,13 @@ func (d *drive) answerFiles(pointer string) []AnswerFile {
 }
 
 func (d *drive) answerFilePaths(pointer string) []string {
-	paths := answerFilePaths
+	paths := answerFilePaths()
 	if path, ok := onSystemDrive(pointer); ok {
 		paths = append([]string{path}, paths...)
 	}
 	d.eachName(sysprepFolder, func(name string) {
 		lower := strings.ToLower(name)
-		if strings.HasSuffix(lower, ".xml") && strings.Contains(lower, "unattend") && lower != "unattend.xml" && lower != "autounattend.xml" && len(paths) <= 2*maxAnswerFiles {
+		if strings.HasSuffix(lower, ".xml") && strings.Contains(lower, "unattend") && !strings.EqualFold(name, windows.Unattend) && !strings.EqualFold(name, windows.AutoUnattend) && len(paths) <= 2*maxAnswerFiles {
 			paths = append(paths, sysprepFolder+`\`+name)
 		}
 	})

@@ -107,8 +107,6 @@ func checkPointer(w *Windows, _ *Report, _ Expectation) result {
 	return result{expected: "absent or an existing file", found: orAbsent(s.UnattendFile), ok: s.UnattendFile == "" || s.UnattendFileExists}
 }
 
-const cachedAnswerFile = `\Windows\Panther\unattend.xml`
-
 func checkCached(w *Windows, _ *Report, e Expectation) result {
 	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
 	if e.AnswerFile == nil {

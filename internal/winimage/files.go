@@ -11,43 +11,42 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
+)
+
+var (
+	sysprepFolder = windows.SysprepFolder.OnVolume()
+	tagFile       = windows.Tag.OnVolume()
+	actLog        = windows.SysprepLog.OnVolume()
+	stateINI      = windows.StateINI.OnVolume()
+
+	cachedAnswerFile = windows.CachedAnswerFile.OnVolume()
 )
 
 const (
-	sysprepFolder = `\Windows\System32\Sysprep`
-	tagFile       = sysprepFolder + `\Sysprep_succeeded.tag`
-	actLog        = sysprepFolder + `\Panther\setupact.log`
-	stateINI      = `\Windows\Setup\State\State.ini`
-
 	logTail = 256 << 10
 	// lastLines is how much of a log a report quotes.
 	lastLines = 20
 )
 
-// LogFiles are what sysprep and Windows Setup leave to explain a run.
-var LogFiles = []string{
-	actLog, sysprepFolder + `\Panther\setuperr.log`, sysprepFolder + `\Panther\diagerr.xml`, sysprepFolder + `\Panther\diagwrn.xml`,
-	`\Windows\Panther\setupact.log`, `\Windows\Panther\setuperr.log`,
-	`\Windows\Panther\UnattendGC\setupact.log`, `\Windows\Panther\UnattendGC\setuperr.log`,
-}
-
 // ExtractLogs returns the logs of every Windows on the disk, by path: what a
 // failed build is diagnosed from when the guest cannot be asked any more.
 // Logs that are absent are left out.
-func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, error) {
+func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[windows.Path][]byte, error) {
 	var r Report
 	volumes, err := openVolumes(ctx, d, &r)
 	if err != nil {
 		return nil, err
 	}
-	logs := map[string][]byte{}
+	logs := map[windows.Path][]byte{}
 	var problems []error
 	left := int64(maxSaved)
 	for _, v := range volumes {
 		if !v.drive.hasWindows() {
 			continue
 		}
-		for _, path := range LogFiles {
+		for _, log := range windows.Logs() {
+			path := log.Path.OnVolume()
 			content, err := v.drive.read(path, left)
 			left -= int64(len(content))
 			switch {
@@ -55,7 +54,7 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, erro
 			case err != nil:
 				problems = append(problems, fmt.Errorf("%s: %w", path, err))
 			default:
-				logs[path] = content
+				logs[log.Path] = content
 			}
 		}
 	}
@@ -66,7 +65,7 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[string][]byte, erro
 func (d *drive) leftovers() []string {
 	list, more := []string{}, 0
 	for _, below := range footprint.Folders() {
-		folder := `\Windows` + below
+		folder := windows.Path(below).OnVolume()
 		d.eachName(folder, func(name string) {
 			_, ours := footprint.Find(below, name)
 			switch {

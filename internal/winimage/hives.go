@@ -5,6 +5,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // registry is an open hive whose absent values are absent and whose damaged
@@ -17,7 +18,7 @@ type registry struct {
 	within *budget.Budget
 }
 
-func hivePath(name string) string { return `\Windows\System32\config\` + name }
+func hivePath(name string) string { return windows.ConfigFolder.OnVolume() + `\` + name }
 
 // openHive opens a hive of the drive; one that cannot be read has no values.
 func (d *drive) openHive(name string) *registry {
@@ -126,3 +127,29 @@ func (r *registry) number(path, name string) *uint32 {
 }
 
 func (r *registry) has(path, name string) bool { return r.value(path, name) != nil }
+
+// both are the hives in which Windows says what it is.
+type both struct{ system, software *registry }
+
+func (b both) in(v windows.Value) (r *registry, path, name string) {
+	hive, path := v.Offline()
+	if r = b.system; hive == b.software.found.Name {
+		r = b.software
+	}
+	return r, path, v.Name()
+}
+
+func (b both) text(v windows.Value) string {
+	r, path, name := b.in(v)
+	return r.text(path, name)
+}
+
+func (b both) number(v windows.Value) *uint32 {
+	r, path, name := b.in(v)
+	return r.number(path, name)
+}
+
+func (b both) has(v windows.Value) bool {
+	r, path, name := b.in(v)
+	return r.has(path, name)
+}

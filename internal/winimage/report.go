@@ -10,6 +10,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // ReportSchema is the version of the JSON form of Report and Assertion.
@@ -190,9 +191,9 @@ type Driver struct {
 // StartsAtBoot reports whether Windows loads the driver before it has its disk.
 func (d Driver) StartsAtBoot() bool {
 	if d.StartOverride != nil {
-		return *d.StartOverride == 0
+		return *d.StartOverride == windows.StartBoot
 	}
-	return d.Start == 0
+	return d.Start == windows.StartBoot
 }
 
 // Drivers are those that decide on which machine the image boots.

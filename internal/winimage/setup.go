@@ -5,33 +5,35 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-const winlogon = `Microsoft\Windows NT\CurrentVersion\Winlogon`
+var _, winlogon = windows.AutoAdminLogon.Offline() // its key
 
 // readRegistry fills in everything that stands in the registry.
 func (d *drive) readRegistry(w *Windows) {
 	system, software := d.openHive("SYSTEM"), d.openHive("SOFTWARE")
+	hives := both{system, software}
 	w.OS = readOS(system, software)
-	w.Setup = readSetup(system, software)
+	w.Setup = readSetup(hives)
 	if path, ok := onSystemDrive(w.Setup.UnattendFile); ok {
 		w.Setup.UnattendFileExists = d.exists(path)
 	}
 	w.Clock = readClock(system)
-	w.Autologon = readAutologon(software)
-	w.SkipRearm = software.number(`Microsoft\Windows NT\CurrentVersion\SoftwareProtectionPlatform`, "SkipRearm")
+	w.Autologon = readAutologon(hives)
+	w.SkipRearm = hives.number(windows.SkipRearm)
 	w.Drivers = readDrivers(system)
 	w.Hives = []Hive{system.close(), software.close()}
 }
 
 func readOS(system, software *registry) OS {
-	const current = `Microsoft\Windows NT\CurrentVersion`
+	_, current := windows.CurrentBuild.Offline()
 	found := OS{
 		ProductName:      software.text(current, "ProductName"),
 		EditionID:        software.text(current, "EditionID"),
 		InstallationType: software.text(current, "InstallationType"),
 		DisplayVersion:   software.text(current, "DisplayVersion"),
-		Build:            software.text(current, "CurrentBuildNumber"),
+		Build:            software.text(current, windows.CurrentBuild.Name()),
 		Architecture:     strings.ToLower(system.text(controlSet(system)+`\Control\Session Manager\Environment`, "PROCESSOR_ARCHITECTURE")),
 	}
 	if found.DisplayVersion == "" { // before Windows 10 20H2
@@ -45,12 +47,13 @@ func readOS(system, software *registry) OS {
 
 // readClock reads how Windows takes the hardware clock.
 func readClock(system *registry) Clock {
-	path := controlSet(system) + `\Control\TimeZoneInformation`
+	_, zone := windows.ActiveTimeBias.Offline()
+	path := controlSet(system) + strings.TrimPrefix(zone, "CurrentControlSet")
 	c := Clock{TimeZone: system.text(path, "TimeZoneKeyName")}
 	if universal := system.number(path, "RealTimeIsUniversal"); universal != nil {
 		c.UTC = *universal != 0
 	}
-	if bias := system.number(path, "ActiveTimeBias"); bias != nil {
+	if bias := system.number(path, windows.ActiveTimeBias.Name()); bias != nil {
 		minutes := int32(*bias)
 		c.ActiveBias = &minutes
 	}
@@ -67,58 +70,48 @@ func controlSet(system *registry) string {
 	return fmt.Sprintf("ControlSet%03d", *n)
 }
 
-func readSetup(system, software *registry) Setup {
+func readSetup(hives both) Setup {
 	s := Setup{
-		ImageState:            software.text(`Microsoft\Windows\CurrentVersion\Setup\State`, "ImageState"),
-		SysprepMode:           software.text(`Microsoft\Windows\CurrentVersion\Setup\Sysprep`, "SysprepMode"),
-		GeneralizationState:   system.number(`Setup\Status\SysprepStatus`, "GeneralizationState"),
-		CleanupState:          system.number(`Setup\Status\SysprepStatus`, "CleanupState"),
-		SetupType:             system.number("Setup", "SetupType"),
-		CmdLine:               system.text("Setup", "CmdLine"),
-		SystemSetupInProgress: system.number("Setup", "SystemSetupInProgress"),
-		OOBEInProgress:        system.number("Setup", "OOBEInProgress"),
-		AuditBoot:             system.number(`Setup\Status`, "AuditBoot"),
-		SetupCompletion:       system.number(`Setup\Status\ChildCompletion`, "setup.exe"),
-		UnattendFile:          system.text("Setup", "UnattendFile"),
+		ImageState:            hives.text(windows.ImageState),
+		SysprepMode:           hives.text(windows.SysprepMode),
+		GeneralizationState:   hives.number(windows.GeneralizationState),
+		CleanupState:          hives.number(windows.CleanupState),
+		SetupType:             hives.number(windows.SetupType),
+		CmdLine:               hives.text(windows.CmdLine),
+		SystemSetupInProgress: hives.number(windows.SystemSetupInProgress),
+		OOBEInProgress:        hives.number(windows.OOBEInProgress),
+		AuditBoot:             hives.number(windows.AuditBoot),
+		SetupCompletion:       hives.number(windows.SetupCompletion),
+		UnattendFile:          hives.text(windows.UnattendFile),
 	}
-	if k := system.key("Setup"); k != nil {
+	_, setup := windows.SetupType.Offline()
+	if k := hives.system.key(setup); k != nil {
 		err := k.EachSubkey(func(sub *regf.Key) bool {
-			s.Upgraded = strings.HasPrefix(sub.Name(), "Source OS ")
+			s.Upgraded = strings.HasPrefix(sub.Name(), windows.UpgradedFrom)
 			return !s.Upgraded
 		})
-		system.note("Setup", err)
+		hives.system.note(setup, err)
 	}
 	return s
 }
 
-func readAutologon(software *registry) Autologon {
+func readAutologon(hives both) Autologon {
 	return Autologon{
-		Enabled:                strings.TrimSpace(software.text(winlogon, "AutoAdminLogon")) == "1",
-		User:                   software.text(winlogon, "DefaultUserName"),
-		DefaultPasswordPresent: software.has(winlogon, "DefaultPassword"),
+		Enabled:                strings.TrimSpace(hives.text(windows.AutoAdminLogon)) == "1",
+		User:                   hives.software.text(winlogon, "DefaultUserName"),
+		DefaultPasswordPresent: hives.has(windows.DefaultPassword),
 	}
 }
 
 func readDrivers(system *registry) Drivers {
 	set := controlSet(system)
-	return Drivers{Storage: drivers(system, set, storageDrivers), Network: drivers(system, set, networkDrivers)}
+	return Drivers{Storage: drivers(system, set, windows.StorageDrivers), Network: drivers(system, set, windows.NetworkDrivers)}
 }
 
-// The drivers of the controllers and NICs that hypervisors and clouds offer,
-// by service name: in-box (Microsoft), then virtio, VMware, Xen, AWS and Google.
-var (
-	storageDrivers = []string{
-		"storahci", "stornvme", "atapi", "intelide", "pciide", "msahci", "LSI_SAS", "storvsc", "vmbus",
-		"viostor", "vioscsi", "pvscsi", "xenvbd", "xenbus", "AWSNVMe",
-	}
-	networkDrivers = []string{
-		"E1G60", "e1iexpress", "netvsc", "netkvm", "vmxnet3ndis6", "xennet", "ena", "gvnic",
-	}
-)
-
-func drivers(system *registry, set string, names []string) []Driver {
+func drivers(system *registry, set string, known []windows.Driver) []Driver {
 	list := []Driver{}
-	for _, name := range names {
+	for _, driver := range known {
+		name := driver.Service
 		key := set + `\Services\` + name
 		if start := system.number(key, "Start"); start != nil {
 			list = append(list, Driver{Name: name, Start: *start, StartOverride: system.number(key+`\StartOverride`, "0")})

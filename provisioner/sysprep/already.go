@@ -12,7 +12,7 @@ import (
 
 // endAlready ends with a machine that was generalized before: sysprep is not
 // run again, only what follows it is done.
-func (r *run) endAlready(ctx context.Context, d verdict.Decision) error {
+func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.ui.Sayf("Not running sysprep: %s", d.Reason)
 	if r.config.answer.content != nil {
 		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")

@@ -10,6 +10,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // buildAnswer makes the answer file anew for the guest, now that its
@@ -55,7 +56,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	if r.config.DeleteCachedAnswerFile {
 		if err := r.patiently(ctx, func() error { return r.session.DeleteCachedAfterDeployment(ctx) }); err != nil {
-			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder \\Windows\\Setup\\Scripts writable", err)
+			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder %s writable", err, windows.ScriptsFolder.OnVolume())
 		}
 		r.deletesCached = true
 		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
@@ -114,7 +115,7 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 	}
 	const remove = "; remove it, or set remove_answer_files = true"
 	if found.Pointer != "" {
-		warn([]string{found.Pointer}, `HKLM\SYSTEM\Setup\UnattendFile names it, and the first boot reads it before any other`+remove)
+		warn([]string{found.Pointer}, windows.UnattendFile.String()+` names it, and the first boot reads it before any other`+remove)
 	}
 	warn(found.Above, "the first boot reads it before the one that sysprep is given, and copies it over that"+remove)
 	if found.Cached != "" && !given {

@@ -107,12 +107,13 @@ type Config struct {
 	// uploads it to a folder that only administrators can read, and the file is
 	// deleted as soon as the task is registered. It may hold any character.
 	ElevatedPassword string `mapstructure:"elevated_password"`
-	// Folder on the host that gets the logs of sysprep and Windows Setup
-	// (`setupact.log`, `setuperr.log`, `diagerr.xml`, `diagwrn.xml` from
-	// `System32\Sysprep\Panther` and `\Windows\Panther`), on success and on
-	// failure, as far as the guest can still be asked. Made if it does not
-	// exist; that it can be written is checked before the guest is touched. By
-	// default none are kept.
+	// Folder on the host that gets the logs of sysprep and Windows Setup, on
+	// success and on failure, as far as the guest can still be asked:
+	// `setupact.log`, `setuperr.log`, `diagerr.xml` and `diagwrn.xml` in
+	// `sysprep/` (from `\Windows\System32\Sysprep\Panther`), `setup/` (from
+	// `\Windows\Panther`) and `oobe/` (from `\Windows\Panther\UnattendGC`). Made
+	// if it does not exist; that it can be written is checked before the guest is
+	// touched. By default none are kept.
 	LogDirectory string `mapstructure:"log_directory"`
 
 	ctx    interpolate.Context

@@ -11,12 +11,12 @@ import (
 
 // earlier says what the log tells of the earlier run that keeps sysprep from
 // being started, and saves the logs.
-func (r *run) earlier(ctx context.Context, d verdict.Decision) []string {
-	if d.Action != verdict.Refuse || d.Cause != "ALREADY_RUNNING" && d.Cause != "INVALID_STATE" {
+func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
+	if d.Start != verdict.Refuse || d.Cause != "ALREADY_RUNNING" && d.Cause != "INVALID_STATE" {
 		return nil
 	}
 	r.saveLogs(ctx, true)
-	raw, err := r.session.Fetch(ctx, r.session.Windir()+`\System32\Sysprep\Panther\setupact.log`, maxLogFile)
+	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)
 	work, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.cleanup(work, guest.Leftovers{})

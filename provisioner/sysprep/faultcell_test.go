@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
 	sdkwinrm "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/winrm"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -336,7 +337,7 @@ func (c *faultCell) check() {
 		t.Errorf("left in the guest: %q\n%s", c.inGuest, c.ui.text())
 	}
 	for _, name := range c.onHost {
-		if !slices.Contains(logNames, name) {
+		if !slices.ContainsFunc(windows.Logs(), func(log windows.Log) bool { return log.Name == name }) {
 			t.Errorf("left on the host: %s", name)
 		}
 	}

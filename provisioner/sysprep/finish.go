@@ -152,7 +152,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 	if !r.answering || v.Class == verdict.Hung {
 		return
 	}
-	raw, err := r.session.Fetch(ctx, r.session.Windir()+`\System32\Sysprep\Panther\setupact.log`, maxLogFile)
+	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)
 	if err != nil {
 		return
 	}

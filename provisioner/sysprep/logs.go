@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // checkLogDirectory tries log_directory before the guest is touched: after a
@@ -15,31 +17,23 @@ func (c *Config) checkLogDirectory() (errs []error) {
 	if c.LogDirectory == "" || unknown.In(c.LogDirectory) {
 		return nil
 	}
-	paths := []string{c.LogDirectory}
-	for _, folder := range logFolders {
-		paths = append(paths, filepath.Join(c.LogDirectory, folder.host))
+	folders := []string{c.LogDirectory}
+	for _, log := range windows.Logs() {
+		if folder := filepath.Dir(log.OnHost(c.LogDirectory)); !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
 	}
-	for _, path := range paths {
+	for _, path := range folders {
 		if err := hostfile.WritableFolder(path); err != nil {
 			return []error{fmt.Errorf("log_directory: %w", err)}
 		}
 	}
-	for _, path := range c.logFiles() {
-		if err := hostfile.Writable(path, c.answerFiles()...); err != nil {
+	for _, log := range windows.Logs() {
+		if err := hostfile.Writable(log.OnHost(c.LogDirectory), c.answerFiles()...); err != nil {
 			errs = append(errs, fmt.Errorf("log_directory: %w", err))
 		}
 	}
 	return errs
-}
-
-// logFiles are all that may be written into log_directory.
-func (c *Config) logFiles() (paths []string) {
-	for _, folder := range logFolders {
-		for _, name := range logNames {
-			paths = append(paths, filepath.Join(c.LogDirectory, folder.host, name))
-		}
-	}
-	return paths
 }
 
 // answerFiles are the files that the options name for reading.
@@ -58,12 +52,6 @@ func (c *Config) writeLog(ctx context.Context, path string, content []byte) erro
 	return hostfile.WriteFile(ctx, path, content)
 }
 
-// logFolders are where sysprep and Windows Setup write, below the Windows
-// folder, and the folder's name on the host.
-var logFolders = []struct{ guest, host string }{{`\System32\Sysprep\Panther`, "sysprep"}, {`\Panther`, "setup"}}
-
-var logNames = []string{"setupact.log", "setuperr.log", "diagerr.xml", "diagwrn.xml"}
-
 // saveLogs puts the logs into log_directory. Where the guest cannot be asked,
 // what was seen of sysprep's own log while it ran is kept.
 func (r *run) saveLogs(ctx context.Context, ask bool) {
@@ -74,21 +62,19 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	defer cancel()
 	found := r.fetchLogs(ctx, ask)
 	saved := 0
-	for _, folder := range logFolders {
-		for _, name := range logNames {
-			content := found[r.session.Windir()+folder.guest+`\`+name]
-			if len(content) == 0 && folder.host == "sysprep" && name == logNames[0] {
-				content = r.log
-			}
-			if len(content) == 0 {
-				continue
-			}
-			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, folder.host, name), content); err != nil {
-				r.ui.Sayf("Could not save a log in log_directory: %s", err)
-				return
-			}
-			saved++
+	for _, log := range windows.Logs() {
+		content := found[log.Path.In(r.session.Windir())]
+		if len(content) == 0 && log.Path == windows.SysprepLog {
+			content = r.log
 		}
+		if len(content) == 0 {
+			continue
+		}
+		if err := r.config.writeLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
+			r.ui.Sayf("Could not save a log in log_directory: %s", err)
+			return
+		}
+		saved++
 	}
 	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
 }
@@ -99,10 +85,8 @@ func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
 		return nil
 	}
 	var paths []string
-	for _, folder := range logFolders {
-		for _, name := range logNames {
-			paths = append(paths, r.session.Windir()+folder.guest+`\`+name)
-		}
+	for _, log := range windows.Logs() {
+		paths = append(paths, log.Path.In(r.session.Windir()))
 	}
 	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
 	if err != nil {

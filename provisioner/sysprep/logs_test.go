@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
 func TestLogDirectoryIsTriedBeforeTheGuestIsTouched(t *testing.T) {
@@ -72,5 +75,36 @@ func TestALogReplacesNoAnswerFile(t *testing.T) {
 	}
 	if text, err := os.ReadFile(answer); err != nil || string(text) != testAnswer {
 		t.Errorf("the answer file: %v, %.40q", err, text)
+	}
+}
+
+// They lie where the builder puts those of a failed disk. What is in sysprep's
+// folder at the start is moved away.
+func TestTheLogsOfTheGuestAreKeptByTheirPlace(t *testing.T) {
+	t.Parallel()
+	kept := t.TempDir()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"log_directory": kept})
+	g.start()
+	for _, log := range windows.Logs() {
+		file := g.sim.Guest.Host(log.Path.In(`C:\Windows`))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(log.Path), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	for _, log := range windows.Logs() {
+		ofSysprep := strings.HasPrefix(string(log.Path), string(windows.SysprepLogs))
+		got, err := os.ReadFile(log.OnHost(kept))
+		switch {
+		case log.Path == windows.SysprepLog && (err != nil || !strings.Contains(string(got), "SYSPRP")):
+			t.Errorf("the log of the run: %v, %q", err, got)
+		case !ofSysprep && (err != nil || string(got) != string(log.Path)):
+			t.Errorf("%s: %v, %q", log.Path, err, got)
+		}
 	}
 }

@@ -9,11 +9,8 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
-
-// noSystemFrom is the first build that SYSTEM may not generalize: it shows a
-// black screen after first boot (Microsoft support, 2026-05-28).
-const noSystemFrom = 26100
 
 // look finds out whether sysprep may run, and plans the run.
 func (r *run) look(ctx context.Context) (over bool, err error) {
@@ -35,10 +32,10 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	if r.plan.Why != "" {
 		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.Action, r.config.PackerBuilderType, r.plan.Why)
 	}
-	if decision.Action == verdict.Already {
+	if decision.Start == verdict.Already {
 		return true, r.endAlready(ctx, decision)
 	}
-	if r.config.RunAs == runAsSystem && first.Build >= noSystemFrom {
+	if r.config.RunAs == runAsSystem && first.Build >= windows.BlackScreenFrom {
 		return true, fmt.Errorf("run_as = \"system\" is refused: on build %d sysprep as SYSTEM leaves a black screen after first boot; the machine is untouched; use the build user or elevated_user", first.Build)
 	}
 	return false, nil
@@ -46,7 +43,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 
 // untilClear asks for the guest's state until sysprep may run or it is clear
 // that it may not.
-func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Decision, error) {
+func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Clearance, error) {
 	r.ui.Say("Looking at the guest")
 	expect := r.config.plan(r.session.Windir(), r.id).Expect
 	deadline := r.now().Add(r.config.StallTimeout)
@@ -54,7 +51,7 @@ func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Decision, er
 	for {
 		state, err := r.session.Look(ctx)
 		if ctx.Err() != nil {
-			return state, verdict.Decision{}, errors.New(notStarted)
+			return state, verdict.Clearance{}, errors.New(notStarted)
 		}
 		first := verdict.First{
 			Observation: observation(r.now(), state), SysprepExe: tri(state.SysprepExe),
@@ -67,13 +64,13 @@ func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Decision, er
 			first.Reached, first.TransportErr = false, err.Error()
 			r.knock(ctx) // a guest that answers again is asked again
 		}
-		d := verdict.Look(first, expect)
+		d := verdict.Clear(first, expect)
 		switch {
-		case d.Action == verdict.Go || d.Action == verdict.Already:
+		case d.Start == verdict.Go || d.Start == verdict.Already:
 			return state, d, nil
-		case d.Action == verdict.Refuse, r.now().After(deadline):
+		case d.Start == verdict.Refuse, r.now().After(deadline):
 			text := "sysprep was not started: " + d.Reason
-			if d.Action == verdict.Wait {
+			if d.Start == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
 			lines := append([]string{text}, r.earlier(ctx, d)...)

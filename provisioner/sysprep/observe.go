@@ -17,9 +17,9 @@ import (
 const (
 	maxLogKept = 16 << 20         // bytes of setupact.log kept for log_directory
 	tidyLimit  = 15 * time.Second // Windows shuts down within seconds of success
-	// watchGone is longer than sysprep.exe is gone before that counts: the shell
-	// may be the only one.
-	watchGone = 70 * time.Second
+	// watchGone is how long sysprep.exe is gone before the guest stops watching:
+	// later than that counts, because the shell may be the only one.
+	watchGone = verdict.ProcessGone + 10*time.Second
 	// silenceSlack is how much later than its heartbeat a busy guest may answer.
 	silenceSlack = 10 * time.Second
 )
@@ -57,7 +57,7 @@ type event struct {
 
 // observe watches until there is a verdict.
 func (r *run) observe(ctx context.Context) verdict.Verdict {
-	state := verdict.Begin(r.begun, r.plan.Expect)
+	judge := verdict.Begin(r.begun, r.plan.Expect)
 	feed, stop := context.WithCancel(ctx)
 	events := make(chan event)
 	var feeder sync.WaitGroup
@@ -76,13 +76,13 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		var v *verdict.Verdict
 		select {
 		case <-ctx.Done():
-			return state.Cancel(r.now())
+			return judge.Cancel(r.now())
 		case e := <-events:
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
 				o := r.unreached(ctx, e.err.Error())
 				o.Last = e.last
-				state, v = state.Step(o)
+				judge, v = judge.Step(o)
 				break
 			}
 			heard, r.answering, asking = r.now(), true, asking && !e.last
@@ -90,25 +90,25 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 				r.removed(e.left)
 				break
 			}
-			state, v = state.Step(r.take(ctx, e.sample))
+			judge, v = judge.Step(r.take(ctx, e.sample))
 		case settled := <-r.settled:
-			state, v = state.Step(r.take(ctx, guest.Sample{State: settled}))
+			judge, v = judge.Step(r.take(ctx, guest.Sample{State: settled}))
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
-				state, v = state.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
+				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
 				break
 			}
 			if r.answering && r.now().Sub(heard) < silence {
 				break
 			}
 			r.answering = false
-			state, v = state.Step(r.unreached(ctx, "no answer in time"))
+			judge, v = judge.Step(r.unreached(ctx, "no answer in time"))
 		}
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
-		if state.WantsLastLook() && !asking {
+		if judge.WantsLastLook() && !asking {
 			asking = true
 			feeder.Go(func() { r.lastLook(feed, events) })
 		}
@@ -303,7 +303,7 @@ func observation(at time.Time, s guest.State) verdict.Observation {
 		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
 	}
 	if s.Processes != nil {
-		o.Process = verdict.Known(len(s.Processes) > 0)
+		o.Process = verdict.TriOf(len(s.Processes) > 0)
 	}
 	return o
 }
@@ -312,7 +312,7 @@ func tri(b *bool) verdict.Tri {
 	if b == nil {
 		return verdict.Unknown
 	}
-	return verdict.Known(*b)
+	return verdict.TriOf(*b)
 }
 
 // set reads a registry flag: any number but 0.
@@ -320,5 +320,5 @@ func set(n *int) verdict.Tri {
 	if n == nil {
 		return verdict.Unknown
 	}
-	return verdict.Known(*n != 0)
+	return verdict.TriOf(*n != 0)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -47,7 +48,7 @@ func (c *Config) plan(windir, id string) Plan {
 		arguments = append(arguments, "/quiet")
 	}
 	if c.answer.content != nil {
-		p.AnswerFolder = windir + `\System32\Sysprep\packer-unattend-` + id
+		p.AnswerFolder = footprint.AnswerFolder.In(windir, id)
 		p.AnswerFile = p.AnswerFolder + `\unattend.xml`
 		arguments = append(arguments, "/unattend:"+p.AnswerFile)
 	}

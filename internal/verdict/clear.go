@@ -10,13 +10,13 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// Look judges the guest before the launch. On Wait the caller looks again
+// Clear judges the guest before the launch. On Wait the caller looks again
 // until its own limit and then treats it as Refuse.
-func Look(first First, e Expectation) Decision {
+func Clear(first First, e Expectation) Clearance {
 	e = e.withDefaults()
 	switch {
 	case !first.Reached:
-		return Decision{Action: Wait, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
+		return Clearance{Start: Wait, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
 	case first.Process == Yes:
 		d := refuse("F51", "sysprep.exe is already running"+pid(first.SysprepPID))
 		if first.SysprepPID != 0 {
@@ -34,10 +34,10 @@ func Look(first First, e Expectation) Decision {
 	case first.ImageState.Means() == windows.Generalized:
 		if e.Generalize && first.ImageState == e.ImageState {
 			if armed(first.Observation, e.ImageState) == No {
-				return Decision{Action: Refuse, Reason: fmt.Sprintf("ImageState is %s, but the image is not armed for its first boot: %s", first.ImageState, notArmed(first.SetupType, first.CmdLine)),
+				return Clearance{Start: Refuse, Reason: fmt.Sprintf("ImageState is %s, but the image is not armed for its first boot: %s", first.ImageState, notArmed(first.SetupType, first.CmdLine)),
 					Next: unarmedNext}
 			}
-			return Decision{Action: Already, Reason: fmt.Sprintf("the machine is generalized already (%s)", first.ImageState),
+			return Clearance{Start: Already, Reason: fmt.Sprintf("the machine is generalized already (%s)", first.ImageState),
 				Next: []string{"Do not restart it: shut it down and take the disk."}}
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
@@ -48,7 +48,7 @@ func Look(first First, e Expectation) Decision {
 		return refuse("F55", fmt.Sprintf("GeneralizationState is %d (generalized), but ImageState is %s", windows.GeneralizeDone, cmp.Or(first.ImageState, "unknown")))
 	}
 	d := byImageState(first)
-	if d.Action != Go {
+	if d.Start != Go {
 		return d
 	}
 	if n := generalizationState(first.Observation); n >= 0 && n != windows.NeverGeneralized {
@@ -60,42 +60,42 @@ func Look(first First, e Expectation) Decision {
 	return d
 }
 
-func byImageState(first First) Decision {
+func byImageState(first First) Clearance {
 	state, means := first.ImageState, first.ImageState.Means()
 	switch means {
 	case windows.InAudit:
 		// Setup may well call itself unfinished in audit mode.
-		d := Decision{Action: Go, Reason: "Windows is in audit mode"}
+		d := Clearance{Start: Go, Reason: "Windows is in audit mode"}
 		if first.AuditMode == No {
 			d.Warnings = append(d.Warnings, "ImageState says audit mode, AuditBoot does not")
 		}
 		return d
 	case windows.Unfinished:
-		return Decision{Action: Wait, Reason: fmt.Sprintf("ImageState is %s: Windows Setup may still be finishing the first boot", state),
+		return Clearance{Start: Wait, Reason: fmt.Sprintf("ImageState is %s: Windows Setup may still be finishing the first boot", state),
 			Next: []string{"If it stays so although Setup has ended, this installation is broken: start from another source disk."}}
 	case windows.BeforeOOBE:
 		// OOBE may still be finishing behind a WinRM that answers already.
-		return Decision{Action: Wait, Reason: fmt.Sprintf("ImageState is %s: the first boot has not passed OOBE, or sysprep ran without /generalize", state),
+		return Clearance{Start: Wait, Reason: fmt.Sprintf("ImageState is %s: the first boot has not passed OOBE, or sysprep ran without /generalize", state),
 			Next: []string{"Complete OOBE before the build, with an answer file for the source machine that has LocalAccounts or AutoLogon in pass oobeSystem."}}
 	case windows.Unread:
-		return Decision{Action: Wait, Reason: "ImageState could not be read",
+		return Clearance{Start: Wait, Reason: "ImageState could not be read",
 			Next: []string{fmt.Sprintf("Check that the user may read %s.", windows.ImageState.Key())}}
 	}
 	if first.SystemSetupInProgress == Yes || first.OOBEInProgress == Yes {
-		return Decision{Action: Wait, Reason: "Windows Setup is still running (SystemSetupInProgress or OOBEInProgress is set)",
+		return Clearance{Start: Wait, Reason: "Windows Setup is still running (SystemSetupInProgress or OOBEInProgress is set)",
 			Next: []string{"Let the first boot finish before the build goes on."}}
 	}
 	if means.MayStart() {
-		return Decision{Action: Go, Reason: "Windows is installed completely"}
+		return Clearance{Start: Go, Reason: "Windows is installed completely"}
 	}
-	return Decision{Action: Refuse, Reason: fmt.Sprintf("ImageState is %s, which sysprep does not start from", state),
+	return Clearance{Start: Refuse, Reason: fmt.Sprintf("ImageState is %s, which sysprep does not start from", state),
 		Next: []string{fmt.Sprintf("Start from an installation whose ImageState is %s.", windows.StateComplete)}}
 }
 
 // refuse takes the next steps from the catalogue.
-func refuse(id, reason string) Decision {
-	d, _ := diagnosis.Known(id)
-	return Decision{Action: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
+func refuse(id, reason string) Clearance {
+	d, _ := diagnosis.ByID(id)
+	return Clearance{Start: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
 }
 
 func pid(n int) string {

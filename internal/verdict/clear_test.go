@@ -12,7 +12,7 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 	for name, test := range map[string]struct {
 		first    func(*First)
 		expect   Expectation
-		want     Action
+		want     Start
 		text     string
 		cause    string
 		warnings int
@@ -48,11 +48,11 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 		n := 7
 		f := First{Observation: Observation{Reached: true, ImageState: windows.StateComplete, GeneralizationState: &n, Process: No}, SysprepExe: Yes, SystemSetupInProgress: No, OOBEInProgress: No}
 		test.first(&f)
-		d := Look(f, test.expect)
-		if d.Action != test.want || !strings.Contains(d.Reason, test.text) || d.Cause != test.cause || len(d.Warnings) != test.warnings || d.Reason == "" {
+		d := Clear(f, test.expect)
+		if d.Start != test.want || !strings.Contains(d.Reason, test.text) || d.Cause != test.cause || len(d.Warnings) != test.warnings || d.Reason == "" {
 			t.Errorf("%s: %+v", name, d)
 		}
-		if (d.Action == Refuse || d.Action == Already) && len(d.Next) == 0 {
+		if (d.Start == Refuse || d.Start == Already) && len(d.Next) == 0 {
 			t.Errorf("%s: no next step", name)
 		}
 	}
