@@ -32,7 +32,8 @@ type Config struct {
 	// those in the report and in the messages, for instance
 	// `severities = { secrets = "fail", autologon = "off" }`.
 	Severities map[string]string `mapstructure:"severities"`
-	// The path of the report, a JSON file with every fact and every assertion.
+	// The path of the report, a JSON file with every fact and every assertion
+	// (docs/report.md).
 	// It is written whether the image is proven or not, and replaces nothing but
 	// an earlier report or an empty file; while an earlier image stays, it stays
 	// too, and the report of an image that is refused lies elsewhere. Defaults
