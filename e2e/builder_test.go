@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -98,8 +99,10 @@ func sum(t *testing.T, path string) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
+func proven(list []finding.Finding) bool { return finding.Worst(list) != finding.Fail }
+
 // proof inspects the finished disk by our own reader.
-func proof(t *testing.T, path string) (winimage.Report, winimage.Proof) {
+func proof(t *testing.T, path string) (winimage.Report, []finding.Finding) {
 	t.Helper()
 	d, err := diskimage.Open(path)
 	if err != nil {
@@ -160,8 +163,8 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 			file := filepath.Join(p.dir, "output", c.file)
 			c.check(t, file)
 			report, proof := proof(t, file)
-			if !proof.Proven {
-				t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+			if !proven(proof) {
+				t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 			}
 			w := report.Windows[0]
 			if w.Tag == nil || w.Log == nil || !w.Log.TagCreated || len(w.AnswerFiles) == 0 {
@@ -321,8 +324,8 @@ func TestAGoodImageIsTakenThoughWinRMDied(t *testing.T) {
 	t.Parallel()
 	p := machine{scenario: winsim.Scenario{WinRMDies: winsim.WinRMBlackHole}}.start(t)
 	p.expect(0, "proves the disk next")
-	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proof.Proven {
-		t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proven(proof) {
+		t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 	}
 }
 
@@ -359,8 +362,8 @@ func TestAGuestWhoseDisplayIsOffIsAskedUntilItIsOff(t *testing.T) {
 	t.Parallel()
 	p := machine{scenario: winsim.Scenario{Unkind: winsim.Unkind{PowerButtonPresses: 2}}, source: `shutdown_timeout = "50s"`, builders: sysprepBlock(`action = "quit"`)}.start(t)
 	p.expect(0, "The guest is still running after 50s; asking it over ACPI", "The machine is off: the guest powered off when asked", "its power button was pressed 2 times")
-	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proof.Proven {
-		t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proven(proof) {
+		t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -107,8 +107,8 @@ func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
 				if _, err := os.Stat(disk); err == nil {
 					t.Errorf("a build that failed left %s", disk)
 				}
-			} else if _, proof := proof(t, disk); !proof.Proven {
-				t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+			} else if _, proof := proof(t, disk); !proven(proof) {
+				t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 			}
 			if pids := processesNaming(t, p.dir); len(pids) > 0 {
 				t.Errorf("still running: %v", pids)

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 func TestADownloadedDiskIsHeldAgainstItsChecksum(t *testing.T) {
@@ -102,8 +102,8 @@ build {
 	case <-time.After(time.Minute):
 		t.Error("the user's machine still runs")
 	}
-	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proof.Proven {
-		t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proven(proof) {
+		t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 	}
 }
 

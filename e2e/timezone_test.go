@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 // A guest takes its hardware clock for what it likes: its clock may be as far
@@ -28,8 +28,8 @@ func TestABuildIsProvenInEveryTimeZoneOfTheHost(t *testing.T) {
 			p := machine{source: c.source}.start(t)
 			p.expect(0, "tag created", "Proven: ")
 			report, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd"))
-			if !proof.Proven {
-				t.Errorf("not proven: %+v", proof.Failed(winimage.Fail))
+			if !proven(proof) {
+				t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
 			}
 			if tag := report.Windows[0].Tag; tag == nil || tag.Record == 0 || tag.Sequence == 0 {
 				t.Errorf("tag %+v", tag)
@@ -87,6 +87,6 @@ func TestAStaleTagOfTheSourceIsToldFromANewOne(t *testing.T) {
 	})
 	t.Run("sysprep did not run", func(t *testing.T) {
 		p := machine{disk: source, source: `shutdown_command = "shutdown /s /t 0"`, builders: "\n"}.start(t)
-		p.expect(1, "failed tag: ", "the tag came with the source disk")
+		p.expect(1, "error: tag: ", "the tag came with the source disk")
 	})
 }

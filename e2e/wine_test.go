@@ -148,7 +148,7 @@ func TestWineExistingMachineBecomesAProvenDisk(t *testing.T) {
 	template := existingBuild(guest.Port, disk, "power_off_settle = \"3s\"", sysprepBlock())
 	p := startWine(t, strings.Replace(template, `"output"`, strconv.Quote(output+"/image"), 1))
 	p.expect(0, "Wrote ", "taken to be off")
-	if _, proof := proof(t, filepath.Join(output, "image", "image.vhd")); !proof.Proven {
+	if _, proof := proof(t, filepath.Join(output, "image", "image.vhd")); !proven(proof) {
 		t.Errorf("not proven: %+v", proof)
 	}
 }

@@ -83,16 +83,16 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var report struct {
-		Report struct {
+		Facts struct {
 			Disk struct {
 				Chain []diskimage.Link `json:"chain"`
 			} `json:"disk"`
-		} `json:"report"`
+		} `json:"facts"`
 	}
 	if err := json.Unmarshal(raw, &report); err != nil {
 		t.Fatal(err)
 	}
-	if c := report.Report.Disk.Chain; len(c) != 2 || c[0].Path != source || c[1].Path != base || c[1].Format != diskimage.Raw {
+	if c := report.Facts.Disk.Chain; len(c) != 2 || c[0].Path != source || c[1].Path != base || c[1].Format != diskimage.Raw {
 		t.Errorf("chain in the report: %v", c)
 	}
 

@@ -112,7 +112,7 @@ func (d diagnosed) describe(r winimage.Report) (lines []string) {
 	switch {
 	case d.Cause != nil:
 		lines = append(lines, "The disk's log says why sysprep failed:")
-		lines = append(lines, proof.Explain(*d.Cause)...)
+		lines = append(lines, proof.Explain(d.Cause.Finding)...)
 	case d.Earlier:
 		lines = append(lines, fmt.Sprintf("The disk's log has no run of this build: its last one began at %s by the guest's clock. What this build's sysprep wrote has not reached the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
 	case d.Facts.TagCreated:

@@ -32,7 +32,7 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 		said  []string
 		since time.Time // of the build
 	}{
-		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "remedy:", "IMAGE_STATE_COMPLETE"}, time.Time{}},
+		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "  next: ", "IMAGE_STATE_COMPLETE"}, time.Time{}},
 		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}, time.Time{}},
 		{"never started", winimagetest.Spec{}, "", nil, time.Time{}},
 		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}, time.Time{}},

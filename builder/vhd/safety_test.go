@@ -164,7 +164,7 @@ func TestAForcedBuildThatFailsKeepsTheOldImage(t *testing.T) {
 			if left := strings.Fields(entriesOf(t, b.run.config.OutputDirectory)); len(left) > 2 {
 				t.Errorf("left %v", left)
 			}
-			if report, err := os.ReadFile(b.run.config.beside("report.json")); err == nil && strings.Contains(string(report), `"proven": true`) {
+			if report, err := os.ReadFile(b.run.config.beside("report.json")); err == nil && strings.Contains(string(report), "\n  \"holds\": true") {
 				t.Error("a report claims a proof of an image that was not made")
 			}
 		})
@@ -178,10 +178,10 @@ func TestAForcedBuildReplacesDiskAndReport(t *testing.T) {
 	b.wantContinue(t, new(stepConvert).Run(t.Context(), b))
 	s.Cleanup(b)
 	c := b.run.config
-	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(c.outputPath())}); err != nil || !r.Proof.Proven {
+	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(c.outputPath())}); err != nil || !r.Proven() {
 		t.Errorf("the new disk: %v", err)
 	}
-	if report, err := os.ReadFile(c.reportPath()); err != nil || !strings.Contains(string(report), "assertions") {
+	if report, err := os.ReadFile(c.reportPath()); err != nil || !strings.Contains(string(report), "findings") {
 		t.Errorf("the new report: %v, %.60s", err, report)
 	}
 	if got, want := entriesOf(t, c.OutputDirectory), filepath.Base(c.outputPath())+" "+filepath.Base(c.reportPath()); got != want {
@@ -215,7 +215,7 @@ func TestAnImageThatCannotGetItsNameIsKept(t *testing.T) {
 	b.wantHalt(t, new(stepConvert).Run(t.Context(), b), "the image is finished but could not get its name", "-finished-1.vhd: move it yourself")
 	b.Put(multistep.StateHalted, true)
 	s.Cleanup(b)
-	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(b.run.output.kept)}); err != nil || !r.Proof.Proven {
+	if r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(b.run.output.kept)}); err != nil || !r.Proven() {
 		t.Errorf("the image that was kept as %s: %v", b.run.output.kept, err)
 	}
 	if b.said.ErrorCalled {

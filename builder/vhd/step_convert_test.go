@@ -77,8 +77,8 @@ func TestTheOutputIsCompactUnlessSomethingSpeaksAgainstIt(t *testing.T) {
 				t.Errorf("left in the scratch folder: %v", left)
 			}
 			r, err := proof.Check(t.Context(), proof.Options{Disk: proof.File(b.run.output.path)})
-			if err != nil || !r.Proof.Proven {
-				t.Errorf("the output is not proven: %v %+v", err, r.Proof.Failed("fail"))
+			if err != nil || !r.Proven() {
+				t.Errorf("the output is not proven: %v %+v", err, r.Findings)
 			}
 		})
 	}

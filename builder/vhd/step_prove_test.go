@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -49,6 +50,7 @@ func TestTheTagIsHeldAgainstTheSource(t *testing.T) {
 // What sysprep was run with is asserted in our own builds: the provisioner, in
 // another process, says what that was.
 func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
+	left := footprint.Mark.Path("x")
 	for name, c := range map[string]struct {
 		ran    *record.Run
 		warned []string
@@ -60,7 +62,7 @@ func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := started(t, map[string]any{"verify": map[string]any{"severities": map[string]string{"cached-answer-file": "warn", "vm-mode": "warn"}}})
-			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{`\Windows` + left: ""}})
 			b.run.scratch = t.TempDir()
 			b.run.share(b)
 			if c.ran != nil {
@@ -70,10 +72,13 @@ func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
 				}
 			}
 			b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+			if ours := strings.Contains(joined(b), left+" (of this build)"); ours != (c.ran != nil) {
+				t.Errorf("what this build left is told to be of it: %t", ours)
+			}
 			for _, id := range []string{"cached-answer-file", "vm-mode"} {
 				warned := false
 				for _, said := range b.said.SayMessages {
-					warned = warned || strings.Contains(said.Message, "warning "+id)
+					warned = warned || strings.Contains(said.Message, "["+id)
 				}
 				wanted := strings.Contains(strings.Join(c.warned, " "), id)
 				if warned != wanted {

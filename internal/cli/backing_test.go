@@ -36,16 +36,16 @@ func TestInspectReadsBackingFilesWithLeaveOnly(t *testing.T) {
 	}
 	_, stdout, _ = run(t, "inspect", "--json", "--allow-backing", base, overlay)
 	var got struct {
-		Report struct {
+		Facts struct {
 			Disk struct {
-				Chain []struct{ Path, Format string } `json:"chain"`
-			} `json:"disk"`
-		} `json:"report"`
+				Chain []struct{ Path, Format string }
+			}
+		}
 	}
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if c := got.Report.Disk.Chain; len(c) != 2 || c[1].Path != base || c[1].Format != "raw" {
+	if c := got.Facts.Disk.Chain; len(c) != 2 || c[1].Path != base || c[1].Format != "raw" {
 		t.Errorf("chain %v in %s", c, stdout)
 	}
 	for _, args := range [][]string{{"--allow-backing"}, {overlay, "--allow-backing", "--json"}, {"--allow-backing=", overlay}} {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -76,27 +77,41 @@ func TestInspectTellsByItsExitCode(t *testing.T) {
 	}
 }
 
-func TestInspectAsJSONHoldsReportAndProof(t *testing.T) {
-	code, stdout, _ := run(t, "inspect", "--json", winimagetest.Disk(t, winimagetest.Spec{Generalized: true}))
-	var got struct {
-		Report struct {
-			Windows []struct {
-				Setup struct {
-					ImageState string `json:"image_state"`
-				} `json:"setup"`
-			} `json:"windows"`
-		} `json:"report"`
-		Proof struct {
-			Proven     bool  `json:"proven"`
-			Assertions []any `json:"assertions"`
-		} `json:"proof"`
+func TestInspectAsJSONIsTheSchemaOfTheReport(t *testing.T) {
+	disk, missing := winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), filepath.Join(t.TempDir(), "none.vhd")
+	code, stdout, stderr := run(t, "inspect", "--json", disk, missing)
+	lines := slices.Collect(strings.Lines(stdout))
+	if code != CannotDo || stderr != "" || len(lines) != 2 {
+		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
 	}
-	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+	var first, second struct {
+		Schema               int
+		Subject, Name, Error string
+		Holds                bool
+		Findings             []struct{ ID string }
+		Facts                *winimage.Report
+	}
+	if err := errors.Join(json.Unmarshal([]byte(lines[0]), &first), json.Unmarshal([]byte(lines[1]), &second)); err != nil {
 		t.Fatal(err)
 	}
-	if code != OK || !got.Proof.Proven || len(got.Proof.Assertions) == 0 || got.Report.Windows[0].Setup.ImageState != "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE" {
-		t.Errorf("exit code %d: %s", code, stdout)
+	if first.Schema != 2 || first.Subject != "disk" || first.Name != disk || !first.Holds || len(first.Findings) < 20 || first.Facts.Windows[0].Setup.ImageState != "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE" {
+		t.Errorf("got %+v", first)
 	}
+	if second.Holds || second.Findings == nil || second.Facts != nil || !strings.Contains(second.Error, "none.vhd") {
+		t.Errorf("got %+v", second)
+	}
+	if key := regexp.MustCompile(`"[^"]*[A-Z][^"]*":`).FindString(stdout); key != "" {
+		t.Errorf("the key %s is not in snake_case", key)
+	}
+}
+
+func TestInspectSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	code, stdout, _ := run(t, "inspect", winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}))
+	if code != NotOK {
+		t.Errorf("exit code %d", code)
+	}
+	clock := regexp.MustCompile(`(?m)^(tag:|answer file:).*`)
+	golden(t, "inspect-refused.txt", clock.ReplaceAllString(stdout, "$1"))
 }
 
 func TestInspectReadsAnImageWhereItLies(t *testing.T) {

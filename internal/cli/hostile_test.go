@@ -18,6 +18,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -106,13 +107,13 @@ func TestAnImageCannotSpeakToTheTerminal(t *testing.T) {
 		}
 	}
 	_, stdout, _ := run(t, "inspect", "--json", good)
-	var got inspected
+	var got struct{ Facts winimage.Report }
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
 	// JSON says exactly what the image does; a value ends at its NUL.
 	want := string([]rune(strings.Split(foreigntest.Hostile, "\x00")[0]))
-	if name := got.Report.Windows[0].OS.ProductName; !strings.HasSuffix(name, want) {
+	if name := got.Facts.Windows[0].OS.ProductName; !strings.HasSuffix(name, want) {
 		t.Errorf("the product's name became %q, want %q at its end", name, want)
 	}
 	// What a person reads of the registry.
@@ -212,7 +213,7 @@ func TestNoAddressTellsItsCredentials(t *testing.T) {
 			code, stdout, stderr := run(t, append([]string{"inspect", c.address}, args...)...)
 			text := stdout + stderr
 			if len(args) > 0 {
-				text = strings.ReplaceAll(text, `"proven":true`, "PROVEN")
+				text = strings.ReplaceAll(text, `"holds":true,"counts"`, "PROVEN")
 			}
 			if code != c.code || !strings.Contains(text, c.want) || foreigntest.Harm(text) != "" {
 				t.Errorf("%s %q: exit code %d, %s\n%s", c.address, args, code, foreigntest.Harm(text), text)

@@ -7,12 +7,15 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/httpdisk"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
@@ -22,7 +25,7 @@ import (
 const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--allow-backing PATH]... [--timeout 5m]
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
-  --json   the whole report of each image as one JSON document
+  --json   one JSON document for each image, with all facts, each on a line of its own
   --audit  expect an image that starts in audit mode
   --allow-backing PATH
            a file, or a folder with all below it, that an image may be based on
@@ -42,27 +45,6 @@ const memoryLimit = 80 << 20
 
 // parallelImages is how many images are looked into side by side.
 const parallelImages = 4
-
-// inspected is one image with what came of it; the form of --json.
-type inspected struct {
-	Image  string           `json:"image"`
-	Error  string           `json:"error,omitempty"`
-	Report *winimage.Report `json:"report,omitempty"`
-	Proof  *winimage.Proof  `json:"proof,omitempty"`
-	// Requests and Bytes are the traffic of an image on a web server.
-	Requests int64 `json:"http_requests,omitempty"`
-	Bytes    int64 `json:"http_bytes,omitempty"`
-}
-
-func (i inspected) code() int {
-	switch {
-	case i.Error != "":
-		return CannotDo
-	case !i.Proof.Proven:
-		return NotOK
-	}
-	return OK
-}
 
 func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 	flags, images, err := options(args, "json", "audit", "timeout=", "allow-backing=")
@@ -86,7 +68,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s; allow more with --timeout", limit))
 	defer cancel()
-	results := make([]inspected, len(images))
+	reports := make([]finding.Report, len(images))
 	slots := make(chan struct{}, parallelImages)
 	var wg sync.WaitGroup
 	for n, image := range images {
@@ -95,58 +77,66 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[n] = inspectOne(ctx, image, flags["allow-backing"], winimage.Expectation{Audit: flags.has("audit")})
+			reports[n] = inspectOne(ctx, image, flags["allow-backing"], winimage.Expectation{Audit: flags.has("audit")})
 		}()
 	}
 	wg.Wait()
 
 	code := OK
-	for _, r := range results {
-		code = max(code, r.code())
+	for _, r := range reports {
+		code = max(code, codeOf(r))
+	}
+	if flags.has("json") {
+		if err := render.JSON(stdout.Raw(), reports...); err != nil {
+			fmt.Fprintln(stderr, err)
+			return CannotDo
+		}
+		return code
+	}
+	for _, r := range reports {
 		switch {
-		case flags.has("json"):
-			if err := stdout.JSON(r); err != nil {
-				fmt.Fprintln(stderr, err)
-				return CannotDo
-			}
-		case len(results) > 1:
-			fmt.Fprintln(stdout, foreign.Text(r.line()))
+		case len(reports) > 1:
+			fmt.Fprintln(stdout, foreign.Text(lineOf(r)))
+		case r.Error != "":
+			fmt.Fprintf(stderr, "cannot tell whether %s is generalized: %s\n", r.Name, r.Error)
 		default:
-			r.write(stdout, stderr)
+			for _, line := range inFull(r) {
+				fmt.Fprintln(stdout, line)
+			}
 		}
 	}
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, backing []string, e winimage.Expectation) (r inspected) {
-	r.Image = weburl.Redact(image)
-	cannot := func(err error) inspected {
+func inspectOne(ctx context.Context, image string, backing []string, e winimage.Expectation) finding.Report {
+	r := finding.Report{Subject: finding.Disk, Name: weburl.Redact(image)}
+	facts, err := look(ctx, image, backing)
+	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
 		return r
 	}
+	r.Findings, r.Facts = winimage.Prove(facts, e), facts
+	return r
+}
+
+// look gathers what the disk says.
+func look(ctx context.Context, image string, backing []string) (winimage.Report, error) {
 	d, remote, err := openImage(ctx, image, backing)
 	if err != nil {
-		return cannot(err)
+		return winimage.Report{}, err
 	}
 	defer d.Close()
+	// Counting free clusters reads the volume's bitmap, too much over a network.
+	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil})
 	if remote != nil {
 		defer remote.Close()
-		defer func() { r.Requests, r.Bytes = remote.Traffic() }()
-	}
-	// Counting free clusters reads the volume's bitmap, too much over a network.
-	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: r.Image, Space: remote == nil})
-	if remote != nil {
 		// A fact that could not be read must not look like one that is absent.
 		if lost := remote.Unchanged(); lost != nil {
 			err = lost
 		}
+		facts.Disk.Requests, facts.Disk.Bytes = remote.Traffic()
 	}
-	if err != nil {
-		return cannot(err)
-	}
-	proof := winimage.Prove(report, e)
-	r.Report, r.Proof = &report, &proof
-	return r
+	return facts, err
 }
 
 // openImage opens a file or, with remote, one on a web server.
@@ -180,38 +170,57 @@ func reason(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// line is one image in a list.
-func (i inspected) line() string {
-	switch i.code() {
+// codeOf is the exit code that a report asks for.
+func codeOf(r finding.Report) int {
+	switch {
+	case r.Error != "":
+		return CannotDo
+	case !r.Holds():
+		return NotOK
+	}
+	return OK
+}
+
+// lineOf is one image in a list.
+func lineOf(r finding.Report) string {
+	facts, _ := r.Facts.(winimage.Report) // none where there is an error
+	chain := ""
+	if len(facts.Disk.Chain) > 0 {
+		chain = ", backing chain: " + diskimage.Lineage(facts.Disk.Chain)
+	}
+	switch codeOf(r) {
 	case OK:
-		return fmt.Sprintf("proven      %s: %s%s", i.Image, i.Report.Windows[0].Describe(), i.chain())
+		return fmt.Sprintf("proven      %s: %s%s", r.Name, facts.Windows[0].Describe(), chain)
 	case NotOK:
 		var ids []string
-		for _, a := range i.Proof.Failed(winimage.Fail) {
-			ids = append(ids, a.ID)
+		for _, f := range finding.Failed(r.Findings, finding.Fail) {
+			ids = append(ids, f.ID)
 		}
-		return fmt.Sprintf("not proven  %s: %s", i.Image, strings.Join(ids, ", ")+i.chain())
+		return fmt.Sprintf("not proven  %s: %s%s", r.Name, strings.Join(ids, ", "), chain)
 	}
-	return fmt.Sprintf("cannot tell %s: %s", i.Image, i.Error)
+	return fmt.Sprintf("cannot tell %s: %s", r.Name, r.Error)
 }
 
-// chain names the files of an image that is based on others.
-func (i inspected) chain() string {
-	if len(i.Report.Disk.Chain) == 0 {
-		return ""
+// inFull is one image: the judgement, what speaks against it with what to do,
+// then the facts.
+func inFull(r finding.Report) (lines []string) {
+	facts, _ := r.Facts.(winimage.Report)
+	failed, warned := finding.Failed(r.Findings, finding.Fail), finding.Failed(r.Findings, finding.Warn)
+	judgement := ""
+	switch {
+	case len(failed) == 0 && len(warned) == 0:
+		judgement = fmt.Sprintf("PROVEN: the image is generalized (%d assertions hold)", len(r.Findings))
+	case len(failed) == 0:
+		judgement = fmt.Sprintf("PROVEN: the image is generalized, with %d warnings", len(warned))
+	default:
+		judgement = fmt.Sprintf("NOT PROVEN: %s (%s is %s)", failed[0].Summary, failed[0].ID, failed[0].Found)
+		if len(failed) > 1 {
+			judgement += fmt.Sprintf(" and %d more", len(failed)-1)
+		}
 	}
-	return ", backing chain: " + diskimage.Lineage(i.Report.Disk.Chain)
-}
-
-func (i inspected) write(stdout, stderr *edge.Writer) {
-	if i.Error != "" {
-		fmt.Fprintf(stderr, "cannot tell whether %s is generalized: %s\n", i.Image, i.Error)
-		return
+	lines = append(lines, foreign.Text(judgement))
+	for _, line := range slices.Concat(render.Failed(r.Findings, finding.Fail), render.Failed(r.Findings, finding.Warn), render.Causes(facts.Causes())) {
+		lines = append(lines, "  "+line)
 	}
-	for _, line := range winimage.Describe(*i.Report, *i.Proof) {
-		fmt.Fprintln(stdout, line)
-	}
-	if i.Requests > 0 {
-		fmt.Fprintf(stdout, "traffic:       %d requests, %.1f MB\n", i.Requests, float64(i.Bytes)/1e6)
-	}
+	return append(lines, facts.Describe()...)
 }

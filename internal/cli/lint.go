@@ -40,12 +40,7 @@ func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 			break
 		}
 		r := lintOne(file, answerfile.Context{CommandLine: &run})
-		switch {
-		case r.Error != "":
-			code = CannotDo
-		case !r.Holds():
-			code = max(code, NotOK)
-		}
+		code = max(code, codeOf(r))
 		reports = append(reports, r)
 	}
 	if flags.has("json") {

@@ -97,6 +97,9 @@ type Report struct {
 	// then.
 	Error    string
 	Findings []Finding
+	// Facts are what was read of the thing, a value with a JSON form of its own;
+	// nil where there is nothing besides the findings.
+	Facts any
 }
 
 // Holds reports whether the thing was judged and nothing of severity fail

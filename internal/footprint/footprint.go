@@ -95,6 +95,14 @@ func Find(folder, name string) (Trace, bool) {
 	return Trace{}, false
 }
 
+// Of reports whether a path below the Windows folder is the thing of a kind with
+// that id.
+func Of(id, path string) bool {
+	at := strings.LastIndexByte(path, '\\')
+	trace, ok := Find(path[:max(0, at)], path[at+1:])
+	return ok && strings.EqualFold(trace.Path(id), path)
+}
+
 // Folders are those, below the Windows folder, in which there may be any of it.
 func Folders() []string {
 	var folders []string

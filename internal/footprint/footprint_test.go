@@ -25,6 +25,20 @@ func TestEveryNameIsRecognisedAsWhatItIs(t *testing.T) {
 	}
 }
 
+func TestAPathIsOfTheRunWhoseIDItHas(t *testing.T) {
+	for _, trace := range traces {
+		path := trace.Path("6b03b18d418c")
+		if !Of("6b03b18d418c", strings.ToUpper(path)) || Of("6b03b18d418d", path) || Of("", path) {
+			t.Errorf("%s is not told to be of its run", path)
+		}
+	}
+	for _, path := range []string{"", "x", `\Temp`, `\Elsewhere\packer-sysprep-1`} {
+		if Of("1", path) {
+			t.Errorf("%q is taken for something of a run", path)
+		}
+	}
+}
+
 // The names that users and earlier versions know. A table alone would follow
 // every change of itself.
 func TestTheNamesAreThoseThatAreInUse(t *testing.T) {

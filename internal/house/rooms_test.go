@@ -48,7 +48,7 @@ var rooms = []room{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
-	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/windows"}},
+	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	// The block unattend is HCL.
 	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},

@@ -10,11 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -33,7 +32,8 @@ type Config struct {
 	// those in the report and in the messages, for instance
 	// `severities = { secrets = "fail", autologon = "off" }`.
 	Severities map[string]string `mapstructure:"severities"`
-	// The path of the report, a JSON file with every fact and every assertion.
+	// The path of the report, a JSON file with every fact and every assertion
+	// (docs/report.md).
 	// It is written whether the image is proven or not, and replaces nothing but
 	// an earlier report or an empty file; while an earlier image stays, it stays
 	// too, and the report of an image that is refused lies elsewhere. Defaults
@@ -49,11 +49,7 @@ type Config struct {
 const (
 	expectOOBE  = "oobe"
 	expectAudit = "audit"
-	// windowsID is the assertion that all others rest on.
-	windowsID = "windows"
 )
-
-var severities = []winimage.Severity{winimage.Fail, winimage.Warn, winimage.Info, winimage.Off}
 
 // Prepare fills in defaults and returns everything that is wrong with the
 // options, each error beginning with the option's name. It can be called any
@@ -68,24 +64,19 @@ func (c *Config) Prepare() (errs []error) {
 	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown.Value {
 		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
 	}
-	ids := winimage.AssertionIDs()
-	var foreign []string
-	for _, id := range slices.Sorted(maps.Keys(c.Severities)) {
-		severity := c.Severities[id]
-		switch {
-		case id == unknown.Value || severity == unknown.Value:
-		case !slices.Contains(ids, id):
-			foreign = append(foreign, id)
-		case !slices.Contains(severities, winimage.Severity(severity)):
-			errs = append(errs, fmt.Errorf("verify.severities: %s = %q is not one of fail, warn, info, off", id, severity))
-		case id == windowsID && winimage.Severity(severity) != winimage.Fail:
-			errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without a Windows; remove it, or set verify.enabled = false", id, severity))
-		}
+	_, wrong := c.overrides()
+	return append(errs, wrong...)
+}
+
+// overrides are the severities that were chosen, without those not known yet.
+func (c *Config) overrides() (finding.Overrides, []error) {
+	words := maps.Clone(c.Severities)
+	maps.DeleteFunc(words, func(id, severity string) bool { return id == unknown.Value || severity == unknown.Value })
+	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, winimage.AssertionIDs())
+	if s, ok := chosen[winimage.WindowsID]; ok && s != finding.Fail {
+		errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without a Windows; remove it, or set verify.enabled = false", winimage.WindowsID, s))
 	}
-	if foreign != nil {
-		errs = append(errs, fmt.Errorf("verify.severities: no assertion is called %s; use one of %s", strings.Join(foreign, " or "), strings.Join(ids, ", ")))
-	}
-	return errs
+	return chosen, errs
 }
 
 // PrepareBackingFiles checks the option backing_files of the components. The
@@ -101,12 +92,8 @@ func PrepareBackingFiles(paths []string) (errs []error) {
 
 // expectation is what the image is held against.
 func (c *Config) expectation(o Options) winimage.Expectation {
-	e := winimage.Expectation{
-		Audit: c.Expect == expectAudit, Source: o.Source, VMMode: o.VMMode, AnswerFile: o.AnswerFile,
-		Severities: map[string]winimage.Severity{},
+	chosen, _ := c.overrides() // what is wrong with them Prepare has said
+	return winimage.Expectation{
+		Audit: c.Expect == expectAudit, Source: o.Source, Run: o.Run, VMMode: o.VMMode, AnswerFile: o.AnswerFile, Severities: chosen,
 	}
-	for id, severity := range c.Severities {
-		e.Severities[id] = winimage.Severity(severity)
-	}
-	return e
 }

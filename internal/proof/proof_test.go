@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -110,24 +113,24 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			c.spec.Generalized = true
 			ui, said := recorder()
 			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
-			if got := ids(r.Proof.Failed(winimage.Fail)); !slices.Equal(got, c.failed) {
+			if got := ids(finding.Failed(r.Findings, finding.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}
-			if got := ids(append(r.Proof.Failed(winimage.Warn), r.Proof.Failed(winimage.Info)...)); !slices.Equal(got, c.warned) {
+			if got := ids(append(finding.Failed(r.Findings, finding.Warn), finding.Failed(r.Findings, finding.Info)...)); !slices.Equal(got, c.warned) {
 				t.Errorf("warned: %v, want %v", got, c.warned)
 			}
 			var refused *NotProven
 			if errors.As(err, &refused) != (c.failed != nil) {
 				t.Fatalf("error %v, failed %v", err, c.failed)
 			}
-			for _, a := range append(r.Proof.Failed(winimage.Fail), r.Proof.Failed(winimage.Warn)...) {
-				if !strings.Contains(said.String(), a.ID) || !strings.Contains(said.String(), a.Fix) {
-					t.Errorf("the Ui was not told of %s and its fix:\n%s", a.ID, said)
+			for _, a := range append(finding.Failed(r.Findings, finding.Fail), finding.Failed(r.Findings, finding.Warn)...) {
+				if !strings.Contains(said.String(), a.ID) || !strings.Contains(said.String(), a.Remedy[0]) {
+					t.Errorf("the Ui was not told of %s and what to do about it:\n%s", a.ID, said)
 				}
 			}
-			for _, a := range r.Proof.Failed(winimage.Fail) {
-				if !strings.Contains(err.Error(), a.ID) || !strings.Contains(err.Error(), a.Fix) {
-					t.Errorf("the error lacks %s or its fix: %v", a.ID, err)
+			for _, a := range finding.Failed(r.Findings, finding.Fail) {
+				if !strings.Contains(err.Error(), a.ID) || !strings.Contains(err.Error(), a.Remedy[0]) {
+					t.Errorf("the error lacks %s or what to do about it: %v", a.ID, err)
 				}
 			}
 			if report, err := os.ReadFile(r.ReportPath); err != nil || bytes.Contains(report, []byte(secret)) || strings.Contains(said.String(), secret) {
@@ -142,7 +145,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 	}
 }
 
-func ids(list []winimage.Assertion) (ids []string) {
+func ids(list []finding.Finding) (ids []string) {
 	for _, a := range list {
 		ids = append(ids, a.ID)
 	}
@@ -162,7 +165,7 @@ func TestTheFirstLineOfARefusalIsTheFirstThingToDo(t *testing.T) {
 			t.Errorf("first line %q lacks %q", first, want)
 		}
 	}
-	for _, want := range []string{"remedy: In Windows PowerShell", "generalization-state", "windows.raw.report.json"} {
+	for _, want := range []string{"next: In Windows PowerShell", "generalization-state", "windows.raw.report.json"} {
 		if !strings.Contains(rest, want) || !strings.Contains(said.String(), want) {
 			t.Errorf("%q is not in the error or not in the Ui:\n%s", want, rest)
 		}
@@ -171,7 +174,7 @@ func TestTheFirstLineOfARefusalIsTheFirstThingToDo(t *testing.T) {
 		t.Errorf("the error is long, and Packer prints it twice:\n%s", rest)
 	}
 	if n := strings.Count(rest, "run sysprep /generalize again"); n != 1 {
-		t.Errorf("the shared fix is said %d times, want once:\n%s", n, rest)
+		t.Errorf("the shared remedy is said %d times, want once:\n%s", n, rest)
 	}
 }
 
@@ -191,13 +194,19 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got document
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&got); err != nil {
+	var got struct {
+		Schema   int
+		Subject  finding.Subject
+		Name     string
+		Holds    bool
+		Findings []finding.Finding
+		Facts    winimage.Report
+	}
+	if err := json.Unmarshal(content, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Schema != winimage.ReportSchema || !got.Proof.Proven || got.Report.Disk.Path != "final.vhd" || len(got.Report.Windows) != 1 {
+	if got.Schema != render.Schema || got.Subject != finding.Disk || got.Name != "final.vhd" || !got.Holds ||
+		!reflect.DeepEqual(got.Findings, r.Findings) || !reflect.DeepEqual(got.Facts, r.Facts) {
 		t.Errorf("report %+v", got)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(left) != 1 {
@@ -279,8 +288,8 @@ func TestOptionsChangeTheJudgement(t *testing.T) {
 				t.Fatal(errs)
 			}
 			r, err := Check(context.Background(), Options{Config: c.config, Disk: File(disk)})
-			if err != nil || !slices.Equal(ids(r.Proof.Failed(winimage.Fail)), c.failed) {
-				t.Errorf("failed %v (%v), want %v", ids(r.Proof.Failed(winimage.Fail)), err, c.failed)
+			if err != nil || !slices.Equal(ids(finding.Failed(r.Findings, finding.Fail)), c.failed) {
+				t.Errorf("failed %v (%v), want %v", ids(finding.Failed(r.Findings, finding.Fail)), err, c.failed)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +13,10 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 // ReportSuffix is added to the path of a disk for its report.
@@ -26,14 +25,7 @@ const ReportSuffix = ".report.json"
 // maxReport bounds the report that is read before it is replaced.
 const maxReport = 64 << 20
 
-// document is the JSON form of a Result.
-type document struct {
-	Schema int             `json:"schema"`
-	Report winimage.Report `json:"report"`
-	Proof  winimage.Proof  `json:"proof"`
-}
-
-// reportHead is how each report begins.
+// reportHead is how each report begins, of whatever schema.
 var reportHead = regexp.MustCompile(`^\s*\{\s*"schema"\s*:\s*\d`)
 
 // CheckReport says why a report cannot be written at path, nil if it can: see
@@ -103,14 +95,14 @@ func RemoveStale(ctx context.Context, ui packersdk.Ui, disk string, reports ...s
 
 // save writes the report.
 func (r Result) save(ctx context.Context, path string, files ...string) error {
-	content, err := json.MarshalIndent(document{winimage.ReportSchema, r.Report, r.Proof}, "", "  ")
+	content, err := render.File(finding.Report{Subject: finding.Disk, Name: r.Facts.Disk.Path, Findings: r.Findings, Facts: r.Facts})
 	if err != nil {
 		return err
 	}
 	if err := CheckReport(path, files...); err != nil {
 		return err
 	}
-	return hostfile.WriteFile(ctx, path, append(foreign.JSON(content), '\n'))
+	return hostfile.WriteFile(ctx, path, content)
 }
 
 // Placement is a finished disk under a temporary name, and where it belongs.
@@ -166,7 +158,7 @@ func Place(ctx context.Context, ui packersdk.Ui, p Placement) (report string, er
 		}
 		return "", p.keep(ctx, err)
 	}
-	if len(p.Result.Proof.Assertions) == 0 {
+	if len(p.Result.Findings) == 0 {
 		return "", nil
 	}
 	if err := p.Result.save(ctx, target, append(p.Inputs, p.To)...); err != nil {

@@ -8,12 +8,23 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
 // oldReport looks like the report of an earlier image.
 const oldReport = "{\n  \"schema\": 1,\n  \"proof\": {\"proven\": true}, \"old\": true}\n"
+
+// newReport is one as it is written now.
+func newReport(t *testing.T) string {
+	t.Helper()
+	content, err := render.File(finding.Report{Subject: finding.Disk, Name: "x.vhd"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
 
 func put(t *testing.T, path, content string) string {
 	t.Helper()
@@ -37,7 +48,8 @@ func TestAReportReplacesNothingButAReport(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
 		{"absent", filepath.Join(dir, "r.json"), ""},
 		{"empty", put(t, filepath.Join(dir, "empty"), ""), ""},
-		{"an old report", put(t, filepath.Join(dir, "old.json"), oldReport), ""},
+		{"a report of schema 1", put(t, filepath.Join(dir, "old.json"), oldReport), ""},
+		{"a report of schema 2", put(t, filepath.Join(dir, "new.json"), newReport(t)), ""},
 		{"the source", golden, "is the same file as"},
 		{"the source by another path", filepath.Join(dir, "..", filepath.Base(dir), "golden.vhd"), "is the same file as"},
 		{"another disk", put(t, filepath.Join(dir, "other.vhd"), "conectix"), "is no report"},
@@ -71,7 +83,7 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 	for _, path := range []string{filepath.Join(good, "r.json"), t.TempDir(), good} {
 		ui, said := recorder()
 		r, err := Run(context.Background(), ui, Options{Disk: File(good), Report: path})
-		if err != nil || !r.Proof.Proven || r.ReportPath != "" || !strings.Contains(said.String(), "verify.report") || !strings.Contains(said.String(), "Proven: ") {
+		if err != nil || !r.Proven() || r.ReportPath != "" || !strings.Contains(said.String(), "verify.report") || !strings.Contains(said.String(), "Proven: ") {
 			t.Errorf("%s: %v, report %q, said:\n%s", path, err, r.ReportPath, said)
 		}
 		_, err = Run(context.Background(), ui, Options{Disk: File(inUse), Report: path})
@@ -88,8 +100,8 @@ func TestAReportThatCannotBeWrittenDoesNotChangeTheJudgement(t *testing.T) {
 func proven(t *testing.T) Result {
 	t.Helper()
 	r, err := Check(context.Background(), Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true})), Name: "x.vhd"})
-	if err != nil || !r.Proof.Proven {
-		t.Fatalf("%v, %v", r.Proof.Failed(winimage.Fail), err)
+	if err != nil || !r.Proven() {
+		t.Fatalf("%v, %v", finding.Failed(r.Findings, finding.Fail), err)
 	}
 	return r
 }
@@ -138,7 +150,7 @@ func TestADiskAndItsReportAreReplacedTogether(t *testing.T) {
 				t.Errorf("report %q, want %q", report, c.report)
 			}
 			if report != "" {
-				if content, err := os.ReadFile(report); err != nil || strings.Contains(string(content), "old") {
+				if content, err := os.ReadFile(report); err != nil || strings.Contains(string(content), `"old": true`) {
 					t.Errorf("the report is not that of the new disk: %v", err)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	// AnswerFile and VMMode say whether /unattend and /mode:vm were used; nil
 	// where that is not known.
 	AnswerFile, VMMode *bool
+	// Run is the id of the sysprep run of this build; empty where none is known.
+	Run string
 	// Report is the path of the report unless Config says another; by default
 	// it lies beside the disk.
 	Report string
@@ -85,12 +88,18 @@ func (o Options) report() string {
 // Result is what is known of an image. It is empty when the proof is switched
 // off.
 type Result struct {
-	Report winimage.Report
-	Proof  winimage.Proof
+	// Facts are what the disk says, Findings every assertion that was made.
+	Facts    winimage.Report
+	Findings []finding.Finding
 	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string
 	// files are the disk and its parents.
 	files []string
+}
+
+// Proven reports whether the image was looked at, and may be handed over.
+func (r Result) Proven() bool {
+	return len(r.Findings) > 0 && finding.Worst(r.Findings) != finding.Fail
 }
 
 // NotProven says why an image is not to be handed over.
@@ -112,13 +121,13 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if !r.Proof.Proven || !o.PlacedLater {
+	if !r.Proven() || !o.PlacedLater {
 		r.write(ctx, ui, o)
 	}
 	for _, line := range judgement(o.name(), r) {
 		ui.Say(line)
 	}
-	if !r.Proof.Proven {
+	if !r.Proven() {
 		return r, &NotProven{Disk: o.name(), Result: r}
 	}
 	return r, nil
@@ -135,7 +144,7 @@ func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 	r.ReportPath = path
 }
 
-// Check is Run without a word and without a report: Proof.Proven tells the
+// Check is Run without a word and without a report: Result.Proven tells the
 // outcome.
 func Check(ctx context.Context, o Options) (Result, error) {
 	r, err := o.inspect(ctx)
@@ -143,9 +152,9 @@ func Check(ctx context.Context, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
 	}
 	if len(o.Chain) > 1 {
-		r.Report.Disk.Chain = o.Chain
+		r.Facts.Disk.Chain = o.Chain
 	}
-	r.Proof = winimage.Prove(r.Report, o.Config.expectation(o))
+	r.Findings = winimage.Prove(r.Facts, o.Config.expectation(o))
 	return r, nil
 }
 
@@ -153,7 +162,7 @@ func Check(ctx context.Context, o Options) (Result, error) {
 // of a disk that is proven again: the facts are the same.
 func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	r, err := Check(ctx, o)
-	if err == nil && !r.Proof.Proven {
+	if err == nil && !r.Proven() {
 		r.write(ctx, ui, o)
 		err = fmt.Errorf("the disk was proven before it was converted, and is not any more: %w", &NotProven{Disk: o.name(), Result: r})
 	}
@@ -169,6 +178,6 @@ func (o Options) inspect(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer d.Close()
-	report, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
-	return Result{Report: report, files: d.Info().Files}, err
+	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
+	return Result{Facts: facts, files: d.Info().Files}, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -36,7 +37,7 @@ func originOf(path string) (*winimage.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Report.Windows[0].Origin(), nil
+	return r.Facts.Windows[0].Origin(), nil
 }
 
 // The guest's clock may be hours off the host's, in either direction: with
@@ -58,12 +59,12 @@ func TestTheTagIsJudgedWithoutTheHostsClock(t *testing.T) {
 			}
 			in(t, func(t *testing.T) {
 				r, err := Check(context.Background(), Options{Disk: File(image), Source: source})
-				if err != nil || !r.Proof.Proven {
-					t.Errorf("a good image: %v, failed %v", err, ids(r.Proof.Failed(winimage.Fail)))
+				if err != nil || !r.Proven() {
+					t.Errorf("a good image: %v, failed %v", err, ids(finding.Failed(r.Findings, finding.Fail)))
 				}
 				r, err = Check(context.Background(), Options{Disk: File(image), Source: stale})
-				if err != nil || !slices.Equal(ids(r.Proof.Failed(winimage.Fail)), []string{"tag"}) {
-					t.Errorf("the tag of the source: %v, failed %v", err, ids(r.Proof.Failed(winimage.Fail)))
+				if err != nil || !slices.Equal(ids(finding.Failed(r.Findings, finding.Fail)), []string{"tag"}) {
+					t.Errorf("the tag of the source: %v, failed %v", err, ids(finding.Failed(r.Findings, finding.Fail)))
 				}
 			})
 		})
@@ -77,8 +78,8 @@ func TestWithoutASourceTheReportSaysWhatTheTagDoesNotProve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(r.Proof.Assertions, func(a winimage.Assertion) bool { return a.ID == "tag" })
-	if a := r.Proof.Assertions[at]; !a.OK || !strings.Contains(a.Note, "not known") || strings.Contains(a.Title, "this build") {
+	at := slices.IndexFunc(r.Findings, func(a finding.Finding) bool { return a.ID == "tag" })
+	if a := r.Findings[at]; !a.Holds || !strings.Contains(a.Note, "not known") || strings.Contains(a.Summary, "this build") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -117,11 +118,11 @@ func TestEveryKindOfSecretIsFoundInTheImage(t *testing.T) {
 			if errors.As(err, &refused) || err != nil {
 				t.Fatal(err)
 			}
-			a := r.Report.Windows[0].AnswerFiles[0]
+			a := r.Facts.Windows[0].AnswerFiles[0]
 			if got := strings.Join(a.Secrets, ", "); got != c.want || a.Problem != "" {
 				t.Errorf("found %q, want %q; problem %q", got, c.want, a.Problem)
 			}
-			if warned := slices.Contains(ids(r.Proof.Failed(winimage.Warn)), "secrets"); warned != (c.want != "") {
+			if warned := slices.Contains(ids(finding.Failed(r.Findings, finding.Warn)), "secrets"); warned != (c.want != "") {
 				t.Errorf("warned: %t", warned)
 			}
 			if text := said.String(); strings.Contains(text, value) || strings.Contains(text, key) {

@@ -154,7 +154,7 @@ func TestTheNewestFactsDecide(t *testing.T) {
 			if v == nil {
 				v = &Verdict{}
 			}
-			text := strings.Join(v.Explain(), "\n")
+			text := strings.Join(lines(*v), "\n")
 			if v.Class != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("got %s, want %s with %q:\n%s", v.Class, test.want, test.text, text)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -35,38 +36,19 @@ func (v Verdict) Head() Head {
 }
 
 // Explain says how the run ended: the first line is actionable (what, cause,
-// next step), then the evidence, then the further steps.
-func (v Verdict) Explain() []string {
-	lines := []string{v.headline()}
-	add := func(label, text string) {
-		for _, l := range strings.Split(text, "\n") {
-			lines = append(lines, label+l)
-		}
-	}
+// first step), then the evidence. next are the steps that remain, in their order.
+func (v Verdict) Explain() (said, next []string) {
+	said = []string{v.headline()}
 	if d := v.Diagnosis; d != nil {
-		add("what: ", v.Reason)
-		cause := d.ID + " " + d.Name
-		if d.Unconfirmed {
-			cause += " (likely, not certain)"
-		}
-		add("cause: ", cause)
-		for _, e := range d.Evidence {
-			add("log: ", e)
-		}
+		cause := d.Finding
+		cause.Remedy = nil
+		said = append(append(said, "what: "+v.Reason), render.Full("cause", cause)...)
+		next = append(next, d.Remedy[min(1, len(d.Remedy)):]...)
 	}
 	if v.LastLog != "" && v.Class != Generalized && (v.Diagnosis == nil || len(v.Diagnosis.Evidence) == 0) {
-		add("last log line: ", v.LastLog)
+		said = append(said, "last log line: "+v.LastLog)
 	}
-	add("seen: ", v.seen())
-	if d := v.Diagnosis; d != nil && len(d.Remedy) > 1 {
-		for _, r := range d.Remedy[1:] {
-			add("next: ", r)
-		}
-	}
-	for _, n := range v.next() {
-		add("next: ", n)
-	}
-	return lines
+	return append(said, "seen: "+v.seen()), append(next, v.next()...)
 }
 
 func (v Verdict) headline() string {
@@ -103,7 +85,7 @@ func (v Verdict) headline() string {
 	}
 	head += ": " + v.Diagnosis.Summary
 	if len(v.Diagnosis.Remedy) > 0 {
-		head += "; next: " + v.Diagnosis.Remedy[0]
+		head += "; " + render.Next + v.Diagnosis.Remedy[0]
 	}
 	return head
 }

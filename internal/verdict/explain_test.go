@@ -9,8 +9,15 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
+
+// lines are the explanation as it is shown.
+func lines(v Verdict) []string {
+	said, next := v.Explain()
+	return append(said, render.Steps(next)...)
+}
 
 func TestTheExplanationOfARefusalLeadsWithPackageAndRemedy(t *testing.T) {
 	seven := 7
@@ -18,21 +25,21 @@ func TestTheExplanationOfARefusalLeadsWithPackageAndRemedy(t *testing.T) {
 		Class: Refused, Reason: "sysprep refused in validation", ImageState: windows.StateComplete, GeneralizationState: &seven, Tag: No, StillRunning: true,
 		Took: 12300 * time.Millisecond, LastLog: "not shown beside evidence",
 		Diagnosis: &diagnosis.Diagnosis{Finding: finding.Finding{
-			ID: "F01", Name: "APPX_NOT_PROVISIONED", Summary: "app package Adobe.XD_57 is installed for a user but not provisioned for all users",
+			ID: "F01", Name: "APPX_NOT_PROVISIONED", Subject: finding.Log, Summary: "app package Adobe.XD_57 is installed for a user but not provisioned for all users",
 			Evidence: []string{"first line\ncontinued", "second line"}, Remedy: []string{"remove it", "keep the Store off"},
 		}},
 	}
 	want := []string{
 		"sysprep refused, the machine is untouched: app package Adobe.XD_57 is installed for a user but not provisioned for all users; next: remove it",
 		"what: sysprep refused in validation",
-		"cause: F01 APPX_NOT_PROVISIONED",
+		"cause: F01 APPX_NOT_PROVISIONED: app package Adobe.XD_57 is installed for a user but not provisioned for all users",
 		"log: first line", "log: continued", "log: second line",
 		"seen: ImageState IMAGE_STATE_COMPLETE, GeneralizationState 7, no tag, sysprep.exe was still running, after 12s",
 		"next: keep the Store off",
 		"next: sysprep.exe waits in a dialog that nobody sees: end it or restart the guest, or it blocks every new run.",
 		"next: Correct the cause and run the build again; this machine may also be repaired and tried again as it is.",
 	}
-	if got := v.Explain(); !slices.Equal(got, want) {
+	if got := lines(v); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if got := v.Head().String(); got != "[refused/APPX_NOT_PROVISIONED]" {
@@ -69,14 +76,14 @@ func TestEveryEndHasItsOwnText(t *testing.T) {
 		"cancelled midway":        {Class: Cancelled, ImageState: windows.StateUndeployable},
 	} {
 		v.Reason = "reason"
-		lines := v.Explain()
-		if !strings.Contains(lines[0], "reason") || v.Class.String() == "" {
-			t.Errorf("%s: %q", name, lines)
+		said, next := v.Explain()
+		if !strings.Contains(said[0], "reason") || v.Class.String() == "" {
+			t.Errorf("%s: %q", name, said)
 		}
-		if v.Class != Running && !strings.HasPrefix(lines[len(lines)-1], "next: ") {
-			t.Errorf("%s has no next step: %q", name, lines)
+		if v.Class != Running && len(next) == 0 {
+			t.Errorf("%s has no next step: %q", name, said)
 		}
-		text := lines[0] + lines[len(lines)-1] + fmt.Sprint(len(lines))
+		text := said[0] + fmt.Sprint(next)
 		if other, ok := seen[text]; ok {
 			t.Errorf("%s and %s have the same text", name, other)
 		}
@@ -87,8 +94,8 @@ func TestEveryEndHasItsOwnText(t *testing.T) {
 func TestALikelyCauseSaysSoAndTheLastLogLineIsNamed(t *testing.T) {
 	d, _ := diagnosis.ByID("F51")
 	d.Unconfirmed = true
-	got := strings.Join(Verdict{Class: Hung, Reason: "reason", LastLog: "newest line", Diagnosis: &d}.Explain(), "\n")
-	for _, part := range []string{"F51 ALREADY_RUNNING (likely, not certain)", "last log line: newest line", "tag unknown", "ImageState unknown", "what: reason"} {
+	got := strings.Join(lines(Verdict{Class: Hung, Reason: "reason", LastLog: "newest line", Diagnosis: &d}), "\n")
+	for _, part := range []string{"cause: F51 ALREADY_RUNNING (likely, not certain): ", "last log line: newest line", "tag unknown", "ImageState unknown", "what: reason"} {
 		if !strings.Contains(got, part) {
 			t.Errorf("%q is missing in\n%s", part, got)
 		}

@@ -323,8 +323,8 @@ func TestARunIsJudged(t *testing.T) {
 			if v.Took != test.seen[len(test.seen)-1].At.Sub(start) {
 				t.Errorf("took %s", v.Took)
 			}
-			if lines := v.Explain(); len(lines) < 3 || slices.ContainsFunc(lines, func(l string) bool { return l == "" || strings.Contains(l, "%!") }) {
-				t.Errorf("explanation %q", lines)
+			if all := lines(*v); len(all) < 3 || slices.ContainsFunc(all, func(l string) bool { return l == "" || strings.Contains(l, "%!") }) {
+				t.Errorf("explanation %q", all)
 			}
 		})
 	}

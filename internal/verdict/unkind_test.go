@@ -34,9 +34,9 @@ func TestVerdictsUnderAGuestThatIsNotKind(t *testing.T) {
 					t.Fatal(err)
 				}
 				if n := int(when / time.Second); got != class || n < from || n > to {
-					t.Errorf("%s, %s, end %d: got %s after %d s, want %s\n%s", u.name, w.name, end, got, n, u.want[w.name][i], strings.Join(v.Explain(), "\n"))
+					t.Errorf("%s, %s, end %d: got %s after %d s, want %s\n%s", u.name, w.name, end, got, n, u.want[w.name][i], strings.Join(lines(v), "\n"))
 				}
-				text := strings.Join(v.Explain(), "\n")
+				text := strings.Join(lines(v), "\n")
 				if said := strings.Contains(text, "powered off") || strings.Contains(text, "powered itself off"); said && v.Class != Hung && !v.PoweredOff {
 					t.Errorf("%s, %s, end %d: nobody reported a power-off\n%s", u.name, w.name, end, text)
 				}
@@ -145,7 +145,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 				continue
 			}
 			v, _ := u.run(watchers[test.who], test.end)
-			if got, want := strings.Join(v.Explain(), "\n"), strings.Join(test.want, "\n"); got != want {
+			if got, want := strings.Join(lines(v), "\n"), strings.Join(test.want, "\n"); got != want {
 				t.Errorf("%s, %s, end %d: got\n%s\nwant\n%s", u.name, watchers[test.who].name, test.end, got, want)
 			}
 		}

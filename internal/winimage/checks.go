@@ -5,7 +5,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
+
+// windowsFolder begins the paths of what footprint names.
+const windowsFolder = `\Windows`
 
 func checkHives(w *Windows, _ *Report, _ Expectation) result {
 	var dirty []string
@@ -26,21 +32,20 @@ func checkHives(w *Windows, _ *Report, _ Expectation) result {
 	return result{expected: "clean", found: "clean", ok: true}
 }
 
-// checkGeneralization: 4 is written when generalize succeeded, 3 while it runs
-// or after it broke off, 7 is every machine in use (two independent field
-// sources for 4; absent is not known to happen).
+// checkGeneralization: that the value is absent is not known to happen.
 func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
-	got := equal("4", number(w.Setup.GeneralizationState))
+	got := equal(fmt.Sprint(windows.GeneralizeDone), number(w.Setup.GeneralizationState))
 	if s := w.Setup.GeneralizationState; s != nil {
-		got.note = map[uint32]string{3: "generalize began and did not finish", 7: "a machine that was not generalized"}[*s]
+		got.note = map[uint32]string{
+			windows.GeneralizeUnfinished: "generalize began and did not finish", windows.NeverGeneralized: "a machine that was not generalized",
+		}[*s]
 	}
 	return got
 }
 
 func checkCommand(w *Windows, _ *Report, _ Expectation) result {
-	line := strings.ToLower(w.Setup.CmdLine)
-	got := result{expected: "windeploy.exe", found: orAbsent(w.Setup.CmdLine), ok: strings.Contains(line, "windeploy")}
-	if got.ok && !strings.HasSuffix(strings.Trim(line, `" `), `oobe\windeploy.exe`) {
+	got := result{expected: windows.SetupProgram, found: orAbsent(w.Setup.CmdLine), ok: windows.StartsSetup(w.Setup.CmdLine)}
+	if line := strings.ToLower(strings.Trim(w.Setup.CmdLine, `" `)); got.ok && !strings.HasSuffix(line, windows.SetupCommand) {
 		got.note = "a wrapper around windeploy.exe, as cloud agents install"
 	}
 	return got
@@ -80,7 +85,7 @@ func checkLog(w *Windows, _ *Report, _ Expectation) result {
 	if w.Log == nil {
 		return got
 	}
-	generalize := slices.Contains(w.Log.Options, "GENERALIZE")
+	generalize := slices.Contains(w.Log.Options, windows.OptionGeneralize)
 	got.ok = generalize && w.Log.TagCreated
 	got.found = fmt.Sprintf("options %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
 	if d := w.Log.Diagnosis; d != nil && !got.ok {
@@ -146,6 +151,23 @@ func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
 	for _, name := range []string{"AutoAdminLogon", "DefaultPassword"} {
 		if w.missed(`SOFTWARE\` + winlogon + `\` + name) {
 			found = append(found, name+" was not read")
+		}
+	}
+	return nothing(found)
+}
+
+// checkLeftovers tells those of this build from what came with the source.
+func checkLeftovers(w *Windows, _ *Report, e Expectation) result {
+	var found []string
+	for _, path := range w.Leftovers {
+		if e.Run != "" && footprint.Of(e.Run, strings.TrimPrefix(path, windowsFolder)) {
+			path += " (of this build)"
+		}
+		found = append(found, path)
+	}
+	for _, below := range footprint.Folders() {
+		if folder := windowsFolder + below; w.missed(folder) {
+			found = append(found, folder+" was not read")
 		}
 	}
 	return nothing(found)

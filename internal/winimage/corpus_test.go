@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -145,7 +146,7 @@ func flushed(hive string) string {
 }
 
 func failedIDs(r Report) (ids []string) {
-	for _, a := range Prove(r, Expectation{}).Failed(Fail) {
+	for _, a := range finding.Failed(Prove(r, Expectation{}), finding.Fail) {
 		ids = append(ids, a.ID)
 	}
 	return ids
@@ -267,7 +268,7 @@ func TestRealDisksWithoutWindowsAreToldSo(t *testing.T) {
 			name := filepath.Base(path)
 			t.Run(name, func(t *testing.T) {
 				r := inspectPath(t, corpusDisk(t, name))
-				if failed := failedIDs(r); !slices.Equal(failed, c.failed) || Prove(r, Expectation{}).Proven {
+				if failed := failedIDs(r); !slices.Equal(failed, c.failed) || proven(Prove(r, Expectation{})) {
 					t.Errorf("failed %v, want %v", failed, c.failed)
 				}
 				if len(r.Problems) != 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 )
 
@@ -31,27 +32,10 @@ func (w Windows) Describe() string {
 // describeLimit is the length of a name in bytes; real ones have a quarter.
 const describeLimit = 200
 
-// Describe writes a report and its proof for a human: the judgement first,
-// then what speaks against it with the fix, then the facts.
-func Describe(r Report, p Proof) []string {
+// Describe writes the facts for a human, one a line.
+func (r Report) Describe() []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, foreign.Text(fmt.Sprintf(format, args...))) }
-	failed, warned := p.Failed(Fail), p.Failed(Warn)
-	switch {
-	case p.Proven && len(warned) == 0:
-		say("PROVEN: the image is generalized (%d assertions hold)", len(p.Assertions))
-	case p.Proven:
-		say("PROVEN: the image is generalized, with %d warnings", len(warned))
-	default:
-		say("NOT PROVEN: %s", summary(failed))
-	}
-	for _, a := range append(failed, warned...) {
-		say("  %-4s %s: %s: expected %s, found %s", a.Severity, a.ID, a.Title, a.Expected, a.Found)
-		if a.Note != "" {
-			say("       %s", a.Note)
-		}
-		say("       fix: %s", a.Fix)
-	}
 	say("disk:          %s, %d MiB, %s, generation %d", r.Disk.Format, r.Disk.VirtualSize>>20, r.Disk.Scheme, r.Disk.Generation)
 	if len(r.Disk.Chain) > 1 {
 		say("backing chain: %s", diskimage.Lineage(r.Disk.Chain))
@@ -65,18 +49,20 @@ func Describe(r Report, p Proof) []string {
 	for _, problem := range slices.Concat(r.Problems, r.Limits) {
 		say("problem:       %s", problem)
 	}
+	if r.Disk.Requests > 0 {
+		say("traffic:       %d requests, %.1f MB", r.Disk.Requests, float64(r.Disk.Bytes)/1e6)
+	}
 	return out
 }
 
-func summary(failed []Assertion) string {
-	if len(failed) == 0 {
-		return "nothing could be asserted"
+// Causes are what the logs of the last runs say of their failure.
+func (r Report) Causes() (causes []finding.Finding) {
+	for _, w := range r.Windows {
+		if w.Log != nil && w.Log.Diagnosis != nil {
+			causes = append(causes, w.Log.Diagnosis.Finding)
+		}
 	}
-	text := fmt.Sprintf("%s (%s is %s)", failed[0].Title, failed[0].ID, failed[0].Found)
-	if len(failed) > 1 {
-		text += fmt.Sprintf(" and %d more", len(failed)-1)
-	}
-	return text
+	return causes
 }
 
 func (w Windows) describe(say func(string, ...any)) {
@@ -90,12 +76,6 @@ func (w Windows) describe(say func(string, ...any)) {
 	}
 	if w.Log != nil {
 		say("last run:      %s, tag created: %t", strings.Join(w.Log.Options, " "), w.Log.TagCreated)
-		if d := w.Log.Diagnosis; d != nil {
-			say("  cause:       %s %s: %s", d.ID, d.Name, d.Summary)
-			for _, step := range d.Remedy {
-				say("  remedy:      %s", step)
-			}
-		}
 	}
 	for _, f := range w.AnswerFiles {
 		text := fmt.Sprintf("%s (passes %s)", f.Path, strings.Join(f.Passes, ", "))

@@ -119,11 +119,11 @@ func TestADiskOfOtherPeoplesToolsIsReadWholeAndProven(t *testing.T) {
 		t.Errorf("disk %+v, problems %q", got.Disk, got.Problems)
 	}
 	p := Prove(got, Expectation{Source: &Source{}, AnswerFile: yes(true), VMMode: yes(false)})
-	if len(p.Assertions) != len(AssertionIDs()) {
-		t.Errorf("%d assertions", len(p.Assertions))
+	if len(p) != len(AssertionIDs()) {
+		t.Errorf("%d assertions", len(p))
 	}
-	for _, a := range p.Assertions {
-		if !a.OK {
+	for _, a := range p {
+		if !a.Holds {
 			t.Errorf("%s: expected %s, found %s", a.ID, a.Expected, a.Found)
 		}
 	}
@@ -147,7 +147,7 @@ func TestEveryFormatGivesTheSameReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !Prove(got, Expectation{}).Proven {
+			if !proven(Prove(got, Expectation{})) {
 				t.Error("not proven")
 			}
 			got.Time, got.Disk.Format = want.Time, want.Disk.Format

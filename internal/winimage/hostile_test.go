@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -51,7 +52,7 @@ func TestADiskThatIsMadeToKeepItsReaderBusyDoesNot(t *testing.T) {
 				t.Fatal(err)
 			}
 			proof := Prove(r, Expectation{})
-			lines := Describe(r, proof)
+			lines := shown(r, proof)
 			runtime.ReadMemStats(&after)
 
 			allocated := after.TotalAlloc - before.TotalAlloc
@@ -67,9 +68,9 @@ func TestADiskThatIsMadeToKeepItsReaderBusyDoesNot(t *testing.T) {
 			if shown := strings.Join(lines, "\n"); len(shown) > mostShown || len(text) > mostShown {
 				t.Errorf("%d bytes are shown, %d in the report", len(shown), len(text))
 			}
-			limited := slices.ContainsFunc(proof.Failed(Fail), func(a Assertion) bool { return a.ID == limitsID })
-			if limited != h.Limited || limited && proof.Proven {
-				t.Errorf("limited: %t (%q), want %t; proven: %t", limited, r.Windows[0].Limits, h.Limited, proof.Proven)
+			limited := slices.ContainsFunc(finding.Failed(proof, finding.Fail), func(a finding.Finding) bool { return a.ID == limitsID })
+			if limited != h.Limited || limited && proven(proof) {
+				t.Errorf("limited: %t (%q), want %t; proven: %t", limited, r.Windows[0].Limits, h.Limited, proven(proof))
 			}
 		})
 	}
@@ -138,7 +139,7 @@ func TestOnlyTheFirstInstallationsAreRead(t *testing.T) {
 		t.Errorf("%d installations, limits %q, problems %q", len(r.Windows), r.Limits, r.Problems)
 	}
 	p := Prove(r, Expectation{})
-	if p.Proven || !slices.ContainsFunc(p.Failed(Fail), func(a Assertion) bool { return a.ID == limitsID }) {
-		t.Errorf("proven %t, failed %+v", p.Proven, p.Failed(Fail))
+	if proven(p) || !slices.ContainsFunc(finding.Failed(p, finding.Fail), func(a finding.Finding) bool { return a.ID == limitsID }) {
+		t.Errorf("proven %t, failed %+v", proven(p), finding.Failed(p, finding.Fail))
 	}
 }

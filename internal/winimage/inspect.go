@@ -24,7 +24,7 @@ type Options struct {
 func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error) {
 	info := d.Info()
 	r := Report{
-		Schema: ReportSchema, Time: time.Now().UTC().Truncate(time.Second), Windows: []Windows{},
+		Time: time.Now().UTC().Truncate(time.Second), Windows: []Windows{},
 		Disk: Disk{Path: opt.Name, Format: string(info.Format), VirtualSize: d.Size(), SectorSize: d.SectorSize(), Warnings: info.Warnings},
 	}
 	if chain := info.Chain(); len(chain) > 1 {

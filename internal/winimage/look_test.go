@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -116,8 +117,8 @@ func TestWhatCannotBeReadOfADriveIsNotTakenForAbsent(t *testing.T) {
 	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
 		drive := unreadable{winimagetest.Spec{Generalized: true}.FS(t), named(hivePath(name))}
 		p := Prove(Report{Windows: []Windows{Look(t.Context(), drive)}}, Expectation{})
-		if p.Proven || !strings.Contains(fmt.Sprint(p.Failed(Fail)), name+": damaged") {
-			t.Errorf("%s: proven %t, %+v", name, p.Proven, p.Failed(Fail))
+		if proven(p) || !strings.Contains(fmt.Sprint(finding.Failed(p, finding.Fail)), name+": damaged") {
+			t.Errorf("%s: proven %t, %+v", name, proven(p), finding.Failed(p, finding.Fail))
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())

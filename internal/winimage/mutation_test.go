@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
@@ -49,19 +50,19 @@ func (p *patched) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // judge does with an image what a proof, an inspection and a diagnosis do.
-func judge(p *patched) (Proof, error) {
+func judge(p *patched) ([]finding.Finding, error) {
 	d, err := diskimage.OpenReader(p, int64(len(p.image)))
 	if err != nil {
-		return Proof{}, err
+		return nil, err
 	}
 	defer d.Close()
 	r, err := Inspect(context.Background(), d, Options{Space: true})
 	if err != nil {
-		return Proof{}, err
+		return nil, err
 	}
 	_, _ = ExtractLogs(context.Background(), d)
 	proof := Prove(r, Expectation{})
-	Describe(r, proof)
+	shown(r, proof)
 	return proof, nil
 }
 
@@ -94,8 +95,8 @@ func TestDamagedDisksNeitherPanicNorHangNorExhaustMemory(t *testing.T) {
 	sectors := make([][]int64, len(bases))
 	for i, b := range bases {
 		probe := &patched{image: b, reads: map[int64]bool{}, budget: readBudget}
-		if proof, err := judge(probe); err != nil || !proof.Proven {
-			t.Fatalf("image %d as it was made: %v, %+v", i, err, proof.Failed(Fail))
+		if proof, err := judge(probe); err != nil || !proven(proof) {
+			t.Fatalf("image %d as it was made: %v, %+v", i, err, finding.Failed(proof, finding.Fail))
 		}
 		sectors[i] = slices.Sorted(maps.Keys(probe.reads))
 	}
@@ -114,7 +115,7 @@ func TestDamagedDisksNeitherPanicNorHangNorExhaustMemory(t *testing.T) {
 		if p.budget < 0 {
 			t.Fatalf("image %d (%v): more than %d bytes were read", i, p.bytes, readBudget)
 		}
-		if err != nil || !proof.Proven {
+		if err != nil || !proven(proof) {
 			refused++
 		}
 	}

@@ -2,12 +2,24 @@ package winimage
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
+
+func proven(list []finding.Finding) bool { return finding.Worst(list) != finding.Fail }
+
+// shown is all that a person may be told of a report and its proof.
+func shown(r Report, list []finding.Finding) []string {
+	lines := slices.Concat(render.Failed(list, finding.Fail), render.Failed(list, finding.Warn))
+	return append(append(lines, render.Causes(r.Causes())...), r.Describe()...)
+}
 
 func num(n uint32) *uint32 { return &n }
 func yes(b bool) *bool     { return &b }
@@ -39,11 +51,11 @@ func expectation() Expectation {
 
 func TestAGoodImageIsProvenWithoutWarnings(t *testing.T) {
 	p := Prove(good(), expectation())
-	if !p.Proven || len(p.Failed(Fail))+len(p.Failed(Warn))+len(p.Failed(Info)) != 0 {
+	if finding.Worst(p) != "" {
 		t.Errorf("not proven: %+v", p)
 	}
-	if len(p.Assertions) != len(AssertionIDs()) {
-		t.Errorf("%d assertions, want all %d", len(p.Assertions), len(AssertionIDs()))
+	if len(p) != len(AssertionIDs()) {
+		t.Errorf("%d assertions, want all %d", len(p), len(AssertionIDs()))
 	}
 }
 
@@ -51,66 +63,66 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 	covered := map[string]bool{}
 	for _, c := range []struct {
 		name, id string
-		severity Severity
+		severity finding.Severity
 		breaks   func(r *Report, w *Windows, e *Expectation)
 	}{
-		{"no Windows on the disk", "windows", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = nil }},
-		{"two installations", "windows", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = append(r.Windows, r.Windows[0]) }},
-		{"a hive that was not flushed", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[1].Clean = false }},
-		{"a hive that cannot be read", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[0].Problem = "corrupt" }},
-		{"a hive that is missing", "hives-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives = w.Hives[:1] }},
-		{"a dirty volume", "file-system-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Dirty = true }},
-		{"a volume with changes in its log", "file-system-clean", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.LogClean = false }},
-		{"a hibernated Windows", "hibernation", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Hibernated = true }},
-		{"a Windows in use", "image-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "IMAGE_STATE_COMPLETE" }},
-		{"no ImageState", "image-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "" }},
-		{"another State.ini", "state-ini", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.StateINI = "IMAGE_STATE_UNDEPLOYABLE" }},
-		{"generalize that broke off", "generalization-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = num(3) }},
-		{"no GeneralizationState", "generalization-state", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = nil }},
-		{"SetupType of a running machine", "setup-type", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SetupType = num(0) }},
-		{"nothing to start at the next boot", "setup-command", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.CmdLine = "" }},
-		{"no tag", "tag", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag = nil }},
-		{"the tag of the source", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) { e.Source.Tag = w.Tag }},
-		{"a copy of the source's tag", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) {
+		{"no Windows on the disk", "windows", finding.Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = nil }},
+		{"two installations", "windows", finding.Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Windows = append(r.Windows, r.Windows[0]) }},
+		{"a hive that was not flushed", "hives-clean", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[1].Clean = false }},
+		{"a hive that cannot be read", "hives-clean", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives[0].Problem = "corrupt" }},
+		{"a hive that is missing", "hives-clean", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Hives = w.Hives[:1] }},
+		{"a dirty volume", "file-system-clean", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Dirty = true }},
+		{"a volume with changes in its log", "file-system-clean", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.LogClean = false }},
+		{"a hibernated Windows", "hibernation", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.Hibernated = true }},
+		{"a Windows in use", "image-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "IMAGE_STATE_COMPLETE" }},
+		{"no ImageState", "image-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "" }},
+		{"another State.ini", "state-ini", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.StateINI = "IMAGE_STATE_UNDEPLOYABLE" }},
+		{"generalize that broke off", "generalization-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = num(3) }},
+		{"no GeneralizationState", "generalization-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = nil }},
+		{"SetupType of a running machine", "setup-type", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SetupType = num(0) }},
+		{"nothing to start at the next boot", "setup-command", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.CmdLine = "" }},
+		{"no tag", "tag", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Tag = nil }},
+		{"the tag of the source", "tag", finding.Fail, func(_ *Report, w *Windows, e *Expectation) { e.Source.Tag = w.Tag }},
+		{"a copy of the source's tag", "tag", finding.Fail, func(_ *Report, w *Windows, e *Expectation) {
 			old := *w.Tag
 			e.Source.Tag = &old
 			w.Tag.Record, w.Tag.Sequence = 77, 2
 		}},
-		{"the source's tag with another date", "tag", Fail, func(_ *Report, w *Windows, e *Expectation) {
+		{"the source's tag with another date", "tag", finding.Fail, func(_ *Report, w *Windows, e *Expectation) {
 			old := *w.Tag
 			e.Source.Tag = &old
 			w.Tag.Modified = w.Tag.Modified.Add(time.Hour)
 		}},
-		{"AuditBoot that cannot be read", "audit-boot", Fail, func(_ *Report, w *Windows, _ *Expectation) {
+		{"AuditBoot that cannot be read", "audit-boot", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) {
 			w.Unread = []string{`SYSTEM\Setup\Status\AuditBoot`}
 		}},
-		{"a pointer that cannot be read", "unattend-pointer", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`SYSTEM\Setup\UnattendFile`} }},
-		{"a folder that cannot be read", "leftovers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`\Windows\Temp`} }},
-		{"automatic logon that cannot be read", "autologon", Warn, func(_ *Report, w *Windows, _ *Expectation) {
+		{"a pointer that cannot be read", "unattend-pointer", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`SYSTEM\Setup\UnattendFile`} }},
+		{"a folder that cannot be read", "leftovers", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{`\Windows\Temp`} }},
+		{"automatic logon that cannot be read", "autologon", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) {
 			w.Unread = []string{`SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon\DefaultPassword`}
 		}},
-		{"shadow copies that cannot be looked for", "shadow-copies", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{"shadow copies"} }},
-		{"an answer file that cannot be read", "secrets", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles[0].Problem = "corrupt" }},
-		{"a hive that is too much", "limits", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Limits = []string{"x: more than 5 values"} }},
-		{"a disk that is too much", "limits", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Limits = []string{"more than 4 installations"} }},
-		{"no log", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log = nil }},
-		{"a last run without success", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.TagCreated = false }},
-		{"a last run without generalize", "log", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.Options = []string{"OOBE"} }},
-		{"audit mode", "audit-boot", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.AuditBoot = num(1) }},
-		{"a dangling answer file pointer", "unattend-pointer", Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.UnattendFile = `C:\gone.xml` }},
-		{"no cached answer file", "cached-answer-file", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles = nil }},
-		{"a password in an answer file", "secrets", Warn, func(_ *Report, w *Windows, _ *Expectation) {
+		{"shadow copies that cannot be looked for", "shadow-copies", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Unread = []string{"shadow copies"} }},
+		{"an answer file that cannot be read", "secrets", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles[0].Problem = "corrupt" }},
+		{"a hive that is too much", "limits", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Limits = []string{"x: more than 5 values"} }},
+		{"a disk that is too much", "limits", finding.Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Limits = []string{"more than 4 installations"} }},
+		{"no log", "log", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log = nil }},
+		{"a last run without success", "log", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.TagCreated = false }},
+		{"a last run without generalize", "log", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Log.Options = []string{"OOBE"} }},
+		{"audit mode", "audit-boot", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.AuditBoot = num(1) }},
+		{"a dangling answer file pointer", "unattend-pointer", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.UnattendFile = `C:\gone.xml` }},
+		{"no cached answer file", "cached-answer-file", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.AnswerFiles = nil }},
+		{"a password in an answer file", "secrets", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) {
 			w.AnswerFiles[0].Secrets = []string{"oobeSystem AutoLogon"}
 		}},
-		{"/mode:vm that nobody asked for", "vm-mode", Info, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SysprepMode = "vm" }},
-		{"automatic logon", "autologon", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Autologon.DefaultPasswordPresent = true }},
-		{"files of Packer", "leftovers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Leftovers = []string{`\Windows\Temp\packer-x`} }},
-		{"no storage driver at boot", "boot-drivers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].Start = 3 }},
-		{"a storage driver that Windows overrides", "boot-drivers", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].StartOverride = num(3) }},
-		{"a shadow copy", "shadow-copies", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.ShadowCopies = 1 }},
-		{"an encrypted volume", "bitlocker", Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.BitLocker = []int{3} }},
-		{"no system partition", "boots", Warn, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.Generation = 0 }},
-		{"a file that cannot be read", "readable", Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Problems = []string{"x: corrupt"} }},
+		{"/mode:vm that nobody asked for", "vm-mode", finding.Info, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SysprepMode = "vm" }},
+		{"automatic logon", "autologon", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Autologon.DefaultPasswordPresent = true }},
+		{"files of Packer", "leftovers", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Leftovers = []string{`\Windows\Temp\packer-x`} }},
+		{"no storage driver at boot", "boot-drivers", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].Start = 3 }},
+		{"a storage driver that Windows overrides", "boot-drivers", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Drivers.Storage[0].StartOverride = num(3) }},
+		{"a shadow copy", "shadow-copies", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Volume.ShadowCopies = 1 }},
+		{"an encrypted volume", "bitlocker", finding.Fail, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.BitLocker = []int{3} }},
+		{"no system partition", "boots", finding.Warn, func(r *Report, _ *Windows, _ *Expectation) { r.Disk.Generation = 0 }},
+		{"a file that cannot be read", "readable", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Problems = []string{"x: corrupt"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			covered[c.id] = true
@@ -118,19 +130,19 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 			c.breaks(&r, &r.Windows[0], &e)
 			p := Prove(r, e)
 			var ids []string
-			for _, a := range p.Assertions {
-				if !a.OK {
+			for _, a := range p {
+				if !a.Holds {
 					ids = append(ids, a.ID)
-					if a.Severity != c.severity || a.Fix == "" || a.Expected == "" || a.Found == "" {
-						t.Errorf("assertion %+v: want severity %s, a fix, what was expected and found", a, c.severity)
+					if a.Severity != c.severity || a.Remedy == nil || a.Expected == "" || a.Found == "" {
+						t.Errorf("assertion %+v: want severity %s, a remedy, what was expected and found", a, c.severity)
 					}
 				}
 			}
 			if !slices.Equal(ids, []string{c.id}) {
 				t.Errorf("broken: %v, want exactly %s", ids, c.id)
 			}
-			if p.Proven != (c.severity != Fail) {
-				t.Errorf("proven is %t for a %s", p.Proven, c.severity)
+			if proven(p) != (c.severity != finding.Fail) {
+				t.Errorf("proven is %t for a %s", proven(p), c.severity)
 			}
 		})
 	}
@@ -146,13 +158,13 @@ func TestADiskWithoutWindowsSaysWhatElseIsWrongWithIt(t *testing.T) {
 	r.Windows, r.Disk.BitLocker, r.Disk.Generation = nil, []int{2}, 0
 	p := Prove(r, expectation())
 	var ids []string
-	for _, a := range p.Assertions {
-		if !a.OK {
+	for _, a := range p {
+		if !a.Holds {
 			ids = append(ids, a.ID)
 		}
 	}
-	if p.Proven || !slices.Equal(ids, []string{"windows", "bitlocker", "boots"}) {
-		t.Errorf("broken: %v, proven: %t", ids, p.Proven)
+	if proven(p) || !slices.Equal(ids, []string{"windows", "bitlocker", "boots"}) {
+		t.Errorf("broken: %v, proven: %t", ids, proven(p))
 	}
 }
 
@@ -175,17 +187,17 @@ func TestAnOverrideBeatsTheStartOfADriver(t *testing.T) {
 func TestSeveritiesCanBeChanged(t *testing.T) {
 	r, e := good(), expectation()
 	r.Windows[0].Leftovers = []string{`\Windows\Temp\packer-x`}
-	e.Severities = map[string]Severity{"leftovers": Fail}
-	if p := Prove(r, e); p.Proven || len(p.Failed(Fail)) != 1 {
-		t.Errorf("a warning made a failure is not one: %+v", p.Failed(Fail))
+	e.Severities = finding.Overrides{"leftovers": finding.Fail}
+	if p := Prove(r, e); proven(p) || len(finding.Failed(p, finding.Fail)) != 1 {
+		t.Errorf("a warning made a failure is not one: %+v", finding.Failed(p, finding.Fail))
 	}
-	e.Severities = map[string]Severity{"leftovers": Off}
-	if p := Prove(r, e); !p.Proven || len(p.Assertions) != len(AssertionIDs())-1 {
+	e.Severities = finding.Overrides{"leftovers": finding.Off}
+	if p := Prove(r, e); !proven(p) || len(p) != len(AssertionIDs())-1 {
 		t.Error("an assertion that is off is still judged")
 	}
 	// Without a Windows nothing can be proven, whatever is switched off.
-	r.Windows, e.Severities = nil, map[string]Severity{"windows": Off}
-	if p := Prove(r, e); p.Proven {
+	r.Windows, e.Severities = nil, finding.Overrides{"windows": finding.Off}
+	if p := Prove(r, e); proven(p) {
 		t.Error("a disk without Windows is proven")
 	}
 }
@@ -194,9 +206,9 @@ func TestWrappersOfCloudAgentsAreAcceptedWithANote(t *testing.T) {
 	r := good()
 	r.Windows[0].Setup.CmdLine = `"C:\Program Files\Google\Compute Engine\sysprep\windeploy.cmd"`
 	p := Prove(r, expectation())
-	i := slices.IndexFunc(p.Assertions, func(a Assertion) bool { return a.ID == "setup-command" })
-	if !p.Proven || p.Assertions[i].Note == "" {
-		t.Errorf("got %+v", p.Assertions[i])
+	i := slices.IndexFunc(p, func(a finding.Finding) bool { return a.ID == "setup-command" })
+	if !proven(p) || p[i].Note == "" {
+		t.Errorf("got %+v", p[i])
 	}
 }
 
@@ -205,27 +217,69 @@ func TestAnAuditImageIsHeldAgainstAuditMode(t *testing.T) {
 	e.Audit = true
 	w := &r.Windows[0]
 	w.Setup.ImageState, w.Setup.StateINI, w.Setup.AuditBoot = "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT", num(1)
-	if p := Prove(r, e); !p.Proven {
-		t.Errorf("not proven: %+v", p.Failed(Fail))
+	if p := Prove(r, e); !proven(p) {
+		t.Errorf("not proven: %+v", finding.Failed(p, finding.Fail))
 	}
-	if p := Prove(good(), e); p.Proven {
+	if p := Prove(good(), e); proven(p) {
 		t.Error("an OOBE image is proven for audit mode")
 	}
 }
 
-func TestTheDescriptionBeginsWithTheJudgement(t *testing.T) {
+func TestTheCauseOfAFailedRunIsAmongTheFacts(t *testing.T) {
 	r := good()
-	w := &r.Windows[0]
-	w.Setup.ImageState, w.Log.TagCreated = "IMAGE_STATE_COMPLETE", false
-	w.Log.Diagnosis = &diagnosis.Diagnosis{Finding: finding.Finding{ID: "F01", Name: "APPX", Summary: "package X", Remedy: []string{"remove X"}}}
-	lines := Describe(r, Prove(r, expectation()))
-	want := "NOT PROVEN: ImageState in the registry (image-state is IMAGE_STATE_COMPLETE)"
-	if lines[0] != want {
-		t.Errorf("first line %q, want %q", lines[0], want)
+	if got := r.Causes(); got != nil {
+		t.Errorf("a good image has the causes %+v", got)
 	}
-	for _, text := range []string{"       fix: " + rerun, "  cause:       F01 APPX: package X", "  remedy:      remove X"} {
-		if !slices.Contains(lines, text) {
-			t.Errorf("no line %q in %q", text, lines)
+	r.Windows[0].Log.Diagnosis = &diagnosis.Diagnosis{Finding: finding.Finding{ID: "F01", Name: "APPX"}}
+	if got := r.Causes(); len(got) != 1 || got[0].ID != "F01" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// What an assertion cites is in the ledger, and field reports are called so.
+func TestEveryAssertionSaysWhatItRestsOn(t *testing.T) {
+	var without, unconfirmed []string
+	for _, f := range Prove(good(), expectation()) {
+		if f.Subject != finding.Disk || f.Remedy != nil {
+			t.Errorf("%+v: want a disk, and nothing to do where it holds", f)
+		}
+		switch {
+		case f.Source == "":
+			without = append(without, f.ID)
+		case !strings.Contains(f.Source, "https://") && !f.Unconfirmed:
+			t.Errorf("%s: nobody can follow the source %q", f.ID, f.Source)
+		}
+		if f.Unconfirmed {
+			unconfirmed = append(unconfirmed, f.ID)
+		}
+	}
+	for _, r := range rules {
+		for _, id := range r.basis.beliefs {
+			if !slices.ContainsFunc(windows.Beliefs, func(b windows.Belief) bool { return b.ID == id }) {
+				t.Errorf("%s rests on %s, which is not in the ledger", r.id, id)
+			}
+		}
+	}
+	// They make the others believable, or are about the disk only.
+	if want := strings.Fields("windows hives-clean file-system-clean hibernation shadow-copies bitlocker limits readable"); !slices.Equal(without, want) {
+		t.Errorf("without a source: %q, want %q", without, want)
+	}
+	if want := strings.Fields("generalization-state setup-type setup-command vm-mode"); !slices.Equal(unconfirmed, want) {
+		t.Errorf("unconfirmed: %q, want %q", unconfirmed, want)
+	}
+}
+
+func TestLeftoversOfThisBuildAreToldFromOthers(t *testing.T) {
+	r, e := good(), expectation()
+	e.Run = "6b03b18d418c"
+	ours, other, packers := `\Windows`+footprint.Mark.Path("6B03B18D418C"), `\Windows`+footprint.Mark.Path("6b0000000000"), `\Windows\Temp\packer-elevated-shell-1.ps1`
+	r.Windows[0].Leftovers = []string{ours, other, packers, "and 3 more"}
+	want := ours + " (of this build), " + other + ", " + packers + ", and 3 more"
+	for run, want := range map[string]string{e.Run: want, "": strings.ReplaceAll(want, " (of this build)", "")} {
+		e.Run = run
+		failed := finding.Failed(Prove(r, e), finding.Warn)
+		if len(failed) != 1 || failed[0].Found != want {
+			t.Errorf("got %+v, want %s", failed, want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -61,10 +62,10 @@ func TestAProofReadsLessThanAMegabyteInEveryFormat(t *testing.T) {
 			image := open(t, c, st.Size())
 			defer image.Close()
 			r, err := Inspect(context.Background(), image, Options{})
-			if err != nil || !Prove(r, Expectation{}).Proven {
+			if err != nil || !proven(Prove(r, Expectation{})) {
 				t.Fatalf("not proven: %v", err)
 			}
-			if w := r.Windows[0]; !w.Log.TagCreated || w.Log.Runs != 1 || len(Prove(r, Expectation{}).Failed(Warn)) != 0 {
+			if w := r.Windows[0]; !w.Log.TagCreated || w.Log.Runs != 1 || len(finding.Failed(Prove(r, Expectation{}), finding.Warn)) != 0 {
 				t.Errorf("log %+v", w.Log)
 			}
 			t.Logf("%d reads, %d bytes", c.reads.Load(), c.bytes.Load())

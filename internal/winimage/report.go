@@ -13,15 +13,11 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// ReportSchema is the version of the JSON form of Report and Assertion.
-const ReportSchema = 1
-
 // Report is what the disk says. Facts that could not be read are absent, and
 // Problems says why; a fact that is absent is never taken for a good one.
 type Report struct {
-	Schema int       `json:"schema"`
-	Time   time.Time `json:"time"`
-	Disk   Disk      `json:"disk"`
+	Time time.Time `json:"time"`
+	Disk Disk      `json:"disk"`
 	// Windows are the installations found, one a volume.
 	Windows []Windows `json:"windows"`
 	// Problems are volumes or structures that could not be read, with reason.
@@ -48,6 +44,9 @@ type Disk struct {
 	Partitions int      `json:"partitions"`
 	BitLocker  []int    `json:"bitlocker_partitions,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
+	// Requests and Bytes are what it took to read a disk on a web server.
+	Requests int64 `json:"http_requests,omitempty"`
+	Bytes    int64 `json:"http_bytes,omitempty"`
 }
 
 // Windows is one installation.

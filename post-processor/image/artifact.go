@@ -32,14 +32,14 @@ func (a *artifact) describe(input packersdk.Artifact, c *Config, r proof.Result)
 	if data := generatedData(input); data != nil {
 		a.state["generated_data"] = data
 	}
-	labels := map[string]any{"format": c.Format, "proven": fmt.Sprint(r.Proof.Proven)}
+	labels := map[string]any{"format": c.Format, "proven": fmt.Sprint(r.Proven())}
 	if c.VHDType != "" {
 		labels["vhd_type"] = c.VHDType
 	}
-	if len(r.Report.Windows) == 1 {
-		w := r.Report.Windows[0]
+	if len(r.Facts.Windows) == 1 {
+		w := r.Facts.Windows[0]
 		labels["windows"], labels["image_state"] = w.Describe(), foreign.Text(w.Setup.ImageState)
-		labels["generation"] = fmt.Sprint(r.Report.Disk.Generation)
+		labels["generation"] = fmt.Sprint(r.Facts.Disk.Generation)
 	}
 	metadata, err := image.FromArtifact(a, image.WithProvider("sysprep"), image.WithRegion(filepath.Dir(a.path)),
 		image.WithSourceID(weburl.Redact(input.Id())), image.SetLabels(labels))

@@ -64,16 +64,16 @@ func TestAnOverlayOfPackersQEMUBuilder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var report struct {
-		Report struct {
+		Facts struct {
 			Disk struct {
 				Chain []diskimage.Link `json:"chain"`
 			} `json:"disk"`
-		} `json:"report"`
+		} `json:"facts"`
 	}
 	if err := json.Unmarshal(raw, &report); err != nil {
 		t.Fatal(err)
 	}
-	if c := report.Report.Disk.Chain; len(c) != 2 || c[0].Path != overlay || c[1].Path != base {
+	if c := report.Facts.Disk.Chain; len(c) != 2 || c[0].Path != overlay || c[1].Path != base {
 		t.Errorf("chain in the report: %v", c)
 	}
 }

@@ -29,5 +29,9 @@ func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
 	if !ok {
 		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}
 	}
-	return prefixed("earlier run, ", render.Full("cause", found.Finding))
+	lines := render.Full("cause", found.Finding)
+	for i := range lines {
+		lines[i] = "earlier run, " + lines[i]
+	}
+	return lines
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -89,13 +90,13 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.cleanup(work, r.left)
 	}
 	// All of it once; Packer prints the error itself twice.
-	lines := v.Explain()
-	err := verdict.Fail(v.Head(), errors.New(lines[0]))
-	lines[0] = err.Error()
+	said, next := v.Explain()
+	err := verdict.Fail(v.Head(), errors.New(said[0]))
+	said[0] = err.Error()
 	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
-		lines = append(lines, "next: Set log_directory to keep the guest's logs.")
+		next = append(next, "Set log_directory to keep the guest's logs.")
 	}
-	r.ui.Error(strings.Join(lines, "\n"))
+	r.ui.Error(strings.Join(append(said, render.Steps(next)...), "\n"))
 	return err
 }
 
@@ -130,11 +131,12 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 		r.reportLeft()
 		r.reportCached(ctx, false)
 	}
-	for _, line := range v.Explain() {
-		// Our own builder does next what a person would have to do.
-		if r.config.PackerBuilderType != ownBuilder || !strings.HasPrefix(line, "next: ") {
-			r.ui.Say(line)
-		}
+	said, next := v.Explain()
+	if r.config.PackerBuilderType == ownBuilder {
+		next = nil // it does what a person would have to do
+	}
+	for _, line := range append(said, render.Steps(next)...) {
+		r.ui.Say(line)
 	}
 }
 

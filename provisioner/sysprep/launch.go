@@ -133,7 +133,7 @@ func launchError(err error) error {
 	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
 		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
 			d, _ := diagnosis.ByID(known.cause)
-			return verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(prefixed(render.Next, d.Remedy), "\n")))
+			return verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(render.Steps(d.Remedy), "\n")))
 		}
 	}
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {

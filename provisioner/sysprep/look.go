@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -74,7 +75,7 @@ func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Clearance, e
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
 			lines := append([]string{text}, r.earlier(ctx, d)...)
-			return state, d, verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(strings.Join(append(lines, prefixed("next: ", d.Next)...), "\n")))
+			return state, d, verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(strings.Join(append(lines, render.Steps(d.Next)...), "\n")))
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)

@@ -161,13 +161,6 @@ func (r *run) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func prefixed(prefix string, lines []string) (out []string) {
-	for _, l := range lines {
-		out = append(out, prefix+l)
-	}
-	return out
-}
-
 // patiently does what may be done twice until the guest has answered, or until
 // stall_timeout: one that stands still, for a snapshot or a migration, goes on.
 func (r *run) patiently(ctx context.Context, do func() error) error {

@@ -44,7 +44,7 @@ func TestTheProofsPageNamesBeliefsThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "| id | statement | severity | belief | fix |")
+	_, table, _ := strings.Cut(string(text), "| id | statement | severity | belief | next |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	rows := 0
 	for row := range strings.Lines(table) {

@@ -21,6 +21,15 @@ type document struct {
 	Holds    bool              `json:"holds"`
 	Counts   counts            `json:"counts"`
 	Findings []finding.Finding `json:"findings"`
+	Facts    any               `json:"facts,omitempty"`
+}
+
+func newDocument(r finding.Report) document {
+	d := document{Schema, r.Subject, r.Name, r.Error, r.Holds(), count(r.Findings), r.Findings, r.Facts}
+	if d.Findings == nil {
+		d.Findings = []finding.Finding{}
+	}
+	return d
 }
 
 // counts are the findings that do not hold, by severity.
@@ -38,11 +47,7 @@ func count(list []finding.Finding) counts {
 // JSON writes each report as a document on a line of its own.
 func JSON(w io.Writer, reports ...finding.Report) error {
 	for _, r := range reports {
-		d := document{Schema, r.Subject, r.Name, r.Error, r.Holds(), count(r.Findings), r.Findings}
-		if d.Findings == nil {
-			d.Findings = []finding.Finding{}
-		}
-		line, err := json.Marshal(d)
+		line, err := json.Marshal(newDocument(r))
 		if err != nil {
 			return err
 		}
@@ -51,4 +56,14 @@ func JSON(w io.Writer, reports ...finding.Report) error {
 		}
 	}
 	return nil
+}
+
+// File is the document of one report as the content of a file that people read
+// too.
+func File(r finding.Report) ([]byte, error) {
+	content, err := json.MarshalIndent(newDocument(r), "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(foreign.JSON(content), '\n'), nil
 }

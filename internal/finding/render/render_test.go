@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 // reports have a finding of each kind: of the linter, the proof, the diagnosis.
@@ -23,7 +25,9 @@ var reports = []finding.Report{
 		{ID: "pass-not-run", Severity: finding.Info, Subject: finding.AnswerFile, Summary: "this command line of sysprep does not run the pass",
 			Where: finding.Place{File: "unattend.xml", Line: 20, Path: []string{"auditUser"}}},
 	}},
-	{Subject: finding.Disk, Name: "image.vhd", Findings: []finding.Finding{
+	{Subject: finding.Disk, Name: "image.vhd", Facts: winimage.Report{
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Disk: winimage.Disk{Path: "image.vhd", Format: "vhd (fixed)", VirtualSize: 40 << 30, Scheme: "gpt", Generation: 2}, Windows: []winimage.Windows{},
+	}, Findings: []finding.Finding{
 		{ID: "setup-type", Severity: finding.Fail, Holds: true, Subject: finding.Disk, Summary: `Setup\SetupType`, Expected: "2", Found: "2"},
 		{ID: "generalization-state", Severity: finding.Fail, Subject: finding.Disk, Summary: `SysprepStatus\GeneralizationState`, Expected: "4", Found: "7",
 			Remedy: []string{"run sysprep /generalize again on a fresh copy of the source"}, Note: "a machine that was not generalized", Source: "ws2012r2-state.ini"},
@@ -45,6 +49,11 @@ func TestReportsReadAsTheGoldenFiles(t *testing.T) {
 		}
 		golden(t, name, b.Bytes())
 	}
+	content, err := File(reports[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.json", content)
 }
 
 func TestFullSaysAFactALine(t *testing.T) {
@@ -105,7 +114,7 @@ func TestTextsOfOthersDoNoHarm(t *testing.T) {
 	}
 }
 
-var documented = regexp.MustCompile("(?m)^\\| `([a-z_.]+)`")
+var documented = regexp.MustCompile("(?m)^\\| `([a-z_.]+)` ")
 
 func TestTheDocumentNamesEveryKeyOfTheSchema(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "report.md"))
@@ -118,12 +127,18 @@ func TestTheDocumentNamesEveryKeyOfTheSchema(t *testing.T) {
 	}
 	var have []string
 	keys(t, reflect.TypeFor[document](), "", &have)
+	keys(t, reflect.TypeFor[winimage.Report](), "facts.", &have)
 	for _, key := range have {
 		if !slices.Contains(told, key) {
 			t.Errorf("docs/report.md does not describe %s", key)
 		}
 		if !regexp.MustCompile(`^[a-z_.]+$`).MatchString(key) {
 			t.Errorf("%s is not in snake_case", key)
+		}
+	}
+	for _, key := range told {
+		if !slices.Contains(have, key) {
+			t.Errorf("docs/report.md describes %s, which no report has", key)
 		}
 	}
 	for _, s := range append(finding.Severities()[:3], "answer_file", "disk", "guest", "log") {
@@ -133,20 +148,26 @@ func TestTheDocumentNamesEveryKeyOfTheSchema(t *testing.T) {
 	}
 }
 
+// described are once and for all: the keys of a finding, and those of a file.
+var described = []reflect.Type{reflect.TypeFor[finding.Finding](), reflect.TypeFor[winimage.File]()}
+
 // keys lists the keys of a struct in JSON, those of structs inside with the
 // name of their own in front.
 func keys(t *testing.T, s reflect.Type, prefix string, list *[]string) {
 	for i := range s.NumField() {
+		inner := s.Field(i).Type
+		if inner.Kind() == reflect.Slice || inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
 		name, _, _ := strings.Cut(s.Field(i).Tag.Get("json"), ",")
-		if name == "" {
+		switch {
+		case s.Field(i).Anonymous && slices.Contains(described, inner):
+			continue
+		case name == "":
 			t.Errorf("%s.%s has no key", s, s.Field(i).Name)
 		}
 		*list = append(*list, prefix+name)
-		inner := s.Field(i).Type
-		if inner.Kind() == reflect.Slice {
-			inner = inner.Elem()
-		}
-		if inner.Kind() == reflect.Struct {
+		if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[time.Time]() {
 			keys(t, inner, prefix+name+".", list)
 		}
 	}

@@ -125,9 +125,34 @@ func Full(label string, group ...finding.Finding) (lines []string) {
 		}
 	}
 	if len(group) > 0 {
-		for _, step := range group[0].Remedy {
-			add(Next, step)
+		lines = append(lines, Steps(group[0].Remedy)...)
+	}
+	return lines
+}
+
+// Steps says steps to take, one a line.
+func Steps(steps []string) (lines []string) {
+	for _, step := range steps {
+		for _, l := range strings.Split(step, "\n") {
+			lines = append(lines, safe(Next+l))
 		}
+	}
+	return lines
+}
+
+// Causes says each cause of a failure in full, with what to do about it.
+func Causes(list []finding.Finding) (lines []string) {
+	for _, f := range list {
+		lines = append(lines, Full("cause", f)...)
+	}
+	return lines
+}
+
+// Failed says in full what of a severity does not hold, and once what to do
+// about neighbours.
+func Failed(list []finding.Finding, s finding.Severity) (lines []string) {
+	for group := range finding.SharedRemedy(finding.Failed(list, s)) {
+		lines = append(lines, Full(Label(s), group...)...)
 	}
 	return lines
 }
