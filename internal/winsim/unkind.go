@@ -183,7 +183,6 @@ func (g *Guest) winRMStopped() bool {
 
 // freeze stops the machine for some time.
 func (g *Guest) freeze(d time.Duration) {
-	g.logf("everything stands still for %s", d)
 	thawed := make(chan struct{})
 	g.mu.Lock()
 	g.frozen = thawed
@@ -192,6 +191,7 @@ func (g *Guest) freeze(d time.Duration) {
 	if g.opt.WinRM != nil {
 		g.opt.WinRM(winRMFrozen)
 	}
+	g.logf("everything stands still for %s", d)
 	g.goDo(func() {
 		g.rest(session, g.scaled(d))
 		g.mu.Lock()
