@@ -156,9 +156,9 @@ func (s State) succeeded() *Verdict {
 	case Reboot:
 		switch quiet := s.last.At.Sub(s.reached); {
 		case s.reopened > 0:
-			return s.ifArmed(s.verdict(Generalized, "%s, and Windows restarts: its port was closed for %s and answers again", said, seconds(s.reopened)))
+			return s.ifArmed(s.verdict(Generalized, "%s, and Windows is restarting: its port was closed for %s and answers again", said, seconds(s.reopened)))
 		case !s.last.Reached && s.last.Port != PortOpen && quiet >= s.expect.ClosedFor:
-			return s.ifArmed(s.verdict(Generalized, "%s, and Windows has not answered for %s since: it restarts, as it was told to", said, seconds(quiet)))
+			return s.ifArmed(s.verdict(Generalized, "%s, and Windows has not answered for %s since: it is restarting, as it was told to", said, seconds(quiet)))
 		}
 	case Shutdown:
 		if s.last.Machine.Off {
@@ -189,7 +189,7 @@ func (s State) silentSince(said string) *Verdict {
 		return s.ifArmed(s.verdict(Lost, "Windows was generalized, but then its port was closed for %s, answered again without taking a command, and has been closed for %s since: whether Windows restarted in between is not known",
 			seconds(s.reopened), seconds(s.closedFor())))
 	}
-	return s.ifArmed(s.verdict(Generalized, "%s, and the guest does not answer any more: its port has been closed for %s since", said, seconds(s.closedFor())))
+	return s.ifArmed(s.verdict(Generalized, "%s, and the guest no longer answers: its port has been closed for %s since", said, seconds(s.closedFor())))
 }
 
 // quit ends a run after which Windows stays up. What the next boot runs has to
@@ -226,7 +226,7 @@ func (s State) vanished() *Verdict {
 	case off && good && s.expect.End == Shutdown:
 		return s.off("%s; the machine has powered itself off", said)
 	case off && s.expect.End == Quit:
-		v := s.verdict(Lost, "the guest is gone (the machine has powered itself off) though sysprep was told to quit only")
+		v := s.verdict(Lost, "the guest is gone (the machine has powered itself off) although sysprep was told only to quit")
 		v.PoweredOff = true
 		v.ConsistentWithSuccess = s.tagged() || s.last.Log.TagCreated
 		return v
@@ -239,7 +239,7 @@ func (s State) vanished() *Verdict {
 		v.PoweredOff = true
 		return s.ifArmed(v)
 	}
-	return s.ifArmed(s.verdict(Lost, "the guest does not answer any more, and success could not be seen before: its port has been closed for %s", seconds(s.closedFor())))
+	return s.ifArmed(s.verdict(Lost, "the guest no longer answers, and success could not be seen before: its port has been closed for %s", seconds(s.closedFor())))
 }
 
 // goneAfterTag: the port went after the tag, with an end in which Windows goes
@@ -267,7 +267,7 @@ func (s State) closedFor() time.Duration {
 	return s.last.At.Sub(s.closed)
 }
 
-// unreachable rules when no command was answered for long, whatever the port
+// unreachable rules when no command has been answered for long, whatever the port
 // does.
 func (s State) unreachable() *Verdict {
 	if s.last.Reached || s.last.At.Sub(s.reached) < s.expect.LostAfter {
@@ -280,9 +280,9 @@ func (s State) unreachable() *Verdict {
 }
 
 func (s State) lost() *Verdict {
-	what, why := "no command was answered for ", ""
+	what, why := "no command has been answered for ", ""
 	if s.neverSeen {
-		what = "no command was answered since the launch, for "
+		what = "no command has been answered since the launch, for "
 	}
 	if s.last.TransportErr != "" {
 		why = " (" + strings.Join(strings.Fields(s.last.TransportErr), " ") + ")"
