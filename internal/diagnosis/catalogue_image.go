@@ -22,7 +22,7 @@ var answerFileCauses = []cause{
 }
 
 var configurationCauses = []cause{
-	{id: "F70", name: "DOMAIN_JOINED", phase: PhaseSilent, by: byPreflight, title: "the machine is joined to a domain; sysprep removes it from the domain, but its policies stay in the image",
+	{id: "F70", name: "DOMAIN_JOINED", phase: PhaseSilent, by: byPreflight, title: "the machine is joined to a domain; sysprep removes it from the domain, but the domain's policies stay in the image",
 		remedy: []string{"Build in a workgroup and join at deployment."}, source: docOverview},
 	{id: "F71", name: "DOMAIN_CONTROLLER", phase: PhaseSilent, by: byPreflight, title: "Active Directory Domain Services is installed; sysprep does not support it",
 		remedy: []string{"Promote at deployment, not in the image."}, source: docRoles},
