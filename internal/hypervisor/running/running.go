@@ -1,6 +1,6 @@
 // Package running is the driver of a machine that somebody else runs: it is
-// reached over the network, cannot be switched or photographed, and is taken
-// to be off when it answers no more and its disk rests.
+// reached over the network, cannot be switched off or photographed, and is assumed
+// to be off when it no longer answers and its disk no longer changes.
 package running
 
 import (
