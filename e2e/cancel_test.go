@@ -131,7 +131,7 @@ func TestASecondCtrlCEndsTheWait(t *testing.T) {
 	asked := p.waitLine("press Ctrl-C again")
 	time.Sleep(time.Until(asked.Add(1500 * time.Millisecond))) // a second press, not the echo of the first
 	press()
-	ended := p.waitLine("Ended by a second Ctrl-C")
+	ended := p.waitLine("Stopped by a second Ctrl-C")
 	p.expect(1)
 	if took := ended.Sub(asked); took > 5*time.Second {
 		t.Errorf("the build went on for %v", took)

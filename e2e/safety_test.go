@@ -188,7 +188,7 @@ func TestOneFolderHoldsOneBuildAndItsOldImage(t *testing.T) {
 		t.Fatalf("the killed build left %v; there is nothing to show", left)
 	}
 	fourth := builderInto(t, output)
-	fourth.waitLine("Removed what an earlier build left when it was killed")
+	fourth.waitLine("Removed what an earlier build left behind when it was killed")
 	fourth.waitLine(booted)
 	fourth.interrupt()
 	eventually(t, "the old image alone is left", untouched)

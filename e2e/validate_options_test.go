@@ -47,17 +47,17 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			"source_path or source_url: one of them is required; set the disk to start from",
 			"winrm_username must be specified."}},
 		"two disks to start from": {builderTemplate(disk + login + `source_url = "https://example.com/x.vhdx"`), []string{
-			"source_path and source_url: only one disk can be started from; remove one of them"}},
+			"source_path and source_url: both are set, but a build starts from one disk; remove one of them"}},
 		"a disk that is not there": {builderTemplate(`source_path = "gone.vhd"` + "\n" + login), []string{
-			"source_path: stat gone.vhd: no such file or directory; give a file that is there, by its full path or relative to the folder packer runs in"}},
+			"source_path: stat gone.vhd: no such file or directory; name an existing file, by its full path or relative to the folder packer runs in"}},
 		"a folder for a disk": {builderTemplate(`source_path = "."` + "\n" + login), []string{
 			"source_path: . is not a regular file but a folder: name a regular file"}},
 		"a download that nobody can check": {builderTemplate(login + `source_url = "https://example.com/x.vhdx"`), []string{
-			`source_checksum: required with source_url; set it to "sha256:...", or to "none" to go without`}},
+			`source_checksum: required with source_url; set it to "sha256:...", or to "none" to skip the check`}},
 		"a checksum with digits missing": {builderTemplate(login + `
 			source_url = "https://example.com/x.vhdx"
 			source_checksum = "sha256:1234"`), []string{
-			`source_checksum: "sha256:1234" is no checksum; write "sha256:" and 64 hexadecimal digits, "file:" and the path or URL of a list of checksums, or "none"`}},
+			`source_checksum: "sha256:1234" is not a checksum; write "sha256:" and 64 hexadecimal digits, "file:" and the path or URL of a list of checksums, or "none"`}},
 		"a checksum of a local disk": {builderTemplate(disk + login + `source_checksum = "none"`), []string{
 			"source_checksum: only checked for source_url; remove it, or use source_url"}},
 		"a hypervisor by the wrong name": {builderTemplate(disk + login + `hypervisor = "hyperv"`), []string{
@@ -70,7 +70,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			disk_interface = "scsi"
 			network_interface = "rtl8139"`), []string{
 			"cpus: 512 is not between 1 and 255",
-			"memory: 8 MiB is too little for any Windows; it is given in MiB, for instance 4096",
+			"memory: 8 MiB is too little for Windows; give the size in MiB, for instance 4096",
 			`firmware: "efi" is not one of auto, bios, uefi`,
 			`accelerator: "fast" is not one of auto, kvm, hvf, whpx, tcg`,
 			`disk_interface: "scsi" is not one of auto, ide, sata, nvme, virtio`,
@@ -91,7 +91,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"a type of VHD for another format": {builderTemplate(disk + login + `
 			format = "qcow2"
 			vhd_type = "fixed"`), []string{
-			`vhd_type: only with format = "vhd", not "qcow2"; remove one of them`}},
+			`vhd_type: only valid with format = "vhd", not "qcow2"; remove one of them`}},
 		"a path and an extension in the name": {builderTemplate(disk + login + `output_name = "images/server.vhd"`), []string{
 			`output_name: "images/server.vhd" is not a plain file name; put folders into output_directory`,
 			`output_name: "images/server.vhd": leave the extension out, it follows format`}},
@@ -108,12 +108,12 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			communicator = "none"
 			shutdown_command = "shutdown /s"
 			shutdown_timeout = "-5m"`), []string{
-			`shutdown_timeout: -5m0s is below zero; write a duration such as "5m"`,
+			`shutdown_timeout: -5m0s is negative; write a duration such as "5m"`,
 			"shutdown_command: there is no communicator to send it with; remove it or set communicator"}},
 		"an option of the existing machine for QEMU": {builderTemplate(disk + login + `
 			disk_path = "disk.vhd"
 			power_off_settle = "1m"`), []string{
-			`disk_path, power_off_settle: only with hypervisor = "existing"; remove it or change hypervisor`}},
+			`disk_path, power_off_settle: only valid with hypervisor = "existing"; remove it or change hypervisor`}},
 		"an existing machine without its disk and address": {builderTemplate(login + `hypervisor = "existing"`), []string{
 			`disk_path: required with hypervisor = "existing"; set the path of the machine's disk`,
 			`winrm_host: required with hypervisor = "existing"; set the machine's address`}},
@@ -122,7 +122,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			cpus = 4
 			headless = false
 			accelerator = "kvm"`), []string{
-			`accelerator, cpus, headless, source_path: only with hypervisor = "qemu"; remove it or change hypervisor`}},
+			`accelerator, cpus, headless, source_path: only valid with hypervisor = "qemu"; remove it or change hypervisor`}},
 		"an existing machine that is never seen to be off": {builderTemplate(existing + `
 			shutdown_timeout = "1m"
 			power_off_settle = "2m"`), []string{
@@ -161,8 +161,8 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			vm_mode = true
 			generalize = false
 			mode = "audit"`), []string{
-			"vm_mode: sysprep knows /mode:vm together with /generalize only; set generalize = true or remove vm_mode",
-			`vm_mode: sysprep knows /mode:vm together with /oobe only; set mode = "oobe" or remove vm_mode`}},
+			"vm_mode: sysprep accepts /mode:vm only together with /generalize; set generalize = true or remove vm_mode",
+			`vm_mode: sysprep accepts /mode:vm only together with /oobe; set mode = "oobe" or remove vm_mode`}},
 		"times that contradict each other": {provisionerTemplate(`
 			generalize_timeout = "20s"
 			stall_timeout = "30s"
@@ -179,7 +179,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"arguments that sysprep does not take": {provisionerTemplate(`extra_arguments = ["oobe", "/Generalize", "/a b"]`), []string{
 			`extra_arguments[0]: "oobe" does not begin with /; sysprep would stop in a usage dialog that nobody sees`,
 			`extra_arguments[1]: "/Generalize" is what the option generalize is for; remove it and set generalize`,
-			`extra_arguments[2]: "/a b" holds a blank, a quote or another character that cmd.exe and sysprep do not take; give one switch an element and use a path without blanks`}},
+			`extra_arguments[2]: "/a b" contains a space, a quote or another character that cmd.exe and sysprep do not accept; give one switch per element and use a path without spaces`}},
 		"a restart that undoes the work": {builderTemplate(disk+login) + `
 			build {
 				sources = ["sysprep-vhd.x"]
@@ -192,9 +192,9 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			compact = true
 			vhd_type = "fixed"
 			output = "x.vhd"`), []string{
-			`vhd_type: only with format = "vhd"; set format or remove vhd_type`,
-			"compact: only with format, because the builder's disk is never changed; set format or remove compact",
-			"output: only with format; set format or remove output"}},
+			`vhd_type: only valid with format = "vhd"; set format or remove vhd_type`,
+			"compact: only valid with format, because the builder's disk is never changed; set format or remove compact",
+			"output: only valid with format; set format or remove output"}},
 		"an image in a format and type that do not exist": {imageTemplate(`
 			format = "vmdk"
 			vhd_type = "thin"`), []string{
@@ -204,7 +204,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			format = "vhdx"
 			vhd_type = "dynamic"
 			output = "x.vhd"`), []string{
-			`vhd_type: only with format = "vhd", not "vhdx"; remove one of them`,
+			`vhd_type: only valid with format = "vhd", not "vhdx"; remove one of them`,
 			`output: "x.vhd" must end in .vhdx, as format says`}},
 		"an image that nothing is done with": {imageTemplate("verify {\n enabled = false\n}"), []string{
 			"verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"}},
@@ -285,7 +285,7 @@ func TestOptionsThatPackerItselfRefuses(t *testing.T) {
 			"2 error(s) occurred: * mode: \"OOBE\" is not one of oobe, audit * elevated_password: it needs elevated_user; add that, or remove the password"}},
 		"a post-processor in JSON": {"t.json", `{"builders": [{"type": "null", "communicator": "none"}],
 			"post-processors": [{"type": "sysprep-image", "compact": true, "verify": {"expect": "x"}}]}`, []string{
-			"2 error(s) occurred: * verify.expect: \"x\" is not one of oobe, audit * compact: only with format, because the builder's disk is never changed; set format or remove compact"}},
+			"2 error(s) occurred: * verify.expect: \"x\" is not one of oobe, audit * compact: only valid with format, because the builder's disk is never changed; set format or remove compact"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

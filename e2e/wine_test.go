@@ -147,7 +147,7 @@ func TestWineExistingMachineBecomesAProvenDisk(t *testing.T) {
 	helper(t, "scan.exe", "Z:"+output)
 	template := existingBuild(guest.Port, disk, "power_off_settle = \"3s\"", sysprepBlock())
 	p := startWine(t, strings.Replace(template, `"output"`, strconv.Quote(output+"/image"), 1))
-	p.expect(0, "Wrote ", "taken to be off")
+	p.expect(0, "Wrote ", "assumed to be off")
 	if _, proof := proof(t, filepath.Join(output, "image", "image.vhd")); !proven(proof) {
 		t.Errorf("not proven: %+v", proof)
 	}
@@ -165,7 +165,7 @@ func TestWineDiskThatIsHeldIsAMachineThatRuns(t *testing.T) {
 			p.waitLine("another program still holds its disk")
 			if c.release {
 				release()
-				p.expect(0, "Wrote ", "taken to be off")
+				p.expect(0, "Wrote ", "assumed to be off")
 				return
 			}
 			p.expect(1, "(shutdown_timeout)", "another program holds its disk", filepath.Base(disk), "close what holds the file")

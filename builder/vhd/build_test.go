@@ -146,7 +146,7 @@ func wantNothing(t *testing.T, b *Builder) {
 func TestBuildOfAGuestThatNeverPowersOffFails(t *testing.T) {
 	b := prepared(t, rawDisk(t, 1<<20, hangs), map[string]any{"shutdown_timeout": "300ms"})
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
-	if err == nil || !strings.Contains(err.Error(), "was ended by force") || !strings.Contains(err.Error(), b.config.screenPath()) {
+	if err == nil || !strings.Contains(err.Error(), "was forced off") || !strings.Contains(err.Error(), b.config.screenPath()) {
 		t.Fatalf("got %v", err)
 	}
 	if info, err := os.Stat(b.config.screenPath()); err != nil || info.Size() == 0 {
@@ -167,7 +167,7 @@ func TestBuildOfAGuestThatCannotBootEndsAtOnce(t *testing.T) {
 func TestBuildWhoseGuestIsNeverUpFailsWithAPicture(t *testing.T) {
 	b := prepared(t, rawDisk(t, 1<<20, hangs), map[string]any{"communicator": "winrm", "winrm_username": "x", "winrm_timeout": "500ms"})
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
-	if err == nil || !strings.Contains(err.Error(), "has not booted so far") || !strings.Contains(err.Error(), b.config.screenPath()) {
+	if err == nil || !strings.Contains(err.Error(), "has not booted yet") || !strings.Contains(err.Error(), b.config.screenPath()) {
 		t.Fatalf("got %v", err)
 	}
 	wantNothing(t, b)

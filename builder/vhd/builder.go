@@ -73,7 +73,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 		return nil, run.cancelError()
 	}
 	if _, ok := state.GetOk(multistep.StateHalted); ok {
-		return nil, errors.New("the build was halted without a reason given")
+		return nil, errors.New("the build stopped without giving a reason")
 	}
 	return newArtifact(run, state.Get("generated_data")), nil
 }

@@ -62,7 +62,7 @@ func awaitCancelled(ui packersdk.Ui, ended <-chan error, limit time.Duration) er
 		return err
 	default:
 	}
-	ui.Sayf("Cancelled. Waiting up to %s for the provisioner to leave the guest in order; press Ctrl-C again to end at once.", limit)
+	ui.Sayf("Cancelled. Waiting up to %s for the provisioner to clean up in the guest; press Ctrl-C again to stop immediately.", limit)
 	pressed := make(chan os.Signal, 1)
 	signal.Notify(pressed, os.Interrupt)
 	defer signal.Stop(pressed)
@@ -73,13 +73,13 @@ func awaitCancelled(ui packersdk.Ui, ended <-chan error, limit time.Duration) er
 		case err := <-ended:
 			return err
 		case <-timer.C:
-			ui.Error("The provisioner did not end in time and is abandoned: what it started goes on in the guest, and its files are left there.")
+			ui.Error("The provisioner did not stop in time, and the build no longer waits for it: what it started keeps running in the guest, and its files stay there.")
 			return nil
 		case <-pressed:
 			if time.Since(began) < onePress {
 				continue // of the press that cancelled the build
 			}
-			ui.Error("Ended by a second Ctrl-C: what the provisioner started goes on in the guest, and its files may be left there.")
+			ui.Error("Stopped by a second Ctrl-C: what the provisioner started keeps running in the guest, and its files may stay there.")
 			return nil
 		}
 	}
@@ -93,7 +93,7 @@ func (r *run) cancelError() error {
 		}
 	}
 	if r.takes() && r.provisioned {
-		return errors.New("the build was cancelled after its provisioners had run: the machine is as they left it, and no image was made; once it is off its disk can be proven with `packer-plugin-sysprep inspect`")
+		return errors.New("the build was cancelled after its provisioners had run: the machine is as they left it, and no image was made; once it is off, its disk can be proven with `packer-plugin-sysprep inspect`")
 	}
 	return errors.New("the build was cancelled")
 }

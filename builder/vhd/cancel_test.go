@@ -54,7 +54,7 @@ func TestACancelledProvisionerIsNotWaitedForForEver(t *testing.T) {
 	if err := awaitCancelled(b.said, make(chan error), time.Millisecond); err != nil {
 		t.Errorf("got %v", err)
 	}
-	if said := b.said.ErrorMessage; !strings.Contains(said, "is abandoned") || !strings.Contains(said, "its files are left there") {
+	if said := b.said.ErrorMessage; !strings.Contains(said, "no longer waits for it") || !strings.Contains(said, "its files stay there") {
 		t.Errorf("it said %q", said)
 	}
 }

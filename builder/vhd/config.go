@@ -18,7 +18,7 @@ import (
 // Config holds the options of source "sysprep-vhd".
 type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
-	// The communicator; `winrm` unless said otherwise.
+	// The communicator. Defaults to `winrm`.
 	Comm communicator.Config `mapstructure:",squash"`
 
 	// What runs the machine; each has options of its own, see
@@ -30,18 +30,18 @@ type Config struct {
 	// file is opened read-only and never changed. One of `source_path` and
 	// `source_url` is required, unless the machine exists already.
 	SourcePath string `mapstructure:"source_path"`
-	// Where to download the disk from, in any form Packer's downloader knows.
+	// Where to download the disk from, in any form that Packer's downloader accepts.
 	// The file is kept in Packer's cache. User, password and query of a URL
 	// are never shown.
 	SourceURL string `mapstructure:"source_url"`
-	// The checksum of `source_url`, as `sha256:...` or `file:...` like a
+	// The checksum of `source_url`, as `sha256:...` or `file:...`, like an
 	// `iso_checksum`; `none` skips the check. Required with `source_url`.
 	SourceChecksum string `mapstructure:"source_checksum"`
 	// Files and folders that the source, or the disk of an existing machine, may
 	// be based on. A qcow2 overlay or a differencing disk names its backing file
-	// itself, and what that holds becomes part of the image: other files than
+	// itself, and the content of that file becomes part of the image: files other than
 	// those in the folder of the image are read only if they are named here. A
-	// folder stands for all that lies below it. Empty by default.
+	// folder stands for everything below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
 
 	// The number of virtual processors. Defaults to `2`.
@@ -52,20 +52,20 @@ type Config struct {
 	// partition table: MBR is started by BIOS, GPT by UEFI. Defaults to `auto`.
 	Firmware string `mapstructure:"firmware"`
 	// What the hardware clock of the machine shows: `auto`, `local` or `UTC`.
-	// Windows takes it for local time of its own time zone, unless its registry
+	// Windows reads it as local time of its own time zone, unless its registry
 	// says that it is UTC (`RealTimeIsUniversal`). `auto` reads both from the
 	// source disk, so that the guest's clock is right whatever the time zone of
-	// the host is; where the disk does not say it, it is `local`. `local` is the
+	// the host is; where the disk does not say, it is `local`. `local` is the
 	// host's local time, `UTC` is UTC. The proof of the image compares no clock
 	// of the guest with one of the host. Defaults to `auto`.
 	RTCTimeBase string `mapstructure:"rtc_time_base"`
 	// Where the disk is put. The folder must be empty or absent; with
 	// `packer build -force` a disk of the same name in it is replaced, together
-	// with its report, when the new one is finished and proven, and not before;
+	// with its report, but only once the new one is finished and proven;
 	// other files stay. One build at a time uses a folder: a second is refused.
 	// The folder also holds the scratch files of the build, so it needs room for
 	// the guest's changes besides the output; those of a build that was killed
-	// are removed by the next. A picture of the screen of a guest that failed is
+	// are removed by the next. A screenshot of a guest that failed is
 	// written beside the folder, as `<output_directory>-screen.png`. All of
 	// these are checked before the build. Defaults to `output-<build name>`.
 	OutputDirectory string `mapstructure:"output_directory"`
@@ -74,13 +74,13 @@ type Config struct {
 	OutputName string `mapstructure:"output_name"`
 	// The format of the output: `vhd`, `vhdx`, `qcow2` or `raw`. Defaults to `vhd`.
 	Format string `mapstructure:"format"`
-	// The type of a VHD: `fixed`, the only one Azure takes, or `dynamic`.
+	// The type of a VHD: `fixed`, the only one that Azure accepts, or `dynamic`.
 	// Only with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
 
-	// Leave out what lies in free clusters of NTFS volumes: the output is
-	// smaller, and deleted files do not come along. The content of
-	// `pagefile.sys` and `swapfile.sys` is dropped, Windows writes it anew. The
+	// Leave out the free clusters of NTFS volumes: the output is
+	// smaller, and deleted files are not in it. The content of
+	// `pagefile.sys` and `swapfile.sys` is dropped; Windows writes it again. The
 	// whole disk is copied, with a warning, where free clusters may still
 	// matter: a volume is dirty, hibernated, encrypted, damaged or has shadow
 	// copies, or the page file holds a crash dump. Defaults to `true`.
@@ -91,10 +91,10 @@ type Config struct {
 	// the guest is off already the command is not sent. Empty by default.
 	ShutdownCommand string `mapstructure:"shutdown_command"`
 	// How long the guest may take to power off after provisioning. Only then is
-	// it asked over ACPI, every 25 seconds for as long again, because a Windows
-	// whose display is off takes the first press of its power button for a
-	// wake-up only. At last it is ended by force, which fails the build: a killed
-	// guest is not an image. It is also how long provisioners may go on after the
+	// it asked over ACPI, every 25 seconds for the same time again, because a Windows
+	// whose display is off treats the first press of its power button as a
+	// wake-up only. After that it is forced off, which fails the build: a killed
+	// guest cannot be used as an image. It is also how long provisioners may go on after the
 	// guest has powered itself off, and, up to 4 minutes, how long a Windows
 	// whose run failed for an unknown reason may take to shut down and write its
 	// logs before its disk is read for the cause. Defaults to `5m`.

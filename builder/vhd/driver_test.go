@@ -177,9 +177,9 @@ func TestOptionsOfAnotherDriverAreRefused(t *testing.T) {
 		options map[string]any
 		want    []string
 	}{
-		"of the simulated one, for the default": {valid(t, map[string]any{"simulated_host": "x", "simulated_tools": []string{"a"}}), []string{`simulated_host, simulated_tools: only with hypervisor = "simulated"; remove it`}},
-		"of the default, for the simulated one": {valid(t, map[string]any{"hypervisor": "simulated", "accelerator": "tcg"}), []string{`accelerator: only with hypervisor = "qemu"`, "simulated_host: required"}},
-		"of two, for a third":                   {existingMachine(t, map[string]any{"cpu_model": "x"}), []string{`cpu_model: only with hypervisor = "qemu" or "simulated"`}},
+		"of the simulated one, for the default": {valid(t, map[string]any{"simulated_host": "x", "simulated_tools": []string{"a"}}), []string{`simulated_host, simulated_tools: only valid with hypervisor = "simulated"; remove it`}},
+		"of the default, for the simulated one": {valid(t, map[string]any{"hypervisor": "simulated", "accelerator": "tcg"}), []string{`accelerator: only valid with hypervisor = "qemu"`, "simulated_host: required"}},
+		"of two, for a third":                   {existingMachine(t, map[string]any{"cpu_model": "x"}), []string{`cpu_model: only valid with hypervisor = "qemu" or "simulated"`}},
 		"a file that is not there":              {valid(t, map[string]any{"hypervisor": "simulated", "simulated_key_file": "/no/such"}), []string{"simulated_key_file: "}},
 		"one that nobody has":                   {valid(t, map[string]any{"simulated_hots": "x"}), []string{"simulated_hots"}},
 	} {

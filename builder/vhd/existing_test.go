@@ -104,7 +104,7 @@ func TestBuildWithAWrongPasswordSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
-	if err == nil || !strings.Contains(err.Error(), `did not take user "Administrator"`) || strings.Contains(err.Error(), "wrong") {
+	if err == nil || !strings.Contains(err.Error(), `did not accept user "Administrator"`) || strings.Contains(err.Error(), "wrong") {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(b.config.OutputDirectory); !errors.Is(err, os.ErrNotExist) {

@@ -65,7 +65,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 	if said.Logs, err = writeLogs(ctx, logDir, logs); err != nil {
 		return said, fmt.Errorf("keeping the logs of %s: %w", disk.Name, err)
 	}
-	ui.Sayf("Saved %d logs from the disk in %s", len(said.Logs), logDir)
+	ui.Sayf("Saved logs from the disk in %s (files: %d)", logDir, len(said.Logs))
 	return said, nil
 }
 
@@ -111,14 +111,14 @@ func lastOf(log []byte, size, lines int) []byte {
 func (d diagnosed) describe(r winimage.Report) (lines []string) {
 	switch {
 	case d.Cause != nil:
-		lines = append(lines, "The disk's log says why sysprep failed:")
+		lines = append(lines, "The log on the disk says why sysprep failed:")
 		lines = append(lines, proof.Explain(d.Cause.Finding)...)
 	case d.Earlier:
-		lines = append(lines, fmt.Sprintf("The disk's log has no run of this build: its last one began at %s by the guest's clock. What this build's sysprep wrote has not reached the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
+		lines = append(lines, fmt.Sprintf("The log on the disk has no run from this build: its last run began at %s by the guest's clock. Either what this build's sysprep wrote did not reach the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
 	case d.Facts.TagCreated:
-		lines = append(lines, "The disk's log says that sysprep succeeded: look for what kept the machine from powering off")
+		lines = append(lines, "The log on the disk says that sysprep succeeded: look for what kept the machine from powering off")
 	default:
-		lines = append(lines, "The disk's log ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Facts.LastLine)
+		lines = append(lines, "The log on the disk ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Facts.LastLine)
 	}
 	for _, w := range r.Windows {
 		if w.Setup.ImageState != "" {

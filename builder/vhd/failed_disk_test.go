@@ -37,8 +37,8 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 		{"never started", winimagetest.Spec{}, "", nil, time.Time{}},
 		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}, time.Time{}},
 		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}, time.Time{}},
-		{"an earlier build refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "", []string{"has no run of this build", "began at 2026-11-23 12:00:00"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
-		{"an earlier build succeeded", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.GoodLog}}, "", []string{"has no run of this build"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
+		{"an earlier build refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "", []string{"has no run from this build", "began at 2026-11-23 12:00:00"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
+		{"an earlier build succeeded", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.GoodLog}}, "", []string{"has no run from this build"}, time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)},
 		{"without Windows", winimagetest.Spec{Empty: true}, "", nil, time.Time{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Logs) != len(windows.Logs()) || !strings.Contains(said.String(), "Saved 12 logs") {
+	if len(d.Logs) != len(windows.Logs()) || !strings.Contains(said.String(), "(files: 12)") {
 		t.Errorf("%v, said:\n%s", d.Logs, said)
 	}
 	for _, log := range windows.Logs() {

@@ -74,7 +74,7 @@ func TestADownloadTellsNoCredentials(t *testing.T) {
 
 func TestOptionsTellNoCredentials(t *testing.T) {
 	for option, want := range map[string]string{
-		"source_path": "set source_url", "source_checksum": "is no checksum", "efi_firmware_code": "download the file", "source_url": "",
+		"source_path": "set source_url", "source_checksum": "is not a checksum", "efi_firmware_code": "download the file", "source_url": "",
 	} {
 		options := valid(t, map[string]any{option: "HTTPS://u:TopSecret@host/" + strings.NewReplacer(" ", "", "\x00", "").Replace(foreigntest.Hostile) + "?sig=TopSecret"})
 		if option == "source_checksum" {

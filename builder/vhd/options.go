@@ -139,7 +139,7 @@ func (c *Config) prepareHypervisor() []error {
 	for _, drivers := range slices.Sorted(maps.Keys(misplaced)) {
 		if options := misplaced[drivers]; len(options) > 0 {
 			slices.Sort(options)
-			errs = append(errs, fmt.Errorf("%s: only with hypervisor = %s; remove it or change hypervisor", strings.Join(options, ", "), drivers))
+			errs = append(errs, fmt.Errorf("%s: only valid with hypervisor = %s; remove it or change hypervisor", strings.Join(options, ", "), drivers))
 		}
 	}
 	return errs

@@ -122,7 +122,7 @@ func TestADeafGuestIsAskedUntilItsTimeIsOver(t *testing.T) {
 		b, guest := started(t, nil), &sleeper{}
 		guest.on(b)
 		began := time.Now()
-		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "did not power off within 5m0s (shutdown_timeout)", "its power button was pressed 12 times", "its disk is not an image")
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "did not power off within 5m0s (shutdown_timeout)", "its power button was pressed 12 times", "its disk cannot be used as an image")
 		guest.wantSpacing(t)
 		if took := time.Since(began); took != 10*time.Minute || len(b.saidLines()) != 2 {
 			t.Errorf("after %s, said %q", took, b.saidLines())
@@ -134,7 +134,7 @@ func TestAButtonThatCannotBePressedIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := started(t, nil)
 		b.fake.powerDown = func() error { return errors.New("the monitor is busy") }
-		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "could not be asked over ACPI (the monitor is busy) and was ended by force")
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "could not be asked over ACPI (the monitor is busy) and was forced off")
 		if n := strings.Count(strings.Join(b.saidLines(), "\n"), "the monitor is busy"); n != 1 || strings.Count(b.fake.called(), "power-down") != 12 {
 			t.Errorf("said %d times: %q; %s", n, b.saidLines(), b.fake.called())
 		}
@@ -204,24 +204,24 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 		said    []string
 	}{
 		{name: "Windows shuts down", guest: sleeper{needs: 1, takes: 70 * time.Second}, took: 70 * time.Second, calls: "power-down power-down power-down close",
-			said: []string{"Waiting up to 4m0s for Windows to shut down and to write its logs", "The machine has ended: the guest powered off when asked; its power button was pressed 3 times"}},
+			said: []string{"Waiting up to 4m0s for Windows to shut down and write its logs", "The machine has ended: the guest powered off when asked; its power button was pressed 3 times"}},
 		{name: "at the second press", guest: sleeper{needs: 2, takes: 20 * time.Second}, took: 45 * time.Second, calls: "power-down power-down close",
 			said: []string{"pressed 2 times"}},
 		{name: "never", took: 4 * time.Minute, calls: strings.Repeat("power-down ", 10) + "close",
-			said: []string{"The guest did not power off within 4m0s; its power button was pressed 10 times; it is ended by force", "Ending the machine"}},
+			said: []string{"The guest did not power off within 4m0s; its power button was pressed 10 times; it is forced off", "Stopping the machine"}},
 		{name: "not within the user's own limit", changes: map[string]any{"shutdown_timeout": "40s"}, took: 40 * time.Second, calls: "power-down power-down close",
 			said: []string{"Waiting up to 40s", "did not power off within 40s"}},
 		{name: "Windows restarts", setup: func(b *bench) {
 			time.AfterFunc(8500*time.Millisecond, func() { b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart}) })
-		}, took: 9*time.Second + restartGrace, calls: "power-down close", said: []string{"The guest restarted instead of powering off", "Ending the machine"}},
+		}, took: 9*time.Second + restartGrace, calls: "power-down close", said: []string{"The guest restarted instead of powering off", "Stopping the machine"}},
 		{name: "the cause is known", setup: func(b *bench) {
 			b.Put("error", errors.New("[refused/APPX_NOT_PROVISIONED] sysprep refused: remove the app"))
-		}, calls: "close", said: []string{"Ending the machine"}},
+		}, calls: "close", said: []string{"Stopping the machine"}},
 		{name: "a restart undid the run", setup: func(b *bench) {
 			b.Put("error", errors.New("[undone] the guest restarted instead of powering off: the machine was restarted"))
-		}, calls: "close", said: []string{"Ending the machine"}},
-		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Ending the machine"}},
-		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Ending the machine"}},
+		}, calls: "close", said: []string{"Stopping the machine"}},
+		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Stopping the machine"}},
+		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Stopping the machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

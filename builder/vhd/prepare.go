@@ -56,7 +56,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 
 func (c *Config) prepareShutdown() (errs []error) {
 	if c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is below zero; write a duration such as \"5m\"", c.ShutdownTimeout))
+		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is negative; write a duration such as \"5m\"", c.ShutdownTimeout))
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 5 * time.Minute
@@ -89,7 +89,7 @@ func (c *Config) prepareMachine() (errs []error) {
 		errs = append(errs, fmt.Errorf("cpus: %d is not between 1 and 255", c.CPUs))
 	}
 	if c.Memory < 32 {
-		errs = append(errs, fmt.Errorf("memory: %d MiB is too little for any Windows; it is given in MiB, for instance 4096", c.Memory))
+		errs = append(errs, fmt.Errorf("memory: %d MiB is too little for Windows; give the size in MiB, for instance 4096", c.Memory))
 	}
 	choice(&errs, "firmware", &c.Firmware, "auto", "auto", "bios", "uefi")
 	if strings.EqualFold(c.RTCTimeBase, rtcUTC) {
@@ -115,7 +115,7 @@ func wantFile(name, path string) []error {
 	err := hostfile.CheckRegular(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []error{fmt.Errorf("%s: %w; give a file that is there, by its full path or relative to the folder packer runs in", name, err)}
+		return []error{fmt.Errorf("%s: %w; name an existing file, by its full path or relative to the folder packer runs in", name, err)}
 	case err != nil:
 		return []error{fmt.Errorf("%s: %w", name, err)}
 	}
@@ -130,13 +130,13 @@ func (c *Config) prepareSource() (errs []error) {
 	case c.SourcePath == "" && c.SourceURL == "":
 		errs = append(errs, errors.New("source_path or source_url: one of them is required; set the disk to start from"))
 	case c.SourcePath != "" && c.SourceURL != "":
-		errs = append(errs, errors.New("source_path and source_url: only one disk can be started from; remove one of them"))
+		errs = append(errs, errors.New("source_path and source_url: both are set, but a build starts from one disk; remove one of them"))
 	case c.SourceURL != "" && c.SourceChecksum == "":
-		errs = append(errs, errors.New("source_checksum: required with source_url; set it to \"sha256:...\", or to \"none\" to go without"))
+		errs = append(errs, errors.New("source_checksum: required with source_url; set it to \"sha256:...\", or to \"none\" to skip the check"))
 	case c.SourcePath != "" && c.SourceChecksum != "":
 		errs = append(errs, errors.New("source_checksum: only checked for source_url; remove it, or use source_url"))
 	case c.SourceURL != "" && !unknown.In(c.SourceChecksum) && !checksum.MatchString(c.SourceChecksum):
-		errs = append(errs, fmt.Errorf("source_checksum: %q is no checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
+		errs = append(errs, fmt.Errorf("source_checksum: %q is not a checksum; write \"sha256:\" and 64 hexadecimal digits, \"file:\" and the path or URL of a list of checksums, or \"none\"", c.SourceChecksum))
 	}
 	return append(append(errs, wantFile("source_path", c.SourcePath)...), wantFile("source_url", localFile(c.SourceURL))...)
 }
@@ -162,7 +162,7 @@ func (c *Config) prepareOutput() (errs []error) {
 	case c.Format == string(diskimage.VHD), c.VHDType != "" && !slices.Contains(formats, c.Format):
 		choice(&errs, "vhd_type", &c.VHDType, types[0], types...)
 	case c.VHDType != "":
-		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
+		errs = append(errs, fmt.Errorf("vhd_type: only valid with format = \"vhd\", not %q; remove one of them", c.Format))
 	}
 	return errs
 }

@@ -164,9 +164,9 @@ func (r *run) photograph(ctx context.Context) string {
 		err = camera.Screenshot(ctx, path)
 	}
 	if err != nil {
-		return fmt.Sprintf("; its screen could not be photographed: %s", err)
+		return fmt.Sprintf("; no screenshot could be taken: %s", err)
 	}
-	return "; see its screen in " + path
+	return "; see the screenshot " + path
 }
 
 // machine is a started machine with its fate.
@@ -205,7 +205,7 @@ type endedError struct {
 func (e *endedError) Error() string {
 	text := fmt.Sprintf("%s: %s", e.during, e.fate)
 	if e.fate.Cause == hypervisor.CauseCrash {
-		text += "\nnext: look for what ended it on this host (memory that ran out, another program) or in the picture of its screen, and run the build again; the source is untouched"
+		text += "\nnext: look on this host for what ended it (memory that ran out, another program) or at the screenshot, and run the build again; the source is untouched"
 	}
 	return text
 }

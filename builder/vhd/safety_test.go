@@ -261,7 +261,7 @@ func TestWhatAKilledBuildLeftIsRemoved(t *testing.T) {
 		s := new(stepOutputDirectory)
 		b.wantContinue(t, s.Run(t.Context(), b))
 		gone(t, stale)
-		if !strings.Contains(joined(b), "Removed what an earlier build left when it was killed: "+stale) {
+		if !strings.Contains(joined(b), "Removed what an earlier build left behind when it was killed: "+stale) {
 			t.Errorf("said:\n%s", joined(b))
 		}
 		s.Cleanup(b)

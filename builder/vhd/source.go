@@ -38,7 +38,7 @@ const inspectLimit = 10 * time.Minute
 func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFacts, error) {
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: name})
 	if err != nil {
-		return sourceFacts{}, fmt.Errorf("looking into source disk %s: %w", name, err)
+		return sourceFacts{}, fmt.Errorf("inspecting source disk %s: %w", name, err)
 	}
 	return factsOf(r), nil
 }
@@ -47,14 +47,14 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFa
 func factsOf(r winimage.Report) sourceFacts {
 	f := sourceFacts{Report: r}
 	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
-		f.warn("the disk does not start: it lacks %s; check that it is the system disk", start.Missing)
+		f.warn("the disk cannot boot: it lacks %s; check that it is the system disk", start.Missing)
 	}
 	if len(r.Disk.BitLocker) > 0 {
 		f.warn("partition %s is encrypted by BitLocker: it cannot be read or proven; decrypt it in the guest first (manage-bde -off C:)", numbers(r.Disk.BitLocker))
 	}
 	f.Warnings = append(f.Warnings, r.Disk.Warnings...)
 	if len(r.Windows) != 1 {
-		f.warn("%d Windows installations were found, the image can be proven only with one%s", len(r.Windows), because(r.Problems))
+		f.warn("%d Windows installations were found; the image can be proven only if there is exactly one%s", len(r.Windows), because(r.Problems))
 		return f
 	}
 	w := r.Windows[0]
@@ -86,25 +86,25 @@ func driversOf(w winimage.Windows) (d hypervisor.GuestDrivers) {
 func (f *sourceFacts) warnState(w winimage.Windows) {
 	switch windows.State(w.Setup.ImageState).Means() {
 	case windows.Generalized:
-		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not", w.Setup.ImageState)
+		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not generalized", w.Setup.ImageState)
 	case windows.Unfinished:
-		f.warn("the source was left by a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+		f.warn("the source comes from a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
 	case windows.BeforeOOBE:
-		f.warn("Windows Setup is not finished in the source (%s): it goes on at the first boot", w.Setup.ImageState)
+		f.warn("Windows Setup has not finished in the source (%s): it continues at the first boot", w.Setup.ImageState)
 	case windows.Unrecognised:
-		f.warn("the source has an ImageState that is not known (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
+		f.warn("the source has an unknown ImageState (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {
-		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may be left")
+		f.warn("Windows was upgraded in place: sysprep supports that since Windows 10 1607 only, and drivers of the old installation may remain")
 	}
 	if w.Volume.Hibernated {
 		f.warn("Windows is hibernated (fast startup): the session would be resumed on other hardware; run powercfg /h off and shut it down fully")
 	}
 	if w.Volume.Dirty || !w.Volume.LogClean {
-		f.warn("the NTFS volume was not unmounted cleanly: Windows may run chkdsk at boot, which takes its time")
+		f.warn("the NTFS volume was not unmounted cleanly: Windows may run chkdsk at boot, which can take a while")
 	}
 	for _, limit := range w.Limits {
-		f.warn("the source was not read whole: %s", limit)
+		f.warn("the source could not be read completely: %s", limit)
 	}
 	for _, h := range w.Hives {
 		switch {

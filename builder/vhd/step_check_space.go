@@ -25,11 +25,11 @@ func (s *stepCheckSpace) Run(_ context.Context, state multistep.StateBag) multis
 	need := spaceNeeded(run)
 	have, err := free(run.scratch)
 	if err != nil {
-		ui.Sayf("The free space of output_directory is not known: %s", err)
+		ui.Sayf("Could not determine the free space of output_directory: %s", err)
 		return multistep.ActionContinue
 	}
 	if have < need {
-		return halt(state, fmt.Errorf("output_directory %s has %.1f GiB free, the build needs about %.1f GiB: free space, or choose a directory on another disk",
+		return halt(state, fmt.Errorf("output_directory %s has %.1f GiB free; the build needs about %.1f GiB: free some space, or choose a directory on another disk",
 			run.config.OutputDirectory, gib(have), gib(need)))
 	}
 	return multistep.ActionContinue

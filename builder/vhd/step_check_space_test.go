@@ -42,7 +42,7 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 			}
 			action := (&stepCheckSpace{free: func(string) (int64, error) { return c.free, c.err }}).Run(t.Context(), b)
 			if c.halts {
-				b.wantHalt(t, action, "free space, or choose")
+				b.wantHalt(t, action, "free some space, or choose")
 			} else {
 				b.wantContinue(t, action)
 			}

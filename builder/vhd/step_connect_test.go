@@ -13,7 +13,7 @@ func TestConnectEndsWithTheMachine(t *testing.T) {
 	b.wantContinue(t, (&stepConnect{stepFunc{run: func(context.Context, multistep.StateBag) multistep.StepAction { return multistep.ActionContinue }}}).Run(t.Context(), b))
 	b.wantQuietHalt(t, (&stepConnect{untilDone}).Run(cancelled(), b))
 	silent := stepFunc{run: func(context.Context, multistep.StateBag) multistep.StepAction { return multistep.ActionHalt }}
-	b.wantHalt(t, (&stepConnect{silent}).Run(t.Context(), b), "connecting to the guest over winrm failed", "see its screen")
+	b.wantHalt(t, (&stepConnect{silent}).Run(t.Context(), b), "connecting to the guest over winrm failed", "see the screenshot")
 	b.over(crashed)
 	b.wantHalt(t, (&stepConnect{untilDone}).Run(t.Context(), b), "connecting to the guest", "kernel fell over")
 }

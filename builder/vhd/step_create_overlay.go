@@ -73,7 +73,7 @@ func needsCopy(info diskimage.Info, format diskimage.Format) string {
 	case format != diskimage.QCOW2:
 		return "the hypervisor boots " + string(format)
 	case info.LogReplayed:
-		return "it was not closed cleanly and QEMU replays its log only in a disk it may write"
+		return "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
 	case slices.ContainsFunc(info.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
 		return "QEMU does not read differencing disks"
 	case info.GuessedFormat:

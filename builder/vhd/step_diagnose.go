@@ -36,6 +36,6 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
 	if _, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning); err != nil {
-		ui.Sayf("The disk of the guest does not say more: %s", err)
+		ui.Sayf("The guest's disk gave no further information: %s", err)
 	}
 }

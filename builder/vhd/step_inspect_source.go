@@ -35,9 +35,9 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
 		if taker.Held(err) {
-			ui.Sayf("The disk cannot be read yet, because another program holds it, as a hypervisor does while the machine runs: %s", err)
+			ui.Sayf("The disk cannot be read yet, because another program holds it open, as a hypervisor does while the machine runs: %s", err)
 		} else {
-			ui.Sayf("The disk cannot be read while the machine runs, and is tried again when it is off: %s", err)
+			ui.Sayf("The disk cannot be read while the machine runs; it is tried again when the machine is off: %s", err)
 		}
 		run.source, err = diskimage.Info{Files: []string{path}, FileSize: fileSize(path)}, nil
 	}
@@ -58,7 +58,7 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	}
 	disk, err := r.open(ctx, path)
 	if refused := new(diskimage.Refused); r.config.SourceURL != "" && errors.As(err, &refused) {
-		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first (qemu-img convert -O qcow2)", refused.Image, refused.Name)
+		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not do; flatten it first (qemu-img convert -O qcow2)", refused.Image, refused.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("reading source disk: %w", err)
@@ -66,7 +66,7 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	defer disk.Close()
 	info := disk.Info()
 	if r.config.SourceURL != "" && len(info.Files) > 1 {
-		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not; flatten it first", path, info.Files[1])
+		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not do; flatten it first", path, info.Files[1])
 	}
 	maker, makes := r.driver.(hypervisor.Maker)
 	if err := bootable(info); err != nil && makes {

@@ -48,14 +48,14 @@ func (s *stepOutputDirectory) Run(ctx context.Context, state multistep.StateBag)
 	entries, err := foreignEntries(c.OutputDirectory)
 	switch {
 	case err != nil:
-		return halt(state, fmt.Errorf("looking into output_directory: %w", err))
+		return halt(state, fmt.Errorf("reading output_directory: %w", err))
 	case len(entries) > 0 && !c.PackerForce:
 		return halt(state, fmt.Errorf("output_directory %s is not empty (%s): choose another, empty it, or run packer build -force to replace the disk in it", c.OutputDirectory, some(entries)))
 	}
 	path := c.outputPath()
 	if _, err := os.Stat(path); err == nil {
 		run.output.replaces = true
-		ui.Sayf("%s stays until this build has made and proven its successor", path)
+		ui.Sayf("%s is kept until this build has made and proven its replacement", path)
 	}
 	proof.RemoveStale(ctx, ui, path, c.reportPath(), path+proof.ReportSuffix)
 	proof.RemoveStale(ctx, ui, "", c.beside("report.json"))
@@ -75,7 +75,7 @@ func lockFolder(ui packersdk.Ui, folder string) (release func(), err error) {
 	release, err = hostfile.Lock(folder)
 	if errors.Is(err, hostfile.ErrNoLocks) {
 		// Nothing is known of other builds, so their files are left alone.
-		ui.Sayf("Two builds into %s at a time would not be noticed: %s", folder, err)
+		ui.Sayf("Cannot tell whether another build writes to %s at the same time: %s", folder, err)
 		return release, nil
 	}
 	if err != nil {
@@ -83,10 +83,10 @@ func lockFolder(ui packersdk.Ui, folder string) (release func(), err error) {
 	}
 	removed, err := hostfile.SweepScratch(folder, scratchPrefix)
 	if err != nil {
-		ui.Errorf("What an earlier build left could not be removed: %s", err)
+		ui.Errorf("Could not remove what an earlier build left behind: %s", err)
 	}
 	if len(removed) > 0 {
-		ui.Sayf("Removed what an earlier build left when it was killed: %s", strings.Join(removed, ", "))
+		ui.Sayf("Removed what an earlier build left behind when it was killed: %s", strings.Join(removed, ", "))
 	}
 	return release, nil
 }
@@ -127,7 +127,7 @@ func (s *stepOutputDirectory) Cleanup(state multistep.StateBag) {
 		case run.output.path == "":
 		case run.output.replaces:
 			// The disk that was there is gone for a proven one.
-			ui.Sayf("%s is finished and stays", run.output.path)
+			ui.Sayf("%s is complete and is kept", run.output.path)
 			kept = true
 		default:
 			errs = append(errs, os.Remove(run.output.path))

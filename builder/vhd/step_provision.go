@@ -58,7 +58,7 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 	ended := (*endedError)(nil)
 	switch {
 	case errors.As(context.Cause(alive), &ended):
-		ui.Error("The machine ended while a provisioner was at work, which is not waited for any longer.")
+		ui.Error("The machine ended while a provisioner was running; the build no longer waits for that provisioner.")
 		return halt(state, ended)
 	case err != nil && run.machine.over():
 		return halt(state, fmt.Errorf("%w (by then %s)", err, run.machine.fate))
@@ -85,6 +85,6 @@ func (s *StepProvision) Cleanup(state multistep.StateBag) {
 	select {
 	case <-done:
 	case <-alive.Done():
-		ui.Error("The error-cleanup-provisioner did not end and is abandoned.")
+		ui.Error("The error-cleanup-provisioner did not stop; the build no longer waits for it.")
 	}
 }

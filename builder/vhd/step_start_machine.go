@@ -29,7 +29,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 	s.machine, s.building = m, ctx
 	var spec hypervisor.Spec
 	if run.makes() {
-		ui.Sayf("Starting the machine: %d processors, %d MiB, %s", c.CPUs, c.Memory, run.firmware)
+		ui.Sayf("Starting the machine: CPUs: %d, memory: %d MiB, firmware: %s", c.CPUs, c.Memory, run.firmware)
 		spec = hypervisor.Spec{
 			Name: c.OutputName, Disk: run.disk, CPUs: c.CPUs, MemoryMB: c.Memory, Firmware: run.firmware,
 			Drivers: run.windows.Drivers, GuestPort: c.guestPort(), ScratchDir: run.scratch,
@@ -83,11 +83,11 @@ func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
 			run.flush(s.building, ui, button)
 		}
 		if !run.machine.over() {
-			ui.Say("Ending the machine")
+			ui.Say("Stopping the machine")
 		}
 	}
 	if err := s.machine.Close(); err != nil {
-		ui.Errorf("Ending the machine: %s", err)
+		ui.Errorf("Stopping the machine: %s", err)
 	}
 }
 
@@ -98,15 +98,15 @@ func (r *run) flush(ctx context.Context, ui packersdk.Ui, button hypervisor.Powe
 		return
 	}
 	limit := min(flushLimit, r.config.ShutdownTimeout)
-	ui.Sayf("Waiting up to %s for Windows to shut down and to write its logs to the disk, which is then read for the cause; press Ctrl-C to end it at once", limit)
+	ui.Sayf("Waiting up to %s for Windows to shut down and write its logs to the disk, which is then searched for the cause; press Ctrl-C to force the machine off now", limit)
 	asked := r.powerButton(ctx, ui, button, limit)
 	switch {
 	case asked.off:
 		ui.Sayf("The machine has ended: %s%s", r.machine.fate, asked.clause())
 	case ctx.Err() != nil:
 	case asked.restarted:
-		ui.Say("The guest restarted instead of powering off, and is ended by force")
+		ui.Say("The guest restarted instead of powering off, and is forced off")
 	default:
-		ui.Sayf("The guest did not power off within %s%s; it is ended by force, and what it had not written by then is missing on its disk", limit, asked.clause())
+		ui.Sayf("The guest did not power off within %s%s; it is forced off, and what it had not written by then is missing from its disk", limit, asked.clause())
 	}
 }

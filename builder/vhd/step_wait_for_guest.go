@@ -90,7 +90,7 @@ func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
 			w.refused = refused
 			log.Printf("WinRM login: %v", w.refused)
 			if before == nil && errors.Is(w.refused, errRefused) {
-				w.say(fmt.Sprintf("WinRM answers but refuses user %q; waiting on, in case Windows still sets it up", run.config.Comm.WinRMUser))
+				w.say(fmt.Sprintf("WinRM answers but refuses user %q; still waiting, in case Windows has not finished setting up the account", run.config.Comm.WinRMUser))
 			}
 		}
 		select {
@@ -105,11 +105,11 @@ func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
 func (w *guestWait) verdict(run *run) string {
 	switch {
 	case errors.Is(w.refused, errRefused):
-		return fmt.Sprintf("WinRM answers, but it did not take user %q: check winrm_username and winrm_password, and that the guest allows %s", run.config.Comm.WinRMUser, authentication(run))
+		return fmt.Sprintf("WinRM answers, but it did not accept user %q: check winrm_username and winrm_password, and that the guest allows %s", run.config.Comm.WinRMUser, authentication(run))
 	case w.refused != nil:
 		return fmt.Sprintf("WinRM answers, but no shell could be opened (%s)", w.refused)
 	case w.reach == winrm.Silent:
-		return "no answer from WinRM (the guest has not booted so far, or its WinRM service or firewall keeps the port shut)"
+		return "no answer from WinRM (the guest has not booted yet, or its WinRM service or firewall keeps the port closed)"
 	}
 	return fmt.Sprintf("no answer from WinRM (the port was %s)", w.reach)
 }

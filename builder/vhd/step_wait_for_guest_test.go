@@ -44,15 +44,15 @@ func TestWaitForGuest(t *testing.T) {
 		login error
 		want  string
 	}{
-		{"never up", winrm.Silent, nil, "has not booted so far"},
+		{"never up", winrm.Silent, nil, "has not booted yet"},
 		{"port shut", winrm.Closed, nil, "the port was closed"},
-		{"wrong password", winrm.Open, errRefused, `did not take user "Administrator": check winrm_username and winrm_password, and that the guest allows Basic`},
+		{"wrong password", winrm.Open, errRefused, `did not accept user "Administrator": check winrm_username and winrm_password, and that the guest allows Basic`},
 		{"no shell", winrm.Open, errors.New("quota"), "no shell could be opened (quota)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := started(t, map[string]any{"winrm_timeout": "50ms"})
 			b.wantHalt(t, (&stepWaitForGuest{probing(c.reach), loggingIn(c.login)}).Run(t.Context(), b),
-				c.want, "within 50ms (winrm_timeout)", "see its screen in "+b.run.config.screenPath())
+				c.want, "within 50ms (winrm_timeout)", "see the screenshot "+b.run.config.screenPath())
 			if _, err := os.Stat(b.run.config.screenPath()); err != nil {
 				t.Error(err)
 			}

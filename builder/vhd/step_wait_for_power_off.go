@@ -32,7 +32,7 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 			ui.Say("Sending shutdown_command")
 			comm, _ := state.Get("communicator").(packersdk.Communicator)
 			if err := m.send(ctx, comm, command); err != nil {
-				ui.Sayf("shutdown_command: %s; waiting for the guest all the same", err)
+				ui.Sayf("shutdown_command: %s; waiting for the guest anyway", err)
 			}
 		}
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
@@ -75,12 +75,12 @@ func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presse
 	} else if asked.err != nil {
 		nor = fmt.Sprintf(", could not be asked over ACPI (%s)", asked.err)
 	}
-	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout)%s and was ended by force: its disk is not an image%s", run.config.ShutdownTimeout, nor, picture)
+	err := fmt.Errorf("the guest did not power off within %s (shutdown_timeout)%s and was forced off: its disk cannot be used as an image%s", run.config.ShutdownTimeout, nor, picture)
 	switch {
 	case now.Paused != "":
-		err = fmt.Errorf("the machine is paused (%s), so the guest could not power off within %s (shutdown_timeout); it was ended by force and its disk is not an image: remove what pauses it and run the build again", now.Paused, run.config.ShutdownTimeout)
+		err = fmt.Errorf("the machine is paused (%s), so the guest could not power off within %s (shutdown_timeout); it was forced off and its disk cannot be used as an image: remove what pauses it and run the build again", now.Paused, run.config.ShutdownTimeout)
 	case !now.LastRestart.IsZero():
-		err = fmt.Errorf("%w; the machine restarted last at %s, before provisioning was over: a restart after sysprep begins the first boot of the image", err, now.LastRestart.Format(time.TimeOnly))
+		err = fmt.Errorf("%w; the machine last restarted at %s, before provisioning was over: a restart after sysprep begins the first boot of the image", err, now.LastRestart.Format(time.TimeOnly))
 	}
 	if killErr := killer.Kill(ctx); killErr != nil {
 		return errors.Join(err, killErr)

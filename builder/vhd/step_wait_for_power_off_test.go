@@ -64,7 +64,7 @@ func TestWaitForPowerOff(t *testing.T) {
 	})
 	t.Run("is killed at last, which is a failure", func(t *testing.T) {
 		b := started(t, short)
-		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "did not power off within 20ms (shutdown_timeout)", "its disk is not an image", "see its screen in")
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "did not power off within 20ms (shutdown_timeout)", "its disk cannot be used as an image", "see the screenshot")
 		if b.fake.called() != "expect-off power-down screenshot kill" {
 			t.Error(b.fake.called())
 		}
@@ -80,7 +80,7 @@ func TestWaitForPowerOff(t *testing.T) {
 	t.Run("a paused machine is named, and not asked to power off", func(t *testing.T) {
 		b := started(t, short)
 		b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"})
-		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine is paused (somebody stopped it)", "its disk is not an image")
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine is paused (somebody stopped it)", "its disk cannot be used as an image")
 		if b.fake.called() != "expect-off screenshot kill" {
 			t.Error(b.fake.called())
 		}
@@ -88,7 +88,7 @@ func TestWaitForPowerOff(t *testing.T) {
 	t.Run("a restart before the end of provisioning is named", func(t *testing.T) {
 		b := started(t, short)
 		b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart, When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
-		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine restarted last at 03:04:05", "begins the first boot of the image")
+		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "the machine last restarted at 03:04:05", "begins the first boot of the image")
 	})
 	for _, fate := range []hypervisor.Fate{crashed, {Cause: hypervisor.CauseUnknown}, {Cause: hypervisor.CauseGuestReset, Err: errors.New("it came back")}} {
 		t.Run("an end as "+string(fate.Cause)+" is a failure", func(t *testing.T) {

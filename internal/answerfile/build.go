@@ -192,7 +192,7 @@ func (b *builder) reseal(list []Reseal) {
 		case !slices.Contains(resetPasses, r.Pass):
 			b.fail("reseal", "is not valid in pass %q: use %s", quotable(r.Pass), strings.Join(resetPasses, ", "))
 		case seen[r.Pass]:
-			b.fail("reseal", "stands twice for pass %s: keep one", r.Pass)
+			b.fail("reseal", "appears twice for pass %s: keep one", r.Pass)
 		default:
 			b.add(r.Pass, compDeployment, b.reset("reseal", "Reseal", r.Mode, r.ForceShutdownNow))
 		}
@@ -283,7 +283,7 @@ func (b *builder) components(list []ExtraComponent) {
 			var bad *Error
 			switch {
 			case errors.As(err, &bad):
-				b.fail(field, "has bad xml in line %d: %s; %s", bad.Line, bad.Problem, bad.Fix)
+				b.fail(field, "has bad xml on line %d: %s; %s", bad.Line, bad.Problem, bad.Fix)
 			case !isBlank(file.Root.Text) || slices.ContainsFunc(file.Root.Children, func(e *Element) bool { return e.Tail != "" }):
 				b.fail(field, "has text outside of settings in its xml: put it into a setting")
 			default:

@@ -141,7 +141,7 @@ func TestBuildRefusesContradictions(t *testing.T) {
 		{"Reseal in specialize", "amd64", Unattend{Reseal: []Reseal{{Pass: Specialize, Mode: "oobe"}}}, "reseal is not valid in pass"},
 		{"Reseal twice", "amd64", Unattend{Reseal: []Reseal{{Pass: AuditUser, Mode: "oobe"}, {Pass: AuditUser, Mode: "oobe"}}}, "twice"},
 		{"a component without pass", "amd64", Unattend{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
-		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml in line 1"},
+		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml on line 1"},
 		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
 		{"a component with loose text", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
 		{"a path that is no name", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},

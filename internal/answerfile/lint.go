@@ -96,7 +96,7 @@ func LintFile(file *File, ctx Context) []finding.Finding {
 	finding.ByLine(l.findings)
 	if l.unlisted != "" {
 		l.findings = append(l.findings, remark(ruleLimits, l.unlisted, 0,
-			fmt.Sprintf("more than %d findings, the rest is not listed", maxFindings), "correct these first"))
+			fmt.Sprintf("more than %d findings; the rest are not listed", maxFindings), "correct these first"))
 	}
 	return l.findings
 }

@@ -318,7 +318,7 @@ func (p *parser) chars(text, raw string, line int) *Error {
 		}
 		// The text may begin with empty lines.
 		line += strings.Count(raw[:len(raw)-len(strings.TrimLeft(raw, " \t\r\n"))], "\n")
-		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text stands outside of the outermost element", Fix: "remove it"}
+		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text appears outside the outermost element", Fix: "remove it"}
 	}
 	p.pending.WriteString(text)
 	return p.checkReferences(raw)

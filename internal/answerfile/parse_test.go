@@ -48,7 +48,7 @@ func TestCheckRefusesWhatWindowsCouldNotLoad(t *testing.T) {
 		says string
 	}{
 		{"an empty file", nil, ruleWellFormed, 1, "no XML element"},
-		{"text that is not XML", []byte("hello"), ruleWellFormed, 1, "outside of the outermost element"},
+		{"text that is not XML", []byte("hello"), ruleWellFormed, 1, "outside the outermost element"},
 		{"blanks before the declaration", []byte("\n  " + value("")), ruleWellFormed, 2, "not at the very start"},
 		{"a value with an unescaped <", []byte(value("<Value>\n" + secret + "<wd" + secret + "></Value>")), ruleWellFormed, 6, "end tag does not match"},
 		{"a value with an unescaped &", []byte(value("<Value>x&" + secret + ";</Value>")), ruleWellFormed, 5, "&amp;"},
@@ -61,7 +61,7 @@ func TestCheckRefusesWhatWindowsCouldNotLoad(t *testing.T) {
 		{"an attribute without quotes", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\" a=1/>"), ruleWellFormed, 1, "quotes"},
 		{"a prefix that is not declared", []byte(strings.Replace(value("<a wcm:action='add'/>"), "xmlns:wcm=", "xmlns:w=", 1)), ruleWellFormed, 5, "xmlns:wcm="},
 		{"an unusual prefix that is not declared", []byte(value("<" + secret + ":a/>")), ruleWellFormed, 5, "prefix"},
-		{"no blank between attributes", []byte(strings.Replace(value(""), `" language`, `"language`, 1)), ruleWellFormed, 4, "put a blank"},
+		{"no space between attributes", []byte(strings.Replace(value(""), `" language`, `"language`, 1)), ruleWellFormed, 4, "put a space"},
 		{"a declaration without quotes", []byte(strings.Replace(value(""), `"utf-8"`, `utf-8`, 1)), ruleWellFormed, 1, "XML declaration"},
 		{"a declaration with two kinds of quotes", []byte(strings.Replace(value(""), `"utf-8"`, `'utf-8"`, 1)), ruleWellFormed, 1, "XML declaration"},
 		{"a declaration without version", []byte(strings.Replace(value(""), `version="1.0"`, ``, 1)), ruleWellFormed, 1, "XML declaration"},
@@ -81,8 +81,8 @@ func TestCheckRefusesWhatWindowsCouldNotLoad(t *testing.T) {
 		{"a wrong namespace", []byte(strings.Replace(value(""), Namespace, "urn:x", 1)), ruleRoot, 2, "namespace"},
 		{"a pass that does not exist", []byte(wrap("windows", "x", "")), rulePass, 3, "use one of windowsPE"},
 		{"a pass in the wrong case", []byte(wrap("OobeSystem", "x", "")), rulePass, 3, `write pass="oobeSystem"`},
-		{"UTF-8 that says UTF-16", []byte(utf16File), ruleEncoding, 1, "another encoding"},
-		{"UTF-16 that says UTF-8", wide(value(""), 0xFF, 0xFE), ruleEncoding, 1, "another encoding"},
+		{"UTF-8 that says UTF-16", []byte(utf16File), ruleEncoding, 1, "a different encoding"},
+		{"UTF-16 that says UTF-8", wide(value(""), 0xFF, 0xFE), ruleEncoding, 1, "a different encoding"},
 		{"UTF-16 with half a character", append(wide(utf16File, 0xFF, 0xFE), 'x'), ruleEncoding, 0, "damaged"},
 		{"UTF-16 with a lone surrogate", append(wide(utf16File, 0xFF, 0xFE), 0x00, 0xD8), ruleEncoding, 9, "damaged"},
 		{"an encoding that is not supported", []byte(strings.Replace(value(""), "utf-8", "windows-1252", 1)), ruleEncoding, 1, "neither UTF-8 nor UTF-16"},

@@ -12,17 +12,17 @@ import (
 var treeRules = []Rule{
 	{rulePass, finding.Fail, "every <settings> names one of the seven configuration passes", lintPassUnknown},
 	{"pass-duplicate", finding.Warn, "one <settings> for each pass", lintPassDuplicate},
-	{"component-duplicate", finding.Fail, "a component stands once in a pass (0x8022001b)", lintComponentDuplicate},
+	{"component-duplicate", finding.Fail, "a component appears once in a pass (0x8022001b)", lintComponentDuplicate},
 	{"component-attributes", finding.Warn, "components carry name, publicKeyToken, language and versionScope as Windows expects", lintComponentAttributes},
-	{"component-unknown", finding.Info, "components that this linter does not know pass unchecked", lintComponentUnknown},
+	{"component-unknown", finding.Info, "components that this linter does not know are not checked", lintComponentUnknown},
 	{"architecture", finding.Fail, "components are for the guest's architecture: Windows silently ignores others", lintArchitecture},
-	{"setting-unknown", finding.Info, "settings of known components that this linter does not know pass unchecked", lintSettingUnknown},
-	{"setting-duplicate", finding.Fail, "a setting stands once in its parent", lintSettingDuplicate},
-	{"setting-pass", finding.Fail, "a setting stands in a pass it is valid in", lintSettingPass},
+	{"setting-unknown", finding.Info, "settings of known components that this linter does not know are not checked", lintSettingUnknown},
+	{"setting-duplicate", finding.Fail, "a setting appears once in its parent", lintSettingDuplicate},
+	{"setting-pass", finding.Fail, "a setting is in a pass where it is valid", lintSettingPass},
 	{"list-action", finding.Warn, `items of lists carry wcm:action="add"`, lintListAction},
 	{"order-credentials", finding.Fail, "Credentials hold Domain, Password, Username in this order (0x8030000b)", lintCredentialsOrder},
 	{"order-commands", finding.Warn, "commands of a list are numbered by Order, each number once", lintCommandOrder},
-	{"text-between", finding.Fail, "no text stands beside settings", lintTextBetween},
+	{"text-between", finding.Fail, "no text appears beside settings", lintTextBetween},
 	{"white-space", finding.Warn, "values are not surrounded by white space or line breaks, which count as part of them", lintWhiteSpace},
 	{"template", finding.Warn, "no template placeholder is left in a value", lintTemplate},
 	{"value", finding.Fail, "settings with a fixed set of values hold one of them", lintValue},
@@ -67,7 +67,7 @@ func lintComponentDuplicate(l *linter) {
 	l.eachComponent(func(p Pass, c Component) {
 		key := strings.ToLower(strings.Join([]string{p.Name(), c.Name(), c.Architecture(), c.Attr("language"), c.Attr("versionScope")}, "\x00"))
 		if line, ok := first[key]; ok {
-			l.component(finding.Fail, p, c, fmt.Sprintf("the component stands in this pass already, in line %d; Windows refuses the file (0x8022001b)", line),
+			l.component(finding.Fail, p, c, fmt.Sprintf("the component is in this pass already, on line %d; Windows refuses the file (0x8022001b)", line),
 				"put all its settings into one <component>")
 			return
 		}
@@ -155,9 +155,9 @@ func lintSettingDuplicate(l *linter) {
 		case !seen:
 			first[key] = n.el.Line
 		case n.def != nil:
-			l.at(n, fmt.Sprintf("the setting stands here already, in line %d", line), "keep one of the two")
+			l.at(n, fmt.Sprintf("the setting is here already, on line %d", line), "keep one of the two")
 		default:
-			l.as(finding.Warn, n, fmt.Sprintf("the element stands here already, in line %d, and is not marked as an item of a list", line),
+			l.as(finding.Warn, n, fmt.Sprintf("the element is here already, on line %d, and is not marked as an item of a list", line),
 				`keep one, or write wcm:action="add" on each`)
 		}
 	}
@@ -246,10 +246,10 @@ func lintTextBetween(l *linter) {
 			continue
 		}
 		if placeholder(text) {
-			l.as(finding.Warn, n, "template text stands beside settings", "render the template before using the file")
+			l.as(finding.Warn, n, "template text appears beside settings", "render the template before using the file")
 			continue
 		}
-		l.at(n, "text stands beside settings", "remove it, or put it into the setting it belongs to")
+		l.at(n, "text appears beside settings", "remove it, or put it into the setting it belongs to")
 	}
 }
 

@@ -40,7 +40,7 @@ func lintLength(l *linter) {
 		if have := units(n.el.Text); have > n.def.longest {
 			fix := "shorten it"
 			if n.def.command {
-				fix = "put the steps into a script in the image and run that"
+				fix = "put the steps into a script in the image and run the script"
 			}
 			l.at(n, fmt.Sprintf("%d characters, Windows allows %d", have, n.def.longest), fix)
 		}

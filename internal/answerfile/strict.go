@@ -51,7 +51,7 @@ func (p *parser) checkTag(t xml.StartElement, raw string) *Error {
 		case c == quote && c != 0:
 			quote = 0
 			if i+1 < len(raw) && !strings.ContainsRune(" \t\r\n/>", rune(raw[i+1])) {
-				return p.fault(ruleWellFormed, "no blank between two attributes", "put a blank between them")
+				return p.fault(ruleWellFormed, "no space between two attributes", "put a space between them")
 			}
 		}
 	}
@@ -82,22 +82,22 @@ var (
 // saved in.
 func (p *parser) instruction(t xml.ProcInst, raw string, first bool) *Error {
 	if !instructionText.MatchString(raw) {
-		return &Error{Rule: ruleWellFormed, Problem: "a processing instruction without a proper name", Fix: "remove what stands between <? and ?>"}
+		return &Error{Rule: ruleWellFormed, Problem: "a processing instruction without a proper name", Fix: "remove what is between <? and ?>"}
 	}
 	if !strings.EqualFold(t.Target, "xml") {
 		return nil
 	}
 	if !first {
 		return &Error{Rule: ruleWellFormed, Problem: "the XML declaration is not at the very start of the file",
-			Fix: "remove what stands before <?xml, also blanks and empty lines"}
+			Fix: "remove what is before <?xml, including spaces and empty lines"}
 	}
 	parts := declarationText.FindStringSubmatch(string(t.Inst))
 	if parts == nil || t.Target != "xml" {
-		return &Error{Rule: ruleWellFormed, Problem: "the XML declaration is not written as it should be",
+		return &Error{Rule: ruleWellFormed, Problem: "the XML declaration is malformed",
 			Fix: `write <?xml version="1.0" encoding="utf-8"?>`}
 	}
 	if encoding := strings.Trim(parts[1], `"'`); encoding != "" && strings.EqualFold(encoding, "utf-16") != p.wide {
-		return &Error{Rule: ruleEncoding, Problem: "the XML declaration names another encoding than the one the file is saved in",
+		return &Error{Rule: ruleEncoding, Problem: "the XML declaration names a different encoding from the one the file is saved in",
 			Fix: `save the file as UTF-8 and write encoding="utf-8"`}
 	}
 	return nil

@@ -21,7 +21,7 @@ type Unattend struct {
 	// Keep the device drivers' state, for an image that is deployed on the same
 	// hardware (pass generalize).
 	PersistAllDeviceInstalls config.Trilean `mapstructure:"persist_all_device_installs"`
-	// Keep devices that are not there now. Only with
+	// Keep devices that are not present. Only with
 	// `persist_all_device_installs` (pass generalize).
 	DoNotCleanUpNonPresentDevices config.Trilean `mapstructure:"do_not_clean_up_non_present_devices"`
 	// Do not reset licensing (pass generalize).
@@ -43,7 +43,7 @@ type Unattend struct {
 	RegisteredOwner string `mapstructure:"registered_owner"`
 	// Organization shown by Windows.
 	RegisteredOrganization string `mapstructure:"registered_organization"`
-	// Do not activate by itself.
+	// Do not activate Windows automatically.
 	SkipAutoActivation config.Trilean `mapstructure:"skip_auto_activation"`
 	// Extend the system partition to the end of the disk.
 	ExtendOSPartition config.Trilean `mapstructure:"extend_os_partition"`
@@ -71,7 +71,7 @@ type Unattend struct {
 	Audit *Audit `mapstructure:"audit"`
 	// Where the machine goes after a pass. Repeat the block for other passes.
 	Reseal []Reseal `mapstructure:"reseal"`
-	// Any other setting. Repeat the block for more. They are laid on top of all
+	// Any other setting. Repeat the block for more. They override all
 	// others.
 	Components []ExtraComponent `mapstructure:"component"`
 }
@@ -90,7 +90,7 @@ type RunSynchronous struct {
 type Locale struct {
 	// Keyboard, for example `0409:00000409` or `en-US`.
 	InputLocale string `mapstructure:"input_locale"`
-	// Language of programs that do not know Unicode.
+	// Language of programs that do not support Unicode.
 	SystemLocale string `mapstructure:"system_locale"`
 	// Language of Windows.
 	UILanguage string `mapstructure:"ui_language"`
@@ -102,15 +102,15 @@ type Locale struct {
 
 // OOBE chooses the pages of the first boot (pass oobeSystem).
 type OOBE struct {
-	// The licence page.
+	// Hide the licence page.
 	HideEULAPage config.Trilean `mapstructure:"hide_eula_page"`
-	// The page for the Administrator's password (Windows Server).
+	// Hide the page for the Administrator's password (Windows Server).
 	HideLocalAccountScreen config.Trilean `mapstructure:"hide_local_account_screen"`
-	// The manufacturer's registration.
+	// Hide the manufacturer's registration page.
 	HideOEMRegistrationScreen config.Trilean `mapstructure:"hide_oem_registration_screen"`
-	// The pages for an online account.
+	// Hide the pages for an online account.
 	HideOnlineAccountScreens config.Trilean `mapstructure:"hide_online_account_screens"`
-	// The wireless page.
+	// Hide the wireless page.
 	HideWirelessSetupInOOBE config.Trilean `mapstructure:"hide_wireless_setup_in_oobe"`
 	// `Home`, `Work` or `Other`. Windows 10 and later ignore it.
 	NetworkLocation string `mapstructure:"network_location"`
@@ -138,7 +138,7 @@ type LocalAccount struct {
 	// Groups, separated by semicolons, in the language of Windows; for example
 	// `Administrators`.
 	Group string `mapstructure:"group"`
-	// Name shown at the logon.
+	// Name shown at logon.
 	DisplayName string `mapstructure:"display_name"`
 	// Comment on the account.
 	Description string `mapstructure:"description"`
@@ -162,7 +162,7 @@ type FirstLogonCommand struct {
 	CommandLine string `mapstructure:"command_line"`
 	// What the command is for.
 	Description string `mapstructure:"description"`
-	// The command needs somebody at the keyboard.
+	// Whether the command needs somebody at the keyboard.
 	RequiresUserInput config.Trilean `mapstructure:"requires_user_input"`
 }
 
@@ -206,7 +206,7 @@ type ExtraComponent struct {
 	// Values by path; the names of a path are joined by a backslash. Example:
 	// `{ "Display\\ColorDepth" = "32" }`.
 	Settings map[string]string `mapstructure:"settings"`
-	// The XML inside of `<component>`, for what a path cannot say. The prefix
+	// The XML inside `<component>`, for what a path cannot express. The prefix
 	// `wcm` is declared.
 	XML string `mapstructure:"xml"`
 }

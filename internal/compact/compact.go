@@ -1,5 +1,5 @@
 // Package compact finds out which parts of a disk need not be copied: the free
-// clusters of its NTFS volumes and the page files, where nothing speaks against it.
+// clusters of its NTFS volumes and the page files, where nothing forbids it.
 package compact
 
 import (

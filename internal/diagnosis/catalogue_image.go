@@ -14,15 +14,15 @@ var answerFileCauses = []cause{
 	{id: "F62", name: "UNATTEND_LOAD_ERROR", phase: PhaseFirstBoot, pattern: `internal error occurred while loading or searching for an unattend answer file|0x800705b9`, title: "Setup could not load the answer file: malformed XML, or a registry pointer to a deleted file",
 		remedy: []string{"Check that the file is well-formed (no -- inside comments).", `Remove HKLM\SYSTEM\Setup\UnattendFile where it points to a missing file.`}, source: docSearchOrder},
 	{id: "F63", name: "UNATTEND_CACHED_USED", phase: PhaseSilent, by: byPreflight, title: `the build's own answer file in C:\Windows\Panther\unattend.xml is used again`,
-		remedy: []string{`Give answer_file, or delete C:\Windows\Panther\unattend.xml and eject the media before sysprep.`}, source: docSearchOrder},
+		remedy: []string{`Set answer_file, or delete C:\Windows\Panther\unattend.xml and eject the media before sysprep.`}, source: docSearchOrder},
 	{id: "F64", name: "UNATTEND_NOT_FOUND", phase: PhaseFirstBoot, pattern: `No unattend file was present, skipping unattend settings passes`, anyLevel: true, title: "Setup found no answer file: the machine waits at its first screens",
-		remedy: []string{`Give answer_file; on removable media the file must be named Unattend.xml.`}, source: docSearchOrder},
+		remedy: []string{`Set answer_file; on removable media the file must be named Unattend.xml.`}, source: docSearchOrder},
 	{id: "F65", name: "UNATTEND_PASS_ALREADY_PROCESSED", phase: PhaseFirstBoot, pattern: `Found already-processed unattend file for pass(?: \[(?P<pass>\w+)\])?`, anyLevel: true, title: "Setup skipped an answer file that it had processed before (pass {pass})",
-		remedy: []string{"Use a fresh answer file, not the annotated copy out of Panther."}, source: docSearchOrder},
+		remedy: []string{"Use a fresh answer file, not the annotated copy from Panther."}, source: docSearchOrder},
 }
 
 var configurationCauses = []cause{
-	{id: "F70", name: "DOMAIN_JOINED", phase: PhaseSilent, by: byPreflight, title: "the machine is joined to a domain; sysprep takes it out, policies stay in the image",
+	{id: "F70", name: "DOMAIN_JOINED", phase: PhaseSilent, by: byPreflight, title: "the machine is joined to a domain; sysprep removes it from the domain, but the domain's policies stay in the image",
 		remedy: []string{"Build in a workgroup and join at deployment."}, source: docOverview},
 	{id: "F71", name: "DOMAIN_CONTROLLER", phase: PhaseSilent, by: byPreflight, title: "Active Directory Domain Services is installed; sysprep does not support it",
 		remedy: []string{"Promote at deployment, not in the image."}, source: docRoles},
@@ -43,11 +43,11 @@ var configurationCauses = []cause{
 }
 
 var firstBootCauses = []cause{
-	{id: "F80", name: "AZURE_AGENT_NOT_RUNNING", phase: PhaseFirstBoot, by: byPreflight, title: "RdAgent or WindowsAzureGuestAgent does not run",
+	{id: "F80", name: "AZURE_AGENT_NOT_RUNNING", phase: PhaseFirstBoot, by: byPreflight, title: "RdAgent or WindowsAzureGuestAgent is not running",
 		remedy: []string{"Start both services before sysprep."}, source: github + "hashicorp/packer-plugin-azure/blob/main/docs/builders/arm.mdx"},
-	{id: "F81", name: "AZURE_CDROM_DISABLED", phase: PhaseFirstBoot, by: byPreflight, title: "the CD-ROM driver is off, so Azure's provisioning media cannot be read",
+	{id: "F81", name: "AZURE_CDROM_DISABLED", phase: PhaseFirstBoot, by: byPreflight, title: "the CD-ROM driver is disabled, so Azure's provisioning media cannot be read",
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\cdrom /v Start /t REG_DWORD /d 1 /f`}, source: learn + "azure/virtual-machines/generalize"},
-	{id: "F82", name: "ADMIN_MUST_CHANGE_PASSWORD", phase: PhaseFirstBoot, by: byPreflight, title: "the built-in Administrator must change the password at first logon",
+	{id: "F82", name: "ADMIN_MUST_CHANGE_PASSWORD", phase: PhaseFirstBoot, by: byPreflight, title: "the built-in Administrator must change its password at first logon",
 		remedy: []string{"net accounts /maxpwage:unlimited before sysprep."}, source: imageBuilder},
 	{id: "F84", name: "RESTARTED_UNEXPECTEDLY", phase: PhaseFirstBoot, pattern: `The computer restarted unexpectedly or encountered an unexpected error|Setup\.exe failed, returning exit code \[(?P<code>0x[0-9a-f]+)\]`, generic: true, title: "specialize failed at first boot", unconfirmed: true,
 		remedy: []string{windowsCouldNot}, source: learn + "troubleshoot/azure/virtual-machines/windows/unexpected-restart-error-during-vm-boot"},

@@ -166,7 +166,7 @@ func TestADiagnosisIsWrittenInSnakeCase(t *testing.T) {
 	d, _ := ByID("F70")
 	text, err := json.Marshal(d)
 	want := `{"id":"F70","name":"DOMAIN_JOINED","severity":"warn","holds":false,"subject":"guest",` +
-		`"summary":"the machine is joined to a domain; sysprep takes it out, policies stay in the image",` +
+		`"summary":"the machine is joined to a domain; sysprep removes it from the domain, but the domain's policies stay in the image",` +
 		`"remedy":["Build in a workgroup and join at deployment."],"source":"` + docOverview + `","phase":"silent"}`
 	if err != nil || string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)

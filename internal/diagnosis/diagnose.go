@@ -203,14 +203,14 @@ func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
 	}
 	d.Summary += "; this cause is not in the catalogue"
 	if s.short {
-		d.Summary += " (the log has so many long lines that not all were looked at)"
+		d.Summary += " (the log has so many long lines that not all of them were examined)"
 	}
 	if d.Phase == PhaseValidate {
 		d.Remedy = []string{"Nothing was changed: correct what the lines above the failure name and run sysprep again."}
 	} else {
 		d.Remedy = []string{"Correct what the lines above the failure name, on a fresh machine."}
 	}
-	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the whole %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
+	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the complete %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
 	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Facts.FailureLine)
 	return d
 }

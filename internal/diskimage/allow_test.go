@@ -126,7 +126,7 @@ func TestBackingFilesOutsideOfTheFolderAreRefused(t *testing.T) {
 			if !errors.Is(err, ErrNotAllowed) || !errors.Is(err, ErrParent) {
 				t.Errorf("kind of %v", err)
 			}
-			for _, want := range []string{overlay, fmt.Sprintf("%q", name), "outside of the folder", "backing_files", "--allow-backing"} {
+			for _, want := range []string{overlay, fmt.Sprintf("%q", name), "outside the folder", "backing_files", "--allow-backing"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q does not say %q", err, want)
 				}

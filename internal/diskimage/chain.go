@@ -193,14 +193,14 @@ func (o opener) locate(name string) (string, error) {
 	}
 	real, err := realPath(path)
 	if err != nil {
-		return "", o.refuse(name, path, fmt.Sprintf("its place cannot be told (%v)", err))
+		return "", o.refuse(name, path, fmt.Sprintf("its location cannot be determined (%v)", err))
 	}
 	own, err := realPath(o.path)
 	if err != nil {
-		return "", o.refuse(name, real, fmt.Sprintf("the place of the image cannot be told (%v)", err))
+		return "", o.refuse(name, real, fmt.Sprintf("the location of the image cannot be determined (%v)", err))
 	}
 	if !sameFile(filepath.Dir(real), filepath.Dir(own)) && !o.allows(real, st) {
-		return "", o.refuse(name, real, "it lies outside of the folder of the image, "+filepath.Dir(own))
+		return "", o.refuse(name, real, "it is outside the folder of the image, "+filepath.Dir(own))
 	}
 	if !st.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %s names %q as its parent or backing file, which is not a regular file", ErrParent, o.path, name)

@@ -121,7 +121,7 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	}
 	c.stats.VirtualSize = size
 	if c.done != plan.data {
-		return st, fmt.Errorf("%w: %d bytes of data were found in the source at first, %d when it was copied: something changes it; end that, and run it again", ErrMismatch, plan.data, c.done)
+		return st, fmt.Errorf("%w: %d bytes of data were found in the source at first, %d when it was copied: something is changing it; stop that, and run this again", ErrMismatch, plan.data, c.done)
 	}
 	if err := checkOutput(ctx, src, f.Name(), o, c.stats, slices.Collect(maps.Values(c.sample.spans))); err != nil {
 		return st, err

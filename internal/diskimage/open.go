@@ -91,7 +91,7 @@ func (o opener) openFile() (Disk, error) {
 	}
 	if opened, err := f.Stat(); err != nil || !os.SameFile(opened, st) {
 		f.Close()
-		return nil, fmt.Errorf("opening disk: %s was replaced by another file meanwhile", o.path)
+		return nil, fmt.Errorf("opening disk: %s was replaced by another file in the meantime", o.path)
 	}
 	o.chain = append(o.chain[:len(o.chain):len(o.chain)], st)
 	d, err := source{opener: o, ReaderAt: f, size: st.Size(), close: f.Close}.open()

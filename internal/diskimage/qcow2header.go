@@ -230,7 +230,7 @@ func (h *qcow2Map) openBacking(s source) (Disk, error) {
 	}
 	if format == "" && d.Format() == Raw {
 		d.Close()
-		return nil, unsupported("qcow2 backing file %q without a format; say it with qemu-img rebase -u -b %s -F raw", h.backing, h.backing)
+		return nil, unsupported("qcow2 backing file %q without a format; set it with qemu-img rebase -u -b %s -F raw", h.backing, h.backing)
 	}
 	return d, nil
 }

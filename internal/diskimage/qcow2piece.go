@@ -83,7 +83,7 @@ func (h *qcow2Map) piece(table []byte, off, fileSize int64) (p qcow2Piece, err e
 	}
 	if p.kind == inFile {
 		if host%cluster != 0 {
-			return p, corrupt("qcow2 L2 table: the cluster at %d lies at %d, which is no multiple of %d", off, host, cluster)
+			return p, corrupt("qcow2 L2 table: the cluster at %d lies at %d, which is not a multiple of %d", off, host, cluster)
 		}
 		if host >= fileSize {
 			return p, corrupt("qcow2: the data at %d lies beyond the end of the file", off)

@@ -3,7 +3,7 @@
 // the logs of CI systems, which both take commands from what they show.
 //
 // A character that does something or that cannot be seen is written as its
-// escape, in Go's form: \x1b for a control byte or a byte that is no UTF-8,
+// escape, in Go's form: \x1b for a control byte or a byte that is not UTF-8,
 // \u202e and \U000e0001 for other characters. Backslashes stay as they are, for
 // paths are full of them. What people write (umlauts, Japanese, emoji) stays.
 package foreign

@@ -59,7 +59,7 @@ func (s *Session) FetchAll(ctx context.Context, paths []string, most int) (map[s
 		return nil, err
 	}
 	if sum := sha256.Sum256(content); !strings.EqualFold(hex.EncodeToString(sum[:]), doc.SHA256) {
-		return nil, fmt.Errorf("fetching files: %w: they changed on their way", ErrUnreadable)
+		return nil, fmt.Errorf("fetching files: %w: they changed in transit", ErrUnreadable)
 	}
 	return doc.files(content, paths, most)
 }

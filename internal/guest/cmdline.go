@@ -48,7 +48,7 @@ func quoted(text string) (string, error) {
 		}
 	}
 	if text == "" || strings.ContainsAny(rest, `"%`) || strings.HasSuffix(text, `\`) || strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' }) {
-		return "", fmt.Errorf("%q cannot be given to cmd.exe", text)
+		return "", fmt.Errorf("%q cannot be passed to cmd.exe", text)
 	}
 	return `"` + text + `"`, nil
 }

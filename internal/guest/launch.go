@@ -143,7 +143,7 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 		return s.unanswered(ctx, l, launched, marked, err)
 	}
 	if found == nil {
-		launched.Follow, launched.Unsaid = follow, "the guest watches already, and did not say how the start ended"
+		launched.Follow, launched.Unsaid = follow, "the guest is already watching, but did not say how the start ended"
 		return launched, nil
 	}
 	launched.TagDeleted = found.TagDeleted

@@ -22,7 +22,7 @@ type AccountError struct {
 var accountCodes = []string{"0x8007052e", "0x8007052f", "0x80070534", "0x80070569"}
 
 func (e *AccountError) Error() string {
-	return fmt.Sprintf("the guest does not take the account %q (%s)", e.User, e.Code)
+	return fmt.Sprintf("the guest does not accept the account %q (%s)", e.User, e.Code)
 }
 
 // registration is how Windows reports a task that it does not register: by the

@@ -138,12 +138,12 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 			answers{{"del /f /q", "", ""}}, ErrNotStarted, "could not be read"},
 		{"the task is refused", Launch{Arguments: "/oobe", User: "packer"},
 			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "", "ERROR: Access is denied."}}, ErrNotStarted, "by schtasks: the answer could not be read: \"ERROR: Access is denied.\""},
-		{"no user to run it as", Launch{Arguments: "/oobe"}, nil, ErrNotStarted, `user "" cannot be given to schtasks`},
+		{"no user to run it as", Launch{Arguments: "/oobe"}, nil, ErrNotStarted, `user "" cannot be passed to schtasks`},
 		{"a user with a character of cmd.exe", Launch{Arguments: "/oobe", User: `R&D\O'Brien$`},
 			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "packer-part:done\r\npacker-part:end\r\n", ""}}, nil, `/ru "R&D\O'Brien$" /np&& echo`},
 		{"a password", Launch{Arguments: "/oobe", Logon: LogonPassword, User: "a", Password: "p"}, answers{{"icacls", "packer-part:done\r\npacker-part:end", ""}}, ErrNotStarted, "schtasks would show the password"},
-		{"a user that would be another command", Launch{Arguments: "/oobe", User: `a" & calc`}, nil, ErrNotStarted, "cannot be given to schtasks"},
-		{"arguments that would be another command", Launch{Arguments: "/oobe&calc", User: "a"}, nil, ErrNotStarted, "cannot be given to schtasks"},
+		{"a user that would be another command", Launch{Arguments: "/oobe", User: `a" & calc`}, nil, ErrNotStarted, "cannot be passed to schtasks"},
+		{"arguments that would be another command", Launch{Arguments: "/oobe&calc", User: "a"}, nil, ErrNotStarted, "cannot be passed to schtasks"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fake{start: append(append(answers{{"powershell.exe", "", noPowerShell}}, marks...), test.answers...).start}

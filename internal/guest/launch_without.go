@@ -20,10 +20,10 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	case l.Logon == LogonPassword:
 		return launched, fmt.Errorf("%w: PowerShell does not work (%w), and schtasks would show the password; leave the password out", ErrNotStarted, why)
 	case user.err != nil:
-		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and user %q cannot be given to schtasks", ErrNotStarted, why, l.User)
+		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and user %q cannot be passed to schtasks", ErrNotStarted, why, l.User)
 	}
 	if strings.ContainsAny(l.Arguments, "\"%^&|<>\r\n") {
-		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and the arguments %q cannot be given to schtasks", ErrNotStarted, why, l.Arguments)
+		return launched, fmt.Errorf("%w: PowerShell does not work (%w) and the arguments %q cannot be passed to schtasks", ErrNotStarted, why, l.Arguments)
 	}
 	ours := s.Folder() // what the guest is known by from now on
 	// The old log keeps its lines under another name: they may explain an earlier failure.

@@ -20,7 +20,7 @@ const CommandLimit = 30 * time.Second
 
 // ErrNoMark: what the run brought is not there, and nothing was started. Either
 // it was removed by the run, or another machine answers.
-var ErrNoMark = errors.New("what this run brought into the guest is not there any more")
+var ErrNoMark = errors.New("what this run brought into the guest is no longer there")
 
 // ErrUnreadable: the guest answered with something else than was asked for.
 var ErrUnreadable = errors.New("the answer could not be read")

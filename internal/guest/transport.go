@@ -57,10 +57,10 @@ var (
 	ErrNotSent = errors.New("nothing was run")
 	// ErrResting: nothing was run, because a request was left behind a short while
 	// ago.
-	ErrResting error = notSent("the connection rests, because a request never came back")
+	ErrResting error = notSent("the connection is paused, because a request has not been answered")
 	// ErrGivenUp: nothing was run, because too many requests were left behind and
 	// have not come back since.
-	ErrGivenUp error = notSent("the connection is not used: too many requests have not come back")
+	ErrGivenUp error = notSent("the connection is no longer used: too many requests have not been answered")
 )
 
 // Unanswered says that the guest did not answer, or is not asked for a while.

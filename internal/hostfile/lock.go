@@ -52,7 +52,7 @@ func lock(name, what string) (release func(), err error) {
 	}()
 	for {
 		if info, err := os.Lstat(name); err == nil && !isRegular(info.Mode()) {
-			return nothing, fmt.Errorf("%s is %s, where the lock of a build would be: remove it", name, kind(info.Mode()))
+			return nothing, fmt.Errorf("%s is %s, but the lock file of a build belongs there: remove it", name, kind(info.Mode()))
 		}
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
@@ -101,7 +101,7 @@ func giveUp(f *os.File) {
 }
 
 func locked(what, holder string) error {
-	return fmt.Errorf("%s is %w%s: wait until that one has ended, or choose another place", what, ErrLocked, holder)
+	return fmt.Errorf("%s is %w%s: wait until that build has ended, or choose another path", what, ErrLocked, holder)
 }
 
 // heldBy names the process that holds a lock, as far as its file tells.

@@ -43,7 +43,7 @@ func ReadRegular(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s is larger than %s, the most that is read: name the right file", path, size(limit))
+		return nil, fmt.Errorf("%s is larger than %s, the limit for this file: name the right file", path, size(limit))
 	}
 	return content, nil
 }

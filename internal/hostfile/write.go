@@ -59,7 +59,7 @@ func whileBusy(ctx context.Context, busy func(error) bool, do func() error) erro
 			return err
 		}
 		if time.Since(began)+pause > busyLimit {
-			return fmt.Errorf("%w; another program has held the file for %s: close it, or exclude the folder from virus scanning", err, busyLimit)
+			return fmt.Errorf("%w; another program has held the file for %s: close that program, or exclude the folder from virus scanning", err, busyLimit)
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -59,7 +59,7 @@ func readHead(resp *http.Response, start, length int64, known *edition) (edition
 		return fail("the server answered %s", status)
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return fail("the server sends the file in the encoding %q, of which a range is of no use; download the file and inspect it here", foreign.Limit(encoding, 100))
+		return fail("the server sends the file in the encoding %q, so a range of it cannot be used; download the file and inspect it here", foreign.Limit(encoding, 100))
 	}
 	if kind := resp.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(kind), "multipart/") {
 		return fail("the server answers one range in several parts (%q); download the file and inspect it here", foreign.Limit(kind, 100))

@@ -89,7 +89,7 @@ func open(ctx context.Context, address string, l limits, way http.RoundTripper) 
 		client: &http.Client{Transport: way, CheckRedirect: checkRedirect}, limits: l,
 		url: address, name: weburl.Redact(address), blocks: map[int64]*block{}, last: -1,
 	}
-	f.ctx, f.cancel = context.WithTimeoutCause(ctx, l.total, fmt.Errorf("not done after %s: %w", l.total, ErrTooMuch))
+	f.ctx, f.cancel = context.WithTimeoutCause(ctx, l.total, fmt.Errorf("not finished after %s: %w", l.total, ErrTooMuch))
 	first := &block{ready: make(chan struct{})}
 	if first.data, err = f.fetch(0, blockSize, true); err != nil {
 		f.Close()

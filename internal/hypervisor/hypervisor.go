@@ -73,7 +73,7 @@ type Cause string
 const (
 	CauseGuestShutdown Cause = "guest-shutdown" // the guest powered itself off
 	CauseHostRequest   Cause = "host-request"   // we asked and the guest obeyed
-	CauseKilled        Cause = "killed"         // ended by force, by us
+	CauseKilled        Cause = "killed"         // forced off, by us
 	CauseGuestReset    Cause = "guest-reset"    // the guest restarted where it must not
 	CauseCrash         Cause = "crash"          // guest panic, or the hypervisor's process failed
 	CauseGone          Cause = "gone"           // it answers no more and its disk rests; all a driver sees that cannot watch the power
@@ -103,10 +103,10 @@ func (f Fate) String() string {
 	words := map[Cause]string{
 		CauseGuestShutdown: "the guest powered itself off",
 		CauseHostRequest:   "the guest powered off when asked",
-		CauseKilled:        "the machine was ended by force",
+		CauseKilled:        "the machine was forced off",
 		CauseGuestReset:    "the guest restarted instead of powering off",
 		CauseCrash:         "the machine crashed",
-		CauseGone:          "the machine no longer answers and is taken to be off",
+		CauseGone:          "the machine no longer answers and is assumed to be off",
 	}[f.Cause]
 	if words == "" {
 		words = "the machine ended for an unknown reason"
@@ -164,7 +164,7 @@ type PowerDowner interface {
 	PowerDown(ctx context.Context) error
 }
 
-// Killer is a Machine that can be ended by force.
+// Killer is a Machine that can be forced off.
 type Killer interface {
 	// Kill makes the fate CauseKilled.
 	Kill(ctx context.Context) error

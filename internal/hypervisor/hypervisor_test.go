@@ -13,9 +13,9 @@ func TestFateInWords(t *testing.T) {
 	}{
 		{Fate{Cause: CauseGuestShutdown, Detail: "QEMU: guest-shutdown"}, "the guest powered itself off (QEMU: guest-shutdown)", true},
 		{Fate{Cause: CauseHostRequest}, "the guest powered off when asked", true},
-		{Fate{Cause: CauseGone}, "the machine no longer answers and is taken to be off", true},
-		{Fate{Cause: CauseKilled, Err: errors.New("window closed"), Detail: "x"}, "the machine was ended by force: window closed", false},
-		{Fate{Cause: CauseKilled}, "the machine was ended by force", false},
+		{Fate{Cause: CauseGone}, "the machine no longer answers and is assumed to be off", true},
+		{Fate{Cause: CauseKilled, Err: errors.New("window closed"), Detail: "x"}, "the machine was forced off: window closed", false},
+		{Fate{Cause: CauseKilled}, "the machine was forced off", false},
 		{Fate{Cause: CauseGuestShutdown, Err: errors.New("disk full")}, "the guest powered itself off: disk full", false},
 		{Fate{Cause: CauseUnknown}, "the machine ended for an unknown reason", false},
 		{Fate{}, "the machine ended for an unknown reason", false},

@@ -40,7 +40,7 @@ func (v *Volume) FreeMap(ctx context.Context, drop ...string) (*FreeMap, error) 
 	}
 	m := &FreeMap{base: v.base, cluster: v.cluster, clusters: v.clusters, used: used}
 	if err := v.eachRecord(ctx, func(rec *record) error { return m.check(v, rec) }); err != nil {
-		return nil, fmt.Errorf("holding files against $Bitmap: %w", err)
+		return nil, fmt.Errorf("comparing files with $Bitmap: %w", err)
 	}
 	m.free = m.clusters - marked(used, m.clusters)
 	for _, name := range drop {

@@ -184,7 +184,7 @@ func (s *stream) readRuns(p []byte, off int64) error {
 	c := s.v.cluster
 	for i := s.runAt(off / c); len(p) > 0; i++ {
 		if i >= len(s.runs) {
-			return corrupt("offset %d lies behind the last run", off)
+			return corrupt("offset %d lies beyond the last run", off)
 		}
 		r := s.runs[i]
 		in := off - r.VCN*c

@@ -89,7 +89,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 	case 512, 4096:
 		sizes = []int{sectorSize}
 	default:
-		return nil, fmt.Errorf("sector size %d: only 512 and 4096 exist", sectorSize)
+		return nil, fmt.Errorf("sector size %d: only 512 and 4096 are supported", sectorSize)
 	}
 	if size < 512 {
 		return nil, corrupt("disk of %d bytes", size)

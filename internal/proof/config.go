@@ -22,27 +22,27 @@ import (
 // to be generalized and ready for its first boot (OOBE).
 type Config struct {
 	// Prove the image before it is handed over. Defaults to `true`. With
-	// `false` nobody looks whether Windows is generalized.
+	// `false` nothing checks whether Windows is generalized.
 	Enabled config.Trilean `mapstructure:"enabled"`
 	// What Windows must start into next: `oobe` (default) or `audit`.
 	Expect string `mapstructure:"expect"`
-	// What an assertion that does not hold means, by its id: `fail` (the image
-	// is not handed over), `warn`, `info` or `off`. Assertions that are not
+	// The severity of an assertion that does not hold, by its id: `fail` (the
+	// image is not handed over), `warn`, `info` or `off`. Assertions that are not
 	// named here keep their own severity. `windows` stays `fail`. The ids are
 	// those in the report and in the messages, for instance
 	// `severities = { secrets = "fail", autologon = "off" }`.
 	Severities map[string]string `mapstructure:"severities"`
 	// The path of the report, a JSON file with every fact and every assertion
 	// (docs/report.md).
-	// It is written whether the image is proven or not, and replaces nothing but
-	// an earlier report or an empty file; while an earlier image stays, it stays
-	// too, and the report of an image that is refused lies elsewhere. Defaults
+	// It is written whether or not the image is proven, and replaces only an
+	// earlier report or an empty file. While an earlier image is kept, so is its
+	// report, and the report on a refused image is written elsewhere. Defaults
 	// to the path of the disk with `.report.json` added.
 	Report string `mapstructure:"report"`
 	// Read the converted disk back as a whole and compare it with its source
-	// before it gets its name. A sample is compared without it, too: some
-	// places that were written and some that hold zeros. It takes about as long
-	// as the conversion. Defaults to `false`.
+	// before it gets its final name. This takes about as long as the conversion.
+	// Without it a sample is compared: some places that were written and some
+	// that hold zeros. Defaults to `false`.
 	Compare bool `mapstructure:"compare"`
 }
 

@@ -55,7 +55,7 @@ func Clear(first First, e Expectation) Clearance {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("GeneralizationState is %d; %d is usual on a running machine", n, windows.NeverGeneralized))
 	}
 	if first.Process == Unknown {
-		d.Warnings = append(d.Warnings, "could not tell whether another sysprep.exe is running; one that is would block this run")
+		d.Warnings = append(d.Warnings, "could not tell whether another sysprep.exe is running; if one is, it blocks this run")
 	}
 	return d
 }
@@ -72,7 +72,7 @@ func byImageState(first First) Clearance {
 		return d
 	case windows.Unfinished:
 		return Clearance{Start: Wait, Reason: fmt.Sprintf("ImageState is %s: Windows Setup may still be finishing the first boot", state),
-			Next: []string{"If it stays so although Setup has ended, this installation is broken: start from another source disk."}}
+			Next: []string{"If it stays so after Setup has ended, this installation is broken: start from another source disk."}}
 	case windows.BeforeOOBE:
 		// OOBE may still be finishing behind a WinRM that answers already.
 		return Clearance{Start: Wait, Reason: fmt.Sprintf("ImageState is %s: the first boot has not passed OOBE, or sysprep ran without /generalize", state),

@@ -156,9 +156,9 @@ func (j Judge) succeeded() *Verdict {
 	case Reboot:
 		switch quiet := j.last.At.Sub(j.reached); {
 		case j.reopened > 0:
-			return j.ifArmed(j.verdict(Generalized, "%s, and Windows restarts: its port was closed for %s and answers again", said, seconds(j.reopened)))
+			return j.ifArmed(j.verdict(Generalized, "%s, and Windows is restarting: its port was closed for %s and answers again", said, seconds(j.reopened)))
 		case !j.last.Reached && j.last.Port != PortOpen && quiet >= j.expect.ClosedFor:
-			return j.ifArmed(j.verdict(Generalized, "%s, and Windows has not answered for %s since: it restarts, as it was told to", said, seconds(quiet)))
+			return j.ifArmed(j.verdict(Generalized, "%s, and Windows has not answered for %s since: it is restarting, as it was told to", said, seconds(quiet)))
 		}
 	case Shutdown:
 		if j.last.Machine.Off {
@@ -189,7 +189,7 @@ func (j Judge) silentSince(said string) *Verdict {
 		return j.ifArmed(j.verdict(Lost, "Windows was generalized, but then its port was closed for %s, answered again without taking a command, and has been closed for %s since: whether Windows restarted in between is not known",
 			seconds(j.reopened), seconds(j.closedFor())))
 	}
-	return j.ifArmed(j.verdict(Generalized, "%s, and the guest does not answer any more: its port has been closed for %s since", said, seconds(j.closedFor())))
+	return j.ifArmed(j.verdict(Generalized, "%s, and the guest no longer answers: its port has been closed for %s since", said, seconds(j.closedFor())))
 }
 
 // quit ends a run after which Windows stays up. What the next boot runs has to
@@ -226,7 +226,7 @@ func (j Judge) vanished() *Verdict {
 	case off && good && j.expect.End == Shutdown:
 		return j.off("%s; the machine has powered itself off", said)
 	case off && j.expect.End == Quit:
-		v := j.verdict(Lost, "the guest is gone (the machine has powered itself off) though sysprep was told to quit only")
+		v := j.verdict(Lost, "the guest is gone (the machine has powered itself off) although sysprep was told only to quit")
 		v.PoweredOff = true
 		v.ConsistentWithSuccess = j.tagged() || j.last.Log.TagCreated
 		return v
@@ -239,7 +239,7 @@ func (j Judge) vanished() *Verdict {
 		v.PoweredOff = true
 		return j.ifArmed(v)
 	}
-	return j.ifArmed(j.verdict(Lost, "the guest does not answer any more, and success could not be seen before: its port has been closed for %s", seconds(j.closedFor())))
+	return j.ifArmed(j.verdict(Lost, "the guest no longer answers, and success could not be seen before: its port has been closed for %s", seconds(j.closedFor())))
 }
 
 // goneAfterTag: the port went after the tag, with an end in which Windows goes
@@ -267,7 +267,7 @@ func (j Judge) closedFor() time.Duration {
 	return j.last.At.Sub(j.closed)
 }
 
-// unreachable rules when no command was answered for long, whatever the port
+// unreachable rules when no command has been answered for long, whatever the port
 // does.
 func (j Judge) unreachable() *Verdict {
 	if j.last.Reached || j.last.At.Sub(j.reached) < j.expect.LostAfter {
@@ -280,9 +280,9 @@ func (j Judge) unreachable() *Verdict {
 }
 
 func (j Judge) lost() *Verdict {
-	what, why := "no command was answered for ", ""
+	what, why := "no command has been answered for ", ""
 	if j.neverSeen {
-		what = "no command was answered since the launch, for "
+		what = "no command has been answered since the launch, for "
 	}
 	if j.last.TransportErr != "" {
 		why = " (" + strings.Join(strings.Fields(j.last.TransportErr), " ") + ")"

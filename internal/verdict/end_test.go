@@ -61,7 +61,7 @@ func TestTheNewestFactsDecide(t *testing.T) {
 			Running, ""},
 		"the log had the tag, then the network goes, and a restart is wanted": {
 			reboot, []Observation{at(time.Minute, state(windows.StateUndeployable), log(200, done, tagLogged)), at(62*time.Second, silent(PortClosed)), at(2*time.Minute, silent(PortClosed)), good(3 * time.Minute), at(4*time.Minute, silent(PortClosed))},
-			Generalized, "it restarts, as it was told to"},
+			Generalized, "it is restarting, as it was told to"},
 		"only the tag is gone": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, ended, noTag)}, Undone, "the tag is gone"},
 		"a new run begins, then the port closes": {

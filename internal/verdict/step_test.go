@@ -91,7 +91,7 @@ func TestARunIsJudged(t *testing.T) {
 			expect: shutdown, seen: []Observation{
 				working, success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed)), at(240*time.Second, silent(PortClosed)), at(250*time.Second, silent(PortClosed)),
 			},
-			want: Generalized, reason: "the guest does not answer any more: its port has been closed for 3m0s", consistent: true,
+			want: Generalized, reason: "the guest no longer answers: its port has been closed for 3m0s", consistent: true,
 		},
 		"a port that comes back has not powered off": {
 			expect: shutdown, seen: []Observation{
@@ -129,11 +129,11 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"the port closes early and stays so": {
 			expect: shutdown, seen: []Observation{working, at(40*time.Second, silent(PortClosed)), at(9*time.Minute, silent(PortClosed)), at(631*time.Second, silent(PortClosed)), at(640*time.Second, inVain(PortClosed))},
-			want: Lost, reason: "no command was answered for 10m10s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is", consistent: true,
+			want: Lost, reason: "no command has been answered for 10m10s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is", consistent: true,
 		},
 		"success, then the restart begins": {
 			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortClosed)), at(90*time.Second, silent(PortClosed))},
-			want: Generalized, reason: "has not answered for 30s since: it restarts", consistent: true,
+			want: Generalized, reason: "has not answered for 30s since: it is restarting", consistent: true,
 		},
 		"success, and nobody is let in, while the port stays open": {
 			expect: reboot, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortOpen)), at(100*time.Second, silent(PortOpen))}, want: Running,
@@ -256,7 +256,7 @@ func TestARunIsJudged(t *testing.T) {
 		// Lost.
 		"the port is open but nothing answers for long": {
 			expect: generalize, seen: []Observation{working, at(10*time.Minute, silent(PortOpen)), at(11*time.Minute, silent(PortOpen)), at(680*time.Second, inVain(PortOpen))},
-			want: Lost, reason: "no command was answered for 10m50s (connection refused)", consistent: true,
+			want: Lost, reason: "no command has been answered for 10m50s (connection refused)", consistent: true,
 		},
 		"the guest answers when it is asked once more": {
 			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(680*time.Second, state(windows.StateUndeployable), log(110, processing), func(o *Observation) { o.Last = true }), at(20*time.Minute, silent(PortOpen))},
@@ -279,7 +279,7 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"nobody asks once more": {
 			expect: generalize, seen: []Observation{working, at(11*time.Minute, silent(PortOpen)), at(11*time.Minute+44*time.Second, silent(PortOpen)), at(11*time.Minute+45*time.Second, silent(PortOpen))},
-			want: Lost, reason: "no command was answered", consistent: true,
+			want: Lost, reason: "no command has been answered", consistent: true,
 		},
 		"nothing answers for a while, then success": {
 			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortOpen)), at(9*time.Minute, silent(PortUnknown)), success(10*time.Minute, ended)},
@@ -291,7 +291,7 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"the guest was killed though it should only quit": {
 			expect: generalize, seen: []Observation{working, at(time.Minute, silent(PortClosed), machine(Machine{Off: true}))},
-			want: Lost, reason: "told to quit only", poweredOff: true,
+			want: Lost, reason: "told only to quit", poweredOff: true,
 		},
 		"time is up while nothing answers": {
 			expect: Expectation{Generalize: true, Timeout: 2 * time.Minute}, seen: []Observation{working, at(2*time.Minute, silent(PortOpen)), at(125*time.Second, inVain(PortOpen))},

@@ -101,7 +101,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", 0, Shutdown, []string{
-			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and the guest does not answer any more: its port has been closed for 3m0s since",
+			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and the guest no longer answers: its port has been closed for 3m0s since",
 			"seen: " + seen + ", the port closed for 3m0s, after 6m30s",
 			"next: Make sure in the hypervisor that the machine is off, because a closed port does not show it; then take the disk. Do not start the machine again before that.",
 		}},
@@ -111,7 +111,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 			"next: Take the disk; do not start the machine again before that.",
 		}},
 		{"port closed before the tag, for ever", 0, Shutdown, []string{
-			"the guest was lost while sysprep worked: no command was answered for 10m2s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is",
+			"the guest was lost while sysprep worked: no command has been answered for 10m2s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is",
 			"last log line: the last line",
 			"seen: ImageState IMAGE_STATE_UNDEPLOYABLE, no tag, sysprep.exe was still running, the port closed for 10m0s, after 10m40s",
 			"next: That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.",
@@ -135,7 +135,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 			"next: Prove the disk offline before use: if Windows has restarted, it is no image.",
 		}},
 		{"nothing", 0, Reboot, []string{
-			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and Windows has not answered for 30s since: it restarts, as it was told to",
+			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and Windows has not answered for 30s since: it is restarting, as it was told to",
 			"seen: " + seen + ", the port closed for 28s, after 3m58s",
 			"next: Windows specializes this machine now; a disk taken after that is not a generalized image.",
 		}},

@@ -80,7 +80,7 @@ func TestAnOverlayOfPackersQEMUBuilder(t *testing.T) {
 
 func TestWholeComparisonIsForConversions(t *testing.T) {
 	var p PostProcessor
-	if err := p.Configure(map[string]any{"verify": map[string]any{"compare": true}}); err == nil || !strings.Contains(err.Error(), "verify.compare: only with format") {
+	if err := p.Configure(map[string]any{"verify": map[string]any{"compare": true}}); err == nil || !strings.Contains(err.Error(), "verify.compare: only valid with format") {
 		t.Errorf("%v", err)
 	}
 	if err := p.Configure(map[string]any{"format": "vhd", "backing_files": []string{"a", ""}}); err == nil || !strings.Contains(err.Error(), "backing_files") {

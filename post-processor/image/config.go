@@ -27,7 +27,7 @@ type Config struct {
 	common.PackerConfig `mapstructure:",squash"`
 
 	// What has to be true of the image, see [Verify](#verify). Here the report
-	// does not lie beside the builder's disk, which Packer removes when the
+	// is not written beside the builder's disk, which Packer removes when the
 	// build fails, but beside `output`; without `format` it is
 	// `output-<build name>-image/<name of the disk>.report.json`. The report on
 	// a disk that is refused while an earlier `output` stays is
@@ -35,28 +35,28 @@ type Config struct {
 	Verify proof.Config `mapstructure:"verify"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
-	// file itself, and what that holds becomes part of the image: other files
-	// than those in the folder of the disk are read only if they are named here.
-	// A folder stands for all that lies below it. Empty by default.
+	// file itself, and the content of that file becomes part of the image: files
+	// other than those in the folder of the disk are read only if they are named here.
+	// A folder stands for everything below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
 	// default the disk is proven and stays as it is.
 	Format string `mapstructure:"format"`
-	// The type of a VHD: `fixed`, the only one Azure takes, or `dynamic`. Only
+	// The type of a VHD: `fixed`, the only one that Azure accepts, or `dynamic`. Only
 	// with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
 	// The path of the converted disk; its extension is the format (`.img` also
 	// for `raw`). Only with `format`. It must not be a file of the artifact,
-	// under whatever name. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
+	// under any name. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
 	// with the variables `BuildName` and `BuilderType` and the builder's shared
 	// information. A file that is there already is an error, or replaced with
 	// `packer build -force`, and then by the finished and proven image only: it
 	// stays, with its report, when the build fails. Defaults to
 	// `output-<build name>-image/packer-<build name>.<format>`.
 	Output string `mapstructure:"output"`
-	// Leave out what lies in free clusters of NTFS volumes: the output is
-	// smaller, and deleted files do not come along. The content of
-	// `pagefile.sys` and `swapfile.sys` is dropped, Windows writes it anew. The
+	// Leave out the free clusters of NTFS volumes: the output is
+	// smaller, and deleted files are not in it. The content of
+	// `pagefile.sys` and `swapfile.sys` is dropped; Windows writes it again. The
 	// whole disk is copied, with a warning, where free clusters may still
 	// matter: a volume is dirty, hibernated, encrypted, damaged or has shadow
 	// copies, or the page file holds a crash dump. Only with `format`, and then
@@ -103,20 +103,20 @@ func (c *Config) prepareFormat() (errs []error) {
 	switch {
 	case c.VHDType == "" || c.VHDType == unknown.Value:
 	case c.Format == "":
-		errs = append(errs, errors.New("vhd_type: only with format = \"vhd\"; set format or remove vhd_type"))
+		errs = append(errs, errors.New("vhd_type: only valid with format = \"vhd\"; set format or remove vhd_type"))
 	case c.Format != string(diskimage.VHD) && slices.Contains(formats, c.Format):
-		errs = append(errs, fmt.Errorf("vhd_type: only with format = \"vhd\", not %q; remove one of them", c.Format))
+		errs = append(errs, fmt.Errorf("vhd_type: only valid with format = \"vhd\", not %q; remove one of them", c.Format))
 	case !slices.Contains(types, c.VHDType):
 		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of %s", c.VHDType, strings.Join(types, ", ")))
 	}
 	if c.Verify.Compare && c.Format == "" {
-		errs = append(errs, errors.New("verify.compare: only with format, because without it no other disk is written; set format or remove verify.compare"))
+		errs = append(errs, errors.New("verify.compare: only valid with format, because without it no other disk is written; set format or remove verify.compare"))
 	}
 	switch {
 	case c.Compact == config.TriUnset && c.Format != "":
 		c.Compact = config.TriTrue
 	case c.Compact.True() && c.Format == "":
-		errs = append(errs, errors.New("compact: only with format, because the builder's disk is never changed; set format or remove compact"))
+		errs = append(errs, errors.New("compact: only valid with format, because the builder's disk is never changed; set format or remove compact"))
 	}
 	return errs
 }
@@ -126,7 +126,7 @@ func (c *Config) prepareOutput() (errs []error) {
 	// by them.
 	switch {
 	case c.Format == "" && c.Output != "":
-		errs = append(errs, errors.New("output: only with format; set format or remove output"))
+		errs = append(errs, errors.New("output: only valid with format; set format or remove output"))
 	case c.Format == "" && c.Verify.Enabled.False():
 		errs = append(errs, errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"))
 	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !diskimage.Format(c.Format).Names(c.Output):

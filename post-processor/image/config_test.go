@@ -69,7 +69,7 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"everything wrong", options{"format": "vmdk", "vhd_type": "thin", "output": "x.vhd", "verify": options{"expect": "x", "severities": options{"nope": "x"}}},
 			[]string{`format: "vmdk"`, `vhd_type: "thin"`, "verify.expect", "no assertion is called nope"}},
 		{"a type that a VHD has not", options{"format": "vhd", "vhd_type": "thin"}, []string{`vhd_type: "thin"`}},
-		{"options of a conversion without one", options{"output": "x.vhd", "compact": true, "vhd_type": "fixed"}, []string{"output: only with format", "compact: only with format", "vhd_type: only with"}},
+		{"options of a conversion without one", options{"output": "x.vhd", "compact": true, "vhd_type": "fixed"}, []string{"output: only valid with format", "compact: only valid with format", "vhd_type: only valid with"}},
 		{"an extension that importers would pass over", options{"format": "vhd", "output": "x.VHD"}, []string{"must end in .vhd"}},
 		{"a template that is none", options{"format": "vhd", "output": "{{.BuildName.vhd"}, []string{"invalid 'output'"}},
 		{"nothing left to do", options{"verify": options{"enabled": false}}, []string{"nothing is left to do"}},

@@ -136,10 +136,10 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 	default:
 		removed, err := hostfile.SweepScratch(folder, prefix)
 		if err != nil {
-			ui.Errorf("What an earlier build left could not be removed: %s", err)
+			ui.Errorf("Could not remove what an earlier build left behind: %s", err)
 		}
 		if len(removed) > 0 {
-			ui.Sayf("Removed what an earlier build left when it was killed: %s", strings.Join(removed, ", "))
+			ui.Sayf("Removed what an earlier build left behind when it was killed: %s", strings.Join(removed, ", "))
 		}
 	}
 	proof.RemoveStale(ctx, ui, output, report, output+proof.ReportSuffix)

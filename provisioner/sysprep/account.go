@@ -52,13 +52,13 @@ func badName(user string) string {
 	}
 	switch {
 	case !utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl):
-		return fmt.Sprintf("%q holds a control character, which no account name does; write the name alone", user)
+		return fmt.Sprintf("%q contains a control character, which no account name may contain; write only the name", user)
 	case strings.ContainsAny(name, notInNames+`\`) || strings.ContainsAny(domain, notInNames):
-		return fmt.Sprintf("%q holds one of %s or a second \\, which no Windows account name does; write name, DOMAIN\\name or name@domain", user, notInNames)
+		return fmt.Sprintf("%q contains one of %s or a second \\, which no Windows account name may contain; write name, DOMAIN\\name or name@domain", user, notInNames)
 	case strings.TrimSpace(name) == "" || domain == "" && strings.HasPrefix(user, `\`):
 		return fmt.Sprintf("%q names no account; write name, DOMAIN\\name or name@domain", user)
 	case name != strings.TrimSpace(name) || strings.HasSuffix(name, "."):
-		return fmt.Sprintf("%q begins or ends with a blank, or ends with a full stop, which no Windows account name does; remove it", user)
+		return fmt.Sprintf("%q begins or ends with a space, or ends with a full stop, which no Windows account name may do; remove it", user)
 	case len(user) > maxName:
 		return fmt.Sprintf("it has %d characters, more than a Windows account name may have (%d)", len(user), maxName)
 	}
@@ -71,7 +71,7 @@ func badPassword(password string) string {
 	case !utf8.ValidString(password):
 		return "it is not UTF-8 text; write it as text"
 	case strings.Contains(password, "\x00"):
-		return "it holds a zero byte, which no Windows password does; remove it"
+		return "it contains a zero byte, which no Windows password may contain; remove it"
 	case len([]rune(password)) > maxPassword:
 		return fmt.Sprintf("it has %d characters, more than a Windows password may have", len([]rune(password)))
 	}

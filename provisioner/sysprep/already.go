@@ -26,7 +26,7 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	if r.plan.Action == actionQuit {
 		return nil
 	}
-	r.ui.Sayf("Ending Windows: %s", r.plan.Action)
+	r.ui.Sayf("Asking Windows for a %s", r.plan.Action)
 	return r.awaitGone(ctx, r.session.EndWindows(ctx, r.plan.Action == actionReboot))
 }
 
@@ -42,14 +42,14 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 			closed = r.now()
 		}
 		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
-			r.ui.Say("The guest does not answer any more")
+			r.ui.Say("The guest no longer answers")
 			return nil
 		}
 		if r.now().After(deadline) && closed.IsZero() {
 			if sent == nil {
 				sent = errors.New("the command was accepted")
 			}
-			return fmt.Errorf("Windows was generalized before, but it has not ended within shutdown_timeout (%s): %w\nnext: shut it down by the builder and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
+			return fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w\nnext: let the builder shut it down and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
 		}
 		if err := r.pause(ctx, r.config.PollInterval); err != nil {
 			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")

@@ -190,7 +190,7 @@ func decodeUnattend(raw any, ctx interpolate.Context) (*answerfile.Unattend, err
 	}
 	u := &answerfile.Unattend{}
 	if _, ok := options.(map[string]any); !ok {
-		return nil, errors.New(`unattend: it is no block; write "unattend": { "computer_name": "*" }`)
+		return nil, errors.New(`unattend: it is not a block; write "unattend": { "computer_name": "*" }`)
 	}
 	if err := config.Decode(u, &config.DecodeOpts{PluginType: "sysprep"}, options); err != nil {
 		return nil, shapeError(err)
@@ -250,13 +250,13 @@ func shapeError(err error) error {
 	for _, kind := range []struct {
 		names *regexp.Regexp
 		what  string
-	}{{unknownOption, "there is no such option"}, {wrongOption, "the value is not of the kind that the option takes"}} {
+	}{{unknownOption, "there is no such option"}, {wrongOption, "the value has the wrong type for this option"}} {
 		for _, m := range kind.names.FindAllStringSubmatch(err.Error(), -1) {
 			lines = append(lines, fmt.Sprintf("unattend.%s: %s; see the page on answer files", m[1], kind.what))
 		}
 	}
 	if len(lines) == 0 {
-		lines = []string{"unattend: a value is not of the kind that its option takes; see the page on answer files"}
+		lines = []string{"unattend: a value has the wrong type for its option; see the page on answer files"}
 	}
 	return errors.New(strings.Join(slices.Compact(lines), "\n"))
 }

@@ -37,7 +37,7 @@ type Config struct {
 	// same hardware profile, and its first boot is faster because devices are
 	// not detected again. Needs `generalize` and `mode = "oobe"`, and works
 	// inside a virtual machine only. Defaults to `false`. Microsoft documents
-	// it without `/quiet` and `/unattend`; in practice they go together.
+	// it without `/quiet` and `/unattend`; in practice they work together.
 	VMMode bool `mapstructure:"vm_mode"`
 	// What happens when sysprep is done: `quit` leaves Windows running,
 	// `shutdown` powers it off and waits until it is gone, `reboot` restarts it.
@@ -51,7 +51,7 @@ type Config struct {
 	// Path on the host of the answer file (unattend.xml) that the image's first
 	// boot uses. It is checked before anything runs, uploaded to a folder in
 	// `System32\Sysprep` that only administrators can read, given to sysprep
-	// with `/unattend`, and removed from there again. Windows keeps a copy of its
+	// with `/unattend`, and then removed from there. Windows keeps a copy of its
 	// own, with the passwords of passes that have not run yet, in
 	// `\Windows\Panther\unattend.xml`. A regular file of at most 4 MiB.
 	AnswerFile string `mapstructure:"answer_file"`
@@ -59,11 +59,11 @@ type Config struct {
 	// `answer_file`. Packer's own `{{ }}` templates are not expanded in it.
 	AnswerFileContent string `mapstructure:"answer_file_content"`
 	// The answer file in HCL. With `answer_file` or `answer_file_content` its
-	// settings are laid on top of that one. See [unattend](#the-block-unattend).
+	// settings override those of that file. See [unattend](#the-block-unattend).
 	Unattend *answerfile.Unattend `mapstructure:"unattend"`
-	// Remove answer files that lie on Windows' search path before sysprep runs,
+	// Before sysprep runs, remove the answer files on Windows' search path,
 	// and the registry's pointer to one. Those on other drives stay. By default
-	// they are reported only.
+	// they are only reported.
 	RemoveAnswerFiles bool `mapstructure:"remove_answer_files"`
 	// Let the deployed machine delete `\Windows\Panther\unattend.xml` at the end
 	// of Windows Setup, by `\Windows\Setup\Scripts\SetupComplete.cmd`. A script
@@ -74,21 +74,21 @@ type Config struct {
 	// Pass `/quiet`. Defaults to `true`. With `false` sysprep may wait for ever
 	// in a dialog that nobody sees; the build then fails after `stall_timeout`.
 	Quiet config.Trilean `mapstructure:"quiet"`
-	// Further arguments for sysprep.exe, each beginning with `/`. Those that
-	// other options stand for are refused.
+	// Further arguments for sysprep.exe, each beginning with `/`. Arguments that
+	// have an option of their own are refused.
 	ExtraArguments []string `mapstructure:"extra_arguments"`
-	// How long sysprep may take as a whole. Defaults to `30m`.
+	// How long sysprep may take in total. Defaults to `30m`.
 	GeneralizeTimeout time.Duration `mapstructure:"generalize_timeout"`
-	// How long sysprep's log may stand still before the run counts as hung; how
+	// How long sysprep's log may go without a new line before the run counts as hung; how
 	// long the guest may be silent before it counts as lost, whether its port is
 	// open or closed; and how long to wait at the start for a guest that does not
 	// answer or a Windows Setup that is still running. Defaults to `10m`.
 	StallTimeout time.Duration `mapstructure:"stall_timeout"`
-	// How often the guest is looked at, from `100ms` to `30s`. Defaults to `2s`.
+	// How often the state of the guest is checked, from `100ms` to `30s`. Defaults to `2s`.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	// How long Windows may take from sysprep's success to the power-off or the
 	// restart. Defaults to `5m`. A closed port does not show whether the machine
-	// is off or restarts: with `action = "shutdown"` and any builder but
+	// is off or restarting: with `action = "shutdown"` and any builder but
 	// sysprep-vhd, the port has to stay closed for 3 minutes more, or for
 	// `shutdown_timeout` where that is shorter.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
@@ -105,15 +105,15 @@ type Config struct {
 	// The password of `elevated_user`. Not needed to run sysprep, and best left
 	// out: a task without a stored password (S4U) is used then. With it, Packer
 	// uploads it to a folder that only administrators can read, and the file is
-	// deleted as soon as the task is registered. It may hold any character.
+	// deleted as soon as the task is registered. It may contain any character.
 	ElevatedPassword string `mapstructure:"elevated_password"`
 	// Folder on the host that gets the logs of sysprep and Windows Setup, on
-	// success and on failure, as far as the guest can still be asked:
-	// `setupact.log`, `setuperr.log`, `diagerr.xml` and `diagwrn.xml` in
-	// `sysprep/` (from `\Windows\System32\Sysprep\Panther`), `setup/` (from
-	// `\Windows\Panther`) and `oobe/` (from `\Windows\Panther\UnattendGC`). Made
-	// if it does not exist; that it can be written is checked before the guest is
-	// touched. By default none are kept.
+	// success and on failure, if the guest still answers: `setupact.log`,
+	// `setuperr.log`, `diagerr.xml` and `diagwrn.xml` in `sysprep/` (from
+	// `\Windows\System32\Sysprep\Panther`), `setup/` (from `\Windows\Panther`)
+	// and `oobe/` (from `\Windows\Panther\UnattendGC`). It is created if it does
+	// not exist, and checked to be writable before the guest is touched. By
+	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
 
 	ctx    interpolate.Context
@@ -159,7 +159,7 @@ func (c *Config) decode(raws ...any) error {
 		// The SDK quotes values of a wrong type; in HCL there are none.
 		for _, name := range names {
 			if value, _ := take(raws, name); !isText(value) {
-				return fmt.Errorf("reading the options: %s: it is no text; write a string", name)
+				return fmt.Errorf("reading the options: %s: it is not text; write a string", name)
 			}
 		}
 		block, raws = take(raws, "unattend")
@@ -175,7 +175,7 @@ func (c *Config) decode(raws ...any) error {
 	_, raws = take(raws, append(names, "unattend")...)
 	err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
 	if err != nil && strings.Contains(err.Error(), "packer_user_variables") {
-		err = errors.New("a user variable holds braces that are no template; write {{`{{`}} for two braces") // it shows the variable
+		err = errors.New("a user variable holds braces that are not a template; write {{`{{`}} for two braces") // it shows the variable
 	}
 	if err != nil {
 		return fmt.Errorf("reading the options: %w", err)
@@ -304,13 +304,13 @@ func (c *Config) checkTogether() (errs []error) {
 		}
 	}
 	refuse(c.AnswerFile != "" && c.AnswerFileContent != "", "answer_file and answer_file_content are both set; keep one of them")
-	refuse(c.VMMode && !c.generalize(), "vm_mode: sysprep knows /mode:vm together with /generalize only; set generalize = true or remove vm_mode")
-	refuse(c.VMMode && c.Mode == modeAudit, "vm_mode: sysprep knows /mode:vm together with /oobe only; set mode = \"oobe\" or remove vm_mode")
+	refuse(c.VMMode && !c.generalize(), "vm_mode: sysprep accepts /mode:vm only together with /generalize; set generalize = true or remove vm_mode")
+	refuse(c.VMMode && c.Mode == modeAudit, "vm_mode: sysprep accepts /mode:vm only together with /oobe; set mode = \"oobe\" or remove vm_mode")
 	refuse(c.Action == actionReboot && c.generalize() && c.PackerBuilderType == ownBuilder,
 		"action: \"reboot\" with generalize = true boots the image and so undoes what was asked for, and %s would have to refuse the disk; use \"shutdown\"", ownBuilder)
 	refuse(c.RunAs == runAsElevated && c.ElevatedUser == "", "run_as: \"elevated_user\" needs the option elevated_user: the name of a local administrator")
 	refuse(c.RunAs != runAsElevated && c.ElevatedUser != "" && !unknown.In(c.RunAs),
-		"elevated_user: it is not used with run_as = %q; remove one of them", c.RunAs)
+		"elevated_user: not used with run_as = %q; remove one of them", c.RunAs)
 	refuse(c.ElevatedPassword != "" && c.ElevatedUser == "", "elevated_password: it needs elevated_user; add that, or remove the password")
 	refuse(c.RunAs == runAsElevated && strings.EqualFold(systemName(c.ElevatedUser), "system"),
 		"elevated_user: sysprep as SYSTEM is not supported by Microsoft; name an administrator, or opt in with run_as = \"system\"")
@@ -333,7 +333,7 @@ func (c *Config) checkArguments() (errs []error) {
 		case argument[0] != '/' && argument[0] != '-':
 			errs = append(errs, fmt.Errorf("%s: %q does not begin with /; sysprep would stop in a usage dialog that nobody sees", name, argument))
 		case strings.ContainsAny(argument, " \t\r\n\"%^&|<>"):
-			errs = append(errs, fmt.Errorf("%s: %q holds a blank, a quote or another character that cmd.exe and sysprep do not take; give one switch an element and use a path without blanks", name, argument))
+			errs = append(errs, fmt.Errorf("%s: %q contains a space, a quote or another character that cmd.exe and sysprep do not accept; give one switch per element and use a path without spaces", name, argument))
 		case option != "":
 			errs = append(errs, fmt.Errorf("%s: %q is what the option %s is for; remove it and set %s", name, argument, option, option))
 		}

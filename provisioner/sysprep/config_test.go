@@ -91,24 +91,24 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 			`answer_file: reading ` + dir + `: ` + dir + ` is not a regular file but a folder: name a regular file; give the path of an answer file on the machine that runs packer`}},
 		{"an empty answer file", one("answer_file", empty), []string{`answer_file: ` + empty + ` is empty; write an answer file or remove the option`}},
 		{"a huge answer file", one("answer_file", large), []string{
-			`answer_file: reading ` + large + `: ` + large + ` is larger than 4 MiB, the most that is read: name the right file; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + large + `: ` + large + ` is larger than 4 MiB, the limit for this file: name the right file; give the path of an answer file on the machine that runs packer`}},
 		{"an answer file that is cut off", one("answer_file", broken), []string{`answer file ` + broken + `, line 1: `}},
 		{"an answer file with a pass that does not exist", one("answer_file", badPass), []string{`answer file ` + badPass + `, line 3: `}},
 		{"answer file text that is no XML", one("answer_file_content", "hello"), []string{`answer file answer_file_content`}},
 		{"vm_mode without generalize", map[string]any{"vm_mode": true, "generalize": false}, []string{
-			`vm_mode: sysprep knows /mode:vm together with /generalize only; set generalize = true or remove vm_mode`}},
+			`vm_mode: sysprep accepts /mode:vm only together with /generalize; set generalize = true or remove vm_mode`}},
 		{"vm_mode in audit mode", map[string]any{"vm_mode": true, "mode": "audit"}, []string{
-			`vm_mode: sysprep knows /mode:vm together with /oobe only; set mode = "oobe" or remove vm_mode`}},
+			`vm_mode: sysprep accepts /mode:vm only together with /oobe; set mode = "oobe" or remove vm_mode`}},
 		{"vm_mode with neither", map[string]any{"vm_mode": true, "mode": "audit", "generalize": false}, []string{
-			`vm_mode: sysprep knows /mode:vm together with /generalize only`, `vm_mode: sysprep knows /mode:vm together with /oobe only`}},
+			`vm_mode: sysprep accepts /mode:vm only together with /generalize`, `vm_mode: sysprep accepts /mode:vm only together with /oobe`}},
 		{"a restart in our own builder", map[string]any{"action": "reboot", "packer_builder_type": "sysprep-vhd"}, []string{
 			`action: "reboot" with generalize = true boots the image and so undoes what was asked for, and sysprep-vhd would have to refuse the disk; use "shutdown"`}},
 		{"elevated_user without a name", one("run_as", "elevated_user"), []string{
 			`run_as: "elevated_user" needs the option elevated_user: the name of a local administrator`}},
 		{"a name that is not used", map[string]any{"run_as": "build_user", "elevated_user": "a"}, []string{
-			`elevated_user: it is not used with run_as = "build_user"; remove one of them`}},
+			`elevated_user: not used with run_as = "build_user"; remove one of them`}},
 		{"SYSTEM with a name", map[string]any{"run_as": "system", "elevated_user": "a"}, []string{
-			`elevated_user: it is not used with run_as = "system"; remove one of them`}},
+			`elevated_user: not used with run_as = "system"; remove one of them`}},
 		{"a password without a name", one("elevated_password", "x"), []string{
 			`elevated_password: it needs elevated_user; add that, or remove the password`}},
 		{"SYSTEM by the back door", one("elevated_user", `NT AUTHORITY\SYSTEM`), []string{
@@ -117,8 +117,8 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"an argument without a slash", one("extra_arguments", []string{"verbose"}), []string{
 			`extra_arguments[0]: "verbose" does not begin with /; sysprep would stop in a usage dialog that nobody sees`}},
 		{"two arguments in one", one("extra_arguments", []string{"/a /b"}), []string{
-			`extra_arguments[0]: "/a /b" holds a blank, a quote or another character that cmd.exe and sysprep do not take; give one switch an element and use a path without blanks`}},
-		{"an argument that would start another command", one("extra_arguments", []string{"/a&calc"}), []string{`extra_arguments[0]: "/a&calc" holds a blank`}},
+			`extra_arguments[0]: "/a /b" contains a space, a quote or another character that cmd.exe and sysprep do not accept; give one switch per element and use a path without spaces`}},
+		{"an argument that would start another command", one("extra_arguments", []string{"/a&calc"}), []string{`extra_arguments[0]: "/a&calc" contains a space`}},
 		{"a switch of ours", one("extra_arguments", []string{"/x", "/Generalize"}), []string{
 			`extra_arguments[1]: "/Generalize" is what the option generalize is for; remove it and set generalize`}},
 		{"an answer file by the back door", one("extra_arguments", []string{`-unattend:C:\x.xml`}), []string{
@@ -126,7 +126,7 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"vm mode by the back door", one("extra_arguments", []string{"/mode:vm"}), []string{
 			`extra_arguments[0]: "/mode:vm" is what the option vm_mode is for; remove it and set vm_mode`}},
 		{"a variable that the SDK takes for a template", one("packer_user_variables", map[string]string{"p": "{{s3cret"}), []string{
-			`reading the options: a user variable holds braces that are no template; write {{`}},
+			`reading the options: a user variable holds braces that are not a template; write {{`}},
 		{"an option that does not exist", one("answer_files", "x"), []string{`reading the options: `}},
 		{"everything at once", map[string]any{"mode": "x", "action": "y", "poll_interval": "1ms", "vm_mode": true, "generalize": false, "answer_file": missing}, []string{
 			"mode: ", "action: ", "poll_interval: ", "vm_mode: ", "answer_file: "}},

@@ -347,7 +347,7 @@ func TestALaunchThatNeverArrivedIsAFailure(t *testing.T) {
 	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{}, nil)
 	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return failsAt{c, "launch.ps1"} }
-	wantError(t, g.provision(), "sysprep is not running, and what became of its start is not known", "EOF")
+	wantError(t, g.provision(), "sysprep is not running, and the outcome of its start is not known", "EOF")
 	wantNothingLeft(t, g)
 }
 
@@ -360,7 +360,7 @@ func TestALostAnswerToTheLaunchIsNoFailure(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	want(t, g.ui.text(), "The answer to the start got lost")
+	want(t, g.ui.text(), "The answer to the start was lost")
 }
 
 // swallows takes uploads and does nothing, as happens in constrained language mode.

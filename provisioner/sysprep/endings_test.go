@@ -111,7 +111,7 @@ func TestShutdownIsConfirmedByThePortAndLeavesNothing(t *testing.T) {
 	default:
 		t.Error("the guest is not off")
 	}
-	want(t, g.ui.text(), "shutdown requested", "the guest does not answer any more: its port has been closed for", "Make sure in the hypervisor that the machine is off")
+	want(t, g.ui.text(), "shutdown requested", "the guest no longer answers: its port has been closed for", "Make sure in the hypervisor that the machine is off")
 	if strings.Contains(g.ui.text(), "powered off") {
 		t.Error("nobody has reported a power-off")
 	}
@@ -127,7 +127,7 @@ func TestRebootIsConfirmed(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	want(t, g.ui.text(), "a disk taken after that is not a generalized image", "restarts")
+	want(t, g.ui.text(), "a disk taken after that is not a generalized image", "is restarting")
 	wantNothingLeft(t, g)
 }
 
@@ -162,7 +162,7 @@ func TestWithoutProofALostGuestIsAnError(t *testing.T) {
 func TestABlackHoleEndsTheRunInTime(t *testing.T) {
 	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{WinRMDies: winsim.WinRMBlackHole}, map[string]any{"stall_timeout": "3s", "poll_interval": "100ms"})
-	wantExplained(t, g, "the guest was lost while sysprep worked: no command was answered")
+	wantExplained(t, g, "the guest was lost while sysprep worked: no command has been answered")
 }
 
 func TestWinRMThatComesBackIsUsedAgain(t *testing.T) {

@@ -63,7 +63,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
 		r.saveLogs(ctx, false)
 		r.reportLeft()
-		r.ui.Sayf("Warning: whether Windows is generalized could not be seen in the guest (%s). Nothing speaks against it, and %s proves the disk next.", v.Reason, ownBuilder)
+		r.ui.Sayf("Warning: whether Windows is generalized could not be seen in the guest (%s). Nothing contradicts it, and %s proves the disk next.", v.Reason, ownBuilder)
 		return nil
 	case v.Class == verdict.Cancelled:
 		r.endCancelled(ctx, &v)
@@ -214,11 +214,11 @@ func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
 		left, err = r.session.Cleanup(ctx, what, cleanupLimit)
 	}
 	if err != nil {
-		r.ui.Sayf("Could not clean up in the guest (%s). There may be left: %s", err, strings.Join(left, ", "))
+		r.ui.Sayf("Could not clean up in the guest (%s). These may remain: %s", err, strings.Join(left, ", "))
 		return
 	}
 	if len(left) > 0 {
-		r.ui.Sayf("Warning: could not be removed from the guest: %s", strings.Join(left, ", "))
+		r.ui.Sayf("Warning: could not remove from the guest: %s", strings.Join(left, ", "))
 	}
 }
 

@@ -75,7 +75,7 @@ func (r *run) launch(ctx context.Context) error {
 		err = silent
 	}
 	if r.launched.WithoutPowerShell {
-		r.ui.Sayf("PowerShell does not work in the guest, going on without it (%s)", r.launched.Reason)
+		r.ui.Sayf("PowerShell does not work in the guest; continuing without it (%s)", r.launched.Reason)
 	}
 	if r.launched.Instead != "" {
 		r.ui.Sayf("Windows does not let WMI start a process (%s): sysprep runs from a scheduled task of %s instead; set run_as to choose the account", r.launched.Instead, r.user)
@@ -84,7 +84,7 @@ func (r *run) launch(ctx context.Context) error {
 		r.ui.Say("Deleted the tag of an earlier run")
 	}
 	if r.launched.Lost != "" {
-		r.ui.Sayf("The answer to the start got lost (%s), but sysprep was started; going on with it", r.launched.Lost)
+		r.ui.Sayf("The answer to the start was lost (%s), but sysprep was started; continuing", r.launched.Lost)
 	}
 	if r.launched.Unsaid != "" {
 		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
@@ -101,7 +101,7 @@ func (r *run) launch(ctx context.Context) error {
 	// sysprep may run all the same, and none ran before.
 	state, perr := r.session.Poll(ctx)
 	if perr == nil && len(state.Processes) == 0 {
-		return verdict.Fail(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and what became of its start is not known: %w\nnext: run the build again from an untouched disk", err))
+		return verdict.Fail(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and the outcome of its start is not known: %w\nnext: run the build again from an untouched disk", err))
 	}
 	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
 	if len(state.Processes) > 0 {
@@ -137,11 +137,11 @@ func launchError(err error) error {
 		}
 	}
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
-		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be told: %w\nnext: run as an administrator with the elevated token", err)
+		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be recognized: %w\nnext: run as an administrator with the elevated token", err)
 	}
 	var account *guest.AccountError
 	if errors.As(err, &account) {
-		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not take elevated_user %q or elevated_password (%s): %w\n"+
+		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not accept elevated_user %q or elevated_password (%s): %w\n"+
 			"next: name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed", account.User, account.Code, err)
 	}
 	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)

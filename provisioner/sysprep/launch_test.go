@@ -224,7 +224,7 @@ func TestAnAccountTheGuestDoesNotTakeIsNamed(t *testing.T) {
 			t.Parallel()
 			g := newGuestRun(t, winsim.Scenario{}, options)
 			err := g.provision()
-			wantError(t, err, "sysprep was not started, the machine is untouched", "the guest did not take elevated_user", "0x8007")
+			wantError(t, err, "sysprep was not started, the machine is untouched", "the guest did not accept elevated_user", "0x8007")
 			if errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "wrong-one") || len(g.sim.Guest.Starts()) != 0 {
 				t.Error(err)
 			}

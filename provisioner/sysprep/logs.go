@@ -76,7 +76,7 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		}
 		saved++
 	}
-	r.ui.Sayf("Saved %d logs of the guest in %s", saved, r.config.LogDirectory)
+	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved)
 }
 
 // fetchLogs reads all logs by one command, and says what it could not read.

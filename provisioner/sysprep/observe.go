@@ -96,7 +96,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
-				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the machine does not run as before"})
+				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the state of the machine has changed"})
 				break
 			}
 			if r.answering && r.now().Sub(heard) < silence {

@@ -90,7 +90,7 @@ func (c *Config) warnings(p Plan) (warnings []string) {
 	}
 	warn(c.VMMode, "/mode:vm: deploy the image on the same hypervisor with the same hardware profile only.")
 	warn(c.VMMode && (c.quiet() || c.answer.content != nil), "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same.")
-	warn(!c.quiet(), "quiet = false: should sysprep open a dialog, nobody will see it, and the run ends after stall_timeout (%s).", c.StallTimeout)
+	warn(!c.quiet(), "quiet = false: if sysprep opens a dialog, nobody will see it, and the run ends after stall_timeout (%s).", c.StallTimeout)
 	warn(c.RunAs == runAsSystem, "run_as = \"system\": Microsoft does not support sysprep as SYSTEM.")
 	warn(!c.generalize(), "generalize = false: the image keeps the identity (SID, name) of this machine; do not deploy it more than once.")
 	warn(c.generalize() && p.Action == actionReboot, "action = \"reboot\": the restart begins the first boot of the image, so what the builder captures is not generalized any more.")

@@ -46,10 +46,10 @@ func TestAWrongBlockIsRefusedWithTheFixAndWithoutSecrets(t *testing.T) {
 		{"a logon without a name", "auto_logon {\n password = \"" + secretText + "\"\n}", []string{"unattend: auto_logon has no username: set one"}},
 		{"a privacy choice that is none", "oobe {\n protect_your_pc = 7\n}", []string{"unattend: not one of the values of this setting (oobeSystem, Microsoft-Windows-Shell-Setup, OOBE\\ProtectYourPC); write 1 or 2 or 3"}},
 		{"a reseal in a wrong pass", "reseal {\n pass = \"specialize\"\n mode = \"oobe\"\n}", []string{`unattend: reseal is not valid in pass "specialize": use auditSystem, auditUser, oobeSystem`}},
-		{"two reseals in a pass", "reseal {\n pass = \"auditUser\"\n mode = \"oobe\"\n}\n reseal {\n pass = \"auditUser\"\n mode = \"oobe\"\n}", []string{"unattend: reseal stands twice for pass auditUser: keep one"}},
+		{"two reseals in a pass", "reseal {\n pass = \"auditUser\"\n mode = \"oobe\"\n}\n reseal {\n pass = \"auditUser\"\n mode = \"oobe\"\n}", []string{"unattend: reseal appears twice for pass auditUser: keep one"}},
 		{"a mode that is none", "audit {\n deployment_generalize {\n mode = \"later\"\n}\n}", []string{`unattend: deployment_generalize has mode "later": use oobe or audit`}},
 		{"a component without a pass", "component {\n name = \"X\"\n}", []string{`unattend: component "X" needs a name and a pass`}},
-		{"XML that is none", "component {\n name = \"X\"\n pass = \"specialize\"\n xml = \"<a>" + secretText + "</a>\"\n}", []string{`unattend: component "X" has bad xml in line 1`}},
+		{"XML that is none", "component {\n name = \"X\"\n pass = \"specialize\"\n xml = \"<a>" + secretText + "</a>\"\n}", []string{`unattend: component "X" has bad xml on line 1`}},
 		{"a setting in a wrong pass", "component {\n name = \"Microsoft-Windows-Shell-Setup\"\n pass = \"oobeSystem\"\n settings = { ComputerName = \"a\" }\n}",
 			[]string{"unattend: the setting is not valid in pass oobeSystem (oobeSystem, Microsoft-Windows-Shell-Setup, ComputerName); move it to pass specialize"}},
 		{"a control character", `registered_owner = "a\u0007` + secretText + `"`, []string{"unattend: building answer file"}},
@@ -71,16 +71,16 @@ func TestAWrongBlockInJSONShowsNoValue(t *testing.T) {
 		options m
 		want    string
 	}{
-		{"a password that is a map", m{"unattend": m{"administrator_password": m{"x": secretText}}}, "reading the options: unattend.administrator_password: the value is not of the kind"},
-		{"a password that is a list", m{"unattend": m{"local_account": []any{m{"name": "a", "password": []any{secretText, 1}}}}}, "reading the options: unattend.local_account[0].password: the value is not of the kind"},
+		{"a password that is a map", m{"unattend": m{"administrator_password": m{"x": secretText}}}, "reading the options: unattend.administrator_password: the value has the wrong type"},
+		{"a password that is a list", m{"unattend": m{"local_account": []any{m{"name": "a", "password": []any{secretText, 1}}}}}, "reading the options: unattend.local_account[0].password: the value has the wrong type"},
 		{"a switch that is a password", m{"unattend": m{"copy_profile": secretText}}, "reading the options: unattend"},
-		{"a number that is a password", m{"unattend": m{"auto_logon": m{"username": "a", "logon_count": secretText}}}, "reading the options: unattend.auto_logon.logon_count: the value is not of the kind"},
+		{"a number that is a password", m{"unattend": m{"auto_logon": m{"username": "a", "logon_count": secretText}}}, "reading the options: unattend.auto_logon.logon_count: the value has the wrong type"},
 		{"an option that does not exist", m{"unattend": m{"admin_password": secretText}}, "reading the options: unattend.admin_password: there is no such option"},
 		{"an option of a block that does not exist", m{"unattend": m{"local_account": []any{m{"name": "a", "pass": secretText}}}}, "reading the options: unattend.local_account[0].pass: there is no such option"},
-		{"a text instead of the block", m{"unattend": secretText}, "reading the options: unattend: it is no block"},
+		{"a text instead of the block", m{"unattend": secretText}, "reading the options: unattend: it is not a block"},
 		{"a template that is none", m{"unattend": m{"administrator_password": "{{" + secretText}}, "reading the options: unattend: a text holds a template"},
 		{"a value of the build", m{"unattend": m{"administrator_password": "{{ build `Password` }}" + secretText}}, "reading the options: unattend: a text holds a template"},
-		{"the elevated password as a list", m{"elevated_password": []any{secretText, m{}}}, "reading the options: elevated_password: it is no text"},
+		{"the elevated password as a list", m{"elevated_password": []any{secretText, m{}}}, "reading the options: elevated_password: it is not text"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := decode(t, test.options)

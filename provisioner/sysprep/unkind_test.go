@@ -180,7 +180,7 @@ func TestTheFailureInAnOldLogEndsNoSysprep(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	want(t, g.ui.text(), "The answer to the start got lost")
+	want(t, g.ui.text(), "The answer to the start was lost")
 	if strings.Contains(g.ui.text(), "Ended sysprep.exe") {
 		t.Error("a healthy sysprep was ended")
 	}

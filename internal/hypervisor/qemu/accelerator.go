@@ -73,7 +73,7 @@ func chooseAccelerator(ctx context.Context, wanted, cpuModel, goos string, try t
 			passed = append(passed, fmt.Errorf("accelerator %s with processor %s: %w", accelerator, model, err))
 		}
 	}
-	return "", "", nil, fmt.Errorf("no accelerator works; set accelerator = \"tcg\" or mend what QEMU says: %w", errors.Join(passed...))
+	return "", "", nil, fmt.Errorf("no accelerator works; set accelerator = \"tcg\" or fix what QEMU reports: %w", errors.Join(passed...))
 }
 
 // The probe is a firmware of 64 KiB, the last below 4 GiB. It enters protected
@@ -137,7 +137,7 @@ func tryAccelerator(binary, machineType, scratch string) tryFunc {
 		case <-ctx.Done():
 			p.kill()
 			<-p.done
-			return fmt.Errorf("QEMU starts, but guest code that takes a tenth of a second is not done after %s (nested virtualization?): %w", limit, ctx.Err())
+			return fmt.Errorf("QEMU starts, but guest code that takes a tenth of a second has not finished after %s (nested virtualization?): %w", limit, ctx.Err())
 		}
 		var exit *exec.ExitError
 		if errors.As(p.err, &exit) && exit.ExitCode() == probeStatus {

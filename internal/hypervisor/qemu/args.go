@@ -67,7 +67,7 @@ func (h hardware) arguments() ([]string, error) {
 
 func diskArguments(disk hypervisor.Disk, o Options) ([]string, error) {
 	if disk.Format == "" {
-		return nil, fmt.Errorf("disk %s: its format has to be said", disk.Path)
+		return nil, fmt.Errorf("disk %s: its format must be set", disk.Path)
 	}
 	// The disk is the build's scratch copy: flushing it to the platter on
 	// every request of the guest protects nothing that outlives the build.

@@ -125,7 +125,7 @@ func TestArguments(t *testing.T) {
 
 func TestArgumentsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	for want, change := range map[string]func(*hardware){
-		"its format has to be said":       func(h *hardware) { h.spec.Disk.Format = "" },
+		"its format must be set":          func(h *hardware) { h.spec.Disk.Format = "" },
 		`disk_interface "floppy": use`:    func(h *hardware) { h.options.DiskInterface = "floppy" },
 		`network_interface "ne2000": use`: func(h *hardware) { h.options.NetworkInterface = "ne2000" },
 	} {

@@ -64,7 +64,7 @@ func ioError(e event) string {
 		reason = "no reason given"
 	}
 	if e.NoSpace || e.Operation != "read" && strings.Contains(strings.ToLower(reason), "no space") {
-		fix = "free space where output_directory is"
+		fix = "free some space where output_directory is"
 	}
 	return fmt.Sprintf("QEMU paused the guest because its disk cannot be %s on this host (%s): %s", verb, reason, fix)
 }
@@ -92,7 +92,7 @@ func stopped(status string) (pause string, s *sentence) {
 	case "save-vm", "restore-vm", "finish-migrate", "postmigrate", "inmigrate", "colo":
 		return "QEMU saves or moves it (" + status + ")", nil
 	case "io-error":
-		return "", &sentence{hypervisor.CauseCrash, errors.New("QEMU paused the guest because its disk cannot be read or written on this host: free space where output_directory is, and look at the storage of this host")}
+		return "", &sentence{hypervisor.CauseCrash, errors.New("QEMU paused the guest because its disk cannot be read or written on this host: free some space where output_directory is, and look at the storage of this host")}
 	case "guest-panicked":
 		return "", &sentence{hypervisor.CauseCrash, errors.New("the guest reported a crash of its kernel")}
 	case "internal-error":
@@ -151,5 +151,5 @@ func lastWords(output string) string {
 	if output == "" {
 		return ""
 	}
-	return "; its last words:\n" + output
+	return "; its last output:\n" + output
 }

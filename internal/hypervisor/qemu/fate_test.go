@@ -23,7 +23,7 @@ func TestFateOf(t *testing.T) {
 		{"the guest is off before a kill arrives", ending{shutdown: shutdown("guest-shutdown"), killed: true}, hypervisor.CauseGuestShutdown, ""},
 		{"QEMU fails while it writes back", ending{shutdown: shutdown("guest-shutdown"), exit: errors.New("exit status 1"), output: "disk full"}, hypervisor.CauseCrash, "disk full"},
 		{"we quit QEMU", ending{shutdown: shutdown("host-qmp-quit"), killed: true}, hypervisor.CauseKilled, "before the guest was off"},
-		{"we kill QEMU", ending{exit: killed, killed: true}, hypervisor.CauseKilled, "by force"},
+		{"we kill QEMU", ending{exit: killed, killed: true}, hypervisor.CauseKilled, "forced off"},
 		{"somebody quits QEMU", ending{shutdown: shutdown("host-qmp-quit")}, hypervisor.CauseKilled, "somebody else"},
 		{"somebody ends QEMU by a signal", ending{shutdown: shutdown("host-signal")}, hypervisor.CauseKilled, "somebody else"},
 		{"somebody kills QEMU", ending{exit: killed}, hypervisor.CauseCrash, "signal: killed"},
@@ -31,7 +31,7 @@ func TestFateOf(t *testing.T) {
 		{"the guest panics", ending{shutdown: shutdown("guest-panic")}, hypervisor.CauseCrash, "kernel"},
 		{"a reset ends QEMU", ending{shutdown: shutdown("guest-reset")}, hypervisor.CauseGuestReset, "-no-reboot"},
 		{"we end it for a reason", ending{sentence: &sentence{hypervisor.CauseGuestReset, errors.New("loop")}, exit: killed}, hypervisor.CauseGuestReset, "loop"},
-		{"QEMU just ends", ending{output: "bye"}, hypervisor.CauseCrash, "without the guest being off; its last words:\nbye"},
+		{"QEMU just ends", ending{output: "bye"}, hypervisor.CauseCrash, "without the guest being off; its last output:\nbye"},
 		{"a reason of the future", ending{shutdown: shutdown("moonshine")}, hypervisor.CauseCrash, "without the guest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestAStoppedMachineIsNamed(t *testing.T) {
 		"save-vm":        {pause: "saves or moves"},
 		"":               {pause: "status is unknown"},
 		"novel":          {pause: "status is novel"},
-		"io-error":       {err: "free space"},
+		"io-error":       {err: "free some space"},
 		"internal-error": {err: "internal error"},
 		"guest-panicked": {err: "kernel"},
 		"watchdog":       {err: "watchdog"},
@@ -113,8 +113,8 @@ func TestWhyTheDiskStoppedTheGuest(t *testing.T) {
 		data string
 		want string
 	}{
-		"full, as QEMU says it": {`{"operation":"write","action":"stop","nospace":true,"reason":"No space left on device"}`, "cannot be written on this host (No space left on device): free space"},
-		"full, in other words":  {`{"operation":"write","action":"stop","nospace":true}`, "(no reason given): free space"},
+		"full, as QEMU says it": {`{"operation":"write","action":"stop","nospace":true,"reason":"No space left on device"}`, "cannot be written on this host (No space left on device): free some space"},
+		"full, in other words":  {`{"operation":"write","action":"stop","nospace":true}`, "(no reason given): free some space"},
 		"a quota":               {`{"operation":"write","action":"stop","reason":"Disk quota exceeded"}`, "(Disk quota exceeded): look at the storage"},
 		"a bad block":           {`{"operation":"read","action":"stop","reason":"Input/output error"}`, "cannot be read on this host (Input/output error): look at the storage"},
 	} {

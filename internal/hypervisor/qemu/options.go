@@ -27,9 +27,9 @@ type Options struct {
 	// fails. Defaults to `auto`.
 	Accelerator string `mapstructure:"accelerator"`
 	// The UEFI firmware's code. Found through QEMU's firmware descriptors by
-	// default; to be set together with `efi_firmware_vars`.
+	// default; set it together with `efi_firmware_vars`.
 	EFIFirmwareCode string `mapstructure:"efi_firmware_code"`
-	// The template of the UEFI firmware's variables, of the same build as
+	// The template of the UEFI firmware's variables, from the same build as
 	// `efi_firmware_code`. It is copied, never changed.
 	EFIFirmwareVars string `mapstructure:"efi_firmware_vars"`
 	// QEMU's machine type: `pc`, `q35`, a versioned name of either, or `auto`:
@@ -52,7 +52,7 @@ type Options struct {
 	// Run without a window. Defaults to `true`.
 	Headless config.Trilean `mapstructure:"headless"`
 	// The QEMU program, a name or a path. Defaults to `qemu-system-x86_64`. On
-	// Windows a name that is not in PATH is looked for in `%ProgramFiles%\qemu`.
+	// Windows a name that is not in PATH is also looked for in `%ProgramFiles%\qemu`.
 	QemuBinary string `mapstructure:"qemu_binary"`
 	// Further arguments for QEMU, put after all others, for instance
 	// `["-device", "usb-tablet"]`.

@@ -70,7 +70,7 @@ func (m *Machine) Report(tell func(hypervisor.Event)) { m.tell = tell }
 // Start boots the machine; see hypervisor.Machine. It takes at most a minute. The context bounds the start only, not the machine's life.
 func (m *Machine) Start(ctx context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
 	if m.scratch != "" {
-		return nil, errors.New("a machine starts once")
+		return nil, errors.New("a machine can be started only once")
 	}
 	m.scratch = spec.ScratchDir
 	h, err := m.prepare(ctx, spec)

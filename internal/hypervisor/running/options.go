@@ -20,12 +20,12 @@ func init() {
 // Options of the driver `existing`, for a machine that you run yourself and
 // whose disk is read when it is off.
 type Options struct {
-	// The path of the disk of the machine, which is required. It is read, never
-	// changed, once the machine is off. The machine itself is given by
+	// The path of the machine's disk. Required. The disk is read, never
+	// changed, and only when the machine is off. The machine itself is given by
 	// `winrm_host` and `winrm_port`.
 	DiskPath string `mapstructure:"disk_path"`
-	// How long the machine has to be silent, with its disk unchanged, to be
-	// taken for off. Defaults to `1m`.
+	// How long the machine must not answer, with its disk unchanged, to be
+	// assumed to be off. Defaults to `1m`.
 	PowerOffSettle time.Duration `mapstructure:"power_off_settle"`
 }
 
@@ -34,7 +34,7 @@ var _ hypervisor.Taker = (*Options)(nil)
 // Prepare implements hypervisor.Options.
 func (o *Options) Prepare(s hypervisor.Settings) (warnings []string, errs []error) {
 	if o.PowerOffSettle < 0 {
-		errs = append(errs, fmt.Errorf("power_off_settle: %s is below zero; write a duration such as \"1m\"", o.PowerOffSettle))
+		errs = append(errs, fmt.Errorf("power_off_settle: %s is negative; write a duration such as \"1m\"", o.PowerOffSettle))
 	}
 	if o.PowerOffSettle == 0 {
 		o.PowerOffSettle = time.Minute
@@ -52,7 +52,7 @@ func (o *Options) Prepare(s hypervisor.Settings) (warnings []string, errs []erro
 	if s.ShutdownTimeout <= o.PowerOffSettle {
 		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is not longer than power_off_settle (%s), so the machine could never be seen to be off; raise it", s.ShutdownTimeout, o.PowerOffSettle))
 	}
-	return []string{fmt.Sprintf("hypervisor %q: the plugin cannot see whether the machine is off. It takes a machine that has been silent, with its disk unchanged, for power_off_settle to be off; it cannot switch it off or photograph its screen.", name)}, errs
+	return []string{fmt.Sprintf("hypervisor %q: the plugin cannot see whether the machine is off. It assumes that the machine is off once it has not answered, and its disk has not changed, for power_off_settle; it cannot switch the machine off or take a screenshot.", name)}, errs
 }
 
 // Reads implements hypervisor.Options.

@@ -20,7 +20,7 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 		{"right", Options{DiskPath: "x"}, func(*hypervisor.Settings) {}, nil},
 		{"not known yet", Options{DiskPath: "<unknown>"}, func(s *hypervisor.Settings) { s.Communicator, s.Guest.Host = "", "" }, nil},
 		{"everything at once", Options{PowerOffSettle: -time.Second}, func(s *hypervisor.Settings) { s.Guest.Host = "" },
-			[]string{"power_off_settle: -1s is below zero", "disk_path: required", "winrm_host: required"}},
+			[]string{"power_off_settle: -1s is negative", "disk_path: required", "winrm_host: required"}},
 		{"out of reach", Options{DiskPath: "x"}, func(s *hypervisor.Settings) { s.Communicator = "none" }, []string{"has to be reachable"}},
 		{"no time to see it", Options{DiskPath: "x", PowerOffSettle: 5 * time.Minute}, func(*hypervisor.Settings) {}, []string{"shutdown_timeout: 5m0s is not longer"}},
 	} {

@@ -1,6 +1,6 @@
 // Package running is the driver of a machine that somebody else runs: it is
-// reached over the network, cannot be switched or photographed, and is taken
-// to be off when it answers no more and its disk rests.
+// reached over the network, cannot be switched off or photographed, and is assumed
+// to be off when it no longer answers and its disk no longer changes.
 package running
 
 import (
@@ -77,12 +77,12 @@ func newMachine(o Options, b hypervisor.Build) *Machine {
 // Start begins to watch. Nothing is inferred before ExpectOff.
 func (m *Machine) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
 	if spec.Disk.Path != "" {
-		return nil, errors.New("a machine that runs already brings its own disk")
+		return nil, errors.New("an existing machine brings its own disk")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.end != nil {
-		return nil, errors.New("a machine is watched once")
+		return nil, errors.New("a machine can be watched only once")
 	}
 	var ctx context.Context
 	ctx, m.end = context.WithCancel(context.Background())
@@ -122,7 +122,7 @@ func (s silence) after(l look) silence {
 }
 
 func (m *Machine) watch(ctx context.Context) hypervisor.Fate {
-	released := hypervisor.Fate{Cause: hypervisor.CauseUnknown, Err: errors.New("the machine was let go while it was still running")}
+	released := hypervisor.Fate{Cause: hypervisor.CauseUnknown, Err: errors.New("the build stopped watching the machine while it was still running")}
 	select {
 	case <-m.off:
 	case <-ctx.Done():
@@ -171,7 +171,7 @@ func (m *Machine) isHeld() bool {
 	m.held = err
 	m.mu.Unlock()
 	if err != nil && first {
-		m.say(fmt.Sprintf("The guest answers no more, but another program still holds its disk; waiting until it lets go: %s", err))
+		m.say(fmt.Sprintf("The guest no longer answers, but another program still holds its disk; waiting until that program closes it: %s", err))
 	}
 	return err != nil
 }
@@ -183,7 +183,7 @@ func (m *Machine) WaitingFor() string {
 	if m.held == nil {
 		return ""
 	}
-	return fmt.Sprintf("it answers no more, but another program holds its disk: %s", m.held)
+	return fmt.Sprintf("it no longer answers, but another program holds its disk: %s", m.held)
 }
 
 // Endpoint is where the user said the machine is.
