@@ -172,7 +172,7 @@ func TestADiagnosisIsWrittenInSnakeCase(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
 	page, err := os.ReadFile("../../docs/report.md")
-	if err != nil || !strings.Contains(string(page), "`phase`") {
+	if err != nil || !strings.Contains(string(page), ".phase`") {
 		t.Errorf("docs/report.md does not describe phase: %v", err)
 	}
 }
