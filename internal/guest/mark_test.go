@@ -1,10 +1,14 @@
 package guest
 
 import (
+	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
 
 const setupKey = "packer-part:setup\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\Setup\r\n    SetupType    REG_DWORD    0x2\r\n    CmdLine    REG_SZ    oobe\\windeploy.exe\r\n" +
@@ -173,5 +177,32 @@ func TestALogIsKnownByItsFirstLine(t *testing.T) {
 		if _, rotated, _ := ours.advance(text, false); rotated != want {
 			t.Errorf("%q: another log: %v", text, rotated)
 		}
+	}
+}
+
+// A mark that may come late would say of a start that there was none.
+func TestAMarkThatMayComeLateIsNotBelieved(t *testing.T) {
+	f := scripted("packer-part:marked\r\n", "", 0)
+	s := New(f, "id")
+	if marked, _ := s.putMark(t.Context()); !marked {
+		t.Fatal("the mark that is there is not believed")
+	}
+	answer := f.start
+	f.start = func(context.Context, *packersdk.RemoteCmd) error { return ErrAbandoned }
+	s.putMark(t.Context())
+	f.start = answer
+	if marked, _ := s.putMark(t.Context()); marked {
+		t.Error("it is believed although an earlier one may still come")
+	}
+}
+
+func TestWhatIsLeftIsNamedOnce(t *testing.T) {
+	one := Leftovers{Files: []string{"f"}, Folders: []string{"d"}, Tasks: []string{"t"}, IfEmpty: []string{"e"}}
+	all := Leftovers{}
+	for range 300 { // a start that is tried every two seconds
+		all = all.With(one)
+	}
+	if got := all.With(Leftovers{Files: []string{"g"}}); !reflect.DeepEqual(got, Leftovers{[]string{"f", "g"}, []string{"d"}, []string{"t"}, []string{"e"}}) {
+		t.Errorf("%+v", got)
 	}
 }
