@@ -15,9 +15,20 @@ type Leftovers struct {
 	IfEmpty []string
 }
 
-// With returns both.
+// With returns both, each name once: a start may be tried many times, and all of
+// it has to fit on one command line.
 func (l Leftovers) With(m Leftovers) Leftovers {
-	return Leftovers{slices.Concat(l.Files, m.Files), slices.Concat(l.Folders, m.Folders), slices.Concat(l.Tasks, m.Tasks), slices.Concat(l.IfEmpty, m.IfEmpty)}
+	return Leftovers{union(l.Files, m.Files), union(l.Folders, m.Folders), union(l.Tasks, m.Tasks), union(l.IfEmpty, m.IfEmpty)}
+}
+
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, name := range b {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // None says that there is nothing to remove.

@@ -1,7 +1,9 @@
 package guest
 
 import (
+	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -170,5 +172,32 @@ func TestALogIsKnownByItsFirstLine(t *testing.T) {
 		if _, rotated, _ := ours.advance(text, false); rotated != want {
 			t.Errorf("%q: another log: %v", text, rotated)
 		}
+	}
+}
+
+// A mark that may come late would say of a start that there was none.
+func TestAMarkThatMayComeLateIsNotBelieved(t *testing.T) {
+	f := scripted("packer-part:marked\r\npacker-part:end\r\n", "")
+	s := New(f, "id")
+	if marked, _ := s.putMark(t.Context()); !marked {
+		t.Fatal("the mark that is there is not believed")
+	}
+	answer := f.start
+	f.start = func(context.Context, Request) error { return ErrNoAnswer }
+	s.putMark(t.Context())
+	f.start = answer
+	if marked, _ := s.putMark(t.Context()); marked {
+		t.Error("it is believed although an earlier one may still come")
+	}
+}
+
+func TestWhatIsLeftIsNamedOnce(t *testing.T) {
+	one := Leftovers{Files: []string{"f"}, Folders: []string{"d"}, Tasks: []string{"t"}, IfEmpty: []string{"e"}}
+	all := Leftovers{}
+	for range 300 { // a start that is tried every two seconds
+		all = all.With(one)
+	}
+	if got := all.With(Leftovers{Files: []string{"g"}}); !reflect.DeepEqual(got, Leftovers{[]string{"f", "g"}, []string{"d"}, []string{"t"}, []string{"e"}}) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -75,6 +75,9 @@ func (r *run) tidyOthers(ctx context.Context) error {
 		found, err = r.session.AnswerFiles(ctx)
 		return err
 	})
+	if guest.Unanswered(err) && ctx.Err() == nil {
+		return fmt.Errorf("sysprep was not started: %w; %s", err, whyUnanswered) // waited for already
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			r.ui.Sayf("Warning: could not look for other answer files in the guest: %s", err)
@@ -126,6 +129,9 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 	return warnings
 }
 
+// whyUnanswered is what to do where the guest gave no answer before the start.
+const whyUnanswered = "the machine is untouched; see why it stopped answering, and run the build again"
+
 // upload puts the answer file where only administrators can read it.
 func (r *run) upload(ctx context.Context) error {
 	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
@@ -133,7 +139,7 @@ func (r *run) upload(ctx context.Context) error {
 	if err := r.patiently(ctx, func() error { return r.session.MakePrivate(ctx, r.plan.AnswerFolder) }); err != nil {
 		next := "Packer has to connect as an administrator with the elevated token"
 		if guest.Unanswered(err) {
-			next = "the machine is untouched; see why it stopped answering, and run the build again"
+			next = whyUnanswered
 		}
 		return fmt.Errorf("the answer file could not be put into the guest: %w; %s", err, next)
 	}
@@ -141,7 +147,7 @@ func (r *run) upload(ctx context.Context) error {
 		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
 	})
 	if err != nil {
-		return fmt.Errorf("the answer file could not be put into the guest: %w", err)
+		return fmt.Errorf("the answer file could not be put into the guest: %w; %s", err, whyUnanswered)
 	}
 	// Where PowerShell is locked down, Packer's upload fails without a word.
 	there := false
@@ -150,7 +156,7 @@ func (r *run) upload(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("the answer file could not be checked in the guest: %w", err)
+		return fmt.Errorf("the answer file could not be checked in the guest: %w; %s", err, whyUnanswered)
 	}
 	if !there {
 		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it for this build, or leave the answer file out")

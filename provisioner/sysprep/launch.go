@@ -64,7 +64,7 @@ func (r *run) launch(ctx context.Context) error {
 		r.launched.TagDeleted = r.launched.TagDeleted || before.TagDeleted
 		r.left = r.left.With(r.launched.Brought)
 		if r.launched.Task != "" {
-			r.left.Tasks = append(r.left.Tasks, r.launched.Task)
+			r.left = r.left.With(guest.Leftovers{Tasks: []string{r.launched.Task}})
 		}
 		if errors.Is(err, guest.ErrNotStarted) {
 			return err
