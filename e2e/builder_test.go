@@ -247,7 +247,7 @@ func TestAMachineThatDoesNotPowerOffSaysWhatItDoes(t *testing.T) {
 		{"the machine is reset", machine{scenario: winsim.Scenario{ShutdownTakes: winsim.Duration(time.Hour)}}, "system_reset",
 			[]string{"The machine restarts: it was reset from outside", "the guest restarted instead of powering off: it is not generalized any more"}},
 		{"the machine is paused", machine{scenario: winsim.Scenario{ShutdownTakes: winsim.Duration(time.Hour)}, builders: sysprepBlock(`shutdown_timeout = "20s"`)}, "stop",
-			[]string{"The machine is paused: somebody stopped it", "the machine stands still: the machine is paused", "Resume the machine"}},
+			[]string{"The machine is paused: somebody stopped it", "the machine is paused: somebody stopped it", "Resume the machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -74,11 +74,11 @@ func (v Verdict) headline() string {
 			head = "the guest restarted instead of powering off: it is not generalized any more"
 		}
 	}
-	if v.Class == Hung && v.Paused != "" {
-		head = "the machine stands still"
-	}
 	if v.Class == Lost && !v.PoweredOff && v.Tag == Yes {
 		head = "success could not be confirmed in the guest"
+	}
+	if v.Class == Hung && v.Paused != "" {
+		return v.Reason
 	}
 	if v.Diagnosis == nil {
 		return head + ": " + v.Reason
@@ -163,7 +163,7 @@ func (v Verdict) next() []string {
 		case v.Paused != "":
 			out = append(out, "Resume the machine in its hypervisor, remove what paused it, and run the build again; do not use the disk of this run.")
 		case v.Reopened > 0:
-			out = append(out, "Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is no image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.")
+			out = append(out, "Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is not a generalized image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "The image may be good: look at the guest's screen, end it from the hypervisor, prove the disk offline before use, or raise shutdown_timeout.")
 		case v.ImageState == windows.StateComplete && v.Tag != Yes:
@@ -174,7 +174,7 @@ func (v Verdict) next() []string {
 	case Lost:
 		switch {
 		case v.Reopened > 0:
-			out = append(out, "Prove the disk offline before use: if Windows has restarted, it is no image.")
+			out = append(out, "Prove the disk offline before use: if Windows has restarted, it is not a generalized image.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.")
 		case v.PoweredOff:

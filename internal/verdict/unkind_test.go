@@ -126,13 +126,13 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 			"sysprep did not come to its end: Windows is generalized, but it has not powered off within 5m0s: its port was closed for 1m10s and answers again, so it may have restarted",
 			"last log line: the last line",
 			"seen: " + seen + ", after 8m20s",
-			"next: Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is no image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.",
+			"next: Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is not a generalized image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.",
 		}},
 		{"the same, and it restarts again for good", 0, Shutdown, []string{
 			"success could not be confirmed in the guest: Windows was generalized, but then its port was closed for 1m10s, answered again without taking a command, and has been closed for 3m10s since: whether Windows restarted in between is not known",
 			"last log line: the last line",
 			"seen: " + seen + ", the port closed for 3m10s, after 9m0s",
-			"next: Prove the disk offline before use: if Windows has restarted, it is no image.",
+			"next: Prove the disk offline before use: if Windows has restarted, it is not a generalized image.",
 		}},
 		{"nothing", 0, Reboot, []string{
 			"Windows is generalized: the tag was created by this run, ImageState is IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE, and Windows has not answered for 30s since: it is restarting, as it was told to",
