@@ -1,0 +1,147 @@
+package winrm
+
+import (
+	"crypto/rand"
+	"encoding/xml"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Namespaces (MS-WSMV 2.2.1).
+const (
+	nsSOAP     = "http://www.w3.org/2003/05/soap-envelope"
+	nsAddress  = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+	nsTransfer = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
+	nsWSMan    = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
+	nsMSWSMan  = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
+	nsIdentity = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
+	nsShell    = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
+	nsFault    = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
+
+	cmdShell = nsShell + "/cmd"
+)
+
+// request is one message to the service.
+type request struct {
+	name    string // Create, Command, Send, Receive, Signal, Delete
+	shell   string // selector, empty for Create
+	options []option
+	body    string        // XML
+	timeout time.Duration // OperationTimeout
+}
+
+type option struct{ name, value string }
+
+func (r *request) action() string {
+	switch r.name {
+	case "Create", "Delete":
+		return nsTransfer + "/" + r.name
+	}
+	return nsShell + "/" + r.name
+}
+
+// envelope writes r (MS-WSMV 3.1.4.1).
+func (r *request) envelope(to string, maxEnvelope int) []byte {
+	var b strings.Builder
+	b.Grow(len(r.body) + 2048)
+	fmt.Fprintf(&b, `<s:Envelope xmlns:s="%s" xmlns:a="%s" xmlns:w="%s" xmlns:p="%s" xmlns:rsp="%s"><s:Header>`, nsSOAP, nsAddress, nsWSMan, nsMSWSMan, nsShell)
+	fmt.Fprintf(&b, `<a:To>%s</a:To><a:ReplyTo><a:Address s:mustUnderstand="true">%s/role/anonymous</a:Address></a:ReplyTo>`, escape(to), nsAddress)
+	fmt.Fprintf(&b, `<a:Action s:mustUnderstand="true">%s</a:Action><a:MessageID>uuid:%s</a:MessageID>`, r.action(), newID())
+	fmt.Fprintf(&b, `<w:ResourceURI s:mustUnderstand="true">%s</w:ResourceURI><w:MaxEnvelopeSize s:mustUnderstand="true">%d</w:MaxEnvelopeSize>`, cmdShell, maxEnvelope)
+	b.WriteString(`<w:Locale xml:lang="en-US" s:mustUnderstand="false"/><p:DataLocale xml:lang="en-US" s:mustUnderstand="false"/>`)
+	fmt.Fprintf(&b, `<w:OperationTimeout>%s</w:OperationTimeout>`, duration(r.timeout))
+	if r.shell != "" {
+		fmt.Fprintf(&b, `<w:SelectorSet><w:Selector Name="ShellId">%s</w:Selector></w:SelectorSet>`, escape(r.shell))
+	}
+	if len(r.options) > 0 {
+		b.WriteString(`<w:OptionSet s:mustUnderstand="true">`)
+		for _, o := range r.options {
+			fmt.Fprintf(&b, `<w:Option Name="%s">%s</w:Option>`, o.name, o.value)
+		}
+		b.WriteString(`</w:OptionSet>`)
+	}
+	b.WriteString(`</s:Header><s:Body>` + r.body + `</s:Body></s:Envelope>`)
+	return []byte(b.String())
+}
+
+// createBody asks for a shell (MS-WSMV 2.2.4.39 and 3.1.4.5.2).
+func createBody(o ShellOptions) string {
+	var b strings.Builder
+	b.WriteString(`<rsp:Shell>`)
+	if o.WorkingDirectory != "" {
+		b.WriteString(`<rsp:WorkingDirectory>` + escape(o.WorkingDirectory) + `</rsp:WorkingDirectory>`)
+	}
+	if len(o.Env) > 0 {
+		b.WriteString(`<rsp:Environment>`)
+		for _, name := range slices.Sorted(maps.Keys(o.Env)) {
+			fmt.Fprintf(&b, `<rsp:Variable Name="%s">%s</rsp:Variable>`, escape(name), escape(o.Env[name]))
+		}
+		b.WriteString(`</rsp:Environment>`)
+	}
+	if o.IdleTimeout > 0 {
+		b.WriteString(`<rsp:IdleTimeOut>` + duration(o.IdleTimeout) + `</rsp:IdleTimeOut>`)
+	}
+	b.WriteString(`<rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams></rsp:Shell>`)
+	return b.String()
+}
+
+// commandBody starts a command (MS-WSMV 2.2.4.7).
+func commandBody(line string, args []string) string {
+	var b strings.Builder
+	b.WriteString(`<rsp:CommandLine><rsp:Command>` + escape(line) + `</rsp:Command>`)
+	for _, a := range args {
+		b.WriteString(`<rsp:Arguments>` + escape(a) + `</rsp:Arguments>`)
+	}
+	b.WriteString(`</rsp:CommandLine>`)
+	return b.String()
+}
+
+// sendBody carries input in base64 (MS-WSMV 2.2.4.38).
+func sendBody(command, data string, end bool) string {
+	last := ""
+	if end {
+		last = ` End="true"`
+	}
+	return `<rsp:Send><rsp:Stream Name="stdin" CommandId="` + escape(command) + `"` + last + `>` + data + `</rsp:Stream></rsp:Send>`
+}
+
+func receiveBody(command string) string {
+	return `<rsp:Receive><rsp:DesiredStream CommandId="` + escape(command) + `">stdout stderr</rsp:DesiredStream></rsp:Receive>`
+}
+
+// terminateBody ends a command, or lets go of one that has ended (MS-WSMV 3.1.4.12).
+func terminateBody(command string) string {
+	return `<rsp:Signal CommandId="` + escape(command) + `"><rsp:Code>` + nsShell + `/signal/terminate</rsp:Code></rsp:Signal>`
+}
+
+// duration writes an xs:duration as Windows does.
+func duration(d time.Duration) string { return fmt.Sprintf("PT%.3fS", d.Seconds()) }
+
+func escape(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail
+	return b.String()
+}
+
+// inXML says whether XML can carry a text: EscapeText would put other
+// characters in place of those that it cannot (XML 1.0, 2.2).
+func inXML(s string) bool {
+	for _, r := range s {
+		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// newID returns a random UUID in upper case, as Windows writes them.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%X-%X-%X-%X-%X", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

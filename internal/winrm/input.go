@@ -1,0 +1,130 @@
+package winrm
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// input sends what a reader gives to a command.
+type input struct {
+	shell   *Shell
+	command string
+	from    io.Reader
+	size    int // bytes of a piece
+
+	done chan struct{}
+
+	mu      sync.Mutex
+	reading bool
+}
+
+// sendOverhead is more than what surrounds the data of a Send.
+const sendOverhead = 4096
+
+// piece is how many bytes fit into an envelope.
+func piece(envelope int) int { return (envelope - sendOverhead) / 4 * 3 }
+
+// start sends from a goroutine of its own; failed is told why it ended early.
+func (in *input) start(ctx context.Context, failed context.CancelCauseFunc) {
+	in.size = piece(in.shell.client.limits.MaxEnvelopeSize)
+	in.done = make(chan struct{})
+	go func() {
+		defer close(in.done)
+		err := in.copy(ctx)
+		if fault := new(Fault); errors.As(err, &fault) {
+			// A command that ends does not read on. Its exit code is worth a moment.
+			_ = rest(ctx, in.shell.client.limits.Cleanup)
+		}
+		if err != nil {
+			failed(err)
+		}
+	}()
+}
+
+// stop ends the sending. A goroutine that waits for the reader ends when that
+// returns, and sends nothing any more.
+func (in *input) stop(cancel context.CancelCauseFunc) {
+	cancel(nil)
+	in.mu.Lock()
+	reading := in.reading
+	in.mu.Unlock()
+	if !reading {
+		<-in.done
+	}
+}
+
+func (in *input) copy(ctx context.Context) error {
+	buffer := make([]byte, in.size)
+	for {
+		n, end, err := in.read(ctx, buffer)
+		if err != nil {
+			return err
+		}
+		if err := in.send(ctx, buffer[:n], end); err != nil || end || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// read reads once, and says whether that was the end.
+func (in *input) read(ctx context.Context, buffer []byte) (n int, end bool, err error) {
+	in.set(true)
+	defer in.set(false)
+	for n == 0 && err == nil && ctx.Err() == nil {
+		n, err = in.from.Read(buffer)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, false, ctx.Err()
+	case errors.Is(err, io.EOF):
+		return n, true, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("reading input: %w", err)
+	}
+	// A bytes.Reader or strings.Reader tells beforehand: that is a request less.
+	left, known := in.from.(interface{ Len() int })
+	return n, known && left.Len() == 0, nil
+}
+
+func (in *input) set(reading bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.reading = reading
+}
+
+// send sends data, in smaller pieces where the service takes less at a time:
+// a message that is too large has had no effect.
+func (in *input) send(ctx context.Context, data []byte, end bool) error {
+	for {
+		n := min(len(data), in.size)
+		last := end && n == len(data)
+		err := in.once(ctx, data[:n], last)
+		small := piece(smallEnvelope)
+		switch {
+		case errors.Is(err, ErrTooLarge) && in.size > small:
+			in.size = small
+			continue
+		case inputClosed(err):
+			return nil // how the command ended is for its output to tell
+		case err != nil:
+			return err
+		}
+		if data = data[n:]; len(data) == 0 {
+			return nil
+		}
+	}
+}
+
+// once is one Send (MS-WSMV 3.1.4.13).
+func (in *input) once(ctx context.Context, data []byte, end bool) error {
+	if len(data) == 0 && !end {
+		return nil
+	}
+	body := sendBody(in.command, base64.StdEncoding.EncodeToString(data), end)
+	_, err := in.shell.do(ctx, in.shell.request("Send", body, in.shell.client.limits.OperationTimeout))
+	return err
+}

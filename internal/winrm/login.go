@@ -1,0 +1,173 @@
+package winrm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// known is the way to log in, AuthNegotiate while it is not chosen.
+func (c *Client) known() Auth {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.way
+}
+
+// choose asks the service what it offers, once.
+func (c *Client) choose(ctx context.Context) error {
+	if c.known() != AuthNegotiate {
+		return nil
+	}
+	offered, err := c.Schemes(ctx)
+	if err != nil {
+		return err
+	}
+	way := AuthNegotiate
+	switch {
+	case has(offered, "Negotiate"):
+		way = AuthNTLM
+	case has(offered, "Basic") && (c.tls != nil || c.config.AllowUnencrypted):
+		way = AuthBasic
+	default:
+		return &Error{Kind: ErrNotOffered, Op: "login", Addr: c.addr, Err: fmt.Errorf("it offers %s", offer(offered))}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.way = way
+	return nil
+}
+
+// Schemes returns the ways to log in that the service offers to somebody who
+// has not (RFC 9110, 11.6.1): Negotiate, Kerberos, Basic, CredSSP.
+func (c *Client) Schemes(ctx context.Context) ([]string, error) {
+	cn, err := c.open(ctx, "login")
+	if err != nil {
+		return nil, err
+	}
+	defer c.pool.drop(cn)
+	a, err := c.ask(ctx, cn, "login", c.blank())
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusUnauthorized {
+		_, err := c.read("login", a)
+		if err == nil {
+			err = c.misread("login", fmt.Errorf("HTTP %d to a request without a login", a.status))
+		}
+		return nil, err
+	}
+	return schemesIn(a), nil
+}
+
+// ask is an exchange that changes nothing.
+func (c *Client) ask(ctx context.Context, cn *conn, op string, p post) (*answer, error) {
+	a, failed := cn.exchange(ctx, c.addr, c.limits, p)
+	switch {
+	case failed == nil:
+		return a, nil
+	case ctx.Err() != nil:
+		return nil, givenUp(ctx, op, c.addr, false)
+	case c.pool.isClosed():
+		return nil, &Error{Kind: ErrClosed, Op: op, Addr: c.addr}
+	}
+	return nil, &Error{Kind: failed.kind, Op: op, Addr: c.addr, Err: failed.err}
+}
+
+// login authenticates a connection by NTLM, with requests that have no body: an
+// envelope that came with them would cross the network unsealed.
+func (c *Client) login(ctx context.Context, cn *conn) error {
+	fail := func(k, err error) error { return &Error{Kind: k, Op: "login", Addr: c.addr, Err: err} }
+	n, err := newNTLM(c.config.User, c.config.Password.text(), channelBindings(cn.leaf))
+	if err != nil {
+		return fail(ErrUnauthorized, err)
+	}
+	token, err := n.negotiate()
+	if err != nil {
+		return fail(ErrUnauthorized, err)
+	}
+	a, err := c.ask(ctx, cn, "login", c.withToken(token))
+	if err != nil {
+		return err
+	}
+	if a.status != http.StatusUnauthorized {
+		if _, err := c.read("login", a); err != nil {
+			return err
+		}
+		return c.misread("login", fmt.Errorf("HTTP %d in place of a challenge", a.status))
+	}
+	challenge, err := challengeIn(a.header.Values("WWW-Authenticate"))
+	if err != nil {
+		return fail(ErrNotOffered, fmt.Errorf("%w; it offers %s", err, offer(schemesIn(a))))
+	}
+	if a.last {
+		return fail(ErrNotWinRM, errors.New("it closes the connection that is to be logged in"))
+	}
+	return c.finish(ctx, cn, n, challenge)
+}
+
+// finish answers the challenge, and keeps the keys where messages are sealed.
+func (c *Client) finish(ctx context.Context, cn *conn, n *ntlm, challenge []byte) error {
+	fail := func(k, err error) error { return &Error{Kind: k, Op: "login", Addr: c.addr, Err: err} }
+	seal := c.tls == nil
+	if seal && !seals(challenge) {
+		if !c.config.AllowUnencrypted {
+			return fail(ErrNotOffered, errNoSeal)
+		}
+		seal = false
+	}
+	token, err := n.authenticate(challenge)
+	if err != nil {
+		return fail(ErrNotWinRM, fmt.Errorf("answering the challenge: %w", err))
+	}
+	a, err := c.ask(ctx, cn, "login", c.withToken(token))
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusUnauthorized {
+		_, err := c.read("login", a)
+		return err
+	}
+	if a.last {
+		return fail(ErrNotWinRM, errors.New("it closes the connection that was logged in"))
+	}
+	if seal {
+		cn.seal = &sealer{n.client.SecuritySession()}
+	}
+	return nil
+}
+
+func (c *Client) withToken(token string) post {
+	p := c.blank()
+	p.header.Set("Authorization", token)
+	return p
+}
+
+// schemesIn lists the schemes of a 401, each once.
+func schemesIn(a *answer) []string {
+	var all []string
+	for _, v := range a.header.Values("WWW-Authenticate") {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(v), " ")
+		if scheme = oneLine(scheme); scheme != "" && !has(all, scheme) && len(all) < 16 {
+			all = append(all, scheme)
+		}
+	}
+	return all
+}
+
+func has(all []string, scheme string) bool {
+	for _, s := range all {
+		if strings.EqualFold(s, scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+func offer(schemes []string) string {
+	if len(schemes) == 0 {
+		return "nothing"
+	}
+	return strings.Join(schemes, ", ")
+}
