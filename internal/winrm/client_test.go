@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // ways are the ways to log in, over which nothing else may differ.
@@ -27,6 +29,9 @@ var ways = map[string]struct {
 	"Negotiate finds Basic":    {tls: true, basic: true, auth: AuthNegotiate},
 	"Negotiate finds it clear": {basic: true, clear: true, auth: AuthNegotiate},
 }
+
+// much is more than one envelope holds.
+var much = testutil.Fewer(1<<20) + 400_000
 
 func TestEveryWayToLogIn(t *testing.T) {
 	for name, way := range ways {
@@ -55,7 +60,7 @@ func TestEveryWayToLogIn(t *testing.T) {
 			shell := g.shell(c)
 			before := g.count("")
 			for line, want := range map[string]string{"echo hello": "hello\r\n||0", "complain x": "|x\r\n|7", "nonsense": "||9009", "exit -1073741502": "||-1073741502",
-				"fill 1000000": strings.Repeat("x", 1000000) + "||0", "echo <&\"'ä€": "<&\"'ä€\r\n||0"} {
+				fmt.Sprintf("fill %d", much): strings.Repeat("x", much) + "||0", "echo <&\"'ä€": "<&\"'ä€\r\n||0"} {
 				stdout, stderr, code, err := say(t.Context(), shell, line, nil)
 				if got := fmt.Sprintf("%s|%s|%d", stdout, stderr, code); err != nil || got != want {
 					t.Errorf("%s: %.100q, %v", line, got, err)
@@ -86,7 +91,7 @@ func TestEveryWayToLogIn(t *testing.T) {
 func TestInputComesBack(t *testing.T) {
 	for name, auth := range map[string]Auth{"Basic": AuthBasic, "NTLM sealed": AuthNTLM} {
 		t.Run(name, func(t *testing.T) {
-			for _, size := range []int{0, 1, 1 << 20} {
+			for _, size := range []int{0, 1, much} {
 				g := start(t, honest(), nil)
 				in := make([]byte, size)
 				rand.New(rand.NewSource(int64(size))).Read(in)
@@ -107,7 +112,7 @@ func TestInputFitsAServiceThatTakesLess(t *testing.T) {
 	s := honest()
 	s.Limits.MaxEnvelopeSizekb = 150
 	g := start(t, s, nil)
-	in := strings.Repeat("0123456789", 100_000)
+	in := strings.Repeat("0123456789", 40_000)
 	stdout, _, code, err := say(t.Context(), g.shell(g.client(nil)), "cat", strings.NewReader(in))
 	if err != nil || code != 0 || stdout != in {
 		t.Errorf("%d came back, exit %d, %v", len(stdout), code, err)
@@ -116,7 +121,7 @@ func TestInputFitsAServiceThatTakesLess(t *testing.T) {
 
 func TestAProgramThatReadsOnlyPartHasItsExitCode(t *testing.T) {
 	g := start(t, honest(), nil)
-	stdout, _, code, err := say(t.Context(), g.shell(g.client(nil)), "head 10", strings.NewReader(strings.Repeat("0123456789", 100_000)))
+	stdout, _, code, err := say(t.Context(), g.shell(g.client(nil)), "head 10", strings.NewReader(strings.Repeat("0123456789", 40_000)))
 	if err != nil || code != 0 || stdout != "0123456789" {
 		t.Errorf("%q, exit %d, %v", stdout, code, err)
 	}
@@ -181,7 +186,7 @@ func TestEightCommandsAtOnce(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 24 {
 				all.Go(func() {
-					in := strings.Repeat(fmt.Sprint(i, " "), 20_000)
+					in := strings.Repeat(fmt.Sprint(i, " "), 5_000)
 					stdout, _, code, err := say(t.Context(), shell, "cat", strings.NewReader(in))
 					if err != nil || code != 0 || stdout != in {
 						t.Errorf("%d: %d bytes, exit %d, %v", i, len(stdout), code, err)

@@ -40,16 +40,22 @@ type CommandError struct {
 	// Otherwise nothing was run.
 	MayHaveRun bool
 	Err        error // an *Error, a *Fault, or an error of a writer or of Stdin
+	// Left is why a command that may go on could not be ended, nil when it was.
+	Left error
 }
 
 func (e *CommandError) Error() string {
-	if e.MayHaveRun {
+	switch {
+	case e.Left != nil:
+		return e.Err.Error() + "; the command may go on, because it could not be ended: look at what it did before running it again"
+	case e.MayHaveRun:
 		return e.Err.Error() + "; the command may have run: look at what it did before running it again"
 	}
 	return e.Err.Error() + "; the command was not run"
 }
 
-// Unwrap makes errors.Is and errors.As see the cause.
+// Unwrap makes errors.Is and errors.As see the cause, and not Left: by the cause
+// it is decided what to do.
 func (e *CommandError) Unwrap() error { return e.Err }
 
 // ErrTooLong: the line is longer than Windows takes.
@@ -94,9 +100,9 @@ func (s *Shell) Run(ctx context.Context, c Command) (int, error) {
 		return 0, &CommandError{MayHaveRun: begun(err), Err: err}
 	}
 	code, err := s.follow(ctx, id, &c)
-	ended := s.terminate(ctx, id, err)
+	left := s.terminate(ctx, id, err)
 	if err != nil {
-		return 0, &CommandError{MayHaveRun: true, Err: errors.Join(err, ended)}
+		return 0, &CommandError{MayHaveRun: true, Err: err, Left: left}
 	}
 	return code, nil
 }
@@ -224,17 +230,19 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // terminate ends a command that goes on, and lets the service forget one that
-// has ended. why is how following it failed. The error says that the command
-// may go on.
+// has ended. why is how following it failed. The error is why it may go on.
 func (s *Shell) terminate(ctx context.Context, id string, why error) error {
-	if s.Lost() || errors.Is(why, ErrDeadline) || errors.Is(why, ErrRefused) || errors.Is(why, ErrClosed) {
-		return nil // nobody is there to be told
+	if s.Lost() {
+		return nil // it ended with its shell
+	}
+	if errors.Is(why, ErrDeadline) || errors.Is(why, ErrRefused) || errors.Is(why, ErrClosed) {
+		return why // nobody is there to be told
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.client.limits.Cleanup)
 	defer cancel()
 	_, err := s.do(limited, s.request("Signal", terminateBody(id), s.client.limits.Cleanup))
-	if why == nil || err == nil || errors.Is(err, ErrShellLost) {
+	if why == nil || errors.Is(err, ErrShellLost) {
 		return nil
 	}
-	return fmt.Errorf("it could not be ended in the guest: %w", err)
+	return err
 }

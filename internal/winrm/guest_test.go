@@ -93,6 +93,12 @@ func goroutines(t testing.TB) {
 func start(t testing.TB, s *wsman.Server, its *identity) *guest {
 	t.Helper()
 	goroutines(t)
+	return begin(t, s, its)
+}
+
+// begin is start for tests that run side by side.
+func begin(t testing.TB, s *wsman.Server, its *identity) *guest {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -71,46 +70,43 @@ type received struct {
 	} `xml:"CommandState"`
 }
 
-// parseReply reads an envelope. SOAP forbids document type declarations and
-// processing instructions (SOAP 1.2 part 1, section 5), and deep trees are none
-// of the service's.
+// parseReply reads an envelope.
 func parseReply(raw []byte) (*reply, error) {
-	if err := wellFormed(raw); err != nil {
-		return nil, err
-	}
 	r := new(reply)
-	if err := xml.Unmarshal(raw, r); err != nil {
+	d := xml.NewTokenDecoder(&soapTokens{in: xml.NewDecoder(bytes.NewReader(raw))})
+	if err := d.Decode(r); err != nil {
 		return nil, fmt.Errorf("reading the envelope: %w", err)
 	}
 	return r, nil
 }
 
-func wellFormed(raw []byte) error {
+// soapTokens are those that SOAP allows: no document type declarations and no
+// processing instructions (SOAP 1.2 part 1, section 5). Deep trees are none of
+// the service's.
+type soapTokens struct {
+	in    *xml.Decoder
+	depth int
+}
+
+// Token is part of xml.TokenReader.
+func (s *soapTokens) Token() (xml.Token, error) {
 	const deepest = 32
-	d := xml.NewDecoder(bytes.NewReader(raw))
-	for depth := 0; ; {
-		t, err := d.RawToken()
-		if errors.Is(err, io.EOF) {
-			return nil
+	t, err := s.in.RawToken() // names are resolved by who asks
+	switch t := t.(type) {
+	case xml.StartElement:
+		if s.depth++; s.depth > deepest {
+			return nil, errors.New("elements are nested too deeply")
 		}
-		if err != nil {
-			return fmt.Errorf("reading XML: %w", err)
-		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			if depth++; depth > deepest {
-				return errors.New("elements are nested too deeply")
-			}
-		case xml.EndElement:
-			depth--
-		case xml.Directive:
-			return errors.New("it has a document type declaration")
-		case xml.ProcInst:
-			if t.Target != "xml" {
-				return errors.New("it has a processing instruction")
-			}
+	case xml.EndElement:
+		s.depth--
+	case xml.Directive:
+		return nil, errors.New("it has a document type declaration")
+	case xml.ProcInst:
+		if t.Target != "xml" {
+			return nil, errors.New("it has a processing instruction")
 		}
 	}
+	return t, err
 }
 
 // fault is the fault of a reply, nil when it is none.

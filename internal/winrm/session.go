@@ -76,7 +76,8 @@ func (s *Session) take(ctx context.Context) (*Shell, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.Join(s.isClosed(), shell.Close(ctx))
+		_ = shell.Close(ctx) // what counts is that the session is closed
+		return nil, s.isClosed()
 	}
 	s.shell, s.users = shell, 1
 	return shell, nil

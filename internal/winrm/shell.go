@@ -61,7 +61,8 @@ func (c *Client) OpenShell(ctx context.Context, o ShellOptions) (*Shell, error) 
 	}
 	s := &Shell{client: c, id: id, slots: make(chan struct{}, c.limits.Commands)}
 	if ctx.Err() != nil {
-		return nil, errors.Join(givenUp(ctx, "Create", c.addr, false), s.Close(ctx))
+		_ = s.Close(ctx) // what counts is that it was given up
+		return nil, givenUp(ctx, "Create", c.addr, false)
 	}
 	return s, nil
 }
