@@ -64,7 +64,7 @@ func (c *Client) dial(ctx context.Context, op string) (*conn, error) {
 		secure := tls.Client(raw, c.tls)
 		if err := secure.HandshakeContext(limited); err != nil {
 			raw.Close()
-			return fail(tlsKind(err), err)
+			return fail(tlsKind(err), withFingerprint(err))
 		}
 		cn.net = secure
 		if chain := secure.ConnectionState().PeerCertificates; len(chain) > 0 {
@@ -95,6 +95,9 @@ func (cn *conn) exchange(ctx context.Context, host string, l Limits, p post) (*a
 	sent := n == len(message)
 	limit := l.Header + p.wait
 	if writing != nil {
+		if k := networkKind(writing, ErrBodyDeadline); errors.Is(k, ErrDeadline) {
+			return nil, &broken{k, writing, false}
+		}
 		// A service that refuses a request may answer and close without reading it
 		// to its end.
 		limit = min(limit, time.Second)

@@ -65,9 +65,10 @@ type guest struct {
 	addr string
 	port int
 
+	memory *memory // nil over TCP
+
 	mu     sync.Mutex
 	events []wsman.Event
-	listen func() net.Conn // in memory, nil over TCP
 }
 
 // honest allows everything.
@@ -166,6 +167,9 @@ var quick = Limits{Connect: 2 * time.Second, Header: 2 * time.Second, Body: 2 * 
 func (g *guest) client(change func(*Config)) *Client {
 	g.t.Helper()
 	c := Config{Host: "127.0.0.1", Port: g.port, User: testUser, Password: NewSecret(testPassword), AllowUnencrypted: true, Auth: AuthBasic, Limits: quick}
+	if g.memory != nil {
+		c.Dial, c.Limits = g.memory.dial, Limits{}
+	}
 	if change != nil {
 		change(&c)
 	}

@@ -76,6 +76,15 @@ func checkPin(chain []*x509.Certificate, pin [sha256.Size]byte) error {
 	return nil
 }
 
+// withFingerprint adds what a user needs who wants to pin the certificate.
+func withFingerprint(err error) error {
+	var refused *tls.CertificateVerificationError
+	if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {
+		return fmt.Errorf("its SHA-256 fingerprint is %x: %w", sha256.Sum256(refused.UnverifiedCertificates[0].Raw), err)
+	}
+	return err
+}
+
 // channelBindings are what ties NTLM to the certificate of the connection
 // (tls-server-end-point, RFC 5929 section 4.1), nil where none are defined for
 // its signature. Windows checks them where they are sent, unless told not to
