@@ -21,12 +21,15 @@ type Fault struct {
 	Op, Addr                 string
 }
 
+// notThere (2150858843, UNEXPECTED_SELECTORS) says that there is no such shell.
+const notThere = 0x8033805B
+
 // Codes of wsmerror.h and winerror.h. Where two are one meaning, the service
 // answers with either, depending on its version and on who noticed.
 var faultKinds = map[uint32]error{
 	0x80338029: ErrOperationTimedOut, // 2150858793 OPERATION_TIMEDOUT
 
-	0x8033805B: ErrShellLost, // 2150858843 UNEXPECTED_SELECTORS: the shell is not there
+	notThere:   ErrShellLost,
 	0x803381C4: ErrShellLost, // WINRS_SHELL_DISCONNECTED
 	0x803381DE: ErrShellLost, // SERVICE_STREAM_DISCONNECTED: the service stops
 	995:        ErrShellLost, // OPERATION_ABORTED: it ended under a request

@@ -16,9 +16,14 @@ type Session struct {
 	opening chan struct{} // held by who opens a shell
 
 	mu     sync.Mutex
-	shell  *Shell // nil: none
-	users  int    // commands that have been given shell
+	kept   *keptShell // nil: none
 	closed bool
+}
+
+// keptShell is a shell with how many commands have been given it.
+type keptShell struct {
+	*Shell
+	users int // Session.mu
 }
 
 // NewSession makes a session. Nothing is sent before its first command.
@@ -47,7 +52,10 @@ func (s *Session) Run(ctx context.Context, c Command) (int, error) {
 		if !errors.As(err, &failed) {
 			failed = &CommandError{Err: err}
 		}
-		if second || failed.MayHaveRun || !passing(err) || rest(ctx, pace) != nil {
+		if second || failed.MayHaveRun || !passing(err) {
+			return 0, failed
+		}
+		if errors.Is(err, ErrConnection) && rest(ctx, pace) != nil { // it may be restarting
 			return 0, failed
 		}
 	}
@@ -59,64 +67,66 @@ func passing(err error) bool {
 }
 
 // take returns the shell, and opens it if there is none.
-func (s *Session) take(ctx context.Context) (*Shell, error) {
+func (s *Session) take(ctx context.Context) (*keptShell, error) {
 	select {
 	case s.opening <- struct{}{}:
 		defer func() { <-s.opening }()
 	case <-ctx.Done():
 		return nil, givenUp(ctx, "Create", s.client.addr, false)
 	}
-	if shell, err := s.kept(); shell != nil || err != nil {
+	if shell, err := s.open(); shell != nil || err != nil {
 		return shell, err
 	}
 	shell, err := s.client.OpenShell(ctx, s.options)
 	if err != nil {
 		return nil, err
 	}
+	kept := &keptShell{shell, 1}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	closed := s.closed
+	if !closed {
+		s.kept = kept
+	}
+	s.mu.Unlock()
+	if closed {
 		_ = shell.Close(ctx) // what counts is that the session is closed
 		return nil, s.isClosed()
 	}
-	s.shell, s.users = shell, 1
-	return shell, nil
+	return kept, nil
 }
 
-// kept returns the shell that is open, nil when there is none.
-func (s *Session) kept() (*Shell, error) {
+// open returns the shell that is open, nil when there is none.
+func (s *Session) open() (*keptShell, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return nil, s.isClosed()
-	case s.shell == nil || s.shell.Lost():
-		s.shell = nil
+	case s.kept == nil || s.kept.Lost():
+		s.kept = nil
 		return nil, nil
 	}
-	s.users++
-	return s.shell, nil
+	s.kept.users++
+	return s.kept, nil
 }
 
 func (s *Session) isClosed() error {
 	return &Error{Kind: ErrClosed, Op: "Create", Addr: s.client.addr}
 }
 
-// give says that a command has left the shell. Commands count against the quota
-// of operations until their shell is deleted, so a shell that nobody uses is
-// deleted when that is used up, and not before.
-func (s *Session) give(ctx context.Context, shell *Shell, err error) {
+// give says that a command has left a shell. One that is of no use is deleted
+// with its last command. Commands count against the quota of operations until
+// their shell is deleted, so it is of no use, too, when that is used up, and not
+// before.
+func (s *Session) give(ctx context.Context, shell *keptShell, err error) {
 	s.mu.Lock()
-	unused := false
-	if s.shell == shell {
-		s.users--
-		unused = s.users == 0 && errors.Is(err, ErrQuotaOperations)
-	}
-	if unused {
-		s.shell = nil
+	shell.users--
+	useless := shell.users == 0 && (shell.Lost() || errors.Is(err, ErrQuotaOperations))
+	if useless && s.kept == shell {
+		s.kept = nil
 	}
 	s.mu.Unlock()
-	if unused {
+	if useless {
 		_ = shell.Close(ctx) // the next one is what counts
 	}
 }
@@ -125,8 +135,8 @@ func (s *Session) give(ctx context.Context, shell *Shell, err error) {
 // The client stays open.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
-	shell := s.shell
-	s.shell, s.closed = nil, true
+	shell := s.kept
+	s.kept, s.closed = nil, true
 	s.mu.Unlock()
 	if shell == nil {
 		return nil

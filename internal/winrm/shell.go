@@ -31,7 +31,8 @@ type Shell struct {
 	client *Client
 	id     string
 	slots  chan struct{} // one for each command that may run
-	lost   atomic.Bool   // the service said so
+	lost   atomic.Bool   // of no use any more
+	gone   atomic.Bool   // not there any more: there is nothing to delete
 }
 
 // OpenShell opens a shell.
@@ -91,7 +92,8 @@ func (s *Shell) ID() string { return s.id }
 // Close deletes the shell, and with it what still runs in it. It takes at most
 // Limits.Cleanup, also where ctx has ended. A shell that is gone is no error.
 func (s *Shell) Close(ctx context.Context) error {
-	if s.lost.Swap(true) {
+	s.lost.Store(true)
+	if s.gone.Swap(true) {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.client.limits.Cleanup)
@@ -112,11 +114,13 @@ func (s *Shell) do(ctx context.Context, r *request) (*reply, error) {
 	answer, err := s.client.do(ctx, r)
 	if errors.Is(err, ErrShellLost) {
 		s.lost.Store(true)
+		var f *Fault
+		s.gone.CompareAndSwap(false, errors.As(err, &f) && f.Code == notThere)
 	}
 	return answer, err
 }
 
-// Lost says whether the service has told that the shell is gone.
+// Lost says whether the service has told that the shell is gone, or of no use.
 func (s *Shell) Lost() bool { return s.lost.Load() }
 
 func boolean(b bool) string {

@@ -100,3 +100,29 @@ func TestASealedSessionTellsNothing(t *testing.T) {
 		})
 	}
 }
+
+// wireOfTheGuest is what the simulated guest answers, one of each kind.
+func wireOfTheGuest(t testing.TB) []string {
+	g := start(t, honest(), nil)
+	wire := new(tap)
+	c := g.client(func(c *Config) { c.Dial = wire.dial })
+	if _, err := c.Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shell := g.shell(c)
+	if _, _, _, err := say(t.Context(), shell, "cat", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	g.Faults.LoseShells()
+	if _, err := shell.Run(t.Context(), Command{Line: "exit 0"}); outcome(err) != "shell lost" {
+		t.Fatal(err)
+	}
+	var all []string
+	for part := range strings.SplitSeq(wire.all.String(), "HTTP/1.1 ") {
+		if _, body, ok := strings.Cut(part, "\r\n\r\n"); ok && !strings.Contains(part, "User-Agent") || strings.Contains(part, "Microsoft-HTTPAPI") {
+			body, _, _ = strings.Cut(body, "POST /wsman")
+			all = append(all, body)
+		}
+	}
+	return all
+}

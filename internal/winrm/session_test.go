@@ -1,0 +1,208 @@
+package winrm
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
+)
+
+// counted counts how often a line was run.
+func counted(s *wsman.Server, line string) *atomic.Int32 {
+	n, inner := new(atomic.Int32), s.Handler
+	s.Handler = wsman.HandlerFunc(func(ctx context.Context, p *wsman.Process) int {
+		if p.Line == line {
+			n.Add(1)
+		}
+		return inner.Run(ctx, p)
+	})
+	return n
+}
+
+// TestASessionRunsNothingTwice lets faults come between two commands of a
+// session, and counts.
+func TestASessionRunsNothingTwice(t *testing.T) {
+	const line = "echo x"
+	at := func(action string, r wsman.Rule) func(*guest) {
+		return func(g *guest) { r.Action = action; g.Faults.Inject(r) }
+	}
+	for name, test := range map[string]struct {
+		fault func(*guest)
+		want  string
+		runs  int32
+		opens int // shells, the first included
+	}{
+		"none":                     {func(*guest) {}, "ok", 1, 1},
+		"the shell was lost":       {func(g *guest) { g.Faults.LoseShells() }, "ok", 1, 2},
+		"it is lost twice":         {at("Command", wsman.Rule{Do: wsman.Lose, Times: 2}), "shell lost", 0, 2},
+		"service restart":          {func(g *guest) { g.Faults.CloseConnections(); g.Faults.LoseShells() }, "ok", 1, 2},
+		"old connections":          {func(g *guest) { g.Faults.ResetConnections() }, "ok", 1, 1},
+		"EOF after the request":    {at("Command", wsman.Rule{Do: wsman.Close, Times: 1}), "EOF?", 0, 1},
+		"reset after the request":  {at("Command", wsman.Rule{Do: wsman.Reset, Times: 1}), "reset?", 0, 1},
+		"lost while it ran":        {at("Receive", wsman.Rule{Do: wsman.Lose, Times: 1}), "shell lost?", 1, 1},
+		"no output came":           {at("Receive", wsman.Rule{Do: wsman.Close, Times: 1}), "EOF?", 1, 1},
+		"quota of operations":      {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2150859174, Times: 1}), "ok", 1, 2},
+		"quota of processes":       {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2147942408, Times: 1}), "quota of resources", 0, 1},
+		"the login was forgotten":  {at("Command", wsman.Rule{Do: wsman.Refuse, Times: 1}), "ok", 1, 1},
+		"the login is refused":     {func(g *guest) { g.Faults.RejectCredentials(true, false) }, "unauthorized", 0, 1},
+		"the port is closed":       {func(g *guest) { _ = g.Faults.ClosePort(true) }, "refused", 0, 1},
+		"the port opens in time":   {reopened, "ok", 1, 1},
+		"profile unloaded":         {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2147943418, Times: 1}), "ok", 1, 2},
+		"the service was stopping": {at("Command", wsman.Rule{Do: wsman.Fail, Code: 995, Times: 1}), "shell lost?", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := honest()
+			runs := counted(s, line)
+			g := start(t, s, nil)
+			session := NewSession(g.client(func(c *Config) { c.Auth = AuthNTLM }), ShellOptions{})
+			if _, _, code, err := say(t.Context(), session, "exit 3", nil); code != 3 || err != nil {
+				t.Fatalf("exit %d, %v", code, err)
+			}
+			time.Sleep(60 * time.Millisecond) // long enough for a look whether the connection lives
+			test.fault(g)
+			stdout, _, _, err := say(t.Context(), session, line, nil)
+			if got := outcome(err); got != test.want || test.want == "ok" && stdout != "x\r\n" {
+				t.Errorf("got %q, want %q: %v", got, test.want, err)
+			}
+			var failed *CommandError
+			if err != nil && !errors.As(err, &failed) {
+				t.Errorf("it is no *CommandError: %v", err)
+			}
+			if runs.Load() != test.runs {
+				t.Errorf("it ran %d times, want %d", runs.Load(), test.runs)
+			}
+			if err := g.Faults.Clear(); err != nil {
+				t.Error(err)
+			}
+			// Whatever it was, the next command runs.
+			if _, _, code, err := say(t.Context(), session, "exit 4", nil); code != 4 || err != nil {
+				t.Errorf("afterwards: exit %d, %v", code, err)
+			}
+			if err := session.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := g.count("Create"); n < test.opens {
+				t.Errorf("%d shells were opened, want %d", n, test.opens)
+			}
+			g.none()
+		})
+	}
+}
+
+// reopened closes the port for less than a session waits.
+func reopened(g *guest) {
+	_ = g.Faults.ClosePort(true)
+	time.AfterFunc(pace/2, func() { _ = g.Faults.ClosePort(false) })
+}
+
+func TestASessionHasOneShell(t *testing.T) {
+	g := start(t, honest(), nil)
+	session := NewSession(g.client(nil), ShellOptions{})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if stdout, _, _, err := say(t.Context(), session, "cat", strings.NewReader("x")); stdout != "x" || err != nil {
+				t.Errorf("%q, %v", stdout, err)
+			}
+		})
+	}
+	all.Wait()
+	if shells, _ := g.Counts(testUser); shells != 1 {
+		t.Errorf("%d shells", shells)
+	}
+	for range 2 {
+		if err := session.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	g.none()
+	if _, err := session.Run(t.Context(), Command{Line: "exit 0"}); outcome(err) != "closed" {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestAQuotaUsedUpByOneself runs more commands than the service keeps of one
+// shell.
+func TestAQuotaUsedUpByOneself(t *testing.T) {
+	s := honest()
+	s.Limits.MaxConcurrentOperationsPerUser = 5
+	g := start(t, s, nil)
+	session := NewSession(g.client(nil), ShellOptions{})
+	for i := range 20 {
+		if _, _, code, err := say(t.Context(), session, "exit 5", nil); code != 5 || err != nil {
+			t.Fatalf("command %d: exit %d, %v", i, code, err)
+		}
+	}
+	if err := session.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommandsSideBySideAreNotDisturbed lets the quota end while one runs: its
+// shell has to stay.
+func TestCommandsSideBySideAreNotDisturbed(t *testing.T) {
+	s := honest()
+	s.Limits.MaxConcurrentOperationsPerUser = 3
+	g := start(t, s, nil)
+	session := NewSession(g.client(nil), ShellOptions{})
+	in, feed := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		stdout, _, _, err := say(t.Context(), session, "cat", in)
+		if err == nil && stdout != "x" {
+			err = errors.New(stdout)
+		}
+		ended <- err
+	}()
+	for g.count("Command") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, _, code, err := say(t.Context(), session, "exit 1", nil); code != 1 || err != nil {
+		t.Errorf("exit %d, %v", code, err)
+	}
+	if _, _, _, err := say(t.Context(), session, "exit 1", nil); outcome(err) != "quota of operations" {
+		t.Errorf("got %v", err)
+	}
+	_, _ = feed.Write([]byte("x"))
+	feed.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("the one that ran: %v", err)
+	}
+	if err := session.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASessionEndsWithItsContext gives up while a shell is opened, and while a
+// slot is waited for.
+func TestASessionEndsWithItsContext(t *testing.T) {
+	bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+		session := NewSession(g.client(func(c *Config) { c.Limits.Commands = 1 }), ShellOptions{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := session.Run(ctx, Command{Line: "wait"})
+			ended <- err
+		}()
+		time.Sleep(time.Second)
+		short, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if _, err := session.Run(short, Command{Line: "exit 0"}); outcome(err) != "given up" {
+			t.Errorf("waiting for a slot: %v", err)
+		}
+		cancel()
+		if err := <-ended; outcome(err) != "given up?" {
+			t.Errorf("running: %v", err)
+		}
+		if err := session.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		g.none()
+	})
+}
