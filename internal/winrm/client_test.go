@@ -143,10 +143,14 @@ func TestACommandDoesNotWaitForItsReader(t *testing.T) {
 	g := start(t, honest(), nil)
 	r := slowReader{make(chan struct{}), make(chan struct{})}
 	defer close(r.end)
-	if _, _, code, err := say(t.Context(), g.shell(g.client(nil)), "echo x", r); err != nil || code != 0 {
+	asked := writerFunc(func(p []byte) (int, error) {
+		<-r.asked
+		return len(p), nil
+	})
+	code, err := g.shell(g.client(nil)).Run(t.Context(), Command{Line: "echo x", Stdin: r, Stdout: asked})
+	if err != nil || code != 0 {
 		t.Errorf("exit %d, %v", code, err)
 	}
-	<-r.asked
 }
 
 func TestAReaderOrWriterThatFailsEndsTheCommand(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // input sends what a reader gives to a command.
@@ -18,8 +19,9 @@ type input struct {
 
 	done chan struct{}
 
-	mu      sync.Mutex
-	reading bool
+	mu    sync.Mutex
+	quiet bool // nothing is under way to the guest
+	over  bool // nothing is to be sent any more
 }
 
 // sendOverhead is more than what surrounds the data of a Send.
@@ -37,6 +39,7 @@ func (in *input) start(ctx context.Context, failed context.CancelCauseFunc) {
 		err := in.copy(ctx)
 		if fault := new(Fault); errors.As(err, &fault) {
 			// A command that ends does not read on. Its exit code is worth a moment.
+			in.begin()
 			_ = rest(ctx, in.shell.client.limits.Cleanup)
 		}
 		if err != nil {
@@ -45,16 +48,23 @@ func (in *input) start(ctx context.Context, failed context.CancelCauseFunc) {
 	}()
 }
 
+// answerTime is what a Send under way is given to be answered when its command
+// has ended: its connection can be used on then, with its login.
+const answerTime = time.Second
+
 // stop ends the sending. A goroutine that waits for the reader ends when that
 // returns, and sends nothing any more.
 func (in *input) stop(cancel context.CancelCauseFunc) {
-	cancel(nil)
 	in.mu.Lock()
-	reading := in.reading
+	in.over = true
+	quiet := in.quiet
 	in.mu.Unlock()
-	if !reading {
+	if !quiet {
+		patience := time.AfterFunc(answerTime, func() { cancel(nil) })
 		<-in.done
+		patience.Stop()
 	}
+	cancel(nil)
 }
 
 func (in *input) copy(ctx context.Context) error {
@@ -72,17 +82,19 @@ func (in *input) copy(ctx context.Context) error {
 
 // read reads once, and says whether that was the end.
 func (in *input) read(ctx context.Context, buffer []byte) (n int, end bool, err error) {
-	in.set(true)
-	defer in.set(false)
-	for n == 0 && err == nil && ctx.Err() == nil {
+	const tries = 100 // as often as package bufio
+	for i := 0; i < tries && n == 0 && err == nil && in.begin(); i++ {
 		n, err = in.from.Read(buffer)
 	}
 	switch {
-	case ctx.Err() != nil:
-		return 0, false, ctx.Err()
+	case !in.end() || ctx.Err() != nil:
+		return 0, false, context.Canceled
 	case errors.Is(err, io.EOF):
 		return n, true, nil
-	case err != nil:
+	case err == nil && n == 0:
+		err = io.ErrNoProgress
+	}
+	if err != nil {
 		return 0, false, fmt.Errorf("reading input: %w", err)
 	}
 	// A bytes.Reader or strings.Reader tells beforehand: that is a request less.
@@ -90,10 +102,21 @@ func (in *input) read(ctx context.Context, buffer []byte) (n int, end bool, err 
 	return n, known && left.Len() == 0, nil
 }
 
-func (in *input) set(reading bool) {
+// begin is before something that the guest has no part in; it says whether more
+// is to be read.
+func (in *input) begin() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.reading = reading
+	in.quiet = true
+	return !in.over
+}
+
+// end says whether what was read is still wanted.
+func (in *input) end() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.quiet = false
+	return !in.over
 }
 
 // send sends data, in smaller pieces where the service takes less at a time:

@@ -1,5 +1,3 @@
-// Package winrm asks a guest's WinRM endpoint questions of its own, beside the
-// communicator that Packer provides.
 package winrm
 
 import (

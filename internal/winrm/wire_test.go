@@ -103,7 +103,7 @@ func TestASealedSessionTellsNothing(t *testing.T) {
 
 // wireOfTheGuest is what the simulated guest answers, one of each kind.
 func wireOfTheGuest(t testing.TB) []string {
-	g := start(t, honest(), nil)
+	g := begin(t, honest(), nil)
 	wire := new(tap)
 	c := g.client(func(c *Config) { c.Dial = wire.dial })
 	if _, err := c.Login(t.Context()); err != nil {
