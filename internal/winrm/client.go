@@ -111,6 +111,10 @@ func (c *Client) post(ctx context.Context, cn *conn, envelope []byte, wait time.
 	case AuthCertificate: // DSP0226 C.3.1 names the scheme
 		p.header.Set("Authorization", "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual")
 	}
+	if cn.token != "" {
+		p.header.Set("Authorization", cn.token)
+		cn.token = ""
+	}
 	if cn.seal != nil {
 		sealed, err := cn.seal.wrap(envelope)
 		if err != nil {

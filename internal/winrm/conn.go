@@ -24,6 +24,7 @@ type conn struct {
 	budget io.LimitedReader  // what may still be read of one answer's head
 	leaf   *x509.Certificate // the service's, nil over HTTP
 	seal   *sealer           // after NTLM over HTTP
+	token  string            // Authorization that the next request has to carry
 	idle   time.Time         // since when
 }
 

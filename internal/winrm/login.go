@@ -75,8 +75,9 @@ func (c *Client) ask(ctx context.Context, cn *conn, op string, p post) (*answer,
 	return nil, &Error{Kind: failed.kind, Op: op, Addr: c.addr, Err: failed.err}
 }
 
-// login authenticates a connection by NTLM, with requests that have no body: an
-// envelope that came with them would cross the network unsealed.
+// login authenticates a connection by NTLM. Where messages are sealed its
+// requests have no body, because an envelope that came with them would cross the
+// network in the clear; otherwise the next request carries the last of it.
 func (c *Client) login(ctx context.Context, cn *conn) error {
 	fail := func(k, err error) error { return &Error{Kind: k, Op: "login", Addr: c.addr, Err: err} }
 	n, err := newNTLM(c.config.User, c.config.Password.text(), channelBindings(cn.leaf))
@@ -121,6 +122,10 @@ func (c *Client) finish(ctx context.Context, cn *conn, n *ntlm, challenge []byte
 	if err != nil {
 		return fail(ErrNotWinRM, fmt.Errorf("answering the challenge: %w", err))
 	}
+	if !seal {
+		cn.token = token
+		return nil
+	}
 	a, err := c.ask(ctx, cn, "login", c.withToken(token))
 	if err != nil {
 		return err
@@ -132,9 +137,7 @@ func (c *Client) finish(ctx context.Context, cn *conn, n *ntlm, challenge []byte
 	if a.last {
 		return fail(ErrNotWinRM, errors.New("it closes the connection that was logged in"))
 	}
-	if seal {
-		cn.seal = &sealer{n.client.SecuritySession()}
-	}
+	cn.seal = &sealer{n.client.SecuritySession()}
 	return nil
 }
 
