@@ -55,7 +55,7 @@ var short = Limits{Connect: 300 * time.Millisecond, Header: 300 * time.Milliseco
 	OperationTimeout: 200 * time.Millisecond, Poll: 600 * time.Millisecond}
 
 // patience is what a watch is given in this file.
-const patience = 2000 * time.Millisecond
+const patience = 2500 * time.Millisecond
 
 // rule makes a fault of one request: of the phase's own when action is empty.
 func rule(r wsman.Rule) func(*guest, string) {
@@ -127,8 +127,6 @@ func TestEveryFaultHasItsName(t *testing.T) {
 func endure(t *testing.T, phase string, fault func(*guest, string), want string) {
 	g := begin(t, honest(), nil)
 	c := g.client(func(c *Config) { c.Limits, c.Auth = short, AuthNTLM })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	full := writerFunc(func(p []byte) (int, error) {
 		if len(p) > 100 {
 			return 0, errFull
@@ -140,6 +138,8 @@ func endure(t *testing.T, phase string, fault func(*guest, string), want string)
 		shell = g.shell(c)
 		time.Sleep(60 * time.Millisecond) // long enough for a look whether the connection lives
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	began, before := time.Now(), g.count("")
 	var err error
 	switch phase {
@@ -150,8 +150,17 @@ func endure(t *testing.T, phase string, fault func(*guest, string), want string)
 		fault(g, "Command")
 		_, err = shell.Run(ctx, Command{Line: "echo x", Stdout: full})
 	case "watch":
-		time.AfterFunc(100*time.Millisecond, func() { fault(g, "Receive") })
+		failing := make(chan struct{})
+		go func() {
+			defer close(failing)
+			for g.count("Command") == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(100 * time.Millisecond) // a Receive is under way
+			fault(g, "Receive")
+		}()
 		_, err = shell.Run(ctx, Command{Line: "wait", Stdout: full})
+		<-failing
 	}
 	took, requests := time.Since(began), g.count("")-before
 	if got := outcome(err); got != want {

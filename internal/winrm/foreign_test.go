@@ -213,6 +213,9 @@ func TestASealThatIsBrokenIsNotBelieved(t *testing.T) {
 		if want := map[bool]string{true: "ok", false: "not WinRM?"}[name == "unchanged"]; outcome(err) != want {
 			t.Errorf("%s: %v", name, err)
 		}
+		if want := "answers a sealed request in the clear"; name == "its kind" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -52,6 +52,14 @@ var programs = wsman.HandlerFunc(func(ctx context.Context, p *wsman.Process) int
 	case "wait":
 		<-ctx.Done()
 		return 1
+	case "sleep": // and read nothing
+		d, _ := time.ParseDuration(rest)
+		select {
+		case <-time.After(d):
+			return 3
+		case <-ctx.Done():
+			return 1
+		}
 	default:
 		return 9009
 	}

@@ -216,3 +216,92 @@ func TestOldConnectionsAreNotUsed(t *testing.T) {
 		})
 	}
 }
+
+// TestAProgramMayCloseItsInput lets Sends fail while the command goes on.
+func TestAProgramMayCloseItsInput(t *testing.T) {
+	for name, test := range map[string]struct {
+		code uint32
+		line string
+		want string
+	}{
+		"closed":                       {109, "sleep 10m", "ok"},
+		"closing":                      {232, "sleep 10m", "ok"},
+		"it ends a moment later":       {4711, "sleep 2s", "ok"},
+		"it goes on without its input": {4711, "sleep 10m", "fault 4711?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+				shell := g.shell(g.client(nil))
+				g.Faults.Inject(wsman.Rule{Action: "Send", Do: wsman.Fail, Code: test.code})
+				_, _, code, err := say(t.Context(), shell, test.line, strings.NewReader("x"))
+				if got := outcome(err); got != test.want || err == nil && code != 3 {
+					t.Errorf("got %q, want %q: exit %d, %v", got, test.want, code, err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatCouldNotBeEndedIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault wsman.Rule
+		left  bool
+	}{
+		"ended":         {wsman.Rule{Action: "Delete", Do: wsman.Hang}, false},
+		"no answer":     {wsman.Rule{Action: "Signal", Do: wsman.Hang}, true},
+		"refused":       {wsman.Rule{Action: "Signal", Do: wsman.Fail, Code: 5}, true},
+		"with its home": {wsman.Rule{Action: "Signal", Do: wsman.Lose}, false},
+	} {
+		bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+			shell := g.shell(g.client(nil))
+			g.Faults.Inject(test.fault)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := shell.Run(ctx, Command{Line: "wait"})
+			failed := new(CommandError)
+			if !errors.As(err, &failed) || (failed.Left != nil) != test.left || strings.Contains(err.Error(), "may go on") != test.left {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// fragile is a connection whose third write fails after some bytes.
+type fragile struct {
+	net.Conn
+	writes, after int
+}
+
+func (c *fragile) Write(p []byte) (int, error) {
+	if c.writes++; c.writes == 3 {
+		n, _ := c.Conn.Write(p[:c.after])
+		c.Conn.Close()
+		return n, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+// TestWhatWasNotWrittenIsSentAgain breaks a kept connection under a Command.
+func TestWhatWasNotWrittenIsSentAgain(t *testing.T) {
+	for _, after := range []int{0, 1, 500} {
+		bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+			runs := counted(g.Server, "exit 3")
+			c := g.client(func(c *Config) {
+				c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := g.memory.dial(ctx, network, address)
+					if g.memory.dials.Load() == 1 {
+						conn = &fragile{Conn: conn, after: after}
+					}
+					return conn, err
+				}
+			})
+			if _, err := c.Login(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, _, code, err := say(t.Context(), g.shell(c), "exit 3", nil)
+			if code != 3 || err != nil || runs.Load() != 1 || g.memory.dials.Load() != 2 {
+				t.Errorf("after %d bytes: exit %d, %v, ran %d times, %d connections", after, code, err, runs.Load(), g.memory.dials.Load())
+			}
+		})
+	}
+}
