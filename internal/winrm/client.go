@@ -68,7 +68,7 @@ func (c *Client) send(ctx context.Context, op string, envelope []byte, wait time
 			return nil, err
 		}
 		a, failed := c.post(ctx, cn, envelope, wait)
-		if failed == nil && !(kept && forgotten(cn, a)) {
+		if failed == nil && (!kept || !forgotten(cn, a)) {
 			c.release(cn, a)
 			return a, nil
 		}

@@ -28,7 +28,8 @@ type Command struct {
 	// (WINRS_CONSOLEMODE_STDIN). It is so for commands without Stdin.
 	ConsoleStdin bool
 	// Stdout and Stderr take the output as it comes, from the goroutine that runs
-	// the command; nil: it is dropped. A write that fails ends the command.
+	// the command; nil: it is dropped. A write that fails ends the command, and one
+	// that does not return holds it up, whatever its context says.
 	Stdout, Stderr io.Writer
 	// Poll is in place of Limits.Poll, when not 0.
 	Poll time.Duration
@@ -76,7 +77,7 @@ func (c *Command) check() error {
 	case len(utf16.Encode([]rune(line))) > most:
 		return ErrTooLong
 	case c.Poll < 0:
-		return fmt.Errorf("Poll is %s: set 0 or more", c.Poll)
+		return fmt.Errorf("a Poll of %s is no time: set 0 or more", c.Poll)
 	}
 	return nil
 }

@@ -145,13 +145,13 @@ func (c *Config) checkAuth() []error {
 	switch c.Auth {
 	case AuthNegotiate, AuthNTLM, AuthBasic:
 		if c.User == "" {
-			errs = append(errs, errors.New("User is empty: set the account to log in with"))
+			errs = append(errs, errors.New("there is no User: set the account to log in with"))
 		}
 		if c.Auth == AuthBasic && strings.Contains(c.User, ":") {
-			errs = append(errs, errors.New("User has a colon, which Basic authentication cannot carry: use NTLM"))
+			errs = append(errs, errors.New("the User has a colon, which Basic authentication cannot carry: use NTLM"))
 		}
 		if c.Auth == AuthBasic && c.TLS == nil && !c.AllowUnencrypted {
-			errs = append(errs, errors.New("Basic authentication over HTTP sends the password in the clear: use TLS or NTLM, or set AllowUnencrypted"))
+			errs = append(errs, errors.New("over HTTP, Basic authentication sends the password in the clear: use TLS or NTLM, or set AllowUnencrypted"))
 		}
 	case AuthCertificate:
 		if c.Certificate == nil || c.TLS == nil {

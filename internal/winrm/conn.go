@@ -48,24 +48,24 @@ const mostHeader = 64 * 1024
 
 // dial makes a connection, with TLS where there is any.
 func (c *Client) dial(ctx context.Context, op string) (*conn, error) {
-	fail := func(k, err error) (*conn, error) {
+	fail := func(k, err error) error {
 		if ctx.Err() != nil {
-			return nil, givenUp(ctx, op, c.addr, false)
+			return givenUp(ctx, op, c.addr, false)
 		}
-		return nil, &Error{Kind: k, Op: op, Addr: c.addr, Err: err}
+		return &Error{Kind: k, Op: op, Addr: c.addr, Err: err}
 	}
 	limited, cancel := context.WithTimeout(ctx, c.limits.Connect)
 	defer cancel()
 	raw, err := c.config.Dial(limited, "tcp", c.addr)
 	if err != nil {
-		return fail(networkKind(err, ErrConnectDeadline), err)
+		return nil, fail(networkKind(err, ErrConnectDeadline), err)
 	}
 	cn := &conn{raw: raw, net: raw}
 	if c.tls != nil {
 		secure := tls.Client(raw, c.tls)
 		if err := secure.HandshakeContext(limited); err != nil {
 			raw.Close()
-			return fail(tlsKind(err), withFingerprint(err))
+			return nil, fail(tlsKind(err), withFingerprint(err))
 		}
 		cn.net = secure
 		if chain := secure.ConnectionState().PeerCertificates; len(chain) > 0 {

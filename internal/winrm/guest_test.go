@@ -134,7 +134,7 @@ func (g *guest) serve(l net.Listener, its *identity) {
 	}()
 	<-accepting.ready // its Faults have the port now
 	g.t.Cleanup(func() {
-		if err := g.Server.Close(); err != nil {
+		if err := g.Close(); err != nil {
 			g.t.Errorf("Close: %v", err)
 		}
 		if err := <-ended; err != nil {

@@ -24,7 +24,7 @@ func (c *Client) choose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	way := AuthNegotiate
+	var way Auth
 	switch {
 	case has(offered, "Negotiate"):
 		way = AuthNTLM

@@ -275,7 +275,7 @@ type fragile struct {
 func (c *fragile) Write(p []byte) (int, error) {
 	if c.writes++; c.writes == 3 {
 		n, _ := c.Conn.Write(p[:c.after])
-		c.Conn.Close()
+		c.Close()
 		return n, net.ErrClosed
 	}
 	return c.Conn.Write(p)
