@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +36,40 @@ func (r *ran) Run(ctx context.Context, p *wsman.Process) int {
 	return 5
 }
 
+// deaf is a network that loses an answer now and then, of what was done.
+type deaf struct {
+	*memory
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+func (d *deaf) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.memory.dial(ctx, network, address)
+	return &deafened{Conn: c, to: d}, err
+}
+
+type deafened struct {
+	net.Conn
+	to   *deaf
+	lost bool // the answer to come
+}
+
+func (c *deafened) Write(p []byte) (int, error) {
+	c.to.mu.Lock()
+	c.lost = c.to.random.Intn(40) == 0
+	c.to.mu.Unlock()
+	return c.Conn.Write(p)
+}
+
+func (c *deafened) Read(p []byte) (int, error) {
+	if c.lost {
+		time.Sleep(time.Millisecond) // in which it is done
+		c.Close()
+		return 0, io.EOF
+	}
+	return c.Conn.Read(p)
+}
+
 func randomRule(r *rand.Rand) wsman.Rule {
 	codes := []uint32{2150858793, 2150858843, 2150859173, 2150859174, 995, 5, 109, 4711}
 	actions := []string{"", "Create", "Command", "Receive", "Send", "Signal", "Delete"}
@@ -52,7 +88,8 @@ func TestWhatIsSaidOfACommandIsTrue(t *testing.T) {
 			r := rand.New(rand.NewSource(int64(seed)))
 			handler := &ran{lines: map[string]int{}}
 			g.Handler = handler
-			session := NewSession(g.client(func(c *Config) { c.Auth = []Auth{AuthBasic, AuthNTLM}[seed%2] }), ShellOptions{})
+			network := &deaf{memory: g.memory, random: rand.New(rand.NewSource(int64(seed)))}
+			session := NewSession(g.client(func(c *Config) { c.Auth, c.Dial = []Auth{AuthBasic, AuthNTLM}[seed%2], network.dial }), ShellOptions{})
 			for range r.Intn(4) {
 				g.Faults.Inject(randomRule(r))
 			}
