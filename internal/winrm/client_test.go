@@ -317,3 +317,14 @@ func TestAClosedClientSaysSo(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+func TestAnUnknownHostIsAMatterOfTheNetwork(t *testing.T) {
+	c, err := New(Config{Host: "no-such-host.invalid", User: "u", Auth: AuthNTLM, Limits: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Login(t.Context()); !errors.Is(err, ErrConnection) && !errors.Is(err, ErrConnectDeadline) {
+		t.Errorf("got %v", err)
+	}
+}

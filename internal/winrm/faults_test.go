@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,11 +52,11 @@ func outcome(err error) string {
 }
 
 // short are limits that a fault runs into soon.
-var short = Limits{Connect: 300 * time.Millisecond, Header: 300 * time.Millisecond, Body: 300 * time.Millisecond, Cleanup: 200 * time.Millisecond,
+var short = Limits{Connect: 300 * time.Millisecond, Header: 800 * time.Millisecond, Body: 300 * time.Millisecond, Cleanup: 200 * time.Millisecond,
 	OperationTimeout: 200 * time.Millisecond, Poll: 600 * time.Millisecond}
 
 // patience is what a watch is given in this file.
-const patience = 2500 * time.Millisecond
+const patience = 3000 * time.Millisecond
 
 // rule makes a fault of one request: of the phase's own when action is empty.
 func rule(r wsman.Rule) func(*guest, string) {
@@ -110,7 +111,7 @@ var matrix = map[string]struct {
 func TestEveryFaultHasItsName(t *testing.T) {
 	goroutines(t)
 	var all sync.WaitGroup
-	turn := make(chan struct{}, 12) // they mostly wait
+	turn := make(chan struct{}, 20) // they mostly wait
 	for name, test := range matrix {
 		for phase, want := range map[string]string{"connect": test.connect, "command": test.command, "watch": test.watch} {
 			all.Go(func() {
@@ -165,6 +166,11 @@ func endure(t *testing.T, phase string, fault func(*guest, string), want string)
 	took, requests := time.Since(began), g.count("")-before
 	if got := outcome(err); got != want {
 		t.Errorf("got %q, want %q: %v", got, want, err)
+	}
+	for form, b := range forms(testPassword) {
+		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), string(b)) {
+			t.Errorf("the error has the password in %s", form)
+		}
 	}
 	// Head and operation time, twice where a kept connection was of no use, then
 	// ending the command; and what a busy machine adds.
