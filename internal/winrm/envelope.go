@@ -1,7 +1,9 @@
 package winrm
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"maps"
@@ -31,6 +33,7 @@ type request struct {
 	shell   string // selector, empty for Create
 	options []option
 	body    string        // XML
+	input   *piece        // of a Send, in place of a body
 	timeout time.Duration // OperationTimeout
 }
 
@@ -46,8 +49,8 @@ func (r *request) action() string {
 
 // envelope writes r (MS-WSMV 3.1.4.1).
 func (r *request) envelope(to string, maxEnvelope int) []byte {
-	var b strings.Builder
-	b.Grow(len(r.body) + 2048)
+	var b bytes.Buffer
+	b.Grow(len(r.body) + r.input.size() + 2048)
 	fmt.Fprintf(&b, `<s:Envelope xmlns:s="%s" xmlns:a="%s" xmlns:w="%s" xmlns:p="%s" xmlns:rsp="%s"><s:Header>`, nsSOAP, nsAddress, nsWSMan, nsMSWSMan, nsShell)
 	fmt.Fprintf(&b, `<a:To>%s</a:To><a:ReplyTo><a:Address s:mustUnderstand="true">%s/role/anonymous</a:Address></a:ReplyTo>`, escape(to), nsAddress)
 	fmt.Fprintf(&b, `<a:Action s:mustUnderstand="true">%s</a:Action><a:MessageID>uuid:%s</a:MessageID>`, r.action(), newID())
@@ -64,8 +67,10 @@ func (r *request) envelope(to string, maxEnvelope int) []byte {
 		}
 		b.WriteString(`</w:OptionSet>`)
 	}
-	b.WriteString(`</s:Header><s:Body>` + r.body + `</s:Body></s:Envelope>`)
-	return []byte(b.String())
+	b.WriteString(`</s:Header><s:Body>` + r.body)
+	r.input.write(&b)
+	b.WriteString(`</s:Body></s:Envelope>`)
+	return b.Bytes()
 }
 
 // createBody asks for a shell (MS-WSMV 2.2.4.39 and 3.1.4.5.2).
@@ -100,13 +105,32 @@ func commandBody(line string, args []string) string {
 	return b.String()
 }
 
-// sendBody carries input in base64 (MS-WSMV 2.2.4.38).
-func sendBody(command, data string, end bool) string {
+// piece is input of a command (MS-WSMV 2.2.4.38). It is encoded where it is
+// written: a hundred guests at once have no room for copies.
+type piece struct {
+	command string
+	data    []byte
+	end     bool
+}
+
+func (p *piece) size() int {
+	if p == nil {
+		return 0
+	}
+	return base64.StdEncoding.EncodedLen(len(p.data))
+}
+
+func (p *piece) write(b *bytes.Buffer) {
+	if p == nil {
+		return
+	}
 	last := ""
-	if end {
+	if p.end {
 		last = ` End="true"`
 	}
-	return `<rsp:Send><rsp:Stream Name="stdin" CommandId="` + escape(command) + `"` + last + `>` + data + `</rsp:Stream></rsp:Send>`
+	b.WriteString(`<rsp:Send><rsp:Stream Name="stdin" CommandId="` + escape(p.command) + `"` + last + `>`)
+	b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), p.data))
+	b.WriteString(`</rsp:Stream></rsp:Send>`)
 }
 
 func receiveBody(command string) string {

@@ -2,7 +2,6 @@ package winrm
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -27,12 +26,12 @@ type input struct {
 // sendOverhead is more than what surrounds the data of a Send.
 const sendOverhead = 4096
 
-// piece is how many bytes fit into an envelope.
-func piece(envelope int) int { return (envelope - sendOverhead) / 4 * 3 }
+// fits is how many bytes fit into an envelope.
+func fits(envelope int) int { return (envelope - sendOverhead) / 4 * 3 }
 
 // start sends from a goroutine of its own; failed is told why it ended early.
 func (in *input) start(ctx context.Context, failed context.CancelCauseFunc) {
-	in.size = piece(in.shell.client.limits.MaxEnvelopeSize)
+	in.size = fits(in.shell.client.limits.MaxEnvelopeSize)
 	in.done = make(chan struct{})
 	go func() {
 		defer close(in.done)
@@ -126,7 +125,7 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 		n := min(len(data), in.size)
 		last := end && n == len(data)
 		err := in.once(ctx, data[:n], last)
-		small := piece(smallEnvelope)
+		small := fits(smallEnvelope)
 		switch {
 		case errors.Is(err, ErrTooLarge) && in.size > small:
 			in.size = small
@@ -147,7 +146,8 @@ func (in *input) once(ctx context.Context, data []byte, end bool) error {
 	if len(data) == 0 && !end {
 		return nil
 	}
-	body := sendBody(in.command, base64.StdEncoding.EncodeToString(data), end)
-	_, err := in.shell.do(ctx, in.shell.request("Send", body, in.shell.client.limits.OperationTimeout))
+	r := in.shell.request("Send", "", in.shell.client.limits.OperationTimeout)
+	r.input = &piece{in.command, data, end}
+	_, err := in.shell.do(ctx, r)
 	return err
 }
