@@ -188,9 +188,9 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 		{name: "refused", m: machine{scenario: winsim.Scenario{Outcome: winsim.Refused, Class: "F01", Packages: []string{edgeGameAssist}}},
 			texts: []string{"sysprep refused, the machine is untouched", edgeGameAssist, "Remove-AppxPackage"}},
 		{name: "broken midway", m: machine{scenario: winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}},
-			texts: []string{"broke off midway", "F38"}},
+			texts: []string{"failed midway", "F38"}},
 		{name: "hung", m: machine{scenario: winsim.Scenario{Outcome: winsim.Hang}, builders: sysprepBlock(`stall_timeout = "8s"`)},
-			texts: []string{"sysprep did not come to its end", "The log on the disk ends in the middle of the run"},
+			texts: []string{"sysprep did not finish", "The log on the disk ends in the middle of the run"},
 			check: func(t *testing.T, p *packerRun) {
 				if logs, _ := filepath.Glob(filepath.Join(p.dir, "output-logs", "sysprep", "setupact.log")); len(logs) != 1 {
 					t.Error("the log was not saved from the guest's disk")
@@ -375,7 +375,7 @@ func TestTheLogsOfAHungRunAreWaitedFor(t *testing.T) {
 		scenario: winsim.Scenario{Outcome: winsim.Hang, Unkind: winsim.Unkind{PowerButtonPresses: 2}, ShutdownTakes: winsim.Duration(20 * time.Second)},
 		builders: sysprepBlock(`stall_timeout = "8s"`),
 	}.start(t)
-	p.expect(1, "sysprep did not come to its end", "Waiting up to 4m0s for Windows to shut down and write its logs", "The log on the disk ends in the middle of the run")
+	p.expect(1, "sysprep did not finish", "Waiting up to 4m0s for Windows to shut down and write its logs", "The log on the disk ends in the middle of the run")
 	if logs, _ := filepath.Glob(filepath.Join(p.dir, "output-logs", "sysprep", "setupact.log")); len(logs) != 1 {
 		t.Error("the log was not saved from the guest's disk")
 	}

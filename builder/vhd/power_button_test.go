@@ -188,7 +188,7 @@ func hungRun(ctx context.Context, t *testing.T, changes map[string]any) (*bench,
 	b, s := newBench(t, changes), new(stepStartMachine)
 	b.wantContinue(t, s.Run(ctx, b))
 	b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
-	b.Put("error", errors.New("sysprep did not come to its end"))
+	b.Put("error", errors.New("sysprep did not finish"))
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b, s
 }

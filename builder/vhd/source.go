@@ -88,7 +88,7 @@ func (f *sourceFacts) warnState(w winimage.Windows) {
 	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not generalized", w.Setup.ImageState)
 	case windows.Unfinished:
-		f.warn("the source comes from a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+		f.warn("the source comes from a sysprep run that failed midway (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
 	case windows.BeforeOOBE:
 		f.warn("Windows Setup has not finished in the source (%s): it continues at the first boot", w.Setup.ImageState)
 	case windows.Unrecognised:

@@ -142,7 +142,7 @@ func TestBuildRefusesContradictions(t *testing.T) {
 		{"Reseal twice", "amd64", Unattend{Reseal: []Reseal{{Pass: AuditUser, Mode: "oobe"}, {Pass: AuditUser, Mode: "oobe"}}}, "twice"},
 		{"a component without pass", "amd64", Unattend{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
 		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml on line 1"},
-		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
+		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second root element"},
 		{"a component with loose text", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
 		{"a path that is no name", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
 		{"a character XML cannot hold", "amd64", Unattend{RegisteredOwner: "secret-key\x00"}, "control character"},

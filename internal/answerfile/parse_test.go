@@ -48,7 +48,7 @@ func TestCheckRefusesWhatWindowsCouldNotLoad(t *testing.T) {
 		says string
 	}{
 		{"an empty file", nil, ruleWellFormed, 1, "no XML element"},
-		{"text that is not XML", []byte("hello"), ruleWellFormed, 1, "outside the outermost element"},
+		{"text that is not XML", []byte("hello"), ruleWellFormed, 1, "outside the root element"},
 		{"blanks before the declaration", []byte("\n  " + value("")), ruleWellFormed, 2, "not at the very start"},
 		{"a value with an unescaped <", []byte(value("<Value>\n" + secret + "<wd" + secret + "></Value>")), ruleWellFormed, 6, "end tag does not match"},
 		{"a value with an unescaped &", []byte(value("<Value>x&" + secret + ";</Value>")), ruleWellFormed, 5, "&amp;"},
@@ -56,7 +56,7 @@ func TestCheckRefusesWhatWindowsCouldNotLoad(t *testing.T) {
 		{"a comment with two dashes", []byte(value("<!-- a\n -- " + secret + " -->")), ruleComment, 6, "0x800705b9"},
 		{"an end tag too many", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/></x>"), ruleWellFormed, 1, "no start tag"},
 		{"a file cut in the middle", []byte(value("")[:300]), ruleWellFormed, 4, "copied whole"},
-		{"two outermost elements", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>\n<x/>"), ruleWellFormed, 2, "second outermost"},
+		{"two root elements", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>\n<x/>"), ruleWellFormed, 2, "second root element"},
 		{"the same attribute twice", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\" a='1' a='2'/>"), ruleWellFormed, 1, "written twice"},
 		{"an attribute without quotes", []byte("<unattend xmlns=\"urn:schemas-microsoft-com:unattend\" a=1/>"), ruleWellFormed, 1, "quotes"},
 		{"a prefix that is not declared", []byte(strings.Replace(value("<a wcm:action='add'/>"), "xmlns:wcm=", "xmlns:w=", 1)), ruleWellFormed, 5, "xmlns:wcm="},

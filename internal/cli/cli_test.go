@@ -217,7 +217,7 @@ func TestPatternsAreExpandedWhereTheShellDoesNot(t *testing.T) {
 		{"windows", in("d[1].vhd"), in("d[1].vhd"), ""},
 		{"windows", []string{address}, []string{address}, ""},
 		{"windows", in("gone.vhd"), in("gone.vhd"), ""}, // the reader's to tell
-		{"windows", in("c.vhd", "*.qcow2"), nil, "no file fits the pattern " + in("*.qcow2")[0]},
+		{"windows", in("c.vhd", "*.qcow2"), nil, "no file matches the pattern " + in("*.qcow2")[0]},
 		{"windows", in("[.vhd"), nil, "syntax error in pattern"},
 		{"linux", in("*.vhdx"), in("*.vhdx"), ""},
 	} {

@@ -84,7 +84,7 @@ func (f Facts) with(l Line) Facts {
 			f.fail(ProcessFailure, l, false)
 		}
 	case strings.Contains(text, textInvalid):
-		// An earlier run broke off: this machine cannot be generalized any more.
+		// An earlier run failed midway: this machine cannot be generalized any more.
 		f.fail(ProcessFailure, l, false)
 	}
 	return f

@@ -103,12 +103,12 @@ func TestProviderFailuresAreProcessFailures(t *testing.T) {
 		line string
 		want Failure
 	}{
-		"internal":                {"Error [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0x80070005", ProcessFailure},
-		"external":                {"Error [0x0f00ae] SYSPRP WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x80070002[gle=0x00000006]", ProcessFailure},
-		"validation":              {"Error [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80070005", ValidateFailure},
-		"earlier run broke off":   {"Error [0x0f0073] SYSPRP RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", ProcessFailure},
-		"an error is no failure":  {"Error SYSPRP MRTGeneralize:107 - ERROR: Failed DeleteInstance", NoFailure},
-		"halting without a stage": {"Error [0x0f0070] SYSPRP RunDlls:An error occurred, halting sysprep execution. dwRet = 0x5", NoFailure},
+		"internal":                  {"Error [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0x80070005", ProcessFailure},
+		"external":                  {"Error [0x0f00ae] SYSPRP WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x80070002[gle=0x00000006]", ProcessFailure},
+		"validation":                {"Error [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80070005", ValidateFailure},
+		"earlier run failed midway": {"Error [0x0f0073] SYSPRP RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", ProcessFailure},
+		"an error is no failure":    {"Error SYSPRP MRTGeneralize:107 - ERROR: Failed DeleteInstance", NoFailure},
+		"halting without a stage":   {"Error [0x0f0070] SYSPRP RunDlls:An error occurred, halting sysprep execution. dwRet = 0x5", NoFailure},
 	} {
 		if got := Split(Parse([]byte(test.line)))[0].Facts.Failure; got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)

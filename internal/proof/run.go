@@ -164,7 +164,7 @@ func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	r, err := Check(ctx, o)
 	if err == nil && !r.Proven() {
 		r.write(ctx, ui, o)
-		err = fmt.Errorf("the disk was proven before it was converted, and is not any more: %w", &NotProven{Disk: o.name(), Result: r})
+		err = fmt.Errorf("the disk was proven before the conversion, but the converted disk is not: %w", &NotProven{Disk: o.name(), Result: r})
 	}
 	return r, err
 }

@@ -42,7 +42,7 @@ func Clear(first First, e Expectation) Clearance {
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
 	case generalizationState(first.Observation) == windows.GeneralizeUnfinished:
-		return refuse("F32", fmt.Sprintf("an earlier sysprep run broke off (GeneralizationState %d, ImageState %s)", windows.GeneralizeUnfinished, cmp.Or(first.ImageState, "unknown")))
+		return refuse("F32", fmt.Sprintf("an earlier sysprep run failed midway (GeneralizationState %d, ImageState %s)", windows.GeneralizeUnfinished, cmp.Or(first.ImageState, "unknown")))
 	// In specialize Windows has both: the first boot of a source that was generalized.
 	case generalizationState(first.Observation) == windows.GeneralizeDone && first.SystemSetupInProgress != Yes:
 		return refuse("F55", fmt.Sprintf("GeneralizationState is %d (generalized), but ImageState is %s", windows.GeneralizeDone, cmp.Or(first.ImageState, "unknown")))

@@ -165,7 +165,7 @@ func (d *drive) eachName(folder string, visit func(name string)) {
 func eachEntry(f fs.File, visit func(name string)) error {
 	dir, ok := f.(fs.ReadDirFile)
 	if !ok {
-		return errors.New("it is a link or no folder")
+		return errors.New("it is a link or not a folder")
 	}
 	for {
 		entries, err := dir.ReadDir(256)

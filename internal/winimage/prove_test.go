@@ -77,7 +77,7 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 		{"a Windows in use", "image-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "IMAGE_STATE_COMPLETE" }},
 		{"no ImageState", "image-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.ImageState = "" }},
 		{"another State.ini", "state-ini", finding.Warn, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.StateINI = "IMAGE_STATE_UNDEPLOYABLE" }},
-		{"generalize that broke off", "generalization-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = num(3) }},
+		{"generalize that failed midway", "generalization-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = num(3) }},
 		{"no GeneralizationState", "generalization-state", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.GeneralizationState = nil }},
 		{"SetupType of a running machine", "setup-type", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.SetupType = num(0) }},
 		{"nothing to start at the next boot", "setup-command", finding.Fail, func(_ *Report, w *Windows, _ *Expectation) { w.Setup.CmdLine = "" }},

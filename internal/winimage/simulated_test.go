@@ -100,7 +100,7 @@ func TestTheDriveOfASimulatedGuestThatIsNotGeneralizedIsRefused(t *testing.T) {
 	}{
 		"sysprep did not run":            {winsim.Scenario{}, []string{poweroff}, []string{"image-state", "generalization-state", "setup-type", "setup-command", "tag"}, false},
 		"validation refused":             {winsim.Scenario{Outcome: winsim.Refused, Class: "F01"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "setup-command", "tag", "log"}, true},
-		"generalize broke off":           {winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "tag", "log"}, false},
+		"generalize failed midway":       {winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "tag", "log"}, false},
 		"the tag was deleted":            {winsim.Scenario{}, []string{sysprep + " /quit", `cmd /c del C:\Windows\System32\Sysprep\Sysprep_succeeded.tag`, poweroff}, []string{"tag"}, false},
 		"the registry was written after": {winsim.Scenario{}, []string{sysprep + " /quit", `reg add HKLM\SYSTEM\Setup /v SetupType /t REG_DWORD /d 0 /f`, poweroff}, []string{"setup-type"}, false},
 	} {

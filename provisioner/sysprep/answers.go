@@ -125,7 +125,7 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 		warn([]string{found.Cached}, "it was left by an earlier run or the installation, and goes into the image"+remove)
 	}
 	warn(found.Below, "Windows takes from it the passes that no other answer file has, and it goes into the image"+remove)
-	warn(found.Media, "where that drive is a removable one, Windows takes from it the passes that no other answer file has; take the medium out before the image boots")
+	warn(found.Media, "if that drive is removable, Windows takes from it the passes that no other answer file has; take the medium out before the image boots")
 	return warnings
 }
 
