@@ -114,7 +114,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"a checksum of a local file":     {map[string]any{"source_checksum": "none"}, []string{"source_checksum: only checked for source_url"}},
 		"a disk that is not there":       {map[string]any{"source_path": "/no/such/disk"}, []string{"source_path: ", absent("/no/such/disk")}},
 		"a directory as a disk":          {map[string]any{"source_path": "/"}, []string{"is not a regular file"}},
-		"an unknown hypervisor":          {map[string]any{"hypervisor": "xen"}, []string{`hypervisor: "xen" is not one of qemu, existing`}},
+		"an unknown hypervisor":          {map[string]any{"hypervisor": "xen", "cpus": 999, "firmware": "x"}, []string{`hypervisor: "xen" is not one of qemu, existing`, "cpus: 999", "firmware:"}},
 		"an unknown accelerator":         {map[string]any{"accelerator": "fast"}, []string{"accelerator: ", "auto, kvm, hvf, whpx, tcg"}},
 		"an unknown firmware":            {map[string]any{"firmware": "efi"}, []string{"auto, bios, uefi"}},
 		"an unknown disk interface":      {map[string]any{"disk_interface": "scsi"}, []string{"disk_interface: "}},

@@ -34,9 +34,14 @@ type sourceFacts struct {
 const inspectLimit = 10 * time.Minute
 
 // inspectSource looks into a disk before it is booted. It changes nothing. The
-// error is for a disk that cannot be read; one without Windows is a warning.
-func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFacts, error) {
+// error is for a disk that cannot be read in time; one without Windows is a warning.
+func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit time.Duration) (sourceFacts, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s; is its storage slow?", limit))
+	defer cancel()
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: name})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return sourceFacts{}, fmt.Errorf("inspecting source disk %s: %w", name, err)
 	}

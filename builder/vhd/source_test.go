@@ -21,7 +21,7 @@ func inspectFile(t *testing.T, path string) (sourceFacts, error) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return inspectSource(context.Background(), d, path)
+	return inspectSource(context.Background(), d, path, inspectLimit)
 }
 
 func TestASourceSaysWhatItHasDriversFor(t *testing.T) {

@@ -34,7 +34,7 @@ func (r *run) proving(disk string) proof.Options {
 		Chain: r.source.Chain(),
 	}
 	if ran := r.ran(); ran != nil {
-		o.Run, o.AnswerFile, o.VMMode = ran.ID, &ran.AnswerFile, &ran.VMMode
+		o.Run, o.AnswerFile, o.VMMode = ran.ID, ran.AnswerFile, &ran.VMMode
 	}
 	return o
 }

@@ -69,7 +69,7 @@ func (r *run) unexplained(state multistep.StateBag) bool {
 		return false
 	}
 	head, _ := verdict.ParseHead(err.Error())
-	return head.Cause == "" && head.Class != verdict.Undone
+	return head.Cause == ""
 }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {

@@ -112,7 +112,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			t.Parallel()
 			c.spec.Generalized = true
 			ui, said := recorder()
-			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
+			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: true, VMMode: yes(false)})
 			if got := ids(finding.Failed(r.Findings, finding.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}

@@ -43,9 +43,10 @@ type Options struct {
 	// Source is what the disk that the build started from had, so that a tag
 	// which came with it is told from a new one; nil where that is not known.
 	Source *winimage.Source
-	// AnswerFile and VMMode say whether /unattend and /mode:vm were used; nil
-	// where that is not known.
-	AnswerFile, VMMode *bool
+	// AnswerFile: /unattend was used, so it is to be cached. VMMode says whether
+	// /mode:vm was; nil: not asked.
+	AnswerFile bool
+	VMMode     *bool
 	// Run is the id of the sysprep run of this build; empty where none is known.
 	Run string
 	// Report is the path of the report unless Config says another; by default

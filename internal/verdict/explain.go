@@ -29,10 +29,13 @@ func (t Tri) String() string {
 
 // Head is the head of the run's error.
 func (v Verdict) Head() Head {
-	if v.Diagnosis == nil {
-		return Head{Class: v.Class}
+	switch {
+	case v.Diagnosis != nil:
+		return Head{v.Class, v.Diagnosis.Name}
+	case v.Class == Undone && v.Restarted:
+		return Head{v.Class, Restarted}
 	}
-	return Head{v.Class, v.Diagnosis.Name}
+	return Head{Class: v.Class}
 }
 
 // Explain says how the run ended: the first line is actionable (what, cause,

@@ -11,8 +11,12 @@ import (
 // "[refused/APPX_NOT_PROVISIONED] ...".
 type Head struct {
 	Class Class
-	Cause string // its name in the catalogue; empty: not known
+	// Cause is its name in the catalogue, or Restarted; empty: not known.
+	Cause string
 }
+
+// Restarted is the cause of Undone where Windows has begun its first boot.
+const Restarted = "RESTARTED"
 
 func (h Head) String() string {
 	if h.Cause == "" {

@@ -113,11 +113,11 @@ func checkPointer(w *Windows, _ *Report, _ Expectation) result {
 }
 
 func checkCached(w *Windows, _ *Report, e Expectation) result {
-	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
-	if e.AnswerFile == nil {
+	if !e.AnswerFile {
 		return result{unasked: true}
 	}
-	return yesNo(there, *e.AnswerFile)
+	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
+	return yesNo(there, true)
 }
 
 func checkSecrets(w *Windows, _ *Report, _ Expectation) result {

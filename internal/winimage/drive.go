@@ -114,6 +114,8 @@ func (d *drive) open(path string) (*content, error) {
 		err = errors.New("it is a folder")
 	case !ok:
 		err = errors.New("it cannot be read at an offset")
+	case info.Size() < 0:
+		err = fmt.Errorf("it has a size of %d bytes", info.Size())
 	}
 	if err != nil {
 		f.Close()

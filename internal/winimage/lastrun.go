@@ -65,6 +65,9 @@ func (d *drive) trackLog(size int64) (diagnosis.Run, error) {
 	}
 	for off < f.size {
 		n, err := f.ReadAt(b[:min(int64(len(b)), f.size-off)], off)
+		if n == 0 && errors.Is(err, io.EOF) {
+			err = fmt.Errorf("its content ends at %d of %d bytes", off, f.size)
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return diagnosis.Run{}, err
 		}

@@ -19,8 +19,9 @@ type Expectation struct {
 	Source *Source
 	// VMMode says whether /mode:vm was used; nil: not asked.
 	VMMode *bool
-	// AnswerFile says whether /unattend was used; nil: not asked.
-	AnswerFile *bool
+	// AnswerFile: /unattend was used. Without it an earlier answer file, of the
+	// installation, may be cached all the same.
+	AnswerFile bool
 	// Run is the id of the sysprep run of this build: part of the name of what it
 	// brought (footprint); empty where that is not known.
 	Run string

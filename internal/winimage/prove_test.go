@@ -46,7 +46,7 @@ func good() Report {
 }
 
 func expectation() Expectation {
-	return Expectation{Source: &Source{}, AnswerFile: yes(true), VMMode: yes(false)}
+	return Expectation{Source: &Source{}, AnswerFile: true, VMMode: yes(false)}
 }
 
 func TestAGoodImageIsProvenWithoutWarnings(t *testing.T) {

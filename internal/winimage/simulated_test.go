@@ -56,7 +56,7 @@ func failed(w winimage.Windows) (ids []string, p []finding.Finding) {
 	yes := true
 	p = winimage.Prove(
 		winimage.Report{Disk: winimage.Disk{Scheme: "mbr", Generation: 1}, Windows: []winimage.Windows{w}},
-		winimage.Expectation{Source: &winimage.Source{}, AnswerFile: &yes, VMMode: &yes},
+		winimage.Expectation{Source: &winimage.Source{}, AnswerFile: true, VMMode: &yes},
 	)
 	for _, a := range p {
 		if !a.Holds {
