@@ -6,7 +6,7 @@ type Standing string
 // Standings, the best first.
 const (
 	Documented Standing = "documented" // Microsoft, or the standard, says so
-	Seen       Standing = "seen"       // in something that a real Windows made, and that everybody can look at
+	Seen       Standing = "seen"       // in a public artefact that a real Windows made
 	Reported   Standing = "reported"   // by somebody who looked at a real Windows
 	Unproven   Standing = "unproven"   // no source was found
 )
