@@ -118,7 +118,7 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 
 func TestBuildOfNothingIsAnEmptyAnswerFile(t *testing.T) {
 	file, err := Build(Unattend{}, "arm64")
-	if err != nil || len(file.Root.Children) != 0 || Check("", file.Marshal()) != nil {
+	if err != nil || len(file.Root.Children) != 0 || check("", file.Marshal()) != nil {
 		t.Errorf("got %s, %v", file.Marshal(), err)
 	}
 }
@@ -260,7 +260,7 @@ func TestMergeOntoEveryPublishedAnswerFileStaysReadable(t *testing.T) {
 			continue
 		}
 		merged, _ := Merge(base, overlay)
-		if err := Check(name, merged.Marshal()); err != nil {
+		if err := check(name, merged.Marshal()); err != nil {
 			t.Error(err)
 		}
 		for _, f := range finding.Failed(Lint(merged.Marshal(), Context{}), finding.Fail) {

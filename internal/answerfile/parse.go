@@ -59,29 +59,6 @@ func (e *Error) finding(path ...string) finding.Finding {
 	return remark(e.Rule, finding.Fail, e.Line, e.Problem, e.Fix, path...)
 }
 
-// Check refuses a text that Windows could not load as an answer file: not
-// well-formed, not <unattend> in its namespace, "--" in a comment, or a
-// configuration pass that does not exist. It returns every reason it can see,
-// each an *Error that names the file, the line and the fix.
-func Check(name string, data []byte) error {
-	file, err := Parse(data)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			e.Name = name
-		}
-		return err
-	}
-	var errs []error
-	for _, p := range file.Passes() {
-		if e := unknownPass(p); e != nil {
-			e.Name = name
-			errs = append(errs, e)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Parse reads an answer file in UTF-8 or UTF-16, with or without byte order
 // mark. The error is an *Error.
 func Parse(data []byte) (*File, error) {

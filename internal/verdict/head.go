@@ -38,6 +38,19 @@ func ParseHead(text string) (Head, bool) {
 	return Head{}, false
 }
 
+// CutHead takes the head off a text that begins with one.
+func CutHead(text string) (h Head, rest string) {
+	at := head.FindStringIndex(text)
+	if at == nil || at[0] != 0 || text[0] != '[' {
+		return Head{}, text
+	}
+	h, ok := ParseHead(text[:at[1]])
+	if !ok {
+		return Head{}, text
+	}
+	return h, text[at[1]:]
+}
+
 // Failure is an error of the provisioner.
 type Failure struct {
 	Head Head

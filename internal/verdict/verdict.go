@@ -198,5 +198,7 @@ type Clearance struct {
 	Reason   string
 	Next     []string // what the user can do, one step a line
 	Warnings []string // worth saying though it goes on
-	Cause    string   // its name in the catalogue where that is why; may be empty
+	// Cause is its name in the catalogue and CauseID its id, where that is why;
+	// may be empty.
+	Cause, CauseID string
 }

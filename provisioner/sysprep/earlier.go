@@ -12,7 +12,7 @@ import (
 // earlier says what the log tells of the earlier run that keeps sysprep from
 // being started, and saves the logs.
 func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
-	if d.Start != verdict.Refuse || d.Cause != "ALREADY_RUNNING" && d.Cause != "INVALID_STATE" {
+	if d.Start != verdict.Refuse || d.CauseID != "F51" && d.CauseID != "F32" {
 		return nil
 	}
 	r.saveLogs(ctx, true)

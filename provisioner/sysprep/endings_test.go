@@ -195,6 +195,13 @@ func TestAMachineThatIsGeneralizedAlreadyIsNotTouched(t *testing.T) {
 	}
 }
 
+// It is not untouched, so it is not one in which sysprep was not started.
+func TestAMachineThatWasGeneralizedAndDoesNotGoDownIsHung(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.Generalized, ShutdownTakes: seconds(3600)}, map[string]any{"action": "shutdown", "shutdown_timeout": "2s"})
+	wantError(t, g.provision(), "[hung] Windows was generalized before, but it has not shut down within shutdown_timeout (2s)", "; next: let the builder shut it down and prove the disk")
+}
+
 func TestASetupThatIsStillRunningIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: seconds(10)}, nil)

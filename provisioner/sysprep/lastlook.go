@@ -62,12 +62,6 @@ func (r *run) fresh() bool {
 
 // ownLog says whether what was read of the log may be about this run.
 func (r *run) ownLog(log diagnosis.Facts) bool {
-	launched, begun := r.launchedAt(), r.begun
-	switch {
-	case launched.IsZero() && r.fresh():
-		return true
-	case begun.IsZero(): // nothing was started yet
-		begun = r.now()
-	}
-	return !diagnosis.OlderRun(log, diagnosis.Earliest(launched, begun))
+	launched := r.launchedAt()
+	return launched.IsZero() && r.fresh() || !diagnosis.OlderRun(log, diagnosis.Earliest(launched, r.begun))
 }

@@ -146,3 +146,16 @@ func TestSecretsOfTheBlockAreHiddenInEveryForm(t *testing.T) {
 		}
 	}
 }
+
+// The builder reads the head of an error, whatever the passwords are.
+func TestTheHeadOfAnErrorStays(t *testing.T) {
+	scrub := newScrubber([]string{"refused", "APPX"})
+	const text = "[refused/APPX_NOT_PROVISIONED] sysprep refused, APPX"
+	got := scrub.text(text)
+	if got != "[refused/APPX_NOT_PROVISIONED] sysprep <sensitive>, <sensitive>" {
+		t.Error(got)
+	}
+	if got := scrub.text("[REFUSED/APPX] x, [refused] y"); got != "[REFUSED/<sensitive>] x, [<sensitive>] y" {
+		t.Error(got)
+	}
+}
