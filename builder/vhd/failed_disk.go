@@ -1,11 +1,9 @@
 package vhd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -71,16 +69,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 
 // causeIn names the cause from the last run in sysprep's log.
 func causeIn(log []byte, since time.Time) (d diagnosed) {
-	var tracker diagnosis.Tracker
-	if end := lastOf(log, maxDiagnosed, maxDiagnosedLines); len(end) < len(log) {
-		tracker.Feed(log[:4]) // they tell the encoding
-		log = end
-	}
-	for piece := range slices.Chunk(log, 64<<10) {
-		tracker.Feed(piece)
-	}
-	tracker.Flush()
-	last := tracker.Run()
+	last := diagnosis.LastRun(log)
 	d.Facts = last.Facts
 	if d.Earlier = !since.IsZero() && diagnosis.OlderRun(d.Facts, diagnosis.Earliest(time.Time{}, since)); d.Earlier {
 		return d
@@ -89,22 +78,6 @@ func causeIn(log []byte, since time.Time) (d diagnosed) {
 		d.Cause = &cause
 	}
 	return d
-}
-
-// How much of a log is searched for the cause, from its end.
-const (
-	maxDiagnosed      = 16 << 20
-	maxDiagnosedLines = 300_000
-)
-
-// lastOf cuts a log, in whatever encoding, to about its last bytes and lines.
-func lastOf(log []byte, size, lines int) []byte {
-	end := log[max(0, len(log)-size)&^1:]
-	at := len(end)
-	for n := 0; n <= lines && at > 0; n++ {
-		at = max(0, bytes.LastIndexByte(end[:at], '\n'))
-	}
-	return end[at&^1:]
 }
 
 // describe says the cause, or as much as can be said without one.

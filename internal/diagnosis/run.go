@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -175,6 +176,37 @@ func Split(lines []Line) []Run {
 		runs[len(runs)-1].add(l)
 	}
 	return runs
+}
+
+// How much of a log is searched for its last run, from its end.
+const (
+	maxLog      = 16 << 20
+	maxLogLines = 300_000
+)
+
+// LastRun is the last run in a log, as Tracker keeps it, looked for in the end of
+// the log only; without a line in it there is none.
+func LastRun(log []byte) Run {
+	var t Tracker
+	if end := lastOf(log, maxLog, maxLogLines); len(end) < len(log) {
+		t.Feed(log[:4]) // they tell the encoding
+		log = end
+	}
+	for piece := range slices.Chunk(log, 64<<10) {
+		t.Feed(piece)
+	}
+	t.Flush()
+	return t.Run()
+}
+
+// lastOf cuts a log, in whatever encoding, to about its last bytes and lines.
+func lastOf(log []byte, size, lines int) []byte {
+	end := log[max(0, len(log)-size)&^1:]
+	at := len(end)
+	for n := 0; n <= lines && at > 0; n++ {
+		at = max(0, bytes.LastIndexByte(end[:at], '\n'))
+	}
+	return end[at&^1:]
 }
 
 // Parse reads a whole log.

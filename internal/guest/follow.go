@@ -39,7 +39,7 @@ type Follow struct {
 // heartbeat: one that has fallen silent has forgotten the command, or is gone.
 func (s *Session) follow(ctx context.Context, line command, w Watching, before *documents, at Cursor) *Follow {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &Follow{cancel: cancel, begun: make(chan struct{}), news: make(chan any), ended: make(chan struct{}), names: w.names(s), at: at}
+	f := &Follow{cancel: cancel, begun: make(chan struct{}), news: make(chan any), ended: make(chan struct{}), names: s.Names(w.Remove), at: at}
 	if f.err = line.fits(); f.err != nil {
 		cancel()
 		close(f.ended)

@@ -20,11 +20,10 @@ func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
 	work, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.cleanup(work, guest.Leftovers{})
-	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if err != nil || len(runs) == 0 {
+	last := diagnosis.LastRun(raw)
+	if err != nil || last.Facts.Lines == 0 {
 		return nil
 	}
-	last := runs[len(runs)-1]
 	found, ok := diagnosis.Diagnose(last)
 	if !ok {
 		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}

@@ -158,11 +158,11 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 	if err != nil {
 		return
 	}
-	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if len(runs) == 0 || !r.ownLog(runs[len(runs)-1].Facts) {
+	last := diagnosis.LastRun(raw)
+	if last.Facts.Lines == 0 || !r.ownLog(last.Facts) {
 		return
 	}
-	if d, ok := diagnosis.Diagnose(runs[len(runs)-1]); ok {
+	if d, ok := diagnosis.Diagnose(last); ok {
 		v.Diagnosis = &d
 	}
 }
@@ -224,10 +224,7 @@ func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
 
 // reportLeft says what was not removed before Windows went down.
 func (r *run) reportLeft() {
-	left := append(slices.Concat(r.left.Files, r.left.Folders), r.session.Folder())
-	for _, task := range r.left.Tasks {
-		left = append(left, "scheduled task "+task)
-	}
+	left := r.session.Names(r.left)
 	if r.tidied != nil {
 		<-r.tidied
 		left = r.untidy
