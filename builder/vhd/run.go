@@ -41,10 +41,13 @@ type run struct {
 	events   hypervisor.EventLog // of the machine, until its fate
 	// provisioning is since when sysprep may have run; zero: it cannot.
 	provisioning time.Time
-	provisioned  bool   // the provisioners have ended well
-	cancelled    error  // what the provisioners said to a cancel
-	report       string // stepConvert: the JSON report, "" without one
-	output       output // stepConvert
+	provisioned  bool // the provisioners have ended well
+	// ran is what the sysprep provisioner left for stepProve: nil where it did not
+	// run, or said nothing.
+	ran       *record.Run
+	cancelled error  // what the provisioners said to a cancel
+	report    string // stepConvert: the JSON report, "" without one
+	output    output // stepConvert
 }
 
 // output is the finished disk.
@@ -116,19 +119,6 @@ func (r *run) share(state multistep.StateBag) {
 }
 
 func (r *run) recordPath() string { return filepath.Join(r.scratch, "run.json") }
-
-// ran is what the sysprep provisioner left: nil where it did not run, or said
-// nothing.
-func (r *run) ran() *record.Run {
-	if r.scratch == "" {
-		return nil
-	}
-	ran, err := record.Read(r.recordPath())
-	if err != nil {
-		log.Printf("%v", err)
-	}
-	return ran
-}
 
 // backing is what the disks of this build may be based on: what the user
 // allows, and for our own overlay the source.

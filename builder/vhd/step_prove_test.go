@@ -90,3 +90,17 @@ func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
 		})
 	}
 }
+
+// Where the provisioner's word cannot be read, less is asked for, and that is said.
+func TestARecordThatCannotBeReadIsSaid(t *testing.T) {
+	b := started(t, nil)
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	b.run.scratch = t.TempDir()
+	if err := os.WriteFile(b.run.recordPath(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+	if !strings.Contains(joined(b), "Warning: reading what sysprep was run with: ") {
+		t.Errorf("said:\n%s", joined(b))
+	}
+}
