@@ -102,7 +102,7 @@ func sum(t *testing.T, path string) string {
 func proven(list []finding.Finding) bool { return finding.Worst(list) != finding.Fail }
 
 // proof inspects the finished disk by our own reader.
-func proof(t *testing.T, path string) (winimage.Report, []finding.Finding) {
+func proof(t *testing.T, path string) (winimage.Facts, []finding.Finding) {
 	t.Helper()
 	d, err := diskimage.Open(path)
 	if err != nil {

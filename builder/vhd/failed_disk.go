@@ -81,7 +81,7 @@ func causeIn(log []byte, since time.Time) (d diagnosed) {
 }
 
 // describe says the cause, or as much as can be said without one.
-func (d diagnosed) describe(r winimage.Report) (lines []string) {
+func (d diagnosed) describe(r winimage.Facts) (lines []string) {
 	switch {
 	case d.Cause != nil:
 		lines = append(lines, "The log on the disk says why sysprep failed:")

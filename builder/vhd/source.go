@@ -15,7 +15,7 @@ import (
 
 // sourceFacts are what a source disk says before anything boots from it.
 type sourceFacts struct {
-	Report winimage.Report
+	Report winimage.Facts
 	// Windows describes the installation; empty where there is not exactly one.
 	Windows string
 	// Drivers are those of that Windows.
@@ -49,7 +49,7 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit tim
 }
 
 // factsOf is the judgement on a source, a pure function.
-func factsOf(r winimage.Report) sourceFacts {
+func factsOf(r winimage.Facts) sourceFacts {
 	f := sourceFacts{Report: r}
 	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
 		f.warn("the disk cannot boot: it lacks %s; check that it is the system disk", start.Missing)

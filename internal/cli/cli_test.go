@@ -89,7 +89,7 @@ func TestInspectAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 		Subject, Name, Error string
 		Holds                bool
 		Findings             []struct{ ID string }
-		Facts                *winimage.Report
+		Facts                *winimage.Facts
 	}
 	if err := errors.Join(json.Unmarshal([]byte(lines[0]), &first), json.Unmarshal([]byte(lines[1]), &second)); err != nil {
 		t.Fatal(err)

@@ -107,7 +107,7 @@ func TestAnImageCannotSpeakToTheTerminal(t *testing.T) {
 		}
 	}
 	_, stdout, _ := run(t, "inspect", "--json", good)
-	var got struct{ Facts winimage.Report }
+	var got struct{ Facts winimage.Facts }
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}

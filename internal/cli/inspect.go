@@ -120,10 +120,10 @@ func inspectOne(ctx context.Context, image string, backing []string, e winimage.
 }
 
 // look gathers what the disk says.
-func look(ctx context.Context, image string, backing []string) (winimage.Report, error) {
+func look(ctx context.Context, image string, backing []string) (winimage.Facts, error) {
 	d, remote, err := openImage(ctx, image, backing)
 	if err != nil {
-		return winimage.Report{}, err
+		return winimage.Facts{}, err
 	}
 	defer d.Close()
 	// Counting free clusters reads the volume's bitmap, too much over a network.
@@ -183,7 +183,7 @@ func codeOf(r finding.Report) int {
 
 // lineOf is one image in a list.
 func lineOf(r finding.Report) string {
-	facts, _ := r.Facts.(winimage.Report) // none where there is an error
+	facts, _ := r.Facts.(winimage.Facts) // none where there is an error
 	chain := ""
 	if len(facts.Disk.Chain) > 0 {
 		chain = ", backing chain: " + diskimage.Lineage(facts.Disk.Chain)
@@ -204,7 +204,7 @@ func lineOf(r finding.Report) string {
 // inFull is one image: the judgement, what speaks against it with what to do,
 // then the facts.
 func inFull(r finding.Report) (lines []string) {
-	facts, _ := r.Facts.(winimage.Report)
+	facts, _ := r.Facts.(winimage.Facts)
 	failed, warned := finding.Failed(r.Findings, finding.Fail), finding.Failed(r.Findings, finding.Warn)
 	judgement := ""
 	switch {

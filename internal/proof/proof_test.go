@@ -200,7 +200,7 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 		Name     string
 		Holds    bool
 		Findings []finding.Finding
-		Facts    winimage.Report
+		Facts    winimage.Facts
 	}
 	if err := json.Unmarshal(content, &got); err != nil {
 		t.Fatal(err)

@@ -90,7 +90,7 @@ func (o Options) report() string {
 // off.
 type Result struct {
 	// Facts are what the disk says, Findings every assertion that was made.
-	Facts    winimage.Report
+	Facts    winimage.Facts
 	Findings []finding.Finding
 	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string

@@ -55,7 +55,7 @@ func failed(w winimage.Windows) (ids []string, p []finding.Finding) {
 	w.Volume.LogClean = true
 	yes := true
 	p = winimage.Prove(
-		winimage.Report{Disk: winimage.Disk{Scheme: "mbr", Generation: 1}, Windows: []winimage.Windows{w}},
+		winimage.Facts{Disk: winimage.Disk{Scheme: "mbr", Generation: 1}, Windows: []winimage.Windows{w}},
 		winimage.Expectation{Source: &winimage.Source{}, AnswerFile: true, VMMode: &yes},
 	)
 	for _, a := range p {

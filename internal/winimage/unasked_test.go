@@ -18,7 +18,7 @@ func TestWhatIsNotAskedIsNotAsserted(t *testing.T) {
 	} {
 		w := Windows{AnswerFiles: []AnswerFile{{File: File{Path: cachedAnswerFile}}}}
 		holds := map[string]bool{}
-		for _, a := range Prove(Report{Windows: []Windows{w}}, c.e) {
+		for _, a := range Prove(Facts{Windows: []Windows{w}}, c.e) {
 			if slices.Contains(asked, a.ID) {
 				holds[a.ID] = a.Holds
 			}
