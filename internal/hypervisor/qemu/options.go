@@ -123,7 +123,8 @@ func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []str
 	if len(d.Storage) > 0 {
 		found = strings.Join(d.Storage, ", ")
 	}
-	return []string{fmt.Sprintf("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", found)}
+	return []string{fmt.Sprintf("no driver of %s controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE",
+		oneOf(controllers(o.MachineType, f)), found)}
 }
 
 // DomainType is libvirt's name of what runs the machine.
