@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,7 +18,6 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 		settings hypervisor.Settings
 		want     []string
 	}{
-		{"nothing set", Options{}, hypervisor.Settings{Firmware: "auto"}, nil},
 		{"not known yet", Options{Accelerator: "<unknown>", DiskInterface: "<unknown>", MachineType: "<unknown>"}, hypervisor.Settings{Firmware: "<unknown>"}, nil},
 		{"IDE with UEFI on pc", Options{MachineType: "pc", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "uefi"}, nil},
 		{"IDE on a versioned q35", Options{MachineType: "pc-q35-7.2", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "bios"}, []string{"no IDE controller"}},
@@ -35,6 +35,17 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 			if got == nil || !strings.Contains(got.Error(), want) {
 				t.Errorf("%s: %q is missing in: %v", c.name, want, got)
 			}
+		}
+	}
+}
+
+func TestWhatIsNotSetIsLeftToTheDriver(t *testing.T) {
+	var o Options
+	want := Options{Accelerator: "auto", MachineType: "auto", DiskInterface: "auto", NetworkInterface: "auto", Headless: config.TriTrue}
+	for range 2 { // Packer prepares twice
+		warnings, errs := o.Prepare(hypervisor.Settings{Firmware: "auto"})
+		if len(warnings)+len(errs) != 0 || !reflect.DeepEqual(o, want) {
+			t.Errorf("%+v, %q, %v", o, warnings, errs)
 		}
 	}
 }
