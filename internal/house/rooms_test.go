@@ -38,10 +38,10 @@ var rooms = []room{
 
 	// Machines and guests.
 	// A driver owns its options, which are HCL.
-	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
+	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
 	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/winrm"}},
 	{name: "internal/winrm"},
-	{name: "internal/hypervisor", packer: true},
+	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
 	// What judges.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -46,6 +47,30 @@ func TestWhatIsNotSetIsLeftToTheDriver(t *testing.T) {
 		warnings, errs := o.Prepare(hypervisor.Settings{Firmware: "auto"})
 		if len(warnings)+len(errs) != 0 || !reflect.DeepEqual(o, want) {
 			t.Errorf("%+v, %q, %v", o, warnings, errs)
+		}
+	}
+}
+
+// A source that QEMU would read in another way than we do, or not at all, is copied
+// by us.
+func TestQEMUIsNotLeftToGuess(t *testing.T) {
+	for _, c := range []struct {
+		source       diskimage.Info
+		format, copy string
+	}{
+		{diskimage.Info{Format: diskimage.Raw}, "raw", ""},
+		{diskimage.Info{Format: diskimage.QCOW2}, "qcow2", ""},
+		{diskimage.Info{Format: diskimage.VHDX, Type: diskimage.Dynamic}, "vhdx", ""},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Dynamic}, "vpc", ""},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Fixed}, "raw", ""},
+		{diskimage.Info{Format: diskimage.VHDX, LogReplayed: true}, "", "it was not closed cleanly and QEMU replays"},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Differencing, Files: []string{"a", "b"}}, "", "QEMU does not read differencing disks"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, Parents: []diskimage.Link{{Type: diskimage.Differencing}}}, "", "QEMU does not read differencing disks"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, GuessedFormat: true}, "", "QEMU would guess"},
+	} {
+		format, why := new(Options).Backing(c.source)
+		if format != c.format || (why == "") != (c.copy == "") || !strings.Contains(why, c.copy) {
+			t.Errorf("%+v: %q, %q", c.source, format, why)
 		}
 	}
 }
