@@ -152,7 +152,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"existing without a host":       {map[string]any{"winrm_host": ""}, []string{"winrm_host: required"}},
 		"existing without its disk":     {map[string]any{"disk_path": ""}, []string{"disk_path: required"}},
 		"existing with QEMU's options":  {map[string]any{"cpus": 4, "rtc_time_base": "UTC", "headless": false}, []string{`cpus, rtc_time_base: only valid with`, `headless: only valid with hypervisor = "qemu"; remove it or change hypervisor`}},
-		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{`source_url: only valid with hypervisor = "qemu" or `}},
+		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{`source_url: only valid with hypervisor = "qemu", "layered" or "simulated"; remove it`}},
 		"existing out of reach":         {map[string]any{"communicator": "none"}, []string{"has to be reachable"}},
 		"existing with too little time": {map[string]any{"shutdown_timeout": "30s"}, []string{"not longer than power_off_settle (1m0s)"}},
 	} {

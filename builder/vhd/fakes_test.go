@@ -45,6 +45,11 @@ type fakeMaker struct {
 func (m fakeMaker) DiskFormat() string                                         { return m.format }
 func (fakeMaker) Doubts(hypervisor.GuestDrivers, hypervisor.Firmware) []string { return nil }
 
+// fakeOverlayer is one that takes any source.
+type fakeOverlayer struct{ fakeMaker }
+
+func (fakeOverlayer) Backing(s diskimage.Info) (string, string) { return s.Format.QEMU(), "" }
+
 // fakeTaker takes a machine with a disk.
 type fakeTaker struct {
 	hypervisor.Options

@@ -32,8 +32,8 @@ func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 			defer d.Close()
 			space, err := FreeSpace(context.Background(), d)
 			if c.reason != "" {
-				if !errors.Is(err, ErrKeepAll) || !strings.Contains(err.Error(), c.reason) {
-					t.Errorf("error %v, want ErrKeepAll over %q", err, c.reason)
+				if !errors.Is(err, errKeepAll) || !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("error %v, want errKeepAll over %q", err, c.reason)
 				}
 				return
 			}
@@ -58,7 +58,7 @@ func TestACancelIsNoReasonToKeepEverything(t *testing.T) {
 	defer d.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := FreeSpace(ctx, d); !errors.Is(err, context.Canceled) || errors.Is(err, ErrKeepAll) {
+	if _, err := FreeSpace(ctx, d); !errors.Is(err, context.Canceled) || errors.Is(err, errKeepAll) {
 		t.Errorf("error %v, want the cancel", err)
 	}
 }

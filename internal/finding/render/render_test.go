@@ -60,7 +60,7 @@ func TestFullSaysAFactALine(t *testing.T) {
 	image := reports[1].Findings
 	lines := Full("cause", image[3])
 	for group := range finding.SharedRemedy(image[1:3]) {
-		lines = append(lines, Full(Label(group[0].Severity), group...)...)
+		lines = append(lines, Full(severity(group[0].Severity), group...)...)
 	}
 	shared := slices.Clone(image[1:3])
 	shared[1].Remedy = shared[0].Remedy
