@@ -147,7 +147,8 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 // started is a bench whose machine runs.
 func started(t *testing.T, changes map[string]any) *bench {
 	b := newBench(t, changes)
-	b.run.machine = follow(ableMachine{b.fake}, b.fake.fates)
+	m := ableMachine{b.fake}
+	b.run.machine = follow(m, resolve(m), b.fake.fates)
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b
 }

@@ -50,6 +50,21 @@ func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 	}
 }
 
+// A damaged name beside where the stores of shadow copies would be says nothing of
+// them.
+func TestADamagedNameIsNoReasonToKeepEverything(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{`\System Volume Information\` + winimagetest.OddName: "x"}})
+	winimagetest.WithSlash(t, disk)
+	d, err := diskimage.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := FreeSpace(context.Background(), d); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestACancelIsNoReasonToKeepEverything(t *testing.T) {
 	d, err := diskimage.Open(winimagetest.Disk(t, winimagetest.Spec{}))
 	if err != nil {
