@@ -20,7 +20,7 @@ func (r *run) buildAnswer(architecture string) error {
 		return nil
 	}
 	if architecture == "" {
-		return refused(errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
+		return untouched(errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
 	}
 	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
 		return fmt.Errorf("sysprep was not started: %w", err)
@@ -56,7 +56,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	if r.config.DeleteCachedAnswerFile {
 		if err := r.patiently(ctx, func() error { return r.session.DeleteCachedAfterDeployment(ctx) }); err != nil {
-			return refused(fmt.Errorf("sysprep was not started: %w", err), fmt.Sprintf("leave out delete_cached_answer_file, or make the folder %s writable", windows.ScriptsFolder.OnVolume()))
+			return untouched(fmt.Errorf("sysprep was not started: %w", err), fmt.Sprintf("leave out delete_cached_answer_file, or make the folder %s writable", windows.ScriptsFolder.OnVolume()))
 		}
 		r.deletesCached = true
 		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
@@ -76,7 +76,7 @@ func (r *run) tidyOthers(ctx context.Context) error {
 		return err
 	})
 	if guest.Unanswered(err) && ctx.Err() == nil {
-		return refused(fmt.Errorf("sysprep was not started: %w", err), unanswered) // waited for already
+		return untouched(fmt.Errorf("sysprep was not started: %w", err), unanswered) // waited for already
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -93,7 +93,7 @@ func (r *run) tidyOthers(ctx context.Context) error {
 			err = errors.New("they are still there")
 		}
 		if err != nil {
-			return refused(fmt.Errorf("sysprep was not started: answer files could not be removed from the guest: %w", err), "remove them in an earlier provisioner")
+			return untouched(fmt.Errorf("sysprep was not started: answer files could not be removed from the guest: %w", err), "remove them in an earlier provisioner")
 		}
 		for _, path := range had.Files() {
 			r.ui.Sayf("Removed the answer file %s", path)
@@ -141,13 +141,13 @@ func (r *run) upload(ctx context.Context) error {
 		if guest.Unanswered(err) {
 			next = unanswered
 		}
-		return refused(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
+		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
 	}
 	err := r.patiently(ctx, func() error {
 		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
 	})
 	if err != nil {
-		return refused(fmt.Errorf("the answer file could not be put into the guest: %w", err), unanswered)
+		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), unanswered)
 	}
 	// Where PowerShell is locked down, Packer's upload fails without a word.
 	there := false
@@ -156,10 +156,10 @@ func (r *run) upload(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return refused(fmt.Errorf("the answer file could not be checked in the guest: %w", err), unanswered)
+		return untouched(fmt.Errorf("the answer file could not be checked in the guest: %w", err), unanswered)
 	}
 	if !there {
-		return refused(errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there"), "allow PowerShell for this build, or leave the answer file out")
+		return untouched(errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there"), "allow PowerShell for this build, or leave the answer file out")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func failed(head verdict.Head, err error, explained []string, next ...string) er
 	return verdict.Fail(head, err)
 }
 
-// refused is failed for a sysprep that was not started.
-func refused(err error, next ...string) error {
+// untouched is failed for a sysprep that was not started.
+func untouched(err error, next ...string) error {
 	return failed(verdict.Head{Class: verdict.NotStarted}, err, nil, next...)
 }

@@ -134,12 +134,16 @@ func launchError(err error) error {
 		}
 	}
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
-		return refused(fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be recognized: %w", err), "connect as an administrator with the elevated token")
+		return untouched(fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be recognized: %w", err), "connect as an administrator with the elevated token")
 	}
 	var account *guest.AccountError
 	if errors.As(err, &account) {
-		return refused(fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not accept elevated_user %q or elevated_password (%s): %w", account.User, account.Code, err),
+		return untouched(fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not accept elevated_user %q or elevated_password (%s): %w", account.User, account.Code, err),
 			"name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed")
 	}
-	return refused(fmt.Errorf("sysprep was not started, the machine is untouched: %w", err), "remove what the message names, and run the build again")
+	next := "remove what keeps it from being started, and run the build again"
+	if guest.Unanswered(err) {
+		next = unanswered
+	}
+	return untouched(fmt.Errorf("sysprep was not started, the machine is untouched: %w", err), next)
 }

@@ -35,7 +35,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, r.endAlready(ctx, decision)
 	}
 	if r.config.RunAs == runAsSystem && first.Build >= windows.BlackScreenFrom {
-		return true, refused(fmt.Errorf("run_as = \"system\" is refused, the machine is untouched: on build %d sysprep as SYSTEM leaves a black screen after first boot", first.Build), "use the build user or elevated_user")
+		return true, untouched(fmt.Errorf("run_as = \"system\" is refused, the machine is untouched: on build %d sysprep as SYSTEM leaves a black screen after first boot", first.Build), "use the build user or elevated_user")
 	}
 	return false, nil
 }

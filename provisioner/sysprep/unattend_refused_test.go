@@ -12,6 +12,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 )
 
 func problems(err error) (lines []string) {
@@ -157,5 +158,20 @@ func TestTheHeadOfAnErrorStays(t *testing.T) {
 	}
 	if got := scrub.text("[REFUSED/APPX] x, [refused] y"); got != "[REFUSED/<sensitive>] x, [<sensitive>] y" {
 		t.Error(got)
+	}
+}
+
+func TestAStartThatFailsNamesTheFirstStep(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("why"), "[not-started] sysprep was not started, the machine is untouched: why; next: remove what keeps it from being started, and run the build again"},
+		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again"},
+		{&guest.ScriptError{Script: "launch", Name: "sysprep-missing"}, "[not-started/SYSPREP_MISSING] sysprep was not started: guest script launch: sysprep-missing: ; next: "},
+	} {
+		if got := launchError(c.err).Error(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
