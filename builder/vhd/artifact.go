@@ -35,12 +35,12 @@ var _ packersdk.Artifact = (*artifact)(nil)
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
 	a := &artifact{path: run.output.path, report: run.report, madeDirectory: run.output.madeDirectory}
-	domain := ""
+	domain := "kvm" // where Vagrant boots the image, as far as nobody says otherwise
 	if d, ok := run.driver.(hypervisor.DomainTyper); ok {
 		domain = d.DomainType()
 	}
-	// diskSize is text with a unit, domainType libvirt's, and the names are
-	// what the vagrant post-processor reads, which panics on what is no text.
+	// diskSize is text with a unit, domainType an accelerator, and the names are what
+	// the vagrant post-processor reads, which panics on what is no text.
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,

@@ -55,13 +55,20 @@ func TestArtifactIsWhatPostProcessorsRead(t *testing.T) {
 	}
 }
 
-// What runs the machine is the driver's to say, and a text for whoever asserts one.
+// The vagrant post-processor takes kvm, hvf, tcg and none only.
 func TestTheDomainTypeIsTheDrivers(t *testing.T) {
 	taken := newBench(t, nil)
 	taken.run.driver = fakeTaker{}
-	for want, b := range map[string]*bench{"": taken, "qemu": newBench(t, map[string]any{"accelerator": "tcg"}), "kvm": newBench(t, nil)} {
-		if got := finishedBy(t, b, true, nil).State("domainType"); got != want {
-			t.Errorf("%v instead of %q", got, want)
+	for _, c := range []struct {
+		bench *bench
+		want  string
+	}{
+		{taken, "kvm"}, {newBench(t, nil), "kvm"}, {newBench(t, map[string]any{"accelerator": "kvm"}), "kvm"},
+		{newBench(t, map[string]any{"accelerator": "tcg"}), "tcg"}, {newBench(t, map[string]any{"accelerator": "hvf"}), "hvf"},
+		{newBench(t, map[string]any{"accelerator": "whpx"}), "none"},
+	} {
+		if got := finishedBy(t, c.bench, true, nil).State("domainType"); got != c.want {
+			t.Errorf("%v instead of %q", got, c.want)
 		}
 	}
 }

@@ -58,7 +58,8 @@ type Overlayer interface {
 	Backing(source diskimage.Info) (format, copyBecause string)
 }
 
-// DomainTyper is a driver that knows libvirt's name of what runs its machine.
+// DomainTyper is a driver that knows which accelerator its images are for, by the
+// names that the vagrant post-processor takes: kvm, hvf, tcg or none.
 type DomainTyper interface{ DomainType() string }
 
 // Taker is a driver that takes a machine which somebody else has made and runs.

@@ -152,8 +152,11 @@ func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []str
 
 // DomainType implements hypervisor.DomainTyper.
 func (o *Options) DomainType() string {
-	if o.Accelerator == "tcg" {
-		return "qemu"
+	switch o.Accelerator {
+	case "tcg", "hvf":
+		return o.Accelerator
+	case "whpx": // Vagrant does not know it
+		return "none"
 	}
 	return "kvm"
 }
