@@ -96,7 +96,7 @@ func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 func TestTheFailureAtTheEndOfALongLogIsFound(t *testing.T) {
 	long := []byte(strings.Repeat("2026-11-23 12:00:00, Error SYSPRP x\r\n", 600_000) + winimagetest.RefusedLog)
 	d := causeIn(long, time.Time{})
-	if d.Cause == nil || d.Facts.Runs != 1 {
+	if d.Cause == nil || d.Progress.Runs != 1 {
 		t.Errorf("the failure at the end of a long log: %+v", d)
 	}
 }

@@ -227,7 +227,7 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 					t.Fatalf("decided too early: %s, %s", v.Class, v.Reason)
 				}
 				o := at(r.after, r.looks...)
-				o.Log = diagnosis.Facts{Runs: r.runs, Lines: 100, Start: start.Add(r.start), Failure: r.failure, TagCreated: r.tagged, Options: []string{"GENERALIZE"}, Stage: validating}
+				o.Log = diagnosis.Progress{Runs: r.runs, Lines: 100, Start: start.Add(r.start), Failure: r.failure, TagCreated: r.tagged, Options: []string{"GENERALIZE"}, Stage: validating}
 				o.LogBytes, o.LogNext, o.LogFresh = r.length, r.next, test.fresh
 				if test.launched {
 					o.Launched = start

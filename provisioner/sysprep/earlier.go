@@ -21,12 +21,12 @@ func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
 	defer cancel()
 	r.cleanup(work, guest.Leftovers{})
 	last := diagnosis.LastRun(raw)
-	if err != nil || last.Facts.Lines == 0 {
+	if err != nil || last.Progress.Lines == 0 {
 		return nil
 	}
 	found, ok := diagnosis.Diagnose(last)
 	if !ok {
-		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}
+		return []string{"earlier run: no known failure in its log; its last line: " + last.Progress.LastLine}
 	}
 	lines := render.Full("cause", found.Finding)
 	for i := range lines {

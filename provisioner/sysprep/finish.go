@@ -147,7 +147,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	seen := r.tracker.Run()
-	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Facts)) {
+	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Progress)) {
 		v.Diagnosis = &d
 		return
 	}
@@ -159,7 +159,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	last := diagnosis.LastRun(raw)
-	if last.Facts.Lines == 0 || !r.ownLog(last.Facts) {
+	if last.Progress.Lines == 0 || !r.ownLog(last.Progress) {
 		return
 	}
 	if d, ok := diagnosis.Diagnose(last); ok {
@@ -171,7 +171,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 // (it would sit in a dialog and block every other run). One that works on the
 // machine is left alone: ending it would break what it may still finish.
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
-	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Facts().Stage > diagnosis.StageValidating {
+	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Progress().Stage > diagnosis.StageValidating {
 		return
 	}
 	if v.Class == verdict.Refused && v.OwnLog != verdict.Yes {

@@ -250,10 +250,10 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 
 func (r *run) progress(lines []diagnosis.Line) {
 	for _, l := range lines {
-		if !r.ownLog(diagnosis.Facts{Start: l.Time}) {
+		if !r.ownLog(diagnosis.Progress{Start: l.Time}) {
 			continue
 		}
-		if text := diagnosis.Progress(l); text != "" {
+		if text := diagnosis.Milestone(l); text != "" {
 			r.ui.Say("  " + text)
 		}
 	}
