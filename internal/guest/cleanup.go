@@ -52,10 +52,10 @@ func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration)
 }
 
 // CleanupAndPoll also asks for the state, in the same line.
-func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, State, error) {
+func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, Status, error) {
 	left, a, err := s.clean(ctx, l, limit, askState)
 	if err != nil {
-		return left, State{}, err
+		return left, Status{}, err
 	}
 	return left, readState(a), nil
 }

@@ -20,7 +20,7 @@ func lastLookLimit(stall time.Duration) time.Duration { return min(guest.Command
 func (r *run) lastLook(ctx context.Context, events chan<- event) {
 	state, err := r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))
 	select {
-	case events <- event{sample: guest.Sample{State: state}, err: err, last: true}:
+	case events <- event{sample: guest.Sample{Status: state}, err: err, last: true}:
 	case <-ctx.Done():
 	}
 }

@@ -42,7 +42,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 
 // untilClear asks for the guest's state until sysprep may run or it is clear
 // that it may not.
-func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Clearance, error) {
+func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, error) {
 	r.ui.Say("Looking at the guest")
 	expect := r.config.plan(r.session.Windir(), r.id).Expect
 	deadline := r.now().Add(r.config.StallTimeout)
