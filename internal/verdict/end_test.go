@@ -10,7 +10,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-func noTag(o *Observation)     { o.Tag = No }
+func noTag(o *Observation)        { o.Tag = No }
 func asked(f *diagnosis.Progress) { f.ShutdownRequested = true }
 func foreign(o *Observation) {
 	o.Ours = No
