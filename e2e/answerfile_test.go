@@ -228,7 +228,7 @@ func TestAWrongAnswerFileIsRefusedWithoutItsSecrets(t *testing.T) {
 		{"of another kind in JSON", "t.json", `{
 			"builders": [{"type": "null", "communicator": "none"}],
 			"provisioners": [{"type": "sysprep", "unattend": {"administrator_password": {"value": "` + secret + `"}}}]
-		}`, []string{"unattend.administrator_password: the value is not of"}},
+		}`, []string{"unattend.administrator_password: the value has the wrong"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

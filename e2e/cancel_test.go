@@ -81,7 +81,7 @@ func TestCtrlCLeavesAnExistingMachineInOrder(t *testing.T) {
 		{"at the upload", "Uploading the answer file", false, []string{"sysprep was not started, the machine is untouched"}},
 		{"at the launch", "Starting sysprep", false, nil},
 		{"while sysprep validates", "validating", false, []string{"Ended sysprep.exe", "The machine is untouched"}},
-		{"while sysprep generalizes", "working on", true, []string{"it is not usable any more"}},
+		{"while sysprep generalizes", "working on", true, []string{"it can no longer be used"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -157,9 +157,9 @@ func TestEveryEndHasItsOwnTextAndExitCode(t *testing.T) {
 		texts    []string
 	}{
 		{"broken midway", winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, nil, 1,
-			[]string{"broke off midway", "F38", "IMAGE_STATE_UNDEPLOYABLE", "Discard this machine"}},
+			[]string{"failed midway", "F38", "IMAGE_STATE_UNDEPLOYABLE", "Discard this machine"}},
 		{"hung in generalize", winsim.Scenario{Outcome: winsim.Hang}, []string{`stall_timeout = "6s"`}, 1,
-			[]string{"sysprep did not come to its end", "still running"}},
+			[]string{"sysprep did not finish", "still running"}},
 		{"a dialog that nobody sees", winsim.Scenario{Outcome: winsim.Hang, HangIn: "dialog"}, []string{`stall_timeout = "6s"`}, 1,
 			[]string{"sysprep"}},
 		{"already generalized", winsim.Scenario{Start: winsim.Generalized}, nil, 0,
@@ -168,7 +168,7 @@ func TestEveryEndHasItsOwnTextAndExitCode(t *testing.T) {
 			[]string{"Waiting: ", "Windows is generalized"}},
 		{"another sysprep is running", winsim.Scenario{Start: winsim.SysprepOpen}, nil, 1,
 			[]string{"sysprep.exe is already running", "Stop-Process -Id"}},
-		{"an earlier run broke off", winsim.Scenario{Start: winsim.Unfinished}, nil, 1,
+		{"an earlier run failed midway", winsim.Scenario{Start: winsim.Unfinished}, nil, 1,
 			[]string{"GeneralizationState"}},
 		{"sysprep.exe is missing", winsim.Scenario{Start: winsim.NoSysprep}, nil, 1,
 			[]string{"sysprep.exe"}},

@@ -137,7 +137,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			}`), []string{
 			`verify.expect: "desktop" is not one of oobe, audit`,
 			`verify.severities: secrets = "error" is not one of fail, warn, info, off`,
-			`verify.severities: windows cannot be "off", because nothing can be asserted without a Windows; remove it, or set verify.enabled = false`}},
+			`verify.severities: windows cannot be "off", because nothing can be asserted without Windows; remove it, or set verify.enabled = false`}},
 
 		// The provisioner.
 		"an answer file twice": {provisionerTemplate(`

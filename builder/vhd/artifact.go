@@ -11,6 +11,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
@@ -18,9 +19,6 @@ import (
 // reportState is the name under which State gives the path of the JSON report
 // on the image; "" where it was not proven.
 const reportState = "sysprep_report"
-
-// domainTyper is a driver that knows libvirt's name of what runs its machine.
-type domainTyper interface{ DomainType() string }
 
 // artifact is the finished disk.
 type artifact struct {
@@ -37,12 +35,12 @@ var _ packersdk.Artifact = (*artifact)(nil)
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
 	a := &artifact{path: run.output.path, report: run.report, madeDirectory: run.output.madeDirectory}
-	domain := "kvm"
-	if d, ok := run.driver.(domainTyper); ok {
+	domain := "kvm" // where Vagrant boots the image, as far as nobody says otherwise
+	if d, ok := run.driver.(hypervisor.DomainTyper); ok {
 		domain = d.DomainType()
 	}
-	// diskSize is text with a unit, domainType libvirt's, and the names are
-	// what the vagrant post-processor reads.
+	// diskSize is text with a unit, domainType an accelerator, and the names are what
+	// the vagrant post-processor reads, which panics on what is no text.
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,

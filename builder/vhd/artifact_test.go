@@ -13,7 +13,11 @@ import (
 // finished is the artifact of a run that wrote its disk.
 func finished(t *testing.T, made bool, generated any) *artifact {
 	t.Helper()
-	b := newBench(t, nil)
+	return finishedBy(t, newBench(t, nil), made, generated)
+}
+
+func finishedBy(t *testing.T, b *bench, made bool, generated any) *artifact {
+	t.Helper()
 	write(t, b.run.config.outputPath())
 	b.run.source = diskimage.Info{Files: []string{"/images/source.vhdx"}}
 	b.run.firmware = "uefi"
@@ -48,6 +52,24 @@ func TestArtifactIsWhatPostProcessorsRead(t *testing.T) {
 	if metadata.ImageID != a.path || metadata.ProviderName != "sysprep" || metadata.SourceImageID != "/images/source.vhdx" ||
 		metadata.Labels["firmware"] != "uefi" || metadata.Labels["format"] != "vhd" || metadata.Labels["virtual_size"] != "42949672960" {
 		t.Errorf("got %+v", metadata)
+	}
+}
+
+// The vagrant post-processor takes kvm, hvf, tcg and none only.
+func TestTheDomainTypeIsTheDrivers(t *testing.T) {
+	taken := newBench(t, nil)
+	taken.run.driver = fakeTaker{}
+	for _, c := range []struct {
+		bench *bench
+		want  string
+	}{
+		{taken, "kvm"}, {newBench(t, nil), "kvm"}, {newBench(t, map[string]any{"accelerator": "kvm"}), "kvm"},
+		{newBench(t, map[string]any{"accelerator": "tcg"}), "tcg"}, {newBench(t, map[string]any{"accelerator": "hvf"}), "hvf"},
+		{newBench(t, map[string]any{"accelerator": "whpx"}), "none"},
+	} {
+		if got := finishedBy(t, c.bench, true, nil).State("domainType"); got != c.want {
+			t.Errorf("%v instead of %q", got, c.want)
+		}
 	}
 }
 

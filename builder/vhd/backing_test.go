@@ -114,19 +114,6 @@ func TestSourceMayBeBasedOnNothingElse(t *testing.T) {
 	taken.wantHalt(t, new(stepInspectSource).Run(t.Context(), taken), "not allowed")
 }
 
-// TestQEMUIsNotLeftToGuess: a source whose backing file has no format, and one
-// based on a differencing disk, are copied by us.
-func TestQEMUIsNotLeftToGuess(t *testing.T) {
-	for _, info := range []diskimage.Info{
-		{Files: []string{"a", "b"}, GuessedFormat: true},
-		{Files: []string{"a", "b"}, Parents: []diskimage.Link{{Type: diskimage.Differencing}}},
-	} {
-		if needsCopy(info, diskimage.QCOW2) == "" {
-			t.Errorf("%+v is given to QEMU", info)
-		}
-	}
-}
-
 func TestBackingFilesAreNamed(t *testing.T) {
 	refused(t, valid(t, map[string]any{"backing_files": []string{""}}), []string{"backing_files", "empty"})
 	var c Config

@@ -114,7 +114,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"a checksum of a local file":     {map[string]any{"source_checksum": "none"}, []string{"source_checksum: only checked for source_url"}},
 		"a disk that is not there":       {map[string]any{"source_path": "/no/such/disk"}, []string{"source_path: ", absent("/no/such/disk")}},
 		"a directory as a disk":          {map[string]any{"source_path": "/"}, []string{"is not a regular file"}},
-		"an unknown hypervisor":          {map[string]any{"hypervisor": "xen"}, []string{`hypervisor: "xen" is not one of qemu, existing`}},
+		"an unknown hypervisor":          {map[string]any{"hypervisor": "xen", "cpus": 999, "firmware": "x"}, []string{`hypervisor: "xen" is not one of qemu, existing`, "cpus: 999", "firmware:"}},
 		"an unknown accelerator":         {map[string]any{"accelerator": "fast"}, []string{"accelerator: ", "auto, kvm, hvf, whpx, tcg"}},
 		"an unknown firmware":            {map[string]any{"firmware": "efi"}, []string{"auto, bios, uefi"}},
 		"an unknown disk interface":      {map[string]any{"disk_interface": "scsi"}, []string{"disk_interface: "}},
@@ -152,7 +152,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"existing without a host":       {map[string]any{"winrm_host": ""}, []string{"winrm_host: required"}},
 		"existing without its disk":     {map[string]any{"disk_path": ""}, []string{"disk_path: required"}},
 		"existing with QEMU's options":  {map[string]any{"cpus": 4, "rtc_time_base": "UTC", "headless": false}, []string{`cpus, rtc_time_base: only valid with`, `headless: only valid with hypervisor = "qemu"; remove it or change hypervisor`}},
-		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{`source_url: only valid with hypervisor = "qemu" or `}},
+		"existing with a source":        {map[string]any{"source_url": "http://x/y"}, []string{`source_url: only valid with hypervisor = "qemu", "layered" or "simulated"; remove it`}},
 		"existing out of reach":         {map[string]any{"communicator": "none"}, []string{"has to be reachable"}},
 		"existing with too little time": {map[string]any{"shutdown_timeout": "30s"}, []string{"not longer than power_off_settle (1m0s)"}},
 	} {

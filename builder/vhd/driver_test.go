@@ -16,12 +16,14 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
-// A driver that this builder has never heard of: all that a new one needs.
+// Drivers that this builder has never heard of: all that a new one needs.
 func init() {
 	hypervisor.Register(hypervisor.Driver{Name: "simulated", Options: func() hypervisor.Options { return new(simulated) }})
+	hypervisor.Register(hypervisor.Driver{Name: "layered", Options: func() hypervisor.Options { return new(layered) }})
 }
 
 type simulated struct {
@@ -92,6 +94,53 @@ func (m *simulatedMachine) ExpectOff() {
 }
 func (*simulatedMachine) Close() error { return nil }
 
+// layered boots an overlay, by rules of its own, and says what runs it.
+type layered struct {
+	Who string `mapstructure:"layered_by"`
+}
+
+var _ interface {
+	hypervisor.Maker
+	hypervisor.Overlayer
+	hypervisor.DomainTyper
+} = (*layered)(nil)
+
+type layeredSpec struct{}
+
+func (*layered) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return layeredSpec{}
+}
+
+func (layeredSpec) HCL2Spec() map[string]hcldec.Spec {
+	return map[string]hcldec.Spec{"layered_by": &hcldec.AttrSpec{Name: "layered_by", Type: cty.String}}
+}
+
+func (*layered) Prepare(hypervisor.Settings) (warnings []string, errs []error) { return nil, nil }
+func (*layered) Reads() []hypervisor.File                                      { return nil }
+func (*layered) DiskFormat() string                                            { return "qcow2" }
+func (*layered) Doubts(hypervisor.GuestDrivers, hypervisor.Firmware) []string  { return nil }
+func (*layered) DomainType() string                                            { return "bhyve" }
+func (*layered) Backing(source diskimage.Info) (format, copyBecause string) {
+	if source.Format != diskimage.Raw {
+		return "", "its layers lie on raw disks only"
+	}
+	return "raw", ""
+}
+func (l *layered) New(b hypervisor.Build) hypervisor.Machine {
+	return &layeredMachine{simulatedMachine{say: b.Say, fates: make(chan hypervisor.Fate, 1)}, l.Who}
+}
+
+// layeredMachine changes nothing.
+type layeredMachine struct {
+	simulatedMachine
+	who string
+}
+
+func (m *layeredMachine) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
+	m.say(fmt.Sprintf("Layered by %s: %s on %q", m.who, spec.Disk.Format, spec.Disk.BackingFormat))
+	return m.fates, nil
+}
+
 // fromHCL is what Packer hands over for a source: a value of the whole schema.
 func fromHCL(t *testing.T, options map[string]cty.Value) cty.Value {
 	t.Helper()
@@ -140,6 +189,48 @@ func TestADriverIsChosenWithItsOwnOptions(t *testing.T) {
 	}
 	if disk, err := os.ReadFile(built.Files()[0]); err != nil || !strings.Contains(string(disk), "written by the guest") {
 		t.Errorf("the output is not the machine's disk: %v", err)
+	}
+}
+
+// What an overlay may lie on, and what runs the machine, is the driver's to say.
+func TestADriverDecidesWhatItsOverlayLiesOn(t *testing.T) {
+	raw := rawDisk(t, 1<<20, nil)
+	for source, says := range map[string][]string{
+		raw: {`Layered by somebody: qcow2 on "raw"`},
+		convertTo(t, raw, diskimage.Options{Format: diskimage.VHDX}): {"Copying the source disk, because its layers lie on raw disks only", `Layered by somebody: qcow2 on ""`},
+	} {
+		b := new(Builder)
+		if _, _, err := b.Prepare(fromHCL(t, map[string]cty.Value{
+			"hypervisor": cty.StringVal("layered"), "communicator": cty.StringVal("none"), "source_path": cty.StringVal(source),
+			"layered_by": cty.StringVal("somebody"), "output_directory": cty.StringVal(filepath.Join(t.TempDir(), "out")),
+		}), map[string]any{"packer_build_name": "win"}); err != nil {
+			t.Fatal(err)
+		}
+		b.config.Verify.Enabled = config.TriFalse
+		said := new(packersdk.MockUi)
+		built, err := b.Run(t.Context(), said, hook(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, m := range said.SayMessages {
+			lines = append(lines, m.Message)
+		}
+		text := strings.Join(lines, "\n")
+		for _, want := range says {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q was not said:\n%s", want, text)
+			}
+		}
+		if strings.Contains(text, "QEMU") || strings.Count(text, "Copying") != len(says)-1 {
+			t.Errorf("said:\n%s", text)
+		}
+		if got := built.State("domainType"); got != "bhyve" {
+			t.Errorf("it is run by %v", got)
+		}
+		if sum(t, convertTo(t, built.Id(), diskimage.Options{Format: diskimage.Raw})) != sum(t, raw) {
+			t.Error("the output is another disk")
+		}
 	}
 }
 
@@ -208,8 +299,8 @@ func TestEveryDriverIsDocumented(t *testing.T) {
 				t.Errorf("%s: the option %s is the builder's", d.Name, name)
 			}
 		}
-		if _, here := o.(*simulated); here {
-			continue
+		if strings.HasPrefix(fmt.Sprintf("%T", o), "*vhd.") {
+			continue // of this test
 		}
 		folder := strings.TrimSuffix(fmt.Sprintf("%T", o)[1:], ".Options")
 		for _, want := range []string{"`" + d.Name + "`", "@include 'internal/hypervisor/" + folder + "/Options-not-required.mdx'"} {

@@ -1,11 +1,9 @@
 package vhd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -25,7 +23,7 @@ type diagnosed struct {
 	// Earlier: the last run in the log began long before the build.
 	Earlier bool
 	// Facts are those of the last sysprep run; Runs is 0 where there was none.
-	Facts diagnosis.Facts
+	Progress diagnosis.Progress
 	// Logs are the files that were written, in their order.
 	Logs []string
 }
@@ -54,7 +52,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 		ui.Sayf("Some logs cannot be read from the disk: %s", unread)
 	}
 	said := causeIn(logs[windows.SysprepLog], since)
-	if said.Facts.Runs > 0 && (said.Cause == nil || said.Cause.Name != known.Cause) {
+	if said.Progress.Runs > 0 && (said.Cause == nil || said.Cause.Name != known.Cause) {
 		for _, line := range said.describe(report) {
 			ui.Say(line)
 		}
@@ -71,18 +69,9 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 
 // causeIn names the cause from the last run in sysprep's log.
 func causeIn(log []byte, since time.Time) (d diagnosed) {
-	var tracker diagnosis.Tracker
-	if end := lastOf(log, maxDiagnosed, maxDiagnosedLines); len(end) < len(log) {
-		tracker.Feed(log[:4]) // they tell the encoding
-		log = end
-	}
-	for piece := range slices.Chunk(log, 64<<10) {
-		tracker.Feed(piece)
-	}
-	tracker.Flush()
-	last := tracker.Run()
-	d.Facts = last.Facts
-	if d.Earlier = !since.IsZero() && diagnosis.OlderRun(d.Facts, diagnosis.Earliest(time.Time{}, since)); d.Earlier {
+	last := diagnosis.LastRun(log)
+	d.Progress = last.Progress
+	if d.Earlier = !since.IsZero() && diagnosis.OlderRun(d.Progress, diagnosis.Earliest(time.Time{}, since)); d.Earlier {
 		return d
 	}
 	if cause, ok := diagnosis.Diagnose(last); ok {
@@ -91,34 +80,18 @@ func causeIn(log []byte, since time.Time) (d diagnosed) {
 	return d
 }
 
-// How much of a log is searched for the cause, from its end.
-const (
-	maxDiagnosed      = 16 << 20
-	maxDiagnosedLines = 300_000
-)
-
-// lastOf cuts a log, in whatever encoding, to about its last bytes and lines.
-func lastOf(log []byte, size, lines int) []byte {
-	end := log[max(0, len(log)-size)&^1:]
-	at := len(end)
-	for n := 0; n <= lines && at > 0; n++ {
-		at = max(0, bytes.LastIndexByte(end[:at], '\n'))
-	}
-	return end[at&^1:]
-}
-
 // describe says the cause, or as much as can be said without one.
-func (d diagnosed) describe(r winimage.Report) (lines []string) {
+func (d diagnosed) describe(r winimage.Facts) (lines []string) {
 	switch {
 	case d.Cause != nil:
 		lines = append(lines, "The log on the disk says why sysprep failed:")
 		lines = append(lines, proof.Explain(d.Cause.Finding)...)
 	case d.Earlier:
-		lines = append(lines, fmt.Sprintf("The log on the disk has no run from this build: its last run began at %s by the guest's clock. Either what this build's sysprep wrote did not reach the disk, or that clock is wrong", d.Facts.Start.Format(time.DateTime)))
-	case d.Facts.TagCreated:
+		lines = append(lines, fmt.Sprintf("The log on the disk has no run from this build: its last run began at %s by the guest's clock. Either what this build's sysprep wrote did not reach the disk, or that clock is wrong", d.Progress.Start.Format(time.DateTime)))
+	case d.Progress.TagCreated:
 		lines = append(lines, "The log on the disk says that sysprep succeeded: look for what kept the machine from powering off")
 	default:
-		lines = append(lines, "The log on the disk ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Facts.LastLine)
+		lines = append(lines, "The log on the disk ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Progress.LastLine)
 	}
 	for _, w := range r.Windows {
 		if w.Setup.ImageState != "" {

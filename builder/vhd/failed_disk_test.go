@@ -93,22 +93,10 @@ func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	}
 }
 
-func TestALogIsSearchedFromItsEndAndNotWhole(t *testing.T) {
-	if got := lastOf([]byte("a\nb\nc\nd\n"), 100, 2); !bytes.HasSuffix(got, []byte("c\nd\n")) || bytes.Contains(got, []byte("a")) {
-		t.Errorf("the last two lines: %q", got)
-	}
-	if got := lastOf([]byte("abcdef"), 3, 10); len(got) > 4 || !bytes.HasSuffix(got, []byte("def")) {
-		t.Errorf("the last three bytes: %q", got)
-	}
-	if got := lastOf([]byte("whole\n"), 100, 10); string(got) != "whole\n" {
-		t.Errorf("%q", got)
-	}
-	if got := lastOf(nil, 100, 10); len(got) != 0 {
-		t.Errorf("%q", got)
-	}
-	long := []byte(strings.Repeat("2026-11-23 12:00:00, Error SYSPRP x\r\n", 2*maxDiagnosedLines) + winimagetest.RefusedLog)
+func TestTheFailureAtTheEndOfALongLogIsFound(t *testing.T) {
+	long := []byte(strings.Repeat("2026-11-23 12:00:00, Error SYSPRP x\r\n", 600_000) + winimagetest.RefusedLog)
 	d := causeIn(long, time.Time{})
-	if d.Cause == nil || d.Facts.Runs != 1 {
+	if d.Cause == nil || d.Progress.Runs != 1 {
 		t.Errorf("the failure at the end of a long log: %+v", d)
 	}
 }

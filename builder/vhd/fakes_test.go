@@ -45,6 +45,11 @@ type fakeMaker struct {
 func (m fakeMaker) DiskFormat() string                                         { return m.format }
 func (fakeMaker) Doubts(hypervisor.GuestDrivers, hypervisor.Firmware) []string { return nil }
 
+// fakeOverlayer is one that takes any source.
+type fakeOverlayer struct{ fakeMaker }
+
+func (fakeOverlayer) Backing(s diskimage.Info) (string, string) { return s.Format.QEMU(), "" }
+
 // fakeTaker takes a machine with a disk.
 type fakeTaker struct {
 	hypervisor.Options
@@ -142,7 +147,8 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 // started is a bench whose machine runs.
 func started(t *testing.T, changes map[string]any) *bench {
 	b := newBench(t, changes)
-	b.run.machine = follow(ableMachine{b.fake}, b.fake.fates)
+	m := ableMachine{b.fake}
+	b.run.machine = follow(m, resolve(m), b.fake.fates)
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b
 }

@@ -19,6 +19,7 @@ import (
 	_ "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/qemu"
 	_ "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor/running"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
 // spec is the schema of the builder's options and of those of every driver,
@@ -104,9 +105,14 @@ func only(raw any, wanted func(name string) bool) any {
 	return part
 }
 
-// driver is the chosen one, nil where that is not known or there is none of the
-// name.
-func (c *Config) driver() hypervisor.Options { return c.drivers[c.Hypervisor] }
+// driver is the chosen one, nil where that is not known yet. A name that none has
+// stands for the default, so that the other options are checked all the same.
+func (c *Config) driver() hypervisor.Options {
+	if d := c.drivers[c.Hypervisor]; d != nil || c.Hypervisor == unknown.Value {
+		return d
+	}
+	return c.drivers[hypervisor.Names[hypervisor.Options]()[0]]
+}
 
 // prepareHypervisor chooses the driver, and says which options mean nothing
 // with it.

@@ -188,7 +188,7 @@ func hungRun(ctx context.Context, t *testing.T, changes map[string]any) (*bench,
 	b, s := newBench(t, changes), new(stepStartMachine)
 	b.wantContinue(t, s.Run(ctx, b))
 	b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
-	b.Put("error", errors.New("sysprep did not come to its end"))
+	b.Put("error", errors.New("sysprep did not finish"))
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b, s
 }
@@ -218,8 +218,11 @@ func TestAFailedRunWaitsForWindowsToWriteItsLogs(t *testing.T) {
 			b.Put("error", errors.New("[refused/APPX_NOT_PROVISIONED] sysprep refused: remove the app"))
 		}, calls: "close", said: []string{"Stopping the machine"}},
 		{name: "a restart undid the run", setup: func(b *bench) {
-			b.Put("error", errors.New("[undone] the guest restarted instead of powering off: the machine was restarted"))
+			b.Put("error", errors.New("[undone/RESTARTED] the guest restarted instead of powering off: the machine was restarted"))
 		}, calls: "close", said: []string{"Stopping the machine"}},
+		{name: "sysprep runs again", guest: sleeper{needs: 1, takes: 20 * time.Second}, setup: func(b *bench) {
+			b.Put("error", errors.New("[undone] the guest contradicts the success that was seen: success was seen, but the tag is gone"))
+		}, took: 20 * time.Second, calls: "power-down close"},
 		{name: "the machine is paused", setup: func(b *bench) { b.run.happens(hypervisor.Event{Kind: hypervisor.EventPause}) }, calls: "close", said: []string{"Stopping the machine"}},
 		{name: "cancelled before", setup: func(b *bench) { b.Put(multistep.StateCancelled, true) }, calls: "close", said: []string{"Stopping the machine"}},
 	} {

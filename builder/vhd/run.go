@@ -41,10 +41,13 @@ type run struct {
 	events   hypervisor.EventLog // of the machine, until its fate
 	// provisioning is since when sysprep may have run; zero: it cannot.
 	provisioning time.Time
-	provisioned  bool   // the provisioners have ended well
-	cancelled    error  // what the provisioners said to a cancel
-	report       string // stepConvert: the JSON report, "" without one
-	output       output // stepConvert
+	provisioned  bool // the provisioners have ended well
+	// ran is what the sysprep provisioner left for stepProve: nil where it did not
+	// run, or said nothing.
+	ran       *record.Run
+	cancelled error  // what the provisioners said to a cancel
+	report    string // stepConvert: the JSON report, "" without one
+	output    output // stepConvert
 }
 
 // output is the finished disk.
@@ -104,7 +107,7 @@ func (r *run) share(state multistep.StateBag) {
 		data = map[string]any{}
 	}
 	data[record.Key] = r.recordPath()
-	if _, reports := r.machine.Machine.(hypervisor.Reporter); reports {
+	if r.machine.reporter != nil {
 		path := filepath.Join(r.scratch, "events.jsonl")
 		if err := r.events.Write(path); err != nil {
 			log.Printf("%v", err)
@@ -116,19 +119,6 @@ func (r *run) share(state multistep.StateBag) {
 }
 
 func (r *run) recordPath() string { return filepath.Join(r.scratch, "run.json") }
-
-// ran is what the sysprep provisioner left: nil where it did not run, or said
-// nothing.
-func (r *run) ran() *record.Run {
-	if r.scratch == "" {
-		return nil
-	}
-	ran, err := record.Read(r.recordPath())
-	if err != nil {
-		log.Printf("%v", err)
-	}
-	return ran
-}
 
 // backing is what the disks of this build may be based on: what the user
 // allows, and for our own overlay the source.
@@ -148,11 +138,7 @@ func (r *run) open(ctx context.Context, path string) (diskimage.Disk, error) {
 // photograph writes the guest's screen and returns a sentence about it for
 // the end of an error, "" where there is nothing to say.
 func (r *run) photograph(ctx context.Context) string {
-	if r.machine == nil {
-		return ""
-	}
-	camera, ok := r.machine.Machine.(hypervisor.Screenshotter)
-	if !ok {
+	if r.machine == nil || r.machine.camera == nil {
 		return ""
 	}
 	// The build may be over its time already; the picture is worth a moment.
@@ -161,76 +147,12 @@ func (r *run) photograph(ctx context.Context) string {
 	path := r.config.screenPath()
 	err := hostfile.Writable(path, append(r.inputs(), r.config.outputPath())...)
 	if err == nil {
-		err = camera.Screenshot(ctx, path)
+		err = r.machine.camera.Screenshot(ctx, path)
 	}
 	if err != nil {
 		return fmt.Sprintf("; no screenshot could be taken: %s", err)
 	}
 	return "; see the screenshot " + path
-}
-
-// machine is a started machine with its fate.
-type machine struct {
-	hypervisor.Machine
-	ended chan struct{}
-	fate  hypervisor.Fate // valid once ended is closed
-}
-
-// follow waits for the fate in the background, until the driver is closed.
-func follow(driven hypervisor.Machine, fates <-chan hypervisor.Fate) *machine {
-	m := &machine{Machine: driven, ended: make(chan struct{})}
-	go func() {
-		m.fate = <-fates
-		close(m.ended)
-	}()
-	return m
-}
-
-// over says whether the machine has ended.
-func (m *machine) over() bool {
-	select {
-	case <-m.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// endedError is the cause of a context that was ended by the machine's fate.
-type endedError struct {
-	during string
-	fate   hypervisor.Fate
-}
-
-func (e *endedError) Error() string {
-	text := fmt.Sprintf("%s: %s", e.during, e.fate)
-	if e.fate.Cause == hypervisor.CauseCrash {
-		text += "\nnext: look on this host for what ended it (memory that ran out, another program) or at the screenshot, and run the build again; the source is untouched"
-	}
-	return text
-}
-
-func (e *endedError) Unwrap() error { return e.fate.Err }
-
-// bind returns a context that ends when the machine does, after what grace
-// says that kind of end is granted. Its cause is then an *endedError.
-func (m *machine) bind(ctx context.Context, during string, grace func(hypervisor.Fate) time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.ended:
-		}
-		timer := time.NewTimer(grace(m.fate))
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-			cancel(&endedError{during, m.fate})
-		}
-	}()
-	return ctx, func() { cancel(nil) }
 }
 
 // fileSize is 0 for a file that cannot be looked at.

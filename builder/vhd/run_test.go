@@ -19,3 +19,27 @@ func TestEndedErrorUnwraps(t *testing.T) {
 		t.Error("released, not ended")
 	}
 }
+
+func TestWhatAMachineCanDoIsFoundOutOnce(t *testing.T) {
+	fake := newFakeMachine()
+	if got := resolve(fake); got != (able{}) {
+		t.Errorf("the least of a machine can %+v", got)
+	}
+	if got := resolve(ableMachine{fake}); got.reporter == nil || got.button == nil || got.killer == nil || got.camera == nil || got.waiter != nil {
+		t.Errorf("got %+v", got)
+	}
+	if got := resolve(waiting{fake, "x"}); got != (able{waiter: waiting{fake, "x"}}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// The step that made the machine starts and closes it, and no other one.
+func TestAStartedMachineIsNotTheStepsToEnd(t *testing.T) {
+	var m any = started(t, nil).run.machine
+	if _, ok := m.(hypervisor.Machine); ok {
+		t.Error("every step can start it")
+	}
+	if _, ok := m.(closer); ok {
+		t.Error("every step can close it")
+	}
+}

@@ -65,7 +65,7 @@ func TestPrepareRefusesPathsThatCannotBeWritten(t *testing.T) {
 	}{
 		{"the report is the source", map[string]any{"verify": map[string]any{"report": "golden/base.vhd"}}, "verify.report: golden/base.vhd is the same file as"},
 		{"the report is the source through a link", map[string]any{"verify": map[string]any{"report": "link/base.vhd"}}, "verify.report: link/base.vhd is the same file as"},
-		{"the report is another disk", map[string]any{"verify": map[string]any{"report": "golden/other.vhd"}}, "is there already and is no report"},
+		{"the report is another disk", map[string]any{"verify": map[string]any{"report": "golden/other.vhd"}}, "exists already and is not a report"},
 		{"the report is the output", map[string]any{"output_directory": "out", "output_name": "x", "verify": map[string]any{"report": "out/../out/x.vhd"}}, "verify.report: out/../out/x.vhd is the same file as"},
 		{"the report is a device", map[string]any{"verify": map[string]any{"report": os.DevNull}}, "verify.report: " + os.DevNull + " is a device"},
 		{"the report is a folder", map[string]any{"verify": map[string]any{"report": "golden"}}, "verify.report: golden is a folder"},

@@ -18,7 +18,7 @@ func TestASourceIsWarnedOfWhereTheGuestWouldNotBeLaunched(t *testing.T) {
 		"IMAGE_STATE_COMPLETE", "IMAGE_STATE_UNDEPLOYABLE", "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT",
 		"IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT", "IMAGE_STATE_NEW",
 	} {
-		r := winimage.Report{Disk: winimage.Disk{Scheme: "gpt", Generation: 2}, Windows: []winimage.Windows{{
+		r := winimage.Facts{Disk: winimage.Disk{Scheme: "gpt", Generation: 2}, Windows: []winimage.Windows{{
 			Volume: winimage.Volume{LogClean: true}, Drivers: winimage.Drivers{Storage: []winimage.Driver{{Name: "storahci"}}},
 			Setup: winimage.Setup{ImageState: string(state)},
 		}}}
@@ -47,7 +47,7 @@ func TestADiskThatDoesNotStartGetsTheMachineOfItsTable(t *testing.T) {
 		if err != nil || firmware != c.firmware {
 			t.Errorf("%s: %q, %v", c.table, firmware, err)
 		}
-		f := factsOf(winimage.Report{Disk: winimage.Disk{Scheme: string(c.table)}, Windows: []winimage.Windows{{
+		f := factsOf(winimage.Facts{Disk: winimage.Disk{Scheme: string(c.table)}, Windows: []winimage.Windows{{
 			Volume: winimage.Volume{LogClean: true},
 		}}})
 		if len(f.Warnings) != 1 || !strings.Contains(f.Warnings[0], c.lacks) {

@@ -15,7 +15,7 @@ import (
 
 // sourceFacts are what a source disk says before anything boots from it.
 type sourceFacts struct {
-	Report winimage.Report
+	Report winimage.Facts
 	// Windows describes the installation; empty where there is not exactly one.
 	Windows string
 	// Drivers are those of that Windows.
@@ -34,9 +34,14 @@ type sourceFacts struct {
 const inspectLimit = 10 * time.Minute
 
 // inspectSource looks into a disk before it is booted. It changes nothing. The
-// error is for a disk that cannot be read; one without Windows is a warning.
-func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFacts, error) {
+// error is for a disk that cannot be read in time; one without Windows is a warning.
+func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit time.Duration) (sourceFacts, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s; is its storage slow?", limit))
+	defer cancel()
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: name})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return sourceFacts{}, fmt.Errorf("inspecting source disk %s: %w", name, err)
 	}
@@ -44,7 +49,7 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string) (sourceFa
 }
 
 // factsOf is the judgement on a source, a pure function.
-func factsOf(r winimage.Report) sourceFacts {
+func factsOf(r winimage.Facts) sourceFacts {
 	f := sourceFacts{Report: r}
 	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
 		f.warn("the disk cannot boot: it lacks %s; check that it is the system disk", start.Missing)
@@ -88,7 +93,7 @@ func (f *sourceFacts) warnState(w winimage.Windows) {
 	case windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not generalized", w.Setup.ImageState)
 	case windows.Unfinished:
-		f.warn("the source comes from a sysprep run that broke off (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
+		f.warn("the source comes from a sysprep run that failed midway (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
 	case windows.BeforeOOBE:
 		f.warn("Windows Setup has not finished in the source (%s): it continues at the first boot", w.Setup.ImageState)
 	case windows.Unrecognised:

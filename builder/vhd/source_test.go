@@ -21,7 +21,7 @@ func inspectFile(t *testing.T, path string) (sourceFacts, error) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return inspectSource(context.Background(), d, path)
+	return inspectSource(context.Background(), d, path, inspectLimit)
 }
 
 func TestASourceSaysWhatItHasDriversFor(t *testing.T) {
@@ -82,41 +82,41 @@ func TestFactsFollowTheReport(t *testing.T) {
 	sata := hypervisor.GuestDrivers{Known: true, Storage: []string{"storahci"}}
 	for _, c := range []struct {
 		name     string
-		change   func(r *winimage.Report, w *winimage.Windows)
+		change   func(r *winimage.Facts, w *winimage.Windows)
 		drivers  hypervisor.GuestDrivers
 		warnings []string
 	}{
-		{"nothing changed", func(*winimage.Report, *winimage.Windows) {}, sata, nil},
-		{"virtio only", func(_ *winimage.Report, w *winimage.Windows) {
+		{"nothing changed", func(*winimage.Facts, *winimage.Windows) {}, sata, nil},
+		{"virtio only", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Drivers = winimage.Drivers{Storage: drivers("viostor"), Network: drivers("NETKVM")}
 		}, hypervisor.GuestDrivers{Known: true, Storage: []string{"viostor"}, Network: []string{"NETKVM"}}, nil},
-		{"a driver that does not start at boot", func(_ *winimage.Report, w *winimage.Windows) { w.Drivers.Storage[0].Start = 3 }, hypervisor.GuestDrivers{Known: true}, nil},
-		{"a network driver that is disabled", func(_ *winimage.Report, w *winimage.Windows) {
+		{"a driver that does not start at boot", func(_ *winimage.Facts, w *winimage.Windows) { w.Drivers.Storage[0].Start = 3 }, hypervisor.GuestDrivers{Known: true}, nil},
+		{"a network driver that is disabled", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Drivers.Network = []winimage.Driver{{Name: "E1G60", Start: 4}, {Name: "e1iexpress", Start: 3}}
 		}, hypervisor.GuestDrivers{Known: true, Storage: []string{"storahci"}, Network: []string{"e1iexpress"}}, nil},
-		{"drivers that cannot be read", func(_ *winimage.Report, w *winimage.Windows) {
+		{"drivers that cannot be read", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Drivers, w.Hives = winimage.Drivers{}, []winimage.Hive{{Name: "SYSTEM", Problem: "corrupt"}}
 		}, hypervisor.GuestDrivers{}, []string{"SYSTEM cannot be read: corrupt"}},
-		{"a hive that was not flushed", func(_ *winimage.Report, w *winimage.Windows) { w.Hives = []winimage.Hive{{Name: "SOFTWARE"}} }, sata, []string{"SOFTWARE was not flushed"}},
-		{"undeployable", func(_ *winimage.Report, w *winimage.Windows) { w.Setup.ImageState = "IMAGE_STATE_UNDEPLOYABLE" }, sata, []string{"UNDEPLOYABLE"}},
-		{"setup not finished", func(_ *winimage.Report, w *winimage.Windows) {
+		{"a hive that was not flushed", func(_ *winimage.Facts, w *winimage.Windows) { w.Hives = []winimage.Hive{{Name: "SOFTWARE"}} }, sata, []string{"SOFTWARE was not flushed"}},
+		{"undeployable", func(_ *winimage.Facts, w *winimage.Windows) { w.Setup.ImageState = "IMAGE_STATE_UNDEPLOYABLE" }, sata, []string{"UNDEPLOYABLE"}},
+		{"setup not finished", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"
 		}, sata, []string{"not finished"}},
-		{"audit mode", func(_ *winimage.Report, w *winimage.Windows) {
+		{"audit mode", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Setup.ImageState = "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"
 		}, sata, nil},
-		{"upgraded and hibernated", func(_ *winimage.Report, w *winimage.Windows) {
+		{"upgraded and hibernated", func(_ *winimage.Facts, w *winimage.Windows) {
 			w.Setup.Upgraded, w.Volume.Hibernated = true, true
 		}, sata, []string{"upgraded", "hibernated"}},
-		{"no EFI system partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Generation = 0 }, sata, []string{"an EFI system partition"}},
-		{"no active partition", func(r *winimage.Report, _ *winimage.Windows) { r.Disk.Scheme, r.Disk.Generation = "mbr", 0 }, sata, []string{"an active partition in the MBR"}},
-		{"two installations", func(r *winimage.Report, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, hypervisor.GuestDrivers{}, []string{"2 Windows"}},
-		{"damage", func(r *winimage.Report, _ *winimage.Windows) {
+		{"no EFI system partition", func(r *winimage.Facts, _ *winimage.Windows) { r.Disk.Generation = 0 }, sata, []string{"an EFI system partition"}},
+		{"no active partition", func(r *winimage.Facts, _ *winimage.Windows) { r.Disk.Scheme, r.Disk.Generation = "mbr", 0 }, sata, []string{"an active partition in the MBR"}},
+		{"two installations", func(r *winimage.Facts, w *winimage.Windows) { r.Windows = append(r.Windows, *w) }, hypervisor.GuestDrivers{}, []string{"2 Windows"}},
+		{"damage", func(r *winimage.Facts, _ *winimage.Windows) {
 			r.Windows, r.Problems = nil, []string{"partition 2: corrupt"}
 		}, hypervisor.GuestDrivers{}, []string{"partition 2: corrupt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := winimage.Report{
+			r := winimage.Facts{
 				Disk:    winimage.Disk{Scheme: "gpt", Generation: 2},
 				Windows: []winimage.Windows{{Volume: winimage.Volume{LogClean: true}, Drivers: winimage.Drivers{Storage: drivers("storahci")}}},
 			}

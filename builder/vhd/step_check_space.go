@@ -53,10 +53,10 @@ func spaceNeeded(r *run) int64 {
 		data = min(data, size)
 	}
 	maker, makes := r.driver.(hypervisor.Maker)
-	switch {
-	case !makes:
+	if !makes {
 		return data
-	case needsCopy(r.source, diskimage.Format(maker.DiskFormat())) != "":
+	}
+	if _, copied := r.overlaid(diskimage.Format(maker.DiskFormat())); copied != "" {
 		return 2 * data
 	}
 	return data + data/4

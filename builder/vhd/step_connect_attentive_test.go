@@ -34,7 +34,7 @@ func TestTheMachineIsAskedForItsAddressAtEveryAttempt(t *testing.T) {
 	asked := 0
 	step := connector(new(Config), askedFor(func(ctx context.Context) (hypervisor.Endpoint, error) {
 		if _, limited := ctx.Deadline(); !limited {
-			t.Error("it may wait for ever")
+			t.Error("it may wait forever")
 		}
 		if asked++; asked > 2 {
 			return hypervisor.Endpoint{}, errors.New("no address yet")

@@ -86,7 +86,7 @@ func TestTheOutputIsCompactUnlessSomethingSpeaksAgainstIt(t *testing.T) {
 
 func TestAnOutputThatIsNotProvenHasNoName(t *testing.T) {
 	b := generalized(t, winimagetest.Spec{Remove: []string{winimagetest.Tag}}, nil)
-	b.wantHalt(t, new(stepConvert).Run(t.Context(), b), "was proven before it was converted", "tag is absent")
+	b.wantHalt(t, new(stepConvert).Run(t.Context(), b), "was proven before the conversion", "tag is absent")
 	if _, err := os.Stat(b.run.config.outputPath()); !errors.Is(err, fs.ErrNotExist) || b.run.output.path != "" {
 		t.Errorf("the output %q is there: %v", b.run.output.path, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
@@ -13,8 +12,8 @@ import (
 )
 
 // stepCreateOverlay makes the disk that boots: a qcow2 file that takes all
-// writes, over the source, or a copy for a hypervisor that boots another
-// format. A machine that exists brings its own.
+// writes, over the source, where the driver knows how, or else a copy. A machine
+// that exists brings its own.
 type stepCreateOverlay struct{}
 
 func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
@@ -30,7 +29,8 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 	}
 	path := filepath.Join(run.scratch, "disk."+string(format))
 	run.disk = hypervisor.Disk{Path: path, Format: format.QEMU()}
-	if why := needsCopy(run.source, format); why != "" {
+	backing, why := run.overlaid(format)
+	if why != "" {
 		ui.Sayf("Copying the source disk, because %s", why)
 		if err := run.copySource(ctx, path, diskimage.Options{Format: format}); err != nil {
 			if ctx.Err() != nil {
@@ -40,11 +40,11 @@ func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) mul
 		}
 		return multistep.ActionContinue
 	}
-	run.disk.BackingFormat = backingFormat(run.source)
+	run.disk.BackingFormat = backing
 	if err := diskimage.WriteOverlay(path, run.source.Files[0], run.disk.BackingFormat, run.source.VirtualSize); err != nil {
 		return halt(state, fmt.Errorf("making overlay: %w", err))
 	}
-	// QEMU opens whatever the chain names: only one that may be read gets there.
+	// A hypervisor opens whatever the chain names: only one that may be read gets there.
 	disk, err := run.open(ctx, path)
 	if err != nil {
 		return halt(state, fmt.Errorf("checking overlay: %w", err))
@@ -66,29 +66,11 @@ func (r *run) copySource(ctx context.Context, to string, options diskimage.Optio
 	return err
 }
 
-// needsCopy says why an overlay of the source would not do for a hypervisor
-// that boots format, "" if it does.
-func needsCopy(info diskimage.Info, format diskimage.Format) string {
-	switch {
-	case format != diskimage.QCOW2:
-		return "the hypervisor boots " + string(format)
-	case info.LogReplayed:
-		return "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
-	case slices.ContainsFunc(info.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
-		return "QEMU does not read differencing disks"
-	case info.GuessedFormat:
-		return "it does not say what format its backing file has, and QEMU would guess"
+// overlaid is the format that an overlay names for the source or, where the
+// machine needs a copy of it, why.
+func (r *run) overlaid(boots diskimage.Format) (format, copyBecause string) {
+	if o, ok := r.driver.(hypervisor.Overlayer); ok {
+		return o.Backing(r.source)
 	}
-	return ""
-}
-
-// backingFormat is QEMU's driver for the source below the overlay. A fixed VHD
-// is a raw disk with a footer behind it, and the overlay, which has the disk's
-// size, never reads that far; the vpc driver would guess the size from the
-// geometry of some creators.
-func backingFormat(info diskimage.Info) string {
-	if info.Format == diskimage.VHD && info.Type == diskimage.Fixed {
-		return diskimage.Raw.QEMU()
-	}
-	return info.Format.QEMU()
+	return "", "the hypervisor boots " + string(boots)
 }

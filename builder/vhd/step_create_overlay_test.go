@@ -13,6 +13,11 @@ import (
 
 func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 	raw := rawDisk(t, 3<<20, nil)
+	drivers := map[string]hypervisor.Options{
+		"a hypervisor that boots VHDX":                        fakeMaker{format: "vhdx"},
+		"a hypervisor that reads what QEMU does not":          fakeOverlayer{fakeMaker{format: "qcow2"}},
+		"a hypervisor that boots qcow2 and knows no overlays": fakeMaker{format: "qcow2"},
+	}
 	for _, c := range []struct {
 		name    string
 		source  string
@@ -27,7 +32,9 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 		{"qcow2", convertTo(t, raw, diskimage.Options{Format: diskimage.QCOW2}), nil, "qcow2", ""},
 		{"a VHDX with a log", raw, func(i *diskimage.Info) { i.LogReplayed = true }, "", "not closed cleanly"},
 		{"a differencing disk", raw, func(i *diskimage.Info) { i.Type = diskimage.Differencing }, "", "differencing"},
-		{"a hypervisor that boots VHDX", raw, nil, "", "boots vhdx"},
+		{"a hypervisor that boots VHDX", raw, nil, "", "the hypervisor boots vhdx"},
+		{"a hypervisor that reads what QEMU does not", raw, func(i *diskimage.Info) { i.GuessedFormat = true }, "raw", ""},
+		{"a hypervisor that boots qcow2 and knows no overlays", raw, nil, "", "the hypervisor boots qcow2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, err := os.ReadFile(c.source)
@@ -40,14 +47,14 @@ func TestCreateOverlayChoosesOverlayOrCopy(t *testing.T) {
 				c.change(&b.run.source)
 			}
 			b.run.scratch = t.TempDir()
-			if c.name == "a hypervisor that boots VHDX" {
-				b.run.driver = fakeMaker{format: "vhdx"}
+			if driver := drivers[c.name]; driver != nil {
+				b.run.driver = driver
 			}
 			b.wantContinue(t, new(stepCreateOverlay).Run(t.Context(), b))
 			if b.run.disk.Format != b.run.driver.(hypervisor.Maker).DiskFormat() || b.run.disk.BackingFormat != c.backing {
 				t.Errorf("got %+v", b.run.disk)
 			}
-			if said := joined(b); !strings.Contains(said, c.says) {
+			if said := joined(b); !strings.Contains(said, c.says) || c.says == "" && strings.Contains(said, "Copying") || drivers[c.name] != nil && strings.Contains(said, "QEMU") {
 				t.Errorf("%q was not said: %s", c.says, said)
 			}
 			flat := convertTo(t, b.run.disk.Path, diskimage.Options{Format: diskimage.Raw})

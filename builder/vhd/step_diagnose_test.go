@@ -26,7 +26,7 @@ func TestTheDiskOfAFailedRunIsAskedForTheCause(t *testing.T) {
 			b := started(t, nil)
 			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
 			b.run.windows, b.run.provisioning = sourceFacts{Windows: "Windows"}, time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
-			b.Put("error", errors.New("sysprep did not come to its end"))
+			b.Put("error", errors.New("sysprep did not finish"))
 			c.setup(b)
 			new(stepDiagnose).Cleanup(b)
 			_, err := os.Stat(b.run.config.beside("logs"))

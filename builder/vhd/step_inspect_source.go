@@ -1,11 +1,13 @@
 package vhd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -18,9 +20,11 @@ import (
 
 // stepInspectSource finds out by content what the source disk is, and how a
 // machine has to start it.
-type stepInspectSource struct{}
+type stepInspectSource struct {
+	limit time.Duration // of looking into it; 0: inspectLimit
+}
 
-func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
+func (s *stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	path := run.config.SourcePath
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
@@ -30,7 +34,7 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 	if takes {
 		path = taker.OwnDisk()
 	}
-	err := run.inspect(ctx, path, ui)
+	err := run.inspect(ctx, path, cmp.Or(s.limit, inspectLimit), ui)
 	if err != nil && takes && !errors.Is(err, diskimage.ErrNotAllowed) && !errors.Is(err, os.ErrNotExist) {
 		// Some hypervisors lock the disk of a running machine; it is read for
 		// good when the machine is off.
@@ -49,9 +53,7 @@ func (*stepInspectSource) Run(ctx context.Context, state multistep.StateBag) mul
 
 func (*stepInspectSource) Cleanup(multistep.StateBag) {}
 
-func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
-	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
-	defer cancel()
+func (r *run) inspect(ctx context.Context, path string, limit time.Duration, ui packersdk.Ui) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("finding source disk: %w", err)
@@ -91,10 +93,13 @@ func (r *run) inspect(ctx context.Context, path string, ui packersdk.Ui) error {
 	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
-	facts, err := inspectSource(ctx, disk, path)
+	facts, err := inspectSource(ctx, disk, path, limit)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		ui.Sayf("Source disk: warning: %s", err)
-		return ctx.Err()
+		return nil
 	}
 	r.windows = facts
 	if facts.Windows != "" {

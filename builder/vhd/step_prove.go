@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 )
 
 // stepProve looks at the disk of the machine that is off, and ends the build
@@ -14,6 +15,12 @@ type stepProve struct{}
 
 func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	if run.scratch != "" {
+		var err error
+		if run.ran, err = record.Read(run.recordPath()); err != nil {
+			ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
+		}
+	}
 	if _, err := proof.Run(ctx, ui, run.proving(run.disk.Path)); err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
@@ -33,8 +40,8 @@ func (r *run) proving(disk string) proof.Options {
 		Report: r.config.beside("report.json"), PlacedLater: true, Replaces: r.output.replaces, Inputs: r.inputs(),
 		Chain: r.source.Chain(),
 	}
-	if ran := r.ran(); ran != nil {
-		o.Run, o.AnswerFile, o.VMMode = ran.ID, &ran.AnswerFile, &ran.VMMode
+	if r.ran != nil {
+		o.Run, o.AnswerFile, o.VMMode = r.ran.ID, r.ran.AnswerFile, &r.ran.VMMode
 	}
 	return o
 }

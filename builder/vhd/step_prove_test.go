@@ -53,16 +53,18 @@ func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
 	left := footprint.Mark.Path("x")
 	for name, c := range map[string]struct {
 		ran    *record.Run
+		remove []string
 		warned []string
 	}{
-		"another program ran it":            {nil, nil},
-		"with what the image shows":         {&record.Run{ID: "x", AnswerFile: true}, nil},
-		"without an answer file":            {&record.Run{ID: "x"}, []string{"cached-answer-file"}},
-		"with /mode:vm, which left no sign": {&record.Run{ID: "x", AnswerFile: true, VMMode: true}, []string{"vm-mode"}},
+		"another program ran it":            {nil, nil, nil},
+		"with what the image shows":         {&record.Run{ID: "x", AnswerFile: true}, nil, nil},
+		"without an answer file":            {&record.Run{ID: "x"}, nil, nil},
+		"with an answer file, not cached":   {&record.Run{ID: "x", AnswerFile: true}, []string{winimagetest.Cached}, []string{"cached-answer-file"}},
+		"with /mode:vm, which left no sign": {&record.Run{ID: "x", AnswerFile: true, VMMode: true}, nil, []string{"vm-mode"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := started(t, map[string]any{"verify": map[string]any{"severities": map[string]string{"cached-answer-file": "warn", "vm-mode": "warn"}}})
-			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{`\Windows` + left: ""}})
+			b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Remove: c.remove, Files: map[string]string{`\Windows` + left: ""}})
 			b.run.scratch = t.TempDir()
 			b.run.share(b)
 			if c.ran != nil {
@@ -86,5 +88,19 @@ func TestTheImageHasToShowWhatSysprepWasRunWith(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where the provisioner's word cannot be read, less is asked for, and that is said.
+func TestARecordThatCannotBeReadIsSaid(t *testing.T) {
+	b := started(t, nil)
+	b.run.disk.Path = winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	b.run.scratch = t.TempDir()
+	if err := os.WriteFile(b.run.recordPath(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.wantContinue(t, new(stepProve).Run(t.Context(), b))
+	if !strings.Contains(joined(b), "Warning: reading what sysprep was run with: ") {
+		t.Errorf("said:\n%s", joined(b))
 	}
 }

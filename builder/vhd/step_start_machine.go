@@ -36,8 +36,9 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 			HardwareClock: hardwareClock(c.RTCTimeBase, run.windows.Clock, time.Now()),
 		}
 	}
-	if reporter, ok := m.(hypervisor.Reporter); ok {
-		reporter.Report(run.happens)
+	can := resolve(m)
+	if can.reporter != nil {
+		can.reporter.Report(run.happens)
 	}
 	fates, err := m.Start(ctx, spec)
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		}
 		return halt(state, fmt.Errorf("starting the machine: %w", err))
 	}
-	run.machine = follow(m, fates)
+	run.machine = follow(m, can, fates)
 	run.share(state)
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue
@@ -69,7 +70,7 @@ func (r *run) unexplained(state multistep.StateBag) bool {
 		return false
 	}
 	head, _ := verdict.ParseHead(err.Error())
-	return head.Cause == "" && head.Class != verdict.Undone
+	return head.Cause == ""
 }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
@@ -79,8 +80,8 @@ func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
 	run, ui := runOf(state)
 	if run.machine != nil && !run.machine.over() && run.makes() {
 		// After a cancel the disk is not read, so nothing is waited for.
-		if button, ok := run.machine.Machine.(hypervisor.PowerDowner); ok && run.unexplained(state) {
-			run.flush(s.building, ui, button)
+		if run.machine.button != nil && run.unexplained(state) {
+			run.flush(s.building, ui, run.machine.button)
 		}
 		if !run.machine.over() {
 			ui.Say("Stopping the machine")

@@ -60,7 +60,7 @@ func TestWaitForGuest(t *testing.T) {
 	}
 	t.Run("no picture where there is no screen", func(t *testing.T) {
 		b := started(t, map[string]any{"winrm_timeout": "50ms"})
-		b.run.machine.Machine = b.fake
+		b.run.machine.able = resolve(b.fake)
 		b.wantHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(t.Context(), b), "has not booted")
 		if strings.Contains(b.Get("error").(error).Error(), "screen") {
 			t.Error(b.Get("error"))

@@ -18,6 +18,9 @@ import (
 // waited for longer, because over WinRM it may never come.
 const commandLimit = time.Minute
 
+// expecter is a machine that can be told that its guest only has to power off.
+type expecter interface{ ExpectOff() }
+
 // stepWaitForPowerOff waits until the guest is off. Only a guest that did that
 // itself has an image worth keeping.
 type stepWaitForPowerOff struct{}
@@ -25,7 +28,6 @@ type stepWaitForPowerOff struct{}
 func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
 	m, limit := run.machine, run.config.ShutdownTimeout
-	button, hasButton := m.Machine.(hypervisor.PowerDowner)
 	m.ExpectOff()
 	if !m.over() {
 		if command := run.config.ShutdownCommand; command != "" {
@@ -38,9 +40,9 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
 	asked := presses{off: run.awaitOff(ctx, ui, limit)}
-	if hasButton && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
+	if m.button != nil && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
 		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
-		asked = run.powerButton(ctx, ui, button, limit)
+		asked = run.powerButton(ctx, ui, m.button, limit)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -61,11 +63,11 @@ func (*stepWaitForPowerOff) Cleanup(multistep.StateBag) {}
 // giveUp ends a guest that would not power off.
 func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presses) error {
 	picture := run.photograph(ctx)
-	if w, ok := run.machine.Machine.(hypervisor.Waiter); ok && w.WaitingFor() != "" {
+	if w := run.machine.waiter; w != nil && w.WaitingFor() != "" {
 		return fmt.Errorf("the machine is not off after %s (shutdown_timeout): %s; shut it down, close what holds the file, or raise the timeout", run.config.ShutdownTimeout, w.WaitingFor())
 	}
-	killer, ok := run.machine.Machine.(hypervisor.Killer)
-	if !ok {
+	killer := run.machine.killer
+	if killer == nil {
 		return fmt.Errorf("the machine was not seen to be off within %s (shutdown_timeout); shut it down in the last provisioner, or raise the timeout%s", run.config.ShutdownTimeout, picture)
 	}
 	now := hypervisor.Sum(run.events.Events())
@@ -86,18 +88,6 @@ func (s *stepWaitForPowerOff) giveUp(ctx context.Context, run *run, asked presse
 		return errors.Join(err, killErr)
 	}
 	return err
-}
-
-// awaitEnd says whether the machine ended within limit.
-func (m *machine) awaitEnd(ctx context.Context, limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-m.ended:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return m.over() // whichever of them was seen first
 }
 
 // send starts a command that may well take the connection with it. The result

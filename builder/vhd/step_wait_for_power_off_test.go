@@ -51,7 +51,7 @@ func TestWaitForPowerOff(t *testing.T) {
 	})
 	t.Run("a machine whose disk is held is told as one", func(t *testing.T) {
 		b := started(t, short)
-		b.run.machine.Machine = waiting{b.fake, "another program holds its disk: C:\\a.vhdx"}
+		b.run.machine.able = resolve(waiting{b.fake, "another program holds its disk: C:\\a.vhdx"})
 		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "not off after 20ms (shutdown_timeout)", "holds its disk: C:\\a.vhdx", "shut it down")
 	})
 	t.Run("obeys the power button", func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestWaitForPowerOff(t *testing.T) {
 	})
 	t.Run("somebody else's machine cannot be asked or killed", func(t *testing.T) {
 		b := started(t, short)
-		b.run.machine.Machine = b.fake
+		b.run.machine.able = resolve(b.fake)
 		b.wantHalt(t, new(stepWaitForPowerOff).Run(t.Context(), b), "was not seen to be off within 20ms")
 		if b.fake.called() != "expect-off" {
 			t.Error(b.fake.called())

@@ -1,5 +1,5 @@
-# The provisioner alone, through Packer's null builder, against a guest that is
-# there already. `make demo` uses it where QEMU cannot be had.
+# The provisioner alone, through Packer's null builder, against a running guest.
+# `make demo` uses it where QEMU is not available.
 packer {
   required_plugins {
     sysprep = {

@@ -1,4 +1,4 @@
-# A virtual machine that already runs, on whatever hypervisor: the plugin
+# A virtual machine that is already running, on any hypervisor: the plugin
 # generalizes it, waits until it is off, and takes its disk from disk_path.
 variable "disk_path" {
   type        = string

@@ -1,5 +1,5 @@
-# Proves a disk that is there already, and converts it for Azure. No machine is
-# started. After another builder the first post-processor is not needed.
+# Proves an existing disk, and converts it for Azure. No machine is started. After
+# another builder the first post-processor is not needed.
 variable "disk" {
   type        = string
   default     = "server2022.vhdx"

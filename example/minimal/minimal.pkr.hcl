@@ -1,4 +1,4 @@
-# The ten lines of a real user.
+# The least that works.
 source "sysprep-vhd" "server" {
   source_path    = "server2022.vhd"
   winrm_username = "Administrator"

@@ -118,7 +118,7 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 
 func TestBuildOfNothingIsAnEmptyAnswerFile(t *testing.T) {
 	file, err := Build(Unattend{}, "arm64")
-	if err != nil || len(file.Root.Children) != 0 || Check("", file.Marshal()) != nil {
+	if err != nil || len(file.Root.Children) != 0 || check("", file.Marshal()) != nil {
 		t.Errorf("got %s, %v", file.Marshal(), err)
 	}
 }
@@ -142,7 +142,7 @@ func TestBuildRefusesContradictions(t *testing.T) {
 		{"Reseal twice", "amd64", Unattend{Reseal: []Reseal{{Pass: AuditUser, Mode: "oobe"}, {Pass: AuditUser, Mode: "oobe"}}}, "twice"},
 		{"a component without pass", "amd64", Unattend{Components: []ExtraComponent{{Name: "a"}}}, "pass"},
 		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml on line 1"},
-		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second outermost"},
+		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second root element"},
 		{"a component with loose text", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
 		{"a path that is no name", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
 		{"a character XML cannot hold", "amd64", Unattend{RegisteredOwner: "secret-key\x00"}, "control character"},
@@ -260,7 +260,7 @@ func TestMergeOntoEveryPublishedAnswerFileStaysReadable(t *testing.T) {
 			continue
 		}
 		merged, _ := Merge(base, overlay)
-		if err := Check(name, merged.Marshal()); err != nil {
+		if err := check(name, merged.Marshal()); err != nil {
 			t.Error(err)
 		}
 		for _, f := range finding.Failed(Lint(merged.Marshal(), Context{}), finding.Fail) {

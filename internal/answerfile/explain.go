@@ -19,8 +19,8 @@ var faults = []struct{ has, rule, problem, fix string }{
 	{"invalid UTF-8", ruleEncoding, "bytes that are not UTF-8", "save the file as UTF-8"},
 	{"inside quoted string", ruleWellFormed, "a < inside an attribute value", "write it as &lt;"},
 	{"not in CDATA section", ruleWellFormed, "]]> inside a text", "write it as ]]&gt;"},
-	{"attribute", ruleWellFormed, "an attribute is not written as name=\"value\"", "put quotes around the value and blanks between attributes"},
-	{"unsupported version", ruleWellFormed, "the XML declaration names another version than 1.0", `write <?xml version="1.0" encoding="utf-8"?>`},
+	{"attribute", ruleWellFormed, "an attribute is not written as name=\"value\"", "put quotes around the value and spaces between attributes"},
+	{"unsupported version", ruleWellFormed, "the XML declaration names a version other than 1.0", `write <?xml version="1.0" encoding="utf-8"?>`},
 	{"", ruleWellFormed, "the XML is not well-formed", "a literal < is written &lt;, a literal & is written &amp;"},
 }
 

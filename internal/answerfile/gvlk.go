@@ -1,7 +1,6 @@
 package answerfile
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -92,16 +91,6 @@ var volumeKeys = map[string]string{
 	"Windows Vista Business N":                      "HMBQG-8H2RH-C77VX-27R82-VMQBT",
 	"Windows Vista Enterprise":                      "VKK3X-68KWM-X2YGT-QR4M6-4BWMV",
 	"Windows Vista Enterprise N":                    "VTC42-BM838-43QHV-84HX6-XJXKV",
-}
-
-// Editions returns the edition names that ProductKeyFor knows, sorted.
-func Editions() []string {
-	names := make([]string, 0, len(volumeKeys))
-	for name := range volumeKeys {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // ProductKeyFor returns the published volume licence key of an edition, for

@@ -61,7 +61,7 @@ var textRules = []Rule{
 	{ID: ruleWellFormed, Severity: finding.Fail, Summary: "the file is well-formed XML with declared namespaces and no document type"},
 	{ID: ruleComment, Severity: finding.Fail, Summary: `comments hold no "--"`},
 	{ID: ruleEncoding, Severity: finding.Fail, Summary: "the file is UTF-8 or UTF-16 and says so"},
-	{ID: ruleRoot, Severity: finding.Fail, Summary: "the outermost element is <unattend> in " + Namespace},
+	{ID: ruleRoot, Severity: finding.Fail, Summary: "the root element is <unattend> in " + Namespace},
 	{ID: ruleLimits, Severity: finding.Fail, Summary: fmt.Sprintf("at most %d MiB, %d elements, %d levels", MaxSize>>20, maxElements, maxDepth)},
 }
 

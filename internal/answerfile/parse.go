@@ -59,29 +59,6 @@ func (e *Error) finding(path ...string) finding.Finding {
 	return remark(e.Rule, finding.Fail, e.Line, e.Problem, e.Fix, path...)
 }
 
-// Check refuses a text that Windows could not load as an answer file: not
-// well-formed, not <unattend> in its namespace, "--" in a comment, or a
-// configuration pass that does not exist. It returns every reason it can see,
-// each an *Error that names the file, the line and the fix.
-func Check(name string, data []byte) error {
-	file, err := Parse(data)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			e.Name = name
-		}
-		return err
-	}
-	var errs []error
-	for _, p := range file.Passes() {
-		if e := unknownPass(p); e != nil {
-			e.Name = name
-			errs = append(errs, e)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Parse reads an answer file in UTF-8 or UTF-16, with or without byte order
 // mark. The error is an *Error.
 func Parse(data []byte) (*File, error) {
@@ -99,7 +76,7 @@ func Parse(data []byte) (*File, error) {
 		return nil, err
 	}
 	if root.Name.Local != "unattend" {
-		return nil, &Error{Rule: ruleRoot, Line: root.Line, Problem: "the outermost element is not <unattend>",
+		return nil, &Error{Rule: ruleRoot, Line: root.Line, Problem: "the root element is not <unattend>",
 			Fix: "an answer file is <unattend xmlns=\"" + Namespace + "\"> around <settings> elements"}
 	}
 	if root.Name.Space != Namespace {
@@ -211,7 +188,7 @@ func (p *parser) parse() (*Element, error) {
 
 func (p *parser) start(t xml.StartElement, raw string, line int) *Error {
 	if len(p.open) == 0 && p.root != nil {
-		return &Error{Rule: ruleWellFormed, Problem: "a second outermost element follows </unattend>", Fix: "keep one <unattend> element in the file"}
+		return &Error{Rule: ruleWellFormed, Problem: "a second root element follows </unattend>", Fix: "keep one <unattend> element in the file"}
 	}
 	if len(p.open) == maxDepth {
 		return &Error{Rule: ruleLimits, Problem: fmt.Sprintf("elements are nested more than %d deep", maxDepth), Fix: "check the end tags above this line"}
@@ -318,7 +295,7 @@ func (p *parser) chars(text, raw string, line int) *Error {
 		}
 		// The text may begin with empty lines.
 		line += strings.Count(raw[:len(raw)-len(strings.TrimLeft(raw, " \t\r\n"))], "\n")
-		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text appears outside the outermost element", Fix: "remove it"}
+		return &Error{Rule: ruleWellFormed, Line: line, Problem: "text appears outside the root element", Fix: "remove it"}
 	}
 	p.pending.WriteString(text)
 	return p.checkReferences(raw)

@@ -67,7 +67,7 @@ func lintComponentDuplicate(l *linter) {
 	l.eachComponent(func(p Pass, c Component) {
 		key := strings.ToLower(strings.Join([]string{p.Name(), c.Name(), c.Architecture(), c.Attr("language"), c.Attr("versionScope")}, "\x00"))
 		if line, ok := first[key]; ok {
-			l.component(finding.Fail, p, c, fmt.Sprintf("the component is in this pass already, on line %d; Windows refuses the file (0x8022001b)", line),
+			l.component(finding.Fail, p, c, fmt.Sprintf("the component already appears in this pass, on line %d; Windows refuses the file (0x8022001b)", line),
 				"put all its settings into one <component>")
 			return
 		}
@@ -155,9 +155,9 @@ func lintSettingDuplicate(l *linter) {
 		case !seen:
 			first[key] = n.el.Line
 		case n.def != nil:
-			l.at(n, fmt.Sprintf("the setting is here already, on line %d", line), "keep one of the two")
+			l.at(n, fmt.Sprintf("the setting already appears on line %d", line), "keep one of the two")
 		default:
-			l.as(finding.Warn, n, fmt.Sprintf("the element is here already, on line %d, and is not marked as an item of a list", line),
+			l.as(finding.Warn, n, fmt.Sprintf("the element already appears on line %d, and is not marked as an item of a list", line),
 				`keep one, or write wcm:action="add" on each`)
 		}
 	}

@@ -40,7 +40,7 @@ func (p *parser) checkReferences(raw string) *Error {
 	return nil
 }
 
-// checkTag looks at the blanks between attributes, at the local parts of names
+// checkTag looks at the spaces between attributes, at the local parts of names
 // and at namespace declarations (Namespaces in XML 1.0 §2.3, §3).
 func (p *parser) checkTag(t xml.StartElement, raw string) *Error {
 	var quote byte

@@ -68,14 +68,6 @@ func (b *Budget) Spend(bytes, items int64) error {
 	return b.over
 }
 
-// Spent is what was taken so far.
-func (b *Budget) Spent() (bytes, items int64) {
-	if b == nil {
-		return 0, 0
-	}
-	return b.bytes, b.items
-}
-
 // Err is the error that Spend has returned, if any.
 func (b *Budget) Err() error {
 	if b == nil {

@@ -142,7 +142,7 @@ func expanded(goos string, names []string) (files []string, err error) {
 			return nil, fmt.Errorf("pattern %s: %w; * stands for any text, ? for one character", name, err)
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("no file fits the pattern %s; check the folder and the ending", name)
+			return nil, fmt.Errorf("no file matches the pattern %s; check the folder and the extension", name)
 		}
 		files = append(files, found...)
 	}

@@ -89,7 +89,7 @@ func TestInspectAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 		Subject, Name, Error string
 		Holds                bool
 		Findings             []struct{ ID string }
-		Facts                *winimage.Report
+		Facts                *winimage.Facts
 	}
 	if err := errors.Join(json.Unmarshal([]byte(lines[0]), &first), json.Unmarshal([]byte(lines[1]), &second)); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestPatternsAreExpandedWhereTheShellDoesNot(t *testing.T) {
 		{"windows", in("d[1].vhd"), in("d[1].vhd"), ""},
 		{"windows", []string{address}, []string{address}, ""},
 		{"windows", in("gone.vhd"), in("gone.vhd"), ""}, // the reader's to tell
-		{"windows", in("c.vhd", "*.qcow2"), nil, "no file fits the pattern " + in("*.qcow2")[0]},
+		{"windows", in("c.vhd", "*.qcow2"), nil, "no file matches the pattern " + in("*.qcow2")[0]},
 		{"windows", in("[.vhd"), nil, "syntax error in pattern"},
 		{"linux", in("*.vhdx"), in("*.vhdx"), ""},
 	} {

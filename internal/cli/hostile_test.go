@@ -107,7 +107,7 @@ func TestAnImageCannotSpeakToTheTerminal(t *testing.T) {
 		}
 	}
 	_, stdout, _ := run(t, "inspect", "--json", good)
-	var got struct{ Facts winimage.Report }
+	var got struct{ Facts winimage.Facts }
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,30 @@ func TestAnImageThatIsLostHalfwayCannotBeJudged(t *testing.T) {
 		if code != CannotDo || !strings.HasPrefix(stderr, "cannot tell whether") {
 			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
 		}
+		requests.Store(0)
+		_, stdout, _ = run(t, "inspect", "--json", files.URL+"/x.raw")
+		wantTraffic(t, name, stdout)
 		files.Close()
+	}
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, []byte("too short")) }))
+	defer files.Close()
+	_, stdout, _ := run(t, "inspect", "--json", files.URL+"/x.vhdx")
+	wantTraffic(t, "no disk", stdout)
+}
+
+// wantTraffic checks that the document of an image that was not judged says what
+// it took, under the keys that docs/report.md has, and no other fact.
+func wantTraffic(t *testing.T, name, document string) {
+	t.Helper()
+	var got struct {
+		Error string
+		Facts map[string]map[string]int64
+	}
+	if err := json.Unmarshal([]byte(document), &got); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, document)
+	}
+	if disk := got.Facts["disk"]; got.Error == "" || disk["http_requests"] == 0 || disk["http_bytes"] == 0 || len(disk) != 2 || len(got.Facts) != 1 {
+		t.Errorf("%s: %s", name, document)
 	}
 }
 

@@ -113,33 +113,50 @@ func inspectOne(ctx context.Context, image string, backing []string, e winimage.
 	facts, err := look(ctx, image, backing)
 	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
+		if facts.Disk.Requests > 0 {
+			r.Facts = traffic{requests{facts.Disk.Requests, facts.Disk.Bytes}}
+		}
 		return r
 	}
 	r.Findings, r.Facts = winimage.Prove(facts, e), facts
 	return r
 }
 
-// look gathers what the disk says.
-func look(ctx context.Context, image string, backing []string) (winimage.Report, error) {
+// traffic is all that is said of an image on a web server that could not be
+// judged, by the keys of winimage.Facts: of the rest nobody knows what is missing.
+type traffic struct {
+	Disk requests `json:"disk"`
+}
+
+type requests struct {
+	Requests int64 `json:"http_requests"`
+	Bytes    int64 `json:"http_bytes"`
+}
+
+// look gathers what the disk says, and always what it took.
+func look(ctx context.Context, image string, backing []string) (facts winimage.Facts, err error) {
 	d, remote, err := openImage(ctx, image, backing)
+	if remote != nil {
+		defer remote.Close()
+		defer func() { facts.Disk.Requests, facts.Disk.Bytes = remote.Traffic() }()
+	}
 	if err != nil {
-		return winimage.Report{}, err
+		return facts, err
 	}
 	defer d.Close()
 	// Counting free clusters reads the volume's bitmap, too much over a network.
-	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil})
+	facts, err = winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil})
 	if remote != nil {
-		defer remote.Close()
 		// A fact that could not be read must not look like one that is absent.
 		if lost := remote.Unchanged(); lost != nil {
 			err = lost
 		}
-		facts.Disk.Requests, facts.Disk.Bytes = remote.Traffic()
 	}
 	return facts, err
 }
 
-// openImage opens a file or, with remote, one on a web server.
+// openImage opens a file or, with remote, one on a web server; remote is there
+// too where it holds no disk.
 func openImage(ctx context.Context, image string, backing []string) (d diskimage.Disk, remote *httpdisk.File, err error) {
 	switch scheme := weburl.Scheme(image); scheme {
 	case "":
@@ -156,7 +173,6 @@ func openImage(ctx context.Context, image string, backing []string) (d diskimage
 		if lost := remote.Err(); lost != nil {
 			err = lost
 		}
-		remote.Close()
 	}
 	return d, remote, err
 }
@@ -183,7 +199,7 @@ func codeOf(r finding.Report) int {
 
 // lineOf is one image in a list.
 func lineOf(r finding.Report) string {
-	facts, _ := r.Facts.(winimage.Report) // none where there is an error
+	facts, _ := r.Facts.(winimage.Facts) // none where there is an error
 	chain := ""
 	if len(facts.Disk.Chain) > 0 {
 		chain = ", backing chain: " + diskimage.Lineage(facts.Disk.Chain)
@@ -204,7 +220,7 @@ func lineOf(r finding.Report) string {
 // inFull is one image: the judgement, what speaks against it with what to do,
 // then the facts.
 func inFull(r finding.Report) (lines []string) {
-	facts, _ := r.Facts.(winimage.Report)
+	facts, _ := r.Facts.(winimage.Facts)
 	failed, warned := finding.Failed(r.Findings, finding.Fail), finding.Failed(r.Findings, finding.Warn)
 	judgement := ""
 	switch {

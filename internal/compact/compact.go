@@ -14,8 +14,8 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 )
 
-// ErrKeepAll means that no part of a disk may be left out of a copy.
-var ErrKeepAll = errors.New("the free space of the disk may still matter")
+// errKeepAll means that no part of a disk may be left out of a copy.
+var errKeepAll = errors.New("the free space of the disk may still matter")
 
 // pageFiles are written anew at every start of Windows.
 var pageFiles = []string{"pagefile.sys", "swapfile.sys"}
@@ -39,14 +39,14 @@ func (s *Space) Skippable(off, n int64) bool {
 }
 
 // FreeSpace finds what need not be copied of a disk: deleted files do not come
-// along. Everything outside of NTFS clusters is kept. The error wraps
-// ErrKeepAll and says why where the disk has to be copied whole: a volume is
-// dirty, hibernated, encrypted, damaged, has shadow copies, or its page file
-// holds a crash dump.
+// along. Everything outside of NTFS clusters is kept. Unless it is that of the
+// context, the error says why the disk has to be copied whole: a volume is dirty,
+// hibernated, encrypted, damaged, has shadow copies, or its page file holds a
+// crash dump.
 func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 	table, err := partition.Read(d, d.Size(), 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading partition table: %w", ErrKeepAll, err)
+		return nil, fmt.Errorf("%w: reading partition table: %w", errKeepAll, err)
 	}
 	parts := table.Partitions
 	if table.Scheme == partition.None {
@@ -59,7 +59,7 @@ func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, fmt.Errorf("%w: partition %d: %w", ErrKeepAll, p.Index, err)
+			return nil, fmt.Errorf("%w: partition %d: %w", errKeepAll, p.Index, err)
 		}
 	}
 	return &s, nil
@@ -69,7 +69,7 @@ func FreeSpace(ctx context.Context, d diskimage.Disk) (*Space, error) {
 // user of it; nil where the disk has to be copied whole.
 func Skipper(ctx context.Context, d diskimage.Disk) (skip diskimage.Skipper, said string, err error) {
 	space, err := FreeSpace(ctx, d)
-	if errors.Is(err, ErrKeepAll) {
+	if errors.Is(err, errKeepAll) {
 		return nil, fmt.Sprintf("Warning: not compacting, the whole disk is copied: %s", err), nil
 	}
 	if err != nil {

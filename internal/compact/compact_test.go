@@ -32,8 +32,8 @@ func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 			defer d.Close()
 			space, err := FreeSpace(context.Background(), d)
 			if c.reason != "" {
-				if !errors.Is(err, ErrKeepAll) || !strings.Contains(err.Error(), c.reason) {
-					t.Errorf("error %v, want ErrKeepAll over %q", err, c.reason)
+				if !errors.Is(err, errKeepAll) || !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("error %v, want errKeepAll over %q", err, c.reason)
 				}
 				return
 			}
@@ -50,6 +50,21 @@ func TestFreeSpaceIsLeftOutOnlyWhereNothingSpeaksAgainstIt(t *testing.T) {
 	}
 }
 
+// A damaged name beside where the stores of shadow copies would be says nothing of
+// them.
+func TestADamagedNameIsNoReasonToKeepEverything(t *testing.T) {
+	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{`\System Volume Information\` + winimagetest.OddName: "x"}})
+	winimagetest.WithSlash(t, disk)
+	d, err := diskimage.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := FreeSpace(context.Background(), d); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestACancelIsNoReasonToKeepEverything(t *testing.T) {
 	d, err := diskimage.Open(winimagetest.Disk(t, winimagetest.Spec{}))
 	if err != nil {
@@ -58,7 +73,7 @@ func TestACancelIsNoReasonToKeepEverything(t *testing.T) {
 	defer d.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := FreeSpace(ctx, d); !errors.Is(err, context.Canceled) || errors.Is(err, ErrKeepAll) {
+	if _, err := FreeSpace(ctx, d); !errors.Is(err, context.Canceled) || errors.Is(err, errKeepAll) {
 		t.Errorf("error %v, want the cancel", err)
 	}
 }

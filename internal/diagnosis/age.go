@@ -8,7 +8,7 @@ const clockSlack = 36 * time.Hour
 
 // OlderRun says whether the last run in a log began before the launch, both by
 // the guest's own clock. The log has whole seconds.
-func OlderRun(log Facts, launched time.Time) bool {
+func OlderRun(log Progress, launched time.Time) bool {
 	return !launched.IsZero() && !log.Start.IsZero() && log.Start.Before(launched.Truncate(time.Second))
 }
 

@@ -25,7 +25,7 @@ func TestARunIsOlderThanItsLaunch(t *testing.T) {
 		"beyond the clocks' slack, no launch":     {noon.Add(-36*time.Hour - time.Second), time.Time{}, noon, true},
 		"the launch counts and not the beginning": {noon.Add(-time.Hour), noon, noon.Add(-48 * time.Hour), true},
 	} {
-		if got := OlderRun(Facts{Start: c.start}, Earliest(c.launched, c.begun)); got != c.older {
+		if got := OlderRun(Progress{Start: c.start}, Earliest(c.launched, c.begun)); got != c.older {
 			t.Errorf("%s: older %t", name, got)
 		}
 	}

@@ -20,7 +20,7 @@ var servicingCauses = []cause{
 		remedy: []string{"Rebuild from the original media: the count cannot be raised.", `Or keep the licence state: SkipRearm = 1 in the answer file (Microsoft-Windows-Security-SPP, pass generalize) or reg add "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\SoftwareProtectionPlatform" /v SkipRearm /t REG_DWORD /d 1 /f`}, source: support + "error-occurs-when-running-sysprep-generalize"},
 	{id: "F31", name: "SPPSVC_STOPPING", phase: PhaseProcess, pattern: `SLReArmWindows'? from slc\.dll; dwRet = 0xc004f075|SLReArmWindows.*(?:0xc004f075|0xf075\b)`, title: "the Software Protection service was stopping or is disabled (0xc004f075)",
 		remedy: []string{"sc config sppsvc start= delayed-auto and net start sppsvc, then sysprep on a fresh machine", "Or SkipRearm = 1 in the answer file."}, source: reported, unconfirmed: true},
-	{id: "F32", name: "INVALID_STATE", phase: PhaseProcess, pattern: `Not running DLLs; either the machine is in an invalid state|cleanup external providers; hr = 0x8007001f`, title: "an earlier sysprep run broke off on this installation (GeneralizationState 3)",
+	{id: "F32", name: "INVALID_STATE", phase: PhaseProcess, pattern: `Not running DLLs; either the machine is in an invalid state|cleanup external providers; hr = 0x8007001f`, title: "an earlier sysprep run failed midway on this installation (GeneralizationState 3)",
 		remedy: []string{"Re-create the image: Microsoft supports no repair of this state.", "Start the build from an untouched source disk."}, source: support + "fatal-error-occurred-sysprep-machine"},
 }
 
@@ -53,7 +53,7 @@ var providerCauses = []cause{
 
 var launchCauses = []cause{
 	{id: "F50", name: "CMDLINE_MALFORMED", phase: PhaseLaunch, pattern: `Malformed command line detected|Unable to parse command-line arguments to sysprep`, title: "sysprep did not understand its command line and shows a dialog that nobody sees",
-		remedy: []string{"Use a path without blanks for /unattend: and check extra_arguments.", "End the waiting sysprep.exe by its process id before another attempt."}, source: "setupact-malformed-command-line.log"},
+		remedy: []string{"Use a path without spaces for /unattend: and check extra_arguments.", "End the waiting sysprep.exe by its process id before another attempt."}, source: "setupact-malformed-command-line.log"},
 	{id: "F51", name: "ALREADY_RUNNING", phase: PhaseLaunch, by: byVerdict, title: "another sysprep.exe is running, perhaps in a dialog that nobody sees; it blocks every new one",
 		remedy: []string{"Look at the log of that run, end it by its process id (Stop-Process -Id <pid> -Force) or restart the guest. Audit mode opens sysprep's window by itself: close it."}, source: docProcess},
 	{id: "F52", name: "SYSPREP_MISSING", phase: PhaseLaunch, by: byVerdict, title: `C:\Windows\System32\Sysprep\sysprep.exe is missing`,

@@ -33,7 +33,7 @@ var (
 // shows no failure. A failure unknown to the catalogue gets ID F00 with the
 // module, the code and up to five error lines above it.
 func Diagnose(run Run) (Diagnosis, bool) {
-	if run.Facts.TagCreated && run.Facts.Failure == NoFailure {
+	if run.Progress.TagCreated && run.Progress.Failure == NoFailure {
 		return Diagnosis{}, false // errors before the tag are warnings only
 	}
 	s := &search{left: maxSearched}
@@ -153,7 +153,7 @@ func (s *search) known(run Run, lines []problem, failed, at int, c cause, groups
 	if failed >= 0 {
 		evidence = append(evidence, lines[failed])
 	}
-	d.Evidence = rawLines(evidence, run.Facts.FailureLine)
+	d.Evidence = rawLines(evidence, run.Progress.FailureLine)
 	return d
 }
 
@@ -197,7 +197,7 @@ func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
 		d.Summary = fmt.Sprintf("'%s' of %s failed", groups["entry"], groups["dll"])
 	default:
 		d.Summary = "sysprep stopped"
-		if m := resultCode.FindStringSubmatch(head(run.Facts.FailureLine, maxMatch) + " " + l.text); m != nil {
+		if m := resultCode.FindStringSubmatch(head(run.Progress.FailureLine, maxMatch) + " " + l.text); m != nil {
 			d.Summary += " with " + describeCode(m[1])
 		}
 	}
@@ -211,7 +211,7 @@ func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
 		d.Remedy = []string{"Correct what the lines above the failure name, on a fresh machine."}
 	}
 	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the complete %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
-	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Facts.FailureLine)
+	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Progress.FailureLine)
 	return d
 }
 
@@ -230,7 +230,7 @@ func (s *search) observedPhase(run Run, lines []problem, listed Phase) Phase {
 	if listed == PhaseFirstBoot || listed == PhaseLaunch {
 		return listed
 	}
-	switch run.Facts.Failure {
+	switch run.Progress.Failure {
 	case ValidateFailure:
 		return PhaseValidate
 	case ProcessFailure:

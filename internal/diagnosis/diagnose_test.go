@@ -37,7 +37,7 @@ func TestNoiseIsNeverACause(t *testing.T) {
 		if d, ok := Diagnose(Split(Parse([]byte(line)))[0]); ok {
 			t.Errorf("%q is diagnosed as %s", message, d.ID)
 		}
-		if p := Progress(Parse([]byte(line))[0]); p != "" {
+		if p := Milestone(Parse([]byte(line))[0]); p != "" {
 			t.Errorf("%q is shown as progress %q", message, p)
 		}
 	}
@@ -228,7 +228,7 @@ func TestTheCorpusIsDiagnosedAsItsIndexSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Split(Parse(b))[0].Facts
+	f := Split(Parse(b))[0].Progress
 	if f.Runs != 1 || f.Lines != 37 || !f.Closed || f.Failure != ValidateFailure || !slices.Equal(f.Options, []string{"OOBE", "GENERALIZE", "SHUTDOWN"}) {
 		t.Errorf("facts of the complete run: %+v", f)
 	}

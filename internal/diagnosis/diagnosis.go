@@ -2,7 +2,7 @@
 // (setupact.log, setuperr.log) and names the cause of a failure.
 //
 // Bytes go into a Parser, which hands out Lines. A Tracker follows one sysprep
-// run while it is being written and answers Facts at any time. Split cuts a
+// run while it is being written and answers Progress at any time. Split cuts a
 // finished log into Runs, and Diagnose holds a Run against the catalogue of
 // causes, which is data (catalogue*.go).
 package diagnosis
@@ -84,8 +84,9 @@ const (
 	ProcessFailure          // a provider failed while processing: undeployable
 )
 
-// Facts are what the log says of one run, small enough to copy.
-type Facts struct {
+// Progress is what the log says of one run: how far it has come, and how it
+// failed. It is small enough to copy.
+type Progress struct {
 	// Runs counts the banners `Beginning of a new sysprep run` seen so far;
 	// all other fields are about the last one.
 	Runs int
@@ -112,7 +113,7 @@ type Facts struct {
 
 // Run is one sysprep run cut out of a log.
 type Run struct {
-	Facts Facts
+	Progress Progress
 	// Lines is bounded: of a very long run the first and last problem lines and
 	// the tail are kept.
 	Lines []Line

@@ -172,14 +172,14 @@ func FuzzParser(f *testing.F) {
 		if !reflect.DeepEqual(pieces, whole) {
 			t.Fatalf("pieces of %d differ:\n%+v\n%+v", size, pieces, whole)
 		}
-		if runs := Split(whole); len(runs) > 0 && !reflect.DeepEqual(runs[len(runs)-1].Facts, tr.Facts()) {
-			t.Fatalf("tracker says %+v, Split %+v", tr.Facts(), runs[len(runs)-1].Facts)
+		if runs := Split(whole); len(runs) > 0 && !reflect.DeepEqual(runs[len(runs)-1].Progress, tr.Progress()) {
+			t.Fatalf("tracker says %+v, Split %+v", tr.Progress(), runs[len(runs)-1].Progress)
 		}
 		for _, l := range whole {
 			if len(l.Raw) > 4*maxLine {
 				t.Fatalf("line of %d bytes", len(l.Raw))
 			}
-			Progress(l)
+			Milestone(l)
 		}
 		Diagnose(tr.Run())
 	})

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,18 +33,18 @@ const (
 var optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
 
 // HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
-func (f Facts) HasOption(name string) bool {
+func (f Progress) HasOption(name string) bool {
 	return slices.Contains(f.Options, strings.ToUpper(name))
 }
 
 // with returns the facts after one more line.
-func (f Facts) with(l Line) Facts {
+func (f Progress) with(l Line) Progress {
 	text := l.lower()
 	if strings.Trim(text, "= ") == "" {
 		return f // the rule above and below the banner
 	}
 	if strings.Contains(text, textBanner) {
-		f = Facts{Runs: f.Runs + 1}
+		f = Progress{Runs: f.Runs + 1}
 	}
 	if f.Lines == 0 {
 		f.Start = l.Time
@@ -84,15 +85,15 @@ func (f Facts) with(l Line) Facts {
 			f.fail(ProcessFailure, l, false)
 		}
 	case strings.Contains(text, textInvalid):
-		// An earlier run broke off: this machine cannot be generalized any more.
+		// An earlier run failed midway: this machine cannot be generalized any more.
 		f.fail(ProcessFailure, l, false)
 	}
 	return f
 }
 
-func (f *Facts) reach(s Stage) { f.Stage = max(f.Stage, s) }
+func (f *Progress) reach(s Stage) { f.Stage = max(f.Stage, s) }
 
-func (f *Facts) fail(kind Failure, l Line, precise bool) {
+func (f *Progress) fail(kind Failure, l Line, precise bool) {
 	if f.Failure == NoFailure || precise && !strings.Contains(strings.ToLower(head(f.FailureLine, maxMatch)), textFailure) {
 		f.Failure, f.FailureLine = kind, l.Raw
 	}
@@ -100,7 +101,7 @@ func (f *Facts) fail(kind Failure, l Line, precise bool) {
 
 // add takes a line of this run.
 func (r *Run) add(l Line) {
-	r.Facts = r.Facts.with(l)
+	r.Progress = r.Progress.with(l)
 	r.Lines = append(r.Lines, l)
 	r.size += len(l.Raw)
 	if len(r.Lines) > maxKept || r.size > maxKeptBytes {
@@ -153,11 +154,11 @@ func sizeOf(lines []Line) (size int) {
 // endsBefore says whether the line begins a run after r.
 func (r *Run) endsBefore(l Line) bool {
 	if strings.Contains(l.lower(), textBanner) {
-		return r.Facts.Lines > 0
+		return r.Progress.Lines > 0
 	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run.
-	return r.Facts.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Facts.FailureLine, maxMatch)), textFailure)
+	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure)
 }
 
 // Split cuts a log into its runs, oldest first. A log without banners (such as
@@ -168,13 +169,44 @@ func Split(lines []Line) []Run {
 		if n := len(runs); n == 0 || runs[n-1].endsBefore(l) {
 			var next Run
 			if n > 0 {
-				next.Facts.Runs = runs[n-1].Facts.Runs
+				next.Progress.Runs = runs[n-1].Progress.Runs
 			}
 			runs = append(runs, next)
 		}
 		runs[len(runs)-1].add(l)
 	}
 	return runs
+}
+
+// How much of a log is searched for its last run, from its end.
+const (
+	maxLog      = 16 << 20
+	maxLogLines = 300_000
+)
+
+// LastRun is the last run in a log, as Tracker keeps it, looked for in the end of
+// the log only; without a line in it there is none.
+func LastRun(log []byte) Run {
+	var t Tracker
+	if end := lastOf(log, maxLog, maxLogLines); len(end) < len(log) {
+		t.Feed(log[:4]) // they tell the encoding
+		log = end
+	}
+	for piece := range slices.Chunk(log, 64<<10) {
+		t.Feed(piece)
+	}
+	t.Flush()
+	return t.Run()
+}
+
+// lastOf cuts a log, in whatever encoding, to about its last bytes and lines.
+func lastOf(log []byte, size, lines int) []byte {
+	end := log[max(0, len(log)-size)&^1:]
+	at := len(end)
+	for n := 0; n <= lines && at > 0; n++ {
+		at = max(0, bytes.LastIndexByte(end[:at], '\n'))
+	}
+	return end[at&^1:]
 }
 
 // Parse reads a whole log.
@@ -192,7 +224,7 @@ type tracker struct {
 func (t *tracker) take(lines []Line) []Line {
 	for _, l := range lines {
 		if t.run.endsBefore(l) {
-			t.run = Run{Facts: Facts{Runs: t.run.Facts.Runs}}
+			t.run = Run{Progress: Progress{Runs: t.run.Progress.Runs}}
 		}
 		t.run.add(l)
 	}
@@ -200,34 +232,34 @@ func (t *tracker) take(lines []Line) []Line {
 }
 
 // Feed takes the next bytes of the log and returns the lines they finish, for
-// Progress.
+// Milestone.
 func (t *Tracker) Feed(b []byte) []Line { return t.take(t.parser.Feed(b)) }
 
 // Flush returns the lines held back, at the end of watching.
 func (t *Tracker) Flush() []Line { return t.take(t.parser.Flush()) }
 
-// Facts answers for the last run so far; a complete line that may still be
+// Progress answers for the last run so far; a complete line that may still be
 // continued counts.
-func (t *Tracker) Facts() Facts {
+func (t *Tracker) Progress() Progress {
 	p := &t.parser.parser
 	if !p.open {
-		return t.run.Facts
+		return t.run.Progress
 	}
 	last := p.held()
 	if t.run.endsBefore(last) {
-		return Facts{Runs: t.run.Facts.Runs}.with(last)
+		return Progress{Runs: t.run.Progress.Runs}.with(last)
 	}
-	return t.run.Facts.with(last)
+	return t.run.Progress.with(last)
 }
 
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Facts: t.run.Facts, Lines: slices.Clone(t.run.Lines), size: t.run.size}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {
-			run = Run{Facts: Facts{Runs: run.Facts.Runs}}
+			run = Run{Progress: Progress{Runs: run.Progress.Runs}}
 		}
 		run.add(last)
 	}

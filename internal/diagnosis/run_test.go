@@ -57,7 +57,7 @@ var (
 func TestTheFactsOfARun(t *testing.T) {
 	var tr Tracker
 	tr.Feed([]byte(refusedRun))
-	f := tr.Facts()
+	f := tr.Progress()
 	if f.Runs != 1 || f.Failure != ValidateFailure || !f.Closed || f.TagCreated || f.Stage != StageValidating {
 		t.Errorf("refused run: %+v", f)
 	}
@@ -75,7 +75,7 @@ func TestTheFactsOfARun(t *testing.T) {
 	}
 
 	tr.Feed([]byte(goodRun))
-	f = tr.Facts()
+	f = tr.Progress()
 	if f.Runs != 2 || f.Failure != NoFailure || !f.Closed || !f.TagCreated || !f.ShutdownRequested || f.Stage != StageDone || f.FailureLine != "" {
 		t.Errorf("the good run after it: %+v", f)
 	}
@@ -90,7 +90,7 @@ func TestTheLastCompleteLineCountsBeforeItCanBeContinued(t *testing.T) {
 	if len(lines) != 1 {
 		t.Fatalf("%d lines came out, want 1", len(lines))
 	}
-	if f := tr.Facts(); f.Failure != ParseFailure {
+	if f := tr.Progress(); f.Failure != ParseFailure {
 		t.Errorf("facts %+v", f)
 	}
 	if d, ok := Diagnose(tr.Run()); !ok || d.ID != "F50" || len(d.Evidence) != 2 {
@@ -103,14 +103,14 @@ func TestProviderFailuresAreProcessFailures(t *testing.T) {
 		line string
 		want Failure
 	}{
-		"internal":                {"Error [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0x80070005", ProcessFailure},
-		"external":                {"Error [0x0f00ae] SYSPRP WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x80070002[gle=0x00000006]", ProcessFailure},
-		"validation":              {"Error [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80070005", ValidateFailure},
-		"earlier run broke off":   {"Error [0x0f0073] SYSPRP RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", ProcessFailure},
-		"an error is no failure":  {"Error SYSPRP MRTGeneralize:107 - ERROR: Failed DeleteInstance", NoFailure},
-		"halting without a stage": {"Error [0x0f0070] SYSPRP RunDlls:An error occurred, halting sysprep execution. dwRet = 0x5", NoFailure},
+		"internal":                  {"Error [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep generalize internal providers; hr = 0x80070005", ProcessFailure},
+		"external":                  {"Error [0x0f00ae] SYSPRP WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x80070002[gle=0x00000006]", ProcessFailure},
+		"validation":                {"Error [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep cleanup internal providers; hr = 0x80070005", ValidateFailure},
+		"earlier run failed midway": {"Error [0x0f0073] SYSPRP RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", ProcessFailure},
+		"an error is no failure":    {"Error SYSPRP MRTGeneralize:107 - ERROR: Failed DeleteInstance", NoFailure},
+		"halting without a stage":   {"Error [0x0f0070] SYSPRP RunDlls:An error occurred, halting sysprep execution. dwRet = 0x5", NoFailure},
 	} {
-		if got := Split(Parse([]byte(test.line)))[0].Facts.Failure; got != test.want {
+		if got := Split(Parse([]byte(test.line)))[0].Progress.Failure; got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
@@ -124,7 +124,7 @@ func TestALogWithoutBannersIsCutAfterEachFailure(t *testing.T) {
 		}
 	}
 	runs := Split(Parse([]byte(strings.Join(errors, ""))))
-	if len(runs) != 2 || runs[0].Facts.Lines != 6 || runs[1].Facts.Lines != 6 {
+	if len(runs) != 2 || runs[0].Progress.Lines != 6 || runs[1].Progress.Lines != 6 {
 		t.Fatalf("%d runs: %+v", len(runs), runs)
 	}
 	if runs := Split(Parse([]byte(refusedRun + goodRun))); len(runs) != 2 {
@@ -140,8 +140,8 @@ func TestAHugeRunKeepsItsProblemsAndItsEnd(t *testing.T) {
 		fmt.Fprintf(&b, "2025-07-22 21:55:35, Info                  SYSPRP line %d\r\n", i)
 	}
 	run := Split(Parse([]byte(b.String())))[0]
-	if len(run.Lines) > maxKept || run.Facts.Lines < 20000 {
-		t.Fatalf("%d lines kept of %d", len(run.Lines), run.Facts.Lines)
+	if len(run.Lines) > maxKept || run.Progress.Lines < 20000 {
+		t.Fatalf("%d lines kept of %d", len(run.Lines), run.Progress.Lines)
 	}
 	if run.Lines[0].Message != "first problem" || run.Lines[len(run.Lines)-1].Message != "line 19999" {
 		t.Errorf("first %q, last %q", run.Lines[0].Message, run.Lines[len(run.Lines)-1].Message)
@@ -151,7 +151,7 @@ func TestAHugeRunKeepsItsProblemsAndItsEnd(t *testing.T) {
 func TestProgressIsShortAndReadable(t *testing.T) {
 	progress := func(log string) (out []string) {
 		for _, l := range Parse([]byte(log)) {
-			if text := Progress(l); text != "" {
+			if text := Milestone(l); text != "" {
 				out = append(out, text)
 			}
 		}

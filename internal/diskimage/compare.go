@@ -130,7 +130,7 @@ func (c *comparer) compare(ctx context.Context, s span) error {
 			if bytes.Equal(a[from:to], b[from:to]) || isZero(b[from:to]) && c.skipped(at+from) {
 				continue
 			}
-			return fmt.Errorf("%w: they differ in the %d bytes at %d. Nothing was kept. The source was changed while it was read, the storage gives back other data than was written, "+
+			return fmt.Errorf("%w: they differ in the %d bytes at %d. Nothing was kept. The source was changed while it was read, the storage returned data other than what was written, "+
 				"or this program is wrong: make sure that nothing uses the source, run it again, and report it if it happens again", ErrMismatch, to-from, at+from)
 		}
 	}

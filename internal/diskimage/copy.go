@@ -130,7 +130,7 @@ func (c *copier) plan(ctx context.Context, out chan<- piece) error {
 }
 
 // copy reads one piece, waits for its turn to be placed, and writes it. The
-// turn passes on whatever happens, or the other copiers would wait for ever.
+// turn passes on whatever happens, or the other copiers would wait forever.
 func (c *copier) copy(ctx context.Context, p piece, buf []byte) error {
 	var r readResult
 	err := context.Cause(ctx)

@@ -86,7 +86,7 @@ func readVHDXRegions(s source) (r vhdxRegions, err error) {
 			continue
 		}
 		if dst.to != 0 {
-			return r, corrupt("VHDX region table: region %d is there twice", i)
+			return r, corrupt("VHDX region table: region %d appears twice", i)
 		}
 		*dst = span{int64(from), int64(from) + length}
 	}
@@ -135,7 +135,7 @@ func readVHDXMetadata(s source, region span) (m vhdxMetadata, err error) {
 			continue
 		}
 		if items[id] != nil {
-			return m, corrupt("VHDX metadata table: item %s is there twice", id)
+			return m, corrupt("VHDX metadata table: item %s appears twice", id)
 		}
 		if length < least || length > mib || at < vhdxTableLen || at+length > region.to-region.from {
 			return m, corrupt("VHDX metadata table: item %s of %d bytes at %d", id, length, at)

@@ -4,7 +4,6 @@
 package edge
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
@@ -68,13 +67,3 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Raw is the writer beneath, for documents that are safe as they are and must
 // not be cut.
 func (w *Writer) Raw() io.Writer { return w.to }
-
-// JSON writes a value as one line of JSON: what it says stays exact and is
-// never cut, and what could do harm where the line is shown is escaped.
-func (w *Writer) JSON(v any) error {
-	line, err := json.Marshal(v)
-	if err == nil {
-		_, err = w.to.Write(append(foreign.JSON(line), '\n'))
-	}
-	return err
-}

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -41,17 +40,5 @@ func TestWritersKeepTheirLines(t *testing.T) {
 	log.New(Log(&b), "", 0).Print(long + "\n" + foreigntest.Hostile)
 	if b.Len() < len(long) || foreigntest.Harm(b.String()) != "" {
 		t.Errorf("%d bytes in the log, %s", b.Len(), foreigntest.Harm(b.String()))
-	}
-}
-
-func TestJSONIsWholeAndHarmless(t *testing.T) {
-	var b bytes.Buffer
-	value := strings.ToValidUTF8(foreigntest.Hostile+strings.Repeat("x", 20<<10), "")
-	if err := Screen(&b).JSON(map[string]string{"v": value}); err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]string
-	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got["v"] != value || foreigntest.Harm(b.String()) != "" {
-		t.Errorf("%v, %s", err, foreigntest.Harm(b.String()))
 	}
 }

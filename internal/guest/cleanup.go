@@ -52,10 +52,10 @@ func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration)
 }
 
 // CleanupAndPoll also asks for the state, in the same line.
-func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, State, error) {
+func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, Status, error) {
 	left, a, err := s.clean(ctx, l, limit, askState)
 	if err != nil {
-		return left, State{}, err
+		return left, Status{}, err
 	}
 	return left, readState(a), nil
 }
@@ -65,11 +65,9 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 	// From here on nothing in the guest is known to be ours.
 	s.forget()
 	var remove, check []command
-	var names []string
 	for _, task := range l.Tasks {
 		remove = append(remove, call("schtasks /delete /f /tn ?", task))
-		check = append(check, call("schtasks /query /tn ?", task).then(isLeft(len(names))))
-		names = append(names, nameOfTask(task))
+		check = append(check, call("schtasks /query /tn ?", task).then(isLeft(len(check))))
 	}
 	for _, path := range l.Files {
 		remove = append(remove, call("del /f /q ?", path))
@@ -82,9 +80,9 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 		remove = append(remove, call("rd /s /q ?", folder))
 	}
 	for _, path := range slices.Concat(l.Files, folders) {
-		check = append(check, when(path, isLeft(len(names))))
-		names = append(names, path)
+		check = append(check, when(path, isLeft(len(check))))
 	}
+	names := s.Names(l)
 	a, err := s.ask(ctx, all(all(remove...), all(check...), then), limit)
 	if err != nil {
 		return names, a, fmt.Errorf("removing our files: %w", err)
@@ -92,7 +90,15 @@ func (s *Session) clean(ctx context.Context, l Leftovers, limit time.Duration, t
 	return stillThere(a, names), a, nil
 }
 
-// isLeft says that the nth of what was to be removed is still there, and
+// Names are the leftovers and the session's own folder, for a person.
+func (s *Session) Names(l Leftovers) (names []string) {
+	for _, task := range l.Tasks {
+		names = append(names, "scheduled task "+task)
+	}
+	return slices.Concat(names, l.Files, l.Folders, []string{s.Folder()})
+}
+
+// isLeft says that the nth of Names, of what was to be removed is still there, and
 // stillThere reads that.
 func isLeft(n int) command { return echo(fmt.Sprintf("left=%d", n)) }
 
@@ -104,8 +110,6 @@ func stillThere(a answer, names []string) (left []string) {
 	}
 	return left
 }
-
-func nameOfTask(task string) string { return "scheduled task " + task }
 
 // forget: nothing in the guest is known to be ours any more.
 func (s *Session) forget() {

@@ -184,6 +184,7 @@ type answer struct {
 	parts  map[string][]string
 	values map[string][]string
 	text   string // all of it, for a person
+	stderr string // what its programs complain of
 }
 
 // markLine is an output line with a mark. What comes before that is not ours.
@@ -214,6 +215,7 @@ func readAnswer(text string) answer {
 // wholeAnswer is readAnswer of an answer that must not be cut off.
 func wholeAnswer(stdout, stderr string) (answer, error) {
 	a := readAnswer(stdout)
+	a.stderr = stderr
 	if a.text += " " + stderr; !a.has("end") {
 		return a, a.unreadable()
 	}

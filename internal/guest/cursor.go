@@ -29,7 +29,7 @@ func After(lines int) Cursor { return Cursor{skip: lines} }
 
 // Sample is one look at the guest while sysprep runs.
 type Sample struct {
-	State
+	Status
 	LogRead   bool   // the log, or its absence, could be seen
 	LogLength int64  // bytes
 	LogNext   int64  // how far it was read, in bytes
@@ -58,7 +58,7 @@ type watchDocument struct {
 
 // sample reads a document, and moves the cursor on.
 func (doc watchDocument) sample(at *Cursor) Sample {
-	sample := Sample{State: State{Tag: doc.Tag, GeneralizationState: doc.GeneralizationState}}
+	sample := Sample{Status: Status{Tag: doc.Tag, GeneralizationState: doc.GeneralizationState}}
 	if doc.ImageState != nil {
 		sample.ImageState = *doc.ImageState
 	}
@@ -125,7 +125,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 	if err != nil {
 		return Sample{}, from, err
 	}
-	sample := Sample{State: state}
+	sample := Sample{Status: state}
 	if state.Ours != nil && !*state.Ours {
 		return sample, from, nil // its log is somebody else's
 	}

@@ -30,7 +30,7 @@ type Follow struct {
 	ended  chan struct{}
 	at     Cursor
 	// Readable once ended.
-	final *State
+	final *Status
 	err   error
 }
 
@@ -39,7 +39,7 @@ type Follow struct {
 // heartbeat: one that has fallen silent has forgotten the command, or is gone.
 func (s *Session) follow(ctx context.Context, line command, w Watching, before *documents, at Cursor) *Follow {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &Follow{cancel: cancel, begun: make(chan struct{}), news: make(chan any), ended: make(chan struct{}), names: w.names(s), at: at}
+	f := &Follow{cancel: cancel, begun: make(chan struct{}), news: make(chan any), ended: make(chan struct{}), names: s.Names(w.Remove), at: at}
 	if f.err = line.fits(); f.err != nil {
 		cancel()
 		close(f.ended)
@@ -144,7 +144,7 @@ func (h *hearing) removed(a answer) {
 }
 
 // outcome is the last state, where it was said, and what went wrong.
-func (h *hearing) outcome(stderr []byte, err error) (final *State, failed error) {
+func (h *hearing) outcome(stderr []byte, err error) (final *Status, failed error) {
 	if h.starting {
 		return nil, h.before.outcome(stderr, err)
 	}
@@ -175,7 +175,7 @@ func (f *Follow) Watch(ctx context.Context, hears Hears) (Cursor, error) {
 			f.tell(news, hears)
 		case <-f.ended:
 			if f.final != nil {
-				hears.Sample(Sample{State: *f.final})
+				hears.Sample(Sample{Status: *f.final})
 			}
 			return f.at, f.err
 		}

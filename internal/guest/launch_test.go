@@ -133,7 +133,7 @@ func TestLaunchWithoutPowerShell(t *testing.T) {
 		{"a task of SYSTEM", Launch{Arguments: "/oobe", Logon: LogonSystem},
 			answers{{"del /f /q", "packer-part:tag=no\r\npacker-part:end\r\n", ""}, {"schtasks", "banner packer-part:done\r\npacker-part:end\r\n", ""}}, nil, `/rl highest /ru SYSTEM&& echo packer-^part:done`},
 		{"the old tag stays", Launch{Arguments: "/oobe", User: "packer"},
-			answers{{"del /f /q", "packer-part:tag=yes\r\npacker-part:end\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "Access is denied."},
+			answers{{"del /f /q", "packer-part:tag=yes\r\npacker-part:end\r\n", "Access is denied."}}, &ScriptError{Name: "tag-not-deleted"}, "tag-not-deleted: Access is denied."},
 		{"what came of the tag is not known", Launch{Arguments: "/oobe", User: "packer"},
 			answers{{"del /f /q", "", ""}}, ErrNotStarted, "could not be read"},
 		{"the task is refused", Launch{Arguments: "/oobe", User: "packer"},

@@ -37,7 +37,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	case err != nil:
 		return launched, fmt.Errorf("%w: deleting the old tag: %w", ErrNotStarted, err)
 	case *tag:
-		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(a.text)}
+		return launched, &ScriptError{Script: scripts.Launch, Name: "tag-not-deleted", Message: short(a.stderr)}
 	}
 	s.mu.Lock()
 	clear(s.brought)   // what was uploaded may never have arrived

@@ -125,7 +125,7 @@ func TestAnOlderLogIsSkippedWithoutPowerShell(t *testing.T) {
 	s.removing = true // by a command of which nothing was heard
 	launched, _ := s.launchWithout(t.Context(), Launch{Arguments: "/quit", User: "packer"}, Launched{}, errors.New("why"))
 	yes, no := true, false
-	if state := s.judgeOurs(State{Ours: &no, Tag: &yes}, s.mark()); state.Ours == nil || *state.Ours || state.MayBeRemoved {
+	if state := s.judgeOurs(Status{Ours: &no, Tag: &yes}, s.mark()); state.Ours == nil || *state.Ours || state.MayBeRemoved {
 		t.Errorf("a machine without our mark: %+v", state)
 	}
 	if launched.OldLines != 123 || After(launched.OldLines).skip != 123 || s.mark() != s.Folder() {

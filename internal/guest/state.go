@@ -25,9 +25,9 @@ var ErrNoMark = errors.New("what this run brought into the guest is no longer th
 // ErrUnreadable: the guest answered with something else than was asked for.
 var ErrUnreadable = errors.New("the answer could not be read")
 
-// State is what can be seen in the guest. What could not be read, or read
+// Status is what can be seen in the guest. What could not be read, or read
 // only in part, is unknown: nil, or empty.
-type State struct {
+type Status struct {
 	ImageState          windows.State
 	GeneralizationState *int
 	Tag                 *bool // Sysprep_succeeded.tag exists
@@ -84,29 +84,29 @@ func reg(verb string, v windows.Value, how string) command {
 }
 
 // Poll asks for the state in one cmd.exe line.
-func (s *Session) Poll(ctx context.Context) (State, error) {
+func (s *Session) Poll(ctx context.Context) (Status, error) {
 	mark := s.mark()
 	a, err := s.ask(ctx, askWith(mark), CommandLimit)
 	if err != nil {
-		return State{}, fmt.Errorf("asking for the state: %w", err)
+		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
 	return s.judgeOurs(readState(a), mark), nil
 }
 
 // PollRegardless is Poll within a limit, once more before the guest counts as
 // lost: also during a rest, and where the connection was given up.
-func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (State, error) {
+func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Status, error) {
 	mark := s.mark()
 	a, err := s.asked(ctx, askWith(mark), Request{Insist: true}, limit)
 	if err != nil {
-		return State{}, fmt.Errorf("asking for the state once more: %w", err)
+		return Status{}, fmt.Errorf("asking for the state once more: %w", err)
 	}
 	return s.judgeOurs(readState(a), mark), nil
 }
 
 // judgeOurs: what was removed by ourselves is not missing. A command that
 // watches removes it with the tag in place, and its answer may have got lost.
-func (s *Session) judgeOurs(state State, mark string) State {
+func (s *Session) judgeOurs(state Status, mark string) Status {
 	s.mu.Lock()
 	removing := s.removing
 	s.mu.Unlock()
@@ -140,11 +140,11 @@ func (s *Session) mark() string {
 	return ""
 }
 
-// Look asks for everything in State, and learns where Windows is.
-func (s *Session) Look(ctx context.Context) (State, error) {
+// Look asks for everything in Status, and learns where Windows is.
+func (s *Session) Look(ctx context.Context) (Status, error) {
 	a, err := s.ask(ctx, askLook, CommandLimit)
 	if err != nil {
-		return State{}, fmt.Errorf("asking for the state: %w", err)
+		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
 	if windir := readWindir(a); windir != "" {
 		s.mu.Lock()
@@ -168,9 +168,9 @@ func readWindir(a answer) string {
 
 // readState reads what was asked. Only what looks exactly as expected counts:
 // headings and error texts are in the guest's language.
-func readState(a answer) State {
+func readState(a answer) Status {
 	parts := a.parts
-	state := State{
+	state := Status{
 		GeneralizationState:   dword(parts["status"], windows.GeneralizationState),
 		Tag:                   a.yes("tag"),
 		SysprepExe:            a.yes("exe"),

@@ -75,14 +75,6 @@ func (w Watching) parameters(from Cursor, until []Condition) watchParameters {
 	return p
 }
 
-// names are what Remove holds, for a person, in the order of remove.
-func (w Watching) names(s *Session) (names []string) {
-	for _, task := range w.Remove.Tasks {
-		names = append(names, nameOfTask(task))
-	}
-	return append(append(names, w.Remove.Files...), append(slices.Clip(w.Remove.Folders), s.Folder())...)
-}
-
 // remove takes away what is ours by what cmd.exe does itself. Of the tasks it is
 // looked for the files: no program starts any more.
 func (w Watching) remove(s *Session) command {

@@ -21,9 +21,9 @@ const longest = 400
 // room is one package of the design.
 type room struct {
 	name string // its path below the module, "." for the root
-	// may are the rooms that its code imports; tests may import any.
+	// may are the rooms that its code imports, each of them; tests may import any.
 	may []string
-	// packer: it may know Packer's SDK and HCL.
+	// packer: it knows Packer's SDK or HCL.
 	packer bool
 	// never are rooms that not even its tests import.
 	never []string
@@ -42,12 +42,13 @@ type source struct {
 // check tells what is wrong in a tree, one line a fault, and nothing of the paths of
 // this machine. The rooms are in an order in which arrows run downwards.
 func check(tree fs.FS, module string, rooms []room) ([]string, error) {
-	faults := order(rooms)
-	packages, long, err := read(tree)
+	if faults := order(rooms); len(faults) > 0 {
+		return faults, nil // nothing is judged by a table that is wrong
+	}
+	packages, faults, err := read(tree)
 	if err != nil {
 		return nil, err
 	}
-	faults = append(faults, long...)
 	known := map[string]room{}
 	for _, r := range rooms {
 		known[r.name] = r
@@ -93,15 +94,26 @@ func order(rooms []room) (faults []string) {
 
 // arrows checks the imports of one room.
 func arrows(r room, p *source, module string) (faults []string) {
+	knows := false
 	for _, name := range slices.Sorted(maps.Keys(p.imports)) {
 		ours, isOurs := within(module, name)
 		foreign := slices.ContainsFunc(outside, func(m string) bool { return name == m || strings.HasPrefix(name, m+"/") })
+		knows = knows || foreign
 		switch {
 		case isOurs && !slices.Contains(r.may, ours):
 			faults = append(faults, fmt.Sprintf("%s -> %s", r.name, ours))
 		case foreign && !r.packer:
 			faults = append(faults, fmt.Sprintf("%s knows Packer: %s", r.name, name))
 		}
+	}
+	// What nobody uses lets the next one in without a question.
+	for _, may := range r.may {
+		if !p.imports[path.Join(module, may)] {
+			faults = append(faults, fmt.Sprintf("the table lets %s import %s, which it does not", r.name, may))
+		}
+	}
+	if r.packer && !knows {
+		faults = append(faults, fmt.Sprintf("the table lets %s know Packer, which it does not", r.name))
 	}
 	for _, never := range r.never {
 		if name := path.Join(module, never); p.testImports[name] {

@@ -103,6 +103,13 @@ func TestEachFaultOfAHouseIsFound(t *testing.T) {
 			want: "the table has an arrow upwards, low -> high"},
 		"an arrow to nowhere in the table": {rooms: func(r []room) []room { r[3].may = []string{"attic"}; return r },
 			want: "the table lets low import attic, which it does not have"},
+		"an arrow that nobody uses": {rooms: func(r []room) []room { r[1].may = []string{"low", "fake"}; return r },
+			want: "the table lets high import fake, which it does not"},
+		"an arrow that only a test uses": {file: "fake/fake_test.go", text: "package fake_test\n\nimport _ \"m/low\"\n",
+			rooms: func(r []room) []room { r[2] = room{name: "fake", may: []string{"low"}}; return r },
+			want:  "the table lets fake import low, which it does not"},
+		"a room that may know Packer and does not": {rooms: func(r []room) []room { r[3].packer = true; return r },
+			want: "the table lets low know Packer, which it does not"},
 		"a room twice in the table": {rooms: func(r []room) []room { return append(r, r[3]) }, want: "the table has low twice"},
 	} {
 		tree, table := small(), smallRooms()

@@ -1,7 +1,8 @@
 package house
 
-// rooms are the packages of the design, each above those it imports. Whoever needs an
-// arrow that is not here asks first whether what is wanted stands in the right room.
+// rooms are the packages of the design, each above those it imports, which it names all.
+// Whoever needs an arrow that is not here asks first whether what is wanted stands in the
+// right room, and takes away the one that he needs no more.
 var rooms = []room{
 	{name: "e2e"},
 	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
@@ -17,16 +18,16 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm",
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
-		"internal/compact", "internal/diskimage", "internal/finding", "internal/proof", "internal/winimage",
+		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
+		"internal/answerfile", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
 		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl",
 	}},
 
@@ -37,9 +38,9 @@ var rooms = []room{
 
 	// Machines and guests.
 	// A driver owns its options, which are HCL.
-	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
-	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/hostfile", "internal/winrm"}},
-	{name: "internal/winrm", packer: true}, // its communicator
+	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
+	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/winrm"}},
+	{name: "internal/winrm"},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
@@ -48,7 +49,7 @@ var rooms = []room{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
-	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding", "internal/finding/render", "internal/windows"}},
+	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	// The block unattend is HCL.
 	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},
@@ -92,7 +93,7 @@ var rooms = []room{
 	{name: "internal/record", may: []string{"internal/hostfile"}},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
-	{name: "internal/footprint", may: []string{"internal/windows"}}, // the folders in which it looks
+	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
 	{name: "internal/foreign"},
 	{name: "internal/guest/scripts"},
 	{name: "internal/hostfile"},

@@ -96,7 +96,7 @@ func (f *File) fetch(start, length int64, opening bool) ([]byte, error) {
 		case !errors.As(err, &passing):
 			return nil, err
 		case passing.after > f.limits.wait:
-			return nil, fmt.Errorf("%w and asks for no further request for %s; try again after that", err, passing.after)
+			return nil, fmt.Errorf("%w and asks clients to wait %s; try again after that", err, passing.after)
 		}
 		if passing.stalled {
 			stalls++

@@ -117,7 +117,7 @@ func TestAServerThatLiesOrStallsIsGivenUp(t *testing.T) {
 		{"a server that wants an hour", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(http.StatusTooManyRequests)
-		}, "no further request for 1h0m0s; try again after that", 1},
+		}, "asks clients to wait 1h0m0s; try again after that", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

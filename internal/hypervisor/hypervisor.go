@@ -58,7 +58,7 @@ const (
 )
 
 // Disk is a file and how to read it. The format is always explicit: a fixed
-// VHD probed by content looks like a raw disk (reference: images, pitfalls).
+// VHD probed by content looks like a raw disk, since only its end says what it is.
 type Disk struct {
 	Path   string
 	Format string // qcow2, vpc, vhdx, raw: QEMU's name for it

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 )
 
 // Driver is a kind of machine that users can choose.
@@ -40,12 +42,25 @@ type Options interface {
 // Maker is a driver that makes its machine and boots the disk it is given.
 type Maker interface {
 	Options
-	// DiskFormat is what that disk has to be, in QEMU's names: with "qcow2" the
-	// machine is given an overlay on the source, else a copy of it.
+	// DiskFormat is what that disk has to be, in QEMU's names. It is a copy of the
+	// source, unless the driver is an Overlayer too.
 	DiskFormat() string
 	// Doubts says why a Windows with these drivers may not boot on the machine.
 	Doubts(GuestDrivers, Firmware) []string
 }
+
+// Overlayer is a Maker that boots a qcow2 overlay on the source, which takes all
+// writes. DiskFormat is then "qcow2".
+type Overlayer interface {
+	// Backing is the format that the overlay names for the source, in QEMU's
+	// names. Where this source needs a copy after all, copyBecause says why: the
+	// end of a sentence about it.
+	Backing(source diskimage.Info) (format, copyBecause string)
+}
+
+// DomainTyper is a driver that knows which accelerator its images are for, by the
+// names that the vagrant post-processor takes: kvm, hvf, tcg or none.
+type DomainTyper interface{ DomainType() string }
 
 // Taker is a driver that takes a machine which somebody else has made and runs.
 type Taker interface {
@@ -113,6 +128,13 @@ func contradiction(d Driver, others []Driver) string {
 	_, taker := o.(Taker)
 	if maker == taker {
 		return fmt.Sprintf("%T has to be a Maker or a Taker, and not both", o)
+	}
+	_, overlays := o.(Overlayer)
+	switch {
+	case overlays && !maker:
+		return fmt.Sprintf("%T makes overlays and no machine", o)
+	case overlays && o.(Maker).DiskFormat() != diskimage.QCOW2.QEMU():
+		return fmt.Sprintf("%T boots %s, and an overlay is qcow2", o, o.(Maker).DiskFormat())
 	}
 	for _, other := range others {
 		switch {

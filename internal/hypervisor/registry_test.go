@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 )
 
 // The least that a driver has.
@@ -22,6 +24,9 @@ type (
 		maker
 		taker
 	}
+	overlayer struct{ maker }
+	qcow2     struct{ overlayer }
+	odd       struct{ taker }
 )
 
 func (*options) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } { return nil }
@@ -32,6 +37,10 @@ func (maker) DiskFormat() string                                                
 func (maker) Doubts(GuestDrivers, Firmware) []string                              { return nil }
 func (taker) OwnDisk() string                                                     { return "" }
 func (taker) Held(error) bool                                                     { return false }
+
+func (overlayer) Backing(diskimage.Info) (format, why string) { return "raw", "" }
+func (qcow2) DiskFormat() string                              { return "qcow2" }
+func (odd) Backing(diskimage.Info) (format, why string)       { return "raw", "" }
 
 func (b *both) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } { return nil }
 func (b *both) Prepare(Settings) ([]string, []error)                             { return nil, nil }
@@ -44,12 +53,15 @@ func TestADriverThatContradictsItselfOrAnotherIsRefused(t *testing.T) {
 		driver Driver
 		want   string
 	}{
-		"a maker":          {Driver{Name: "x", Options: func() Options { return new(maker) }}, ""},
-		"a taker":          {Driver{Name: "x", Options: func() Options { return new(taker) }}, ""},
-		"neither":          {Driver{Name: "x", Options: func() Options { return new(options) }}, "a Maker or a Taker"},
-		"both":             {Driver{Name: "x", Options: func() Options { return new(both) }}, "and not both"},
-		"a second default": {Driver{Name: "x", Default: true, Options: func() Options { return new(taker) }}, "m is the default already"},
-		"a second m":       {Driver{Name: "m", Options: func() Options { return new(taker) }}, "registered twice"},
+		"a maker":                               {Driver{Name: "x", Options: func() Options { return new(maker) }}, ""},
+		"a taker":                               {Driver{Name: "x", Options: func() Options { return new(taker) }}, ""},
+		"neither":                               {Driver{Name: "x", Options: func() Options { return new(options) }}, "a Maker or a Taker"},
+		"both":                                  {Driver{Name: "x", Options: func() Options { return new(both) }}, "and not both"},
+		"an overlayer":                          {Driver{Name: "x", Options: func() Options { return new(qcow2) }}, ""},
+		"an overlay as raw disk":                {Driver{Name: "x", Options: func() Options { return new(overlayer) }}, "boots raw, and an overlay is qcow2"},
+		"an overlay for a machine that is made": {Driver{Name: "x", Options: func() Options { return new(odd) }}, "makes overlays and no machine"},
+		"a second default":                      {Driver{Name: "x", Default: true, Options: func() Options { return new(taker) }}, "m is the default already"},
+		"a second m":                            {Driver{Name: "m", Options: func() Options { return new(taker) }}, "registered twice"},
 	} {
 		if got := contradiction(c.driver, others); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", name, got)

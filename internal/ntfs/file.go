@@ -44,9 +44,13 @@ func (f *file) info(name string) (fileInfo, error) {
 	if err != nil {
 		return fileInfo{}, fmt.Errorf("reading size of record %d: %w", f.rec.number, err)
 	}
-	info.size = int64(len(data[0].value))
-	if data[0].nonResident {
-		info.size = data[0].size
+	first := firstPiece(data)
+	info.size = int64(len(first.value))
+	if first.nonResident {
+		info.size = first.size
+	}
+	if info.size < 0 {
+		return fileInfo{}, corrupt("record %d has a size of %d bytes", f.rec.number, info.size)
 	}
 	return info, nil
 }

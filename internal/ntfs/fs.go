@@ -11,7 +11,8 @@ import (
 // budget and the context of its reader hold. A link to another place is a
 // symbolic link that is not followed. Content that cannot be read (ErrUnsupported)
 // is an error of reading and not of opening. Files are read at an offset too
-// (io.ReaderAt).
+// (io.ReaderAt). An entry of a directory that is damaged is listed as irregular,
+// its name escaped (%2F) where it is none in io/fs, and cannot be opened.
 //
 // FileInfo.Sys has the methods Created() time.Time and Reference() (record
 // int64, sequence uint16): a file that was deleted and made anew has another
@@ -150,10 +151,11 @@ func (d *openDir) ReadDir(n int) (entries []fs.DirEntry, err error) {
 
 // dirEntry is a name in a directory.
 type dirEntry struct {
-	v    *Volume
-	name string
-	ref  uint64
-	kind fs.FileMode
+	v      *Volume
+	name   string
+	ref    uint64
+	kind   fs.FileMode
+	damage error // of an irregular one
 }
 
 func (e *dirEntry) Name() string      { return e.name }
@@ -161,7 +163,10 @@ func (e *dirEntry) IsDir() bool       { return e.kind.IsDir() }
 func (e *dirEntry) Type() fs.FileMode { return e.kind }
 
 func (e *dirEntry) Info() (fs.FileInfo, error) {
-	f, err := e.v.open(e.ref)
+	f, err := (*file)(nil), e.damage
+	if err == nil {
+		f, err = e.v.open(e.ref)
+	}
 	var info fileInfo
 	if err == nil {
 		info, err = f.info(e.name)

@@ -167,22 +167,106 @@ func TestAFileIsReadAtAnOffset(t *testing.T) {
 	}
 }
 
-// A name that is none in io/fs would be read as the path of another file.
-func TestANameWithASlashIsDamage(t *testing.T) {
-	wide := func(s string) []byte {
-		var b []byte
-		for _, c := range s {
-			b = append(b, byte(c), 0)
-		}
-		return b
+// wide is an ASCII text in UTF-16.
+func wide(s string) []byte {
+	var b []byte
+	for _, c := range s {
+		b = append(b, byte(c), 0)
 	}
-	b := bytes.ReplaceAll(fixture(t), wide("streams.txt"), wide("streams/txt"))
-	dir, err := openBytes(t, b).FS().Open(".")
+	return b
+}
+
+// names lists a directory by the kinds of its entries.
+func names(t *testing.T, fsys fs.FS, dir string) map[string]fs.FileMode {
+	t.Helper()
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		t.Errorf("%s: %v", dir, err)
+	}
+	kinds := map[string]fs.FileMode{}
+	for _, e := range entries {
+		kinds[e.Name()] = e.Type()
+		if _, err := e.Info(); (err != nil) != (e.Type() == fs.ModeIrregular) || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s is %s: %v", e.Name(), e.Type(), err)
+		}
+	}
+	return kinds
+}
+
+// A name that is none in io/fs would be read as the path of another file, and
+// hides nothing that stands beside it.
+func TestANameThatIsNoneInIOFSIsEscaped(t *testing.T) {
+	for bad, listed := range map[string]string{"streams/txt": "streams%2Ftxt", "a/b/c/d.txt": "a%2Fb%2Fc%2Fd.txt"} {
+		b := fixture(t)
+		before := names(t, openBytes(t, b).FS(), ".")
+		fsys := openBytes(t, bytes.ReplaceAll(b, wide("streams.txt"), wide(bad))).FS()
+		after := names(t, fsys, ".")
+		if after[listed] != fs.ModeIrregular || len(after) != len(before) {
+			t.Errorf("%q: %v instead of %v", bad, after, before)
+		}
+		if _, err := fs.Stat(fsys, listed); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", listed, err)
+		}
+	}
+	for name, want := range map[string]string{"": "%", ".": "%2E", "..": "%2E%2E", "a.b": "a.b", "...": "...", "/": "%2F"} {
+		if got := escaped(name); got != want || !fs.ValidPath(got) || got == "." {
+			t.Errorf("%q: %q", name, got)
+		}
+	}
+}
+
+// Of a reparse point the record has to be opened: what is wrong in there, or
+// with the reference to it, hides nothing that stands beside it.
+func TestAReparsePointThatCannotBeOpenedIsListed(t *testing.T) {
+	for what, change := range map[string]func(r []byte){
+		"no record":              func(r []byte) { copy(r, "BAAD") },
+		"a record of another":    func(r []byte) { le.PutUint16(r[16:], le.Uint16(r[16:])+1) },
+		"a record in a base":     func(r []byte) { le.PutUint64(r[32:], recordRoot) },
+		"a reparse point of one": func(r []byte) { shorten(r, kindReparsePoint, 1) },
+	} {
+		b := fixture(t)
+		before := names(t, openBytes(t, b).FS(), "wof")
+		f, err := openBytes(t, b).find("wof/lzx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		patchRecord(t, b, f.rec.number, change)
+		after := names(t, openBytes(t, b).FS(), "wof")
+		if after["lzx"] != fs.ModeIrregular || before["lzx"] != 0 || len(after) != len(before) {
+			t.Errorf("%s: %v instead of %v", what, after, before)
+		}
+		if err := everyName(openBytes(t, b)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		dir, err := openBytes(t, b).find("wof")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dir.stores(); err != nil { // as in System Volume Information
+			t.Errorf("%s: looking for shadow copies: %v", what, err)
+		}
+	}
+}
+
+// shorten gives a resident attribute of a record a value of n bytes.
+func shorten(r []byte, kind, n uint32) {
+	for off := int(le.Uint16(r[20:])); le.Uint32(r[off:]) != kindEnd; off += int(le.Uint32(r[off+4:])) {
+		if le.Uint32(r[off:]) == kind {
+			le.PutUint32(r[off+16:], n)
+		}
+	}
+}
+
+// What cannot be read is not damage, and ends the listing.
+func TestAReparsePointThatIsNotReadEndsTheListing(t *testing.T) {
+	v := openBytes(t, fixture(t))
+	dir, err := v.FS().Open("wof")
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.budget = limits(t.Context(), 0, 1)
 	for range 2 { // and stays so
-		if _, err := dir.(fs.ReadDirFile).ReadDir(-1); !errors.Is(err, ErrCorrupt) {
+		if _, err := dir.(fs.ReadDirFile).ReadDir(-1); !errors.Is(err, budget.ErrExceeded) {
 			t.Errorf("error %v", err)
 		}
 	}

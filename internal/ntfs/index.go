@@ -197,29 +197,54 @@ func (l *listing) next() (*dirEntry, error) {
 	}
 }
 
-// entry decodes what an index entry says of a file (section "$FILE_NAME").
+// entry decodes what an index entry says of a file (section "$FILE_NAME"). One
+// that is damaged is irregular and ends no listing: what stands beside it has to
+// be found.
 func (v *Volume) entry(e indexEntry) (*dirEntry, error) {
 	const hasReparsePoint, isDirectory = 0x400, 0x10000000
 	flags := le.Uint32(e.key[56:])
-	entry := &dirEntry{v: v, name: string(utf16.Decode(keyName(e.key))), ref: e.ref}
-	if !fs.ValidPath(entry.name) || entry.name == "." || strings.Contains(entry.name, "/") {
-		return nil, corrupt("a file is named %q", entry.name)
-	}
-	if flags&isDirectory != 0 {
+	name := string(utf16.Decode(keyName(e.key)))
+	entry := &dirEntry{v: v, name: escaped(name), ref: e.ref}
+	switch {
+	case entry.name != name:
+		entry.kind, entry.damage = fs.ModeIrregular, corrupt("the name of the file is %q", name)
+		return entry, nil
+	case flags&isDirectory != 0:
 		entry.kind = fs.ModeDir
 	}
-	if flags&hasReparsePoint != 0 {
-		f, err := v.open(e.ref)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.name, err)
-		}
-		if link, err := f.isLink(); err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.name, err)
-		} else if link {
-			entry.kind = fs.ModeSymlink
-		}
+	if flags&hasReparsePoint == 0 {
+		return entry, nil
+	}
+	link, err := v.linkAt(e.ref)
+	switch {
+	case errors.Is(err, ErrCorrupt):
+		entry.kind, entry.damage = fs.ModeIrregular, err
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", entry.name, err)
+	case link:
+		entry.kind = fs.ModeSymlink
 	}
 	return entry, nil
+}
+
+// escaped replaces in a name what would make it another path in io/fs.
+func escaped(name string) string {
+	switch name {
+	case "":
+		return "%"
+	case ".", "..":
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return strings.ReplaceAll(name, "/", "%2F")
+}
+
+// linkAt is isLink of the file that an index entry refers to.
+func (v *Volume) linkAt(ref uint64) (bool, error) {
+	f, err := v.open(ref)
+	if err != nil {
+		return false, err
+	}
+	return f.isLink()
 }
 
 // treeWalk visits all nodes of a directory's tree.

@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,11 @@ const (
 	maxUnit     = 1 << 20 // bytes; Windows uses 16 clusters of at most 4 KiB
 )
 
+func byStart(a, b *attribute) int { return cmp.Compare(a.startVCN, b.startVCN) }
+
+// firstPiece is the piece that has the sizes of the whole.
+func firstPiece(pieces []*attribute) *attribute { return slices.MinFunc(pieces, byStart) }
+
 // newStream joins the pieces of an attribute. partial allows that the runs do
 // not reach the end yet.
 func (v *Volume) newStream(pieces []*attribute, partial bool) (*stream, error) {
@@ -42,16 +48,7 @@ func (v *Volume) newStream(pieces []*attribute, partial bool) (*stream, error) {
 		}
 		return &stream{v: v, resident: a.value, size: int64(len(a.value))}, nil
 	}
-	pieces = slices.Clone(pieces)
-	slices.SortStableFunc(pieces, func(a, b *attribute) int {
-		switch {
-		case a.startVCN < b.startVCN:
-			return -1
-		case a.startVCN > b.startVCN:
-			return 1
-		}
-		return 0
-	})
+	pieces = slices.SortedStableFunc(slices.Values(pieces), byStart)
 	a = pieces[0]
 	if a.flags&flagEncrypted != 0 {
 		return nil, fmt.Errorf("EFS-encrypted content: %w", ErrUnsupported)

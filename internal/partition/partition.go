@@ -41,8 +41,8 @@ const (
 // Partition types this project asks for. GPT types are GUIDs in upper case,
 // MBR types two lower-case hexadecimal digits.
 const (
-	TypeESP    = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-	TypeMBRESP = "ef"
+	typeESP    = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+	typeMBRESP = "ef"
 )
 
 // Table is the partition table of one disk.
@@ -69,7 +69,7 @@ type Partition struct {
 }
 
 // IsESP reports whether p is an EFI system partition.
-func (p Partition) IsESP() bool { return p.Type == TypeESP || p.Type == TypeMBRESP }
+func (p Partition) IsESP() bool { return p.Type == typeESP || p.Type == typeMBRESP }
 
 // Startup says which firmware the table is made for, and whether that firmware
 // finds what it starts from.

@@ -39,7 +39,7 @@ func gptDisk(sector int) []byte {
 		le.PutUint64(e[40:], last)
 		le.PutUint64(e[48:], attributes)
 	}
-	entry(0, TypeESP, 64, 127, 0)
+	entry(0, typeESP, 64, 127, 0)
 	entry(2, typeBasicData, 128, 400, bootableBit)
 	tableSectors := uint64(len(entries) / sector)
 	header := func(at, other, table uint64) {

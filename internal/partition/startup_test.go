@@ -17,7 +17,7 @@ func TestATableNamesItsFirmwareAndWhatItLacks(t *testing.T) {
 		{Table{Scheme: MBR, Partitions: []Partition{{}, active}}, windows.Startup{Firmware: windows.BIOS}},
 		{Table{Scheme: MBR, Partitions: []Partition{{Index: 1}}}, windows.Startup{Firmware: windows.BIOS, Missing: "an active partition in the MBR"}},
 		{Table{Scheme: MBR, Partitions: []Partition{logical}}, windows.Startup{Firmware: windows.BIOS, Missing: "an active partition in the MBR"}},
-		{Table{Scheme: GPT, Partitions: []Partition{{Type: TypeESP}}}, windows.Startup{Firmware: windows.UEFI}},
+		{Table{Scheme: GPT, Partitions: []Partition{{Type: typeESP}}}, windows.Startup{Firmware: windows.UEFI}},
 		{Table{Scheme: GPT, Partitions: []Partition{{Index: 1, Bootable: true}}}, windows.Startup{Firmware: windows.UEFI, Missing: "an EFI system partition"}},
 		{Table{Scheme: None}, windows.Startup{Missing: "a partition table"}},
 	} {

@@ -74,7 +74,7 @@ func (c *Config) overrides() (finding.Overrides, []error) {
 	maps.DeleteFunc(words, func(id, severity string) bool { return id == unknown.Value || severity == unknown.Value })
 	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, winimage.AssertionIDs())
 	if s, ok := chosen[winimage.WindowsID]; ok && s != finding.Fail {
-		errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without a Windows; remove it, or set verify.enabled = false", winimage.WindowsID, s))
+		errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without Windows; remove it, or set verify.enabled = false", winimage.WindowsID, s))
 	}
 	return chosen, errs
 }

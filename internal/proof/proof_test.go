@@ -56,7 +56,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			k.Path(state).SetString("ImageState", "IMAGE_STATE_COMPLETE")
 		}}, []string{"image-state"}, nil},
 		{"State.ini says something else", winimagetest.Spec{Files: map[string]string{winimagetest.State: "[State]\r\nImageState=IMAGE_STATE_COMPLETE\r\n"}}, nil, []string{"state-ini"}},
-		{"generalize broke off", winimagetest.Spec{System: func(k *hivewrite.Key) {
+		{"generalize failed midway", winimagetest.Spec{System: func(k *hivewrite.Key) {
 			k.Path(`Setup\Status\SysprepStatus`).SetDWord("GeneralizationState", 3)
 		}}, []string{"generalization-state"}, nil},
 		{"no setup at the next boot", winimagetest.Spec{System: func(k *hivewrite.Key) { k.Path("Setup").SetDWord("SetupType", 0) }}, []string{"setup-type"}, nil},
@@ -112,7 +112,7 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 			t.Parallel()
 			c.spec.Generalized = true
 			ui, said := recorder()
-			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: yes(true), VMMode: yes(false)})
+			r, err := Run(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, c.spec)), Source: &winimage.Source{}, AnswerFile: true, VMMode: yes(false)})
 			if got := ids(finding.Failed(r.Findings, finding.Fail)); !slices.Equal(got, c.failed) {
 				t.Errorf("failed: %v, want %v", got, c.failed)
 			}
@@ -200,7 +200,7 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 		Name     string
 		Holds    bool
 		Findings []finding.Finding
-		Facts    winimage.Report
+		Facts    winimage.Facts
 	}
 	if err := json.Unmarshal(content, &got); err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func TestACopyThatIsNotProvenIsRefused(t *testing.T) {
 	ui, _ := recorder()
 	_, err := Recheck(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{})), Name: name})
 	var refused *NotProven
-	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "was proven before it was converted") || !strings.Contains(err.Error(), name) {
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "was proven before the conversion") || !strings.Contains(err.Error(), name) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := Recheck(context.Background(), ui, Options{Disk: File(winimagetest.Disk(t, winimagetest.Spec{Generalized: true})), Name: name}); err != nil {

@@ -38,7 +38,7 @@ func CheckReport(path string, files ...string) error {
 	}
 	ours, err := isReport(path)
 	if err == nil && !ours {
-		err = fmt.Errorf("%s is there already and is no report: choose another path, or remove it", path)
+		err = fmt.Errorf("%s exists already and is not a report: choose another path, or remove it", path)
 	}
 	return err
 }
@@ -72,7 +72,7 @@ func (c *Config) PrepareReport(files ...string) (errs []error) {
 	return errs
 }
 
-// RemoveStale removes reports of a disk that is not there any more, so that
+// RemoveStale removes reports of a disk that no longer exists, so that
 // nothing claims that it is proven; with disk "" those of one that never was.
 func RemoveStale(ctx context.Context, ui packersdk.Ui, disk string, reports ...string) {
 	if _, err := os.Lstat(disk); !errors.Is(err, fs.ErrNotExist) {
@@ -89,7 +89,7 @@ func RemoveStale(ctx context.Context, ui packersdk.Ui, disk string, reports ...s
 			ui.Errorf("The report %s is of an earlier build and could not be removed: %s", path, err)
 			continue
 		}
-		ui.Sayf("Removed %s, the report of an image that is not there any more", path)
+		ui.Sayf("Removed %s, the report of an image that no longer exists", path)
 	}
 }
 

@@ -52,8 +52,8 @@ func TestAReportReplacesNothingButAReport(t *testing.T) {
 		{"a report of schema 2", put(t, filepath.Join(dir, "new.json"), newReport(t)), ""},
 		{"the source", golden, "is the same file as"},
 		{"the source by another path", filepath.Join(dir, "..", filepath.Base(dir), "golden.vhd"), "is the same file as"},
-		{"another disk", put(t, filepath.Join(dir, "other.vhd"), "conectix"), "is no report"},
-		{"another JSON file", put(t, filepath.Join(dir, "package.json"), `{"name": "x"}`), "is no report"},
+		{"another disk", put(t, filepath.Join(dir, "other.vhd"), "conectix"), "is not a report"},
+		{"another JSON file", put(t, filepath.Join(dir, "package.json"), `{"name": "x"}`), "is not a report"},
 		{"a device", os.DevNull, "is a device"},
 		{"a folder", dir, "is a folder"},
 	} {
@@ -192,7 +192,7 @@ func TestReportsOfDisksThatAreGoneAreRemoved(t *testing.T) {
 		}
 	}
 	holds(t, stale, "")
-	if !slices.Contains(strings.Split(said.String(), "\n"), "Removed "+stale+", the report of an image that is not there any more") {
+	if !slices.Contains(strings.Split(said.String(), "\n"), "Removed "+stale+", the report of an image that no longer exists") {
 		t.Errorf("said:\n%s", said)
 	}
 }

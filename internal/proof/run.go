@@ -43,9 +43,10 @@ type Options struct {
 	// Source is what the disk that the build started from had, so that a tag
 	// which came with it is told from a new one; nil where that is not known.
 	Source *winimage.Source
-	// AnswerFile and VMMode say whether /unattend and /mode:vm were used; nil
-	// where that is not known.
-	AnswerFile, VMMode *bool
+	// AnswerFile: /unattend was used, so it is to be cached. VMMode says whether
+	// /mode:vm was; nil: not asked.
+	AnswerFile bool
+	VMMode     *bool
 	// Run is the id of the sysprep run of this build; empty where none is known.
 	Run string
 	// Report is the path of the report unless Config says another; by default
@@ -89,7 +90,7 @@ func (o Options) report() string {
 // off.
 type Result struct {
 	// Facts are what the disk says, Findings every assertion that was made.
-	Facts    winimage.Report
+	Facts    winimage.Facts
 	Findings []finding.Finding
 	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string
@@ -164,7 +165,7 @@ func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 	r, err := Check(ctx, o)
 	if err == nil && !r.Proven() {
 		r.write(ctx, ui, o)
-		err = fmt.Errorf("the disk was proven before it was converted, and is not any more: %w", &NotProven{Disk: o.name(), Result: r})
+		err = fmt.Errorf("the disk was proven before the conversion, but the converted disk is not: %w", &NotProven{Disk: o.name(), Result: r})
 	}
 	return r, err
 }

@@ -42,9 +42,8 @@ func Clear(first First, e Expectation) Clearance {
 		}
 		return refuse("F55", fmt.Sprintf("the machine is generalized already, as %s; %s is wanted", first.ImageState, e.ImageState))
 	case generalizationState(first.Observation) == windows.GeneralizeUnfinished:
-		return refuse("F32", fmt.Sprintf("an earlier sysprep run broke off (GeneralizationState %d, ImageState %s)", windows.GeneralizeUnfinished, cmp.Or(first.ImageState, "unknown")))
-	// In specialize Windows has both: the first boot of a source that was generalized.
-	case generalizationState(first.Observation) == windows.GeneralizeDone && first.SystemSetupInProgress != Yes:
+		return refuse("F32", fmt.Sprintf("an earlier sysprep run failed midway (GeneralizationState %d, ImageState %s)", windows.GeneralizeUnfinished, cmp.Or(first.ImageState, "unknown")))
+	case generalizationState(first.Observation) == windows.GeneralizeDone && !firstBoot(first):
 		return refuse("F55", fmt.Sprintf("GeneralizationState is %d (generalized), but ImageState is %s", windows.GeneralizeDone, cmp.Or(first.ImageState, "unknown")))
 	}
 	d := byImageState(first)
@@ -92,10 +91,17 @@ func byImageState(first First) Clearance {
 		Next: []string{fmt.Sprintf("Start from an installation whose ImageState is %s.", windows.StateComplete)}}
 }
 
+// firstBoot: a source that was generalized is in specialize, where Windows has
+// the state of the generalization still.
+func firstBoot(first First) bool {
+	means := first.ImageState.Means()
+	return first.SystemSetupInProgress == Yes && (means == windows.Unfinished || means == windows.BeforeOOBE)
+}
+
 // refuse takes the next steps from the catalogue.
 func refuse(id, reason string) Clearance {
 	d, _ := diagnosis.ByID(id)
-	return Clearance{Start: Refuse, Reason: reason, Cause: d.Name, Next: d.Remedy}
+	return Clearance{Start: Refuse, Reason: reason, Cause: d.Name, CauseID: d.ID, Next: d.Remedy}
 }
 
 func pid(n int) string {

@@ -35,15 +35,19 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 		"specialize of a generalized source waits": {func(f *First) {
 			f.ImageState, *f.GeneralizationState, f.SystemSetupInProgress = windows.StateUndeployable, 4, Yes
 		}, generalize, Wait, "first boot", "", 0},
-		"another sysprep refuses":                  {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Refuse, "process id 4321", "ALREADY_RUNNING", 0},
-		"sysprep's window in audit mode refuses":   {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "ALREADY_RUNNING", 0},
-		"a missing sysprep.exe refuses":            {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "SYSPREP_MISSING", 0},
-		"an earlier broken run refuses":            {func(f *First) { *f.GeneralizationState = 3; f.ImageState = windows.StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "INVALID_STATE", 0},
-		"OOBE may still be finishing, so it waits": {func(f *First) { f.ImageState = windows.StateSpecializeToOOBE }, generalize, Wait, "OOBE", "", 0},
-		"generalized but not armed refuses":        {func(f *First) { f.ImageState = windows.StateGeneralizeToOOBE; next(0, "")(&f.Observation) }, generalize, Refuse, "SetupType 0, CmdLine empty", "", 0},
-		"generalized and armed is said":            {func(f *First) { f.ImageState = windows.StateGeneralizeToOOBE; ready(&f.Observation) }, generalize, Already, "already", "", 0},
-		"SetupType 0 is how a running Windows is":  {func(f *First) { next(0, "")(&f.Observation) }, generalize, Go, "", "", 0},
-		"an unknown state refuses":                 {func(f *First) { f.ImageState = "IMAGE_STATE_NEW" }, generalize, Refuse, "IMAGE_STATE_NEW", "", 0},
+		"generalized in audit mode, in the midst of Setup": {func(f *First) {
+			f.ImageState, *f.GeneralizationState, f.SystemSetupInProgress = windows.StateSpecializeToAudit, 4, Yes
+		}, generalize, Refuse, "GeneralizationState is 4", "ALREADY_GENERALIZED", 0},
+		"generalized and complete, in the midst of Setup": {func(f *First) { *f.GeneralizationState, f.SystemSetupInProgress = 4, Yes }, generalize, Refuse, "GeneralizationState is 4", "ALREADY_GENERALIZED", 0},
+		"another sysprep refuses":                         {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Refuse, "process id 4321", "ALREADY_RUNNING", 0},
+		"sysprep's window in audit mode refuses":          {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "ALREADY_RUNNING", 0},
+		"a missing sysprep.exe refuses":                   {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "SYSPREP_MISSING", 0},
+		"an earlier broken run refuses":                   {func(f *First) { *f.GeneralizationState = 3; f.ImageState = windows.StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "INVALID_STATE", 0},
+		"OOBE may still be finishing, so it waits":        {func(f *First) { f.ImageState = windows.StateSpecializeToOOBE }, generalize, Wait, "OOBE", "", 0},
+		"generalized but not armed refuses":               {func(f *First) { f.ImageState = windows.StateGeneralizeToOOBE; next(0, "")(&f.Observation) }, generalize, Refuse, "SetupType 0, CmdLine empty", "", 0},
+		"generalized and armed is said":                   {func(f *First) { f.ImageState = windows.StateGeneralizeToOOBE; ready(&f.Observation) }, generalize, Already, "already", "", 0},
+		"SetupType 0 is how a running Windows is":         {func(f *First) { next(0, "")(&f.Observation) }, generalize, Go, "", "", 0},
+		"an unknown state refuses":                        {func(f *First) { f.ImageState = "IMAGE_STATE_NEW" }, generalize, Refuse, "IMAGE_STATE_NEW", "", 0},
 	} {
 		n := 7
 		f := First{Observation: Observation{Reached: true, ImageState: windows.StateComplete, GeneralizationState: &n, Process: No}, SysprepExe: Yes, SystemSetupInProgress: No, OOBEInProgress: No}

@@ -10,14 +10,14 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-func noTag(o *Observation)     { o.Tag = No }
-func asked(f *diagnosis.Facts) { f.ShutdownRequested = true }
+func noTag(o *Observation)        { o.Tag = No }
+func asked(f *diagnosis.Progress) { f.ShutdownRequested = true }
 func foreign(o *Observation) {
 	o.Ours = No
 }
 func launched(at time.Time) look { return func(o *Observation) { o.Launched = at } }
-func began(at time.Time) func(*diagnosis.Facts) {
-	return func(f *diagnosis.Facts) { f.Start = at }
+func began(at time.Time) func(*diagnosis.Progress) {
+	return func(f *diagnosis.Progress) { f.Start = at }
 }
 func machine(m Machine) look { return func(o *Observation) { o.Machine = m } }
 

@@ -29,10 +29,13 @@ func (t Tri) String() string {
 
 // Head is the head of the run's error.
 func (v Verdict) Head() Head {
-	if v.Diagnosis == nil {
-		return Head{Class: v.Class}
+	switch {
+	case v.Diagnosis != nil:
+		return Head{v.Class, v.Diagnosis.Name}
+	case v.Class == Undone && v.Restarted:
+		return Head{v.Class, Restarted}
 	}
-	return Head{v.Class, v.Diagnosis.Name}
+	return Head{Class: v.Class}
 }
 
 // Explain says how the run ended: the first line is actionable (what, cause,
@@ -56,8 +59,8 @@ func (v Verdict) headline() string {
 		Running:     "sysprep is still running",
 		Generalized: "Windows is generalized",
 		Refused:     "sysprep refused, the machine is untouched",
-		Broken:      "sysprep broke off midway, the machine cannot be used",
-		Hung:        "sysprep did not come to its end",
+		Broken:      "sysprep failed midway, the machine cannot be used",
+		Hung:        "sysprep did not finish",
 		Lost:        "the guest was lost while sysprep worked",
 		Cancelled:   "cancelled",
 		Undone:      "the guest contradicts the success that was seen",
@@ -66,7 +69,7 @@ func (v Verdict) headline() string {
 		NotStarted:  "sysprep was not started",
 	}[v.Class]
 	if v.Class == Generalized && (v.ImageState == windows.StateSpecializeToOOBE || v.ImageState == windows.StateSpecializeToAudit) {
-		head = "Windows is resealed and keeps its identity, it is not generalized"
+		head = "Windows is resealed and keeps its identity; it is not generalized"
 	}
 	if v.Class == Undone && v.Restarted {
 		head = "the guest restarted after sysprep was done: it is not generalized any more"
@@ -157,7 +160,7 @@ func (v Verdict) next() []string {
 	case Unarmed:
 		out = append(out, unarmedNext...)
 	case Replaced:
-		out = append(out, "Look which machine has this address (DHCP lease, port forwarding, a second VM) and whether a checkpoint was applied. Nothing was changed on the one that answers now. Run the build again from an untouched disk.")
+		out = append(out, "Find out which machine has this address (DHCP lease, port forwarding, a second VM) and whether a checkpoint was applied. Nothing was changed on the one that answers now. Run the build again from an untouched disk.")
 	case Hung:
 		switch {
 		case v.Paused != "":
@@ -180,12 +183,12 @@ func (v Verdict) next() []string {
 		case v.PoweredOff:
 			out = append(out, "Do not use the disk: the machine ended before sysprep was done.")
 		default:
-			out = append(out, "Do not use the disk: whether sysprep came to its end is not known.")
+			out = append(out, "Do not use the disk: it is not known whether sysprep finished.")
 		}
 	case Cancelled:
 		switch {
 		case v.ImageState == windows.StateUndeployable:
-			out = append(out, "Discard this machine: sysprep has begun to change it, and it is not usable any more.")
+			out = append(out, "Discard this machine: sysprep has begun to change it, and it can no longer be used.")
 		case v.StillRunning:
 			out = append(out, "sysprep.exe was not ended: it may go on, change the machine and power it off. Look at the machine before it is used again.")
 		case v.ImageState == windows.StateComplete && v.Tag == No:

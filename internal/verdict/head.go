@@ -11,8 +11,12 @@ import (
 // "[refused/APPX_NOT_PROVISIONED] ...".
 type Head struct {
 	Class Class
-	Cause string // its name in the catalogue; empty: not known
+	// Cause is its name in the catalogue, or Restarted; empty: not known.
+	Cause string
 }
+
+// Restarted is the cause of Undone where Windows has begun its first boot.
+const Restarted = "RESTARTED"
 
 func (h Head) String() string {
 	if h.Cause == "" {
@@ -32,6 +36,19 @@ func ParseHead(text string) (Head, bool) {
 		}
 	}
 	return Head{}, false
+}
+
+// CutHead takes the head off a text that begins with one.
+func CutHead(text string) (h Head, rest string) {
+	at := head.FindStringIndex(text)
+	if at == nil || at[0] != 0 || text[0] != '[' {
+		return Head{}, text
+	}
+	h, ok := ParseHead(text[:at[1]])
+	if !ok {
+		return Head{}, text
+	}
+	return h, text[at[1]:]
 }
 
 // Failure is an error of the provisioner.

@@ -50,3 +50,20 @@ func TestAnErrorKeepsItsFirstHead(t *testing.T) {
 		t.Error("no error became one")
 	}
 }
+
+// Only where Windows has begun its first boot nothing is left to be written to
+// the disk.
+func TestARestartIsTheCauseOfWhatItUndid(t *testing.T) {
+	for _, c := range []struct {
+		v    Verdict
+		want Head
+	}{
+		{Verdict{Class: Undone, Restarted: true}, Head{Undone, Restarted}},
+		{Verdict{Class: Undone}, Head{Class: Undone}},
+		{Verdict{Class: Broken, Restarted: true}, Head{Class: Broken}},
+	} {
+		if got := c.v.Head(); got != c.want {
+			t.Errorf("%+v: %v", c.v, got)
+		}
+	}
+}

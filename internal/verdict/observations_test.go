@@ -51,9 +51,9 @@ func inVain(port Port) look {
 }
 
 // log gives the facts of a log of n lines, changed by the given functions.
-func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Facts)) look {
+func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Progress)) look {
 	return func(o *Observation) {
-		o.Log = diagnosis.Facts{Runs: 1, Lines: n, Stage: stage, Options: []string{"OOBE", "GENERALIZE", "QUIT"}, LastLine: "the last line"}
+		o.Log = diagnosis.Progress{Runs: 1, Lines: n, Stage: stage, Options: []string{"OOBE", "GENERALIZE", "QUIT"}, LastLine: "the last line"}
 		for _, c := range change {
 			c(&o.Log)
 		}
@@ -61,10 +61,10 @@ func log(n int, stage diagnosis.Stage, change ...func(*diagnosis.Facts)) look {
 	}
 }
 
-func tagLogged(f *diagnosis.Facts) { f.TagCreated = true; f.Stage = diagnosis.StageDone }
+func tagLogged(f *diagnosis.Progress) { f.TagCreated = true; f.Stage = diagnosis.StageDone }
 
-func logClosed(f *diagnosis.Facts) { f.Closed = true }
+func logClosed(f *diagnosis.Progress) { f.Closed = true }
 
-func failure(kind diagnosis.Failure) func(*diagnosis.Facts) {
-	return func(f *diagnosis.Facts) { f.Failure = kind; f.FailureLine = "Hit failure while" }
+func failure(kind diagnosis.Failure) func(*diagnosis.Progress) {
+	return func(f *diagnosis.Progress) { f.Failure = kind; f.FailureLine = "Hit failure while" }
 }

@@ -37,7 +37,7 @@ func (w ownership) after(before, o Observation) ownership {
 }
 
 // of says whose the last run in the log is.
-func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
+func (w ownership) of(log diagnosis.Progress, launched time.Time) Tri {
 	switch {
 	case !launched.IsZero():
 		return TriOf(!diagnosis.OlderRun(log, launched))
@@ -51,7 +51,7 @@ func (w ownership) of(log diagnosis.Facts, launched time.Time) Tri {
 	return Unknown
 }
 
-func (w ownership) verdict(log diagnosis.Facts, launched time.Time) Tri {
+func (w ownership) verdict(log diagnosis.Progress, launched time.Time) Tri {
 	if log.Lines == 0 {
 		return Unknown
 	}
@@ -62,12 +62,12 @@ func (w ownership) verdict(log diagnosis.Facts, launched time.Time) Tri {
 // sysprep has not written its first line yet: a run that was not seen to be
 // written can confirm a success, and speak of a failure only when sysprep has
 // ended and had time to write.
-func (j Judge) ownPart(log diagnosis.Facts) diagnosis.Facts {
+func (j Judge) ownPart(log diagnosis.Progress) diagnosis.Progress {
 	switch j.own.of(log, j.last.Launched) {
 	case Yes:
 		return log
 	case No:
-		return diagnosis.Facts{}
+		return diagnosis.Progress{}
 	}
 	if j.last.Process == No && j.own.newestAt.Sub(j.own.first) >= j.expect.ProcessGone {
 		return log

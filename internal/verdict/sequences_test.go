@@ -93,7 +93,7 @@ func TestARefusalIsDecidedWithTheFirstObservationThatShowsIt(t *testing.T) {
 	var tr diagnosis.Tracker
 	tr.Feed([]byte("2025-07-22 21:55:35, Error      [0x0f00d8] SYSPRP WinMain:Hit failure while pre-validate sysprep generalize internal providers; hr = 0x80073cf2\r\n"))
 	o := at(time.Second, state(windows.StateComplete))
-	o.Log, o.LogBytes, o.Launched = tr.Facts(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
+	o.Log, o.LogBytes, o.Launched = tr.Progress(), 100, time.Date(2025, 7, 22, 21, 55, 30, 0, time.UTC)
 	if _, v := Begin(start, Expectation{Generalize: true}).Step(o); v == nil || v.Class != Refused || !v.StillRunning {
 		t.Errorf("%+v", v)
 	}

@@ -358,7 +358,7 @@ func since(from, to time.Time) string { return seconds(to.Sub(from)) }
 
 func seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
-func stageText(log diagnosis.Facts) string {
+func stageText(log diagnosis.Progress) string {
 	switch {
 	case log.TagCreated:
 		return "had created its tag"

@@ -74,7 +74,7 @@ func TestARunIsJudged(t *testing.T) {
 			expect: generalize, seen: []Observation{at(time.Minute, state(windows.StateGeneralizeToOOBE), log(20, processing, tagLogged))}, want: Running,
 		},
 		"a run without the option GENERALIZE is not success": {
-			expect: generalize, seen: []Observation{success(time.Minute, ended, log(20, done, tagLogged, func(f *diagnosis.Facts) { f.Options = nil }))}, want: Running,
+			expect: generalize, seen: []Observation{success(time.Minute, ended, log(20, done, tagLogged, func(f *diagnosis.Progress) { f.Options = nil }))}, want: Running,
 		},
 		"the wrong reseal is not success": {
 			expect: generalize, seen: []Observation{success(time.Minute, ended, state(windows.StateGeneralizeToAudit))}, want: Running,

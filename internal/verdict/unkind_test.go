@@ -123,7 +123,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 			"next: Windows has begun the first boot of the image on this machine: do not use its disk. Look for what restarts it (a later provisioner, shutdown /r, a watchdog, the hypervisor's reset) and run the build again.",
 		}},
 		{"the same, and WinRM lets nobody in", 0, Shutdown, []string{
-			"sysprep did not come to its end: Windows is generalized, but it has not powered off within 5m0s: its port was closed for 1m10s and answers again, so it may have restarted",
+			"sysprep did not finish: Windows is generalized, but it has not powered off within 5m0s: its port was closed for 1m10s and answers again, so it may have restarted",
 			"last log line: the last line",
 			"seen: " + seen + ", after 8m20s",
 			"next: Look at the guest's screen: if Windows sets itself up for its first use, it has restarted, and its disk is not a generalized image. If not, end it from the hypervisor and prove the disk offline before use, or raise shutdown_timeout.",
@@ -227,7 +227,7 @@ func TestAnOldLogDecidesNothing(t *testing.T) {
 					t.Fatalf("decided too early: %s, %s", v.Class, v.Reason)
 				}
 				o := at(r.after, r.looks...)
-				o.Log = diagnosis.Facts{Runs: r.runs, Lines: 100, Start: start.Add(r.start), Failure: r.failure, TagCreated: r.tagged, Options: []string{"GENERALIZE"}, Stage: validating}
+				o.Log = diagnosis.Progress{Runs: r.runs, Lines: 100, Start: start.Add(r.start), Failure: r.failure, TagCreated: r.tagged, Options: []string{"GENERALIZE"}, Stage: validating}
 				o.LogBytes, o.LogNext, o.LogFresh = r.length, r.next, test.fresh
 				if test.launched {
 					o.Launched = start

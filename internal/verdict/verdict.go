@@ -98,9 +98,9 @@ type Observation struct {
 	ImageState          windows.State // empty: unknown
 	GeneralizationState *int          // nil: unknown or absent
 	Process             Tri           // sysprep.exe is alive
-	// Log is what setupact.log says since the launch (diagnosis.Tracker.Facts),
+	// Log is what setupact.log says since the launch (diagnosis.Tracker.Progress),
 	// LogBytes how much of it was written; both as last known.
-	Log      diagnosis.Facts
+	Log      diagnosis.Progress
 	LogBytes int64
 	// LogNext is how far the log was read for Log, in bytes of the file; 0: not
 	// known. LogFresh: reading began behind what the file held before the launch.
@@ -198,5 +198,7 @@ type Clearance struct {
 	Reason   string
 	Next     []string // what the user can do, one step a line
 	Warnings []string // worth saying though it goes on
-	Cause    string   // its name in the catalogue where that is why; may be empty
+	// Cause is its name in the catalogue and CauseID its id, where that is why;
+	// may be empty.
+	Cause, CauseID string
 }

@@ -6,9 +6,9 @@ type Standing string
 // Standings, the best first.
 const (
 	Documented Standing = "documented" // Microsoft, or the standard, says so
-	Seen       Standing = "seen"       // in something that a real Windows made, and that everybody can look at
+	Seen       Standing = "seen"       // in a public artefact that a real Windows made
 	Reported   Standing = "reported"   // by somebody who looked at a real Windows
-	Unproven   Standing = "unproven"   // nobody was found who says so
+	Unproven   Standing = "unproven"   // no source was found
 )
 
 // Standings are all of them, the best first.
@@ -56,24 +56,24 @@ var Beliefs = []Belief{
 	{"state-specialize", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE: specialize is complete and OOBE is not. The first boot is in between, or sysprep /oobe ran without /generalize; sysprep does not start from it", states + "; builds that stay in it: https://github.com/hashicorp/packer/issues/9818", Documented},
 	{"state-audit", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT: the installation is in audit mode, in which Microsoft makes images. sysprep starts from it, in the guest and so from a source disk", states + "; " + overview, Documented},
 	{"generalization-state", `GeneralizationState below SYSTEM\Setup\Status\SysprepStatus is how far sysprep has come. Microsoft does not document its values`, hives, Seen},
-	{"generalization-3", "GeneralizationState 3: generalize has begun and not ended, at work or broken off", "clones of an image that was not generalized stay there, in the comments of a public build script (" + unrecorded + ")", Reported},
-	{"generalization-4", "GeneralizationState 4: generalize has ended well, and specialize has not", offline, Reported},
-	{"generalization-7", "GeneralizationState 7: a Windows in use, and a fresh one; it is no sign of success", hives, Seen},
+	{"generalization-3", "GeneralizationState 3: generalize has begun and not ended: it is still at work, or failed midway", "clones of an image that was not generalized stay there, in the comments of a public build script (" + unrecorded + ")", Reported},
+	{"generalization-4", "GeneralizationState 4: generalize has succeeded, and specialize has not ended", offline, Reported},
+	{"generalization-7", "GeneralizationState 7: a Windows in use, or newly installed; it is not a sign of success", hives, Seen},
 	{"cleanup-state", "CleanupState is 2 on Windows 7 and 8.1 and absent on Windows 10; it proves nothing, and is only reported", hives, Seen},
 	{"setup-type", `SetupType of SYSTEM\Setup is 0 on a Windows in use, and 2 where the next boot has to run CmdLine`, hives + "; 2: " + offline, Reported},
 	{"setup-command", `CmdLine of SYSTEM\Setup is empty on a Windows in use, and oobe\windeploy.exe on a generalized one`, hives + "; windeploy: " + offline, Reported},
-	{"setup-wrappers", "Cloud agents replace CmdLine by a wrapper that has windeploy in its name and runs the program", gce + " (windeploy.cmd)", Seen},
+	{"setup-wrappers", "Cloud agents replace CmdLine with a wrapper that has windeploy in its name and runs the program", gce + " (windeploy.cmd)", Seen},
 	{"audit-armed", "An image for audit mode runs something at its next boot: SetupType is not 0, or CmdLine not empty. What exactly is not known", "none found", Unproven},
 	{"audit-boot", `AuditBoot of SYSTEM\Setup\Status is 0 or absent where the next boot goes to OOBE`, hives, Seen},
 	{"child-completion", `setup.exe below SYSTEM\Setup\Status\ChildCompletion is 3 on a Windows in use; it is only reported`, hives, Seen},
-	{"in-progress", "SystemSetupInProgress and OOBEInProgress are 0 on a Windows in use. After generalize OOBEInProgress may be 1, so that neither speaks against an image", hives + "; 1: " + offline, Reported},
+	{"in-progress", "SystemSetupInProgress and OOBEInProgress are 0 on a Windows in use. After generalize OOBEInProgress may be 1, so neither counts against an image", hives + "; 1: " + offline, Reported},
 	{"upgraded", `Only an in-place upgrade leaves keys SYSTEM\Setup\Source OS (...); sysprep supports upgraded installations from Windows 10 1607 on`, overview + "; the keys: " + hives, Seen},
 	{"sysprep-mode", `/mode:vm leaves SysprepMode below SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep, and a run without it deletes the value. What is in it is not known`, "the log deletes it: https://github.com/GoogleCloudPlatform/compute-image-windows/issues/156", Reported},
 
 	{"sysprep-folder", `sysprep.exe is in \Windows\System32\Sysprep and must be run from there`, process, Documented},
 	{"one-instance", "Only one sysprep.exe can run at a time, and the window that audit mode opens at each logon counts", process, Documented},
 	{"not-as-system", "Microsoft does not support sysprep as SYSTEM; from build 26100 on (Windows 11 24H2, Server 2025) the image shows a black screen after OOBE", overview + "; https://github.com/MicrosoftDocs/SupportArticles-docs (windows-client/setup-upgrade-and-drivers/sysprep-as-system-windows-11.md)", Documented},
-	{"tag", `sysprep deletes Sysprep_succeeded.tag in its folder when it starts, and makes it anew when it has succeeded. Whether it does without /generalize is not known; an installation medium may ship one`, "the lines FCreateTagFile of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18; who waits for it: " + gce + ", " + playground, Seen},
+	{"tag", `sysprep deletes Sysprep_succeeded.tag in its folder when it starts, and creates it again when it has succeeded. Whether it does so without /generalize is not known; an installation medium may ship one`, "the lines FCreateTagFile of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18; who waits for it: " + gce + ", " + playground, Seen},
 	{"sysprep-logs", `sysprep logs in \Windows\System32\Sysprep\Panther, below its own folder because generalize deletes other logs; runs may follow each other in one file`, process, Documented},
 	{"setup-logs", `Windows Setup logs in \Windows\Panther, in specialize too`, setupLogs, Documented},
 	{"oobe-logs", `OOBE logs in \Windows\Panther\UnattendGC`, setupLogs, Documented},

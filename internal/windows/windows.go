@@ -1,9 +1,9 @@
 // Package windows holds what we believe about Windows, each fact once: the
 // states of an installation and their meaning, registry values, paths, logs,
-// the search order of answer files, the firmware of a partition table. Nobody
-// who built this had a Windows, so that every fact names the belief that it
-// rests on, and the ledger (beliefs.go) says where that comes from and how well
-// it is supported.
+// the search order of answer files, the firmware of a partition table. It was
+// written without access to a machine with Windows, so every fact names the
+// belief that it rests on, and the ledger (beliefs.go) says where that comes from
+// and how well it is supported.
 //
 // The room is a leaf. A constant, a row of a table and an exported function
 // carry the id of their belief in brackets, in a comment; a test sees to that.

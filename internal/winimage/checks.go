@@ -13,7 +13,7 @@ import (
 // windowsFolder begins the paths of what footprint names.
 const windowsFolder = `\Windows`
 
-func checkHives(w *Windows, _ *Report, _ Expectation) result {
+func checkHives(w *Windows, _ *Facts, _ Expectation) result {
 	var dirty []string
 	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
 		i := slices.IndexFunc(w.Hives, func(h Hive) bool { return h.Name == name })
@@ -33,7 +33,7 @@ func checkHives(w *Windows, _ *Report, _ Expectation) result {
 }
 
 // checkGeneralization: that the value is absent is not known to happen.
-func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
+func checkGeneralization(w *Windows, _ *Facts, _ Expectation) result {
 	got := equal(fmt.Sprint(windows.GeneralizeDone), number(w.Setup.GeneralizationState))
 	if s := w.Setup.GeneralizationState; s != nil {
 		got.note = map[uint32]string{
@@ -43,7 +43,7 @@ func checkGeneralization(w *Windows, _ *Report, _ Expectation) result {
 	return got
 }
 
-func checkCommand(w *Windows, _ *Report, _ Expectation) result {
+func checkCommand(w *Windows, _ *Facts, _ Expectation) result {
 	got := result{expected: windows.SetupProgram, found: orAbsent(w.Setup.CmdLine), ok: windows.StartsSetup(w.Setup.CmdLine)}
 	if line := strings.ToLower(strings.Trim(w.Setup.CmdLine, `" `)); got.ok && !strings.HasSuffix(line, windows.SetupCommand) {
 		got.note = "a wrapper around windeploy.exe, as cloud agents install"
@@ -55,7 +55,7 @@ func checkCommand(w *Windows, _ *Report, _ Expectation) result {
 // the guest's may be hours off the host's. Sysprep deletes the tag when it
 // starts and makes it anew at its end, so that it is another file, with another
 // reference in the MFT, and written at another time of the same clock.
-func checkTag(w *Windows, _ *Report, e Expectation) result {
+func checkTag(w *Windows, _ *Facts, e Expectation) result {
 	if w.Tag == nil {
 		return result{expected: "present", found: "absent"}
 	}
@@ -80,7 +80,7 @@ func tagText(f *File) string {
 	return fmt.Sprintf("file %d-%d, written %s by the guest's clock", f.Record, f.Sequence, f.Modified.UTC().Format(time.RFC3339Nano))
 }
 
-func checkLog(w *Windows, _ *Report, _ Expectation) result {
+func checkLog(w *Windows, _ *Facts, _ Expectation) result {
 	got := result{expected: "GENERALIZE, tag created", found: "absent"}
 	if w.Log == nil {
 		return got
@@ -94,7 +94,7 @@ func checkLog(w *Windows, _ *Report, _ Expectation) result {
 	return got
 }
 
-func checkAuditBoot(w *Windows, _ *Report, e Expectation) result {
+func checkAuditBoot(w *Windows, _ *Facts, e Expectation) result {
 	if w.missed(`SYSTEM\Setup\Status\AuditBoot`) {
 		return result{expected: "0 or absent", found: notRead}
 	}
@@ -104,7 +104,7 @@ func checkAuditBoot(w *Windows, _ *Report, e Expectation) result {
 	return result{expected: "0 or absent", found: number(w.Setup.AuditBoot), ok: zeroOrAbsent(w.Setup.AuditBoot)}
 }
 
-func checkPointer(w *Windows, _ *Report, _ Expectation) result {
+func checkPointer(w *Windows, _ *Facts, _ Expectation) result {
 	s := w.Setup
 	if w.missed(`SYSTEM\Setup\UnattendFile`) {
 		return result{expected: "absent or an existing file", found: notRead}
@@ -112,15 +112,15 @@ func checkPointer(w *Windows, _ *Report, _ Expectation) result {
 	return result{expected: "absent or an existing file", found: orAbsent(s.UnattendFile), ok: s.UnattendFile == "" || s.UnattendFileExists}
 }
 
-func checkCached(w *Windows, _ *Report, e Expectation) result {
-	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
-	if e.AnswerFile == nil {
+func checkCached(w *Windows, _ *Facts, e Expectation) result {
+	if !e.AnswerFile {
 		return result{unasked: true}
 	}
-	return yesNo(there, *e.AnswerFile)
+	there := slices.ContainsFunc(w.AnswerFiles, func(f AnswerFile) bool { return strings.EqualFold(f.Path, cachedAnswerFile) })
+	return yesNo(there, true)
 }
 
-func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
+func checkSecrets(w *Windows, _ *Facts, _ Expectation) result {
 	var found []string
 	for _, f := range w.AnswerFiles {
 		for _, s := range f.Secrets {
@@ -133,14 +133,14 @@ func checkSecrets(w *Windows, _ *Report, _ Expectation) result {
 	return nothing(found)
 }
 
-func checkVMMode(w *Windows, _ *Report, e Expectation) result {
+func checkVMMode(w *Windows, _ *Facts, e Expectation) result {
 	if e.VMMode == nil {
 		return result{unasked: true}
 	}
 	return yesNo(w.Setup.SysprepMode != "", *e.VMMode)
 }
 
-func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
+func checkAutologon(w *Windows, _ *Facts, _ Expectation) result {
 	var found []string
 	if w.Autologon.Enabled {
 		found = append(found, "AutoAdminLogon")
@@ -157,7 +157,7 @@ func checkAutologon(w *Windows, _ *Report, _ Expectation) result {
 }
 
 // checkLeftovers tells those of this build from what came with the source.
-func checkLeftovers(w *Windows, _ *Report, e Expectation) result {
+func checkLeftovers(w *Windows, _ *Facts, e Expectation) result {
 	var found []string
 	for _, path := range w.Leftovers {
 		if e.Run != "" && footprint.Of(e.Run, strings.TrimPrefix(path, windowsFolder)) {
@@ -173,7 +173,7 @@ func checkLeftovers(w *Windows, _ *Report, e Expectation) result {
 	return nothing(found)
 }
 
-func checkBootDrivers(w *Windows, _ *Report, _ Expectation) result {
+func checkBootDrivers(w *Windows, _ *Facts, _ Expectation) result {
 	var names []string
 	for _, d := range w.Drivers.Storage {
 		if d.StartsAtBoot() {

@@ -42,7 +42,7 @@ func corpusHive(t testing.TB, name string) string {
 }
 
 // inspectPath opens an image and inspects it.
-func inspectPath(t testing.TB, path string) Report {
+func inspectPath(t testing.TB, path string) Facts {
 	t.Helper()
 	d, err := diskimage.Open(path)
 	if err != nil {
@@ -145,7 +145,7 @@ func flushed(hive string) string {
 	return string(b)
 }
 
-func failedIDs(r Report) (ids []string) {
+func failedIDs(r Facts) (ids []string) {
 	for _, a := range finding.Failed(Prove(r, Expectation{}), finding.Fail) {
 		ids = append(ids, a.ID)
 	}

@@ -33,7 +33,7 @@ func (w Windows) Describe() string {
 const describeLimit = 200
 
 // Describe writes the facts for a human, one a line.
-func (r Report) Describe() []string {
+func (r Facts) Describe() []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, foreign.Text(fmt.Sprintf(format, args...))) }
 	say("disk:          %s, %d MiB, %s, generation %d", r.Disk.Format, r.Disk.VirtualSize>>20, r.Disk.Scheme, r.Disk.Generation)
@@ -56,7 +56,7 @@ func (r Report) Describe() []string {
 }
 
 // Causes are what the logs of the last runs say of their failure.
-func (r Report) Causes() (causes []finding.Finding) {
+func (r Facts) Causes() (causes []finding.Finding) {
 	for _, w := range r.Windows {
 		if w.Log != nil && w.Log.Diagnosis != nil {
 			causes = append(causes, w.Log.Diagnosis.Finding)

@@ -114,6 +114,8 @@ func (d *drive) open(path string) (*content, error) {
 		err = errors.New("it is a folder")
 	case !ok:
 		err = errors.New("it cannot be read at an offset")
+	case info.Size() < 0:
+		err = fmt.Errorf("it has a size of %d bytes", info.Size())
 	}
 	if err != nil {
 		f.Close()
@@ -165,7 +167,7 @@ func (d *drive) eachName(folder string, visit func(name string)) {
 func eachEntry(f fs.File, visit func(name string)) error {
 	dir, ok := f.(fs.ReadDirFile)
 	if !ok {
-		return errors.New("it is a link or no folder")
+		return errors.New("it is a link or not a folder")
 	}
 	for {
 		entries, err := dir.ReadDir(256)

@@ -92,7 +92,7 @@ func TestEachFactBreaksItsAssertionAlone(t *testing.T) {
 // mutant is a good report with one fact changed.
 type mutant struct {
 	path, as string
-	report   Report
+	report   Facts
 }
 
 func mutants(t *testing.T) (all []mutant) {
@@ -139,13 +139,13 @@ func mutants(t *testing.T) (all []mutant) {
 	}
 }
 
-func copied(t *testing.T) Report {
+func copied(t *testing.T) Facts {
 	t.Helper()
 	raw, err := json.Marshal(good())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r Report
+	var r Facts
 	if err := json.Unmarshal(raw, &r); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ const (
 // failed build is diagnosed from when the guest cannot be asked any more.
 // Logs that are absent are left out.
 func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[windows.Path][]byte, error) {
-	var r Report
+	var r Facts
 	volumes, err := openVolumes(ctx, d, &r)
 	if err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func TestADiskOfOtherPeoplesToolsIsReadWholeAndProven(t *testing.T) {
 	if !reflect.DeepEqual(got.Disk, disk) || len(got.Problems) != 0 {
 		t.Errorf("disk %+v, problems %q", got.Disk, got.Problems)
 	}
-	p := Prove(got, Expectation{Source: &Source{}, AnswerFile: yes(true), VMMode: yes(false)})
+	p := Prove(got, Expectation{Source: &Source{}, AnswerFile: true, VMMode: yes(false)})
 	if len(p) != len(AssertionIDs()) {
 		t.Errorf("%d assertions", len(p))
 	}

@@ -21,9 +21,9 @@ type Options struct {
 
 // Inspect reads what a disk says of itself. The error is for a disk that
 // cannot be read as one; what is wrong inside volumes goes into the report.
-func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Report, error) {
+func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) {
 	info := d.Info()
-	r := Report{
+	r := Facts{
 		Time: time.Now().UTC().Truncate(time.Second), Windows: []Windows{},
 		Disk: Disk{Path: opt.Name, Format: string(info.Format), VirtualSize: d.Size(), SectorSize: d.SectorSize(), Warnings: info.Warnings},
 	}

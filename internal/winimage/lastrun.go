@@ -25,18 +25,18 @@ func (d *drive) lastRun() *Log {
 			d.problem(actLog, reason(err))
 			return log
 		}
-		if run.Facts.Runs > 0 || file.Size <= size {
+		if run.Progress.Runs > 0 || file.Size <= size {
 			break
 		}
 	}
-	if run.Facts.Runs == 0 && file.Size > maxLog {
+	if run.Progress.Runs == 0 && file.Size > maxLog {
 		d.limit(actLog, fmt.Errorf("no run begins in its last %s: %w", budget.Size(maxLog), budget.ErrExceeded))
 	}
-	log.Runs = run.Facts.Runs
+	log.Runs = run.Progress.Runs
 	if len(run.Lines) == 0 {
 		return log
 	}
-	log.Options, log.TagCreated = append(log.Options, run.Facts.Options...), run.Facts.TagCreated
+	log.Options, log.TagCreated = append(log.Options, run.Progress.Options...), run.Progress.TagCreated
 	for _, l := range run.Lines[max(0, len(run.Lines)-lastLines):] {
 		log.Last = append(log.Last, budget.Cut(l.Raw, maxShown))
 	}
@@ -65,6 +65,9 @@ func (d *drive) trackLog(size int64) (diagnosis.Run, error) {
 	}
 	for off < f.size {
 		n, err := f.ReadAt(b[:min(int64(len(b)), f.size-off)], off)
+		if n == 0 && errors.Is(err, io.EOF) {
+			err = fmt.Errorf("its content ends at %d of %d bytes", off, f.size)
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return diagnosis.Run{}, err
 		}

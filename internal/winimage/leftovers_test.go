@@ -39,3 +39,30 @@ func TestEverythingOfOursIsALeftover(t *testing.T) {
 		t.Errorf("found %q\nwant  %q", got, want)
 	}
 }
+
+// One damaged name in a folder hides nothing that stands behind it.
+func TestADamagedNameHidesNoLeftoverAndNoAnswerFile(t *testing.T) {
+	brought := `\Windows` + footprint.Folder.Path("6b03b18d418c")
+	given := `\Windows\System32\Sysprep\my-unattend.xml`
+	disk := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{
+		brought: "x", given: `<unattend xmlns="urn:schemas-microsoft-com:unattend"/>`,
+		`\Windows\Temp\` + winimagetest.OddName: "x", `\Windows\System32\Sysprep\` + winimagetest.OddName: "x",
+	}})
+	winimagetest.WithSlash(t, disk)
+	d, err := diskimage.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := winimage.Inspect(context.Background(), d, winimage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := r.Windows[0]
+	if !slices.Equal(w.Leftovers, []string{brought}) {
+		t.Errorf("leftovers %q", w.Leftovers)
+	}
+	if !slices.ContainsFunc(w.AnswerFiles, func(a winimage.AnswerFile) bool { return a.Path == given }) {
+		t.Errorf("answer files %+v", w.AnswerFiles)
+	}
+}

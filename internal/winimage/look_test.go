@@ -116,7 +116,7 @@ func TestWhatCannotBeReadOfADriveIsNotTakenForAbsent(t *testing.T) {
 	}
 	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
 		drive := unreadable{winimagetest.Spec{Generalized: true}.FS(t), named(hivePath(name))}
-		p := Prove(Report{Windows: []Windows{Look(t.Context(), drive)}}, Expectation{})
+		p := Prove(Facts{Windows: []Windows{Look(t.Context(), drive)}}, Expectation{})
 		if proven(p) || !strings.Contains(fmt.Sprint(finding.Failed(p, finding.Fail)), name+": damaged") {
 			t.Errorf("%s: proven %t, %+v", name, proven(p), finding.Failed(p, finding.Fail))
 		}

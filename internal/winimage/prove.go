@@ -19,8 +19,9 @@ type Expectation struct {
 	Source *Source
 	// VMMode says whether /mode:vm was used; nil: not asked.
 	VMMode *bool
-	// AnswerFile says whether /unattend was used; nil: not asked.
-	AnswerFile *bool
+	// AnswerFile: /unattend was used. Without it an earlier answer file, of the
+	// installation, may be cached all the same.
+	AnswerFile bool
 	// Run is the id of the sysprep run of this build: part of the name of what it
 	// brought (footprint); empty where that is not known.
 	Run string
@@ -39,9 +40,9 @@ type Source struct {
 type rule struct {
 	id, title string
 	severity  finding.Severity
-	basis     basis // none: the assertion makes the others believable
+	basis     basis // none: the assertion is about what could be read
 	remedy    []string
-	check     func(w *Windows, r *Report, e Expectation) result
+	check     func(w *Windows, r *Facts, e Expectation) result
 }
 
 // basis is what an assertion rests on: beliefs by their id, or pages.
@@ -51,6 +52,8 @@ type basis struct {
 }
 
 func believed(ids ...string) basis { return basis{beliefs: ids} }
+
+func onPage(address string) basis { return basis{pages: []string{address}} }
 
 // cite says where to read it. It is unconfirmed where a belief is reported only,
 // or unproven.
@@ -105,7 +108,7 @@ func AssertionIDs() []string {
 // that was made. It is a pure function. The image is proven when each of
 // severity fail holds. Besides what sysprep leaves it asks what makes a disk fit
 // to be believed: hives and a file system that were shut down.
-func Prove(r Report, e Expectation) []finding.Finding {
+func Prove(r Facts, e Expectation) []finding.Finding {
 	var w *Windows
 	if len(r.Windows) == 1 {
 		w = &r.Windows[0]

@@ -11,37 +11,45 @@ import (
 var oneWindows = rule{
 	WindowsID, "Windows is on the disk", finding.Fail, basis{},
 	[]string{"check that this is the disk of a Windows machine, not encrypted, with a single installation"},
-	func(_ *Windows, r *Report, _ Expectation) result {
+	func(_ *Windows, r *Facts, _ Expectation) result {
 		found := installations(len(r.Windows)) + because(slices.Concat(r.Problems, r.Limits))
 		return result{expected: "one installation", found: found, ok: len(r.Windows) == 1}
 	},
 }
 
-// packerFiles is where Packer names what it brings; internal/footprint has it all.
-const packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
+// Pages on what no belief is about.
+const (
+	// packerFiles is where Packer names what it brings; internal/footprint has it all.
+	packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
+	regfFormat  = "https://github.com/msuhanov/regf (Base block: the sequence numbers)"
+	dirtyBit    = "https://learn.microsoft.com/windows-server/administration/windows-commands/fsutil-dirty"
+	fastStartup = "https://learn.microsoft.com/windows-hardware/drivers/kernel/distinguishing-fast-startup-from-wake-from-hibernation"
+	vssFormat   = "https://github.com/libyal/libvshadow (documentation of the format)"
+	fveFormat   = "https://github.com/libyal/libbde (documentation of the format)"
+)
 
 // aboutDisk are the rules that need no Windows to be judged.
 var aboutDisk = []string{"bitlocker", "boots", limitsID}
 
 // rules are all other assertions, in the order in which they are made.
 var rules = []rule{
-	{"hives-clean", "registry hives were flushed by a full shutdown", finding.Fail, basis{}, powerOff, checkHives},
-	{"file-system-clean", "the NTFS volume was unmounted cleanly", finding.Fail, basis{}, powerOff, func(w *Windows, _ *Report, _ Expectation) result {
+	{"hives-clean", "registry hives were flushed by a full shutdown", finding.Fail, onPage(regfFormat), powerOff, checkHives},
+	{"file-system-clean", "the NTFS volume was unmounted cleanly", finding.Fail, onPage(dirtyBit), powerOff, func(w *Windows, _ *Facts, _ Expectation) result {
 		return yesNo(!w.Volume.Dirty && w.Volume.LogClean, true)
 	}},
-	{"hibernation", "Windows is not hibernated (fast startup)", finding.Fail, basis{},
-		[]string{"disable fast startup (powercfg /h off) in the guest and shut down fully"}, func(w *Windows, _ *Report, _ Expectation) result {
+	{"hibernation", "Windows is not hibernated (fast startup)", finding.Fail, onPage(fastStartup),
+		[]string{"disable fast startup (powercfg /h off) in the guest and shut down fully"}, func(w *Windows, _ *Facts, _ Expectation) result {
 			return yesNo(w.Volume.Hibernated, false)
 		}},
-	{"image-state", "ImageState in the registry", finding.Fail, believed("image-state", "state-generalize"), rerun, func(w *Windows, _ *Report, e Expectation) result {
+	{"image-state", "ImageState in the registry", finding.Fail, believed("image-state", "state-generalize"), rerun, func(w *Windows, _ *Facts, e Expectation) result {
 		return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.ImageState)
 	}},
 	{"state-ini", "ImageState in State.ini", finding.Warn, believed("state-ini"),
-		[]string{`compare \Windows\Setup\State\State.ini with the registry: something changed one of them`}, func(w *Windows, _ *Report, e Expectation) result {
+		[]string{`compare \Windows\Setup\State\State.ini with the registry: something changed one of them`}, func(w *Windows, _ *Facts, e Expectation) result {
 			return equal(string(windows.StateAfter(true, e.Audit)), w.Setup.StateINI)
 		}},
 	{"generalization-state", `SysprepStatus\GeneralizationState`, finding.Fail, believed("generalization-4"), rerun, checkGeneralization},
-	{"setup-type", `Setup\SetupType`, finding.Fail, believed("setup-type"), rerun, func(w *Windows, _ *Report, _ Expectation) result {
+	{"setup-type", `Setup\SetupType`, finding.Fail, believed("setup-type"), rerun, func(w *Windows, _ *Facts, _ Expectation) result {
 		return equal(fmt.Sprint(windows.SetupTypeArmed), number(w.Setup.SetupType))
 	}},
 	{"setup-command", `Setup\CmdLine starts windeploy.exe at the next boot`, finding.Fail, believed("setup-command", "setup-wrappers"), rerun, checkCommand},
@@ -60,27 +68,27 @@ var rules = []rule{
 		[]string{"compare vm_mode with how sysprep was run"}, checkVMMode},
 	{"autologon", "no automatic logon, no DefaultPassword", finding.Warn, believed("autologon"),
 		[]string{"remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep"}, checkAutologon},
-	{"leftovers", "no files or tasks of Packer", finding.Warn, basis{pages: []string{packerFiles}},
+	{"leftovers", "no files or tasks of Packer", finding.Warn, onPage(packerFiles),
 		[]string{"remove them in the guest before sysprep"}, checkLeftovers},
 	{"boot-drivers", "a storage driver starts at boot", finding.Warn, believed("driver-start", "drivers-in-box"),
 		[]string{"install and enable the driver of the target's disk controller before sysprep"}, checkBootDrivers},
-	{"shadow-copies", "no shadow copies", finding.Warn, basis{},
-		[]string{"delete them in the guest (vssadmin delete shadows /all): they keep old data in the image"}, func(w *Windows, _ *Report, _ Expectation) result {
+	{"shadow-copies", "no shadow copies", finding.Warn, onPage(vssFormat),
+		[]string{"delete them in the guest (vssadmin delete shadows /all): they keep old data in the image"}, func(w *Windows, _ *Facts, _ Expectation) result {
 			if w.missed(shadowCopies) && w.Volume.ShadowCopies == 0 {
 				return result{expected: "0", found: notRead}
 			}
 			return equal("0", fmt.Sprint(w.Volume.ShadowCopies))
 		}},
-	{"bitlocker", "no encrypted volume", finding.Fail, basis{},
-		[]string{"decrypt in the guest (manage-bde -off C:) and wait until it is done"}, func(_ *Windows, r *Report, _ Expectation) result {
+	{"bitlocker", "no encrypted volume", finding.Fail, onPage(fveFormat),
+		[]string{"decrypt in the guest (manage-bde -off C:) and wait until it is done"}, func(_ *Windows, r *Facts, _ Expectation) result {
 			return equal("0", fmt.Sprint(len(r.Disk.BitLocker)))
 		}},
 	{"boots", "firmware can start the disk", finding.Warn, believed("firmware-bios", "firmware-uefi"),
-		[]string{"check that the system partition is there and, on an MBR disk, active"}, func(_ *Windows, r *Report, _ Expectation) result {
+		[]string{"check that the system partition is there and, on an MBR disk, active"}, func(_ *Windows, r *Facts, _ Expectation) result {
 			return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
 		}},
 	{limitsID, "nothing was left unread because there is too much of it", finding.Fail, basis{},
-		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(w *Windows, r *Report, _ Expectation) result {
+		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(w *Windows, r *Facts, _ Expectation) result {
 			found := r.Limits
 			if w != nil {
 				found = slices.Concat(found, w.Limits)
@@ -88,7 +96,7 @@ var rules = []rule{
 			return nothing(found)
 		}},
 	{"readable", "every fact could be read", finding.Warn, basis{},
-		[]string{"see which part is damaged; chkdsk in the guest before sysprep may help"}, func(w *Windows, _ *Report, _ Expectation) result {
+		[]string{"see which part is damaged; chkdsk in the guest before sysprep may help"}, func(w *Windows, _ *Facts, _ Expectation) result {
 			return nothing(w.Problems)
 		}},
 }

@@ -55,8 +55,8 @@ func failed(w winimage.Windows) (ids []string, p []finding.Finding) {
 	w.Volume.LogClean = true
 	yes := true
 	p = winimage.Prove(
-		winimage.Report{Disk: winimage.Disk{Scheme: "mbr", Generation: 1}, Windows: []winimage.Windows{w}},
-		winimage.Expectation{Source: &winimage.Source{}, AnswerFile: &yes, VMMode: &yes},
+		winimage.Facts{Disk: winimage.Disk{Scheme: "mbr", Generation: 1}, Windows: []winimage.Windows{w}},
+		winimage.Expectation{Source: &winimage.Source{}, AnswerFile: true, VMMode: &yes},
 	)
 	for _, a := range p {
 		if !a.Holds {
@@ -100,7 +100,7 @@ func TestTheDriveOfASimulatedGuestThatIsNotGeneralizedIsRefused(t *testing.T) {
 	}{
 		"sysprep did not run":            {winsim.Scenario{}, []string{poweroff}, []string{"image-state", "generalization-state", "setup-type", "setup-command", "tag"}, false},
 		"validation refused":             {winsim.Scenario{Outcome: winsim.Refused, Class: "F01"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "setup-command", "tag", "log"}, true},
-		"generalize broke off":           {winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "tag", "log"}, false},
+		"generalize failed midway":       {winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{sysprep + " /quit", poweroff}, []string{"image-state", "generalization-state", "setup-type", "tag", "log"}, false},
 		"the tag was deleted":            {winsim.Scenario{}, []string{sysprep + " /quit", `cmd /c del C:\Windows\System32\Sysprep\Sysprep_succeeded.tag`, poweroff}, []string{"tag"}, false},
 		"the registry was written after": {winsim.Scenario{}, []string{sysprep + " /quit", `reg add HKLM\SYSTEM\Setup /v SetupType /t REG_DWORD /d 0 /f`, poweroff}, []string{"setup-type"}, false},
 	} {

@@ -13,12 +13,12 @@ func TestWhatIsNotAskedIsNotAsserted(t *testing.T) {
 		holds map[string]bool
 	}{
 		"nothing is known of the run":     {Expectation{}, map[string]bool{}},
-		"run as the image shows":          {Expectation{AnswerFile: yes(true), VMMode: yes(false)}, map[string]bool{"cached-answer-file": true, "vm-mode": true}},
-		"without /unattend, with mode:vm": {Expectation{AnswerFile: yes(false), VMMode: yes(true)}, map[string]bool{"cached-answer-file": false, "vm-mode": false}},
+		"run as the image shows":          {Expectation{AnswerFile: true, VMMode: yes(false)}, map[string]bool{"cached-answer-file": true, "vm-mode": true}},
+		"without /unattend, with mode:vm": {Expectation{VMMode: yes(true)}, map[string]bool{"vm-mode": false}}, // the file is one of the installation
 	} {
 		w := Windows{AnswerFiles: []AnswerFile{{File: File{Path: cachedAnswerFile}}}}
 		holds := map[string]bool{}
-		for _, a := range Prove(Report{Windows: []Windows{w}}, c.e) {
+		for _, a := range Prove(Facts{Windows: []Windows{w}}, c.e) {
 			if slices.Contains(asked, a.ID) {
 				holds[a.ID] = a.Holds
 			}

@@ -20,7 +20,7 @@ type volume struct {
 
 // openVolumes reads the partition table, notes it in the report, and opens
 // every NTFS volume.
-func openVolumes(ctx context.Context, d diskimage.Disk, r *Report) ([]*volume, error) {
+func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, error) {
 	reader := contextReader{ctx, d}
 	within, log := structure(ctx), logBudget(ctx)
 	table, err := partition.Read(reader, d.Size(), 0)

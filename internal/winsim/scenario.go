@@ -64,7 +64,7 @@ const (
 	SetupRunning  StartState = "setup"          // first boot is not over, for Scenario.SetupFor
 	Audit         StartState = "audit"          // audit mode, with its sysprep window open
 	SysprepOpen   StartState = "sysprep-open"   // another sysprep is running
-	Unfinished    StartState = "unfinished"     // an earlier generalize broke off: GeneralizationState 3
+	Unfinished    StartState = "unfinished"     // an earlier generalize failed midway: GeneralizationState 3
 	Undeployable  StartState = "undeployable"   // the same, and ImageState says so
 	NoSysprep     StartState = "no-sysprep"     // sysprep.exe was removed
 	RebootPending StartState = "reboot-pending" // updates wait for a reboot

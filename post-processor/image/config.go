@@ -49,9 +49,9 @@ type Config struct {
 	// for `raw`). Only with `format`. It must not be a file of the artifact,
 	// under any name. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
 	// with the variables `BuildName` and `BuilderType` and the builder's shared
-	// information. A file that is there already is an error, or replaced with
-	// `packer build -force`, and then by the finished and proven image only: it
-	// stays, with its report, when the build fails. Defaults to
+	// information. An existing file is an error; with
+	// `packer build -force` it is replaced, but only by the finished and proven
+	// image: it stays, with its report, when the build fails. Defaults to
 	// `output-<build name>-image/packer-<build name>.<format>`.
 	Output string `mapstructure:"output"`
 	// Leave out the free clusters of NTFS volumes: the output is

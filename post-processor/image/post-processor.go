@@ -85,7 +85,7 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 // removes all of it unless keep_input_artifact is set.
 func mustKeep(input packersdk.Artifact, found disks, output string) string {
 	if len(found.left) > 0 {
-		return fmt.Sprintf("Warning: the input is kept, whatever keep_input_artifact says, because it holds what is not in the output: %s. Only the disk with Windows was converted; see to the others before you remove the input.",
+		return fmt.Sprintf("Warning: the input is kept, whatever keep_input_artifact says, because it holds files that are not in the output: %s. Only the disk with Windows was converted; save the others before you remove the input.",
 			strings.Join(found.left, ", "))
 	}
 	if folder, inside := removedWith(input, output); inside {

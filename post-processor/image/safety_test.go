@@ -130,7 +130,7 @@ func TestConfigureRefusesPathsThatCannotBeWritten(t *testing.T) {
 		{"a folder as output", map[string]any{"format": "raw", "output": "folder.raw"}, "output: folder.raw is a folder"},
 		{"an output below a file", map[string]any{"format": "raw", "output": "file/x.raw"}, "output: "},
 		{"a device as report", map[string]any{"verify": map[string]any{"report": os.DevNull}}, "verify.report: "},
-		{"a report that is something else", map[string]any{"verify": map[string]any{"report": "file"}}, "verify.report: file is there already and is no report"},
+		{"a report that is something else", map[string]any{"verify": map[string]any{"report": "file"}}, "verify.report: file exists already and is not a report"},
 		{"a report that is the output", map[string]any{"format": "raw", "output": "x.raw", "verify": map[string]any{"report": "./x.raw"}}, "verify.report: ./x.raw is the same file as x.raw"},
 		{"the report's default folder is a file", map[string]any{"packer_build_name": "f"}, "output: output-f-image is a file"},
 		{"paths that are not known", map[string]any{"format": "raw", "output": "file/<unknown>.raw", "verify": map[string]any{"report": "file/<unknown>"}}, ""},
@@ -283,7 +283,7 @@ func TestAnArtifactWithADataDiskIsKept(t *testing.T) {
 			if keep != c.keep || force != c.keep {
 				t.Errorf("keep %t, force %t; want %t", keep, force, c.keep)
 			}
-			if said := strings.Contains(b.said.String(), "what is not in the output: "+b.input.files[1]); said != c.keep {
+			if said := strings.Contains(b.said.String(), "files that are not in the output: "+b.input.files[1]); said != c.keep {
 				t.Errorf("said:\n%s", &b.said)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -20,10 +21,13 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.saveLogs(ctx, true)
 	r.reportCached(ctx, true)
 	r.cleanup(ctx, guest.Leftovers{})
-	for _, next := range d.Next {
-		r.ui.Say(next)
-	}
 	if r.plan.Action == actionQuit {
+		if r.config.PackerBuilderType == ownBuilder {
+			return nil // it shuts the machine down
+		}
+		for _, step := range render.Steps(d.Next) {
+			r.ui.Say(step)
+		}
 		return nil
 	}
 	r.ui.Sayf("Asking Windows for a %s", r.plan.Action)
@@ -49,7 +53,8 @@ func (r *run) awaitGone(ctx context.Context, sent error) error {
 			if sent == nil {
 				sent = errors.New("the command was accepted")
 			}
-			return fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w\nnext: let the builder shut it down and prove the disk, or use action = \"quit\"", r.config.ShutdownTimeout, sent)
+			return failed(verdict.Head{Class: verdict.Hung}, fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w", r.config.ShutdownTimeout, sent), nil,
+				"let the builder shut it down and prove the disk, or use action = \"quit\"")
 		}
 		if err := r.pause(ctx, r.config.PollInterval); err != nil {
 			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")

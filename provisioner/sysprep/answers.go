@@ -20,7 +20,7 @@ func (r *run) buildAnswer(architecture string) error {
 		return nil
 	}
 	if architecture == "" {
-		return errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture; the machine is untouched; use answer_file instead of unattend")
+		return untouched(errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
 	}
 	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
 		return fmt.Errorf("sysprep was not started: %w", err)
@@ -56,7 +56,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	if r.config.DeleteCachedAnswerFile {
 		if err := r.patiently(ctx, func() error { return r.session.DeleteCachedAfterDeployment(ctx) }); err != nil {
-			return fmt.Errorf("sysprep was not started: %w; leave out delete_cached_answer_file, or make the folder %s writable", err, windows.ScriptsFolder.OnVolume())
+			return untouched(fmt.Errorf("sysprep was not started: %w", err), fmt.Sprintf("leave out delete_cached_answer_file, or make the folder %s writable", windows.ScriptsFolder.OnVolume()))
 		}
 		r.deletesCached = true
 		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
@@ -76,7 +76,7 @@ func (r *run) tidyOthers(ctx context.Context) error {
 		return err
 	})
 	if guest.Unanswered(err) && ctx.Err() == nil {
-		return fmt.Errorf("sysprep was not started: %w; %s", err, whyUnanswered) // waited for already
+		return untouched(fmt.Errorf("sysprep was not started: %w", err), unanswered) // waited for already
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -93,7 +93,7 @@ func (r *run) tidyOthers(ctx context.Context) error {
 			err = errors.New("they are still there")
 		}
 		if err != nil {
-			return fmt.Errorf("sysprep was not started: answer files could not be removed from the guest: %w; remove them in an earlier provisioner", err)
+			return untouched(fmt.Errorf("sysprep was not started: answer files could not be removed from the guest: %w", err), "remove them in an earlier provisioner")
 		}
 		for _, path := range had.Files() {
 			r.ui.Sayf("Removed the answer file %s", path)
@@ -125,29 +125,29 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 		warn([]string{found.Cached}, "it was left by an earlier run or the installation, and goes into the image"+remove)
 	}
 	warn(found.Below, "Windows takes from it the passes that no other answer file has, and it goes into the image"+remove)
-	warn(found.Media, "where that drive is a removable one, Windows takes from it the passes that no other answer file has; take the medium out before the image boots")
+	warn(found.Media, "if that drive is removable, Windows takes from it the passes that no other answer file has; take the medium out before the image boots")
 	return warnings
 }
 
-// whyUnanswered is what to do where the guest gave no answer before the start.
-const whyUnanswered = "the machine is untouched; see why it stopped answering, and run the build again"
+// unanswered is what to do where the guest gave no answer before the start.
+const unanswered = "find out why the guest stopped answering, and run the build again"
 
 // upload puts the answer file where only administrators can read it.
 func (r *run) upload(ctx context.Context) error {
 	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
 	r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
 	if err := r.patiently(ctx, func() error { return r.session.MakePrivate(ctx, r.plan.AnswerFolder) }); err != nil {
-		next := "Packer has to connect as an administrator with the elevated token"
+		next := "connect as an administrator with the elevated token"
 		if guest.Unanswered(err) {
-			next = whyUnanswered
+			next = unanswered
 		}
-		return fmt.Errorf("the answer file could not be put into the guest: %w; %s", err, next)
+		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
 	}
 	err := r.patiently(ctx, func() error {
 		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
 	})
 	if err != nil {
-		return fmt.Errorf("the answer file could not be put into the guest: %w; %s", err, whyUnanswered)
+		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), unanswered)
 	}
 	// Where PowerShell is locked down, Packer's upload fails without a word.
 	there := false
@@ -156,10 +156,10 @@ func (r *run) upload(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("the answer file could not be checked in the guest: %w; %s", err, whyUnanswered)
+		return untouched(fmt.Errorf("the answer file could not be checked in the guest: %w", err), unanswered)
 	}
 	if !there {
-		return errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there; allow it for this build, or leave the answer file out")
+		return untouched(errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there"), "allow PowerShell for this build, or leave the answer file out")
 	}
 	return nil
 }

@@ -67,11 +67,11 @@ type Config struct {
 	RemoveAnswerFiles bool `mapstructure:"remove_answer_files"`
 	// Let the deployed machine delete `\Windows\Panther\unattend.xml` at the end
 	// of Windows Setup, by `\Windows\Setup\Scripts\SetupComplete.cmd`. A script
-	// that is there already runs after that. Windows does not run
+	// that exists already runs after that. Windows does not run
 	// `SetupComplete.cmd` with an OEM product key, except on Enterprise editions
 	// and Windows Server.
 	DeleteCachedAnswerFile bool `mapstructure:"delete_cached_answer_file"`
-	// Pass `/quiet`. Defaults to `true`. With `false` sysprep may wait for ever
+	// Pass `/quiet`. Defaults to `true`. With `false` sysprep may wait forever
 	// in a dialog that nobody sees; the build then fails after `stall_timeout`.
 	Quiet config.Trilean `mapstructure:"quiet"`
 	// Further arguments for sysprep.exe, each beginning with `/`. Arguments that

@@ -12,7 +12,7 @@ import (
 // earlier says what the log tells of the earlier run that keeps sysprep from
 // being started, and saves the logs.
 func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
-	if d.Start != verdict.Refuse || d.Cause != "ALREADY_RUNNING" && d.Cause != "INVALID_STATE" {
+	if d.Start != verdict.Refuse || d.CauseID != "F51" && d.CauseID != "F32" {
 		return nil
 	}
 	r.saveLogs(ctx, true)
@@ -20,14 +20,13 @@ func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
 	work, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.cleanup(work, guest.Leftovers{})
-	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if err != nil || len(runs) == 0 {
+	last := diagnosis.LastRun(raw)
+	if err != nil || last.Progress.Lines == 0 {
 		return nil
 	}
-	last := runs[len(runs)-1]
 	found, ok := diagnosis.Diagnose(last)
 	if !ok {
-		return []string{"earlier run: no known failure in its log; its last line: " + last.Facts.LastLine}
+		return []string{"earlier run: no known failure in its log; its last line: " + last.Progress.LastLine}
 	}
 	lines := render.Full("cause", found.Finding)
 	for i := range lines {

@@ -65,9 +65,9 @@ func TestARefusalNamesThePackageAndTheRemedyFirst(t *testing.T) {
 func TestABrokenMachineIsToBeDiscarded(t *testing.T) {
 	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Broken, Class: "F35"}, nil)
-	wantExplained(t, g, "sysprep broke off midway, the machine cannot be used", "IMAGE_STATE_UNDEPLOYABLE", "next: Discard this machine", "next: Set log_directory")
+	wantExplained(t, g, "sysprep failed midway, the machine cannot be used", "IMAGE_STATE_UNDEPLOYABLE", "next: Discard this machine", "next: Set log_directory")
 	wantNothingLeft(t, g)
-	wantError(t, g.provision(), "sysprep was not started: an earlier sysprep run broke off")
+	wantError(t, g.provision(), "sysprep was not started: an earlier sysprep run failed midway")
 }
 
 func TestARunThatStandsStillIsHung(t *testing.T) {
@@ -80,7 +80,7 @@ func TestARunThatStandsStillIsHung(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()
 			g := newGuestRun(t, winsim.Scenario{Outcome: winsim.Hang, HangIn: where}, map[string]any{"stall_timeout": "1500ms"})
-			wantExplained(t, g, "sysprep did not come to its end: ", parts...)
+			wantExplained(t, g, "sysprep did not finish: ", parts...)
 			wantNothingLeft(t, g)
 			// One that works on the machine may still finish.
 			if ended := strings.Contains(g.ui.text(), "Ended sysprep.exe (process id "); ended == (where == "generalize") {
@@ -195,6 +195,13 @@ func TestAMachineThatIsGeneralizedAlreadyIsNotTouched(t *testing.T) {
 	}
 }
 
+// It is not untouched, so it is not one in which sysprep was not started.
+func TestAMachineThatWasGeneralizedAndDoesNotGoDownIsHung(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.Generalized, ShutdownTakes: seconds(3600)}, map[string]any{"action": "shutdown", "shutdown_timeout": "2s"})
+	wantError(t, g.provision(), "[hung] Windows was generalized before, but it has not shut down within shutdown_timeout (2s)", "; next: let the builder shut it down and prove the disk")
+}
+
 func TestASetupThatIsStillRunningIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: seconds(10)}, nil)
@@ -209,7 +216,7 @@ func TestNothingIsStartedWhereSysprepCannotWork(t *testing.T) {
 	for start, parts := range map[winsim.StartState][]string{
 		winsim.SetupRunning: {"sysprep was not started: ", "(waited up to 1s, see stall_timeout)"},
 		winsim.SysprepOpen:  {"sysprep was not started: sysprep.exe is already running (process id "},
-		winsim.Unfinished:   {"sysprep was not started: an earlier sysprep run broke off"},
+		winsim.Unfinished:   {"sysprep was not started: an earlier sysprep run failed midway"},
 		winsim.NoSysprep:    {"sysprep was not started: sysprep.exe is missing"},
 	} {
 		t.Run(string(start), func(t *testing.T) {

@@ -231,7 +231,7 @@ func (c *faultCell) run() {
 func (c *faultCell) classify(err error) {
 	for _, known := range []struct{ text, letter string }{
 		{"the guest was lost while", "l"}, {"success could not be confirmed", "l"}, {"sysprep was not started", "n"}, {"the answer file could not be put", "n"},
-		{"sysprep is not running, and the outcome", "n"}, {"another machine answers", "o"}, {"sysprep broke off midway", "b"}, {"sysprep did not come to its end", "h"}, {"cancelled", "c"},
+		{"sysprep is not running, and the outcome", "n"}, {"another machine answers", "o"}, {"sysprep failed midway", "b"}, {"sysprep did not finish", "h"}, {"cancelled", "c"},
 	} {
 		if err != nil && strings.Contains(err.Error(), known.text) {
 			c.outcome = known.letter

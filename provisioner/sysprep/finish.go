@@ -147,7 +147,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	seen := r.tracker.Run()
-	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Facts)) {
+	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Progress)) {
 		v.Diagnosis = &d
 		return
 	}
@@ -158,11 +158,11 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 	if err != nil {
 		return
 	}
-	runs := diagnosis.Split(diagnosis.Parse(raw))
-	if len(runs) == 0 || !r.ownLog(runs[len(runs)-1].Facts) {
+	last := diagnosis.LastRun(raw)
+	if last.Progress.Lines == 0 || !r.ownLog(last.Progress) {
 		return
 	}
-	if d, ok := diagnosis.Diagnose(runs[len(runs)-1]); ok {
+	if d, ok := diagnosis.Diagnose(last); ok {
 		v.Diagnosis = &d
 	}
 }
@@ -171,7 +171,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 // (it would sit in a dialog and block every other run). One that works on the
 // machine is left alone: ending it would break what it may still finish.
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
-	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Facts().Stage > diagnosis.StageValidating {
+	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Progress().Stage > diagnosis.StageValidating {
 		return
 	}
 	if v.Class == verdict.Refused && v.OwnLog != verdict.Yes {
@@ -224,10 +224,7 @@ func (r *run) cleanup(ctx context.Context, what guest.Leftovers) {
 
 // reportLeft says what was not removed before Windows went down.
 func (r *run) reportLeft() {
-	left := append(slices.Concat(r.left.Files, r.left.Folders), r.session.Folder())
-	for _, task := range r.left.Tasks {
-		left = append(left, "scheduled task "+task)
-	}
+	left := r.session.Names(r.left)
 	if r.tidied != nil {
 		<-r.tidied
 		left = r.untidy

@@ -20,7 +20,7 @@ func lastLookLimit(stall time.Duration) time.Duration { return min(guest.Command
 func (r *run) lastLook(ctx context.Context, events chan<- event) {
 	state, err := r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))
 	select {
-	case events <- event{sample: guest.Sample{State: state}, err: err, last: true}:
+	case events <- event{sample: guest.Sample{Status: state}, err: err, last: true}:
 	case <-ctx.Done():
 	}
 }
@@ -36,9 +36,9 @@ func (r *run) withLog(o verdict.Observation, s guest.Sample) verdict.Observation
 	if s.LogRead {
 		r.logNext = s.LogNext
 		// Where there was none, or another took its place, all of it is new.
-		r.noOld = r.noOld || s.Rotated || s.LogLength == 0 && r.tracker.Facts().Lines == 0
+		r.noOld = r.noOld || s.Rotated || s.LogLength == 0 && r.tracker.Progress().Lines == 0
 	}
-	o.Log, o.LogBytes, o.LogNext = r.tracker.Facts(), r.logLength, r.logNext
+	o.Log, o.LogBytes, o.LogNext = r.tracker.Progress(), r.logLength, r.logNext
 	o.LogFresh = r.fresh()
 	return o
 }
@@ -51,7 +51,7 @@ func (r *run) otherLog(s guest.Sample) bool {
 	}
 	var log diagnosis.Tracker
 	log.Feed(s.Log)
-	return s.Rotated || s.LogLength == 0 || diagnosis.OlderRun(log.Facts(), diagnosis.Earliest(r.launchedAt(), r.begun))
+	return s.Rotated || s.LogLength == 0 || diagnosis.OlderRun(log.Progress(), diagnosis.Earliest(r.launchedAt(), r.begun))
 }
 
 // fresh: no line of an earlier run is read, as far as is known. An old log that
@@ -61,13 +61,7 @@ func (r *run) fresh() bool {
 }
 
 // ownLog says whether what was read of the log may be about this run.
-func (r *run) ownLog(log diagnosis.Facts) bool {
-	launched, begun := r.launchedAt(), r.begun
-	switch {
-	case launched.IsZero() && r.fresh():
-		return true
-	case begun.IsZero(): // nothing was started yet
-		begun = r.now()
-	}
-	return !diagnosis.OlderRun(log, diagnosis.Earliest(launched, begun))
+func (r *run) ownLog(log diagnosis.Progress) bool {
+	launched := r.launchedAt()
+	return launched.IsZero() && r.fresh() || !diagnosis.OlderRun(log, diagnosis.Earliest(launched, r.begun))
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
-	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -39,7 +36,7 @@ func (r *run) keepRecord(ctx context.Context) {
 	}
 	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode}
 	if err := ran.Write(ctx, r.record); err != nil {
-		log.Printf("%v", err) // the proof then asks for less
+		r.ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
 	}
 }
 
@@ -101,7 +98,7 @@ func (r *run) launch(ctx context.Context) error {
 	// sysprep may run all the same, and none ran before.
 	state, perr := r.session.Poll(ctx)
 	if perr == nil && len(state.Processes) == 0 {
-		return verdict.Fail(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and the outcome of its start is not known: %w\nnext: run the build again from an untouched disk", err))
+		return failed(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and the outcome of its start is not known: %w", err), nil, "run the build again from an untouched disk")
 	}
 	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)
 	if len(state.Processes) > 0 {
@@ -133,16 +130,20 @@ func launchError(err error) error {
 	}{{"already-running", "F51"}, {"sysprep-missing", "F52"}} {
 		if errors.Is(err, &guest.ScriptError{Name: known.name}) {
 			d, _ := diagnosis.ByID(known.cause)
-			return verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w\n%s", err, strings.Join(render.Steps(d.Remedy), "\n")))
+			return failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Name}, fmt.Errorf("sysprep was not started: %w", err), nil, d.Remedy...)
 		}
 	}
 	if errors.Is(err, &guest.ScriptError{Name: "tag-not-deleted"}) {
-		return fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be recognized: %w\nnext: run as an administrator with the elevated token", err)
+		return untouched(fmt.Errorf("sysprep was not started: the tag of an earlier run cannot be deleted, so success could not be recognized: %w", err), "connect as an administrator with the elevated token")
 	}
 	var account *guest.AccountError
 	if errors.As(err, &account) {
-		return fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not accept elevated_user %q or elevated_password (%s): %w\n"+
-			"next: name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed", account.User, account.Code, err)
+		return untouched(fmt.Errorf("sysprep was not started, the machine is untouched: the guest did not accept elevated_user %q or elevated_password (%s): %w", account.User, account.Code, err),
+			"name a local administrator as the guest knows it, and check the password; without elevated_password no password is needed")
 	}
-	return fmt.Errorf("sysprep was not started: %w\nnext: look at the message above; the machine is untouched", err)
+	next := "remove what keeps it from being started, and run the build again"
+	if guest.Unanswered(err) {
+		next = unanswered
+	}
+	return untouched(fmt.Errorf("sysprep was not started, the machine is untouched: %w", err), next)
 }

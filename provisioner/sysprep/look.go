@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -37,14 +35,14 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, r.endAlready(ctx, decision)
 	}
 	if r.config.RunAs == runAsSystem && first.Build >= windows.BlackScreenFrom {
-		return true, fmt.Errorf("run_as = \"system\" is refused: on build %d sysprep as SYSTEM leaves a black screen after first boot; the machine is untouched; use the build user or elevated_user", first.Build)
+		return true, untouched(fmt.Errorf("run_as = \"system\" is refused, the machine is untouched: on build %d sysprep as SYSTEM leaves a black screen after first boot", first.Build), "use the build user or elevated_user")
 	}
 	return false, nil
 }
 
 // untilClear asks for the guest's state until sysprep may run or it is clear
 // that it may not.
-func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Clearance, error) {
+func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, error) {
 	r.ui.Say("Looking at the guest")
 	expect := r.config.plan(r.session.Windir(), r.id).Expect
 	deadline := r.now().Add(r.config.StallTimeout)
@@ -74,8 +72,7 @@ func (r *run) untilClear(ctx context.Context) (guest.State, verdict.Clearance, e
 			if d.Start == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			lines := append([]string{text}, r.earlier(ctx, d)...)
-			return state, d, verdict.Fail(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(strings.Join(append(lines, render.Steps(d.Next)...), "\n")))
+			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), r.earlier(ctx, d), d.Next...)
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)

@@ -49,7 +49,7 @@ func TestWhatTheHypervisorReportsEndsTheWait(t *testing.T) {
 		parts    []string
 	}{
 		"a restart":           {hypervisor.Event{Kind: hypervisor.EventRestart}, asked, "the guest restarted instead of powering off: it is not generalized any more", []string{"run the build again"}},
-		"a restart midway":    {hypervisor.Event{Kind: hypervisor.EventRestart}, "working on app packages", "sysprep broke off midway", []string{"the machine was restarted while sysprep was changing the machine"}},
+		"a restart midway":    {hypervisor.Event{Kind: hypervisor.EventRestart}, "working on app packages", "sysprep failed midway", []string{"the machine was restarted while sysprep was changing the machine"}},
 		"the power-off":       {hypervisor.Event{Kind: hypervisor.EventOff}, asked, "", []string{"the machine has powered itself off"}},
 		"a pause that stays":  {hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"}, asked, "the machine is paused: somebody stopped it", []string{"Resume the machine"}},
 		"a pause in the work": {hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"}, "working on app packages", "the machine is paused: somebody stopped it", nil},

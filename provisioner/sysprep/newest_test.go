@@ -30,7 +30,7 @@ func TestSuccessThatIsContradictedIsNone(t *testing.T) {
 		parts    []string
 	}{
 		winsim.BecomesUndone:   {"the guest contradicts the success that was seen", []string{"seen: ImageState IMAGE_STATE_UNDEPLOYABLE", "no tag", "Do not use the disk"}},
-		winsim.BecomesFailed:   {"sysprep broke off midway", []string{"failed after it had begun to change the machine"}},
+		winsim.BecomesFailed:   {"sysprep failed midway", []string{"failed after it had begun to change the machine"}},
 		winsim.BecomesComplete: {"the guest contradicts the success that was seen", []string{"seen: ImageState IMAGE_STATE_COMPLETE", "sysprep.exe is running"}},
 	} {
 		t.Run(string(then), func(t *testing.T) {

@@ -40,7 +40,7 @@ type watched struct {
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
 	untidy  []string
-	settled chan guest.State
+	settled chan guest.Status
 	// tidying: nothing may be uploaded any more. following: the command that
 	// watches runs, and removes our files at its end.
 	tidying, following atomic.Bool
@@ -92,7 +92,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 			}
 			judge, v = judge.Step(r.take(ctx, e.sample))
 		case settled := <-r.settled:
-			judge, v = judge.Step(r.take(ctx, guest.Sample{State: settled}))
+			judge, v = judge.Step(r.take(ctx, guest.Sample{Status: settled}))
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
@@ -169,7 +169,7 @@ func (r *run) feed(ctx context.Context, events chan<- event) {
 			var peekErr error
 			// While Windows goes down each other question leaves the log out.
 			if brief = r.tidying.Load() && r.plan.Action != actionQuit && !brief; brief {
-				sample.State, peekErr = r.session.Poll(ctx)
+				sample.Status, peekErr = r.session.Poll(ctx)
 			} else {
 				sample, cursor, peekErr = r.session.Peek(ctx, cursor)
 			}
@@ -207,7 +207,7 @@ func (r *run) removed(left []string) {
 
 // take makes an observation of a sample, and tells the user what is new.
 func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
-	o := observation(r.now(), s.State)
+	o := observation(r.now(), s.Status)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
 	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
 	switch {
@@ -235,7 +235,7 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 	o = r.withLog(o, s)
 	if r.plan.Action != actionQuit && success && r.tidied == nil && !r.following.Load() {
 		// sysprep has copied the answer file long ago; Windows goes down now.
-		r.tidied, r.settled = make(chan struct{}), make(chan guest.State, 1)
+		r.tidied, r.settled = make(chan struct{}), make(chan guest.Status, 1)
 		r.tidying.Store(true)
 		go func() {
 			defer close(r.tidied)
@@ -250,10 +250,10 @@ func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
 
 func (r *run) progress(lines []diagnosis.Line) {
 	for _, l := range lines {
-		if !r.ownLog(diagnosis.Facts{Start: l.Time}) {
+		if !r.ownLog(diagnosis.Progress{Start: l.Time}) {
 			continue
 		}
-		if text := diagnosis.Progress(l); text != "" {
+		if text := diagnosis.Milestone(l); text != "" {
 			r.ui.Say("  " + text)
 		}
 	}
@@ -297,7 +297,7 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 	return verdict.PortUnknown
 }
 
-func observation(at time.Time, s guest.State) verdict.Observation {
+func observation(at time.Time, s guest.Status) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
 		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,

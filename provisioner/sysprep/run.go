@@ -37,7 +37,7 @@ type run struct {
 	clock
 
 	plan  Plan
-	first guest.State // as it was before anything was done
+	first guest.Status // as it was before anything was done
 	left  guest.Leftovers
 	// deletesCached: SetupComplete.cmd of the image deletes the cached answer
 	// file.

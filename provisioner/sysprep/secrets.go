@@ -10,6 +10,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 const redacted = "<sensitive>"
@@ -41,7 +42,12 @@ func newScrubber(secrets []string) scrubber {
 	return scrubber{strings.NewReplacer(pairs...)}
 }
 
-func (s scrubber) text(t string) string { return s.replacer.Replace(t) }
+// text takes them out. The head of an error is from a list of words that is known to
+// all: there they hide nothing, and the builder has to read it.
+func (s scrubber) text(t string) string {
+	_, rest := verdict.CutHead(t)
+	return t[:len(t)-len(rest)] + s.replacer.Replace(rest)
+}
 
 // scrubUI is a Ui that never shows a secret.
 type scrubUI struct {

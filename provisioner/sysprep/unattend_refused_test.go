@@ -12,6 +12,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 )
 
 func problems(err error) (lines []string) {
@@ -143,6 +144,34 @@ func TestSecretsOfTheBlockAreHiddenInEveryForm(t *testing.T) {
 	} {
 		if got := scrub.text("x " + secret + " y"); got != "x <sensitive> y" {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// The builder reads the head of an error, whatever the passwords are.
+func TestTheHeadOfAnErrorStays(t *testing.T) {
+	scrub := newScrubber([]string{"refused", "APPX"})
+	const text = "[refused/APPX_NOT_PROVISIONED] sysprep refused, APPX"
+	got := scrub.text(text)
+	if got != "[refused/APPX_NOT_PROVISIONED] sysprep <sensitive>, <sensitive>" {
+		t.Error(got)
+	}
+	if got := scrub.text("[REFUSED/APPX] x, [refused] y"); got != "[REFUSED/<sensitive>] x, [<sensitive>] y" {
+		t.Error(got)
+	}
+}
+
+func TestAStartThatFailsNamesTheFirstStep(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("why"), "[not-started] sysprep was not started, the machine is untouched: why; next: remove what keeps it from being started, and run the build again"},
+		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again"},
+		{&guest.ScriptError{Script: "launch", Name: "sysprep-missing"}, "[not-started/SYSPREP_MISSING] sysprep was not started: guest script launch: sysprep-missing: ; next: "},
+	} {
+		if got := launchError(c.err).Error(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

@@ -194,7 +194,7 @@ func TestAnOldLogIsNoneOfThisRun(t *testing.T) {
 	r.begun = r.now()
 	state := verdict.Begin(r.begun, r.plan.Expect)
 	n := int64(len(oldFailure))
-	sample := guest.Sample{State: guest.State{ImageState: windows.StateComplete, Processes: []int{4711}, Tag: new(bool)}, LogRead: true, LogLength: n, LogNext: n, Log: []byte(oldFailure)}
+	sample := guest.Sample{Status: guest.Status{ImageState: windows.StateComplete, Processes: []int{4711}, Tag: new(bool)}, LogRead: true, LogLength: n, LogNext: n, Log: []byte(oldFailure)}
 	for range 3 {
 		var v *verdict.Verdict
 		if state, v = state.Step(r.take(t.Context(), sample)); v != nil {
@@ -202,7 +202,7 @@ func TestAnOldLogIsNoneOfThisRun(t *testing.T) {
 		}
 		sample.Log = nil
 	}
-	if r.ownLog(r.tracker.Facts()) || len(ui.text()) > 0 {
+	if r.ownLog(r.tracker.Progress()) || len(ui.text()) > 0 {
 		t.Errorf("it is told of as of this run: %q", ui.text())
 	}
 }

@@ -83,19 +83,20 @@ const head = `# What we believe about Windows
 
 <!-- Generated from internal/windows/beliefs.go by make generate. Do not edit. -->
 
-Nobody who built this plugin had a Windows. What it takes for true of Windows is stated
-once, in ` + "`internal/windows`" + `, and every constant there names the belief that it rests on.
+This plugin was built without access to a machine with Windows. What it assumes about
+Windows is stated once, in ` + "`internal/windows`" + `, and every constant there names the belief
+that it rests on.
 
 | standing | means |
 |---|---|
 | documented | Microsoft, or the standard, says so |
-| seen | in something that a real Windows made, and that everybody can look at |
+| seen | in a public artefact that a real Windows made |
 | reported | by somebody who looked at a real Windows |
-| unproven | nobody was found who says so |
+| unproven | no source was found |
 
-If one of them is wrong on your machine, tell us its id, and edition and build.
-How the simulated guest behaves, and the questions that only a real Windows answers, are
-in [simulated-guest.md](simulated-guest.md).
+If one of them is wrong on your machine, tell us its id, and the edition and build of
+Windows. How the simulated guest behaves, and the questions that only a real Windows can
+answer, are in [simulated-guest.md](simulated-guest.md).
 
 `
 

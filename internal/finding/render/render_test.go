@@ -25,7 +25,7 @@ var reports = []finding.Report{
 		{ID: "pass-not-run", Severity: finding.Info, Subject: finding.AnswerFile, Summary: "this command line of sysprep does not run the pass",
 			Where: finding.Place{File: "unattend.xml", Line: 20, Path: []string{"auditUser"}}},
 	}},
-	{Subject: finding.Disk, Name: "image.vhd", Facts: winimage.Report{
+	{Subject: finding.Disk, Name: "image.vhd", Facts: winimage.Facts{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Disk: winimage.Disk{Path: "image.vhd", Format: "vhd (fixed)", VirtualSize: 40 << 30, Scheme: "gpt", Generation: 2}, Windows: []winimage.Windows{},
 	}, Findings: []finding.Finding{
 		{ID: "setup-type", Severity: finding.Fail, Holds: true, Subject: finding.Disk, Summary: `Setup\SetupType`, Expected: "2", Found: "2"},
@@ -60,7 +60,7 @@ func TestFullSaysAFactALine(t *testing.T) {
 	image := reports[1].Findings
 	lines := Full("cause", image[3])
 	for group := range finding.SharedRemedy(image[1:3]) {
-		lines = append(lines, Full(Label(group[0].Severity), group...)...)
+		lines = append(lines, Full(severity(group[0].Severity), group...)...)
 	}
 	shared := slices.Clone(image[1:3])
 	shared[1].Remedy = shared[0].Remedy
@@ -127,7 +127,7 @@ func TestTheDocumentNamesEveryKeyOfTheSchema(t *testing.T) {
 	}
 	var have []string
 	keys(t, reflect.TypeFor[document](), "", &have)
-	keys(t, reflect.TypeFor[winimage.Report](), "facts.", &have)
+	keys(t, reflect.TypeFor[winimage.Facts](), "facts.", &have)
 	for _, key := range have {
 		if !slices.Contains(told, key) {
 			t.Errorf("docs/report.md does not describe %s", key)

@@ -13,8 +13,8 @@ import (
 // Next stands before a step to take, in all output.
 const Next = "next: "
 
-// Label names a severity for a person.
-func Label(s finding.Severity) string {
+// severity is its word for a person.
+func severity(s finding.Severity) string {
 	switch s {
 	case finding.Fail:
 		return "error"
@@ -52,7 +52,7 @@ func Text(w io.Writer, reports ...finding.Report) error {
 // Line says a finding on one line: file, line, severity, what was found, where
 // inside the file, what to do, and the id.
 func Line(f finding.Finding) string {
-	return safe(file(f) + line(f) + Label(f.Severity) + ": " + statement(f))
+	return safe(file(f) + line(f) + severity(f.Severity) + ": " + statement(f))
 }
 
 // Statement is Line without file and severity, for texts that name them in
@@ -152,7 +152,7 @@ func Causes(list []finding.Finding) (lines []string) {
 // about neighbours.
 func Failed(list []finding.Finding, s finding.Severity) (lines []string) {
 	for group := range finding.SharedRemedy(finding.Failed(list, s)) {
-		lines = append(lines, Full(Label(s), group...)...)
+		lines = append(lines, Full(severity(s), group...)...)
 	}
 	return lines
 }

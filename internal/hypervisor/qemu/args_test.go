@@ -145,10 +145,10 @@ func TestAWindowsWithoutADriverForItsDiskIsDoubted(t *testing.T) {
 	}{
 		{"nothing is known", hypervisor.GuestDrivers{}, "bios", "", ""},
 		{"a driver is there", hypervisor.GuestDrivers{Known: true, Storage: []string{"INTELIDE"}}, "bios", "", "pc"},
-		{"it is for IDE, and the board has none", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "bios", "(there are: intelide)", "q35"},
-		{"none starts at boot", hypervisor.GuestDrivers{Known: true}, "bios", "(there are: none): Windows may stop with INACCESSIBLE_BOOT_DEVICE", ""},
+		{"it is for IDE, and the board has none", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "bios", "no driver of a SATA, NVMe or virtio controller starts at boot (there are: intelide)", "q35"},
+		{"none starts at boot", hypervisor.GuestDrivers{Known: true}, "bios", "no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: none): Windows may stop with INACCESSIBLE_BOOT_DEVICE", ""},
 		{"of Hyper-V only", hypervisor.GuestDrivers{Known: true, Storage: []string{"storvsc", "vmbus"}}, "uefi", "(there are: storvsc, vmbus)", ""},
-		{"of IDE only, with UEFI", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "uefi", "(there are: intelide)", "auto"},
+		{"of IDE only, with UEFI", hypervisor.GuestDrivers{Known: true, Storage: []string{"intelide"}}, "uefi", "no driver of a SATA, NVMe or virtio controller starts at boot (there are: intelide)", "auto"},
 	} {
 		got := strings.Join((&Options{MachineType: c.machineType}).Doubts(c.drivers, c.firmware), "\n")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {

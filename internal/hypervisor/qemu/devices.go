@@ -10,28 +10,47 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// device is a device by QEMU's name for it and by what drivers are for.
+// device is a device by our name for it, by what drivers are for, and as a
+// person writes it.
 type device struct {
 	name string
 	is   windows.Device
+	said string
 }
 
 // In order of preference: what needs no driver from elsewhere comes first. IDE
 // is for BIOS, on the board that has it.
 var (
-	disks    = []device{{"sata", windows.AHCI}, {"nvme", windows.NVMe}, {"virtio", windows.VirtioBlock}}
-	withIDE  = append([]device{{"ide", windows.IDE}}, disks...)
-	networks = []device{{"e1000", windows.E1000}, {"e1000e", windows.E1000E}, {"virtio", windows.VirtioNet}}
+	disks    = []device{{"sata", windows.AHCI, "SATA"}, {"nvme", windows.NVMe, "NVMe"}, {"virtio", windows.VirtioBlock, "virtio"}}
+	withIDE  = append([]device{{"ide", windows.IDE, "IDE"}}, disks...)
+	networks = []device{{"e1000", windows.E1000, "e1000"}, {"e1000e", windows.E1000E, "e1000e"}, {"virtio", windows.VirtioNet, "virtio"}}
 )
 
 // pickDisk returns the controller that Windows starts from, "" where none is
 // known.
 func pickDisk(machineType string, firmware hypervisor.Firmware, d hypervisor.GuestDrivers) string {
-	offered := withIDE
+	return pick(controllers(machineType, firmware), windows.StorageDrivers, d.Storage)
+}
+
+// controllers are those that a board can start from.
+func controllers(machineType string, firmware hypervisor.Firmware) []device {
 	if firmware == hypervisor.FirmwareUEFI || family(machineType) == "q35" {
-		offered = disks
+		return disks
 	}
-	return pick(offered, windows.StorageDrivers, d.Storage)
+	return withIDE
+}
+
+// oneOf names devices for a sentence: an IDE, SATA or NVMe.
+func oneOf(devices []device) string {
+	article, last := "a ", len(devices)-1
+	if devices[0].is == windows.IDE {
+		article = "an "
+	}
+	var names []string
+	for _, d := range devices[:last] {
+		names = append(names, d.said)
+	}
+	return article + strings.Join(names, ", ") + " or " + devices[last].said
 }
 
 // pick returns the first device that one of the installed drivers is for, ""

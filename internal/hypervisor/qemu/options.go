@@ -6,10 +6,12 @@ package qemu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 )
@@ -59,7 +61,11 @@ type Options struct {
 	QemuArguments []string `mapstructure:"qemu_arguments"`
 }
 
-var _ hypervisor.Maker = (*Options)(nil)
+var _ interface {
+	hypervisor.Maker
+	hypervisor.Overlayer
+	hypervisor.DomainTyper
+} = (*Options)(nil)
 
 // auto leaves a choice to the driver.
 const auto = "auto"
@@ -113,6 +119,23 @@ func (o *Options) New(b hypervisor.Build) hypervisor.Machine { return newMachine
 // DiskFormat implements hypervisor.Maker.
 func (*Options) DiskFormat() string { return "qcow2" }
 
+// Backing implements hypervisor.Overlayer. A fixed VHD is a raw disk with a footer
+// behind it, and the overlay, which has the disk's size, never reads that far; the
+// vpc driver would guess the size from the geometry of some creators.
+func (*Options) Backing(source diskimage.Info) (format, copyBecause string) {
+	switch {
+	case source.LogReplayed:
+		return "", "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
+	case slices.ContainsFunc(source.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
+		return "", "QEMU does not read differencing disks"
+	case source.GuessedFormat:
+		return "", "it does not say what format its backing file has, and QEMU would guess"
+	case source.Format == diskimage.VHD && source.Type == diskimage.Fixed:
+		return diskimage.Raw.QEMU(), ""
+	}
+	return source.Format.QEMU(), ""
+}
+
 // Doubts implements hypervisor.Maker. Only the disk can keep a Windows from
 // booting.
 func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []string {
@@ -123,13 +146,17 @@ func (o *Options) Doubts(d hypervisor.GuestDrivers, f hypervisor.Firmware) []str
 	if len(d.Storage) > 0 {
 		found = strings.Join(d.Storage, ", ")
 	}
-	return []string{fmt.Sprintf("no driver of an IDE, SATA, NVMe or virtio controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE", found)}
+	return []string{fmt.Sprintf("no driver of %s controller starts at boot (there are: %s): Windows may stop with INACCESSIBLE_BOOT_DEVICE",
+		oneOf(controllers(o.MachineType, f)), found)}
 }
 
-// DomainType is libvirt's name of what runs the machine.
+// DomainType implements hypervisor.DomainTyper.
 func (o *Options) DomainType() string {
-	if o.Accelerator == "tcg" {
-		return "qemu"
+	switch o.Accelerator {
+	case "tcg", "hvf":
+		return o.Accelerator
+	case "whpx": // Vagrant does not know it
+		return "none"
 	}
 	return "kvm"
 }

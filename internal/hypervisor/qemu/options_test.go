@@ -2,11 +2,13 @@ package qemu
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -17,7 +19,6 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 		settings hypervisor.Settings
 		want     []string
 	}{
-		{"nothing set", Options{}, hypervisor.Settings{Firmware: "auto"}, nil},
 		{"not known yet", Options{Accelerator: "<unknown>", DiskInterface: "<unknown>", MachineType: "<unknown>"}, hypervisor.Settings{Firmware: "<unknown>"}, nil},
 		{"IDE with UEFI on pc", Options{MachineType: "pc", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "uefi"}, nil},
 		{"IDE on a versioned q35", Options{MachineType: "pc-q35-7.2", DiskInterface: "ide"}, hypervisor.Settings{Firmware: "bios"}, []string{"no IDE controller"}},
@@ -35,6 +36,41 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 			if got == nil || !strings.Contains(got.Error(), want) {
 				t.Errorf("%s: %q is missing in: %v", c.name, want, got)
 			}
+		}
+	}
+}
+
+func TestWhatIsNotSetIsLeftToTheDriver(t *testing.T) {
+	var o Options
+	want := Options{Accelerator: "auto", MachineType: "auto", DiskInterface: "auto", NetworkInterface: "auto", Headless: config.TriTrue}
+	for range 2 { // Packer prepares twice
+		warnings, errs := o.Prepare(hypervisor.Settings{Firmware: "auto"})
+		if len(warnings)+len(errs) != 0 || !reflect.DeepEqual(o, want) {
+			t.Errorf("%+v, %q, %v", o, warnings, errs)
+		}
+	}
+}
+
+// A source that QEMU would read in another way than we do, or not at all, is copied
+// by us.
+func TestQEMUIsNotLeftToGuess(t *testing.T) {
+	for _, c := range []struct {
+		source       diskimage.Info
+		format, copy string
+	}{
+		{diskimage.Info{Format: diskimage.Raw}, "raw", ""},
+		{diskimage.Info{Format: diskimage.QCOW2}, "qcow2", ""},
+		{diskimage.Info{Format: diskimage.VHDX, Type: diskimage.Dynamic}, "vhdx", ""},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Dynamic}, "vpc", ""},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Fixed}, "raw", ""},
+		{diskimage.Info{Format: diskimage.VHDX, LogReplayed: true}, "", "it was not closed cleanly and QEMU replays"},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Differencing, Files: []string{"a", "b"}}, "", "QEMU does not read differencing disks"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, Parents: []diskimage.Link{{Type: diskimage.Differencing}}}, "", "QEMU does not read differencing disks"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, GuessedFormat: true}, "", "QEMU would guess"},
+	} {
+		format, why := new(Options).Backing(c.source)
+		if format != c.format || (why == "") != (c.copy == "") || !strings.Contains(why, c.copy) {
+			t.Errorf("%+v: %q, %q", c.source, format, why)
 		}
 	}
 }

@@ -49,7 +49,8 @@ func (o *Options) Prepare(s hypervisor.Settings) (warnings []string, errs []erro
 	case s.Guest.Host == "":
 		errs = append(errs, fmt.Errorf("%s_host: required with hypervisor = %q; set the machine's address", s.Communicator, name))
 	}
-	if s.ShutdownTimeout <= o.PowerOffSettle {
+	// A negative one is an error of its own, and compares with nothing.
+	if min(s.ShutdownTimeout, o.PowerOffSettle) >= 0 && s.ShutdownTimeout <= o.PowerOffSettle {
 		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is not longer than power_off_settle (%s), so the machine could never be seen to be off; raise it", s.ShutdownTimeout, o.PowerOffSettle))
 	}
 	return []string{fmt.Sprintf("hypervisor %q: the plugin cannot see whether the machine is off. It assumes that the machine is off once it has not answered, and its disk has not changed, for power_off_settle; it cannot switch the machine off or take a screenshot.", name)}, errs

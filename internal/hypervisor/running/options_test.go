@@ -22,6 +22,8 @@ func TestOptionsArePreparedTogether(t *testing.T) {
 		{"everything at once", Options{PowerOffSettle: -time.Second}, func(s *hypervisor.Settings) { s.Guest.Host = "" },
 			[]string{"power_off_settle: -1s is negative", "disk_path: required", "winrm_host: required"}},
 		{"out of reach", Options{DiskPath: "x"}, func(s *hypervisor.Settings) { s.Communicator = "none" }, []string{"has to be reachable"}},
+		{"a shutdown_timeout that the builder refuses", Options{DiskPath: "x"}, func(s *hypervisor.Settings) { s.ShutdownTimeout = -time.Minute }, nil},
+		{"both negative", Options{DiskPath: "x", PowerOffSettle: -time.Second}, func(s *hypervisor.Settings) { s.ShutdownTimeout = -time.Minute }, []string{"power_off_settle: -1s is negative"}},
 		{"no time to see it", Options{DiskPath: "x", PowerOffSettle: 5 * time.Minute}, func(*hypervisor.Settings) {}, []string{"shutdown_timeout: 5m0s is not longer"}},
 	} {
 		s := reached

@@ -4,6 +4,7 @@
 package winimagetest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -127,6 +128,28 @@ func (s Spec) FS(t testing.TB) fstest.MapFS {
 	}
 	return drive
 }
+
+// WithSlash renames the files on a disk whose name is OddName: what no Windows can
+// read stands in their folders then.
+func WithSlash(t testing.TB, disk string) {
+	t.Helper()
+	b, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := []byte(wide(OddName)[2:]) // without the mark of a text
+	if !bytes.Contains(b, odd) {
+		t.Fatalf("%s has no %s", disk, OddName)
+	}
+	slash := []byte(wide(strings.Replace(OddName, "_", "/", 1))[2:])
+	if err := os.WriteFile(disk, bytes.ReplaceAll(b, odd, slash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// OddName is the name of a file that WithSlash renames. It stands before most
+// others.
+const OddName = "a_odd.txt"
 
 func slashed(path string) string { return strings.ReplaceAll(path, `\`, "/") }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// Report is what the disk says. Facts that could not be read are absent, and
+// Facts are what the disk says. Facts that could not be read are absent, and
 // Problems says why; a fact that is absent is never taken for a good one.
-type Report struct {
+type Facts struct {
 	Time time.Time `json:"time"`
 	Disk Disk      `json:"disk"`
 	// Windows are the installations found, one a volume.

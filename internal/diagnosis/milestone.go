@@ -49,8 +49,8 @@ var providers = map[string]string{
 	"shsetup.dll":     "shell",
 }
 
-// Progress returns a readable milestone for a line, or "" for most lines.
-func Progress(l Line) string {
+// Milestone returns a readable milestone for a line, or "" for most lines.
+func Milestone(l Line) string {
 	s, p := &search{left: maxSearched}, newProblem(l)
 	if s.find(noise, p) != nil {
 		return ""
