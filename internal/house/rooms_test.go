@@ -34,6 +34,7 @@ var rooms = []room{
 	// Adapters to Packer.
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
+	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
