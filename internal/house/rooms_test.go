@@ -12,7 +12,7 @@ var rooms = []room{
 
 	// The components: they speak with Packer.
 	{name: "provisioner/sysprep", packer: true, may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm",
+		"internal/answerfile", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",

@@ -16,8 +16,12 @@ import (
 func (r *run) hurry(speed float64, longest time.Duration) {
 	comm := packercomm.New(r.comm, longest)
 	comm.Hurry(speed)
-	r.session = guest.New(comm, r.id)
-	r.session.Hurry(speed)
+	r.open = func(t guest.Transport) *guest.Session {
+		s := guest.New(t, r.id)
+		s.Hurry(speed)
+		return s
+	}
+	r.session = r.open(comm)
 }
 
 // shares lets run and guest live in the same time.

@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,WinRM
 //go:generate go tool packer-sdc struct-markdown
 
 package sysprep
@@ -115,6 +115,10 @@ type Config struct {
 	// not exist, and checked to be writable before the guest is touched. By
 	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
+	// The connection to the guest. Without this block the provisioner makes one of
+	// its own with what Packer's communicator uses, where it can. See
+	// [winrm](#the-block-winrm).
+	WinRM *WinRM `mapstructure:"winrm"`
 
 	ctx    interpolate.Context
 	answer answer
@@ -153,7 +157,7 @@ func (c *Config) texts() map[string]*string {
 // once. It may be called any number of times.
 func (c *Config) decode(raws ...any) error {
 	*c = Config{}
-	var block any
+	var block, winrmBlock any
 	names := slices.Sorted(maps.Keys(c.texts()))
 	if !slices.ContainsFunc(raws, func(raw any) bool { _, hcl := raw.(cty.Value); return hcl }) {
 		// The SDK quotes values of a wrong type; in HCL there are none.
@@ -163,16 +167,17 @@ func (c *Config) decode(raws ...any) error {
 			}
 		}
 		block, raws = take(raws, "unattend")
+		winrmBlock, raws = take(raws, "winrm")
 	}
 	// Twice: once as it stands, once without those texts.
 	if err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep"}, raws...); err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	kept, unattend := map[string]string{}, c.Unattend
+	kept, unattend, session := map[string]string{}, c.Unattend, c.WinRM
 	for name, text := range c.texts() {
 		kept[name] = *text
 	}
-	_, raws = take(raws, append(names, "unattend")...)
+	_, raws = take(raws, append(names, "unattend", "winrm")...)
 	err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep", Interpolate: true, InterpolateContext: &c.ctx}, raws...)
 	if err != nil && strings.Contains(err.Error(), "packer_user_variables") {
 		err = errors.New("a user variable holds braces that are not a template; write {{`{{`}} for two braces") // it shows the variable
@@ -180,7 +185,7 @@ func (c *Config) decode(raws ...any) error {
 	if err != nil {
 		return fmt.Errorf("reading the options: %w", err)
 	}
-	c.Unattend = unattend
+	c.Unattend, c.WinRM = unattend, session
 	for name, text := range c.texts() {
 		*text = kept[name]
 	}
@@ -189,9 +194,14 @@ func (c *Config) decode(raws ...any) error {
 			return fmt.Errorf("reading the options: %w", err)
 		}
 	}
+	if winrmBlock != nil {
+		if c.WinRM, err = decodeWinRM(winrmBlock); err != nil {
+			return fmt.Errorf("reading the options: %w", err)
+		}
+	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkLogDirectory(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

@@ -38,6 +38,7 @@ type FlatConfig struct {
 	ElevatedUser           *string                  `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
 	ElevatedPassword       *string                  `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
 	LogDirectory           *string                  `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
+	WinRM                  *FlatWinRM               `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -79,6 +80,46 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"elevated_user":              &hcldec.AttrSpec{Name: "elevated_user", Type: cty.String, Required: false},
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},
 		"log_directory":              &hcldec.AttrSpec{Name: "log_directory", Type: cty.String, Required: false},
+		"winrm":                      &hcldec.BlockSpec{TypeName: "winrm", Nested: hcldec.ObjectSpec((*FlatWinRM)(nil).HCL2Spec())},
+	}
+	return s
+}
+
+// FlatWinRM is an auto-generated flat version of WinRM.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatWinRM struct {
+	Mode     *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	Port     *int    `mapstructure:"port" cty:"port" hcl:"port"`
+	Username *string `mapstructure:"username" cty:"username" hcl:"username"`
+	Password *string `mapstructure:"password" cty:"password" hcl:"password"`
+	UseSSL   *bool   `mapstructure:"use_ssl" cty:"use_ssl" hcl:"use_ssl"`
+	Insecure *bool   `mapstructure:"insecure" cty:"insecure" hcl:"insecure"`
+	UseNTLM  *bool   `mapstructure:"use_ntlm" cty:"use_ntlm" hcl:"use_ntlm"`
+	CAFile   *string `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
+	Pin      *string `mapstructure:"pin" cty:"pin" hcl:"pin"`
+}
+
+// FlatMapstructure returns a new FlatWinRM.
+// FlatWinRM is an auto-generated flat version of WinRM.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*WinRM) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatWinRM)
+}
+
+// HCL2Spec returns the hcl spec of a WinRM.
+// This spec is used by HCL to read the fields of WinRM.
+// The decoded values from this spec will then be applied to a FlatWinRM.
+func (*FlatWinRM) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"mode":     &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
+		"port":     &hcldec.AttrSpec{Name: "port", Type: cty.Number, Required: false},
+		"username": &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
+		"password": &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
+		"use_ssl":  &hcldec.AttrSpec{Name: "use_ssl", Type: cty.Bool, Required: false},
+		"insecure": &hcldec.AttrSpec{Name: "insecure", Type: cty.Bool, Required: false},
+		"use_ntlm": &hcldec.AttrSpec{Name: "use_ntlm", Type: cty.Bool, Required: false},
+		"ca_file":  &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
+		"pin":      &hcldec.AttrSpec{Name: "pin", Type: cty.String, Required: false},
 	}
 	return s
 }

@@ -75,6 +75,7 @@ type guestRun struct {
 	accounts map[string]string
 	adjust   func(*run)
 	wrap     func(packersdk.Communicator) packersdk.Communicator
+	own      bool          // over a connection of our own, not over Packer's communicator
 	clock    *winsim.Clock // nil: ten times as fast as a real guest, to a run in real time
 }
 
@@ -132,11 +133,17 @@ func (g *guestRun) provision() error {
 	if g.sim == nil {
 		g.start()
 	}
-	comm := g.communicator()
+	var comm packersdk.Communicator = brokenUpload{errors.New("Packer's communicator is not to be used")}
+	if block, _ := g.options["winrm"].(map[string]any); !g.own || block["mode"] != winrmOwn {
+		comm = g.communicator()
+	}
 	if g.wrap != nil {
 		comm = g.wrap(comm)
 	}
 	raw := map[string]any{"packer_builder_type": g.builder, "packer_build_name": "test"}
+	if !g.own {
+		raw["winrm"] = map[string]any{"mode": winrmCommunicator}
+	}
 	for k, v := range g.options {
 		raw[k] = v
 	}
@@ -147,6 +154,9 @@ func (g *guestRun) provision() error {
 		}
 	}
 	data := map[string]any{"Host": g.sim.Host, "Port": int64(g.sim.Port), "User": simUser, "ConnType": "winrm"}
+	if g.own {
+		data["Password"] = simPassword
+	}
 	r := newRun(p.config, g.ui, comm, data)
 	if g.adjust != nil {
 		g.adjust(r)

@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -31,9 +30,12 @@ type run struct {
 	ui      packersdk.Ui
 	comm    packersdk.Communicator
 	scrub   scrubber
+	hidden  string // the password of Packer's communicator
 	session *guest.Session
+	own     *own // nil: the session is over Packer's communicator
 	id      string
 	address
+	login
 	clock
 
 	plan  Plan
@@ -55,6 +57,10 @@ type address struct {
 	port  int
 	user  string
 	probe func(ctx context.Context, host string, port int) (winrm.Reach, error)
+	// open makes a session, whose limits are those of a guest's clock, and limits
+	// are those of a connection of our own; zero: the usual ones.
+	open   func(guest.Transport) *guest.Session
+	limits winrm.Limits
 }
 
 // clock is what a run measures time by.
@@ -73,7 +79,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"look", (*run).look}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
@@ -82,7 +88,8 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 		address: address{probe: winrm.Probe},
 		clock:   clock{time.Now, func(d time.Duration) time.Duration { return d }, silenceSlack},
 	}
-	r.session = guest.New(packercomm.New(comm, c.StallTimeout/4), r.id)
+	r.open = func(t guest.Transport) *guest.Session { return guest.New(t, r.id) }
+	r.session = r.overPacker()
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
 		r.record, _ = data[record.Key].(string)
@@ -90,6 +97,7 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	r.host, _ = data["Host"].(string)
 	r.user, _ = data["User"].(string)
 	r.port, _ = strconv.Atoi(fmt.Sprint(data["Port"])) // its type depends on the way it took
+	r.readLogin(data)
 	return r
 }
 
@@ -99,15 +107,16 @@ func (r *run) provision(ctx context.Context) error {
 	if r.comm == nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
-	if err := r.renderUser(); err != nil {
+	if err := errors.Join(r.renderUser(), r.overrideLogin()); err != nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
-	r.scrub = newScrubber(r.config.secrets())
+	r.scrub = newScrubber(r.config.secrets(r.hidden))
 	r.ui = scrubUI{r.ui, r.scrub}
 	before := log.Writer()
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
 	err := r.do(ctx)
+	r.own.close(ctx)
 	switch {
 	case err == nil:
 		return nil

@@ -19,9 +19,12 @@ const redacted = "<sensitive>"
 // spell the secret out instead of hiding it.
 const minSecret = 4
 
-// secrets lists what must not be seen of a run.
-func (c *Config) secrets() []string {
-	all := []string{c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword))}
+// secrets lists what must not be seen of a run, with others.
+func (c *Config) secrets(others ...string) []string {
+	all := append(others, c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword)))
+	if c.WinRM != nil {
+		all = append(all, c.WinRM.Password)
+	}
 	if c.answer.file != nil {
 		all = append(all, answerfile.Secrets(c.answer.file)...)
 	}
