@@ -195,7 +195,7 @@ func (c *Config) decode(raws ...any) error {
 		}
 	}
 	if winrmBlock != nil {
-		if c.WinRM, err = decodeWinRM(winrmBlock); err != nil {
+		if c.WinRM, err = decodeWinRM(winrmBlock, c.ctx); err != nil {
 			return fmt.Errorf("reading the options: %w", err)
 		}
 	}

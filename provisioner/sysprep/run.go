@@ -83,6 +83,10 @@ var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"answe
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
+	if c.WinRM != nil { // its templates are filled in for this run
+		block := *c.WinRM
+		c.WinRM = &block
+	}
 	r := &run{
 		config: c, ui: ui, comm: comm, id: strings.ReplaceAll(uuid.TimeOrderedUUID(), "-", "")[:12], watched: &watched{},
 		address: address{probe: winrm.Probe},

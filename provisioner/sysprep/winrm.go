@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,26 +58,42 @@ const (
 	winrmCommunicator = "communicator"
 )
 
-// decodeWinRM reads the block of a JSON template. Its errors hold no value: that
-// may be a password. The SDK quotes what it cannot convert.
-func decodeWinRM(raw any) (*WinRM, error) {
-	options := map[string]any{}
-	switch block := raw.(type) {
+// decodeWinRM reads the block of a JSON template, whose texts are Packer's
+// templates; those of the account are filled in when the guest is known. Its errors
+// hold no value: that may be a password, and the SDK quotes what it cannot convert.
+func decodeWinRM(raw any, ctx interpolate.Context) (*WinRM, error) {
+	block := map[string]any{}
+	switch m := raw.(type) {
 	case map[string]any:
-		options = block
+		block = maps.Clone(m)
 	case map[any]any:
-		for name, value := range block {
-			options[fmt.Sprint(name)] = value
+		for name, value := range m {
+			block[fmt.Sprint(name)] = value
 		}
 	default:
 		return nil, errors.New(`winrm: it is not a block; write "winrm": { "use_ssl": true }`)
 	}
-	for name, value := range options {
+	for name, value := range block {
 		if !isText(value) {
 			return nil, fmt.Errorf("winrm: %s is not text; write a string", name)
 		}
 	}
 	w := &WinRM{}
+	for name, text := range map[string]*string{"username": &w.Username, "password": &w.Password} {
+		switch value := block[name].(type) {
+		case nil:
+		case []uint8: // a text that crossed the plugin boundary
+			*text = string(value)
+		default:
+			*text = fmt.Sprint(value)
+		}
+		delete(block, name)
+	}
+	ctx.Data = nil // what the builder will say is not known yet
+	options, ok := filled(block, &ctx)
+	if !ok {
+		return nil, errors.New("winrm: a text holds a template that cannot be rendered; use user variables")
+	}
 	if err := config.Decode(w, &config.DecodeOpts{PluginType: "sysprep"}, options); err != nil {
 		return nil, errors.New("winrm: an option is not known, or its value has the wrong type; see the documentation of the block")
 	}
