@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -26,6 +27,7 @@ import (
 type faultCell struct {
 	t        *testing.T
 	fault    fault
+	own      bool // over a connection of our own
 	phase    int
 	after    int // in phase look: so many requests after its first
 	sim      *winsim.Running
@@ -113,7 +115,7 @@ func (c *faultCell) replace() {
 		c.t.Error(err)
 	}
 	other, err := winsim.Start(context.Background(), winsim.Options{Root: c.t.TempDir(), User: simUser, Password: simPassword, Speed: faultSpeed,
-		Scenario: winsim.Scenario{Start: winsim.Generalized}}, winsim.ServerOptions{Addr: c.sim.Addr, OnEvent: c.event})
+		Scenario: winsim.Scenario{Start: winsim.Generalized}}, winsim.ServerOptions{Addr: c.sim.Addr, OnEvent: c.event, NTLM: true})
 	if err != nil {
 		c.t.Error(err)
 		return
@@ -158,9 +160,10 @@ func (c *faultCell) await() {
 func (c *faultCell) run() {
 	t := c.t
 	c.root, c.logs, c.ui, c.finished = t.TempDir(), t.TempDir(), &recordUI{}, make(chan struct{})
+	server := winsim.ServerOptions{OnEvent: c.event, NTLM: true}
 	opt := winsim.Options{Root: c.root, User: simUser, Password: simPassword, Speed: faultSpeed,
 		Scenario: winsim.Scenario{Validate: seconds(8), Generalize: seconds(30)}}
-	sim, err := winsim.Start(context.Background(), opt, winsim.ServerOptions{OnEvent: c.event})
+	sim, err := winsim.Start(context.Background(), opt, server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,16 +189,23 @@ func (c *faultCell) run() {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mode, packers := winrmCommunicator, packersdk.Communicator(silentUploads{comm, c})
+	if c.own {
+		mode, packers = winrmOwn, brokenUpload{errors.New("Packer's communicator is not to be used")}
+	}
 	p := &Provisioner{}
 	if err := p.Prepare(map[string]any{"packer_builder_type": "null", "packer_build_name": "t", "poll_interval": "200ms", "stall_timeout": "28s",
-		"generalize_timeout": "70s", "shutdown_timeout": "8s", "answer_file_content": testAnswer, "log_directory": c.logs}); err != nil {
+		"generalize_timeout": "70s", "shutdown_timeout": "8s", "answer_file_content": testAnswer, "log_directory": c.logs,
+		"winrm": map[string]any{"mode": mode}}); err != nil {
 		t.Fatal(err)
 	}
-	through, cut := overRPC(t, silentUploads{comm, c})
+	through, cut := overRPC(t, packers)
 	c.cut = cut
-	r := newRun(p.config, c.ui, through, map[string]any{"Host": sim.Host, "Port": int64(sim.Port), "User": simUser})
+	r := newRun(p.config, c.ui, through, map[string]any{"Host": sim.Host, "Port": int64(sim.Port), "User": simUser, "Password": simPassword, "ConnType": "winrm"})
 	r.hurry(faultHurry, 15*time.Second)
 	r.slack = 2 * time.Second
+	r.limits = winrm.Limits{Connect: 15 * time.Second / faultHurry, Header: 10 * time.Second / faultHurry, Body: time.Minute / faultHurry,
+		Cleanup: 5 * time.Second / faultHurry, OperationTimeout: time.Minute / faultHurry, Poll: 20 * time.Second / faultHurry}
 	probe := r.probe
 	r.probe = func(ctx context.Context, host string, port int) (winrm.Reach, error) {
 		ctx, cancel := context.WithTimeout(ctx, winrm.ProbeLimit/faultHurry)
@@ -326,6 +336,9 @@ func (c *faultCell) check() {
 	}
 	if c.took >= faultLimit {
 		t.Errorf("it took %s", c.took)
+	}
+	if c.own {
+		f.hot, f.rate = 0, 0 // nothing loops
 	}
 	if c.loops > f.hot {
 		t.Errorf("%d loops", c.loops)

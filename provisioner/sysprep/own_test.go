@@ -1,6 +1,8 @@
 package sysprep
 
 import (
+	"bytes"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +11,6 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 // newOwnRun is a run over a connection of our own, as Windows allows it without
@@ -22,26 +23,6 @@ func newOwnRun(t *testing.T, s winsim.Scenario, options map[string]any) *guestRu
 		g.options["winrm"] = map[string]any{"mode": winrmOwn}
 	}
 	return g
-}
-
-// counted is what a guest was asked.
-type counted struct {
-	mu            sync.Mutex
-	all, receives int
-	shells, bytes int
-}
-
-func (c *counted) event(e wsman.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all++
-	c.bytes += e.Bytes
-	switch e.Action {
-	case "Receive":
-		c.receives++
-	case "Create":
-		c.shells++
-	}
 }
 
 func TestSuccessOverAConnectionOfOurOwn(t *testing.T) {
@@ -65,8 +46,7 @@ func TestSuccessOverAConnectionOfOurOwn(t *testing.T) {
 			}
 			g := newOwnRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"answer_file_content": testAnswer, "log_directory": logs, "winrm": options})
 			g.server = c.server
-			requests := &counted{}
-			g.server.OnEvent = requests.event
+			requests := g.count()
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
 			}
@@ -78,8 +58,8 @@ func TestSuccessOverAConnectionOfOurOwn(t *testing.T) {
 			if saved, err := os.ReadFile(filepath.Join(logs, "sysprep", "setupact.log")); err != nil || !strings.Contains(string(saved), "Successfully created tag file") {
 				t.Errorf("the log was not saved: %v, %d bytes", err, len(saved))
 			}
-			if requests.shells != 1 {
-				t.Errorf("%d shells were opened, want the one that is kept", requests.shells)
+			if requests.by["Create"] != 1 {
+				t.Errorf("%d shells were opened, want the one that is kept", requests.by["Create"])
 			}
 			if open, _ := g.sim.Server.Counts(simUser); open != 0 {
 				t.Errorf("%d shells are open at the end", open)
@@ -210,5 +190,23 @@ func TestAutoSaysWhyItUsesPackersCommunicator(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestNoPasswordOfAConnectionOfOurOwnIsShownOrLogged(t *testing.T) {
+	var logged bytes.Buffer
+	before := log.Writer()
+	log.SetOutput(&logged)
+	defer log.SetOutput(before)
+	for name, server := range map[string]winsim.ServerOptions{"works": {NTLM: true}, "is refused": {}} {
+		g := newOwnRun(t, winsim.Scenario{}, map[string]any{"winrm": map[string]any{"mode": winrmOwn, "username": simUser, "password": simPassword}})
+		g.server = server
+		if err := g.provision(); (err == nil) != (name == "works") || err != nil && strings.Contains(err.Error(), "Corr3ct") {
+			t.Fatalf("a login that %s: %v", name, err)
+		}
+		want(t, logged.String(), "sysprep: phase connect took")
+		if strings.Contains(logged.String()+g.ui.text(), "Corr3ct") {
+			t.Errorf("a login that %s shows the password", name)
+		}
 	}
 }
