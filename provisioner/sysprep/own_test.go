@@ -92,18 +92,32 @@ func TestARefusalOverAConnectionOfOurOwn(t *testing.T) {
 	wantNothingLeft(t, g)
 }
 
-// The shell that is open goes on, and ours is open to the end.
+// The shell that is open goes on, and ours is open to the end: also where the
+// network goes for a while, which costs Packer's communicator its own.
 func TestNoNewShellsDoNotEndAConnectionOfOurOwn(t *testing.T) {
 	t.Parallel()
-	logs := t.TempDir()
-	g := newOwnRun(t, winsim.Scenario{WinRMDies: winsim.WinRMNoShells}, map[string]any{"answer_file_content": testAnswer, "log_directory": logs})
-	if err := g.provision(); err != nil {
-		t.Fatal(err)
-	}
-	want(t, g.ui.text(), "Windows is generalized")
-	wantNothingLeft(t, g)
-	if _, err := os.Stat(filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
-		t.Error(err)
+	for name, scenario := range map[string]winsim.Scenario{
+		"from generalize on": {WinRMDies: winsim.WinRMNoShells},
+		"and the network goes for a while": {Generalize: seconds(30), Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtGeneralize,
+			PortClosed: winsim.PortClosed{From: winsim.AtGeneralize, For: seconds(15)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			logs := t.TempDir()
+			g := newOwnRun(t, scenario, map[string]any{"answer_file_content": testAnswer, "log_directory": logs, "stall_timeout": "30s"})
+			requests := g.count()
+			if err := g.provision(); err != nil {
+				t.Fatal(err)
+			}
+			want(t, g.ui.text(), "Windows is generalized")
+			wantNothingLeft(t, g)
+			if _, err := os.Stat(filepath.Join(logs, "sysprep", "setupact.log")); err != nil {
+				t.Error(err)
+			}
+			if requests.by["Create"] != 1 {
+				t.Errorf("%d shells were opened", requests.by["Create"])
+			}
+		})
 	}
 }
 
