@@ -240,7 +240,7 @@ func (c *faultCell) run() {
 
 func (c *faultCell) classify(err error) {
 	for _, known := range []struct{ text, letter string }{
-		{"the guest was lost while", "l"}, {"success could not be confirmed", "l"}, {"sysprep was not started", "n"}, {"the answer file could not be put", "n"},
+		{"the guest was lost while", "l"}, {"success could not be confirmed", "l"}, {"sysprep was not started", "n"}, {"the answer file could not be", "n"},
 		{"sysprep is not running, and the outcome", "n"}, {"another machine answers", "o"}, {"sysprep failed midway", "b"}, {"sysprep did not finish", "h"}, {"cancelled", "c"},
 	} {
 		if err != nil && strings.Contains(err.Error(), known.text) {
@@ -338,7 +338,7 @@ func (c *faultCell) check() {
 		t.Errorf("it took %s", c.took)
 	}
 	if c.own {
-		f.hot, f.rate = 0, 0 // nothing loops
+		f.hot = 0 // nothing loops
 	}
 	if c.loops > f.hot {
 		t.Errorf("%d loops", c.loops)

@@ -58,7 +58,7 @@ var faults = []fault{
 	{name: "lost shells (2150858843)", want: [4]string{"gn", "g", "g", "g"}, hot: 1, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
 	{name: "lost shells, sysprep-vhd's client", want: [4]string{"gn", "g", "g", "g"}, attentive: true, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
 	{name: "HTTP 500 faults", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, hot: 2, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Fail, Code: 2150859173}) }},
-	{name: "quota for new shells", want: [4]string{"n", "gl", "gl", "gl"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Action: "Create", Do: wsman.Fail, Code: 2150859173}) }},
+	{name: "quota for new shells", want: [4]string{"gn", "gl", "gl", "gl"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Action: "Create", Do: wsman.Fail, Code: 2150859173}) }},
 	{name: "401 from now on", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.sim.Faults.RejectCredentials(true, false) }},
 	{name: "an answer without an end", rate: 1500, want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Action: "Receive", Do: wsman.Endless}) }},
 	{name: "WinRM restarts", want: [4]string{"gn", "g", "g", "g"}, hot: 1, set: (*faultCell).restartService},

@@ -19,6 +19,8 @@ const (
 	settleLimit = 3 * time.Second
 	// pace is the least time between a request that failed and the next.
 	pace = 500 * time.Millisecond
+	// restartLimit is how long a service that restarts is waited for.
+	restartLimit = 4 * time.Second
 )
 
 // Runner runs commands in a shell that it keeps: a *winrm.Session.
@@ -73,9 +75,20 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 	defer stdout.close()
 	defer stderr.close()
 	return t.bounded(ctx, r.Changed, func() error {
-		_, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr})
-		return err
+		for begun := time.Now(); ; {
+			_, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr})
+			if !restarting(err) || time.Since(begun) > restartLimit || pause(ctx, pace) != nil {
+				return err
+			}
+		}
 	})
+}
+
+// restarting says that nothing was run, as while the service restarts.
+func restarting(err error) bool {
+	var why *winrm.CommandError
+	return errors.As(err, &why) && !why.MayHaveRun &&
+		(errors.Is(err, winrm.ErrConnection) || errors.Is(err, winrm.ErrShellLost) || errors.Is(err, winrm.ErrUnavailable))
 }
 
 // Upload writes a small file.
@@ -120,6 +133,10 @@ func (t *Transport) rest(ctx context.Context) error {
 		d = time.Until(t.failed.Add(pace))
 	}
 	t.mu.Unlock()
+	return pause(ctx, d)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
 	after := time.NewTimer(max(d, 0))
 	defer after.Stop()
 	if ctx.Err() == nil {

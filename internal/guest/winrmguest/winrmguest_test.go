@@ -175,20 +175,21 @@ func TestAGuestThatFailsAtOnceIsAskedTwiceASecond(t *testing.T) {
 			return 0, &winrm.CommandError{Err: &winrm.Error{Kind: winrm.ErrRefused, Op: "Create"}}
 		}}
 		tr := New(f, nil)
-		for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		begun := time.Now()
+		for time.Since(begun) < 10*time.Second {
 			if err := send(t.Context(), tr, guest.Request{}); err == nil {
 				t.Fatal("no error")
 			}
 		}
-		if n := f.asked(); n > 21 {
-			t.Errorf("%d requests in 10 s", n)
+		if n, took := f.asked(), time.Since(begun); n > int(2*took.Seconds())+1 {
+			t.Errorf("%d requests in %s", n, took)
 		}
 		_ = tr.Close(t.Context())
 		if works = true; f.closed > 0 {
 			t.Error("a guest that does not answer is asked to delete the shell")
 		}
 		_ = send(t.Context(), tr, guest.Request{})
-		begun := time.Now()
+		begun = time.Now()
 		for range 100 {
 			_ = send(t.Context(), tr, guest.Request{})
 		}
@@ -199,4 +200,38 @@ func TestAGuestThatFailsAtOnceIsAskedTwiceASecond(t *testing.T) {
 			t.Error("the shell was not deleted")
 		}
 	})
+}
+
+// Nothing ran, so it is sent again.
+func TestAServiceThatRestartsIsWaitedForALittle(t *testing.T) {
+	for name, c := range map[string]struct {
+		why     error
+		mayRun  bool
+		back    time.Duration
+		asked   int
+		works   bool
+		waiting time.Duration
+	}{
+		"it is back soon":      {winrm.ErrRefused, false, 2 * time.Second, 5, true, 2 * time.Second},
+		"it is not":            {winrm.ErrRefused, false, time.Hour, 10, false, restartLimit + pace},
+		"the command may run":  {winrm.ErrEOF, true, time.Second, 1, false, 0},
+		"there are no shells":  {winrm.ErrQuotaShells, false, time.Second, 1, false, 0},
+		"the login is refused": {winrm.ErrUnauthorized, false, time.Second, 1, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				f := &fake{run: func(context.Context, winrm.Command) (int, error) {
+					if time.Since(begun) >= c.back {
+						return 0, nil
+					}
+					return 0, &winrm.CommandError{MayHaveRun: c.mayRun, Err: &winrm.Error{Kind: c.why, Op: "Command"}}
+				}}
+				err := send(t.Context(), New(f, nil), guest.Request{})
+				if (err == nil) != c.works || f.asked() != c.asked || time.Since(begun) != c.waiting {
+					t.Errorf("%v after %s and %d requests", err, time.Since(begun), f.asked())
+				}
+			})
+		})
+	}
 }
