@@ -167,7 +167,7 @@ func TestAStartThatFailsNamesTheFirstStep(t *testing.T) {
 		want string
 	}{
 		{errors.New("why"), "[not-started] sysprep was not started, the machine is untouched: why; next: remove what keeps it from being started, and run the build again"},
-		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again"},
+		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again; the machine is untouched"},
 		{&guest.ScriptError{Script: "launch", Name: "sysprep-missing"}, "[not-started/SYSPREP_MISSING] sysprep was not started: guest script launch: sysprep-missing: ; next: "},
 	} {
 		if got := launchError(c.err).Error(); !strings.HasPrefix(got, c.want) {
