@@ -13,6 +13,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 func problems(err error) (lines []string) {
@@ -157,6 +158,13 @@ func TestTheHeadOfAnErrorStays(t *testing.T) {
 		t.Error(got)
 	}
 	if got := scrub.text("[REFUSED/APPX] x, [refused] y"); got != "[REFUSED/<sensitive>] x, [<sensitive>] y" {
+		t.Error(got)
+	}
+}
+
+func TestAFailureSaysEachStepOnce(t *testing.T) {
+	err := failed(verdict.Head{Class: verdict.Lost}, errors.New("why"), []string{"seen"}, "first", "second")
+	if got := err.Error(); got != "[lost] why; next: first\nseen\nnext: second" {
 		t.Error(got)
 	}
 }
