@@ -172,6 +172,21 @@ func TestADriverIsChosenWithItsOwnOptions(t *testing.T) {
 			t.Fatalf("%q, %v", warnings, err)
 		}
 	}
+	built, text := runUnproven(t, b)
+	for _, want := range []string{"boots raw", "Simulated on win-host by a+b with best", "no simulated driver (false, bios)", "the guest powered itself off"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q was not said:\n%s", want, text)
+		}
+	}
+	if disk, err := os.ReadFile(built.Files()[0]); err != nil || !strings.Contains(string(disk), "written by the guest") {
+		t.Errorf("the output is not the machine's disk: %v", err)
+	}
+}
+
+// runUnproven runs a builder whose machine leaves no Windows, and returns what it
+// made and said.
+func runUnproven(t *testing.T, b *Builder) (packersdk.Artifact, string) {
+	t.Helper()
 	b.config.Verify.Enabled = config.TriFalse
 	said := new(packersdk.MockUi)
 	built, err := b.Run(t.Context(), said, hook(nil))
@@ -182,14 +197,7 @@ func TestADriverIsChosenWithItsOwnOptions(t *testing.T) {
 	for _, m := range said.SayMessages {
 		lines = append(lines, m.Message)
 	}
-	for _, want := range []string{"boots raw", "Simulated on win-host by a+b with best", "no simulated driver (false, bios)", "the guest powered itself off"} {
-		if !strings.Contains(strings.Join(lines, "\n"), want) {
-			t.Errorf("%q was not said:\n%s", want, strings.Join(lines, "\n"))
-		}
-	}
-	if disk, err := os.ReadFile(built.Files()[0]); err != nil || !strings.Contains(string(disk), "written by the guest") {
-		t.Errorf("the output is not the machine's disk: %v", err)
-	}
+	return built, strings.Join(lines, "\n")
 }
 
 // What an overlay may lie on, and what runs the machine, is the driver's to say.
@@ -206,17 +214,7 @@ func TestADriverDecidesWhatItsOverlayLiesOn(t *testing.T) {
 		}), map[string]any{"packer_build_name": "win"}); err != nil {
 			t.Fatal(err)
 		}
-		b.config.Verify.Enabled = config.TriFalse
-		said := new(packersdk.MockUi)
-		built, err := b.Run(t.Context(), said, hook(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var lines []string
-		for _, m := range said.SayMessages {
-			lines = append(lines, m.Message)
-		}
-		text := strings.Join(lines, "\n")
+		built, text := runUnproven(t, b)
 		for _, want := range says {
 			if !strings.Contains(text, want) {
 				t.Errorf("%q was not said:\n%s", want, text)

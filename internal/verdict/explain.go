@@ -178,6 +178,8 @@ func (v Verdict) next() []string {
 		switch {
 		case v.Reopened > 0:
 			out = append(out, "Prove the disk offline before use: if Windows has restarted, it is not a generalized image.")
+		case v.ConsistentWithSuccess && v.Tag != Yes:
+			out = append(out, "sysprep had not finished when the guest was last seen; it may have finished since, or not. Prove the disk offline before use.")
 		case v.ConsistentWithSuccess:
 			out = append(out, "That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.")
 		case v.PoweredOff:

@@ -101,3 +101,13 @@ func TestALikelyCauseSaysSoAndTheLastLogLineIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// What was seen unfinished is not said to be spoken for.
+func TestALostGuestIsSpokenOfAsItWasSeen(t *testing.T) {
+	for tag, want := range map[Tri]string{Yes: "nothing seen speaks against it", No: "had not finished when the guest was last seen", Unknown: "had not finished when the guest was last seen"} {
+		_, next := Verdict{Class: Lost, ConsistentWithSuccess: true, Tag: tag}.Explain()
+		if len(next) != 1 || !strings.Contains(next[0], want) || !strings.Contains(next[0], "Prove the disk offline before use") {
+			t.Errorf("tag %s: %q", tag, next)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func TestExplanationsUnderAGuestThatIsNotKind(t *testing.T) {
 			"the guest was lost while sysprep worked: no command has been answered for 10m2s (connection refused), and its port has been closed for 10m0s: its network is down, or the machine is",
 			"last log line: the last line",
 			"seen: ImageState IMAGE_STATE_UNDEPLOYABLE, no tag, sysprep.exe was still running, the port closed for 10m0s, after 10m40s",
-			"next: That says nothing about the image: nothing seen speaks against it. Prove the disk offline before use.",
+			"next: sysprep had not finished when the guest was last seen; it may have finished since, or not. Prove the disk offline before use.",
 		}},
 		{"restart instead of the power-off, back in specialize", 0, Shutdown, []string{
 			"the guest restarted instead of powering off: it is not generalized any more: success was seen, but ImageState is IMAGE_STATE_UNDEPLOYABLE now",

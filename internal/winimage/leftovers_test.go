@@ -23,21 +23,27 @@ func TestEverythingOfOursIsALeftover(t *testing.T) {
 		files[path] = "x"
 		want = append(want, path)
 	}
-	d, err := diskimage.Open(winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: files}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	r, err := winimage.Inspect(context.Background(), d, winimage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := r.Windows[0].Leftovers
+	got := windowsOn(t, winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: files})).Leftovers
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("found %q\nwant  %q", got, want)
 	}
+}
+
+// windowsOn is the one installation on a disk.
+func windowsOn(t *testing.T, disk string) winimage.Windows {
+	t.Helper()
+	d, err := diskimage.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	facts, err := winimage.Inspect(context.Background(), d, winimage.Options{})
+	if err != nil || len(facts.Windows) != 1 {
+		t.Fatalf("%d installations, %v", len(facts.Windows), err)
+	}
+	return facts.Windows[0]
 }
 
 // One damaged name in a folder hides nothing that stands behind it.
@@ -49,16 +55,7 @@ func TestADamagedNameHidesNoLeftoverAndNoAnswerFile(t *testing.T) {
 		`\Windows\Temp\` + winimagetest.OddName: "x", `\Windows\System32\Sysprep\` + winimagetest.OddName: "x",
 	}})
 	winimagetest.WithSlash(t, disk)
-	d, err := diskimage.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	r, err := winimage.Inspect(context.Background(), d, winimage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := r.Windows[0]
+	w := windowsOn(t, disk)
 	if !slices.Equal(w.Leftovers, []string{brought}) {
 		t.Errorf("leftovers %q", w.Leftovers)
 	}

@@ -20,7 +20,7 @@ func (r *run) buildAnswer(architecture string) error {
 		return nil
 	}
 	if architecture == "" {
-		return untouched(errors.New("sysprep was not started: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
+		return untouched(errors.New("sysprep was not started, the machine is untouched: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
 	}
 	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
 		return fmt.Errorf("sysprep was not started: %w", err)
@@ -130,7 +130,7 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 }
 
 // unanswered is what to do where the guest gave no answer before the start.
-const unanswered = "find out why the guest stopped answering, and run the build again"
+const unanswered = "find out why the guest stopped answering, and run the build again; the machine is untouched"
 
 // upload puts the answer file where only administrators can read it.
 func (r *run) upload(ctx context.Context) error {

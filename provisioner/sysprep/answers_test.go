@@ -225,7 +225,7 @@ func TestAnswerFilesThatCannotBeRemovedEndTheRun(t *testing.T) {
 
 func TestWhatAnotherAnswerFileMeans(t *testing.T) {
 	found := guest.AnswerFiles{Cached: `C:\c.xml`, Media: []string{`D:\Unattend.xml`}}
-	if w := otherWarnings(found, true); len(w) != 1 || !strings.Contains(w[0], `D:\Unattend.xml: where that drive is a removable one`) {
+	if w := otherWarnings(found, true); len(w) != 1 || !strings.Contains(w[0], `D:\Unattend.xml: if that drive is removable`) {
 		t.Errorf("with a file of our own, which replaces the copy: %q", w)
 	}
 	if w := otherWarnings(found, false); len(w) != 2 {

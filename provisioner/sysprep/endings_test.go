@@ -176,9 +176,13 @@ func TestWinRMThatComesBackIsUsedAgain(t *testing.T) {
 
 func TestAMachineThatIsGeneralizedAlreadyIsNotTouched(t *testing.T) {
 	t.Parallel()
-	for action, gone := range map[string]bool{"quit": false, "shutdown": true} {
+	for _, c := range []struct {
+		action, builder string
+		gone, told      bool // what is left for the user to do
+	}{{"quit", "null", false, true}, {"quit", ownBuilder, false, false}, {"shutdown", "null", true, false}} {
 		g := newGuestRun(t, winsim.Scenario{Start: winsim.Generalized, ShutdownTakes: seconds(1)},
-			map[string]any{"action": action, "answer_file_content": testAnswer, "shutdown_timeout": "4s"})
+			map[string]any{"action": c.action, "answer_file_content": testAnswer, "shutdown_timeout": "4s"})
+		g.builder = c.builder
 		if err := g.provision(); err != nil {
 			t.Fatal(err)
 		}
@@ -189,8 +193,11 @@ func TestAMachineThatIsGeneralizedAlreadyIsNotTouched(t *testing.T) {
 			off = true
 		default:
 		}
-		if off != gone {
-			t.Errorf("%s: off is %v", action, off)
+		if off != c.gone {
+			t.Errorf("%s: off is %v", c.action, off)
+		}
+		if told := strings.Contains(g.ui.text(), "next: Do not restart it"); told != c.told {
+			t.Errorf("%s, %s: the next step is told: %t", c.action, c.builder, told)
 		}
 	}
 }

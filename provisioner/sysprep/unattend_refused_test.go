@@ -13,6 +13,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
 func problems(err error) (lines []string) {
@@ -161,13 +162,20 @@ func TestTheHeadOfAnErrorStays(t *testing.T) {
 	}
 }
 
+func TestAFailureSaysEachStepOnce(t *testing.T) {
+	err := failed(verdict.Head{Class: verdict.Lost}, errors.New("why"), []string{"seen"}, "first", "second")
+	if got := err.Error(); got != "[lost] why; next: first\nseen\nnext: second" {
+		t.Error(got)
+	}
+}
+
 func TestAStartThatFailsNamesTheFirstStep(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want string
 	}{
 		{errors.New("why"), "[not-started] sysprep was not started, the machine is untouched: why; next: remove what keeps it from being started, and run the build again"},
-		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again"},
+		{guest.ErrNoAnswer, "[not-started] sysprep was not started, the machine is untouched: no answer in time; next: find out why the guest stopped answering, and run the build again; the machine is untouched"},
 		{&guest.ScriptError{Script: "launch", Name: "sysprep-missing"}, "[not-started/SYSPREP_MISSING] sysprep was not started: guest script launch: sysprep-missing: ; next: "},
 	} {
 		if got := launchError(c.err).Error(); !strings.HasPrefix(got, c.want) {

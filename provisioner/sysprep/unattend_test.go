@@ -284,7 +284,7 @@ func TestTheBlockIsBuiltForTheArchitectureOfTheGuest(t *testing.T) {
 			t.Errorf("%s: %q", architecture, w)
 		}
 	}
-	wantError(t, (&run{config: c}).buildAnswer(""), "the guest does not say whether it is amd64, x86 or arm64", "the machine is untouched")
+	wantError(t, (&run{config: c}).buildAnswer(""), "[not-started] sysprep was not started, the machine is untouched: the guest does not say whether it is amd64, x86 or arm64", "; next: use answer_file instead of unattend")
 }
 
 func TestAFileForAnotherArchitectureIsWarnedOf(t *testing.T) {
