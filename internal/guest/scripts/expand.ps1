@@ -85,7 +85,7 @@ try {
             foreach ($entry in $zip.Entries) {
                 $name = "$($entry.FullName)"
                 $target = [IO.Path]::GetFullPath([IO.Path]::Combine($root, $name.Replace('/', $separator)))
-                if (-not $target.StartsWith($root)) { throw "the entry '$name' would be outside of the folder" }
+                if (-not $target.StartsWith($root, 'OrdinalIgnoreCase')) { throw "the entry '$name' would be outside of the folder" }
                 if ($name.EndsWith('/')) {
                     [void][IO.Directory]::CreateDirectory($target)
                     $folders += 1
