@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"math/rand"
 	"net"
 	"os"
@@ -29,11 +31,14 @@ const (
 	startOfPowerShell = 300 * time.Millisecond
 )
 
-// BenchmarkUpload sends a file with winrmcp as Packer uses it, and with ours from
-// nothing: with its login, its shell and its scripts, and their removal. The
-// network has a round trip of 1, 5 and 40 ms. The ratio is winrmcp's time over
-// ours. Targets at 5 ms: 20 at 1 MB, 50 at 10 MB.
+// BenchmarkUpload sends a file with winrmcp as Packer uses it, and twice with ours:
+// from nothing, with its login, its shell, its script and their removal, and once
+// more in the session that is there then. The network has a round trip of 1, 5 and
+// 40 ms. The ratios are winrmcp's time over ours. Targets at 5 ms: 20 at 1 MB, 50
+// at 10 MB.
 func BenchmarkUpload(b *testing.B) {
+	log.SetOutput(io.Discard) // the SDK's communicator is talkative
+	b.Cleanup(func() { log.SetOutput(os.Stderr) })
 	sizes := []int{10_000, 1_000_000, 10_000_000}
 	if os.Getenv(largeUpload) != "" {
 		sizes = append(sizes, 100_000_000)
@@ -47,13 +52,13 @@ func BenchmarkUpload(b *testing.B) {
 				for b.Loop() {
 					theirs, asked := g.slow(b, content)
 					before := g.asked()
-					begin := time.Now()
-					g.ours(b, content)
-					ours := time.Since(begin).Seconds()
-					b.ReportMetric(ours, "s-ours")
+					first, again := g.ours(b, content)
+					b.ReportMetric(first, "s-first")
+					b.ReportMetric(again, "s-again")
 					b.ReportMetric(theirs, "s-winrmcp")
-					b.ReportMetric(theirs/ours, "ratio")
-					b.ReportMetric(float64(g.asked()-before), "requests-ours")
+					b.ReportMetric(theirs/first, "ratio-first")
+					b.ReportMetric(theirs/again, "ratio-again")
+					b.ReportMetric(float64(g.asked()-before), "requests-both")
 					b.ReportMetric(float64(asked), "requests-winrmcp")
 				}
 			})
@@ -130,9 +135,11 @@ func (g *served) slow(b *testing.B, content []byte) (seconds float64, requests i
 	return seconds, g.asked() - before
 }
 
-// ours is an upload with our client.
-func (g *served) ours(b *testing.B, content []byte) {
+// ours are two uploads with our client: how long the first took, with what comes
+// before and after, and the second.
+func (g *served) ours(b *testing.B, content []byte) (first, again float64) {
 	b.Helper()
+	begin := time.Now()
 	host, text, err := net.SplitHostPort(g.addr)
 	if err != nil {
 		b.Fatal(err)
@@ -148,18 +155,28 @@ func (g *served) ours(b *testing.B, content []byte) {
 	defer client.Close()
 	session := winrm.NewSession(client, winrm.ShellOptions{})
 	transfer := files.New(session, files.Options{Note: func(why string) { b.Error(why) }})
-	if err := transfer.Upload(b.Context(), `C:\ours.bin`, bytes.NewReader(content), nil); err != nil {
-		b.Fatal(err)
+	upload := func(name string) {
+		if err := transfer.Upload(b.Context(), `C:\`+name, bytes.NewReader(content), nil); err != nil {
+			b.Fatal(err)
+		}
 	}
+	upload("first.bin")
+	middle := time.Now()
+	upload("again.bin")
+	end := time.Now()
 	if err := transfer.Close(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	if err := session.Close(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	g.arrived(b, "ours.bin", content)
+	first = (middle.Sub(begin) + time.Since(end)).Seconds()
+	g.arrived(b, "first.bin", content)
+	g.arrived(b, "again.bin", content)
+	return first, end.Sub(middle).Seconds()
 }
 
+// arrived fails the benchmark unless the file is in the guest.
 func (g *served) arrived(b *testing.B, name string, content []byte) {
 	b.Helper()
 	got, err := os.ReadFile(filepath.Join(g.root, "C", name))

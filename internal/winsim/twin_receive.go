@@ -1,20 +1,16 @@
 package winsim
 
 import (
-	"archive/zip"
 	"bufio"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
 var digits256 = regexp.MustCompile(`\A[0-9a-f]{64}\z`)
@@ -201,92 +197,4 @@ func (g *Guest) hash(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// expand is the twin of expand.ps1.
-func (t *twin) expand(encoded string) int {
-	var p struct {
-		Archive, To string
-		Remove      bool
-	}
-	err := parameters(encoded, &p)
-	archive, to := t.full(p.Archive), t.full(p.To)
-	switch {
-	case err != nil:
-	case p.Archive == "":
-		err = thrown("archive is missing")
-	case p.To == "":
-		err = thrown("to is missing")
-	case !rooted(archive):
-		err = thrown("archive is not a full path")
-	case !rooted(to):
-		err = thrown("to is not a full path")
-	}
-	if err != nil {
-		t.write(failed("expand", "bad-parameters", err))
-		return 2
-	}
-	files, folders, total, err := t.unpack(archive, to)
-	if err == nil && p.Remove {
-		err = t.g.drive.Remove(archive)
-	}
-	switch {
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, errOutside):
-		t.write(failed("expand", "script", err))
-		return 1
-	case err != nil:
-		e := fileError(err, archive)
-		t.write(failed("expand", e.name, e))
-		return 0
-	}
-	t.write(document{{"script", "expand"}, {"schema", 1}, {"ok", true}, {"path", to}, {"files", files}, {"folders", folders}, {"bytes", total}})
-	return 0
-}
-
-var errOutside = errors.New("the entry would be outside of the folder")
-
-func (t *twin) unpack(archive, to string) (files, folders, total int64, err error) {
-	host, err := t.g.drive.Path(archive)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	z, err := zip.OpenReader(host)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	defer z.Close()
-	if err := t.g.drive.MkdirAll(to); err != nil {
-		return 0, 0, 0, err
-	}
-	for _, entry := range z.File {
-		if !fs.ValidPath(strings.TrimSuffix(entry.Name, "/")) {
-			return files, folders, total, errOutside
-		}
-		target, err := winfs.Clean(to+`\`+entry.Name, t.g.drive.Name()+`\`)
-		if err == nil && strings.HasSuffix(entry.Name, "/") {
-			folders++
-			err = t.g.drive.MkdirAll(target)
-		} else if err == nil {
-			files++
-			total += int64(entry.UncompressedSize64)
-			err = t.unpackFile(entry, target)
-		}
-		if err != nil {
-			return files, folders, total, err
-		}
-	}
-	return files, folders, total, nil
-}
-
-func (t *twin) unpackFile(entry *zip.File, target string) error {
-	r, err := entry.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	content, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	return t.g.drive.WriteFile(target, content)
 }

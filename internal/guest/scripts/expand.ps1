@@ -1,6 +1,6 @@
 # expand.ps1 - unpacks a zip into a folder, with its empty folders; files that are there already are replaced.
-# Changes: creates the folder and what the zip holds; removes the zip when asked to. Needs .NET 4.5 (Windows 8, Server 2012).
-# Parameters: archive and to (full paths), remove.
+# Changes: creates the folder and what the zip holds; the zip stays. Needs .NET 4.5 (Windows 8, Server 2012).
+# Parameters: archive and to (full paths).
 param([string]$Json = '')
 
 #region common (the same lines in every script; test/run.ps1 compares them)
@@ -105,7 +105,6 @@ try {
         finally { $zip.Dispose() }
     }
     finally { $source.Dispose() }
-    if ($parameter.remove) { Remove-Item -LiteralPath $archive -Force }
     Write-Json ([ordered]@{ 'script' = 'expand'; 'schema' = 1; 'ok' = $true; 'path' = $to; 'files' = $files; 'folders' = $folders; 'bytes' = $total })
     exit 0
 }
