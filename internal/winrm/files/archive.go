@@ -3,7 +3,6 @@ package files
 import (
 	"archive/zip"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -46,9 +45,7 @@ func (t *Transfer) UploadDir(ctx context.Context, to string, tree Tree, tell Pro
 	defer s.drop()
 	p := report(tell, s.size)
 	defer p.end()
-	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	archive := t.folder + `\` + hex.EncodeToString(id[:]) + ".zip"
+	archive := t.folder + `\` + newID() + ".zip"
 	if err := t.upload(ctx, archive, s, p); err != nil {
 		return fmt.Errorf("uploading a folder to %s: %w", folder, err)
 	}
@@ -81,7 +78,7 @@ func (t *Transfer) unpack(ctx context.Context, archive, to string, entries int64
 }
 
 func (t *Transfer) unpackOnce(ctx context.Context, archive, to string, entries int64) error {
-	if t.unfit() == nil {
+	if t.unfit(false) == nil {
 		d := unpacked{}
 		err := withPath(t.script(ctx, scripts.Expand, unpacking{archive, to}, &d, nil), to)
 		if err == nil && d.Files+d.Folders != entries {

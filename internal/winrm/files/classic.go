@@ -2,9 +2,7 @@ package files
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"regexp"
@@ -31,9 +29,7 @@ func (t *Transfer) classic(ctx context.Context, to string, s *source, p *progres
 // hashes: both are in every Windows. In our own folder it has its name at once,
 // otherwise only when it is whole.
 func (t *Transfer) typeIn(ctx context.Context, to string, s *source, own bool, at func(int64)) error {
-	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	text := t.folder + `\` + hex.EncodeToString(id[:]) + ".b64"
+	text := t.folder + `\` + newID() + ".b64"
 	part := to
 	if !own {
 		part = to + "." + s.sum[:8] + ".part"

@@ -51,7 +51,7 @@ type read struct {
 }
 
 func (t *Transfer) download(ctx context.Context, path string, to io.Writer, most int64, tell Progress) (int64, error) {
-	if why := t.unfit(); why != nil {
+	if why := t.unfit(false); why != nil {
 		return 0, why
 	}
 	r := retry{t: t, since: time.Now()}

@@ -46,8 +46,11 @@ func (e *Error) Is(target error) bool {
 	return e.Name == "not-found" && target == fs.ErrNotExist || e.Name == "access-denied" && target == fs.ErrPermission
 }
 
-// unfit is why the way over PowerShell cannot be taken.
-type unfit struct{ why string }
+// unfit is why PowerShell cannot be used: not at all, or not where it needs input.
+type unfit struct {
+	why   string
+	input bool
+}
 
 func (e *unfit) Error() string { return e.why }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -26,7 +27,7 @@ type Runner interface {
 
 // Options of a Transfer. A zero field means its default.
 type Options struct {
-	// Note is told, once, why the classic way is taken.
+	// Note is told, once, why PowerShell is not used, or not given input.
 	Note func(why string)
 	// Patience is how long a transfer that does not get on, because connections
 	// fail, is tried again, 2 min.
@@ -47,7 +48,8 @@ type Transfer struct {
 	mu       sync.Mutex
 	made     bool            // the folder may be there
 	brought  map[string]bool // scripts
-	why      *unfit          // PowerShell is not used any more
+	engine   *unfit          // PowerShell is not used any more
+	input    *unfit          // PowerShell is not given input any more
 }
 
 // New makes a Transfer. Nothing is sent before its first use.
@@ -61,11 +63,13 @@ func New(r Runner, o Options) *Transfer {
 	if o.Stall == 0 {
 		o.Stall = 2 * time.Minute
 	}
+	return &Transfer{runner: r, options: o, folder: footprint.FilesFolder.In("%SystemRoot%", newID()), bringing: make(chan struct{}, 1), brought: map[string]bool{}}
+}
+
+func newID() string {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	// A name that footprint knows as Packer's.
-	folder := `%SystemRoot%\Temp\packer-files-` + hex.EncodeToString(id[:])
-	return &Transfer{runner: r, options: o, folder: folder, bringing: make(chan struct{}, 1), brought: map[string]bool{}}
+	return hex.EncodeToString(id[:])
 }
 
 // Close removes what the transfers needed in the guest.
@@ -83,11 +87,17 @@ func (t *Transfer) Close(ctx context.Context) error {
 	return nil
 }
 
-// unfit is why the classic way is taken, nil when it is not.
-func (t *Transfer) unfit() *unfit {
+// unfit is why PowerShell is not used, or not with input, nil when it is.
+func (t *Transfer) unfit(input bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.why
+	if input && t.input != nil {
+		return t.input
+	}
+	if t.engine != nil {
+		return t.engine
+	}
+	return nil
 }
 
 // giveUp takes the classic way from now on, if that is what err is about.
@@ -97,8 +107,12 @@ func (t *Transfer) giveUp(err error) bool {
 		return false
 	}
 	t.mu.Lock()
-	first := t.why == nil
-	t.why = u
+	place := &t.engine
+	if u.input {
+		place = &t.input
+	}
+	first := *place == nil
+	*place = u
 	t.mu.Unlock()
 	if first {
 		t.options.Note(u.why)
@@ -182,7 +196,7 @@ func (t *Transfer) script(ctx context.Context, name string, params, d any, input
 		delete(t.brought, name) // somebody has cleaned up
 		t.mu.Unlock()
 		if again {
-			return &unfit{"the script " + name + ".ps1 is gone as soon as it is in the guest: an antivirus may remove it"}
+			return &unfit{why: "the script " + name + ".ps1 is gone as soon as it is in the guest: an antivirus may remove it"}
 		}
 	}
 }
@@ -244,7 +258,7 @@ func document(script string, out []byte, into any, otherwise string) error {
 		}
 		return nil
 	}
-	return &unfit{"PowerShell does not run the script (" + otherwise + "): its language mode may be constrained"}
+	return &unfit{why: "PowerShell does not run the script (" + otherwise + "): its language mode may be constrained"}
 }
 
 // bring brings a script, once.

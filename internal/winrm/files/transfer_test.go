@@ -3,14 +3,11 @@ package files
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,25 +126,6 @@ func TestATransferGoesOnAfterAFault(t *testing.T) {
 	}
 }
 
-func TestADownloadGoesOnAfterAFault(t *testing.T) {
-	g := start(t, winsim.Scenario{}, nil)
-	content := random(3 << 20)
-	g.put("x.bin", content)
-	tr := g.transfer()
-	for _, do := range []wsman.Effect{wsman.Close, wsman.Reset, wsman.Lose} {
-		reads := g.count("Command")
-		g.server.Faults.Inject(wsman.Rule{Action: "Receive", Skip: 7, Times: 1, Do: do})
-		var back bytes.Buffer
-		if _, err := tr.Download(t.Context(), `C:\x.bin`, &back, Bounds{}, nil); err != nil || !bytes.Equal(back.Bytes(), content) {
-			t.Errorf("%d bytes, %v", back.Len(), err)
-		}
-		if n := g.count("Command") - reads; n > 3+1+2 {
-			t.Errorf("%d commands for 3 pieces, one of them twice, and the script", n)
-		}
-	}
-	g.clean(tr)
-}
-
 func TestATransferIsNotTriedForEver(t *testing.T) {
 	g := start(t, winsim.Scenario{}, nil)
 	tr := g.transfer()
@@ -174,157 +152,6 @@ func TestATransferIsNotTriedForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
-// TestAnotherHashIsAnError changes the source between hashing and sending.
-func TestAnotherHashIsAnError(t *testing.T) {
-	for name, scenario := range map[string]winsim.Scenario{"over stdin": {}, "the classic way": {Unkind: winsim.Unkind{ConstrainedLanguage: true}}} {
-		t.Run(name, func(t *testing.T) {
-			g := start(t, scenario, nil)
-			g.put("x.bin", []byte("old"))
-			tr := g.transfer()
-			s, err := take(bytes.NewReader(random(50_000)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.from = bytes.NewReader(make([]byte, 50_000))
-			if err := tr.upload(t.Context(), `C:\x.bin`, s, report(nil, s.size)); !errors.Is(err, ErrHash) {
-				t.Errorf("%v", err)
-			}
-			g.holds("x.bin", []byte("old"))
-		})
-	}
-}
-
-// TestAPartThatIsWrongIsSentAgain lets the probe after a fault find a part of the
-// right name with other bytes.
-func TestAPartThatIsWrongIsSentAgain(t *testing.T) {
-	content := random(1 << 20)
-	s, err := take(bytes.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g *guest
-	wrong := 0
-	g = start(t, winsim.Scenario{}, handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
-		_, parameters, _ := strings.Cut(p.Line, "-Json ")
-		if b, _ := base64.StdEncoding.DecodeString(parameters); bytes.Contains(b, []byte(`"probe":true`)) {
-			g.put("x.bin."+s.sum[:8]+".part", make([]byte, 500_000))
-			wrong++
-		}
-		return inner.Run(ctx, p)
-	}))
-	g.server.Faults.Inject(wsman.Rule{Action: "Send", Skip: 1, Times: 1, Do: wsman.Reset})
-	tr := g.transfer()
-	if err := tr.upload(t.Context(), `C:\x.bin`, s, report(nil, s.size)); err != nil {
-		t.Fatal(err)
-	}
-	if wrong != 1 {
-		t.Errorf("%d probes", wrong)
-	}
-	g.holds("x.bin", content)
-}
-
-func TestTheClassicWayAndWhy(t *testing.T) {
-	deaf := handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
-		p.Stdin = strings.NewReader("")
-		return inner.Run(ctx, p)
-	})
-	garbled := handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
-		p.Stdin = strings.NewReader("%%%\r\n")
-		return inner.Run(ctx, p)
-	})
-	for name, test := range map[string]struct {
-		scenario winsim.Scenario
-		wrap     func(wsman.Handler) wsman.Handler
-		rule     *wsman.Rule
-		want     string
-	}{
-		"constrained language": {scenario: winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, want: "language mode"},
-		"blocked script":       {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"receive"}}}, want: "malicious content"},
-		"no input arrives":     {wrap: deaf, want: "gets no input"},
-		"garbled input":        {wrap: garbled, want: "another input"},
-		"stdin is refused":     {rule: &wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 2150858816}, want: "refuses input"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := start(t, test.scenario, test.wrap)
-			if test.rule != nil {
-				g.server.Faults.Inject(*test.rule)
-			}
-			tr := g.transfer()
-			for _, size := range []int{0, 1, 5_000, 6_000, 50_000} {
-				content := random(size)
-				path := fmt.Sprintf("Data/odd & name (1)/%d %%x.bin", size)
-				var last atomic.Int64
-				if err := tr.Upload(t.Context(), `C:\`+strings.ReplaceAll(path, "/", `\`), bytes.NewReader(content), func(done, _ int64) { last.Store(done) }); err != nil {
-					t.Fatal(err)
-				}
-				g.holds(path, content)
-				if last.Load() != int64(size) {
-					t.Errorf("%d bytes, told %d", size, last.Load())
-				}
-			}
-			if note := g.noted(); !strings.Contains(note, test.want) || len(g.notes) != 1 {
-				t.Errorf("it says %q", g.notes)
-			}
-			g.clean(tr)
-		})
-	}
-}
-
-func TestTheClassicWayBeginsAgain(t *testing.T) {
-	g := start(t, winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, nil)
-	tr := g.transfer()
-	g.server.Faults.Inject(wsman.Rule{Action: "Command", Skip: 6, Times: 1, Do: wsman.Reset})
-	content := random(40_000)
-	if err := tr.Upload(t.Context(), `C:\x.bin`, bytes.NewReader(content), nil); err != nil {
-		t.Fatal(err)
-	}
-	g.holds("x.bin", content)
-}
-
-func TestWhatCannotBeDownloaded(t *testing.T) {
-	g := start(t, winsim.Scenario{}, nil)
-	g.put("big.bin", random(3000))
-	tr := g.transfer()
-	for path, want := range map[string]error{`C:\none.bin`: fs.ErrNotExist, `C:\none\none.bin`: fs.ErrNotExist, `C:\Windows`: fs.ErrPermission, `C:\big.bin`: ErrTooBig} {
-		var out bytes.Buffer
-		_, err := tr.Download(t.Context(), path, &out, Bounds{Most: 2999}, nil)
-		if !errors.Is(err, want) || out.Len() > 0 || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %d bytes, %v", path, out.Len(), err)
-		}
-	}
-	for _, path := range []string{"", `C:x`, `C:\a?b`, "C:\\a\nb", `C:\a:b`} {
-		if _, err := tr.Download(t.Context(), path, io.Discard, Bounds{}, nil); err == nil || !strings.Contains(err.Error(), "no path") {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-}
-
-// TestALogThatGrowsOrIsReplaced changes a file between two pieces.
-func TestALogThatGrowsOrIsReplaced(t *testing.T) {
-	g := start(t, winsim.Scenario{}, nil)
-	content := random(3 << 20)
-	tr := g.transfer()
-	g.put("x.log", content)
-	var once sync.Once
-	var got bytes.Buffer
-	_, err := tr.Download(t.Context(), `C:\x.log`, writer(func(p []byte) {
-		got.Write(p)
-		once.Do(func() { g.put("x.log", append(slices.Clone(content), "more"...)) })
-	}), Bounds{}, nil)
-	if err != nil || !bytes.Equal(got.Bytes(), content) {
-		t.Errorf("a log that grows: %d bytes, %v", got.Len(), err)
-	}
-	once = sync.Once{}
-	_, err = tr.Download(t.Context(), `C:\x.log`, writer(func([]byte) { once.Do(func() { g.put("x.log", content[:100]) }) }), Bounds{}, nil)
-	if !errors.Is(err, ErrChanged) {
-		t.Errorf("a log that is cut: %v", err)
-	}
-}
-
-type writer func([]byte)
-
-func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
 func TestPathsAsPackerGivesThem(t *testing.T) {
 	g := start(t, winsim.Scenario{}, nil)
@@ -424,4 +251,25 @@ func TestAStreamIsKeptOnDiskAndNotLeft(t *testing.T) {
 	if tail, err := take(r); err != nil || tail.size != 10 {
 		t.Errorf("%+v, %v", tail, err)
 	}
+}
+
+func TestSeveralAtOnce(t *testing.T) {
+	g := start(t, winsim.Scenario{}, nil)
+	tr := g.transfer()
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			content, path := random(100_000+i), fmt.Sprintf(`C:\%d.bin`, i)
+			var back bytes.Buffer
+			err := tr.Upload(t.Context(), path, bytes.NewReader(content), nil)
+			if err == nil {
+				_, err = tr.Download(t.Context(), path, &back, Bounds{}, nil)
+			}
+			if err != nil || !bytes.Equal(back.Bytes(), content) {
+				t.Errorf("%s: %d bytes, %v", path, back.Len(), err)
+			}
+		})
+	}
+	all.Wait()
+	g.clean(tr)
 }
