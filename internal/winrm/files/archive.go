@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
@@ -50,7 +51,7 @@ func (t *Transfer) UploadDir(ctx context.Context, to string, tree Tree, tell Pro
 		return fmt.Errorf("uploading a folder to %s: %w", folder, err)
 	}
 	p.at(s.size)
-	if err := t.unpack(ctx, archive, folder, int64(len(entries))); err != nil {
+	if err := t.unpack(ctx, archive, folder, entries); err != nil {
 		return fmt.Errorf("unpacking a folder in %s: %w", folder, err)
 	}
 	return nil
@@ -62,10 +63,10 @@ type unpacking struct {
 	To      string `json:"to"`
 }
 
-type unpacked struct{ Files, Folders int64 }
+type unpacked struct{ Files, Folders int }
 
 // unpack unpacks an archive. It may be done twice, so it is tried again.
-func (t *Transfer) unpack(ctx context.Context, archive, to string, entries int64) error {
+func (t *Transfer) unpack(ctx context.Context, archive, to string, entries []entry) error {
 	for try := 1; ; try++ {
 		err := t.unpackOnce(ctx, archive, to, entries)
 		if err == nil || try == tries || !passing(ctx, err) {
@@ -77,12 +78,12 @@ func (t *Transfer) unpack(ctx context.Context, archive, to string, entries int64
 	}
 }
 
-func (t *Transfer) unpackOnce(ctx context.Context, archive, to string, entries int64) error {
+func (t *Transfer) unpackOnce(ctx context.Context, archive, to string, entries []entry) error {
 	if t.unfit(false) == nil {
 		d := unpacked{}
-		err := withPath(t.script(ctx, scripts.Expand, unpacking{archive, to}, &d, nil), to)
-		if err == nil && d.Files+d.Folders != entries {
-			return fmt.Errorf("%d files and folders were unpacked of %d", d.Files+d.Folders, entries)
+		err := withPath(t.script(ctx, scripts.Expand, unpacking{archive, to}, &d, takes(entries), nil), to)
+		if n := d.Files + d.Folders; err == nil && n != len(entries) {
+			return fmt.Errorf("%d files and folders were unpacked of %d", n, len(entries))
 		}
 		if !t.giveUp(err) {
 			if err == nil {
@@ -91,11 +92,21 @@ func (t *Transfer) unpackOnce(ctx context.Context, archive, to string, entries i
 			return err
 		}
 	}
-	_, err := t.line(ctx, fmt.Sprintf(`md "%s" 2>nul & tar.exe -xf "%s" -C "%s" && del /f /q "%s"`, to, archive, to, archive))
+	_, err := t.longLine(ctx, fmt.Sprintf(`md "%s" 2>nul & tar.exe -xf "%s" -C "%s" && del /f /q "%s"`, to, archive, to, archive), takes(entries))
 	if failed := new(exit); errors.As(err, &failed) {
 		return fmt.Errorf("%w; without PowerShell it takes tar.exe, which Windows 10 1803 and Server 2019 have", err)
 	}
 	return err
+}
+
+// takes is what unpacking may take beside a start: an antivirus looks at every file.
+func takes(entries []entry) time.Duration {
+	const each, second = 50 * time.Millisecond, 5_000_000
+	size := int64(0)
+	for _, e := range entries {
+		size += e.info.Size()
+	}
+	return time.Duration(len(entries))*each + time.Duration(size/second)*time.Second
 }
 
 // entry is one file or folder of a tree.

@@ -62,7 +62,7 @@ func (t *Transfer) download(ctx context.Context, path string, to io.Writer, most
 			want = min(want, length-at)
 		}
 		d := read{}
-		err := withPath(t.script(ctx, scripts.Read, reading{path, at, int(want)}, &d, nil), path)
+		err := withPath(t.script(ctx, scripts.Read, reading{path, at, int(want)}, &d, 0, nil), path)
 		if err != nil && passing(ctx, err) {
 			if err := r.again(ctx, err); err != nil {
 				return at, err

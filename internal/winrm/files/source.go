@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // source is what is sent: of known size and hash, and readable again from
@@ -16,6 +17,11 @@ type source struct {
 	size int64
 	sum  string // SHA-256, lower-case hex
 	drop func()
+}
+
+// hashing is what the guest may need for the hash at the end: 50 MB/s is a slow disk.
+func (s *source) hashing() time.Duration {
+	return time.Duration(s.size/50_000_000) * time.Second
 }
 
 // inMemory is up to which size a stream is kept in memory.

@@ -157,7 +157,12 @@ func (e *exit) Error() string { return fmt.Sprintf("exit code %d: %s", e.code, o
 
 // line runs a line of cmd.exe and returns what it wrote.
 func (t *Transfer) line(ctx context.Context, text string) (string, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, t.options.Stall, ErrStalled)
+	return t.longLine(ctx, text, 0)
+}
+
+// longLine is one that may take Options.Stall and more.
+func (t *Transfer) longLine(ctx context.Context, text string, more time.Duration) (string, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, t.options.Stall+more, ErrStalled)
 	defer cancel()
 	out, errs := said{most: mostAnswer}, first{said{most: mostStderr}}
 	code, err := t.runner.Run(limited, winrm.Command{Line: text, Stdout: &out, Stderr: &errs})
@@ -181,14 +186,15 @@ func stalled(ctx, limited context.Context, err error) error {
 // noFile is PowerShell's exit code when the -File is not there.
 const noFile = -196608
 
-// script runs a guest script (contract.md) and reads its document into d. input,
-// where it is not nil, makes its standard input and has to say while it gets on.
-func (t *Transfer) script(ctx context.Context, name string, params, d any, input func(still func()) *lines) error {
+// script runs a guest script (contract.md) and reads its document into d. It may be
+// silent for Options.Stall and silence more. input, where it is not nil, makes its
+// standard input and has to say while it gets on.
+func (t *Transfer) script(ctx context.Context, name string, params, d any, silence time.Duration, input func(still func()) *lines) error {
 	for again := false; ; again = true {
 		if err := t.bring(ctx, name); err != nil {
 			return err
 		}
-		code, err := t.runScript(ctx, name, params, d, input)
+		code, err := t.runScript(ctx, name, params, d, t.options.Stall+silence, input)
 		if err != nil || code != noFile {
 			return err
 		}
@@ -201,20 +207,20 @@ func (t *Transfer) script(ctx context.Context, name string, params, d any, input
 	}
 }
 
-func (t *Transfer) runScript(ctx context.Context, name string, params, d any, input func(still func()) *lines) (int, error) {
+func (t *Transfer) runScript(ctx context.Context, name string, params, d any, silence time.Duration, input func(still func()) *lines) (int, error) {
 	raw, err := json.Marshal(params)
 	if err != nil {
 		return 0, fmt.Errorf("guest script %s: %w", name, err)
 	}
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := time.AfterFunc(t.options.Stall, func() { cancel(ErrStalled) })
+	patience := time.AfterFunc(silence, func() { cancel(ErrStalled) })
 	defer patience.Stop()
 	out, errs := said{most: mostAnswer}, first{said{most: mostStderr}}
 	c := winrm.Command{Stdout: &out, Stderr: &errs}
 	c.Line = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass `
 	if input != nil {
-		c.Stdin = input(func() { patience.Reset(t.options.Stall) })
+		c.Stdin = input(func() { patience.Reset(silence) })
 	} else {
 		c.Line += "-InputFormat None "
 	}

@@ -126,7 +126,7 @@ func inputRefused(err error) error {
 
 func (t *Transfer) receive(ctx context.Context, to string, s *source, offset int64, p *progress) (*received, error) {
 	d := &received{}
-	err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, d, func(still func()) *lines {
+	err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, d, s.hashing(), func(still func()) *lines {
 		return newLines(s, offset, func(sent int64) {
 			still()
 			p.at(sent)
@@ -165,7 +165,7 @@ func (t *Transfer) probe(ctx context.Context, r *retry, to string, s *source, wh
 			return nil, err
 		}
 		d := &received{}
-		err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, d, nil)
+		err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, d, s.hashing(), nil)
 		if err == nil {
 			d.Have = min(d.Have, s.size)
 			r.got(d.Have)
