@@ -39,7 +39,7 @@ func (g *Guest) certutil(_ context.Context, c *call) int {
 	if !force && g.drive.IsFile(to) {
 		return certutilFails(c, verb, 0x80070050, "The file exists.")
 	}
-	out := content
+	var out []byte
 	if verb == "-encode" {
 		out = armoured(content)
 	} else if out, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(bare(string(content))), "")); err != nil || len(out) == 0 {

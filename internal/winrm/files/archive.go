@@ -192,7 +192,10 @@ func (t Tree) pack(ctx context.Context, entries []entry) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packing the folder to be sent: %w", err)
 	}
-	drop := func() { file.Close(); os.Remove(file.Name()) }
+	drop := func() {
+		file.Close()
+		os.Remove(file.Name())
+	}
 	hash := sha256.New()
 	z := zip.NewWriter(io.MultiWriter(file, hash))
 	for _, e := range entries {

@@ -48,7 +48,10 @@ func take(from io.Reader) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeping what is to be sent: %w", err)
 	}
-	drop := func() { file.Close(); os.Remove(file.Name()) }
+	drop := func() {
+		file.Close()
+		os.Remove(file.Name())
+	}
 	n, err = io.Copy(file, io.MultiReader(&head, io.TeeReader(from, hash)))
 	if err != nil {
 		drop()
