@@ -38,6 +38,7 @@ const (
 // time of the launch, which launch.ps1 sets.
 var (
 	Folder               = Trace{"folder of the guest scripts", temp, "packer-sysprep-", ""}
+	FilesFolder          = Trace{"folder of file transfers", temp, "packer-files-", ""}
 	Task                 = Trace{"task that starts sysprep", tasks, "packer-sysprep-", ""}
 	AnswerFolder         = Trace{"folder of the answer file", sysprep, "packer-unattend-", ""}
 	Mark                 = Trace{"mark of a run", panther, "packer-", ".mark"}
@@ -51,7 +52,7 @@ var (
 // guestexec/elevated.go of hashicorp/packer-plugin-sdk, winrmcp/cp.go of
 // packer-community/winrmcp.
 var traces = []Trace{
-	Folder, Task, AnswerFolder, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
+	Folder, FilesFolder, Task, AnswerFolder, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
 	{"script of Packer", temp, "script-", ".ps1"},
 	{"script of Packer", temp, "script-", ".bat"},
 	{"script of Packer", temp, "script-", ".cmd"},

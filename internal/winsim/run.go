@@ -52,9 +52,9 @@ func init() {
 		}
 	}
 	add(folderSystem32, map[string]program{
-		"cmd.exe": (*Guest).cmd, "fc.exe": (*Guest).fc, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "icacls.exe": (*Guest).icacls, "more.com": (*Guest).more,
+		"certutil.exe": (*Guest).certutil, "cmd.exe": (*Guest).cmd, "fc.exe": (*Guest).fc, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "icacls.exe": (*Guest).icacls, "more.com": (*Guest).more,
 		"ping.exe": (*Guest).ping, "reg.exe": (*Guest).regexe, "sc.exe": (*Guest).sc, "schtasks.exe": (*Guest).schtasks, "shutdown.exe": (*Guest).shutdownexe,
-		"taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
+		"tar.exe": (*Guest).tar, "taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
 		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
 	})
 	add(folderSystem32+`\WindowsPowerShell\v1.0`, map[string]program{"powershell.exe": (*Guest).powershell})

@@ -151,6 +151,10 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.bundle(encoded)
 	case "launch":
 		return t.launch(encoded)
+	case "receive":
+		return t.receive(encoded)
+	case "expand":
+		return t.expand(encoded)
 	}
 	return g.unknownPowerShell(c, name)
 }

@@ -255,3 +255,13 @@ func TestPowerShellTakesItsTimeToStart(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 }
+
+func TestReceiveGivesTheGoldens(t *testing.T) {
+	g := inState(t, "clean-server-2022", Scenario{})
+	abc := m{"path": `%windir%\Temp\packer-x.xml`, "size": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "acl": "admins"}
+	out, _ := runScript(t, g, "receive", abc, "YWJj\n")
+	compareGolden(t, "receive", out)
+	partial := m{"path": `%windir%\Temp\packer-x.xml`, "size": 10, "sha256": strings.Repeat("0", 64)}
+	out, _ = runScript(t, g, "receive", partial, "YWJj\r\n\r\nrest")
+	compareGolden(t, "receive-partial", out)
+}

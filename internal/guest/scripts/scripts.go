@@ -11,20 +11,22 @@ import (
 	"fmt"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
 // that need them and are kept with their harness.
 const (
-	Launch = "launch"
-	Watch  = "watch"
-	Read   = "read"
-	Bundle = "bundle"
+	Launch  = "launch"
+	Watch   = "watch"
+	Read    = "read"
+	Bundle  = "bundle"
+	Receive = "receive"
+	Expand  = "expand"
 )
 
 // Names lists the scripts that Text knows.
-func Names() []string { return []string{Launch, Watch, Read, Bundle} }
+func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand} }
 
 // Text returns the script exactly as it is uploaded. It panics on a name that
 // Names does not list, which only a programming error can cause.

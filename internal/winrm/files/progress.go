@@ -1,0 +1,62 @@
+package files
+
+import (
+	"sync"
+	"time"
+)
+
+// Progress is told how many bytes of how many have been carried, seldom enough to
+// be shown. It is called from a goroutine of its own and slows nothing: values
+// that come while it is busy are left out, but the last one.
+type Progress func(done, total int64)
+
+// lastWord is how long the end of a copy waits for the last call to return.
+const lastWord = 250 * time.Millisecond
+
+type progress struct {
+	total int64
+	more  chan struct{}
+	ended chan struct{}
+
+	mu   sync.Mutex
+	done int64
+}
+
+// report starts to call f; nil is nobody to be told.
+func report(f Progress, total int64) *progress {
+	p := &progress{total: total, more: make(chan struct{}, 1), ended: make(chan struct{})}
+	if f == nil {
+		close(p.ended)
+		return p
+	}
+	go func() {
+		defer close(p.ended)
+		for range p.more {
+			p.mu.Lock()
+			done := p.done
+			p.mu.Unlock()
+			f(done, total)
+		}
+	}()
+	return p
+}
+
+// at says how far it has come.
+func (p *progress) at(done int64) {
+	p.mu.Lock()
+	p.done = done
+	p.mu.Unlock()
+	select {
+	case p.more <- struct{}{}:
+	default: // it is busy, and will look again
+	}
+}
+
+// end lets the last value be told.
+func (p *progress) end() {
+	close(p.more)
+	select {
+	case <-p.ended:
+	case <-time.After(lastWord):
+	}
+}

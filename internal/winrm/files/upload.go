@@ -1,0 +1,188 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+)
+
+// pause is between two tries.
+const pause = 500 * time.Millisecond
+
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("given up: %w", context.Cause(ctx))
+	}
+}
+
+// Upload writes a file in the guest, replacing what is there only when all has
+// arrived. Folders above it are made. A reader that is an io.ReaderAt and io.Seeker
+// is read where it is, any other is kept in a temporary file first.
+func (t *Transfer) Upload(ctx context.Context, to string, from io.Reader, tell Progress) error {
+	path, err := windowsPath(to)
+	if err != nil {
+		return err
+	}
+	s, err := take(from)
+	if err != nil {
+		return err
+	}
+	defer s.drop()
+	p := report(tell, s.size)
+	defer p.end()
+	if err := t.upload(ctx, path, s, p); err != nil {
+		return fmt.Errorf("uploading to %s: %w", path, err)
+	}
+	p.at(s.size)
+	return nil
+}
+
+func (t *Transfer) upload(ctx context.Context, to string, s *source, p *progress) error {
+	if t.unfit(true) == nil {
+		err := t.stream(ctx, to, s, p)
+		if !t.giveUp(err) {
+			return err
+		}
+	}
+	return t.classic(ctx, to, s, p)
+}
+
+// receiving are the parameters of receive.ps1, and received is its answer.
+type receiving struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Offset int64  `json:"offset,omitempty"`
+	Probe  bool   `json:"probe,omitempty"`
+}
+
+type received struct {
+	Have     int64
+	Complete bool
+	SHA256   string
+}
+
+// stream sends s to receive.ps1, and goes on from what has arrived as often as it
+// has to.
+func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress) error {
+	r := retry{t: t, since: time.Now()}
+	offset, afresh := int64(0), false
+	for {
+		d, err := t.receive(ctx, to, s, offset, p)
+		var refused *Error
+		switch {
+		case err == nil && d.Complete:
+			if d.SHA256 != s.sum {
+				return ErrHash
+			}
+			return nil
+		case err == nil && d.Have > offset: // its input ended early
+			r.got(d.Have)
+			offset = d.Have
+			continue
+		case err == nil:
+			return &unfit{"PowerShell gets no input", true}
+		case errors.As(err, &refused) && refused.Name == "hash-mismatch":
+			if offset == 0 || afresh {
+				return ErrHash
+			}
+			offset, afresh = 0, true // what was there before may be what is wrong
+			continue
+		case errors.As(err, &refused) && refused.Name == "bad-base64":
+			return &unfit{"PowerShell gets another input than was sent", true}
+		case errors.As(err, &refused) && refused.Name == "io" && r.tried, errors.As(err, &refused) && refused.Name == "resume-mismatch":
+			// The PowerShell of an earlier try may not have ended yet.
+		case !passing(ctx, err):
+			return inputRefused(err)
+		}
+		if d, err = t.probe(ctx, &r, to, s, err); err != nil {
+			return err
+		}
+		if d.Complete {
+			return nil // the answer was lost, the file was not
+		}
+		offset = d.Have
+	}
+}
+
+// inputRefused: a fault to a Send says that the guest takes no input.
+func inputRefused(err error) error {
+	var f *winrm.Fault
+	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) {
+		return &unfit{"WinRM refuses input: " + oneLine(f.Error()), true}
+	}
+	return err
+}
+
+func (t *Transfer) receive(ctx context.Context, to string, s *source, offset int64, p *progress) (*received, error) {
+	d := &received{}
+	err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, d, s.hashing(), func(still func()) *lines {
+		return newLines(s, offset, func(sent int64) {
+			still()
+			p.at(sent)
+		})
+	})
+	return d, withPath(err, to)
+}
+
+// retry is how long a transfer is tried again.
+type retry struct {
+	t     *Transfer
+	best  int64 // the farthest it came
+	since time.Time
+	tried bool
+}
+
+func (r *retry) got(have int64) {
+	if have > r.best {
+		r.best, r.since = have, time.Now()
+	}
+}
+
+// again waits before another try; why is returned when there is to be none.
+func (r *retry) again(ctx context.Context, why error) error {
+	r.tried = true
+	if time.Since(r.since) > r.t.options.Patience {
+		return why
+	}
+	return rest(ctx, pause)
+}
+
+// probe asks what has arrived, until there is an answer.
+func (t *Transfer) probe(ctx context.Context, r *retry, to string, s *source, why error) (*received, error) {
+	for {
+		if err := r.again(ctx, why); err != nil {
+			return nil, err
+		}
+		d := &received{}
+		err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, d, s.hashing(), nil)
+		if err == nil {
+			d.Have = min(d.Have, s.size)
+			r.got(d.Have)
+			return d, nil
+		}
+		if !passing(ctx, err) {
+			return nil, withPath(err, to)
+		}
+		why = err
+	}
+}
+
+// withPath completes what a script says about a file.
+func withPath(err error, path string) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Path = path
+	}
+	return err
+}
