@@ -137,7 +137,8 @@ func receiveBody(command string) string {
 	return `<rsp:Receive><rsp:DesiredStream CommandId="` + escape(command) + `">stdout stderr</rsp:DesiredStream></rsp:Receive>`
 }
 
-// terminateBody ends a command, or lets go of one that has ended (MS-WSMV 3.1.4.12).
+// terminateBody ends a command, or makes the service forget one that has ended
+// (MS-WSMV 3.1.4.12).
 func terminateBody(command string) string {
 	return `<rsp:Signal CommandId="` + escape(command) + `"><rsp:Code>` + nsShell + `/signal/terminate</rsp:Code></rsp:Signal>`
 }
