@@ -126,7 +126,10 @@ func (s *Shell) start(ctx context.Context, c *Command) (string, error) {
 	}
 	r := s.request("Command", commandBody(c.Line, c.Args), s.client.limits.OperationTimeout)
 	console := c.Stdin == nil || c.ConsoleStdin
-	r.options = []option{{"WINRS_CONSOLEMODE_STDIN", boolean(console)}, {"WINRS_SKIP_CMD_SHELL", boolean(c.SkipCmdShell)}}
+	r.options = []option{{"WINRS_CONSOLEMODE_STDIN", boolean(console)}}
+	if c.SkipCmdShell { // FALSE is the default (MS-WSMV 3.1.4.11)
+		r.options = append(r.options, option{"WINRS_SKIP_CMD_SHELL", "TRUE"})
+	}
 	patient, cancel := later(ctx, s.client.limits.Cleanup)
 	defer cancel()
 	answer, err := s.do(patient, r)
