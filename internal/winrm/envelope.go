@@ -52,13 +52,14 @@ func (r *request) action() string {
 // (pywinrm and masterzen/winrm write an attribute of that name in no namespace,
 // which says nothing to SOAP, and are answered), DataLocale (Windows itself did not
 // send it before KB968930: note 48) and SessionId (nor it before Windows 8: note 97).
+// The prefix rsp is longer than it has to be, because all of them write that one.
 // Locale is in every message, because those of one shell have to agree (3.1.4.5.2).
 func (r *request) envelope(to string, maxEnvelope int) []byte {
 	var b bytes.Buffer
 	b.Grow(len(r.body) + r.input.size() + 2048)
 	fmt.Fprintf(&b, `<s:Envelope xmlns:s="%s" xmlns:a="%s" xmlns:w="%s"`, nsSOAP, nsAddress, nsWSMan)
 	if r.body != "" || r.input != nil {
-		b.WriteString(` xmlns:r="` + nsShell + `"`)
+		b.WriteString(` xmlns:rsp="` + nsShell + `"`)
 	}
 	b.WriteString(`><s:Header>`)
 	fmt.Fprintf(&b, `<a:To>%s</a:To><a:ReplyTo><a:Address>%s/role/anonymous</a:Address></a:ReplyTo>`, escape(to), nsAddress)
@@ -84,32 +85,32 @@ func (r *request) envelope(to string, maxEnvelope int) []byte {
 // createBody asks for a shell (MS-WSMV 2.2.4.39 and 3.1.4.5.2).
 func createBody(o ShellOptions) string {
 	var b strings.Builder
-	b.WriteString(`<r:Shell>`)
+	b.WriteString(`<rsp:Shell>`)
 	if o.WorkingDirectory != "" {
-		b.WriteString(`<r:WorkingDirectory>` + escape(o.WorkingDirectory) + `</r:WorkingDirectory>`)
+		b.WriteString(`<rsp:WorkingDirectory>` + escape(o.WorkingDirectory) + `</rsp:WorkingDirectory>`)
 	}
 	if len(o.Env) > 0 {
-		b.WriteString(`<r:Environment>`)
+		b.WriteString(`<rsp:Environment>`)
 		for _, name := range slices.Sorted(maps.Keys(o.Env)) {
-			fmt.Fprintf(&b, `<r:Variable Name="%s">%s</r:Variable>`, escape(name), escape(o.Env[name]))
+			fmt.Fprintf(&b, `<rsp:Variable Name="%s">%s</rsp:Variable>`, escape(name), escape(o.Env[name]))
 		}
-		b.WriteString(`</r:Environment>`)
+		b.WriteString(`</rsp:Environment>`)
 	}
 	if o.IdleTimeout > 0 {
-		b.WriteString(`<r:IdleTimeOut>` + duration(o.IdleTimeout) + `</r:IdleTimeOut>`)
+		b.WriteString(`<rsp:IdleTimeOut>` + duration(o.IdleTimeout) + `</rsp:IdleTimeOut>`)
 	}
-	b.WriteString(`<r:InputStreams>stdin</r:InputStreams><r:OutputStreams>stdout stderr</r:OutputStreams></r:Shell>`)
+	b.WriteString(`<rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams></rsp:Shell>`)
 	return b.String()
 }
 
 // commandBody starts a command (MS-WSMV 2.2.4.7).
 func commandBody(line string, args []string) string {
 	var b strings.Builder
-	b.WriteString(`<r:CommandLine><r:Command>` + escape(line) + `</r:Command>`)
+	b.WriteString(`<rsp:CommandLine><rsp:Command>` + escape(line) + `</rsp:Command>`)
 	for _, a := range args {
-		b.WriteString(`<r:Arguments>` + escape(a) + `</r:Arguments>`)
+		b.WriteString(`<rsp:Arguments>` + escape(a) + `</rsp:Arguments>`)
 	}
-	b.WriteString(`</r:CommandLine>`)
+	b.WriteString(`</rsp:CommandLine>`)
 	return b.String()
 }
 
@@ -136,19 +137,19 @@ func (p *piece) write(b *bytes.Buffer) {
 	if p.end {
 		last = ` End="true"`
 	}
-	b.WriteString(`<r:Send><r:Stream Name="stdin" CommandId="` + escape(p.command) + `"` + last + `>`)
+	b.WriteString(`<rsp:Send><rsp:Stream Name="stdin" CommandId="` + escape(p.command) + `"` + last + `>`)
 	b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), p.data))
-	b.WriteString(`</r:Stream></r:Send>`)
+	b.WriteString(`</rsp:Stream></rsp:Send>`)
 }
 
 func receiveBody(command string) string {
-	return `<r:Receive><r:DesiredStream CommandId="` + escape(command) + `">stdout stderr</r:DesiredStream></r:Receive>`
+	return `<rsp:Receive><rsp:DesiredStream CommandId="` + escape(command) + `">stdout stderr</rsp:DesiredStream></rsp:Receive>`
 }
 
 // terminateBody ends a command, or makes the service forget one that has ended
 // (MS-WSMV 3.1.4.12).
 func terminateBody(command string) string {
-	return `<r:Signal CommandId="` + escape(command) + `"><r:Code>` + nsShell + `/signal/terminate</r:Code></r:Signal>`
+	return `<rsp:Signal CommandId="` + escape(command) + `"><rsp:Code>` + nsShell + `/signal/terminate</rsp:Code></rsp:Signal>`
 }
 
 // duration writes an xs:duration, in milliseconds at the finest.

@@ -237,11 +237,11 @@ func TestAnEnvelopeIsSmall(t *testing.T) {
 		request
 		most int
 	}{
-		{request{name: "Create", body: createBody(ShellOptions{}), options: []option{{"WINRS_NOPROFILE", "FALSE"}, {"WINRS_CODEPAGE", "65001"}}}, 1030},
-		{request{name: "Command", shell: id, body: commandBody("", nil), options: []option{{"WINRS_CONSOLEMODE_STDIN", "TRUE"}}}, 1055},
-		{request{name: "Send", shell: id, input: &piece{command: id, end: true}}, 1025},
-		{request{name: "Receive", shell: id, body: receiveBody(id)}, 1040},
-		{request{name: "Signal", shell: id, body: terminateBody(id)}, 1075},
+		{request{name: "Create", body: createBody(ShellOptions{}), options: []option{{"WINRS_NOPROFILE", "FALSE"}, {"WINRS_CODEPAGE", "65001"}}}, 1045},
+		{request{name: "Command", shell: id, body: commandBody("", nil), options: []option{{"WINRS_CONSOLEMODE_STDIN", "TRUE"}}}, 1065},
+		{request{name: "Send", shell: id, input: &piece{command: id, end: true}}, 1035},
+		{request{name: "Receive", shell: id, body: receiveBody(id)}, 1050},
+		{request{name: "Signal", shell: id, body: terminateBody(id)}, 1085},
 		{request{name: "Delete", shell: id}, 840},
 	} {
 		test.timeout = time.Minute
