@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
@@ -54,7 +53,7 @@ func (t *Transfer) download(ctx context.Context, path string, to io.Writer, most
 	if why := t.unfit(false); why != nil {
 		return 0, why
 	}
-	r := retry{t: t, since: time.Now()}
+	r := retry{t: t}
 	var p *progress
 	for at, length := int64(0), int64(-1); ; {
 		want := int64(piece)

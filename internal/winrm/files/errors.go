@@ -17,6 +17,8 @@ var (
 	ErrStalled = errors.New("the guest has not got on with it")
 	// ErrChanged: the file was replaced or cut while it was read.
 	ErrChanged = errors.New("the file became shorter while it was read")
+	// ErrTooMuch: the guest says more than any answer to what it was asked.
+	ErrTooMuch = errors.New("the guest does not stop talking")
 	// ErrTooBig: the file is larger than the caller takes.
 	ErrTooBig = errors.New("the file is larger than allowed")
 )

@@ -128,7 +128,7 @@ type said struct {
 
 func (s *said) Write(p []byte) (int, error) {
 	if s.Len()+len(p) > s.most {
-		return 0, fmt.Errorf("the guest says more than %d bytes", s.most)
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMuch, s.most)
 	}
 	return s.Buffer.Write(p)
 }

@@ -121,9 +121,35 @@ func TestATransferGoesOnAfterAFault(t *testing.T) {
 			if g.noted() != "" {
 				t.Error(g.noted())
 			}
+			if err := g.server.Faults.Clear(); err != nil { // on a quick machine one is left
+				t.Error(err)
+			}
 			g.clean(tr)
 		})
 	}
+}
+
+// TestALongTransferGoesOnAfterAFault has a fault come when a transfer has taken
+// longer than it is tried again.
+func TestALongTransferGoesOnAfterAFault(t *testing.T) {
+	var g *guest
+	var once sync.Once
+	g = start(t, winsim.Scenario{}, handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
+		if strings.HasPrefix(p.Line, "powershell") {
+			once.Do(func() {
+				time.Sleep(2 * pause)
+				g.server.Faults.ResetConnections()
+			})
+		}
+		return inner.Run(ctx, p)
+	}))
+	tr := g.transfer()
+	tr.options.Patience = 2*pause - pause/2
+	content := random(1 << 20)
+	if err := tr.Upload(t.Context(), `C:\x.bin`, bytes.NewReader(content), nil); err != nil {
+		t.Fatal(err)
+	}
+	g.holds("x.bin", content)
 }
 
 func TestATransferIsNotTriedForEver(t *testing.T) {

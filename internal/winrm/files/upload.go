@@ -11,8 +11,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
-// pause is between two tries.
+// pause is before the first new try.
 const pause = 500 * time.Millisecond
+
+// longPause is before each further try that got no farther. A try has up to
+// thirteen requests: that makes less than two a second.
+const longPause = 8 * time.Second
 
 func rest(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -75,7 +79,7 @@ type received struct {
 // stream sends s to receive.ps1, and goes on from what has arrived as often as it
 // has to.
 func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress) error {
-	r := retry{t: t, since: time.Now()}
+	r := retry{t: t}
 	offset, afresh := int64(0), false
 	for {
 		d, err := t.receive(ctx, to, s, offset, p)
@@ -115,10 +119,11 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 	}
 }
 
-// inputRefused: a fault to a Send says that the guest takes no input.
+// inputRefused: a fault to a Send says that the guest takes no input. A quota is
+// another matter: the classic way has a hundred times as many requests.
 func inputRefused(err error) error {
 	var f *winrm.Fault
-	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) {
+	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) && !errors.Is(err, winrm.ErrQuota) {
 		return &unfit{"WinRM refuses input: " + oneLine(f.Error()), true}
 	}
 	return err
@@ -135,27 +140,41 @@ func (t *Transfer) receive(ctx context.Context, to string, s *source, offset int
 	return d, withPath(err, to)
 }
 
-// retry is how long a transfer is tried again.
+// retry is how long a transfer is tried again: Patience counts from the first
+// failure after it got on, however long it took before.
 type retry struct {
 	t     *Transfer
-	best  int64 // the farthest it came
-	since time.Time
+	best  int64     // the farthest it came
+	since time.Time // of the failure
+	vain  int       // tries since then
 	tried bool
 }
 
 func (r *retry) got(have int64) {
 	if have > r.best {
-		r.best, r.since = have, time.Now()
+		r.best, r.vain = have, 0
 	}
 }
 
 // again waits before another try; why is returned when there is to be none.
 func (r *retry) again(ctx context.Context, why error) error {
-	r.tried = true
-	if time.Since(r.since) > r.t.options.Patience {
+	if r.vain == 0 {
+		r.since = time.Now()
+	}
+	left := r.t.options.Patience - time.Since(r.since)
+	if left < 0 {
 		return why
 	}
-	return rest(ctx, pause)
+	d := pause
+	switch {
+	case r.vain == 0:
+	case errors.Is(why, winrm.ErrRefused), errors.Is(why, winrm.ErrUnavailable): // that costs two requests
+		d = 2 * pause
+	default:
+		d = longPause
+	}
+	r.vain, r.tried = r.vain+1, true
+	return rest(ctx, min(d, left+time.Millisecond))
 }
 
 // probe asks what has arrived, until there is an answer.
