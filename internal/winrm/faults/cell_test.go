@@ -107,11 +107,32 @@ type cell struct {
 	since time.Time // the fault
 	asked int       // requests until then
 	note  string
+
+	struck chan struct{} // the fault has come
+}
+
+// gated is content, of which a half is sent before the fault.
+type gated struct {
+	*bytes.Reader
+	c      *cell
+	hashed bool // it was read once, for its hash
+}
+
+// ReadAt is part of io.ReaderAt.
+func (g *gated) ReadAt(p []byte, at int64) (int, error) {
+	if g.hashed && at > int64(len(content))/2 && g.c.row.fault != nil {
+		select {
+		case <-g.c.struck:
+		case <-g.c.t.Context().Done():
+		}
+	}
+	g.hashed = g.hashed || at+int64(len(p)) >= int64(len(content))
+	return g.Reader.ReadAt(p, at)
 }
 
 // run lets a fault happen in a phase.
 func run(t *testing.T, r row, phase, action string) (res result) {
-	c := &cell{t: t, row: r, phase: phase, action: action, label: r.name + "/" + phase}
+	c := &cell{t: t, row: r, phase: phase, action: action, label: r.name + "/" + phase, struck: make(chan struct{})}
 	c.serve()
 	pprof.Do(t.Context(), pprof.Labels("cell", c.label), func(ctx context.Context) {
 		res.before = c.goroutines()
@@ -178,6 +199,7 @@ func (c *cell) strike() {
 	if c.row.fault != nil {
 		c.row.fault(c)
 	}
+	close(c.struck)
 }
 
 // phaseOf does what the phase is, and returns its error.
@@ -227,7 +249,7 @@ func (c *cell) transfer(ctx context.Context) error {
 		c.note = why
 	}})
 	if c.phase == "upload" {
-		err := tr.Upload(ctx, `C:\up.bin`, bytes.NewReader(content), nil)
+		err := tr.Upload(ctx, `C:\up.bin`, &gated{Reader: bytes.NewReader(content), c: c}, nil)
 		if err == nil {
 			err = c.g.has()
 		}

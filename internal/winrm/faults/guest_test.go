@@ -35,8 +35,8 @@ var content = func() []byte {
 	return b
 }()
 
-// midway is after how many bytes of base64 a fault comes: in the second piece of a
-// download, after some of an upload.
+// midway is after how many bytes of base64 a fault comes to a download: in its second
+// piece. Half as many of an upload have been read then.
 const midway = 1_500_000
 
 // guest is a simulated Windows behind a WinRM service, here or in a process of its
