@@ -235,13 +235,17 @@ func (t *Transfer) runScript(ctx context.Context, name string, params, d any, si
 	if code == noFile {
 		return code, nil
 	}
-	return code, document(name, out.Bytes(), d, fmt.Sprintf("exit code %d: %s", code, oneLine(errs.String()+" "+out.String())))
+	return code, document(name, out.Bytes(), d, func() string {
+		return fmt.Sprintf("exit code %d: %s", code, oneLine(errs.String()+" "+out.String()))
+	})
 }
 
 // document finds the document of a script in what it wrote. Without one PowerShell
-// itself has refused; else is what is known then.
-func document(script string, out []byte, into any, otherwise string) error {
-	out = bytes.ReplaceAll(out, []byte{0}, nil) // UTF-16 of what is plain ASCII
+// itself has refused; otherwise is what is known then.
+func document(script string, out []byte, into any, otherwise func() string) error {
+	if bytes.IndexByte(out, 0) >= 0 {
+		out = bytes.ReplaceAll(out, []byte{0}, nil) // UTF-16 of what is plain ASCII
+	}
 	for line := range bytes.Lines(out) {
 		at := bytes.Index(line, []byte(`{"script":`))
 		if at < 0 {
@@ -264,7 +268,7 @@ func document(script string, out []byte, into any, otherwise string) error {
 		}
 		return nil
 	}
-	return &unfit{why: "PowerShell does not run the script (" + otherwise + "): its language mode may be constrained"}
+	return &unfit{why: "PowerShell does not run the script (" + otherwise() + "): its language mode may be constrained"}
 }
 
 // bring brings a script, once.
