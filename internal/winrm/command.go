@@ -101,10 +101,10 @@ func (s *Shell) Run(ctx context.Context, c Command) (int, error) {
 		return 0, &CommandError{MayHaveRun: begun(err), Err: err}
 	}
 	code, err := s.follow(ctx, id, &c)
-	left := s.terminate(ctx, id, err)
 	if err != nil {
-		return 0, &CommandError{MayHaveRun: true, Err: err, Left: left}
+		return 0, &CommandError{MayHaveRun: true, Err: err, Left: s.terminate(ctx, id, err)}
 	}
+	s.remember(id)
 	return code, nil
 }
 
@@ -126,10 +126,16 @@ func (s *Shell) start(ctx context.Context, c *Command) (string, error) {
 	}
 	r := s.request("Command", commandBody(c.Line, c.Args), s.client.limits.OperationTimeout)
 	console := c.Stdin == nil || c.ConsoleStdin
-	r.options = []option{{"WINRS_CONSOLEMODE_STDIN", boolean(console)}, {"WINRS_SKIP_CMD_SHELL", boolean(c.SkipCmdShell)}}
+	r.options = []option{{"WINRS_CONSOLEMODE_STDIN", boolean(console)}}
+	if c.SkipCmdShell { // FALSE is the default (MS-WSMV 3.1.4.11)
+		r.options = append(r.options, option{"WINRS_SKIP_CMD_SHELL", "TRUE"})
+	}
 	patient, cancel := later(ctx, s.client.limits.Cleanup)
 	defer cancel()
 	answer, err := s.do(patient, r)
+	if crowded(err) && s.forget(ctx) {
+		answer, err = s.do(patient, r)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -230,8 +236,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// terminate ends a command that goes on, and lets the service forget one that
-// has ended. why is how following it failed. The error is why it may go on.
+// terminate ends a command that goes on. why is how following it failed. The
+// error is why it may go on.
 func (s *Shell) terminate(ctx context.Context, id string, why error) error {
 	if s.Lost() {
 		return nil // it ended with its shell
@@ -241,9 +247,51 @@ func (s *Shell) terminate(ctx context.Context, id string, why error) error {
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.client.limits.Cleanup)
 	defer cancel()
-	_, err := s.do(limited, s.request("Signal", terminateBody(id), s.client.limits.Cleanup))
-	if why == nil || errors.Is(err, ErrShellLost) {
-		return nil
+	if err := s.signal(limited, id); !errors.Is(err, ErrShellLost) {
+		return err
 	}
+	return nil
+}
+
+func (s *Shell) signal(ctx context.Context, id string) error {
+	_, err := s.do(ctx, s.request("Signal", terminateBody(id), s.client.limits.Cleanup))
 	return err
+}
+
+// mostEnded is how many ended commands a shell remembers: MaxProcessesPerShell
+// of Windows 8 and later.
+const mostEnded = 25
+
+// remember keeps a command that has ended and that the service was not told to
+// forget (see the package comment).
+func (s *Shell) remember(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = append(s.ended, id)
+	s.ended = s.ended[max(0, len(s.ended)-mostEnded):]
+}
+
+// crowded says that a Command was refused for what the shell still holds, or for
+// a reason of the service that has no name here.
+func crowded(err error) bool {
+	const wsman = 0x8033 // its facility among HRESULTs
+	var f *Fault
+	return errors.As(err, &f) && (errors.Is(f, ErrQuotaResources) || f.kind() == nil && f.Code>>16 == wsman)
+}
+
+// forget tells the service to let go of the commands that have ended, and
+// whether there were any.
+func (s *Shell) forget(ctx context.Context) bool {
+	s.mu.Lock()
+	ended := s.ended
+	s.ended = nil
+	s.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, s.client.limits.Cleanup)
+	defer cancel()
+	for _, id := range ended {
+		if s.signal(limited, id) != nil {
+			return false
+		}
+	}
+	return len(ended) > 0
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,7 +20,6 @@ const (
 	nsAddress  = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
 	nsTransfer = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
 	nsWSMan    = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
-	nsMSWSMan  = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 	nsIdentity = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
 	nsShell    = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
 	nsFault    = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
@@ -47,21 +47,28 @@ func (r *request) action() string {
 	return nsShell + "/" + r.name
 }
 
-// envelope writes r (MS-WSMV 3.1.4.1).
+// envelope writes r (MS-WSMV 3.1.4.1) with the headers that a service needs, or
+// that every client sends which is known to work. Left out are mustUnderstand
+// (pywinrm and masterzen/winrm write an attribute of that name in no namespace,
+// which says nothing to SOAP, and are answered), DataLocale (Windows itself did not
+// send it before KB968930: note 48) and SessionId (nor it before Windows 8: note 97).
 func (r *request) envelope(to string, maxEnvelope int) []byte {
 	var b bytes.Buffer
 	b.Grow(len(r.body) + r.input.size() + 2048)
-	fmt.Fprintf(&b, `<s:Envelope xmlns:s="%s" xmlns:a="%s" xmlns:w="%s" xmlns:p="%s" xmlns:rsp="%s"><s:Header>`, nsSOAP, nsAddress, nsWSMan, nsMSWSMan, nsShell)
-	fmt.Fprintf(&b, `<a:To>%s</a:To><a:ReplyTo><a:Address s:mustUnderstand="true">%s/role/anonymous</a:Address></a:ReplyTo>`, escape(to), nsAddress)
-	fmt.Fprintf(&b, `<a:Action s:mustUnderstand="true">%s</a:Action><a:MessageID>uuid:%s</a:MessageID>`, r.action(), newID())
-	fmt.Fprintf(&b, `<w:ResourceURI s:mustUnderstand="true">%s</w:ResourceURI><w:MaxEnvelopeSize s:mustUnderstand="true">%d</w:MaxEnvelopeSize>`, cmdShell, maxEnvelope)
-	b.WriteString(`<w:Locale xml:lang="en-US" s:mustUnderstand="false"/><p:DataLocale xml:lang="en-US" s:mustUnderstand="false"/>`)
-	fmt.Fprintf(&b, `<w:OperationTimeout>%s</w:OperationTimeout>`, duration(r.timeout))
+	fmt.Fprintf(&b, `<s:Envelope xmlns:s="%s" xmlns:a="%s" xmlns:w="%s"`, nsSOAP, nsAddress, nsWSMan)
+	if r.body != "" || r.input != nil {
+		b.WriteString(` xmlns:r="` + nsShell + `"`)
+	}
+	b.WriteString(`><s:Header>`)
+	fmt.Fprintf(&b, `<a:To>%s</a:To><a:ReplyTo><a:Address>%s/role/anonymous</a:Address></a:ReplyTo>`, escape(to), nsAddress)
+	fmt.Fprintf(&b, `<a:Action>%s</a:Action><a:MessageID>uuid:%s</a:MessageID>`, r.action(), newID())
+	fmt.Fprintf(&b, `<w:ResourceURI>%s</w:ResourceURI><w:MaxEnvelopeSize>%d</w:MaxEnvelopeSize>`, cmdShell, maxEnvelope)
+	fmt.Fprintf(&b, `<w:OperationTimeout>%s</w:OperationTimeout><w:Locale xml:lang="en-US"/>`, duration(r.timeout))
 	if r.shell != "" {
 		fmt.Fprintf(&b, `<w:SelectorSet><w:Selector Name="ShellId">%s</w:Selector></w:SelectorSet>`, escape(r.shell))
 	}
 	if len(r.options) > 0 {
-		b.WriteString(`<w:OptionSet s:mustUnderstand="true">`)
+		b.WriteString(`<w:OptionSet>`)
 		for _, o := range r.options {
 			fmt.Fprintf(&b, `<w:Option Name="%s">%s</w:Option>`, o.name, o.value)
 		}
@@ -76,32 +83,32 @@ func (r *request) envelope(to string, maxEnvelope int) []byte {
 // createBody asks for a shell (MS-WSMV 2.2.4.39 and 3.1.4.5.2).
 func createBody(o ShellOptions) string {
 	var b strings.Builder
-	b.WriteString(`<rsp:Shell>`)
+	b.WriteString(`<r:Shell>`)
 	if o.WorkingDirectory != "" {
-		b.WriteString(`<rsp:WorkingDirectory>` + escape(o.WorkingDirectory) + `</rsp:WorkingDirectory>`)
+		b.WriteString(`<r:WorkingDirectory>` + escape(o.WorkingDirectory) + `</r:WorkingDirectory>`)
 	}
 	if len(o.Env) > 0 {
-		b.WriteString(`<rsp:Environment>`)
+		b.WriteString(`<r:Environment>`)
 		for _, name := range slices.Sorted(maps.Keys(o.Env)) {
-			fmt.Fprintf(&b, `<rsp:Variable Name="%s">%s</rsp:Variable>`, escape(name), escape(o.Env[name]))
+			fmt.Fprintf(&b, `<r:Variable Name="%s">%s</r:Variable>`, escape(name), escape(o.Env[name]))
 		}
-		b.WriteString(`</rsp:Environment>`)
+		b.WriteString(`</r:Environment>`)
 	}
 	if o.IdleTimeout > 0 {
-		b.WriteString(`<rsp:IdleTimeOut>` + duration(o.IdleTimeout) + `</rsp:IdleTimeOut>`)
+		b.WriteString(`<r:IdleTimeOut>` + duration(o.IdleTimeout) + `</r:IdleTimeOut>`)
 	}
-	b.WriteString(`<rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams></rsp:Shell>`)
+	b.WriteString(`<r:InputStreams>stdin</r:InputStreams><r:OutputStreams>stdout stderr</r:OutputStreams></r:Shell>`)
 	return b.String()
 }
 
 // commandBody starts a command (MS-WSMV 2.2.4.7).
 func commandBody(line string, args []string) string {
 	var b strings.Builder
-	b.WriteString(`<rsp:CommandLine><rsp:Command>` + escape(line) + `</rsp:Command>`)
+	b.WriteString(`<r:CommandLine><r:Command>` + escape(line) + `</r:Command>`)
 	for _, a := range args {
-		b.WriteString(`<rsp:Arguments>` + escape(a) + `</rsp:Arguments>`)
+		b.WriteString(`<r:Arguments>` + escape(a) + `</r:Arguments>`)
 	}
-	b.WriteString(`</rsp:CommandLine>`)
+	b.WriteString(`</r:CommandLine>`)
 	return b.String()
 }
 
@@ -128,22 +135,26 @@ func (p *piece) write(b *bytes.Buffer) {
 	if p.end {
 		last = ` End="true"`
 	}
-	b.WriteString(`<rsp:Send><rsp:Stream Name="stdin" CommandId="` + escape(p.command) + `"` + last + `>`)
+	b.WriteString(`<r:Send><r:Stream Name="stdin" CommandId="` + escape(p.command) + `"` + last + `>`)
 	b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), p.data))
-	b.WriteString(`</rsp:Stream></rsp:Send>`)
+	b.WriteString(`</r:Stream></r:Send>`)
 }
 
 func receiveBody(command string) string {
-	return `<rsp:Receive><rsp:DesiredStream CommandId="` + escape(command) + `">stdout stderr</rsp:DesiredStream></rsp:Receive>`
+	return `<r:Receive><r:DesiredStream CommandId="` + escape(command) + `">stdout stderr</r:DesiredStream></r:Receive>`
 }
 
-// terminateBody ends a command, or lets go of one that has ended (MS-WSMV 3.1.4.12).
+// terminateBody ends a command, or makes the service forget one that has ended
+// (MS-WSMV 3.1.4.12).
 func terminateBody(command string) string {
-	return `<rsp:Signal CommandId="` + escape(command) + `"><rsp:Code>` + nsShell + `/signal/terminate</rsp:Code></rsp:Signal>`
+	return `<r:Signal CommandId="` + escape(command) + `"><r:Code>` + nsShell + `/signal/terminate</r:Code></r:Signal>`
 }
 
-// duration writes an xs:duration as Windows does.
-func duration(d time.Duration) string { return fmt.Sprintf("PT%.3fS", d.Seconds()) }
+// duration writes an xs:duration, in milliseconds at the finest.
+func duration(d time.Duration) string {
+	ms := max(d.Round(time.Millisecond).Milliseconds(), 1)
+	return "PT" + strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64) + "S"
+}
 
 func escape(s string) string {
 	var b strings.Builder

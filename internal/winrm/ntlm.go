@@ -91,13 +91,18 @@ func (s *sealer) wrap(plain []byte) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.Grow(len(sealed) + 512)
-	fmt.Fprintf(&b, "%s\r\n\tContent-Type: application/HTTP-SPNEGO-session-encrypted\r\n\tOriginalContent: type=%s;Length=%d\r\n%s\r\n\t%s",
-		boundary, soapType, len(plain), boundary, octets)
+	b.WriteString(sealedHead(len(plain)))
 	b.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(signature))))
 	b.Write(signature)
 	b.Write(sealed)
 	b.WriteString(boundary + "--\r\n")
 	return b.Bytes(), nil
+}
+
+// sealedHead is what stands before a seal of so many bytes.
+func sealedHead(length int) string {
+	return fmt.Sprintf("%s\r\n\tContent-Type: application/HTTP-SPNEGO-session-encrypted\r\n\tOriginalContent: type=%s;Length=%d\r\n%s\r\n\t%s",
+		boundary, soapType, length, boundary, octets)
 }
 
 var errSeal = errors.New("the seal is broken, or it is none")

@@ -20,28 +20,42 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
-// answered is what a real Windows once answered.
-type answered struct {
-	text   string
-	status int
+// recorded is a request of another client, and what a real Windows answered.
+type recorded struct {
+	request, text string
+	status        int
 }
 
-// recordings reads what Windows answered in each recording. All have one shape:
-// a list of request and response, each a scalar on one line.
-func recordings(t testing.TB) map[string][]answered {
+// recordings reads the exchanges of each recording, by the name of its file. All
+// have one shape: a list of request and response, each a scalar on one line.
+func recordings(t testing.TB) map[string][]recorded {
+	t.Helper()
+	all := map[string][]recorded{}
+	for name, text := range recordedFiles(t) {
+		if strings.HasSuffix(name, ".yml") {
+			all[name] = exchangesIn(text)
+		}
+	}
+	return all
+}
+
+// recordedFiles reads every file of the recordings, unpacked, and leaves out the
+// list of them.
+func recordedFiles(t testing.TB) map[string]string {
 	t.Helper()
 	dir := testutil.Corpus(t, "outputs", "winrm")
-	files, err := filepath.Glob(filepath.Join(dir, "*.yml*"))
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string][]answered{}
+	all := map[string]string{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		name := file.Name()
+		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasSuffix(file, ".gz") {
+		if strings.HasSuffix(name, ".gz") {
 			z, err := gzip.NewReader(bytes.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
@@ -50,39 +64,59 @@ func recordings(t testing.TB) map[string][]answered {
 				t.Fatal(err)
 			}
 		}
-		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".gz"), ".yml")
-		all[name] = answersIn(string(text))
+		if name != "INDEX.tsv" {
+			all[strings.TrimSuffix(name, ".gz")] = string(text)
+		}
 	}
 	return all
 }
 
-// answersIn joins the lines of a scalar as YAML does, with blanks.
-func answersIn(text string) []answered {
-	var all []answered
-	within := ""
+// exchangesIn joins the lines of a scalar as YAML does, with blanks.
+func exchangesIn(text string) []recorded {
+	var all []recorded
+	var within *string
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimRight(line, "\r ")
 		if rest, ok := strings.CutPrefix(line, "    "); ok {
 			switch {
-			case within == "response":
-				all[len(all)-1].text += " " + strings.TrimLeft(rest, " ")
 			case strings.HasPrefix(rest, "code: "):
 				all[len(all)-1].status = http.StatusInternalServerError
+			case within != nil:
+				*within += " " + strings.TrimLeft(rest, " ")
 			}
 			continue
 		}
 		key, value, _ := strings.Cut(line, ": ")
-		within = strings.TrimLeft(strings.TrimSuffix(key, ":"), "- ")
-		if within == "response" {
-			all = append(all, answered{value, http.StatusOK})
+		switch strings.TrimLeft(key, "- ") {
+		case "request":
+			all = append(all, recorded{request: value, status: http.StatusOK})
+			within = &all[len(all)-1].request
+		case "response":
+			all[len(all)-1].text = value
+			within = &all[len(all)-1].text
+		default:
+			within = nil
 		}
 	}
-	for i, x := range all {
-		if strings.HasPrefix(x.text, "'") {
-			all[i].text = strings.ReplaceAll(strings.Trim(x.text, "'"), "''", "'")
+	for i := range all {
+		for _, scalar := range []*string{&all[i].request, &all[i].text} {
+			if strings.HasPrefix(*scalar, "'") {
+				*scalar = strings.ReplaceAll(strings.Trim(*scalar, "'"), "''", "'")
+			}
 		}
 	}
-	return slices.DeleteFunc(all, func(x answered) bool { return !strings.HasPrefix(x.text, "<") }) // null
+	return all
+}
+
+// answeredIn are the exchanges that have an answer: in one, the test of the
+// other client put an error in its place.
+func answeredIn(all []recorded) []recorded {
+	return slices.DeleteFunc(slices.Clone(all), func(x recorded) bool { return !strings.HasPrefix(x.text, "<") })
+}
+
+// ofACmdShell says whether a recording is of our kind of shell.
+func ofACmdShell(all []recorded) bool {
+	return len(all) > 0 && strings.Contains(all[0].request, cmdShell+"<")
 }
 
 // TestWhatWindowsAnsweredIsRead reads every recorded answer, and each fault by
@@ -91,7 +125,7 @@ func TestWhatWindowsAnsweredIsRead(t *testing.T) {
 	read, faults := 0, map[uint32]int{}
 	code := regexp.MustCompile(` Code="(\d+)"`)
 	for name, all := range recordings(t) {
-		for i, x := range all {
+		for i, x := range answeredIn(all) {
 			r, err := parseReply([]byte(x.text))
 			if err != nil {
 				t.Errorf("%s, answer %d: %v", name, i, err)
@@ -127,7 +161,7 @@ func TestWhatWindowsAnsweredIsRead(t *testing.T) {
 type replay struct {
 	t     *testing.T
 	mu    sync.Mutex
-	queue map[string][]answered // by action
+	queue map[string][]recorded // by action
 	seen  map[string]int
 }
 
@@ -160,13 +194,13 @@ var (
 func TestTheClientReadsASessionOfRealWindows(t *testing.T) {
 	ran := 0
 	for name, all := range recordings(t) {
-		if !strings.HasPrefix(name, "test_winrs_") {
+		if !ofACmdShell(all) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			r := &replay{t: t, queue: map[string][]answered{}, seen: map[string]int{}}
+			r := &replay{t: t, queue: map[string][]recorded{}, seen: map[string]int{}}
 			want := map[string]string{}
-			for _, x := range all {
+			for _, x := range answeredIn(all) {
 				action := "Receive" // only its faults do not tell
 				if m := actionForm.FindStringSubmatch(x.text); m != nil {
 					action = m[1]
@@ -215,7 +249,7 @@ func TestTheClientReadsASessionOfRealWindows(t *testing.T) {
 			}
 		})
 	}
-	if ran < 5 {
+	if ran < 8 {
 		t.Errorf("only %d commands", ran)
 	}
 }

@@ -48,7 +48,8 @@ func TestASessionRunsNothingTwice(t *testing.T) {
 		"lost while it ran":        {at("Receive", wsman.Rule{Do: wsman.Lose, Times: 1}), "shell lost?", 1, 1},
 		"no output came":           {at("Receive", wsman.Rule{Do: wsman.Close, Times: 1}), "EOF?", 1, 1},
 		"quota of operations":      {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2150859174, Times: 1}), "ok", 1, 2},
-		"quota of processes":       {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2147942408, Times: 1}), "quota of resources", 0, 1},
+		"quota of processes":       {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2147942408, Times: 2}), "quota of resources", 0, 1},
+		"the same by what is held": {at("Command", wsman.Rule{Do: wsman.Fail, Code: 2147942408, Times: 1}), "ok", 1, 1},
 		"the login was forgotten":  {at("Command", wsman.Rule{Do: wsman.Refuse, Times: 1}), "ok", 1, 1},
 		"the login is refused":     {func(g *guest) { g.Faults.RejectCredentials(true, false) }, "unauthorized", 0, 1},
 		"the port is closed":       {func(g *guest) { _ = g.Faults.ClosePort(true) }, "refused", 0, 1},
@@ -139,8 +140,62 @@ func TestAQuotaUsedUpByOneself(t *testing.T) {
 			t.Fatalf("command %d: exit %d, %v", i, code, err)
 		}
 	}
+	// The shell and four commands are five operations: it is deleted, and another
+	// opened, after every fourth. A command is asked for again each time.
+	if creates, deletes, commands := g.count("Create"), g.count("Delete"), g.count("Command"); creates != 5 || deletes != 4 || commands != 24 || g.count("Signal") != 0 {
+		t.Errorf("%d Creates, %d Deletes, %d Commands", creates, deletes, commands)
+	}
 	if err := session.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	g.none()
+}
+
+// TestEndedCommandsAreForgottenWhereTheyAreInTheWay lets a service refuse a
+// command for what it holds of those that have ended.
+func TestEndedCommandsAreForgottenWhereTheyAreInTheWay(t *testing.T) {
+	refuse := func(code uint32, times int) []wsman.Rule {
+		return []wsman.Rule{{Action: "Command", Do: wsman.Fail, Code: code, Times: times}}
+	}
+	for name, test := range map[string]struct {
+		before  int // commands that have ended
+		rules   []wsman.Rule
+		want    string
+		signals int
+		asked   int // Commands
+	}{
+		"memory":                {3, refuse(2147942408, 1), "ok", 3, 2},
+		"a reason without name": {3, refuse(0x80338123, 1), "ok", 3, 2},
+		"only the last are":     {mostEnded + 3, refuse(2147942408, 1), "ok", mostEnded, 2},
+		"nothing has ended":     {0, refuse(2147942408, 1), "quota of resources", 0, 1},
+		"it is of no use":       {2, refuse(2147942408, 2), "quota of resources", 2, 2},
+		"no such program":       {2, refuse(2147942402, 1), "fault 2147942402", 0, 1},
+		"access denied":         {2, refuse(5, 1), "access denied", 0, 1},
+		"a Signal is refused":   {2, append(refuse(2147942408, 1), wsman.Rule{Action: "Signal", Do: wsman.Fail, Code: 5}), "quota of resources", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+				runs := counted(g.Server, "exit 3")
+				shell := g.shell(g.client(nil))
+				for range test.before {
+					if _, _, code, err := say(t.Context(), shell, "exit 4", nil); code != 4 || err != nil {
+						t.Fatalf("exit %d, %v", code, err)
+					}
+				}
+				before := g.count("Command")
+				for _, r := range test.rules {
+					g.Faults.Inject(r)
+				}
+				_, _, code, err := say(t.Context(), shell, "exit 3", nil)
+				if got := outcome(err); got != test.want || err == nil && code != 3 {
+					t.Errorf("got %q, want %q: exit %d, %v", got, test.want, code, err)
+				}
+				ran := map[bool]int32{true: 1}[test.want == "ok"]
+				if n, asked := g.count("Signal"), g.count("Command")-before; n != test.signals || asked != test.asked || runs.Load() != ran {
+					t.Errorf("%d Signals and %d Commands, want %d and %d; it ran %d times", n, asked, test.signals, test.asked, runs.Load())
+				}
+			})
+		})
 	}
 }
 

@@ -33,6 +33,9 @@ type Shell struct {
 	slots  chan struct{} // one for each command that may run
 	lost   atomic.Bool   // of no use any more
 	gone   atomic.Bool   // not there any more: there is nothing to delete
+
+	mu    sync.Mutex
+	ended []string // commands that the service may still hold, the last of them
 }
 
 // OpenShell opens a shell.

@@ -9,6 +9,10 @@
 // the classic way is taken, with cmd.exe and certutil.exe alone, and the reason
 // is told.
 //
+// Small files, the scripts themselves among them, are placed by one command
+// (place.ps1): a constant text given to PowerShell by -EncodedCommand, which reads
+// them from its standard input, as Ansible does it. It executes nothing of that.
+//
 // A folder goes as one zip and is unpacked in the guest by .NET's ZipArchive
 // (expand.ps1: .NET 4.5, which Windows 8 and Server 2012 have), or by tar.exe
 // (Windows 10 1803, Server 2019) where PowerShell is constrained.

@@ -28,6 +28,7 @@ var (
 type Error struct {
 	Path string
 	Name string // not-found, access-denied, io and others of contract.md
+	Type string // of .NET
 	// Message is in the guest's language.
 	Message string
 }
@@ -48,10 +49,11 @@ func (e *Error) Is(target error) bool {
 	return e.Name == "not-found" && target == fs.ErrNotExist || e.Name == "access-denied" && target == fs.ErrPermission
 }
 
-// unfit is why PowerShell cannot be used: not at all, or not where it needs input.
+// unfit is why PowerShell cannot be used: not at all, not where it needs input, or
+// not to place files.
 type unfit struct {
-	why   string
-	input bool
+	why            string
+	input, placing bool
 }
 
 func (e *unfit) Error() string { return e.why }

@@ -95,7 +95,7 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 			offset = d.Have
 			continue
 		case err == nil:
-			return &unfit{"PowerShell gets no input", true}
+			return &unfit{why: "PowerShell gets no input", input: true}
 		case errors.As(err, &refused) && refused.Name == "hash-mismatch":
 			if offset == 0 || afresh {
 				return ErrHash
@@ -103,7 +103,7 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 			offset, afresh = 0, true // what was there before may be what is wrong
 			continue
 		case errors.As(err, &refused) && refused.Name == "bad-base64":
-			return &unfit{"PowerShell gets another input than was sent", true}
+			return &unfit{why: "PowerShell gets another input than was sent", input: true}
 		case errors.As(err, &refused) && refused.Name == "io" && r.tried, errors.As(err, &refused) && refused.Name == "resume-mismatch":
 			// The PowerShell of an earlier try may not have ended yet.
 		case !passing(ctx, err):
@@ -124,7 +124,7 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 func inputRefused(err error) error {
 	var f *winrm.Fault
 	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) && !errors.Is(err, winrm.ErrQuota) {
-		return &unfit{"WinRM refuses input: " + oneLine(f.Error()), true}
+		return &unfit{why: "WinRM refuses input: " + oneLine(f.Error()), input: true}
 	}
 	return err
 }

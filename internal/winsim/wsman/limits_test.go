@@ -89,6 +89,21 @@ func TestOperationsAreReleasedByDeleteOnly(t *testing.T) {
 	p.run(p.open(), "echo x")
 }
 
+// TestWhatHasEndedDoesNotRun: a command that ended counts as an operation,
+// signalled or not, and not as a process.
+func TestWhatHasEndedDoesNotRun(t *testing.T) {
+	s := honest()
+	s.Limits.MaxProcessesPerShell = 1
+	p := newPeer(t, serve(t, s, nil))
+	sh := p.open()
+	for range 3 {
+		p.finish(sh, p.run(sh, "echo x"))
+	}
+	if _, operations := s.Counts(testUser); operations != 4 {
+		t.Errorf("%d operations, want 4", operations)
+	}
+}
+
 func TestDefaultLimitsAreThoseOfWindows(t *testing.T) {
 	want := Limits{MaxEnvelopeSizekb: 500, MaxTimeoutms: time.Minute, MaxConcurrentOperationsPerUser: 1500, MaxConcurrentUsers: 10,
 		MaxShellsPerUser: 30, MaxProcessesPerShell: 25, IdleTimeout: 2 * time.Hour, MaxCommandLine: 8191, MaxCreateProcess: 32767}

@@ -272,7 +272,7 @@ func (s *Server) command(r *request, sh *shell, ev *Event) ([]byte, error) {
 	if f != nil {
 		return nil, f
 	}
-	console, f1 := r.boolean("WINRS_CONSOLEMODE_STDIN", true)
+	console, f1 := r.boolean("WINRS_CONSOLEMODE_STDIN", false) // a pipe (MS-WSMV 3.1.4.11)
 	skip, f2 := r.boolean("WINRS_SKIP_CMD_SHELL", false)
 	if f := either(f1, f2); f != nil {
 		return nil, f
