@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -29,11 +29,14 @@ const (
 	Expand  = "expand"
 )
 
-// Place is run without being a file in the guest.
-const Place = "place"
+// Place and Store are run without being files in the guest.
+const (
+	Place = "place"
+	Store = "store"
+)
 
 // Names lists the scripts that Text knows.
-func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place} }
+func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store} }
 
 // Inline returns what is run of a script that is no file in the guest: its text
 // without comments and indentation.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
@@ -27,15 +28,15 @@ var phases = []struct{ name, action string }{{"connect", "Create"}, {"command", 
 var scale = map[bool]time.Duration{false: 1, true: 3}[testutil.Race]
 
 // hurried are limits that a fault runs into soon.
-var hurried = winrm.Limits{Connect: scale * 3 * time.Second, Header: scale * 2 * time.Second, Body: scale * 6 * time.Second, Cleanup: scale * time.Second,
+var hurried = winrm.Limits{Connect: scale * 5 * time.Second, Header: scale * 3 * time.Second, Body: scale * 10 * time.Second, Cleanup: scale * time.Second,
 	OperationTimeout: scale * time.Second, Poll: scale * 700 * time.Millisecond}
 
 // What a transfer and a command are given.
 var (
-	patience = scale * 8 * time.Second  // a transfer that does not get on
-	stall    = scale * 10 * time.Second // a guest that says nothing
+	patience = scale * 10 * time.Second // a transfer that does not get on
+	stall    = scale * 15 * time.Second // a guest that says nothing
 	enough   = scale * 8 * time.Second  // a command or watch
-	work     = scale * 20 * time.Second
+	work     = scale * 40 * time.Second
 )
 
 // deadline is by when a phase has to have ended so.
@@ -44,7 +45,7 @@ func deadline(phase, want string) time.Duration {
 	transfer := phase == "upload" || phase == "download"
 	name := strings.TrimSuffix(want, "?")
 	switch {
-	case strings.HasPrefix(want, "ok"):
+	case strings.HasPrefix(want, "ok"), name == "TooMuch":
 		return work
 	case name == "Stalled":
 		return stall + 2*answer
@@ -52,10 +53,10 @@ func deadline(phase, want string) time.Duration {
 		return enough + 2*hurried.Cleanup
 	case transfer && passing[name]: // the last try begins when patience ends
 		return patience + 3*answer
-	case strings.HasSuffix(name, "Deadline"), name == "TooMuch":
+	case strings.HasSuffix(name, "Deadline"):
 		return hurried.Connect + answer
 	}
-	return scale * 3 * time.Second
+	return scale * 5 * time.Second
 }
 
 // passing are the failures after which a transfer is tried again.
@@ -268,10 +269,10 @@ func (c *cell) outcome(err error) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case err != nil || c.g.process != nil:
+	case err != nil, c.g.process != nil, c.row.link != (link{}): // it cannot be seen, or either is right
 	case c.note != "":
 		return "ok, classic way"
-	case c.phase == "upload" && c.g.programs.count("receive") > 1, c.phase == "download" && c.g.programs.count("read") > 2:
+	case c.phase == "upload" && c.g.programs.count(scripts.Store) > 1, c.phase == "download" && c.g.programs.count(scripts.Read) > 2:
 		return "ok, resumed"
 	}
 	name := outcome(err)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
@@ -101,20 +103,35 @@ func (p *programs) Run(ctx context.Context, c *wsman.Process) int {
 		}
 		return 0
 	}
-	for _, script := range []string{"receive", "read"} {
-		_, parameters, found := strings.Cut(c.Line, script+".ps1\" -Json ")
-		if b, _ := base64.StdEncoding.DecodeString(parameters); !found || bytes.Contains(b, []byte(`"probe":true`)) {
-			continue
-		}
-		p.begun.Lock()
-		p.starts[script]++
-		p.begun.Unlock()
-		c.Stdin = &tripwire{p: p, Reader: c.Stdin}
-		if script == "read" && p.count("read") > 1 {
+	if strings.HasSuffix(c.Line, scripts.Encoded(scripts.Store)) {
+		p.store(c)
+	}
+	if strings.Contains(c.Line, `\`+scripts.Read+".ps1") {
+		if p.began(scripts.Read) > 1 {
 			c.Stdout = &tripwire{p: p, Writer: c.Stdout, passed: 1 << 20}
 		}
 	}
 	return p.Handler.Run(ctx, c)
+}
+
+// store looks at what store.ps1 is given, when it is not to probe.
+func (p *programs) store(c *wsman.Process) {
+	in := bufio.NewReader(c.Stdin)
+	first, _ := in.ReadString('\n')
+	c.Stdin = io.MultiReader(strings.NewReader(first), in)
+	if b, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(first)); bytes.Contains(b, []byte(`"probe":true`)) {
+		return
+	}
+	p.began(scripts.Store)
+	c.Stdin = &tripwire{p: p, Reader: c.Stdin}
+}
+
+// began counts the starts of a script.
+func (p *programs) began(script string) int {
+	p.begun.Lock()
+	defer p.begun.Unlock()
+	p.starts[script]++
+	return p.starts[script]
 }
 
 // tripwire notices when midway has passed.
@@ -180,10 +197,7 @@ func start(t *testing.T, its *tls.Certificate, under func(*guest)) *guest {
 			w.WriteHeader(int(status))
 			return
 		}
-		if g.closing.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		server.ServeHTTP(w, r)
+		server.ServeHTTP(closing{w, g}, r)
 	})
 	l = server.Listener(l)
 	if its != nil {
@@ -252,4 +266,18 @@ func (g *guest) has() error {
 		err = fmt.Errorf("the guest has %d bytes that are not the %d sent", len(got), len(content))
 	}
 	return err
+}
+
+// closing ends a connection with the answer, when the guest closes them.
+type closing struct {
+	http.ResponseWriter
+	g *guest
+}
+
+// WriteHeader is part of http.ResponseWriter.
+func (c closing) WriteHeader(code int) {
+	if c.g.closing.Load() {
+		c.Header().Set("Connection", "close")
+	}
+	c.ResponseWriter.WriteHeader(code)
 }

@@ -29,7 +29,7 @@ var table = []row{
 	{name: "black hole for a while", fault: hole(awhile), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "ok, resumed", "ok, resumed", "HeaderDeadline?"}},
 	{name: "SIGSTOP", alone: true, fault: halt(0), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "HeaderDeadline", "HeaderDeadline", "HeaderDeadline?"}},
 	{name: "SIGSTOP for a moment", alone: true, fault: halt(scale * 300 * time.Millisecond), want: all("ok")},
-	{name: "SIGSTOP for a while", alone: true, fault: halt(scale * 4 * time.Second), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "ok", "ok", "HeaderDeadline?"}},
+	{name: "SIGSTOP for a while", alone: true, fault: halt(scale * 5 * time.Second), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "ok", "ok", "HeaderDeadline?"}},
 	{name: "frozen", fault: freeze(0), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "HeaderDeadline", "HeaderDeadline", "HeaderDeadline?"}},
 	{name: "frozen for a moment", fault: freeze(scale * 300 * time.Millisecond), want: all("ok")},
 	{name: "no answer", fault: each(wsman.Hang), want: [5]string{"HeaderDeadline", "HeaderDeadline?", "HeaderDeadline", "HeaderDeadline", "HeaderDeadline?"}},

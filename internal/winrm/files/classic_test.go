@@ -3,7 +3,6 @@ package files
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -45,8 +44,7 @@ func TestAPartThatIsWrongIsSentAgain(t *testing.T) {
 	var g *guest
 	wrong := 0
 	g = start(t, winsim.Scenario{}, handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
-		_, parameters, _ := strings.Cut(p.Line, "-Json ")
-		if b, _ := base64.StdEncoding.DecodeString(parameters); bytes.Contains(b, []byte(`"probe":true`)) {
+		if bytes.Contains(storing(p), []byte(`"probe":true`)) {
 			g.put("x.bin."+s.sum[:8]+".part", make([]byte, 500_000))
 			wrong++
 		}
@@ -61,6 +59,23 @@ func TestAPartThatIsWrongIsSentAgain(t *testing.T) {
 		t.Errorf("%d probes", wrong)
 	}
 	g.holds("x.bin", content)
+}
+
+// TestAScriptThatIsNoFileMayBeBlocked: the one that is a file is brought then.
+func TestAScriptThatIsNoFileMayBeBlocked(t *testing.T) {
+	g := start(t, winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"store"}}}, nil)
+	tr := g.transfer()
+	for range 2 {
+		content := random(1 << 20)
+		if err := tr.Upload(t.Context(), `C:\x.bin`, bytes.NewReader(content), nil); err != nil {
+			t.Fatal(err)
+		}
+		g.holds("x.bin", content)
+	}
+	if n := g.count("Command"); n != 1+1+2 || g.noted() != "" { // blocked, brought, used
+		t.Errorf("%d commands; %s", n, g.noted())
+	}
+	g.clean(tr)
 }
 
 func TestTheClassicWayAndWhy(t *testing.T) {
@@ -80,7 +95,7 @@ func TestTheClassicWayAndWhy(t *testing.T) {
 		reads    bool // PowerShell can be used to read
 	}{
 		"constrained language": {scenario: winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, want: "language mode"},
-		"blocked script":       {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"receive"}}}, want: "malicious content"},
+		"blocked scripts":      {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"store", "receive"}}}, want: "malicious content"},
 		"no input arrives":     {wrap: deaf, want: "gets no input", reads: true},
 		"garbled input":        {wrap: garbled, want: "another input", reads: true},
 		"stdin is refused":     {rule: &wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 2150858816}, want: "refuses input", reads: true},

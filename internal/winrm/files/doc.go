@@ -2,7 +2,8 @@
 // commands.
 //
 // What is uploaded goes as lines of base64 over the standard input of one
-// PowerShell (receive.ps1), a hundred times as fast as a command line for every
+// PowerShell (store.ps1, no file in the guest; receive.ps1 where that is
+// not run), a hundred times as fast as a command line for every
 // 6 kB. The bytes are hashed on both ends, written under a temporary name and
 // renamed, and a connection that drops costs what was under way, not what had
 // arrived. Where PowerShell gets no input, or its language mode is constrained,

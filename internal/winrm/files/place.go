@@ -205,9 +205,13 @@ func inputLines(first, rest []byte) []byte {
 	return out
 }
 
+func inlineLine(name string) string {
+	return `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand ` + scripts.Encoded(name)
+}
+
 // inline runs a script that is no file in the guest.
 func (t *Transfer) inline(ctx context.Context, name string, input []byte, d any) error {
-	c := winrm.Command{Line: `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand ` + scripts.Encoded(name), Stdin: bytes.NewReader(input)}
+	c := winrm.Command{Line: inlineLine(name), Stdin: bytes.NewReader(input)}
 	_, err := t.run(ctx, name, c, d, t.options.Stall, nil)
 	return err
 }

@@ -52,6 +52,7 @@ type Transfer struct {
 	input    *unfit          // PowerShell is not given input any more
 	placing  *unfit          // PowerShell does not place files any more
 	told     bool            // why that is
+	storing  *unfit          // PowerShell does not run store.ps1 any more
 }
 
 // New makes a Transfer. Nothing is sent before its first use.

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,8 @@ func (t *Transfer) upload(ctx context.Context, to string, s *source, p *progress
 	return t.classic(ctx, to, s, p)
 }
 
-// receiving are the parameters of receive.ps1, and received is its answer.
+// receiving are the parameters of store.ps1 and receive.ps1, and received is their
+// answer.
 type receiving struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
@@ -76,7 +78,7 @@ type received struct {
 	SHA256   string
 }
 
-// stream sends s to receive.ps1, and goes on from what has arrived as often as it
+// stream sends s to PowerShell, and goes on from what has arrived as often as it
 // has to.
 func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress) error {
 	r := retry{t: t}
@@ -102,6 +104,8 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 			}
 			offset, afresh = 0, true // what was there before may be what is wrong
 			continue
+		case errors.As(err, &refused) && refused.Name == "no-input":
+			return &unfit{why: "PowerShell gets no input", input: true}
 		case errors.As(err, &refused) && refused.Name == "bad-base64":
 			return &unfit{why: "PowerShell gets another input than was sent", input: true}
 		case errors.As(err, &refused) && refused.Name == "io" && r.tried, errors.As(err, &refused) && refused.Name == "resume-mismatch":
@@ -130,14 +134,50 @@ func inputRefused(err error) error {
 }
 
 func (t *Transfer) receive(ctx context.Context, to string, s *source, offset int64, p *progress) (*received, error) {
-	d := &received{}
-	err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, d, s.hashing(), func(still func()) *lines {
-		return newLines(s, offset, func(sent int64) {
-			still()
-			p.at(sent)
-		})
-	})
-	return d, withPath(err, to)
+	return t.ask(ctx, s, offset, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, p)
+}
+
+// ask lets PowerShell receive s from offset on, or only say what is there: by
+// store.ps1, which needs nothing in the guest, or by receive.ps1 where that is not
+// run.
+func (t *Transfer) ask(ctx context.Context, s *source, offset int64, r receiving, p *progress) (*received, error) {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("guest script store: %w", err)
+	}
+	input := func(head []byte) func(func()) *lines {
+		return func(still func()) *lines {
+			return newLines(head, s, offset, func(sent int64) {
+				still()
+				p.at(sent)
+			})
+		}
+	}
+	if t.stores() {
+		d := &received{}
+		c := winrm.Command{Line: inlineLine(scripts.Store)}
+		_, err := t.run(ctx, scripts.Store, c, d, t.options.Stall+s.hashing(), input(raw))
+		var u *unfit
+		if !errors.As(err, &u) {
+			return d, withPath(err, r.Path)
+		}
+		t.mu.Lock()
+		t.storing = u
+		t.mu.Unlock()
+	}
+	d, feed := &received{}, input(nil)
+	if r.Probe {
+		feed = nil
+	}
+	err = t.script(ctx, scripts.Receive, r, d, s.hashing(), feed)
+	return d, withPath(err, r.Path)
+}
+
+// stores says whether PowerShell may be asked to run store.ps1.
+func (t *Transfer) stores() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.storing == nil
 }
 
 // retry is how long a transfer is tried again: Patience counts from the first
@@ -183,15 +223,15 @@ func (t *Transfer) probe(ctx context.Context, r *retry, to string, s *source, wh
 		if err := r.again(ctx, why); err != nil {
 			return nil, err
 		}
-		d := &received{}
-		err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, d, s.hashing(), nil)
+		// Nothing but the parameters is sent: there is nothing behind its end.
+		d, err := t.ask(ctx, s, s.size, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, report(nil, 0))
 		if err == nil {
 			d.Have = min(d.Have, s.size)
 			r.got(d.Have)
 			return d, nil
 		}
 		if !passing(ctx, err) {
-			return nil, withPath(err, to)
+			return nil, err
 		}
 		why = err
 	}
