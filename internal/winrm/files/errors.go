@@ -19,6 +19,8 @@ var (
 	ErrChanged = errors.New("the file became shorter while it was read")
 	// ErrTooMuch: the guest says more than any answer to what it was asked.
 	ErrTooMuch = errors.New("the guest does not stop talking")
+	// ErrNeedsPowerShell: certutil.exe does not encode so large a file.
+	ErrNeedsPowerShell = errors.New("the file is too large to be downloaded without PowerShell: allow PowerShell in the guest, or split the file there into parts of at most 70 MB")
 	// ErrTooBig: the file is larger than the caller takes.
 	ErrTooBig = errors.New("the file is larger than allowed")
 )
