@@ -18,6 +18,14 @@ import (
 const measured = "SYSPREP_BENCH_INSPECT"
 
 func TestMain(m *testing.M) {
+	if ports := os.Getenv(crowd); ports != "" {
+		if err := visitAll(ports); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(ownPeak())
+		return
+	}
 	program := os.Getenv(measured)
 	if program == "" {
 		os.Exit(m.Run())

@@ -84,6 +84,7 @@ var rooms = []room{
 	// For tests only.
 	{name: "internal/house"},
 	{name: "internal/bench"},
+	{name: "internal/winrm/faults"},
 	{name: "internal/foreign/foreigntest", packer: true},
 	{name: "internal/regf/hivewrite"},
 	{name: "internal/testutil"},

@@ -53,6 +53,11 @@ func (g *Guest) powershell(ctx context.Context, c *call) int {
 				c.fail("Cannot process the command because the value specified with -EncodedCommand is not properly encoded. The value must be Base64 encoded.")
 				return 1
 			}
+			for _, name := range []string{scripts.Place, scripts.Store} {
+				if script == scripts.Inline(name) {
+					return g.inline(ctx, c, name)
+				}
+			}
 			return g.script(ctx, c, script)
 		case "-file":
 			return g.scriptFile(ctx, c, cmdshell.SplitArgs(after))
@@ -111,8 +116,7 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 			c.fail("Unable to find type [ordered]: make sure that the assembly containing this type is loaded.")
 			return 1
 		}
-		if slices.Contains(g.scenario.BlockedScripts, name) {
-			c.fail("This script contains malicious content and has been blocked by your antivirus software.")
+		if g.blocked(c, name) {
 			return 1
 		}
 		return g.twin(ctx, c, name, args[2])
@@ -121,6 +125,35 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 		return g.unknownPowerShell(c, c.Args)
 	}
 	return g.script(ctx, c, string(text))
+}
+
+// blocked says whether an antivirus lets a script not run.
+func (g *Guest) blocked(c *call, name string) bool {
+	if !slices.Contains(g.scenario.BlockedScripts, name) {
+		return false
+	}
+	c.fail("This script contains malicious content and has been blocked by your antivirus software.")
+	return true
+}
+
+// inline runs a script of ours that is no file.
+func (g *Guest) inline(ctx context.Context, c *call, name string) int {
+	if g.scenario.ConstrainedLanguage {
+		c.fail("Cannot invoke method. Method invocation is supported only on core types in this language mode.")
+		return 1
+	}
+	if g.scenario.release().powershell == "2" {
+		c.fail("The term 'ConvertFrom-Json' is not recognized as the name of a cmdlet, function, script file, or operable program.")
+		return 1
+	}
+	if g.blocked(c, name) {
+		return 1
+	}
+	t := &twin{g: g, ctx: ctx, c: c}
+	if name == scripts.Store {
+		return t.store()
+	}
+	return t.place()
 }
 
 // dotRun is the command Packer wraps around a script file: it loads a file of

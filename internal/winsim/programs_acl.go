@@ -34,11 +34,15 @@ func (g *Guest) icacls(_ context.Context, c *call) int {
 		c.fail("%s: Access is denied.\r\nSuccessfully processed 0 files; Failed processing 1 files", args[0])
 		return 5
 	}
-	g.mu.Lock()
-	g.acls[strings.ToLower(full)] = args[3:]
-	g.mu.Unlock()
+	g.setACL(full, args[3:])
 	c.say("processed file: %s\r\nSuccessfully processed 1 files; Failed processing 0 files", args[0])
 	return 0
+}
+
+func (g *Guest) setACL(full string, entries []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.acls[strings.ToLower(full)] = entries
 }
 
 // ACL returns what icacls granted on a file or folder since the guest was

@@ -54,6 +54,9 @@ func (g *Guest) certutil(_ context.Context, c *call) int {
 
 func (g *Guest) certutilHash(c *call, path string) int {
 	sum, err := g.hash(path)
+	if info, statErr := g.drive.Stat(path); statErr == nil && info.Size() == 0 {
+		return certutilFails(c, "-hashfile", 0x800703ee, "The volume for a file has been externally altered so that the opened file is no longer valid.")
+	}
 	if err != nil {
 		return certutilFails(c, "-hashfile", 0x80070002, "The system cannot find the file specified.")
 	}

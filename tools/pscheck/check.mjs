@@ -28,6 +28,8 @@ function lowered(table) {
 // about_CommonParameters, as far as 4.0 has them.
 const common = new Set(['debug', 'erroraction', 'errorvariable', 'outvariable', 'outbuffer', 'pipelinevariable', 'verbose', 'warningaction', 'warningvariable'])
 const natives = new Set(['whoami.exe', 'icacls.exe', 'netsh.exe', 'cipher.exe'])
+// The named blocks of a script, which the parser takes for commands.
+const blocks = new Set(['begin', 'process', 'end'])
 
 await Parser.init()
 const parser = new Parser()
@@ -72,7 +74,7 @@ function checkCommand(node, lines, functions, report) {
   // `& $block` and `. $file` run what a variable holds; there is no name to look up.
   if (!nameNode || nameNode.type !== 'command_name') return
   const name = nameNode.text.toLowerCase()
-  if (functions.has(name) || natives.has(name)) return
+  if (functions.has(name) || natives.has(name) || blocks.has(name)) return
   commands++
   const row = node.startPosition.row
   for (const [version, table] of Object.entries(tables)) {

@@ -7,11 +7,15 @@ package scripts
 import (
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strings"
+	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -25,8 +29,35 @@ const (
 	Expand  = "expand"
 )
 
+// Place and Store are run without being files in the guest.
+const (
+	Place = "place"
+	Store = "store"
+)
+
 // Names lists the scripts that Text knows.
-func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand} }
+func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store} }
+
+// Inline returns what is run of a script that is no file in the guest: its text
+// without comments and indentation.
+func Inline(name string) string {
+	var b strings.Builder
+	for line := range strings.Lines(string(Text(name))) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Encoded returns Inline as the argument of powershell.exe -EncodedCommand.
+func Encoded(name string) string {
+	var raw []byte
+	for _, u := range utf16.Encode([]rune(Inline(name))) {
+		raw = binary.LittleEndian.AppendUint16(raw, u)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
 
 // Text returns the script exactly as it is uploaded. It panics on a name that
 // Names does not list, which only a programming error can cause.

@@ -15,7 +15,7 @@ const tries = 3
 // classic uploads without PowerShell.
 func (t *Transfer) classic(ctx context.Context, to string, s *source, p *progress) error {
 	for try := 1; ; try++ {
-		err := t.typeIn(ctx, to, s, false, p.at)
+		err := t.typeIn(ctx, t.folder, to, s, false, p.at)
 		if err == nil || try == tries || !passing(ctx, err) {
 			return err
 		}
@@ -26,17 +26,15 @@ func (t *Transfer) classic(ctx context.Context, to string, s *source, p *progres
 }
 
 // typeIn writes a file by lines of echo with base64, which certutil.exe decodes and
-// hashes: both are in every Windows. In our own folder it has its name at once,
-// otherwise only when it is whole.
-func (t *Transfer) typeIn(ctx context.Context, to string, s *source, own bool, at func(int64)) error {
-	text := t.folder + `\` + newID() + ".b64"
+// hashes: both are in every Windows. The lines are kept in a folder of ours. A file
+// of our own has its name at once, any other only when it is whole.
+func (t *Transfer) typeIn(ctx context.Context, within, to string, s *source, own bool, at func(int64)) error {
+	text := within + `\` + newID() + ".b64"
 	part := to
 	if !own {
 		part = to + "." + s.sum[:8] + ".part"
 	}
-	t.mu.Lock()
-	t.made = true
-	t.mu.Unlock()
+	t.noteMade(within)
 	make64 := fmt.Sprintf(`certutil.exe -f -decode "%s" "%s"`, text, part)
 	if s.size == 0 {
 		make64 = fmt.Sprintf(`type nul>"%s"`, part)
@@ -67,7 +65,8 @@ func (t *Transfer) typeIn(ctx context.Context, to string, s *source, own bool, a
 // typeLines writes the base64 of s to a file, line by line, runs what comes at the
 // end, and returns what that says.
 func (t *Transfer) typeLines(ctx context.Context, text, end string, s *source, at func(int64)) (string, error) {
-	before, redirect := fmt.Sprintf(`md "%s" 2>nul & (echo `, t.folder), ")>"
+	folder := folderOf(text)
+	before, redirect := fmt.Sprintf(`md "%s" 2>nul & (echo `, folder), ")>"
 	raw := make([]byte, mostLine/4*3)
 	offset := int64(0)
 	for {
@@ -82,7 +81,7 @@ func (t *Transfer) typeLines(ctx context.Context, text, end string, s *source, a
 		line := before + base64.StdEncoding.EncodeToString(raw[:n]) + after
 		switch {
 		case last && n == 0:
-			line = fmt.Sprintf(`md "%s" 2>nul & %s`, t.folder, end)
+			line = fmt.Sprintf(`md "%s" 2>nul & %s`, folder, end)
 		case last:
 			line += " & " + end
 		}
@@ -114,8 +113,11 @@ func notEOF(err error) error {
 var hash256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // hashIn finds the hash that certutil.exe writes, before Windows 10 with blanks
-// between the bytes.
+// between the bytes. It fails for a file without content.
 func hashIn(said string) string {
+	if strings.Contains(said, noContent) {
+		return emptySum
+	}
 	for line := range strings.Lines(said) {
 		if sum := strings.ToLower(strings.Join(strings.Fields(line), "")); hash256.MatchString(sum) {
 			return sum

@@ -3,9 +3,9 @@ package files
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,8 +45,7 @@ func TestAPartThatIsWrongIsSentAgain(t *testing.T) {
 	var g *guest
 	wrong := 0
 	g = start(t, winsim.Scenario{}, handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
-		_, parameters, _ := strings.Cut(p.Line, "-Json ")
-		if b, _ := base64.StdEncoding.DecodeString(parameters); bytes.Contains(b, []byte(`"probe":true`)) {
+		if bytes.Contains(storing(p), []byte(`"probe":true`)) {
 			g.put("x.bin."+s.sum[:8]+".part", make([]byte, 500_000))
 			wrong++
 		}
@@ -63,6 +62,23 @@ func TestAPartThatIsWrongIsSentAgain(t *testing.T) {
 	g.holds("x.bin", content)
 }
 
+// TestAScriptThatIsNoFileMayBeBlocked: the one that is a file is brought then.
+func TestAScriptThatIsNoFileMayBeBlocked(t *testing.T) {
+	g := start(t, winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"store"}}}, nil)
+	tr := g.transfer()
+	for range 2 {
+		content := random(1 << 20)
+		if err := tr.Upload(t.Context(), `C:\x.bin`, bytes.NewReader(content), nil); err != nil {
+			t.Fatal(err)
+		}
+		g.holds("x.bin", content)
+	}
+	if n := g.count("Command"); n != 1+1+2 || g.noted() != "" { // blocked, brought, used
+		t.Errorf("%d commands; %s", n, g.noted())
+	}
+	g.clean(tr)
+}
+
 func TestTheClassicWayAndWhy(t *testing.T) {
 	deaf := handler(func(ctx context.Context, p *wsman.Process, inner wsman.Handler) int {
 		p.Stdin = strings.NewReader("")
@@ -77,13 +93,12 @@ func TestTheClassicWayAndWhy(t *testing.T) {
 		wrap     func(wsman.Handler) wsman.Handler
 		rule     *wsman.Rule
 		want     string
-		reads    bool // PowerShell can be used to read
 	}{
 		"constrained language": {scenario: winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, want: "language mode"},
-		"blocked script":       {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"receive"}}}, want: "malicious content"},
-		"no input arrives":     {wrap: deaf, want: "gets no input", reads: true},
-		"garbled input":        {wrap: garbled, want: "another input", reads: true},
-		"stdin is refused":     {rule: &wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 2150858816}, want: "refuses input", reads: true},
+		"blocked scripts":      {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"store", "receive"}}}, want: "malicious content"},
+		"no input arrives":     {wrap: deaf, want: "gets no input"},
+		"garbled input":        {wrap: garbled, want: "another input"},
+		"stdin is refused":     {rule: &wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 2150858816}, want: "refuses input"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, test.scenario, test.wrap)
@@ -105,7 +120,7 @@ func TestTheClassicWayAndWhy(t *testing.T) {
 			}
 			var back bytes.Buffer
 			_, err := tr.Download(t.Context(), `C:\Data\odd & name (1)\50000 %x.bin`, &back, Bounds{}, nil)
-			if content := random(50_000); test.reads == (err != nil) || test.reads && !bytes.Equal(back.Bytes(), content) {
+			if err != nil || !bytes.Equal(back.Bytes(), random(50_000)) {
 				t.Errorf("download: %d bytes, %v", back.Len(), err)
 			}
 			if note := g.noted(); !strings.Contains(note, test.want) || len(g.notes) != 1 {
@@ -125,4 +140,79 @@ func TestTheClassicWayBeginsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.holds("x.bin", content)
+}
+
+// constrained is a guest whose PowerShell is of no use.
+var constrained = winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}
+
+func TestADownloadWithoutPowerShell(t *testing.T) {
+	g := start(t, constrained, nil)
+	tr := g.transfer()
+	for _, size := range []int{0, 1, 2, 3, 47, 48, 49, 300_000} {
+		content := random(size)
+		g.put("Data/odd & name (1).bin", content)
+		var back bytes.Buffer
+		var last atomic.Int64
+		n, err := tr.Download(t.Context(), `C:\Data\odd & name (1).bin`, &back, Bounds{Most: int64(size)}, func(done, _ int64) { last.Store(done) })
+		if err != nil || n != int64(size) || !bytes.Equal(back.Bytes(), content) || last.Load() != n {
+			t.Errorf("%d bytes: %d came back, told %d, %v", size, n, last.Load(), err)
+		}
+	}
+	for path, want := range map[string]error{`C:\none.bin`: fs.ErrNotExist, `C:\none\none.bin`: fs.ErrNotExist, `C:\Windows`: fs.ErrPermission, `C:\Data\odd & name (1).bin`: ErrTooBig} {
+		var out bytes.Buffer
+		if _, err := tr.Download(t.Context(), path, &out, Bounds{Most: 2999}, nil); !errors.Is(err, want) || out.Len() > 0 || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %d bytes, %v", path, out.Len(), err)
+		}
+	}
+	if len(g.notes) != 1 || !strings.Contains(g.noted(), "language mode") {
+		t.Errorf("it says %q", g.notes)
+	}
+	g.clean(tr)
+}
+
+// TestADownloadWithoutPowerShellGoesOn breaks the connection, and lets the file grow
+// meanwhile.
+func TestADownloadWithoutPowerShellGoesOn(t *testing.T) {
+	for _, do := range []wsman.Effect{wsman.Close, wsman.Reset, wsman.Lose} {
+		content := random(2_000_000)
+		g := start(t, constrained, nil)
+		g.put("x.log", content)
+		tr := g.transfer()
+		var back bytes.Buffer
+		n, err := tr.Download(t.Context(), `C:\x.log`, writer(func(p []byte) {
+			if back.Len() == 0 {
+				g.server.Faults.Inject(wsman.Rule{Action: "Receive", Skip: 1, Times: 1, Do: do})
+				g.put("x.log", random(3_000_000))
+			}
+			back.Write(p)
+		}), Bounds{}, nil)
+		if err != nil || n != int64(len(content)) || !bytes.Equal(back.Bytes(), content) {
+			t.Errorf("%d bytes, %d told, %v", back.Len(), n, err)
+		}
+		g.clean(tr)
+	}
+}
+
+// FuzzArmour reads what certutil.exe may write.
+func FuzzArmour(f *testing.F) {
+	for _, text := range []string{"-----BEGIN CERTIFICATE-----\r\nYWJj\r\nZGU=\r\n-----END CERTIFICATE-----\r\n", "", "YQ", "Y\nW\nJ\nj", "====", strings.Repeat("a", 2000)} {
+		f.Add([]byte(text), 3)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		var once, twice bytes.Buffer
+		read := func(to *bytes.Buffer, parts ...[]byte) error {
+			a := &armour{to: to, most: 1 << 20, at: func(int64) {}, still: func() {}}
+			a.begin()
+			for _, p := range parts {
+				if _, err := a.Write(p); err != nil {
+					return err
+				}
+			}
+			return a.flush()
+		}
+		cut = max(0, min(cut, len(text)))
+		if first, second := read(&once, text), read(&twice, text[:cut], text[cut:]); first == nil && second == nil && !bytes.Equal(once.Bytes(), twice.Bytes()) {
+			t.Errorf("%q and %q", once.Bytes(), twice.Bytes())
+		}
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
@@ -22,7 +21,7 @@ const mostBytes = 16 << 30
 
 // Download reads a file of the guest as it is now: what others add meanwhile is
 // left out. It returns how many bytes were written to to. A missing file is
-// fs.ErrNotExist.
+// fs.ErrNotExist. Without PowerShell certutil.exe is used, for at most 70 MB.
 func (t *Transfer) Download(ctx context.Context, from string, to io.Writer, b Bounds, tell Progress) (int64, error) {
 	path, err := windowsPath(from)
 	if err != nil {
@@ -51,10 +50,10 @@ type read struct {
 }
 
 func (t *Transfer) download(ctx context.Context, path string, to io.Writer, most int64, tell Progress) (int64, error) {
-	if why := t.unfit(false); why != nil {
-		return 0, why
+	if t.unfit(false) != nil {
+		return t.fetch(ctx, path, to, most, tell)
 	}
-	r := retry{t: t, since: time.Now()}
+	r := retry{t: t}
 	var p *progress
 	for at, length := int64(0), int64(-1); ; {
 		want := int64(piece)
@@ -68,6 +67,9 @@ func (t *Transfer) download(ctx context.Context, path string, to io.Writer, most
 				return at, err
 			}
 			continue
+		}
+		if at == 0 && t.giveUp(err) {
+			return t.fetch(ctx, path, to, most, tell)
 		}
 		if err != nil {
 			return at, err

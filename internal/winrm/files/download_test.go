@@ -87,7 +87,7 @@ func FuzzDocument(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
 		var d received
-		err := document("receive", out, &d, "nothing")
+		err := document("receive", out, &d, func() string { return "nothing" })
 		if !bytes.Contains(bytes.ReplaceAll(out, []byte{0}, nil), []byte(`{"script":`)) && err == nil {
 			t.Errorf("a document is found in %q", out)
 		}

@@ -17,6 +17,10 @@ var (
 	ErrStalled = errors.New("the guest has not got on with it")
 	// ErrChanged: the file was replaced or cut while it was read.
 	ErrChanged = errors.New("the file became shorter while it was read")
+	// ErrTooMuch: the guest says more than any answer to what it was asked.
+	ErrTooMuch = errors.New("the guest does not stop talking")
+	// ErrNeedsPowerShell: certutil.exe does not encode so large a file.
+	ErrNeedsPowerShell = errors.New("the file is too large to be downloaded without PowerShell: allow PowerShell in the guest, or split the file there into parts of at most 70 MB")
 	// ErrTooBig: the file is larger than the caller takes.
 	ErrTooBig = errors.New("the file is larger than allowed")
 )
@@ -26,6 +30,7 @@ var (
 type Error struct {
 	Path string
 	Name string // not-found, access-denied, io and others of contract.md
+	Type string // of .NET
 	// Message is in the guest's language.
 	Message string
 }
@@ -46,10 +51,11 @@ func (e *Error) Is(target error) bool {
 	return e.Name == "not-found" && target == fs.ErrNotExist || e.Name == "access-denied" && target == fs.ErrPermission
 }
 
-// unfit is why PowerShell cannot be used: not at all, or not where it needs input.
+// unfit is why PowerShell cannot be used: not at all, not where it needs input, or
+// not to place files.
 type unfit struct {
-	why   string
-	input bool
+	why            string
+	input, placing bool
 }
 
 func (e *unfit) Error() string { return e.why }

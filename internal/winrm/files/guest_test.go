@@ -1,8 +1,11 @@
 package files
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
+	"io"
 	"math/rand"
 	"net"
 	"os"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -176,3 +180,15 @@ type finding struct {
 }
 
 func (f finding) Find(p *wsman.Process) error { return f.inner.(wsman.Finder).Find(p) }
+
+// storing are the parameters of store.ps1, nil when the process is another.
+func storing(p *wsman.Process) []byte {
+	if !strings.HasSuffix(p.Line, scripts.Encoded(scripts.Store)) {
+		return nil
+	}
+	in := bufio.NewReader(p.Stdin)
+	first, _ := in.ReadString('\n')
+	p.Stdin = io.MultiReader(strings.NewReader(first), in)
+	b, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(first))
+	return b
+}

@@ -23,8 +23,13 @@ type lines struct {
 	encoded []byte
 }
 
-func newLines(s *source, offset int64, before func(int64)) *lines {
-	return &lines{from: s, offset: offset, before: before, encoded: make([]byte, 0, lineLength)}
+// newLines begins with a line for head, nil for none.
+func newLines(head []byte, s *source, offset int64, before func(int64)) *lines {
+	l := &lines{from: s, offset: offset, before: before, encoded: make([]byte, 0, lineLength)}
+	if head != nil {
+		l.left = append(base64.StdEncoding.AppendEncode(nil, head), '\r', '\n')
+	}
+	return l
 }
 
 // Len is how much is to be read, so that the end goes with the last bytes.

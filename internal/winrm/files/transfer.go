@@ -50,6 +50,9 @@ type Transfer struct {
 	brought  map[string]bool // scripts
 	engine   *unfit          // PowerShell is not used any more
 	input    *unfit          // PowerShell is not given input any more
+	placing  *unfit          // PowerShell does not place files any more
+	told     bool            // why that is
+	storing  *unfit          // PowerShell does not run store.ps1 any more
 }
 
 // New makes a Transfer. Nothing is sent before its first use.
@@ -87,6 +90,13 @@ func (t *Transfer) Close(ctx context.Context) error {
 	return nil
 }
 
+// noteMade notes that a folder may be there, if it is that of the transfers.
+func (t *Transfer) noteMade(folder string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.made = t.made || folder == t.folder
+}
+
 // unfit is why PowerShell is not used, or not with input, nil when it is.
 func (t *Transfer) unfit(input bool) error {
 	t.mu.Lock()
@@ -108,13 +118,16 @@ func (t *Transfer) giveUp(err error) bool {
 	}
 	t.mu.Lock()
 	place := &t.engine
-	if u.input {
+	switch {
+	case u.placing:
+		place = &t.placing
+	case u.input:
 		place = &t.input
 	}
 	first := *place == nil
 	*place = u
 	t.mu.Unlock()
-	if first {
+	if first && !u.placing { // Place tells that
 		t.options.Note(u.why)
 	}
 	return true
@@ -128,7 +141,7 @@ type said struct {
 
 func (s *said) Write(p []byte) (int, error) {
 	if s.Len()+len(p) > s.most {
-		return 0, fmt.Errorf("the guest says more than %d bytes", s.most)
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMuch, s.most)
 	}
 	return s.Buffer.Write(p)
 }
@@ -212,21 +225,27 @@ func (t *Transfer) runScript(ctx context.Context, name string, params, d any, si
 	if err != nil {
 		return 0, fmt.Errorf("guest script %s: %w", name, err)
 	}
-	limited, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	patience := time.AfterFunc(silence, func() { cancel(ErrStalled) })
-	defer patience.Stop()
-	out, errs := said{most: mostAnswer}, first{said{most: mostStderr}}
-	c := winrm.Command{Stdout: &out, Stderr: &errs}
-	c.Line = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass `
-	if input != nil {
-		c.Stdin = input(func() { patience.Reset(silence) })
-	} else {
+	c := winrm.Command{Line: `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass `}
+	if input == nil {
 		c.Line += "-InputFormat None "
 	}
 	c.Line += `-File "` + t.folder + `\` + name + `.ps1" -Json ` + base64.StdEncoding.EncodeToString(raw)
 	if len(c.Line) > mostLine {
 		return 0, fmt.Errorf("guest script %s: %w: the path is too long", name, winrm.ErrTooLong)
+	}
+	return t.run(ctx, name, c, d, silence, input)
+}
+
+// run runs a command that answers with the document of a script.
+func (t *Transfer) run(ctx context.Context, name string, c winrm.Command, d any, silence time.Duration, input func(still func()) *lines) (int, error) {
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(silence, func() { cancel(ErrStalled) })
+	defer patience.Stop()
+	out, errs := said{most: mostAnswer}, first{said{most: mostStderr}}
+	c.Stdout, c.Stderr = &out, &errs
+	if input != nil {
+		c.Stdin = input(func() { patience.Reset(silence) })
 	}
 	code, err := t.runner.Run(limited, c)
 	if err != nil {
@@ -235,13 +254,17 @@ func (t *Transfer) runScript(ctx context.Context, name string, params, d any, si
 	if code == noFile {
 		return code, nil
 	}
-	return code, document(name, out.Bytes(), d, fmt.Sprintf("exit code %d: %s", code, oneLine(errs.String()+" "+out.String())))
+	return code, document(name, out.Bytes(), d, func() string {
+		return fmt.Sprintf("exit code %d: %s", code, oneLine(errs.String()+" "+out.String()))
+	})
 }
 
 // document finds the document of a script in what it wrote. Without one PowerShell
-// itself has refused; else is what is known then.
-func document(script string, out []byte, into any, otherwise string) error {
-	out = bytes.ReplaceAll(out, []byte{0}, nil) // UTF-16 of what is plain ASCII
+// itself has refused; otherwise is what is known then.
+func document(script string, out []byte, into any, otherwise func() string) error {
+	if bytes.IndexByte(out, 0) >= 0 {
+		out = bytes.ReplaceAll(out, []byte{0}, nil) // UTF-16 of what is plain ASCII
+	}
 	for line := range bytes.Lines(out) {
 		at := bytes.Index(line, []byte(`{"script":`))
 		if at < 0 {
@@ -264,7 +287,7 @@ func document(script string, out []byte, into any, otherwise string) error {
 		}
 		return nil
 	}
-	return &unfit{why: "PowerShell does not run the script (" + otherwise + "): its language mode may be constrained"}
+	return &unfit{why: "PowerShell does not run the script (" + otherwise() + "): its language mode may be constrained"}
 }
 
 // bring brings a script, once.
@@ -281,8 +304,7 @@ func (t *Transfer) bring(ctx context.Context, name string) error {
 	if there {
 		return nil
 	}
-	text := scripts.Text(name)
-	if err := t.typeIn(ctx, t.folder+`\`+name+".ps1", &source{bytes.NewReader(text), int64(len(text)), scripts.Sum(name), func() {}}, true, func(int64) {}); err != nil {
+	if err := t.place(ctx, []File{{Path: t.folder + `\` + name + ".ps1", Content: scripts.Text(name)}}); err != nil {
 		return fmt.Errorf("bringing guest script %s: %w", name, err)
 	}
 	t.mu.Lock()

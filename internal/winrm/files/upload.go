@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
-// pause is between two tries.
+// pause is before the first new try.
 const pause = 500 * time.Millisecond
+
+// longPause is before each further try that got no farther. A try has up to
+// thirteen requests: that makes less than two a second.
+const longPause = 8 * time.Second
 
 func rest(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -57,7 +62,8 @@ func (t *Transfer) upload(ctx context.Context, to string, s *source, p *progress
 	return t.classic(ctx, to, s, p)
 }
 
-// receiving are the parameters of receive.ps1, and received is its answer.
+// receiving are the parameters of store.ps1 and receive.ps1, and received is their
+// answer.
 type receiving struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
@@ -72,10 +78,10 @@ type received struct {
 	SHA256   string
 }
 
-// stream sends s to receive.ps1, and goes on from what has arrived as often as it
+// stream sends s to PowerShell, and goes on from what has arrived as often as it
 // has to.
 func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress) error {
-	r := retry{t: t, since: time.Now()}
+	r := retry{t: t}
 	offset, afresh := int64(0), false
 	for {
 		d, err := t.receive(ctx, to, s, offset, p)
@@ -91,15 +97,17 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 			offset = d.Have
 			continue
 		case err == nil:
-			return &unfit{"PowerShell gets no input", true}
+			return &unfit{why: "PowerShell gets no input", input: true}
 		case errors.As(err, &refused) && refused.Name == "hash-mismatch":
 			if offset == 0 || afresh {
 				return ErrHash
 			}
 			offset, afresh = 0, true // what was there before may be what is wrong
 			continue
+		case errors.As(err, &refused) && refused.Name == "no-input":
+			return &unfit{why: "PowerShell gets no input", input: true}
 		case errors.As(err, &refused) && refused.Name == "bad-base64":
-			return &unfit{"PowerShell gets another input than was sent", true}
+			return &unfit{why: "PowerShell gets another input than was sent", input: true}
 		case errors.As(err, &refused) && refused.Name == "io" && r.tried, errors.As(err, &refused) && refused.Name == "resume-mismatch":
 			// The PowerShell of an earlier try may not have ended yet.
 		case !passing(ctx, err):
@@ -115,47 +123,98 @@ func (t *Transfer) stream(ctx context.Context, to string, s *source, p *progress
 	}
 }
 
-// inputRefused: a fault to a Send says that the guest takes no input.
+// inputRefused: a fault to a Send says that the guest takes no input. A quota is
+// another matter: the classic way has a hundred times as many requests.
 func inputRefused(err error) error {
 	var f *winrm.Fault
-	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) {
-		return &unfit{"WinRM refuses input: " + oneLine(f.Error()), true}
+	if errors.As(err, &f) && f.Op == "Send" && !errors.Is(err, winrm.ErrAccessDenied) && !errors.Is(err, winrm.ErrQuota) {
+		return &unfit{why: "WinRM refuses input: " + oneLine(f.Error()), input: true}
 	}
 	return err
 }
 
 func (t *Transfer) receive(ctx context.Context, to string, s *source, offset int64, p *progress) (*received, error) {
-	d := &received{}
-	err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, d, s.hashing(), func(still func()) *lines {
-		return newLines(s, offset, func(sent int64) {
-			still()
-			p.at(sent)
-		})
-	})
-	return d, withPath(err, to)
+	return t.ask(ctx, s, offset, receiving{Path: to, Size: s.size, SHA256: s.sum, Offset: offset}, p)
 }
 
-// retry is how long a transfer is tried again.
+// ask lets PowerShell receive s from offset on, or only say what is there: by
+// store.ps1, which needs nothing in the guest, or by receive.ps1 where that is not
+// run.
+func (t *Transfer) ask(ctx context.Context, s *source, offset int64, r receiving, p *progress) (*received, error) {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("guest script store: %w", err)
+	}
+	input := func(head []byte) func(func()) *lines {
+		return func(still func()) *lines {
+			return newLines(head, s, offset, func(sent int64) {
+				still()
+				p.at(sent)
+			})
+		}
+	}
+	if t.stores() {
+		d := &received{}
+		c := winrm.Command{Line: inlineLine(scripts.Store)}
+		_, err := t.run(ctx, scripts.Store, c, d, t.options.Stall+s.hashing(), input(raw))
+		var u *unfit
+		if !errors.As(err, &u) {
+			return d, withPath(err, r.Path)
+		}
+		t.mu.Lock()
+		t.storing = u
+		t.mu.Unlock()
+	}
+	d, feed := &received{}, input(nil)
+	if r.Probe {
+		feed = nil
+	}
+	err = t.script(ctx, scripts.Receive, r, d, s.hashing(), feed)
+	return d, withPath(err, r.Path)
+}
+
+// stores says whether PowerShell may be asked to run store.ps1.
+func (t *Transfer) stores() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.storing == nil
+}
+
+// retry is how long a transfer is tried again: Patience counts from the first
+// failure after it got on, however long it took before.
 type retry struct {
 	t     *Transfer
-	best  int64 // the farthest it came
-	since time.Time
+	best  int64     // the farthest it came
+	since time.Time // of the failure
+	vain  int       // tries since then
 	tried bool
 }
 
 func (r *retry) got(have int64) {
 	if have > r.best {
-		r.best, r.since = have, time.Now()
+		r.best, r.vain = have, 0
 	}
 }
 
 // again waits before another try; why is returned when there is to be none.
 func (r *retry) again(ctx context.Context, why error) error {
-	r.tried = true
-	if time.Since(r.since) > r.t.options.Patience {
+	if r.vain == 0 {
+		r.since = time.Now()
+	}
+	left := r.t.options.Patience - time.Since(r.since)
+	if left < 0 {
 		return why
 	}
-	return rest(ctx, pause)
+	d := pause
+	switch {
+	case r.vain == 0:
+	case errors.Is(why, winrm.ErrRefused), errors.Is(why, winrm.ErrUnavailable): // that costs two requests
+		d = 2 * pause
+	default:
+		d = longPause
+	}
+	r.vain, r.tried = r.vain+1, true
+	return rest(ctx, min(d, left+time.Millisecond))
 }
 
 // probe asks what has arrived, until there is an answer.
@@ -164,15 +223,15 @@ func (t *Transfer) probe(ctx context.Context, r *retry, to string, s *source, wh
 		if err := r.again(ctx, why); err != nil {
 			return nil, err
 		}
-		d := &received{}
-		err := t.script(ctx, scripts.Receive, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, d, s.hashing(), nil)
+		// Nothing but the parameters is sent: there is nothing behind its end.
+		d, err := t.ask(ctx, s, s.size, receiving{Path: to, Size: s.size, SHA256: s.sum, Probe: true}, report(nil, 0))
 		if err == nil {
 			d.Have = min(d.Have, s.size)
 			r.got(d.Have)
 			return d, nil
 		}
 		if !passing(ctx, err) {
-			return nil, withPath(err, to)
+			return nil, err
 		}
 		why = err
 	}

@@ -1,0 +1,135 @@
+package winsim
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+)
+
+type placeParameters struct {
+	Zip, SHA256 string
+	Private     []string
+	Files       []struct {
+		Path string
+		Size int
+	}
+}
+
+// place is the twin of place.ps1.
+func (t *twin) place() int {
+	sum, err := t.placeAll()
+	if err != nil {
+		var e *psError
+		if !errors.As(err, &e) {
+			e = fileError(err, "")
+		}
+		t.write(document{{"script", "place"}, {"schema", 1}, {"ok", false}, {"error", document{{"name", "failed"}, {"type", e.kind}, {"message", notASCII(e.message)}}}})
+		return 0
+	}
+	t.write(document{{"script", "place"}, {"schema", 1}, {"ok", true}, {"sha256", sum}})
+	return 0
+}
+
+// notASCII is what the script makes of a message.
+func notASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func (t *twin) placeAll() (sum string, err error) {
+	all, err := io.ReadAll(t.c.Stdin) // $input is all of it
+	if err != nil {
+		return "", err
+	}
+	first, rest, _ := strings.Cut(string(all), "\n")
+	var p placeParameters
+	if err := parameters(strings.Trim(strings.TrimSpace(first), "\ufeff"), &p); err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(first) == "" {
+		return "", &psError{message: "Cannot bind argument to parameter 'InputObject' because it is an empty string.", kind: "System.Management.Automation.ParameterBindingValidationException"}
+	}
+	for _, folder := range p.Private {
+		if err := t.makePrivate(t.full(folder)); err != nil {
+			return "", err
+		}
+	}
+	archive, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(rest), ""))
+	if err != nil {
+		return "", parameters("%", nil)
+	}
+	kept := t.full(p.Zip)
+	if err := t.g.drive.MkdirAll(kept[:strings.LastIndexByte(kept, '\\')]); err != nil {
+		return "", err
+	}
+	if err := t.g.drive.WriteFile(kept, archive); err != nil {
+		return "", err
+	}
+	defer func() {
+		if gone := t.g.drive.Remove(kept); gone != nil && err == nil {
+			err = gone
+		}
+	}()
+	hash := sha256.Sum256(archive)
+	if sum = strings.ToUpper(hex.EncodeToString(hash[:])); !strings.EqualFold(sum, p.SHA256) {
+		return "", thrown("hash-mismatch")
+	}
+	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil || len(z.File) != 1 {
+		return "", &psError{message: "End of Central Directory record could not be found.", kind: "System.IO.InvalidDataException"}
+	}
+	content, err := z.File[0].Open()
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	for _, file := range p.Files {
+		b := make([]byte, file.Size)
+		if _, err := io.ReadFull(content, b); err != nil {
+			return "", err
+		}
+		if err := t.placeOne(t.full(file.Path), b); err != nil {
+			return "", err
+		}
+	}
+	return sum, nil
+}
+
+func (t *twin) placeOne(path string, content []byte) error {
+	if err := t.g.drive.MkdirAll(path[:strings.LastIndexByte(path, '\\')]); err != nil {
+		return err
+	}
+	if err := t.g.drive.WriteFile(path+".part", content); err != nil {
+		return err
+	}
+	if t.g.drive.IsFile(path) {
+		if err := t.g.drive.Remove(path); err != nil {
+			return err
+		}
+	}
+	return t.g.drive.Rename(path+".part", path)
+}
+
+// makePrivate makes a folder anew that only SYSTEM and administrators can read.
+func (t *twin) makePrivate(folder string) error {
+	if err := t.g.drive.RemoveAll(folder); err != nil {
+		return err
+	}
+	if err := t.g.drive.MkdirAll(folder); err != nil {
+		return err
+	}
+	if !t.g.isAdmin(t.c.user, t.c.filtered) {
+		return thrown("icacls returned 5")
+	}
+	t.g.setACL(folder, []string{"*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"})
+	return nil
+}
