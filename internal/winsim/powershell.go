@@ -53,8 +53,10 @@ func (g *Guest) powershell(ctx context.Context, c *call) int {
 				c.fail("Cannot process the command because the value specified with -EncodedCommand is not properly encoded. The value must be Base64 encoded.")
 				return 1
 			}
-			if script == scripts.Inline(scripts.Place) {
-				return g.inline(ctx, c, scripts.Place)
+			for _, name := range scripts.Inlines() {
+				if script == scripts.Inline(name) {
+					return g.inline(ctx, c, name)
+				}
 			}
 			return g.script(ctx, c, script)
 		case "-file":
@@ -104,7 +106,7 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 	}
 	sum := sha256.Sum256(text)
 	for _, name := range scripts.Names() {
-		if hex.EncodeToString(sum[:]) != scripts.Sum(name) {
+		if s := hex.EncodeToString(sum[:]); s != scripts.Sum(name) && s != scripts.InlineSum(name) {
 			continue
 		}
 		if len(args) != 3 || !strings.EqualFold(args[1], "-Json") {
@@ -147,7 +149,11 @@ func (g *Guest) inline(ctx context.Context, c *call, name string) int {
 	if g.blocked(c, name) {
 		return 1
 	}
-	return (&twin{g: g, ctx: ctx, c: c}).place()
+	t := &twin{g: g, ctx: ctx, c: c}
+	if name == scripts.Fetch {
+		return t.fetch()
+	}
+	return t.place()
 }
 
 // dotRun is the command Packer wraps around a script file: it loads a file of
