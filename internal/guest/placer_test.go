@@ -42,7 +42,7 @@ func TestBringBringsWhatAStartNeedsAtOnce(t *testing.T) {
 			t.Errorf("%s: private %t", f.Path, f.Private)
 		}
 	}
-	want := []string{answer.Path, `C:\Windows\Temp\packer-sysprep-id\launch.ps1`, `C:\Windows\Temp\packer-sysprep-id\watch.ps1`, s.Mark()}
+	want := []string{answer.Path, `C:\Windows\Temp\packer-sysprep-id\launch.ps1`, `C:\Windows\Temp\packer-sysprep-id\watch.ps1`, s.markFile()}
 	if strings.Join(paths, "|") != strings.Join(want, "|") {
 		t.Errorf("got %q\nwant %q", paths, want)
 	}
@@ -57,7 +57,7 @@ func TestBringBringsWhatAStartNeedsAtOnce(t *testing.T) {
 		t.Errorf("second start: %t, %d, %q", marked, lines, p.lines())
 	}
 	// What is there is not brought again, but for files and the mark.
-	if err := s.Bring(t.Context(), CommandLimit); err != nil || len(p.placed[1]) != 1 || p.placed[1][0].Path != s.Mark() {
+	if err := s.Bring(t.Context(), CommandLimit); err != nil || len(p.placed[1]) != 1 || p.placed[1][0].Path != s.markFile() {
 		t.Errorf("%v, %v", err, p.placed[1])
 	}
 }

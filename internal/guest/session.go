@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
@@ -115,8 +116,10 @@ func (s *Session) Bring(ctx context.Context, limit time.Duration, files ...File)
 	return nil
 }
 
-// Mark is the file that Bring puts among sysprep's logs, to be removed.
-func (s *Session) Mark() string { return s.markFile() }
+// Marks are the files that Bring may put among sysprep's logs, to be removed.
+func (s *Session) Marks() []string {
+	return []string{s.markFile(), footprint.PartialMark.In(s.Windir(), s.id)}
+}
 
 // within bounds a request.
 func (s *Session) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {

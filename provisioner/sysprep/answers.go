@@ -73,7 +73,7 @@ func (r *run) prepare(ctx context.Context) error {
 // bring brings all that a start needs, and the answer file, at once.
 func (r *run) bring(ctx context.Context) error {
 	var files []guest.File
-	r.left.Files = append(r.left.Files, r.session.Mark())
+	r.left.Files = append(r.left.Files, r.session.Marks()...)
 	if r.plan.AnswerFile != "" {
 		r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
 		r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
