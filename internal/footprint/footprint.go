@@ -42,6 +42,7 @@ var (
 	Task                 = Trace{"task that starts sysprep", tasks, "packer-sysprep-", ""}
 	AnswerFolder         = Trace{"folder of the answer file", sysprep, "packer-unattend-", ""}
 	Mark                 = Trace{"mark of a run", panther, "packer-", ".mark"}
+	PartialMark          = Trace{"mark of a run that was not finished", panther, "packer-", ".mark.part"}
 	MovedLogs            = Trace{"logs of an earlier sysprep", sysprep, "Panther.packer-", ""}
 	RenamedLog           = Trace{"log of an earlier sysprep", panther, "setupact.packer-", ".log"}
 	PartialSetupComplete = Trace{"SetupComplete.cmd that was not finished", setupScripts, "SetupComplete.cmd.packer-", ""}
@@ -52,7 +53,7 @@ var (
 // guestexec/elevated.go of hashicorp/packer-plugin-sdk, winrmcp/cp.go of
 // packer-community/winrmcp.
 var traces = []Trace{
-	Folder, FilesFolder, Task, AnswerFolder, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
+	Folder, FilesFolder, Task, AnswerFolder, PartialMark, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
 	{"script of Packer", temp, "script-", ".ps1"},
 	{"script of Packer", temp, "script-", ".bat"},
 	{"script of Packer", temp, "script-", ".cmd"},

@@ -39,62 +39,113 @@ func (f AnswerFiles) Files() []string {
 
 // AnswerFiles looks for answer files on the whole search path.
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
-	var found AnswerFiles
-	var cached []string
-	places := found.places(s.Windir(), &cached)
-	asks := []command{query("pointer", windows.UnattendFile), echo("files")}
-	for i, p := range places {
-		asks = append(asks, when(p.path, echo(fmt.Sprintf("file=%d", i))))
-	}
-	a, err := s.ask(ctx, all(asks...), CommandLimit)
-	if err == nil && !a.has("files") {
-		err = a.unreadable()
-	}
+	a, err := s.ask(ctx, askAnswerFiles, CommandLimit)
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
-	there, err := a.numbers("file", len(places))
+	return readAnswerFiles(a, s.Windir())
+}
+
+// askAnswerFiles asks for the places on the drive of Windows by their numbers, and
+// for those on others by their letters.
+var askAnswerFiles = func() command {
+	var none AnswerFiles
+	asks := []command{query("pointer", windows.UnattendFile), echo("files")}
+	for i, p := range none.places("%windir%", "%SystemDrive%", &none.Cached) {
+		asks = append(asks, when(p.path, echo(fmt.Sprintf("file=%d", i))))
+	}
+	var onDrive []command
+	for i, name := range mediaNames() {
+		onDrive = append(onDrive, when(`%D\`+name, echo(fmt.Sprintf("media=%%D%d", i))))
+	}
+	loop := all(onDrive...)
+	loop.text = "(for %D in (" + strings.Join(strings.Split(driveLetters, ""), ": ") + ":) do (" + loop.text + "))"
+	return all(append(asks, loop)...)
+}()
+
+const driveLetters = "abcdefghijklmnopqrstuvwxyz"
+
+func readAnswerFiles(a answer, windir string) (found AnswerFiles, err error) {
+	places := found.places(windir, windir[:2], &found.Cached)
+	if !a.has("files") {
+		err = a.unreadable()
+	}
+	var there []int
+	if err == nil {
+		there, err = a.numbers("file", len(places))
+	}
+	if err == nil {
+		found.Media, err = readMedia(a, windir)
+	}
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
 	for _, i := range there {
-		*places[i].list = append(*places[i].list, places[i].path)
+		places[i].found(places[i].path)
 	}
-	found.Cached = strings.Join(cached, "")
 	found.Pointer = short(value(a.parts["pointer"], windows.UnattendFile, "REG_SZ"))
 	return found, nil
 }
 
-// place is where an answer file may be, and the list that it then is in.
-type place struct {
-	path string
-	list *[]string
+// readMedia reads what is on other drives than that of Windows.
+func readMedia(a answer, windir string) (files []string, err error) {
+	names := mediaNames()
+	for _, v := range a.values["media"] {
+		i := -1
+		if len(v) == 3 && strings.Contains(driveLetters, v[:1]) && v[1] == ':' {
+			i = int(v[2]) - '0'
+		}
+		if i < 0 || i >= len(names) {
+			return nil, fmt.Errorf("%w: media %q", ErrUnreadable, v)
+		}
+		file := strings.ToUpper(v[:2]) + `\` + names[i]
+		if slices.Contains(files, file) {
+			return nil, fmt.Errorf("%w: media %q", ErrUnreadable, v)
+		}
+		if !strings.EqualFold(v[:1], windir[:1]) {
+			files = append(files, file)
+		}
+	}
+	return files, nil
 }
 
-// places are those of the whole search path, by their lists.
-func (f *AnswerFiles) places(windir string, cached *[]string) (places []place) {
-	onOwn := &f.Above
+// mediaNames are those that an answer file has in the root of another drive.
+func mediaNames() (names []string) {
 	for _, p := range windows.AnswerFileOrder {
-		add := func(list *[]string, folder string) {
+		if p.From == windows.FromMedia {
+			names = append(names, p.Names...)
+		}
+	}
+	return names
+}
+
+// place is where an answer file may be, and what is told of one that is there.
+type place struct {
+	path  string
+	found func(path string)
+}
+
+// places are those of the search path on the drive of Windows.
+func (f *AnswerFiles) places(windir, drive string, cached *string) (places []place) {
+	list := &f.Above
+	for _, p := range windows.AnswerFileOrder {
+		add := func(found func(string), folder string) {
 			for _, name := range p.Names {
-				places = append(places, place{folder + `\` + name, list})
+				places = append(places, place{folder + `\` + name, found})
 			}
 		}
+		in := list
+		onOwn := func(path string) { *in = append(*in, path) }
 		switch p.From {
 		case windows.FromPointer: // names its file itself
+		case windows.FromMedia: // on others
 		case windows.FromWindows:
 			add(onOwn, p.Folder.In(windir))
 		case windows.FromCache:
-			add(cached, p.Folder.In(windir))
-			onOwn = &f.Below
-		case windows.FromMedia:
-			for letter := 'A'; letter <= 'Z'; letter++ {
-				if drive := string(letter) + ":"; !strings.EqualFold(drive, windir[:2]) {
-					add(&f.Media, drive)
-				}
-			}
+			add(func(path string) { *cached = path }, p.Folder.In(windir))
+			list = &f.Below
 		case windows.FromRoot:
-			add(onOwn, windir[:2])
+			add(onOwn, drive)
 		}
 	}
 	return places

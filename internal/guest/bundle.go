@@ -36,6 +36,9 @@ type bundleDocument struct {
 // The contents are by the paths asked for. Without PowerShell the files are read
 // as text, one after the other. What could not be read is named in the error.
 func (s *Session) FetchAll(ctx context.Context, paths []string, most int) (map[string][]byte, error) {
+	if files, err := s.fetchDirect(ctx, paths, most); !errors.Is(err, errNotDirect) {
+		return files, err
+	}
 	out := s.bundleFile()
 	var doc *bundleDocument
 	params := map[string]any{"out": out, "files": paths, "maxBytes": maxBundle, "maxFileBytes": most}

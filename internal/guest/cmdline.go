@@ -35,7 +35,7 @@ type command struct {
 func (c command) none() bool { return c.text == "" && c.err == nil }
 
 // variables are those that may begin a path.
-var variables = []string{`%windir%\`, `%D\`}
+var variables = []string{`%windir%\`, `%SystemDrive%\`, `%D\`}
 
 // quoted puts a text between quotes, where nothing but a quote and a percent
 // sign means anything to cmd.exe; a backslash at the end would take the quote
@@ -188,7 +188,7 @@ type answer struct {
 }
 
 // markLine is an output line with a mark. What comes before that is not ours.
-var markLine = regexp.MustCompile(`packer-part:([a-z]{1,20}(?:-[a-z]{1,20})?)(?:=([a-z0-9]{1,20}))?[ \r]*$`)
+var markLine = regexp.MustCompile(`packer-part:([a-z]{1,20}(?:-[a-z]{1,20})?)(?:=([a-z0-9:]{1,20}))?[ \r]*$`)
 
 // readAnswer finds the marks in what was said so far.
 func readAnswer(text string) answer {

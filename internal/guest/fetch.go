@@ -34,6 +34,13 @@ type readDocument struct {
 // error the content is what had come by then: a guest whose answers do not fit
 // together or do not end is not asked on.
 func (s *Session) Fetch(ctx context.Context, path string, max int) ([]byte, error) {
+	if files, err := s.fetchDirect(ctx, []string{path}, max); !errors.Is(err, errNotDirect) {
+		content, found := files[path]
+		if err == nil && !found {
+			err = fmt.Errorf("fetching %s: %w", path, ErrNotFound)
+		}
+		return content, err
+	}
 	var content []byte
 	offset := int64(-max)
 	end := time.Now().Add(s.scaled(fetchLimit))

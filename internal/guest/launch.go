@@ -230,10 +230,16 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 // putSecret writes a line for a script to read from its standard input. Only
 // administrators can read the file.
 func (s *Session) putSecret(ctx context.Context, path, secret string) error {
+	content := []byte(base64.StdEncoding.EncodeToString([]byte(secret)) + "\r\n")
+	if placer, ok := s.transport.(Placer); ok {
+		ctx, cancel := s.within(ctx, uploadLimit)
+		defer cancel()
+		return placer.Place(ctx, File{Path: path, Content: content, Private: true})
+	}
 	if err := s.MakePrivate(ctx, folderOf(path)); err != nil {
 		return err
 	}
-	return s.Upload(ctx, path, []byte(base64.StdEncoding.EncodeToString([]byte(secret))+"\r\n"), uploadLimit)
+	return s.Upload(ctx, path, content, uploadLimit)
 }
 
 // logStays: an earlier log could not be moved away, because another program

@@ -5,9 +5,14 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
 
 // Session talks to one guest. It is safe for concurrent use.
@@ -23,7 +28,10 @@ type Session struct {
 	// removing: a command was sent that removes what is ours at its end.
 	removing bool
 	// markLate: putting the mark was left behind, so it may come at any time.
-	markLate bool
+	// markPut: Bring has put it, for the next start.
+	markLate, markPut bool
+	// oldLines are those that Look has counted in an earlier log.
+	oldLines int
 }
 
 // New makes a session. The id (letters, digits, hyphens) goes into the names of
@@ -54,6 +62,13 @@ func (s *Session) Steady() bool { return s.transport.Steady() }
 // did not ask.
 func (s *Session) Probed(answers bool) { s.transport.Probed(answers) }
 
+// Places says whether the transport places files: it makes the folders of private
+// ones, and what it has written is verified.
+func (s *Session) Places() bool {
+	_, ok := s.transport.(Placer)
+	return ok
+}
+
 // Upload writes a small file, within the limit.
 func (s *Session) Upload(ctx context.Context, path string, content []byte, limit time.Duration) error {
 	ctx, cancel := s.within(ctx, limit)
@@ -62,6 +77,48 @@ func (s *Session) Upload(ctx context.Context, path string, content []byte, limit
 		return fmt.Errorf("uploading %s: %w", path, err)
 	}
 	return nil
+}
+
+// Bring brings what a start needs, and files, by one command within the limit: the
+// scripts that start and watch sysprep, and the mark. It does nothing where the
+// transport does not place files: scripts then come at their first use.
+func (s *Session) Bring(ctx context.Context, limit time.Duration, files ...File) error {
+	placer, ok := s.transport.(Placer)
+	if !ok {
+		return nil
+	}
+	all := slices.Clip(files)
+	var paths []string
+	for _, name := range []string{scripts.Launch, scripts.Watch} {
+		if path := s.scriptFile(name); !s.there(path) {
+			paths = append(paths, path)
+			all = append(all, File{Path: path, Content: []byte(scripts.Inline(name))})
+		}
+	}
+	for _, path := range paths {
+		s.note(path, false) // it may arrive later than it is waited for
+	}
+	all = append(all, File{Path: s.markFile(), Content: []byte("packer\r\n")})
+	ctx, cancel := s.within(ctx, limit)
+	defer cancel()
+	err := placer.Place(ctx, all...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, path := range paths {
+		if s.brought[path] = err == nil; errors.Is(err, ErrNotSent) {
+			delete(s.brought, path)
+		}
+	}
+	s.markLate = s.markLate || errors.Is(err, ErrNoAnswer)
+	if s.markPut = err == nil; err != nil {
+		return fmt.Errorf("bringing files: %w", err)
+	}
+	return nil
+}
+
+// Marks are the files that Bring may put among sysprep's logs, to be removed.
+func (s *Session) Marks() []string {
+	return []string{s.markFile(), footprint.PartialMark.In(s.Windir(), s.id)}
 }
 
 // within bounds a request.

@@ -33,6 +33,13 @@ const (
 // later: it would say of a start that there was none. It counts the lines of
 // an earlier log: one that cannot be moved away is read from behind them.
 func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
+	s.mu.Lock()
+	put, lines, late := s.markPut, s.oldLines, s.markLate
+	s.markPut = false // one start moves it away
+	s.mu.Unlock()
+	if put {
+		return !late, lines
+	}
 	file, log := s.markFile(), s.Log()
 	a, err := s.ask(ctx, all(unless(s.logs(), call("mkdir ?", s.logs())), when(log, countLines(log)),
 		call("(echo packer)>?", file), when(file, echo("marked"))), CommandLimit)

@@ -52,6 +52,8 @@ type Status struct {
 	Architecture          string // as answer files write it: amd64, x86, arm64
 	Build                 int    // CurrentBuildNumber, e.g. 20348
 	TimeBias              *int   // ActiveTimeBias: UTC minus local time, in minutes
+	// AnswerFiles that Windows finds by itself; nil: AnswerFiles has to ask.
+	AnswerFiles *AnswerFiles
 }
 
 // What is asked. No PowerShell: build machines lock it down.
@@ -64,7 +66,8 @@ var (
 		askTasks,
 		all(echo("setup"), call("reg query ?"+native, windows.SetupType.Key())), // one program for four values
 	)
-	askLook = all(askState,
+	askLook = all(askState, askAnswerFiles,
+		when(windows.SysprepLog.In("%windir%"), countLines(windows.SysprepLog.In("%windir%"))),
 		tell("exe", windows.SysprepExe.In("%windir%")),
 		query("audit", windows.AuditBoot),
 		query("build", windows.CurrentBuild),
@@ -146,12 +149,18 @@ func (s *Session) Look(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
-	if windir := readWindir(a); windir != "" {
-		s.mu.Lock()
+	windir := readWindir(a)
+	s.mu.Lock()
+	if windir != "" {
 		s.windir = windir
-		s.mu.Unlock()
 	}
-	return readState(a), nil
+	s.oldLines = counted(a)
+	s.mu.Unlock()
+	state := readState(a)
+	if found, err := readAnswerFiles(a, s.Windir()); err == nil {
+		state.AnswerFiles = &found
+	}
+	return state, nil
 }
 
 var (

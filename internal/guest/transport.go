@@ -26,6 +26,22 @@ type Transport interface {
 	Settle(context.Context)
 }
 
+// File is a small file for the guest.
+type File struct {
+	Path    string
+	Content []byte
+	// Private: its folder is made anew, and only SYSTEM and administrators can
+	// read what is in it.
+	Private bool
+}
+
+// Placer is a Transport that writes several small files at once, each checked by
+// its hash, and runs PowerShell without a file in the guest.
+type Placer interface {
+	Transport
+	Place(ctx context.Context, files ...File) error
+}
+
 // Request is a line to be run.
 type Request struct {
 	Line string

@@ -13,7 +13,7 @@ var rooms = []room{
 	// The components: they speak with Packer.
 	{name: "provisioner/sysprep", packer: true, may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
-		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm",
+		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
 	}},
@@ -34,7 +34,7 @@ var rooms = []room{
 	// Adapters to Packer.
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
-	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm"}},
+	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.

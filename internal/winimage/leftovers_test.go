@@ -17,7 +17,7 @@ func TestEverythingOfOursIsALeftover(t *testing.T) {
 	files := map[string]string{}
 	var want []string
 	for _, trace := range []footprint.Trace{
-		footprint.Folder, footprint.Task, footprint.AnswerFolder, footprint.Mark, footprint.MovedLogs, footprint.RenamedLog, footprint.PartialSetupComplete,
+		footprint.Folder, footprint.FilesFolder, footprint.Task, footprint.AnswerFolder, footprint.Mark, footprint.PartialMark, footprint.MovedLogs, footprint.RenamedLog, footprint.PartialSetupComplete,
 	} {
 		path := `\Windows` + trace.Path(id)
 		files[path] = "x"

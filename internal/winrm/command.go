@@ -31,6 +31,9 @@ type Command struct {
 	// the command; nil: it is dropped. A write that fails ends the command, and one
 	// that does not return holds it up, whatever its context says.
 	Stdout, Stderr io.Writer
+	// Gather is how long more output is waited for before it is asked for: what
+	// comes in many pieces then takes few requests.
+	Gather time.Duration
 	// Poll is in place of Limits.Poll, when not 0.
 	Poll time.Duration
 }
@@ -180,6 +183,9 @@ func (s *Shell) receiveAll(ctx context.Context, id string, c *Command) (int, err
 				return out.code, nil
 			}
 			if len(out.streams) > 0 {
+				if rest(ctx, c.Gather) != nil {
+					return 0, givenUp(ctx, "Receive", s.client.addr, false)
+				}
 				continue
 			}
 		}

@@ -104,9 +104,9 @@ func createBody(o ShellOptions) string {
 // commandBody starts a command (MS-WSMV 2.2.4.7).
 func commandBody(line string, args []string) string {
 	var b strings.Builder
-	b.WriteString(`<r:CommandLine><r:Command>` + escape(line) + `</r:Command>`)
+	b.WriteString(`<r:CommandLine><r:Command>` + escapeText(line) + `</r:Command>`)
 	for _, a := range args {
-		b.WriteString(`<r:Arguments>` + escape(a) + `</r:Arguments>`)
+		b.WriteString(`<r:Arguments>` + escapeText(a) + `</r:Arguments>`)
 	}
 	b.WriteString(`</r:CommandLine>`)
 	return b.String()
@@ -161,6 +161,9 @@ func escape(s string) string {
 	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail
 	return b.String()
 }
+
+// escapeText is for a text between tags, where a quote is one character.
+var escapeText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;").Replace
 
 // inXML says whether XML can carry a text: EscapeText would put other
 // characters in place of those that it cannot (XML 1.0, 2.2).

@@ -53,7 +53,7 @@ func (g *Guest) powershell(ctx context.Context, c *call) int {
 				c.fail("Cannot process the command because the value specified with -EncodedCommand is not properly encoded. The value must be Base64 encoded.")
 				return 1
 			}
-			for _, name := range []string{scripts.Place, scripts.Store} {
+			for _, name := range scripts.Inlines() {
 				if script == scripts.Inline(name) {
 					return g.inline(ctx, c, name)
 				}
@@ -106,7 +106,7 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 	}
 	sum := sha256.Sum256(text)
 	for _, name := range scripts.Names() {
-		if hex.EncodeToString(sum[:]) != scripts.Sum(name) {
+		if s := hex.EncodeToString(sum[:]); s != scripts.Sum(name) && s != scripts.InlineSum(name) {
 			continue
 		}
 		if len(args) != 3 || !strings.EqualFold(args[1], "-Json") {
@@ -150,8 +150,11 @@ func (g *Guest) inline(ctx context.Context, c *call, name string) int {
 		return 1
 	}
 	t := &twin{g: g, ctx: ctx, c: c}
-	if name == scripts.Store {
+	switch name {
+	case scripts.Store:
 		return t.store()
+	case scripts.Fetch:
+		return t.fetch()
 	}
 	return t.place()
 }

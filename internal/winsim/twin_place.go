@@ -24,15 +24,20 @@ type placeParameters struct {
 func (t *twin) place() int {
 	sum, err := t.placeAll()
 	if err != nil {
-		var e *psError
-		if !errors.As(err, &e) {
-			e = fileError(err, "")
-		}
-		t.write(document{{"script", "place"}, {"schema", 1}, {"ok", false}, {"error", document{{"name", "failed"}, {"type", e.kind}, {"message", notASCII(e.message)}}}})
+		t.inlineFailed("place", err)
 		return 0
 	}
 	t.write(document{{"script", "place"}, {"schema", 1}, {"ok", true}, {"sha256", sum}})
 	return 0
+}
+
+// inlineFailed is the document of a short script that failed.
+func (t *twin) inlineFailed(script string, err error) {
+	var e *psError
+	if !errors.As(err, &e) {
+		e = fileError(err, "")
+	}
+	t.write(document{{"script", script}, {"schema", 1}, {"ok", false}, {"error", document{{"name", "failed"}, {"type", e.kind}, {"message", notASCII(e.message)}}}})
 }
 
 // notASCII is what the script makes of a message.
@@ -46,20 +51,13 @@ func notASCII(text string) string {
 }
 
 func (t *twin) placeAll() (sum string, err error) {
-	all, err := io.ReadAll(t.c.Stdin) // $input is all of it
+	var p placeParameters
+	rest, err := t.inlineInput(&p)
 	if err != nil {
 		return "", err
 	}
-	first, rest, _ := strings.Cut(string(all), "\n")
-	var p placeParameters
-	if err := parameters(strings.Trim(strings.TrimSpace(first), "\ufeff"), &p); err != nil {
-		return "", err
-	}
-	if strings.TrimSpace(first) == "" {
-		return "", &psError{message: "Cannot bind argument to parameter 'InputObject' because it is an empty string.", kind: "System.Management.Automation.ParameterBindingValidationException"}
-	}
 	for _, folder := range p.Private {
-		if err := t.makePrivate(t.full(folder)); err != nil {
+		if err := t.makePrivate(expandEnv(t.c.Env, folder)); err != nil {
 			return "", err
 		}
 	}
@@ -67,7 +65,7 @@ func (t *twin) placeAll() (sum string, err error) {
 	if err != nil {
 		return "", parameters("%", nil)
 	}
-	kept := t.full(p.Zip)
+	kept := expandEnv(t.c.Env, p.Zip)
 	if err := t.g.drive.MkdirAll(kept[:strings.LastIndexByte(kept, '\\')]); err != nil {
 		return "", err
 	}
@@ -97,11 +95,24 @@ func (t *twin) placeAll() (sum string, err error) {
 		if _, err := io.ReadFull(content, b); err != nil {
 			return "", err
 		}
-		if err := t.placeOne(t.full(file.Path), b); err != nil {
+		if err := t.placeOne(expandEnv(t.c.Env, file.Path), b); err != nil {
 			return "", err
 		}
 	}
 	return sum, nil
+}
+
+// inlineInput reads the parameters of a short script, and the lines behind them.
+func (t *twin) inlineInput(into any) (rest string, err error) {
+	all, err := io.ReadAll(t.c.Stdin) // $input is all of it
+	if err != nil {
+		return "", err
+	}
+	first, rest, _ := strings.Cut(string(all), "\n")
+	if first = strings.Trim(strings.TrimSpace(first), "\ufeff"); first == "" {
+		return "", &psError{message: "Cannot bind argument to parameter 'InputObject' because it is an empty string.", kind: "System.Management.Automation.ParameterBindingValidationException"}
+	}
+	return rest, parameters(first, into)
 }
 
 func (t *twin) placeOne(path string, content []byte) error {

@@ -61,20 +61,47 @@ func (r *run) prepare(ctx context.Context) error {
 		r.deletesCached = true
 		r.ui.Sayf("SetupComplete.cmd of the image will delete %s", r.session.CachedAnswerFile())
 	}
-	if r.plan.AnswerFile == "" {
-		return nil
+	switch {
+	case r.session.Places():
+		return r.bring(ctx)
+	case r.plan.AnswerFile != "":
+		return r.upload(ctx)
 	}
-	return r.upload(ctx)
+	return nil
+}
+
+// bring brings all that a start needs, and the answer file, at once.
+func (r *run) bring(ctx context.Context) error {
+	var files []guest.File
+	r.left.Files = append(r.left.Files, r.session.Marks()...)
+	if r.plan.AnswerFile != "" {
+		r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
+		r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
+		files = append(files, guest.File{Path: r.plan.AnswerFile, Content: r.config.answer.content, Private: true})
+	}
+	err := r.patiently(ctx, func() error { return r.session.Bring(ctx, uploadLimit, files...) })
+	switch {
+	case err == nil, files == nil && !guest.Unanswered(err) && ctx.Err() == nil:
+		return nil // scripts that are not there are brought at their use, which knows another way
+	case guest.Unanswered(err):
+		return untouched(fmt.Errorf("sysprep was not started: %w", err), unanswered)
+	}
+	return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), "connect as an administrator with the elevated token")
 }
 
 // tidyOthers tells of answer files that Windows finds by itself, and removes
 // them where that was asked for.
 func (r *run) tidyOthers(ctx context.Context) error {
 	var found guest.AnswerFiles
-	err := r.patiently(ctx, func() (err error) {
-		found, err = r.session.AnswerFiles(ctx)
-		return err
-	})
+	var err error
+	if r.first.AnswerFiles != nil {
+		found = *r.first.AnswerFiles
+	} else {
+		err = r.patiently(ctx, func() (err error) {
+			found, err = r.session.AnswerFiles(ctx)
+			return err
+		})
+	}
 	if guest.Unanswered(err) && ctx.Err() == nil {
 		return untouched(fmt.Errorf("sysprep was not started: %w", err), unanswered) // waited for already
 	}
@@ -169,7 +196,10 @@ func (r *run) upload(ctx context.Context) error {
 func (r *run) reportCached(ctx context.Context, ask bool) {
 	path, file := r.session.CachedAnswerFile(), r.config.answer.file
 	if ask {
-		content, err := r.session.Fetch(ctx, path, answerfile.MaxSize)
+		content, err := r.cached, error(nil)
+		if content == nil {
+			content, err = r.session.Fetch(ctx, path, answerfile.MaxSize)
+		}
 		switch {
 		case errors.Is(err, guest.ErrNotFound):
 			return

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
 
 const (
@@ -95,7 +97,10 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 		client, err := r.logInPatiently(ctx)
 		if err == nil {
 			session := winrm.NewSession(client, winrm.ShellOptions{})
-			r.own = &own{client, winrmguest.New(session, nil)}
+			r.own = &own{client, winrmguest.New(session, files.Options{
+				Folder: footprint.Folder.In("%SystemRoot%", r.id), // the session removes it
+				Note:   func(why string) { r.ui.Sayf("Bringing files into the guest the slow way: %s", why) },
+			})}
 			r.session = r.open(r.own.transport)
 			r.user, r.port = r.loginUser, r.loginPort
 			return false, nil

@@ -48,13 +48,21 @@ func TestEveryNameOfARunIsRecognisedInAnImage(t *testing.T) {
 		for name, c := range map[string]struct {
 			options map[string]any
 			wrap    func(packersdk.Communicator) packersdk.Communicator
+			own     bool
+			unkind  winsim.Unkind
 		}{
 			"all of it":          {options: map[string]any{"answer_file_content": testAnswer, "delete_cached_answer_file": true, "log_directory": t.TempDir(), "elevated_user": simUser}},
 			"without PowerShell": {wrap: func(c packersdk.Communicator) packersdk.Communicator { return lockedDown{c} }},
+			"own":                {own: true, options: map[string]any{"answer_file_content": testAnswer, "log_directory": t.TempDir()}},
+			"own, the slow way":  {own: true, options: map[string]any{"answer_file_content": testAnswer}, unkind: winsim.Unkind{BlockedScripts: []string{"place", "fetch"}}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				g := newGuestRun(t, winsim.Scenario{StaleTag: true, StaleLog: true}, c.options)
+				scenario := winsim.Scenario{StaleTag: true, StaleLog: true, Unkind: c.unkind}
+				g := newGuestRun(t, scenario, c.options)
+				if c.own {
+					g = newOwnRun(t, scenario, c.options)
+				}
 				note := func(text string) {
 					for _, m := range ofOurs.FindAllStringSubmatch(text, -1) {
 						folders := footprint.Folders()
@@ -81,7 +89,8 @@ func TestEveryNameOfARunIsRecognisedInAnImage(t *testing.T) {
 					}
 					return overheard{inner, note}
 				}
-				g.server.OnEvent = func(wsman.Event) {
+				g.server.OnEvent = func(e wsman.Event) {
+					note(e.Detail)
 					_ = filepath.WalkDir(g.file(), func(path string, _ os.DirEntry, err error) error {
 						if err == nil { // what was removed meanwhile was seen before
 							note("C:" + strings.ReplaceAll(strings.TrimPrefix(path, g.file()), string(os.PathSeparator), `\`))

@@ -30,6 +30,7 @@ type watched struct {
 	begun    time.Time // by the host's clock
 	verdict  verdict.Verdict
 	tracker  diagnosis.Tracker
+	cached   []byte // the cached answer file, where it came with the logs
 	log      []byte // as it came
 	// logLength is what the log measured when it could be read last, in bytes.
 	logLength int64

@@ -4,7 +4,7 @@
 # Parameters: zip (where it is kept meanwhile), sha256 (of the zip), private (folders), files (list of path and size).
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
-function Get-FullPath($Path) { return [Environment]::ExpandEnvironmentVariables($Path).Replace('\', "$([IO.Path]::DirectorySeparatorChar)") }
+function Get-FullPath($Path) { return [Environment]::ExpandEnvironmentVariables($Path) }
 try {
     $first, $rest = @($input)
     $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String("$first".Trim([char]0xFEFF))))

@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -29,17 +29,20 @@ const (
 	Expand  = "expand"
 )
 
-// Place and Store are run without being files in the guest.
+// Scripts that are run without being a file in the guest.
 const (
 	Place = "place"
 	Store = "store"
+	Fetch = "fetch"
 )
 
 // Names lists the scripts that Text knows.
-func Names() []string { return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store} }
+func Names() []string {
+	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store, Fetch}
+}
 
-// Inline returns what is run of a script that is no file in the guest: its text
-// without comments and indentation.
+// Inline returns a script's text without comments and indentation, a quarter less
+// to be sent.
 func Inline(name string) string {
 	var b strings.Builder
 	for line := range strings.Lines(string(Text(name))) {
@@ -49,6 +52,9 @@ func Inline(name string) string {
 	}
 	return b.String()
 }
+
+// Inlines lists the scripts that are run without being a file.
+func Inlines() []string { return []string{Place, Store, Fetch} }
 
 // Encoded returns Inline as the argument of powershell.exe -EncodedCommand.
 func Encoded(name string) string {
@@ -71,7 +77,12 @@ func Text(name string) []byte {
 
 // Sum returns the SHA-256 of a script's text in lower-case hex, by which the
 // simulated guest recognises it.
-func Sum(name string) string {
-	s := sha256.Sum256(Text(name))
+func Sum(name string) string { return sum(Text(name)) }
+
+// InlineSum is that of Inline.
+func InlineSum(name string) string { return sum([]byte(Inline(name))) }
+
+func sum(text []byte) string {
+	s := sha256.Sum256(text)
 	return hex.EncodeToString(s[:])
 }

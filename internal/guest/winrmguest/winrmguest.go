@@ -1,4 +1,5 @@
-// Package winrmguest carries requests to a guest over a WinRM session of our own.
+// Package winrmguest carries requests and small files to a guest over a WinRM
+// session of our own.
 // A request that is given up is ended in the guest, and nothing is left behind
 // that loops: so a connection that fails is asked again, at a pace, and is never
 // given up.
@@ -13,6 +14,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
 
 const (
@@ -29,23 +31,17 @@ type Runner interface {
 	Close(context.Context) error
 }
 
-// Uploader writes a small file in the guest, in place of one that is there. It
-// may be called again for a file that it did not finish.
-type Uploader interface {
-	Upload(ctx context.Context, path string, content []byte) error
-}
-
 // Transport is a guest.Transport.
 type Transport struct {
 	runner   Runner
-	uploader Uploader
+	transfer *files.Transfer
 
 	mu       sync.Mutex
 	underway map[*request]bool // given up by the caller, and not ended yet
 	failed   time.Time         // when the last request failed; zero: it did not
 }
 
-var _ guest.Transport = (*Transport)(nil)
+var _ guest.Placer = (*Transport)(nil)
 
 // request is one that is under way; ended is closed when it comes back.
 type request struct {
@@ -53,12 +49,10 @@ type request struct {
 	changed <-chan struct{} // closed early: it changes nothing more
 }
 
-// New makes a transport; its files go by echo lines when there is no uploader.
-func New(r Runner, u Uploader) *Transport {
-	if u == nil {
-		u = Lines{r}
-	}
-	return &Transport{runner: r, uploader: u, underway: map[*request]bool{}}
+// New makes a transport. What a transfer that breaks leaves in the guest is in the
+// folder that the options name.
+func New(r Runner, o files.Options) *Transport {
+	return &Transport{runner: r, transfer: files.New(r, o), underway: map[*request]bool{}}
 }
 
 // Close deletes the shell, where the guest answered the last request.
@@ -76,12 +70,24 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 	defer stderr.close()
 	return t.bounded(ctx, r.Changed, func() error {
 		for begun := time.Now(); ; {
-			_, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr})
+			_, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr, Gather: pauseFor(r)})
 			if !restarting(err) || time.Since(begun) > restartLimit || pause(ctx, pace) != nil {
 				return err
 			}
 		}
 	})
+}
+
+// gather is how long a short command's next words are waited for: the programs of
+// a line speak one after the other.
+const gather = 150 * time.Millisecond
+
+// pauseFor leaves a command that is watched for what it says, while it goes on.
+func pauseFor(r guest.Request) time.Duration {
+	if r.Changed != nil {
+		return 0
+	}
+	return gather
 }
 
 // restarting says that nothing was run, as while the service restarts.
@@ -93,7 +99,16 @@ func restarting(err error) bool {
 
 // Upload writes a small file.
 func (t *Transport) Upload(ctx context.Context, path string, content []byte) error {
-	return t.bounded(ctx, nil, func() error { return t.uploader.Upload(ctx, path, content) })
+	return t.Place(ctx, guest.File{Path: path, Content: content})
+}
+
+// Place writes small files at once.
+func (t *Transport) Place(ctx context.Context, all ...guest.File) error {
+	placed := make([]files.File, len(all))
+	for i, f := range all {
+		placed[i] = files.File(f)
+	}
+	return t.bounded(ctx, nil, func() error { return t.transfer.Place(ctx, placed...) })
 }
 
 // bounded does the work in its own goroutine: it ends within seconds of its

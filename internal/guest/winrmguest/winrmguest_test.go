@@ -12,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
 
 // fake is a session that does what a test says.
@@ -59,7 +60,7 @@ func TestErrorsSayWhetherAnythingRan(t *testing.T) {
 		"a lost shell":        {&winrm.CommandError{MayHaveRun: true, Err: at(winrm.ErrShellLost)}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := New(&fake{run: func(context.Context, winrm.Command) (int, error) { return 0, c.err }}, nil)
+			tr := New(&fake{run: func(context.Context, winrm.Command) (int, error) { return 0, c.err }}, files.Options{})
 			err := send(t.Context(), tr, guest.Request{})
 			if errors.Is(err, guest.ErrNotSent) != c.notSent || errors.Is(err, guest.ErrNoAnswer) != c.noAnswer || guest.Unanswered(err) != c.noAnswer || !errors.Is(err, c.err) {
 				t.Errorf("got %v", err)
@@ -76,7 +77,7 @@ func TestOutputsArriveAndAnExitCodeIsNoError(t *testing.T) {
 		_, _ = io.WriteString(c.Stdout, "out")
 		_, _ = io.WriteString(c.Stderr, "err")
 		return 3, nil
-	}}, nil)
+	}}, files.Options{})
 	var stdout, stderr bytes.Buffer
 	if err := send(t.Context(), tr, guest.Request{Stdout: &stdout, Stderr: &stderr}); err != nil || stdout.String() != "out" || stderr.String() != "err" || !tr.Steady() {
 		t.Errorf("%v, %q, %q", err, stdout.String(), stderr.String())
@@ -95,7 +96,7 @@ func TestAnOutputThatIsNotTakenEndsTheCommand(t *testing.T) {
 	tr := New(&fake{run: func(_ context.Context, c winrm.Command) (int, error) {
 		_, err := c.Stdout.Write([]byte("x"))
 		return 0, &winrm.CommandError{MayHaveRun: true, Err: err}
-	}}, nil)
+	}}, files.Options{})
 	if err := send(t.Context(), tr, guest.Request{Stdout: refusing{}}); !errors.Is(err, guest.ErrTooMuch) || !tr.Steady() {
 		t.Errorf("got %v, steady %v", err, tr.Steady())
 	}
@@ -117,7 +118,7 @@ func slow(takes time.Duration) *fake {
 
 func TestNoRequestOutlivesItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := New(slow(4*time.Second), nil)
+		tr := New(slow(4*time.Second), files.Options{})
 		var stdout bytes.Buffer
 		begun := time.Now()
 		if err := send(t.Context(), tr, guest.Request{Stdout: &stdout}); !errors.Is(err, guest.ErrNoAnswer) || time.Since(begun) != time.Minute {
@@ -130,7 +131,7 @@ func TestNoRequestOutlivesItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		f := &fake{}
-		if err := send(ctx, New(f, nil), guest.Request{}); !errors.Is(err, context.Canceled) || f.asked() > 0 {
+		if err := send(ctx, New(f, files.Options{}), guest.Request{}); !errors.Is(err, context.Canceled) || f.asked() > 0 {
 			t.Errorf("after a cancel: %v, %d asked", err, f.asked())
 		}
 	})
@@ -149,7 +150,7 @@ func TestSettlingWaitsForWhatIsBeingEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tr := New(slow(c.ends), nil)
+				tr := New(slow(c.ends), files.Options{})
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				if err := send(ctx, tr, guest.Request{Changed: c.changed}); !errors.Is(err, context.Canceled) || !tr.Steady() {
@@ -174,7 +175,7 @@ func TestAGuestThatFailsAtOnceIsAskedTwiceASecond(t *testing.T) {
 			}
 			return 0, &winrm.CommandError{Err: &winrm.Error{Kind: winrm.ErrRefused, Op: "Create"}}
 		}}
-		tr := New(f, nil)
+		tr := New(f, files.Options{})
 		begun := time.Now()
 		for time.Since(begun) < 10*time.Second {
 			if err := send(t.Context(), tr, guest.Request{}); err == nil {
@@ -227,7 +228,7 @@ func TestAServiceThatRestartsIsWaitedForALittle(t *testing.T) {
 					}
 					return 0, &winrm.CommandError{MayHaveRun: c.mayRun, Err: &winrm.Error{Kind: c.why, Op: "Command"}}
 				}}
-				err := send(t.Context(), New(f, nil), guest.Request{})
+				err := send(t.Context(), New(f, files.Options{}), guest.Request{})
 				if (err == nil) != c.works || f.asked() != c.asked || time.Since(begun) != c.waiting {
 					t.Errorf("%v after %s and %d requests", err, time.Since(begun), f.asked())
 				}

@@ -35,6 +35,9 @@ type Options struct {
 	// Stall is how long the guest may take nothing and say nothing before it is
 	// given up, 2 min. PowerShell's start, and what an antivirus does, count.
 	Stall time.Duration
+	// Folder of the guest in which scripts, and what is not finished, are kept; one
+	// of its own (footprint.FilesFolder) when empty. It is removed by Close.
+	Folder string
 }
 
 // Transfer carries files. It keeps its scripts in a folder of the guest until
@@ -66,7 +69,10 @@ func New(r Runner, o Options) *Transfer {
 	if o.Stall == 0 {
 		o.Stall = 2 * time.Minute
 	}
-	return &Transfer{runner: r, options: o, folder: footprint.FilesFolder.In("%SystemRoot%", newID()), bringing: make(chan struct{}, 1), brought: map[string]bool{}}
+	if o.Folder == "" {
+		o.Folder = footprint.FilesFolder.In("%SystemRoot%", newID())
+	}
+	return &Transfer{runner: r, options: o, folder: o.Folder, bringing: make(chan struct{}, 1), brought: map[string]bool{}}
 }
 
 func newID() string {
@@ -304,7 +310,7 @@ func (t *Transfer) bring(ctx context.Context, name string) error {
 	if there {
 		return nil
 	}
-	if err := t.place(ctx, []File{{Path: t.folder + `\` + name + ".ps1", Content: scripts.Text(name)}}); err != nil {
+	if err := t.place(ctx, []File{{Path: t.folder + `\` + name + ".ps1", Content: []byte(scripts.Inline(name))}}); err != nil {
 		return fmt.Errorf("bringing guest script %s: %w", name, err)
 	}
 	t.mu.Lock()

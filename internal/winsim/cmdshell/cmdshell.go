@@ -156,7 +156,7 @@ func (s *Shell) run(ctx context.Context, n node) int {
 		}
 		return 0
 	case *loop:
-		return s.forFolders(ctx, n)
+		return s.forLoop(ctx, n)
 	case *simple:
 		return s.redirected(n.redirs, func(s *Shell) int { return s.command(ctx, n.text) })
 	}

@@ -132,6 +132,7 @@ func TestCommandLines(t *testing.T) {
 		{"2>&1 then a file", `both > all.txt 2>&1 & type all.txt`, "out\r\nerr\r\n", "", 0},
 		{"copy and move", `copy f.txt g.txt & move g.txt sub & type sub\g.txt`, "        1 file(s) copied.\r\n        1 file(s) moved.\r\nline one\r\nline two\r\n", "", 0},
 		{"a loop over folders", `(for /d %D in ("C:\work\*") do (if exist "%D\x.txt" (echo [%D]&& rd /s /q "%D")))& if not exist sub echo gone`, "[C:\\work\\sub]\r\ngone\r\n", "", 0},
+		{"a loop over words", `(for %D in (A: "b c" C:) do (if exist "%D\Work\f.txt" (echo there=%D0) else (echo [%D])))& echo after`, "[A:]\r\n[b c]\r\nthere=C:0\r\nafter\r\n", "", 0},
 		{"a loop over no folder", `(for /d %D in ("C:\none\x*") do (echo %D))& echo after %known%`, "after value\r\n", "", 0},
 		{"cd", `cd sub && cd`, "C:\\work\\sub\r\n", "", 0},
 		{"errorlevel of a program", `exit9 & if errorlevel 9 echo nine`, "nine\r\n", "", 0},
@@ -158,7 +159,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestWhatIsNotKnownIsRefusedAndRecorded(t *testing.T) {
 	for _, line := range []string{
-		`for %i in (a b) do echo %i`, `set /a X=1+1`, `set /p X=`, `echo %Known:~1%`, `nosuchprogram /x`, `del /s x`, `dir`, `if (a==a (echo x) & echo y`,
+		`for %i in (*.txt) do echo %i`, `for /l %i in (1,1,2) do echo %i`, `set /a X=1+1`, `set /p X=`, `echo %Known:~1%`, `nosuchprogram /x`, `del /s x`, `dir`, `if (a==a (echo x) & echo y`,
 		`copy a+b c`, `type /x f`, `start notepad`, `call :label`, `if cmdextversion 1 echo x`,
 	} {
 		t.Run(line, func(t *testing.T) {

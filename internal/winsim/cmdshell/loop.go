@@ -7,26 +7,36 @@ import (
 	"strings"
 )
 
-// loop is FOR /D: its body runs once for each folder that the pattern finds.
+// loop is FOR: its body runs once for each word, or with /D for each folder that
+// the pattern finds.
 type loop struct {
 	variable string // with its percent sign
 	pattern  string
+	items    []string // without /D
 	body     node
 }
 
-// forFolders parses what follows FOR. Other kinds than /D are not simulated. All that
-// follows DO on the line belongs to it.
-func (p *parser) forFolders() (node, error) {
+// forLoop parses what follows FOR. Other kinds are not simulated. All that follows
+// DO on the line belongs to it.
+func (p *parser) forLoop() (node, error) {
 	var words [3]string
+	folders := false
 	for i := range words {
 		p.blank()
 		words[i] = p.word()
-	}
-	if !strings.EqualFold(words[0], "/d") {
-		return nil, fmt.Errorf("%w: for", ErrUnsupported)
+		if i == 0 && !strings.EqualFold(words[0], "/d") {
+			words[1] = words[0]
+			p.blank()
+			words[2] = p.word()
+			break
+		}
+		folders = true
 	}
 	l := &loop{variable: words[1]}
-	if len(l.variable) != 2 || l.variable[0] != '%' || !strings.EqualFold(words[2], "in") {
+	switch {
+	case len(l.variable) == 2 && l.variable[0] == '/':
+		return nil, fmt.Errorf("%w: for", ErrUnsupported)
+	case len(l.variable) != 2 || l.variable[0] != '%' || !strings.EqualFold(words[2], "in"):
 		return nil, unexpected(words[1])
 	}
 	p.blank()
@@ -35,10 +45,23 @@ func (p *parser) forFolders() (node, error) {
 	}
 	p.pos++
 	p.depth++
-	l.pattern = strings.ReplaceAll(p.word(), `"`, "")
+	for {
+		p.blank()
+		word := p.word()
+		if word == "" {
+			break
+		}
+		l.items = append(l.items, strings.ReplaceAll(word, `"`, ""))
+	}
 	p.depth--
-	if l.pattern == "" || !p.at(")") {
+	if len(l.items) == 0 || folders && len(l.items) > 1 || !p.at(")") {
 		return nil, errSyntax
+	}
+	if !folders && strings.ContainsAny(strings.Join(l.items, ""), "*?") {
+		return nil, fmt.Errorf("%w: for over files", ErrUnsupported)
+	}
+	if folders {
+		l.pattern, l.items = l.items[0], nil
 	}
 	p.pos++
 	p.blank()
@@ -54,22 +77,29 @@ func (p *parser) forFolders() (node, error) {
 	return l, err
 }
 
-func (s *Shell) forFolders(ctx context.Context, l *loop) int {
-	list, err := s.glob(l.pattern)
-	if err != nil {
-		return 0 // nothing is found
-	}
+func (s *Shell) forLoop(ctx context.Context, l *loop) int {
 	code := 0
-	for _, path := range list {
-		if info, err := s.Drive.Stat(path); err != nil || !info.IsDir() {
-			continue
-		}
-		code = s.run(ctx, replaced(l.body, l.variable, path))
+	for _, item := range s.itemsOf(l) {
+		code = s.run(ctx, replaced(l.body, l.variable, item))
 		if s.exit || s.jumping() {
 			break
 		}
 	}
 	return code
+}
+
+func (s *Shell) itemsOf(l *loop) []string {
+	if l.pattern == "" {
+		return l.items
+	}
+	list, err := s.glob(l.pattern)
+	if err != nil {
+		return nil // nothing is found
+	}
+	return slices.DeleteFunc(list, func(path string) bool {
+		info, err := s.Drive.Stat(path)
+		return err != nil || !info.IsDir()
+	})
 }
 
 // replaced is a command in which the variable of a loop has its value.
@@ -101,7 +131,11 @@ func replaced(n node, variable, value string) node {
 	case *simple:
 		return &simple{text(n.text), n.silent, redirs(n.redirs)}
 	case *loop:
-		return &loop{n.variable, text(n.pattern), replaced(n.body, variable, value)}
+		items := slices.Clone(n.items)
+		for i := range items {
+			items[i] = text(items[i])
+		}
+		return &loop{n.variable, text(n.pattern), items, replaced(n.body, variable, value)}
 	}
 	return n
 }

@@ -136,7 +136,7 @@ func (p *parser) command() (node, error) {
 		return p.condition()
 	case "for":
 		p.pos += len(word)
-		return p.forFolders()
+		return p.forLoop()
 	case "rem":
 		text := p.s[p.pos:]
 		p.pos = len(p.s)
