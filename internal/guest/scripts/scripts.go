@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 fetch.ps1 store.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -32,13 +32,13 @@ const (
 // Scripts that are run without being a file in the guest.
 const (
 	Place = "place"
-	Fetch = "fetch"
 	Store = "store"
+	Fetch = "fetch"
 )
 
 // Names lists the scripts that Text knows.
 func Names() []string {
-	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Fetch, Store}
+	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store, Fetch}
 }
 
 // Inline returns a script's text without comments and indentation, a quarter less
@@ -54,7 +54,7 @@ func Inline(name string) string {
 }
 
 // Inlines lists the scripts that are run without being a file.
-func Inlines() []string { return []string{Place, Fetch, Store} }
+func Inlines() []string { return []string{Place, Store, Fetch} }
 
 // Encoded returns Inline as the argument of powershell.exe -EncodedCommand.
 func Encoded(name string) string {

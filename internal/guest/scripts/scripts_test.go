@@ -102,7 +102,7 @@ func TestScriptsAreASCIIAndShareTheirCommonPart(t *testing.T) {
 }
 
 // Inline takes away whole lines of comment and indentation, which must not be
-// within a text; what is left has to parse, and to fit on a line of cmd.exe (8191).
+// within a text; what is left has to parse, and to fit on a line of cmd.exe.
 func TestInlineScriptsParse(t *testing.T) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {

@@ -34,8 +34,8 @@ var hurried = winrm.Limits{Connect: scale * 5 * time.Second, Header: scale * 3 *
 // What a transfer and a command are given.
 var (
 	patience = scale * 10 * time.Second // a transfer that does not get on
-	stall    = scale * 15 * time.Second // a guest that says nothing
-	enough   = scale * 8 * time.Second  // a command or watch
+	stall    = scale * 30 * time.Second // a guest that says nothing
+	enough   = scale * 15 * time.Second // a command or watch
 	work     = scale * 40 * time.Second
 )
 
@@ -76,7 +76,7 @@ func carrying(phase, want string) int {
 	case phase == "watch" && want == "ok":
 		return ticks
 	case want == "ok, classic way":
-		return 3 * len(content) / 5900 // a command for what a line holds
+		return 3 * small / 5900 // a command for what a line holds
 	case want == "TooMuch":
 		return 4 << 20 / (32 << 10) // until an answer is too long
 	}
@@ -121,13 +121,13 @@ type gated struct {
 
 // ReadAt is part of io.ReaderAt.
 func (g *gated) ReadAt(p []byte, at int64) (int, error) {
-	if g.hashed && at > int64(len(content))/2 && g.c.row.fault != nil {
+	if g.hashed && at >= g.Size()/2 && g.c.row.fault != nil {
 		select {
 		case <-g.c.struck:
 		case <-g.c.t.Context().Done():
 		}
 	}
-	g.hashed = g.hashed || at+int64(len(p)) >= int64(len(content))
+	g.hashed = g.hashed || at+int64(len(p)) >= g.Size()
 	return g.Reader.ReadAt(p, at)
 }
 
@@ -170,6 +170,9 @@ func (c *cell) serve() {
 		c.g = start(c.t, &good.certificate, under)
 	default:
 		c.g = start(c.t, nil, under)
+	}
+	if c.g.programs != nil {
+		c.g.programs.part = c.row.size() / 3
 	}
 	addr := c.g.addr
 	if c.row.link != (link{}) {
@@ -250,9 +253,9 @@ func (c *cell) transfer(ctx context.Context) error {
 		c.note = why
 	}})
 	if c.phase == "upload" {
-		err := tr.Upload(ctx, `C:\up.bin`, &gated{Reader: bytes.NewReader(content), c: c}, nil)
+		err := tr.Upload(ctx, `C:\up.bin`, &gated{Reader: bytes.NewReader(content[:c.row.size()]), c: c}, nil)
 		if err == nil {
-			err = c.g.has()
+			err = c.g.has(content[:c.row.size()])
 		}
 		return err
 	}

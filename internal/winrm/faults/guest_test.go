@@ -38,8 +38,11 @@ var content = func() []byte {
 }()
 
 // midway is after how many bytes of base64 a fault comes to a download: in its second
-// piece. Half as many of an upload have been read then.
+// piece.
 const midway = 1_500_000
+
+// small is how much is uploaded where it has to go the classic way: two Sends.
+const small = 600_000
 
 // guest is a simulated Windows behind a WinRM service, here or in a process of its
 // own.
@@ -65,6 +68,7 @@ type guest struct {
 type programs struct {
 	wsman.Handler // winsim's
 	under         func()
+	part          int // bytes of base64 of an upload after which that is
 
 	once   sync.Once
 	begun  sync.Mutex
@@ -144,7 +148,7 @@ type tripwire struct {
 
 func (w *tripwire) Read(b []byte) (int, error) {
 	n, err := w.Reader.Read(b)
-	if w.passed += n; w.passed > midway/2 {
+	if w.passed += n; w.passed > w.p.part {
 		w.p.underWay()
 	}
 	return n, err
@@ -168,7 +172,7 @@ func simulate(root string, under func()) (*winsim.Guest, *programs, *wsman.Serve
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	p := &programs{Handler: sim.Handler(), under: under, starts: map[string]int{}}
+	p := &programs{Handler: sim.Handler(), under: under, part: len(content) / 3, starts: map[string]int{}}
 	return sim, p, &wsman.Server{Users: map[string]string{user: password}, NTLM: true, Limits: sim.Limits(wsman.Limits{}), Version: sim.Version(), Handler: p}, nil
 }
 
@@ -260,7 +264,7 @@ func (g *guest) put() error {
 }
 
 // has says whether an upload has arrived.
-func (g *guest) has() error {
+func (g *guest) has(content []byte) error {
 	got, err := os.ReadFile(filepath.Join(g.root, "C", "up.bin"))
 	if err == nil && !bytes.Equal(got, content) {
 		err = fmt.Errorf("the guest has %d bytes that are not the %d sent", len(got), len(content))
