@@ -66,13 +66,14 @@ var (
 		askTasks,
 		all(echo("setup"), call("reg query ?"+native, windows.SetupType.Key())), // one program for four values
 	)
-	askLook = all(askState, askAnswerFiles,
+	askLook = all(askState,
 		when(windows.SysprepLog.In("%windir%"), countLines(windows.SysprepLog.In("%windir%"))),
 		tell("exe", windows.SysprepExe.In("%windir%")),
 		query("audit", windows.AuditBoot),
 		query("build", windows.CurrentBuild),
 		query("zone", windows.ActiveTimeBias),
-		echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"))
+		echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"),
+		askAnswerFiles) // last: it ends with a loop, whose variable has one percent sign
 )
 
 // native is the view of the registry that a 32-bit program would not see.

