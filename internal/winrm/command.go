@@ -33,6 +33,8 @@ type Command struct {
 	Stdout, Stderr io.Writer
 	// Poll is in place of Limits.Poll, when not 0.
 	Poll time.Duration
+	// Started is called once the service runs the command; nil: nobody is told.
+	Started func()
 }
 
 // CommandError is why a command has no exit code.
@@ -99,6 +101,9 @@ func (s *Shell) Run(ctx context.Context, c Command) (int, error) {
 	id, err := s.start(ctx, &c)
 	if err != nil {
 		return 0, &CommandError{MayHaveRun: begun(err), Err: err}
+	}
+	if c.Started != nil {
+		c.Started()
 	}
 	code, err := s.follow(ctx, id, &c)
 	left := s.terminate(ctx, id, err)

@@ -133,6 +133,7 @@ func TestCommandLines(t *testing.T) {
 		{"copy and move", `copy f.txt g.txt & move g.txt sub & type sub\g.txt`, "        1 file(s) copied.\r\n        1 file(s) moved.\r\nline one\r\nline two\r\n", "", 0},
 		{"a loop over folders", `(for /d %D in ("C:\work\*") do (if exist "%D\x.txt" (echo [%D]&& rd /s /q "%D")))& if not exist sub echo gone`, "[C:\\work\\sub]\r\ngone\r\n", "", 0},
 		{"a loop over no folder", `(for /d %D in ("C:\none\x*") do (echo %D))& echo after %known%`, "after value\r\n", "", 0},
+		{"dir below a folder", `md sub\deep& dir /b /s /a:d-l& echo -& dir /b /s /a:-d-l sub`, "C:\\work\\my folder\r\nC:\\work\\sub\r\nC:\\work\\sub\\deep\r\n-\r\nC:\\work\\sub\\x.txt\r\n", "", 0},
 		{"cd", `cd sub && cd`, "C:\\work\\sub\r\n", "", 0},
 		{"errorlevel of a program", `exit9 & if errorlevel 9 echo nine`, "nine\r\n", "", 0},
 		{"the code of a program", `exit9`, "", "", 9},
