@@ -89,6 +89,9 @@ func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
 			}
 			w.refused = refused
 			log.Printf("WinRM login: %v", w.refused)
+			if before == nil && distrusted(w.refused) != "" {
+				w.say(fmt.Sprintf("WinRM answers, but not with a certificate that is trusted; still waiting, in case Windows has not finished setting up: %s", w.refused))
+			}
 			if before == nil && errors.Is(w.refused, errRefused) {
 				w.say(fmt.Sprintf("WinRM answers but refuses user %q; still waiting, in case Windows has not finished setting up the account", run.config.Comm.WinRMUser))
 			}

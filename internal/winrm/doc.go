@@ -12,6 +12,5 @@
 // twice a second while there is nothing to be had, and every failure has a name
 // (errors.Is) and says whether the command may have run (CommandError).
 //
-// Beside it are Probe, which asks any endpoint whether it lives, and Attentive,
-// which makes the library of Packer's own communicator hear faults.
+// Beside it is Probe, which asks any endpoint whether it lives.
 package winrm
