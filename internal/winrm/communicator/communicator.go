@@ -31,8 +31,8 @@ const (
 	// Silence is how long a guest may answer nothing to a request, or to the start
 	// of a command. A guest that installs updates is slow.
 	Silence = 2 * time.Minute
-	// checkLimit bounds one Check: the first PowerShell of a Windows is slow.
-	checkLimit = time.Minute
+	// checkLimit bounds one Check: the first PowerShell of an emulated Windows is slow.
+	checkLimit = 5 * time.Minute
 	// backLimit bounds one attempt to connect, and one look whether a guest that was
 	// lost is back.
 	backLimit = 30 * time.Second
