@@ -67,6 +67,7 @@ type Communicator struct {
 	work    sync.WaitGroup
 
 	connecting chan struct{} // held by who connects
+	carrying   sync.RWMutex  // held by transfers, and alone by who removes what they needed
 
 	mu     sync.Mutex
 	link   *link

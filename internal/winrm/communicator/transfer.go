@@ -23,6 +23,7 @@ func (c *Communicator) carry(do func(context.Context) error) error {
 	defer c.work.Done()
 	ctx, cancel := context.WithCancelCause(c.life)
 	defer cancel(nil)
+	c.carrying.RLock()
 	c.mu.Lock()
 	c.count++
 	id := c.count
@@ -34,9 +35,10 @@ func (c *Communicator) carry(do func(context.Context) error) error {
 	}
 	c.mu.Lock()
 	delete(c.stop, id)
-	last := len(c.stop) == 0
 	c.mu.Unlock()
-	if last {
+	c.carrying.RUnlock()
+	if c.carrying.TryLock() {
+		defer c.carrying.Unlock()
 		tidying, done := context.WithTimeout(c.life, c.options.Back)
 		defer done()
 		if err := c.files.Close(tidying); err != nil {

@@ -3,12 +3,14 @@ package communicator
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -140,6 +142,36 @@ func TestDownloadDir(t *testing.T) {
 	}
 	if err := g.comm.DownloadDir("C:/Data/", t.TempDir(), []string{"["}); err == nil {
 		t.Error("a wrong pattern went well")
+	}
+	g.clean()
+}
+
+// TestSeveralTransfersAtOnce: the end of one takes nothing from another.
+func TestSeveralTransfersAtOnce(t *testing.T) {
+	g := start(t, winsim.ServerOptions{}, nil)
+	src := t.TempDir()
+	if err := os.WriteFile(filepath.Join(src, "a.txt"), []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 3 {
+				if err := g.comm.Upload(fmt.Sprintf(`C:\up\%d-%d.bin`, i, n), strings.NewReader(text(1000*i+n)), nil); err != nil {
+					t.Error(err)
+				}
+				if err := g.comm.UploadDir(fmt.Sprintf(`C:\dir\%d-%d`, i, n), src+"/", nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := range 4 {
+		for n := range 3 {
+			g.holds(fmt.Sprintf("up/%d-%d.bin", i, n), text(1000*i+n))
+			g.holds(fmt.Sprintf("dir/%d-%d/a.txt", i, n), "a")
+		}
 	}
 	g.clean()
 }
