@@ -3,14 +3,12 @@ package communicator
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -146,33 +144,30 @@ func TestDownloadDir(t *testing.T) {
 	g.clean()
 }
 
-// TestSeveralTransfersAtOnce: the end of one takes nothing from another.
-func TestSeveralTransfersAtOnce(t *testing.T) {
+// TestTheEndOfATransferTakesNothingFromAnother: while one is under way nothing is
+// removed, and while something is removed none begins.
+func TestTheEndOfATransferTakesNothingFromAnother(t *testing.T) {
 	g := start(t, winsim.ServerOptions{}, nil)
-	src := t.TempDir()
-	if err := os.WriteFile(filepath.Join(src, "a.txt"), []byte("a"), 0o600); err != nil {
+	g.comm.carrying.RLock()
+	if err := g.comm.Upload(`C:\x.bin`, strings.NewReader("x"), nil); err != nil {
 		t.Fatal(err)
 	}
-	var all sync.WaitGroup
-	for i := range 4 {
-		all.Go(func() {
-			for n := range 3 {
-				if err := g.comm.Upload(fmt.Sprintf(`C:\up\%d-%d.bin`, i, n), strings.NewReader(text(1000*i+n)), nil); err != nil {
-					t.Error(err)
-				}
-				if err := g.comm.UploadDir(fmt.Sprintf(`C:\dir\%d-%d`, i, n), src+"/", nil); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+	if left, _ := filepath.Glob(g.host("Windows/Temp/packer-files-*")); len(left) != 1 {
+		t.Errorf("%v is there while a transfer is under way", left)
 	}
-	all.Wait()
-	for i := range 4 {
-		for n := range 3 {
-			g.holds(fmt.Sprintf("up/%d-%d.bin", i, n), text(1000*i+n))
-			g.holds(fmt.Sprintf("dir/%d-%d/a.txt", i, n), "a")
-		}
+	g.comm.carrying.RUnlock()
+	g.comm.carrying.Lock()
+	before, done := g.all(), make(chan error, 1)
+	go func() { done <- g.comm.Upload(`C:\y.bin`, strings.NewReader("y"), nil) }()
+	time.Sleep(100 * time.Millisecond)
+	if n := g.all() - before; n > 0 {
+		t.Errorf("%d requests while something is removed", n)
 	}
+	g.comm.carrying.Unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	g.holds("y.bin", "y")
 	g.clean()
 }
 
