@@ -21,6 +21,16 @@ type Config struct {
 	// The communicator. Defaults to `winrm`.
 	Comm communicator.Config `mapstructure:",squash"`
 
+	// With `winrm_use_ssl`: the path on the host of PEM certificates, those that
+	// may have signed the guest's, in place of the host's own. The certificate has
+	// to be for the address that is connected to, which is 127.0.0.1 in QEMU: use
+	// `winrm_pin` where it is not.
+	WinRMCAFile string `mapstructure:"winrm_ca_file"`
+	// With `winrm_use_ssl`: the SHA-256 fingerprint of the guest's certificate, in
+	// hexadecimal digits with or without colons. Only that one is accepted, whoever
+	// signed it and for whatever name.
+	WinRMPin string `mapstructure:"winrm_pin"`
+
 	// What runs the machine; each has options of its own, see
 	// [Hypervisors](#hypervisors). Defaults to `qemu`.
 	Hypervisor string `mapstructure:"hypervisor"`

@@ -68,6 +68,8 @@ type FlatConfig struct {
 	WinRMUseSSL               *bool             `mapstructure:"winrm_use_ssl" cty:"winrm_use_ssl" hcl:"winrm_use_ssl"`
 	WinRMInsecure             *bool             `mapstructure:"winrm_insecure" cty:"winrm_insecure" hcl:"winrm_insecure"`
 	WinRMUseNTLM              *bool             `mapstructure:"winrm_use_ntlm" cty:"winrm_use_ntlm" hcl:"winrm_use_ntlm"`
+	WinRMCAFile               *string           `mapstructure:"winrm_ca_file" cty:"winrm_ca_file" hcl:"winrm_ca_file"`
+	WinRMPin                  *string           `mapstructure:"winrm_pin" cty:"winrm_pin" hcl:"winrm_pin"`
 	Hypervisor                *string           `mapstructure:"hypervisor" cty:"hypervisor" hcl:"hypervisor"`
 	SourcePath                *string           `mapstructure:"source_path" cty:"source_path" hcl:"source_path"`
 	SourceURL                 *string           `mapstructure:"source_url" cty:"source_url" hcl:"source_url"`
@@ -156,6 +158,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"winrm_use_ssl":                &hcldec.AttrSpec{Name: "winrm_use_ssl", Type: cty.Bool, Required: false},
 		"winrm_insecure":               &hcldec.AttrSpec{Name: "winrm_insecure", Type: cty.Bool, Required: false},
 		"winrm_use_ntlm":               &hcldec.AttrSpec{Name: "winrm_use_ntlm", Type: cty.Bool, Required: false},
+		"winrm_ca_file":                &hcldec.AttrSpec{Name: "winrm_ca_file", Type: cty.String, Required: false},
+		"winrm_pin":                    &hcldec.AttrSpec{Name: "winrm_pin", Type: cty.String, Required: false},
 		"hypervisor":                   &hcldec.AttrSpec{Name: "hypervisor", Type: cty.String, Required: false},
 		"source_path":                  &hcldec.AttrSpec{Name: "source_path", Type: cty.String, Required: false},
 		"source_url":                   &hcldec.AttrSpec{Name: "source_url", Type: cty.String, Required: false},

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	winrmclient "github.com/masterzen/winrm"
-
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/communicator"
 )
 
 // loginLimit bounds one attempt to open a shell.
@@ -21,49 +20,30 @@ var errRefused = errors.New("user or password refused")
 // login opens a shell with the communicator's own settings and closes it
 // again, which tells a wrong password from a guest that is not ready.
 func login(ctx context.Context, run *run, at hypervisor.Endpoint) error {
-	c := &run.config.Comm
-	endpoint := winrmclient.NewEndpoint(at.Host, at.Port, c.WinRMUseSSL, c.WinRMInsecure, nil, nil, nil, loginLimit)
-	parameters := *winrmclient.DefaultParameters
-	if c.WinRMTransportDecorator != nil {
-		parameters.TransportDecorator = c.WinRMTransportDecorator
-	}
-	client, err := winrmclient.NewClientWithParameters(endpoint, c.WinRMUser, c.WinRMPassword, &parameters)
+	ways, err := run.config.winrmWays(at)
 	if err != nil {
-		return fmt.Errorf("preparing WinRM client: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, loginLimit)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { // ends by itself: the client gives up after loginLimit, too
-		shell, err := client.CreateShell()
-		if err == nil {
-			err = shell.Close()
-		}
-		done <- err
-	}()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return fmt.Errorf("opening a shell: no answer: %w", ctx.Err())
+	client, err := communicator.Connect(ctx, ways)
+	if err != nil {
+		return refusal(err)
 	}
-	switch {
-	case err == nil:
-		return nil
-	// The library has no type for it: "http response error: 401 - ...".
-	case strings.Contains(err.Error(), "error: 401") || strings.Contains(err.Error(), "http error 401"):
-		return errRefused
+	defer client.Close()
+	shell, err := client.OpenShell(ctx, winrm.ShellOptions{})
+	if err != nil {
+		return refusal(err)
 	}
-	return fmt.Errorf("opening a shell: %w", err)
+	if err := shell.Close(ctx); err != nil {
+		return fmt.Errorf("closing a shell: %w", err)
+	}
+	return nil
 }
 
-// authentication names the way of the communicator, for the user to compare.
-func authentication(run *run) string {
-	way := "Basic authentication (winrm_use_ntlm is not set)"
-	if run.config.Comm.WinRMTransportDecorator != nil {
-		way = "NTLM (Negotiate) authentication"
+func refusal(err error) error {
+	if errors.Is(err, winrm.ErrUnauthorized) {
+		return fmt.Errorf("%w: %w", errRefused, err)
 	}
-	if run.config.Comm.WinRMUseSSL {
-		return way + " over HTTPS"
-	}
-	return way + " over unencrypted HTTP"
+	return fmt.Errorf("%w%s", err, distrusted(err))
 }

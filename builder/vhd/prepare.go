@@ -175,7 +175,7 @@ func (c *Config) prepareCommunicator() (errs []error) {
 	if port := c.Comm.Port(); port < 0 || port > 65535 {
 		errs = append(errs, fmt.Errorf("%s_port: %d is not between 1 and 65535", c.Comm.Type, port))
 	}
-	return errs
+	return append(errs, c.prepareTrust()...)
 }
 
 // outputPath is the path of the finished disk.

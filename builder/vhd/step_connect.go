@@ -10,22 +10,27 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
-// stepConnect is the SDK's StepConnect, ended when the machine ends.
+// stepConnect is the SDK's StepConnect, ended when the machine ends. Over WinRM the
+// communicator is our own.
 type stepConnect struct {
 	inner multistep.Step // the SDK's unless a test says otherwise
+	winrm *stepConnectWinRM
 }
 
 func (s *stepConnect) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, _ := runOf(state)
 	if s.inner == nil {
-		s.inner = connector(run.config, run.machine)
+		s.inner, s.winrm = connector(run.config, run.machine)
+		s.winrm.gone = run.machine.over
 	}
 	alive, release := run.machine.bind(ctx, "connecting to the guest", func(hypervisor.Fate) time.Duration { return 0 })
 	defer release()
 	if s.inner.Run(alive, state) == multistep.ActionContinue {
+		if s.winrm != nil && s.winrm.comm != nil {
+			s.winrm.until(ctx)
+		}
 		return multistep.ActionContinue
 	}
 	ended := (*endedError)(nil)
@@ -52,24 +57,25 @@ type locator interface {
 }
 
 // connector asks the machine for its address at every attempt.
-func connector(c *Config, guest locator) multistep.Step {
-	endpoint := func() (hypervisor.Endpoint, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func connector(c *Config, guest locator) (multistep.Step, *stepConnectWinRM) {
+	endpoint := func(ctx context.Context) (hypervisor.Endpoint, error) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		return guest.Endpoint(ctx)
 	}
-	port := func(multistep.StateBag) (int, error) {
-		e, err := endpoint()
-		return e.Port, err
-	}
-	comm := c.Comm
-	comm.WinRMTransportDecorator = winrm.Attentive(comm.WinRMTransportDecorator)
+	options := c.Comm
+	own := &stepConnectWinRM{config: c, options: &options, endpoint: endpoint}
 	return &communicator.StepConnect{
-		Config: &comm,
+		Config: &options,
 		Host: func(multistep.StateBag) (string, error) {
-			e, err := endpoint()
+			e, err := endpoint(context.Background())
 			return e.Host, err
 		},
-		SSHConfig: c.Comm.SSHConfigFunc(), SSHPort: port, WinRMPort: port,
-	}
+		SSHConfig: c.Comm.SSHConfigFunc(),
+		SSHPort: func(multistep.StateBag) (int, error) {
+			e, err := endpoint(context.Background())
+			return e.Port, err
+		},
+		CustomConnect: map[string]multistep.Step{"winrm": own},
+	}, own
 }

@@ -13,7 +13,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
-const probeInterval = 2 * time.Second
+const (
+	probeInterval = 2 * time.Second
+	// refusedPause is between two logins that are refused: Windows locks an account
+	// after ten (the default of Windows 11 22H2 and Server 2025).
+	refusedPause = 10 * time.Second
+)
 
 // stepWaitForGuest waits until WinRM answers and takes the credentials. Packer's
 // own step would say neither why it waits nor why it gave up, and takes a
@@ -61,6 +66,7 @@ type guestWait struct {
 	say     func(string)
 	reach   winrm.Reach
 	refused error // what the login failed with last
+	rested  time.Time
 }
 
 func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
@@ -78,7 +84,7 @@ func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
 		}
 		log.Printf("WinRM is %s (%v)", reach, err)
 		w.reach = reach
-		if w.reach == winrm.Open {
+		if w.reach == winrm.Open && !time.Now().Before(w.rested) {
 			before := w.refused
 			refused := w.login(ctx, run, at)
 			if refused == nil {
@@ -87,8 +93,13 @@ func (w *guestWait) wait(ctx context.Context, run *run, guest locator) error {
 			if ctx.Err() != nil && before != nil {
 				return ctx.Err() // the answer before says more
 			}
-			w.refused = refused
+			if w.refused = refused; errors.Is(refused, errRefused) {
+				w.rested = time.Now().Add(refusedPause)
+			}
 			log.Printf("WinRM login: %v", w.refused)
+			if before == nil && distrusted(w.refused) != "" {
+				w.say(fmt.Sprintf("WinRM answers, but not with a certificate that is trusted; still waiting, in case Windows has not finished setting up: %s", w.refused))
+			}
 			if before == nil && errors.Is(w.refused, errRefused) {
 				w.say(fmt.Sprintf("WinRM answers but refuses user %q; still waiting, in case Windows has not finished setting up the account", run.config.Comm.WinRMUser))
 			}

@@ -102,7 +102,12 @@ func (m *machine) send(ctx context.Context, comm packersdk.Communicator, command
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		done <- comm.Start(alive, &packersdk.RemoteCmd{Command: command, Stdout: io.Discard, Stderr: io.Discard})
+		cmd := &packersdk.RemoteCmd{Command: command, Stdout: io.Discard, Stderr: io.Discard}
+		err := comm.Start(alive, cmd)
+		if err == nil {
+			cmd.Wait() // the end of alive ends the command
+		}
+		done <- err
 	}()
 	select {
 	case err := <-done:

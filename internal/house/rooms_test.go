@@ -19,7 +19,7 @@ var rooms = []room{
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
-		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm",
+		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
@@ -35,6 +35,7 @@ var rooms = []room{
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/winrm", "internal/winrm/files"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.

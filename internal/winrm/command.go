@@ -36,6 +36,8 @@ type Command struct {
 	Gather time.Duration
 	// Poll is in place of Limits.Poll, when not 0.
 	Poll time.Duration
+	// Started is called once the service runs the command; nil: nobody is told.
+	Started func()
 }
 
 // CommandError is why a command has no exit code.
@@ -102,6 +104,9 @@ func (s *Shell) Run(ctx context.Context, c Command) (int, error) {
 	id, err := s.start(ctx, &c)
 	if err != nil {
 		return 0, &CommandError{MayHaveRun: begun(err), Err: err}
+	}
+	if c.Started != nil {
+		c.Started()
 	}
 	code, err := s.follow(ctx, id, &c)
 	if err != nil {

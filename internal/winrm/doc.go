@@ -31,6 +31,5 @@
 // which a machine that is locked down asks for. What remoting saves is the start
 // of PowerShell for every script after the first.
 //
-// Beside it are Probe, which asks any endpoint whether it lives, and Attentive,
-// which makes the library of Packer's own communicator hear faults.
+// Beside it is Probe, which asks any endpoint whether it lives.
 package winrm

@@ -19,6 +19,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/communicator"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
@@ -182,14 +183,18 @@ func (c *faultCell) run() {
 		}
 	}()
 	config := &sdkwinrm.Config{Host: sim.Host, Port: sim.Port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute}
-	if c.fault.attentive {
-		config.TransportDecorator = winrm.Attentive(nil)
-	}
 	comm, err := sdkwinrm.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mode, packers := winrmCommunicator, packersdk.Communicator(silentUploads{comm, c})
+	if c.fault.builders {
+		ours := communicator.New(communicator.Options{Settings: func(context.Context) ([]winrm.Config, error) {
+			return []winrm.Config{{Host: sim.Host, Port: sim.Port, User: simUser, Password: winrm.NewSecret(simPassword), Auth: winrm.AuthNTLM}}, nil
+		}})
+		defer ours.Close(context.Background())
+		packers = ours
+	}
 	if c.own {
 		mode, packers = winrmOwn, brokenUpload{errors.New("Packer's communicator is not to be used")}
 	}

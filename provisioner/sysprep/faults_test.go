@@ -41,8 +41,8 @@ type fault struct {
 	want [4]string
 	// left: what this run brought into the guest may stay there in that phase.
 	left [4]bool
-	// attentive: the communicator is the one that our own builder makes.
-	attentive bool
+	// builders: the communicator is the one of our own builder.
+	builders bool
 	// hot: Packer's client may loop, on so many shells.
 	hot int
 	// rate is how many requests a second there may be, where it is not coldRate.
@@ -56,7 +56,7 @@ var faults = []fault{
 	{name: "accepts, never answers", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{false, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Hang}) }},
 	{name: "freeze, then thaw", want: [4]string{"g", "g", "g", "g"}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Hang, Times: 4, For: 2 * time.Second}) }},
 	{name: "lost shells (2150858843)", want: [4]string{"gn", "g", "g", "g"}, hot: 1, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
-	{name: "lost shells, sysprep-vhd's client", want: [4]string{"gn", "g", "g", "g"}, attentive: true, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
+	{name: "lost shells, sysprep-vhd's communicator", want: [4]string{"gn", "g", "g", "g"}, builders: true, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
 	{name: "HTTP 500 faults", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, hot: 2, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Fail, Code: 2150859173}) }},
 	{name: "quota for new shells", want: [4]string{"gn", "gl", "gl", "gl"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Action: "Create", Do: wsman.Fail, Code: 2150859173}) }},
 	{name: "401 from now on", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.sim.Faults.RejectCredentials(true, false) }},
@@ -94,7 +94,7 @@ func TestEveryFaultInEveryPhase(t *testing.T) {
 	var all sync.WaitGroup
 	for _, own := range []bool{false, true} {
 		for _, f := range faults {
-			if own && (f.attentive || f.name == "Packer is gone") {
+			if own && (f.builders || f.name == "Packer is gone") {
 				continue // these are about Packer's communicator
 			}
 			if own {

@@ -134,6 +134,7 @@ func TestCommandLines(t *testing.T) {
 		{"a loop over folders", `(for /d %D in ("C:\work\*") do (if exist "%D\x.txt" (echo [%D]&& rd /s /q "%D")))& if not exist sub echo gone`, "[C:\\work\\sub]\r\ngone\r\n", "", 0},
 		{"a loop over words", `(for %D in (A: "b c" C:) do (if exist "%D\Work\f.txt" (echo there=%D0) else (echo [%D])))& echo after`, "[A:]\r\n[b c]\r\nthere=C:0\r\nafter\r\n", "", 0},
 		{"a loop over no folder", `(for /d %D in ("C:\none\x*") do (echo %D))& echo after %known%`, "after value\r\n", "", 0},
+		{"dir below a folder", `md sub\deep& dir /b /s /a:d-l& echo -& dir /b /s /a:-d-l sub`, "C:\\work\\my folder\r\nC:\\work\\sub\r\nC:\\work\\sub\\deep\r\n-\r\nC:\\work\\sub\\x.txt\r\n", "", 0},
 		{"cd", `cd sub && cd`, "C:\\work\\sub\r\n", "", 0},
 		{"errorlevel of a program", `exit9 & if errorlevel 9 echo nine`, "nine\r\n", "", 0},
 		{"the code of a program", `exit9`, "", "", 9},

@@ -286,7 +286,7 @@ func (s *Shell) ren(_ context.Context, args string) int {
 // dir knows the bare form only; nobody should parse the other one.
 func (s *Shell) dir(_ context.Context, args string) int {
 	sw, names := operands(args)
-	if !slices.Contains(sw, "/b") || !s.only("dir", sw, "/b", "/a", "/o:n", "/on") || len(names) > 1 {
+	if !slices.Contains(sw, "/b") || !s.only("dir", sw, "/b", "/a", "/a:d-l", "/a:-d-l", "/s", "/o:n", "/on") || len(names) > 1 {
 		return s.unsupported("dir" + args)
 	}
 	pattern := "*"
@@ -297,6 +297,14 @@ func (s *Shell) dir(_ context.Context, args string) int {
 		}
 	}
 	list, err := s.glob(pattern)
+	deep := slices.Contains(sw, "/s")
+	if deep && err == nil {
+		list, err = s.deep(list, pattern)
+	}
+	list = slices.DeleteFunc(list, func(f string) bool {
+		folder := s.Drive.IsDir(f)
+		return slices.Contains(sw, "/a:d-l") && !folder || slices.Contains(sw, "/a:-d-l") && folder
+	})
 	if err != nil || len(list) == 0 {
 		text := "File Not Found"
 		if errors.Is(err, winfs.ErrNoDrive) {
@@ -306,7 +314,33 @@ func (s *Shell) dir(_ context.Context, args string) int {
 		return s.set(1)
 	}
 	for _, f := range list {
-		fmt.Fprintf(s.Stdout, "%s\r\n", f[strings.LastIndexByte(f, '\\')+1:])
+		if !deep {
+			f = f[strings.LastIndexByte(f, '\\')+1:]
+		}
+		fmt.Fprintf(s.Stdout, "%s\r\n", f)
 	}
 	return s.set(0)
+}
+
+// deep adds what lies below the folders of a list; only for all of a folder.
+func (s *Shell) deep(list []string, pattern string) ([]string, error) {
+	if pattern != "*" && !strings.HasSuffix(pattern, `\*`) {
+		return nil, errors.ErrUnsupported
+	}
+	var all []string
+	for _, f := range list {
+		all = append(all, f)
+		if !s.Drive.IsDir(f) {
+			continue
+		}
+		below, err := s.glob(f + `\*`)
+		if err == nil {
+			below, err = s.deep(below, "*")
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, below...)
+	}
+	return all, nil
 }
