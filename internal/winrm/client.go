@@ -203,7 +203,8 @@ func (c *Client) read(op string, a *answer) (*reply, error) {
 	}
 	switch a.status {
 	case http.StatusUnauthorized:
-		return fail(ErrUnauthorized, false, "HTTP 401; it offers %s", offer(schemesIn(a)))
+		kind, cause := c.refused(schemesIn(a))
+		return fail(kind, false, "%w", cause)
 	case http.StatusForbidden:
 		return fail(ErrAccessDenied, false, "HTTP 403")
 	case http.StatusRequestEntityTooLarge:

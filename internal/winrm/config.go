@@ -19,7 +19,8 @@ type Auth int
 const (
 	// AuthNegotiate takes what the service offers: NTLM where it offers
 	// Negotiate, otherwise Basic if that does not cross the network in the
-	// clear. Kerberos is not spoken.
+	// clear. Kerberos and CredSSP are not spoken: ErrNotOffered says so where a
+	// service has nothing else.
 	AuthNegotiate Auth = iota
 	// AuthNTLM is NTLMv2 in the scheme Negotiate (MS-NLMP): over HTTP every
 	// message is sealed, over HTTPS it is bound to the certificate (RFC 5929).
@@ -49,7 +50,8 @@ type Config struct {
 	AllowUnencrypted bool
 
 	Limits Limits
-	// Dial makes connections; nil: directly, by TCP.
+	// Dial makes connections; nil: directly, by TCP. It is the only way through a
+	// proxy: none that the environment names is used.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

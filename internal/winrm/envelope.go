@@ -52,6 +52,7 @@ func (r *request) action() string {
 // (pywinrm and masterzen/winrm write an attribute of that name in no namespace,
 // which says nothing to SOAP, and are answered), DataLocale (Windows itself did not
 // send it before KB968930: note 48) and SessionId (nor it before Windows 8: note 97).
+// Locale is in every message, because those of one shell have to agree (3.1.4.5.2).
 func (r *request) envelope(to string, maxEnvelope int) []byte {
 	var b bytes.Buffer
 	b.Grow(len(r.body) + r.input.size() + 2048)

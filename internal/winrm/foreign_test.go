@@ -61,7 +61,9 @@ func TestWhatIsNoAnswerHasItsName(t *testing.T) {
 		"403":                    {answering("403 Forbidden", "", ""), "access denied"},
 		"413":                    {answering("413 Too Large", "", ""), "too large"},
 		"503":                    {answering("503 Unavailable", "", ""), "unavailable"},
-		"401":                    {answering("401 No", "WWW-Authenticate: Kerberos\r\n", ""), "unauthorized"},
+		"401":                    {answering("401 No", "WWW-Authenticate: Basic\r\n", ""), "unauthorized"},
+		"401 and nothing":        {answering("401 No", "", ""), "unauthorized"},
+		"401 without Basic":      {answering("401 No", "WWW-Authenticate: Kerberos\r\n", ""), "not offered"},
 		"a document type":        {answering("200 OK", "", `<!DOCTYPE x [<!ENTITY a "b">]>`+enveloped("")), "not WinRM"},
 		"an instruction":         {answering("200 OK", "", `<?x y?>`+enveloped("")), "not WinRM"},
 		"deep":                   {answering("200 OK", "", enveloped(strings.Repeat("<x>", 1000)+strings.Repeat("</x>", 1000))), "not WinRM"},
@@ -171,6 +173,52 @@ func TestNothingIsSentThatIsNotSealed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		c.Close()
+	}
+}
+
+// TestAGuestThatOffersOnlyWhatIsNotSpoken says what it offers, and what to do.
+func TestAGuestThatOffersOnlyWhatIsNotSpoken(t *testing.T) {
+	const allow = `allow NTLM in the guest (winrm set winrm/config/service/auth @{Negotiate="true"}), or Basic and use it over TLS`
+	for name, test := range map[string]struct {
+		offers []string
+		auth   Auth
+		parts  []string
+	}{
+		"Kerberos":                {[]string{"Kerberos"}, AuthNegotiate, []string{"it offers Kerberos; Kerberos and CredSSP are not spoken", allow}},
+		"Kerberos for NTLM":       {[]string{"Kerberos"}, AuthNTLM, []string{"it offers Kerberos; Kerberos and CredSSP are not spoken", allow}},
+		"Kerberos for Basic":      {[]string{"Kerberos"}, AuthBasic, []string{"it offers Kerberos; Kerberos and CredSSP are not spoken", allow}},
+		"CredSSP":                 {[]string{"CredSSP"}, AuthNegotiate, []string{"it offers CredSSP; Kerberos and CredSSP are not spoken", allow}},
+		"both":                    {[]string{"Kerberos", "CredSSP"}, AuthNegotiate, []string{"it offers Kerberos, CredSSP; Kerberos and CredSSP are not spoken", allow}},
+		"Negotiate without NTLM":  {[]string{"Negotiate", "Kerberos"}, AuthNegotiate, []string{"no challenge came; it offers Negotiate, Kerberos", "Kerberos only, which is not spoken", "Restrict NTLM"}},
+		"Negotiate in Kerberos's": {[]string{"Negotiate", "Kerberos"}, AuthNTLM, []string{"no challenge came; it offers Negotiate, Kerberos", "Kerberos only, which is not spoken", "Restrict NTLM"}},
+		"Negotiate for Basic":     {[]string{"Negotiate", "Kerberos"}, AuthBasic, []string{"it offers Negotiate, Kerberos"}},
+		"Basic in the clear":      {[]string{"Basic", "Kerberos"}, AuthNegotiate, []string{"it offers Basic, Kerberos; Basic over HTTP sends the password in the clear: use TLS"}},
+		"nothing":                 {nil, AuthNegotiate, []string{"it offers nothing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := ""
+			for _, scheme := range test.offers {
+				header += "WWW-Authenticate: " + scheme + "\r\n"
+			}
+			host, port := raw(t, answering("401 No", header, ""))
+			c, err := New(Config{Host: host, Port: port, User: "u", Password: NewSecret(testPassword), Auth: test.auth, AllowUnencrypted: test.auth == AuthBasic, Limits: short})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_, err = c.Login(t.Context())
+			if outcome(err) != "not offered" || strings.Contains(err.Error(), "...") {
+				t.Errorf("got %v", err)
+			}
+			for _, part := range test.parts {
+				if err != nil && !strings.Contains(err.Error(), part) {
+					t.Errorf("%q is not in: %v", part, err)
+				}
+			}
+			if _, shell := c.OpenShell(t.Context(), ShellOptions{}); outcome(shell) != "not offered" {
+				t.Errorf("a shell: %v", shell)
+			}
+		})
 	}
 }
 

@@ -20,18 +20,18 @@ func (c *Client) choose(ctx context.Context) error {
 	if c.known() != AuthNegotiate {
 		return nil
 	}
-	offered, err := c.Schemes(ctx)
+	schemes, err := c.Schemes(ctx)
 	if err != nil {
 		return err
 	}
 	var way Auth
 	switch {
-	case has(offered, "Negotiate"):
+	case has(schemes, "Negotiate"):
 		way = AuthNTLM
-	case has(offered, "Basic") && (c.tls != nil || c.config.AllowUnencrypted):
+	case has(schemes, "Basic") && (c.tls != nil || c.config.AllowUnencrypted):
 		way = AuthBasic
 	default:
-		return &Error{Kind: ErrNotOffered, Op: "login", Addr: c.addr, Err: fmt.Errorf("it offers %s", offer(offered))}
+		return &Error{Kind: ErrNotOffered, Op: "login", Addr: c.addr, Err: fmt.Errorf("it offers %s", c.offer(schemes))}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +100,7 @@ func (c *Client) login(ctx context.Context, cn *conn) error {
 	}
 	challenge, err := challengeIn(a.header.Values("WWW-Authenticate"))
 	if err != nil {
-		return fail(ErrNotOffered, fmt.Errorf("%w; it offers %s", err, offer(schemesIn(a))))
+		return fail(ErrNotOffered, fmt.Errorf("%w; it offers %s", err, c.offer(schemesIn(a))))
 	}
 	if a.last {
 		return fail(ErrNotWinRM, errors.New("it closes the connection that is to be logged in"))
@@ -168,7 +168,33 @@ func has(all []string, scheme string) bool {
 	return false
 }
 
-func offer(schemes []string) string {
+// offer is what a service offers, and what to do where that is of no use.
+func (c *Client) offer(schemes []string) string {
+	switch all := offered(schemes); {
+	case len(schemes) == 0:
+		return all
+	case has(schemes, "Negotiate"):
+		return all + `; where Negotiate takes Kerberos only, which is not spoken, allow NTLM in the guest (the policies "Restrict NTLM"), or Basic and use it over TLS`
+	case has(schemes, "Basic") && c.tls == nil && !c.config.AllowUnencrypted:
+		return all + "; Basic over HTTP sends the password in the clear: use TLS, or allow Negotiate in the guest"
+	case has(schemes, "Basic"):
+		return all
+	default:
+		return all + `; Kerberos and CredSSP are not spoken: allow NTLM in the guest (winrm set winrm/config/service/auth @{Negotiate="true"}), or Basic and use it over TLS`
+	}
+}
+
+// refused is why a login got HTTP 401: there is no such way to log in, or it is
+// the account.
+func (c *Client) refused(schemes []string) (k, cause error) {
+	way := map[Auth]string{AuthBasic: "Basic", AuthNTLM: "Negotiate"}[c.known()]
+	if way != "" && len(schemes) > 0 && !has(schemes, way) {
+		return ErrNotOffered, fmt.Errorf("HTTP 401; it offers %s", c.offer(schemes))
+	}
+	return ErrUnauthorized, fmt.Errorf("HTTP 401; it offers %s", offered(schemes))
+}
+
+func offered(schemes []string) string {
 	if len(schemes) == 0 {
 		return "nothing"
 	}

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/binary"
-	"fmt"
+	"errors"
 	"net"
 	"strings"
 	"sync"
 	"testing"
-	"unicode/utf16"
 )
 
 // tap records what crosses the network, in both directions.
@@ -46,34 +44,35 @@ func (c *tapped) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// forms are the ways in which a text may stand on the wire: as it is, in
-// UTF-16, and in base64 wherever it begins.
-func forms(text string) map[string][]byte {
-	var wide []byte
-	for _, u := range utf16.Encode([]rune(text)) {
-		wide = binary.LittleEndian.AppendUint16(wide, u)
-	}
-	all := map[string][]byte{"plain": []byte(text), "UTF-16": wide}
-	for shift := range 3 {
-		b := base64.StdEncoding.EncodeToString(append(make([]byte, shift), text...))
-		// The first and last groups depend on their neighbours.
-		all[fmt.Sprint("base64 at ", shift)] = []byte(b[4 : len(b)-len(b)%4-4])
-	}
-	return all
-}
-
 // TestASealedSessionTellsNothing looks for everything that was said on the wire
 // of a sealed session, and finds it on that of one in the clear.
 func TestASealedSessionTellsNothing(t *testing.T) {
-	const line, input = "cat arguments-of-the-command", "standard-input-of-the-command"
+	const line, input, place, variable = "cat arguments-of-the-command", "standard-input-of-the-command", `C:\where-it-begins`, "what-the-environment-holds"
+	// A file goes as base64 through an input that is base64 itself, in several Sends.
+	const content = "a-line-of-a-file-that-is-uploaded"
+	upload := strings.Repeat(base64.StdEncoding.EncodeToString([]byte(content+strings.Repeat("-", 21)))+"\r\n", 6000)
 	for name, auth := range map[string]Auth{"sealed": AuthNTLM, "clear": AuthBasic} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, honest(), nil)
 			wire := new(tap)
 			c := g.client(func(c *Config) { c.Auth, c.Dial = auth, wire.dial })
-			shell := g.shell(c)
-			if stdout, _, _, err := say(t.Context(), shell, line, strings.NewReader(input)); stdout != input || err != nil {
-				t.Fatalf("%q, %v", stdout, err)
+			shell, err := c.OpenShell(t.Context(), ShellOptions{WorkingDirectory: place, Env: map[string]string{"x": variable}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, in := range []string{input, upload} {
+				if stdout, _, _, err := say(t.Context(), shell, line, strings.NewReader(in)); stdout != in || err != nil {
+					t.Fatalf("%.100q, %v", stdout, err)
+				}
+			}
+			if n := g.count("Send"); n < 3 {
+				t.Errorf("%d Sends", n)
+			}
+			if _, stderr, _, err := say(t.Context(), shell, "complain error-output-of-the-command", nil); stderr == "" || err != nil {
+				t.Fatal(err)
+			}
+			if _, err := shell.Run(t.Context(), Command{Line: "fill 1000", Stdout: writerFunc(func([]byte) (int, error) { return 0, errors.New("full") })}); err == nil {
+				t.Fatal("it is not signalled")
 			}
 			if err := shell.Close(t.Context()); err != nil {
 				t.Fatal(err)
@@ -81,7 +80,8 @@ func TestASealedSessionTellsNothing(t *testing.T) {
 			c.Close()
 			found := map[string]bool{}
 			for what, text := range map[string]string{"password": testPassword, "command": line, "program": "arguments", "input and output": input, "shell": shell.ID(), "namespace": nsShell,
-				"login": testUser + ":" + testPassword} {
+				"login": testUser + ":" + testPassword, "file": upload[:70], "line of a file": content, "error output": "error-output-of-the-command", "directory": place, "environment": variable,
+				"envelope": "s:Envelope", "signal": "/signal/terminate"} {
 				for form, b := range forms(text) {
 					if bytes.Contains(wire.all.Bytes(), b) {
 						found[what] = true
@@ -91,7 +91,7 @@ func TestASealedSessionTellsNothing(t *testing.T) {
 					}
 				}
 			}
-			if auth == AuthBasic && len(found) < 6 {
+			if auth == AuthBasic && len(found) < 12 { // a line of a file is base64 of base64
 				t.Errorf("this finds only %v", found)
 			}
 			if !bytes.Contains(wire.all.Bytes(), []byte("POST /wsman")) {

@@ -212,7 +212,7 @@ func (r *run) whatToSet(ctx context.Context, client *winrm.Client, s winrm.Confi
 	switch {
 	case certificate(err):
 		return fmt.Errorf("%w; set ca_file, pin or insecure in the block winrm", err)
-	case errors.Is(err, winrm.ErrNotOffered) && s.TLS == nil && !w.UseNTLM.True():
+	case errors.Is(err, winrm.ErrNotOffered) && s.TLS == nil && !w.UseNTLM.True() && offers(ctx, client, "Basic"):
 		return fmt.Errorf("%w; Basic over HTTP sends the password in the clear, so it is used only with use_ntlm = false in the block winrm", err)
 	case errors.Is(err, winrm.ErrUnauthorized) && w.UseNTLM.False() && !offers(ctx, client, "Basic"):
 		return fmt.Errorf("%w; remove use_ntlm = false from the block winrm", err)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // listener is a port that can be closed and opened again.
@@ -76,6 +77,8 @@ func (l *listener) shut() {
 	}
 }
 
+// open takes the port again. While it was closed, a connection of another program
+// may have been given it for a moment.
 func (l *listener) open() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,6 +86,9 @@ func (l *listener) open() error {
 		return nil
 	}
 	inner, err := net.Listen(l.addr.Network(), l.addr.String())
+	for end := time.Now().Add(time.Second); err != nil && time.Now().Before(end); inner, err = net.Listen(l.addr.Network(), l.addr.String()) {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if err != nil {
 		return err
 	}
