@@ -50,12 +50,13 @@ func (s *stepConnectWinRM) Run(ctx context.Context, state multistep.StateBag) mu
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	var last error
+	deadline, _ := limited.Deadline()
 	for {
 		err := s.comm.Check(limited)
 		if err == nil {
 			break
 		}
-		if last == nil || limited.Err() == nil { // what was interrupted says less
+		if last == nil || limited.Err() == nil && time.Now().Before(deadline) { // what was interrupted says less
 			last = err
 		}
 		log.Printf("[DEBUG] WinRM is not ready: %v", err)

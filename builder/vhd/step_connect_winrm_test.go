@@ -87,8 +87,8 @@ func TestConnectOverTLSWithAPin(t *testing.T) {
 	conn.Close()
 	b := started(t, map[string]any{"winrm_use_ssl": true, "winrm_pin": pin})
 	b.wantContinue(t, connecting(t, b, sim).Run(t.Context(), b))
-	b = started(t, map[string]any{"winrm_use_ssl": true, "winrm_timeout": "300ms"})
-	b.wantHalt(t, connecting(t, b, sim).Run(t.Context(), b), "within 300ms (winrm_timeout)", "unknown authority", "set winrm_ca_file or winrm_pin")
+	b = started(t, map[string]any{"winrm_use_ssl": true, "winrm_timeout": "2s"})
+	b.wantHalt(t, connecting(t, b, sim).Run(t.Context(), b), "within 2s (winrm_timeout)", "unknown authority", "set winrm_ca_file or winrm_pin")
 }
 
 // TestConnectWaitsForPowerShell: Windows opens the port before it runs commands.
@@ -108,8 +108,8 @@ func TestConnectGivesUp(t *testing.T) {
 	log.SetOutput(&logged)
 	defer log.SetOutput(os.Stderr)
 	sim := simGuest(t, winsim.ServerOptions{NTLM: true})
-	b := started(t, map[string]any{"winrm_timeout": "300ms", "winrm_password": "Wrong-Secret"})
-	b.wantHalt(t, connecting(t, b, sim).Run(t.Context(), b), "connecting to the guest: ", "within 300ms (winrm_timeout)", "the login is refused")
+	b := started(t, map[string]any{"winrm_timeout": "2s", "winrm_password": "Wrong-Secret"})
+	b.wantHalt(t, connecting(t, b, sim).Run(t.Context(), b), "connecting to the guest: ", "within 2s (winrm_timeout)", "the login is refused")
 	b = started(t, nil)
 	b.wantQuietHalt(t, connecting(t, b, sim).Run(cancelled(), b))
 	if text := logged.String(); !strings.Contains(text, "not ready") || strings.Contains(text, "Wrong-Secret") || strings.Contains(text, "secret") {
