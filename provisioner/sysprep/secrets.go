@@ -21,7 +21,7 @@ const minSecret = 4
 
 // secrets lists what must not be seen of a run, with others.
 func (c *Config) secrets(others ...string) []string {
-	all := append(others, c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword)))
+	all := append(slices.Clone(others), c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword)))
 	if c.WinRM != nil {
 		all = append(all, c.WinRM.Password)
 	}

@@ -60,7 +60,8 @@ func (c *Communicator) list(ctx context.Context, src string, exclude []string) (
 	if pattern != "" && len(t.files) == 0 {
 		return nil, fmt.Errorf("nothing in %s is %s: %w", t.root, pattern, fs.ErrNotExist)
 	}
-	return t, t.leaveOut(exclude)
+	t.leaveOut(exclude)
+	return t, nil
 }
 
 // between stands between folders and files: no path of Windows holds it.
@@ -121,7 +122,7 @@ func patterns(exclude []string) error {
 }
 
 // leaveOut removes what is excluded, with everything below it.
-func (t *tree) leaveOut(exclude []string) error {
+func (t *tree) leaveOut(exclude []string) {
 	out := func(name string) bool {
 		for ; name != "."; name = path.Dir(name) {
 			if slices.ContainsFunc(exclude, func(pattern string) bool {
@@ -136,7 +137,6 @@ func (t *tree) leaveOut(exclude []string) error {
 		return false
 	}
 	t.files, t.folders = slices.DeleteFunc(t.files, out), slices.DeleteFunc(t.folders, out)
-	return nil
 }
 
 // limitedBuffer takes no more than mostListed bytes.
