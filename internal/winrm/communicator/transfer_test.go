@@ -152,6 +152,9 @@ func TestTheEndOfATransferTakesNothingFromAnother(t *testing.T) {
 	if err := g.comm.Upload(`C:\x.bin`, strings.NewReader("x"), nil); err != nil {
 		t.Fatal(err)
 	}
+	if err := g.comm.Download(`C:\x.bin`, io.Discard); err != nil { // by a script that is brought
+		t.Fatal(err)
+	}
 	if left, _ := filepath.Glob(g.host("Windows/Temp/packer-files-*")); len(left) != 1 {
 		t.Errorf("%v is there while a transfer is under way", left)
 	}
