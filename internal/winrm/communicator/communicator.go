@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"strings"
 	"sync"
@@ -128,8 +129,8 @@ func (c *Communicator) begin() bool {
 	return true
 }
 
-// Start returns when the command runs. An error says that it did not. When ctx
-// ends, the command is ended in the guest.
+// Start returns when the command runs. An error says that it did not, and that
+// another try may do better. When ctx ends, the command is ended in the guest.
 func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
 	if !c.begin() {
 		cmd.SetExited(packersdk.CmdDisconnect)
@@ -150,12 +151,17 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 		defer cancel(nil)
 		defer patience.Stop()
 		code, err := c.run(running, r)
-		if err != nil {
+		switch {
+		case errors.Is(err, winrm.ErrTooLong): // cmd.exe answers with 1; no other try ends otherwise
+			begun()
+			code = 1
+			complain(r.Stderr, "%s", err)
+		case err != nil:
 			code, err = packersdk.CmdDisconnect, because(running, err)
 			if mayHaveRun(err) { // an error of Start would make it run again
 				begun()
-				if ctx.Err() == nil && r.Stderr != nil {
-					fmt.Fprintf(r.Stderr, "\r\nThe command was lost: %s\r\n", err)
+				if ctx.Err() == nil {
+					complain(r.Stderr, "The command was lost: %s", err)
 				}
 			}
 		}
@@ -174,6 +180,13 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 		default:
 			return err
 		}
+	}
+}
+
+// complain writes a line to the standard error of a command, nil for one without.
+func complain(to io.Writer, format string, args ...any) {
+	if to != nil {
+		fmt.Fprintf(to, "\r\n"+format+"\r\n", args...)
 	}
 }
 

@@ -143,6 +143,20 @@ func TestNothingRunsTwice(t *testing.T) {
 	g.alive()
 }
 
+// TestALineThatWindowsCannotTakeFailsAtOnce: an error of Start is tried again by
+// Packer's provisioners, for five minutes.
+func TestALineThatWindowsCannotTakeFailsAtOnce(t *testing.T) {
+	g := start(t, winsim.ServerOptions{}, nil)
+	code, out, errs, err := g.run(t.Context(), "echo "+strings.Repeat("x", 9000))
+	if err != nil || code != 1 || out != "" || !strings.Contains(errs, winrm.ErrTooLong.Error()) {
+		t.Errorf("%d, %q, %q, %v", code, out, errs, err)
+	}
+	if n := g.requests("Command"); n != 0 {
+		t.Errorf("%d commands were sent", n)
+	}
+	g.alive()
+}
+
 // TestAGuestThatIsGoneIsToldAtOnce, and one that does not answer in time.
 func TestAGuestThatIsGoneIsToldAtOnce(t *testing.T) {
 	g := start(t, winsim.ServerOptions{}, nil)
