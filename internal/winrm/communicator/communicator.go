@@ -37,6 +37,9 @@ const (
 	// backLimit bounds one attempt to connect, and one look whether a guest that was
 	// lost is back.
 	backLimit = 30 * time.Second
+	// refusedPause is between two logins that are refused: Windows locks accounts, and
+	// provisioners try again every two seconds.
+	refusedPause = 10 * time.Second
 	// endLimit is what Close gives commands to end.
 	endLimit = 15 * time.Second
 	// poll is the Poll of winrm.Limits, which is part of Silence.
@@ -55,8 +58,8 @@ type Options struct {
 	UI Tracker
 	// Note is told why files take a slower way; nil: nobody.
 	Note func(string)
-	// Silence and Back are in place of the constants, when not 0.
-	Silence, Back time.Duration
+	// Silence, Back and Refused are in place of the constants, when not 0.
+	Silence, Back, Refused time.Duration
 }
 
 // Communicator is a packersdk.Communicator.
@@ -68,6 +71,8 @@ type Communicator struct {
 	work    sync.WaitGroup
 
 	connecting chan struct{} // held by who connects
+	refused    error         // the same: why the last login was refused
+	until      time.Time     // the same: when it may be tried again
 	carrying   sync.RWMutex  // held by transfers, and alone by who removes what they needed
 
 	mu     sync.Mutex
@@ -96,6 +101,9 @@ func New(o Options) *Communicator {
 	}
 	if o.Back == 0 {
 		o.Back = backLimit
+	}
+	if o.Refused == 0 {
+		o.Refused = refusedPause
 	}
 	c := &Communicator{options: o, connecting: make(chan struct{}, 1), stop: map[int]context.CancelCauseFunc{}}
 	c.life, c.end = context.WithCancelCause(context.Background())

@@ -7,6 +7,7 @@ import (
 	"log"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -94,6 +95,18 @@ func (c *Communicator) take(ctx context.Context) (*link, error) {
 	if l := c.good(); l != nil {
 		return l, nil
 	}
+	if time.Now().Before(c.until) {
+		return nil, c.refused
+	}
+	l, err := c.connect(ctx)
+	if errors.Is(err, winrm.ErrUnauthorized) {
+		c.refused, c.until = err, time.Now().Add(c.options.Refused)
+	}
+	return l, err
+}
+
+// connect makes the link, or looks whether the guest of a suspect one is back.
+func (c *Communicator) connect(ctx context.Context) (*link, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.options.Back, fmt.Errorf("no answer within %s", c.options.Back))
 	defer cancel()
 	ways, err := c.options.Settings(limited)

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,6 +303,49 @@ func TestTheWayToLogIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestARefusedLoginIsNotTriedAgainAtOnce: provisioners start a command again every
+// two seconds, and Windows locks an account after ten logons that fail.
+func TestARefusedLoginIsNotTriedAgainAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	secret := "wrong"
+	g := start(t, winsim.ServerOptions{NTLM: true}, func(o *Options) {
+		settings := o.Settings
+		o.Refused = 500 * time.Millisecond
+		o.Settings = func(ctx context.Context) ([]winrm.Config, error) {
+			all, err := settings(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range all {
+				all[i].Password = winrm.NewSecret(secret)
+			}
+			return all, err
+		}
+	})
+	begin := time.Now()
+	for n := range 3 {
+		if _, _, _, err := g.run(t.Context(), "echo x"); !errors.Is(err, winrm.ErrUnauthorized) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if g.mu.Lock(); g.asked != 1 && time.Since(begin) < 500*time.Millisecond {
+		t.Errorf("%d attempts to log in", g.asked)
+	}
+	g.mu.Unlock()
+	mu.Lock()
+	secret = password
+	mu.Unlock()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		_, _, _, err := g.run(t.Context(), "echo x")
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it is not tried again: %v", err)
+		}
+	}
+	g.alive()
 }
 
 // TestNoSecretIsLogged, and no command line, which may hold one.
