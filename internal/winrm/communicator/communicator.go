@@ -88,7 +88,7 @@ var (
 	// ErrClosed: the build no longer uses the communicator.
 	ErrClosed = errors.New("the communicator is closed: the build has ended")
 	// ErrSilent: a command could not be started within Silence.
-	ErrSilent = errors.New("the guest did not start the command in time: look whether it still runs")
+	ErrSilent = errors.New("the guest did not start the command in time: check that it is still running")
 )
 
 // New makes a communicator. Nothing is sent before its first use.
