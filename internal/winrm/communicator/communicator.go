@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -158,7 +159,7 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 		defer c.work.Done()
 		defer cancel(nil)
 		defer patience.Stop()
-		code, err := c.run(running, r)
+		code, err := c.runAnew(running, r)
 		switch {
 		case errors.Is(err, winrm.ErrTooLong): // cmd.exe answers with 1; no other try ends otherwise
 			begun()
@@ -276,14 +277,18 @@ func (c *Communicator) Close(ctx context.Context) {
 	}
 	c.mu.Lock()
 	l, c.link = c.link, nil
-	there := l != nil && !l.suspect && ctx.Err() == nil
+	var sessions []*winrm.Session
+	if l != nil && !l.suspect && ctx.Err() == nil {
+		sessions = append(slices.Clone(l.left), l.session)
+	}
 	c.mu.Unlock()
 	if l == nil {
 		return
 	}
-	if there {
-		if err := l.session.Close(ctx); err != nil {
-			log.Printf("[DEBUG] closing the shell: %v", err)
+	for _, session := range sessions {
+		if err := session.Close(ctx); err != nil {
+			log.Printf("[DEBUG] closing a shell: %v", err)
+			break // the others would not be closed, either
 		}
 	}
 	l.client.Close()

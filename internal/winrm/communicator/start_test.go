@@ -40,8 +40,12 @@ func TestCommands(t *testing.T) {
 					t.Errorf("%s: %d, %q, %q, %v", line, code, out, errs, err)
 				}
 			}
-			if n := g.requests("Create"); n != 1 {
+			// Each has a shell of its own: an older one has an older environment.
+			if n := g.requests("Create"); n != 1+3 {
 				t.Errorf("%d shells were opened", n)
+			}
+			if shells, _ := g.Server.Counts("packer"); shells != 1 {
+				t.Errorf("%d shells are open, want the one for transfers", shells)
 			}
 			cmd := &packersdk.RemoteCmd{Command: "exit 3"} // without writers
 			if err := g.comm.Start(t.Context(), cmd); err != nil || cmd.Wait() != 3 {
@@ -222,15 +226,15 @@ func TestAMachineThatRestartsElsewhereIsFound(t *testing.T) {
 		t.Errorf("asked %d times where it is", g.asked-asked)
 	}
 	g.mu.Unlock()
-	if second.requests("Create") != 1 {
-		t.Error("no shell was opened there")
+	if n := second.requests("Create"); n != 2 {
+		t.Errorf("%d shells were opened there", n)
 	}
 	g.comm.Close(t.Context())
 }
 
 // TestAStartHasALimit, whatever the limits of its requests are.
 func TestAStartHasALimit(t *testing.T) {
-	g := start(t, winsim.ServerOptions{}, func(o *Options) { o.Silence = 300 * time.Millisecond })
+	g := start(t, winsim.ServerOptions{}, func(o *Options) { o.Silence = 1500 * time.Millisecond })
 	g.alive()
 	g.Faults.Inject(wsman.Rule{Action: "Command", Do: wsman.Hang})
 	if code, _, errs, err := g.run(t.Context(), "echo x"); err != nil || code != packersdk.CmdDisconnect || !strings.Contains(errs, ErrSilent.Error()) {
