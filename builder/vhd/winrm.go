@@ -22,13 +22,13 @@ func (c *Config) prepareTrust() (errs []error) {
 		return nil
 	}
 	if !c.Comm.WinRMUseSSL {
-		errs = append(errs, errors.New("winrm_ca_file and winrm_pin are about TLS; set winrm_use_ssl = true, or remove them"))
+		errs = append(errs, errors.New("winrm_ca_file and winrm_pin have an effect only with TLS; set winrm_use_ssl = true, or remove them"))
 	}
 	if c.Comm.WinRMInsecure {
 		errs = append(errs, errors.New("winrm_insecure accepts any certificate; remove it, or winrm_ca_file and winrm_pin"))
 	}
 	if pin, err := hex.DecodeString(strings.ReplaceAll(c.WinRMPin, ":", "")); c.WinRMPin != "" && !unknown.In(c.WinRMPin) && (err != nil || len(pin) != 32) {
-		errs = append(errs, errors.New("winrm_pin: it is no SHA-256 fingerprint; write 64 hexadecimal digits"))
+		errs = append(errs, errors.New("winrm_pin: it is not a SHA-256 fingerprint; write 64 hexadecimal digits"))
 	}
 	return append(errs, wantFile("winrm_ca_file", c.WinRMCAFile)...)
 }

@@ -15,7 +15,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +38,9 @@ const (
 	// backLimit bounds one attempt to connect, and one look whether a guest that was
 	// lost is back.
 	backLimit = 30 * time.Second
+	// refusedPause is between two logins that are refused: Windows locks accounts, and
+	// provisioners try again every two seconds.
+	refusedPause = 10 * time.Second
 	// endLimit is what Close gives commands to end.
 	endLimit = 15 * time.Second
 	// poll is the Poll of winrm.Limits, which is part of Silence.
@@ -54,8 +59,8 @@ type Options struct {
 	UI Tracker
 	// Note is told why files take a slower way; nil: nobody.
 	Note func(string)
-	// Silence and Back are in place of the constants, when not 0.
-	Silence, Back time.Duration
+	// Silence, Back and Refused are in place of the constants, when not 0.
+	Silence, Back, Refused time.Duration
 }
 
 // Communicator is a packersdk.Communicator.
@@ -67,6 +72,8 @@ type Communicator struct {
 	work    sync.WaitGroup
 
 	connecting chan struct{} // held by who connects
+	refused    error         // the same: why the last login was refused
+	until      time.Time     // the same: when it may be tried again
 	carrying   sync.RWMutex  // held by transfers, and alone by who removes what they needed
 
 	mu     sync.Mutex
@@ -82,7 +89,7 @@ var (
 	// ErrClosed: the build no longer uses the communicator.
 	ErrClosed = errors.New("the communicator is closed: the build has ended")
 	// ErrSilent: a command could not be started within Silence.
-	ErrSilent = errors.New("the guest did not start the command in time: look whether it still runs")
+	ErrSilent = errors.New("the guest did not start the command in time: check that it is still running")
 )
 
 // New makes a communicator. Nothing is sent before its first use.
@@ -95,6 +102,9 @@ func New(o Options) *Communicator {
 	}
 	if o.Back == 0 {
 		o.Back = backLimit
+	}
+	if o.Refused == 0 {
+		o.Refused = refusedPause
 	}
 	c := &Communicator{options: o, connecting: make(chan struct{}, 1), stop: map[int]context.CancelCauseFunc{}}
 	c.life, c.end = context.WithCancelCause(context.Background())
@@ -128,8 +138,8 @@ func (c *Communicator) begin() bool {
 	return true
 }
 
-// Start returns when the command runs. An error says that it did not. When ctx
-// ends, the command is ended in the guest.
+// Start returns when the command runs. An error says that it did not, and that
+// another try may do better. When ctx ends, the command is ended in the guest.
 func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
 	if !c.begin() {
 		cmd.SetExited(packersdk.CmdDisconnect)
@@ -149,13 +159,18 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 		defer c.work.Done()
 		defer cancel(nil)
 		defer patience.Stop()
-		code, err := c.run(running, r)
-		if err != nil {
+		code, err := c.runAnew(running, r)
+		switch {
+		case errors.Is(err, winrm.ErrTooLong): // cmd.exe answers with 1; no other try ends otherwise
+			begun()
+			code = 1
+			complain(r.Stderr, "%s", err)
+		case err != nil:
 			code, err = packersdk.CmdDisconnect, because(running, err)
 			if mayHaveRun(err) { // an error of Start would make it run again
 				begun()
-				if ctx.Err() == nil && r.Stderr != nil {
-					fmt.Fprintf(r.Stderr, "\r\nThe command was lost: %s\r\n", err)
+				if ctx.Err() == nil {
+					complain(r.Stderr, "The command was lost: %s", err)
 				}
 			}
 		}
@@ -174,6 +189,13 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 		default:
 			return err
 		}
+	}
+}
+
+// complain writes a line to the standard error of a command, nil for one without.
+func complain(to io.Writer, format string, args ...any) {
+	if to != nil {
+		fmt.Fprintf(to, "\r\n"+format+"\r\n", args...)
 	}
 }
 
@@ -255,14 +277,18 @@ func (c *Communicator) Close(ctx context.Context) {
 	}
 	c.mu.Lock()
 	l, c.link = c.link, nil
-	there := l != nil && !l.suspect && ctx.Err() == nil
+	var sessions []*winrm.Session
+	if l != nil && !l.suspect && ctx.Err() == nil {
+		sessions = append(slices.Clone(l.left), l.session)
+	}
 	c.mu.Unlock()
 	if l == nil {
 		return
 	}
-	if there {
-		if err := l.session.Close(ctx); err != nil {
-			log.Printf("[DEBUG] closing the shell: %v", err)
+	for _, session := range sessions {
+		if err := session.Close(ctx); err != nil {
+			log.Printf("[DEBUG] closing a shell: %v", err)
+			break // the others would not be closed, either
 		}
 	}
 	l.client.Close()

@@ -7,6 +7,7 @@ import (
 	"log"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -52,19 +53,44 @@ type link struct {
 	session *winrm.Session
 	host    string
 	port    int
-	users   int  // Communicator.mu
-	suspect bool // the same: something was lost, so look before it is used
+	left    []*winrm.Session // Communicator.mu: with shells that are to be closed
+	users   int              // Communicator.mu
+	suspect bool             // the same: something was lost, so look before it is used
 }
 
-// run runs a command. Where nothing can have run, because the connection was lost
-// before, it is tried once more, with a connection to where the machine is now.
+// run runs a command in the kept shell.
 func (c *Communicator) run(ctx context.Context, cmd winrm.Command) (int, error) {
+	return c.runBy(ctx, func(l *link) (int, error) { return l.session.Run(ctx, cmd) })
+}
+
+// runAnew runs a command in a shell of its own, as Packer's own communicator does:
+// the environment of a shell is as old as the shell, and what a provisioner has put
+// on the PATH is for the next one to find.
+func (c *Communicator) runAnew(ctx context.Context, cmd winrm.Command) (int, error) {
+	return c.runBy(ctx, func(l *link) (int, error) {
+		session := winrm.NewSession(l.client, winrm.ShellOptions{})
+		code, err := session.Run(ctx, cmd)
+		var failed *winrm.CommandError
+		if errors.As(err, &failed) && failed.Left != nil { // nobody would answer now
+			c.mu.Lock()
+			l.left = append(l.left, session)
+			c.mu.Unlock()
+		} else if left := session.Close(ctx); left != nil {
+			log.Printf("[DEBUG] closing a shell: %v", left)
+		}
+		return code, err
+	})
+}
+
+// runBy runs a command. Where nothing can have run, because the connection was lost
+// before, it is tried once more, with a connection to where the machine is now.
+func (c *Communicator) runBy(ctx context.Context, run func(*link) (int, error)) (int, error) {
 	for second := false; ; second = true {
 		l, err := c.take(ctx)
 		if err != nil {
 			return 0, &winrm.CommandError{Err: err}
 		}
-		code, err := l.session.Run(ctx, cmd)
+		code, err := run(l)
 		c.give(l, err)
 		var failed *winrm.CommandError
 		if err == nil || second || ctx.Err() != nil || !lost(err) || !errors.As(err, &failed) || failed.MayHaveRun {
@@ -94,6 +120,18 @@ func (c *Communicator) take(ctx context.Context) (*link, error) {
 	if l := c.good(); l != nil {
 		return l, nil
 	}
+	if time.Now().Before(c.until) {
+		return nil, c.refused
+	}
+	l, err := c.connect(ctx)
+	if errors.Is(err, winrm.ErrUnauthorized) {
+		c.refused, c.until = err, time.Now().Add(c.options.Refused)
+	}
+	return l, err
+}
+
+// connect makes the link, or looks whether the guest of a suspect one is back.
+func (c *Communicator) connect(ctx context.Context) (*link, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.options.Back, fmt.Errorf("no answer within %s", c.options.Back))
 	defer cancel()
 	ways, err := c.options.Settings(limited)

@@ -38,7 +38,7 @@ func (c *Communicator) list(ctx context.Context, src string, exclude []string) (
 		return nil, err
 	}
 	if strings.ContainsAny(pattern, `"<>|&^%`) || strings.ContainsAny(where, "*?") {
-		return nil, errors.New("wildcards are for the last part of the path: correct it")
+		return nil, errors.New("wildcards are allowed only in the last part of the path, which must not contain \"<>|&^%")
 	}
 	root = strings.TrimRight(root, `\`)
 	// The path as it is, because dir shows it so, and not the variables in it.
@@ -58,7 +58,7 @@ func (c *Communicator) list(ctx context.Context, src string, exclude []string) (
 		return nil, fmt.Errorf("%w (%s)", err, strings.Join(strings.Fields(string(complaint)), " "))
 	}
 	if pattern != "" && len(t.files) == 0 {
-		return nil, fmt.Errorf("nothing in %s is %s: %w", t.root, pattern, fs.ErrNotExist)
+		return nil, fmt.Errorf("no file in %s matches %s: %w", t.root, pattern, fs.ErrNotExist)
 	}
 	t.leaveOut(exclude)
 	return t, nil
@@ -95,7 +95,7 @@ func readListing(text string, full bool) (*tree, error) {
 		}
 		name = strings.ReplaceAll(name, `\`, "/")
 		if !fs.ValidPath(name) || strings.ContainsAny(name, `:"<>|*?`) {
-			return nil, fmt.Errorf("the guest lists %q, which is no path of a file", line)
+			return nil, fmt.Errorf("the guest lists %q, which is not the path of a file", line)
 		}
 		*list = append(*list, name)
 	}
@@ -115,7 +115,7 @@ func cutFold(line, before string) (string, bool) {
 func patterns(exclude []string) error {
 	for _, p := range exclude {
 		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("exclude: %q is no pattern: correct it", p)
+			return fmt.Errorf("exclude: %q is not a valid pattern: correct it", p)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,8 +40,12 @@ func TestCommands(t *testing.T) {
 					t.Errorf("%s: %d, %q, %q, %v", line, code, out, errs, err)
 				}
 			}
-			if n := g.requests("Create"); n != 1 {
+			// Each has a shell of its own: an older one has an older environment.
+			if n := g.requests("Create"); n != 1+3 {
 				t.Errorf("%d shells were opened", n)
+			}
+			if shells, _ := g.Server.Counts("packer"); shells != 1 {
+				t.Errorf("%d shells are open, want the one for transfers", shells)
 			}
 			cmd := &packersdk.RemoteCmd{Command: "exit 3"} // without writers
 			if err := g.comm.Start(t.Context(), cmd); err != nil || cmd.Wait() != 3 {
@@ -143,6 +148,20 @@ func TestNothingRunsTwice(t *testing.T) {
 	g.alive()
 }
 
+// TestALineThatWindowsCannotTakeFailsAtOnce: an error of Start is tried again by
+// Packer's provisioners, for five minutes.
+func TestALineThatWindowsCannotTakeFailsAtOnce(t *testing.T) {
+	g := start(t, winsim.ServerOptions{}, nil)
+	code, out, errs, err := g.run(t.Context(), "echo "+strings.Repeat("x", 9000))
+	if err != nil || code != 1 || out != "" || !strings.Contains(errs, winrm.ErrTooLong.Error()) {
+		t.Errorf("%d, %q, %q, %v", code, out, errs, err)
+	}
+	if n := g.requests("Command"); n != 0 {
+		t.Errorf("%d commands were sent", n)
+	}
+	g.alive()
+}
+
 // TestAGuestThatIsGoneIsToldAtOnce, and one that does not answer in time.
 func TestAGuestThatIsGoneIsToldAtOnce(t *testing.T) {
 	g := start(t, winsim.ServerOptions{}, nil)
@@ -207,15 +226,15 @@ func TestAMachineThatRestartsElsewhereIsFound(t *testing.T) {
 		t.Errorf("asked %d times where it is", g.asked-asked)
 	}
 	g.mu.Unlock()
-	if second.requests("Create") != 1 {
-		t.Error("no shell was opened there")
+	if n := second.requests("Create"); n != 2 {
+		t.Errorf("%d shells were opened there", n)
 	}
 	g.comm.Close(t.Context())
 }
 
 // TestAStartHasALimit, whatever the limits of its requests are.
 func TestAStartHasALimit(t *testing.T) {
-	g := start(t, winsim.ServerOptions{}, func(o *Options) { o.Silence = 300 * time.Millisecond })
+	g := start(t, winsim.ServerOptions{}, func(o *Options) { o.Silence = 1500 * time.Millisecond })
 	g.alive()
 	g.Faults.Inject(wsman.Rule{Action: "Command", Do: wsman.Hang})
 	if code, _, errs, err := g.run(t.Context(), "echo x"); err != nil || code != packersdk.CmdDisconnect || !strings.Contains(errs, ErrSilent.Error()) {
@@ -288,6 +307,49 @@ func TestTheWayToLogIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestARefusedLoginIsNotTriedAgainAtOnce: provisioners start a command again every
+// two seconds, and Windows locks an account after ten logons that fail.
+func TestARefusedLoginIsNotTriedAgainAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	secret := "wrong"
+	g := start(t, winsim.ServerOptions{NTLM: true}, func(o *Options) {
+		settings := o.Settings
+		o.Refused = 500 * time.Millisecond
+		o.Settings = func(ctx context.Context) ([]winrm.Config, error) {
+			all, err := settings(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range all {
+				all[i].Password = winrm.NewSecret(secret)
+			}
+			return all, err
+		}
+	})
+	begin := time.Now()
+	for n := range 3 {
+		if _, _, _, err := g.run(t.Context(), "echo x"); !errors.Is(err, winrm.ErrUnauthorized) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if g.mu.Lock(); g.asked != 1 && time.Since(begin) < 500*time.Millisecond {
+		t.Errorf("%d attempts to log in", g.asked)
+	}
+	g.mu.Unlock()
+	mu.Lock()
+	secret = password
+	mu.Unlock()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		_, _, _, err := g.run(t.Context(), "echo x")
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it is not tried again: %v", err)
+		}
+	}
+	g.alive()
 }
 
 // TestNoSecretIsLogged, and no command line, which may hold one.

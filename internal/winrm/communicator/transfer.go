@@ -64,7 +64,7 @@ func (c *Communicator) Upload(path string, from io.Reader, fi *os.FileInfo) erro
 	name := base(path)
 	if strings.HasSuffix(path, `\`) || strings.HasSuffix(path, "/") {
 		if fi == nil {
-			return fmt.Errorf("uploading to %s: it is a folder, and the file has no name: add one to the path", path)
+			return fmt.Errorf("uploading to %s: it is a folder, and the file has no name of its own: add one to the path", path)
 		}
 		name = base((*fi).Name())
 		path += name
@@ -84,7 +84,7 @@ func (c *Communicator) UploadDir(dst, src string, exclude []string) error {
 		return fmt.Errorf("uploading a folder: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("uploading a folder: %s is none: give a folder", src)
+		return fmt.Errorf("uploading a folder: %s is not a folder", src)
 	}
 	to := folder(dst)
 	if !strings.HasSuffix(src, "/") {

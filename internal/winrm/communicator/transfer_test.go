@@ -149,7 +149,7 @@ func TestDownloadDir(t *testing.T) {
 func TestTheEndOfATransferTakesNothingFromAnother(t *testing.T) {
 	g := start(t, winsim.ServerOptions{}, nil)
 	g.comm.carrying.RLock()
-	if err := g.comm.Upload(`C:\x.bin`, strings.NewReader("x"), nil); err != nil {
+	if err := g.comm.UploadDir(`C:\Data`, t.TempDir(), nil); err != nil { // it needs a script in the guest
 		t.Fatal(err)
 	}
 	if err := g.comm.Download(`C:\x.bin`, io.Discard); err != nil { // by a script that is brought
