@@ -169,7 +169,12 @@ func (c *Communicator) Start(ctx context.Context, cmd *packersdk.RemoteCmd) erro
 			code, err = packersdk.CmdDisconnect, because(running, err)
 			if mayHaveRun(err) { // an error of Start would make it run again
 				begun()
-				if ctx.Err() == nil {
+				switch {
+				case ctx.Err() != nil:
+				case running.Err() == nil && lost(err) && restarts(cmd.Command):
+					code = restarting
+					complain(r.Stderr, "The connection ended under a command that restarts the guest: %s", err)
+				default:
 					complain(r.Stderr, "The command was lost: %s", err)
 				}
 			}
