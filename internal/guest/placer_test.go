@@ -69,7 +69,7 @@ func TestBringThatFailed(t *testing.T) {
 	}{
 		"nothing was run":    {ErrNotSent, false, false},
 		"no answer":          {ErrNoAnswer, true, true},
-		"refused":            {errors.New("access denied"), true, false},
+		"it broke off":       {errors.New("the connection was reset"), true, true},
 		"no answer, not run": {fmt.Errorf("%w: %w", ErrNotSent, ErrNoAnswer), false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
