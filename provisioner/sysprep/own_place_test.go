@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -31,7 +32,7 @@ func TestTheAnswerFileGoesOverStandardInput(t *testing.T) {
 		says   string
 	}{
 		"placed":       {},
-		"the slow way": {unkind: winsim.Unkind{BlockedScripts: []string{"place"}}, shown: true, says: "Bringing files into the guest the slow way: PowerShell does not run the script"},
+		"the slow way": {unkind: winsim.Unkind{BlockedScripts: []string{"place"}}, shown: true, says: "what they hold is in command lines there, in base64: PowerShell does not run the script"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,4 +69,14 @@ func TestAFilteredTokenCannotBringTheAnswerFile(t *testing.T) {
 	g := newOwnRun(t, winsim.Scenario{Unkind: winsim.Unkind{FilteredToken: true}}, map[string]any{"answer_file_content": testAnswer})
 	wantError(t, g.provision(), "the answer file could not be put into the guest", "administrator with the elevated token")
 	wantNothingLeft(t, g)
+}
+
+func TestBringingFilesIsBoundedByStallTimeout(t *testing.T) {
+	for stall, want := range map[time.Duration]time.Duration{
+		time.Second: 30 * time.Second, time.Minute: time.Minute, 10 * time.Minute: 2 * time.Minute,
+	} {
+		if got := transferStall(stall); got != want {
+			t.Errorf("with stall_timeout %s: %s, want %s", stall, got, want)
+		}
+	}
 }
