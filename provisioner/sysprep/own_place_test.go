@@ -80,3 +80,30 @@ func TestBringingFilesIsBoundedByStallTimeout(t *testing.T) {
 		}
 	}
 }
+
+// The cached answer file holds passwords: where logs are kept as a file in the
+// guest on their way, it is not among them.
+func TestNoCopyOfTheCachedAnswerFileIsMadeInTheGuest(t *testing.T) {
+	t.Parallel()
+	g := newOwnRun(t, winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"fetch"}}}, map[string]any{"answer_file_content": testAnswer, "log_directory": t.TempDir()})
+	var mu sync.Mutex
+	bundled, copied := 0, 0
+	g.server.OnEvent = func(e wsman.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Action != "Command" || !strings.Contains(e.Detail, "bundle.ps1 ") {
+			return
+		}
+		if bundled++; holds(e.Detail, `unattend.xml`) {
+			copied++
+		}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if bundled != 1 || copied != 0 {
+		t.Errorf("%d bundles, %d with the answer file", bundled, copied)
+	}
+	want(t, g.ui.text(), "Saved logs of the guest", "stays in the image and holds secrets")
+	wantNothingLeft(t, g)
+}
