@@ -89,6 +89,22 @@ func TestBringThatFailed(t *testing.T) {
 	}
 }
 
+// An upload that broke off may have made the folder, and written a part.
+func TestAnUploadThatBrokeOffIsCleanedUpAfter(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		left bool
+	}{"it broke off": {errors.New("the connection was reset"), true}, "nothing was run": {ErrNotSent, false}} {
+		s := New(&placing{fake: &fake{upload: func(string, []byte) error { return c.err }}}, "id")
+		if err := s.Script(t.Context(), scripts.Read, nil, nil, CommandLimit); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.Brought() != c.left {
+			t.Errorf("%s: something is left: %t", name, s.Brought())
+		}
+	}
+}
+
 func TestBringDoesNothingWhereFilesAreNotPlaced(t *testing.T) {
 	f := &fake{upload: func(path string, _ []byte) error { return errors.New(path) }}
 	s := New(f, "id")
