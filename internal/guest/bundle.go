@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
@@ -35,8 +36,9 @@ type bundleDocument struct {
 // guest; of a larger one the last most bytes. What is not there is left out.
 // The contents are by the paths asked for. Without PowerShell the files are read
 // as text, one after the other. What could not be read is named in the error.
-func (s *Session) FetchAll(ctx context.Context, paths []string, most int) (map[string][]byte, error) {
-	if files, err := s.fetchDirect(ctx, paths, most); !errors.Is(err, errNotDirect) {
+// Those of secret are read only where nothing is written to the guest's disk.
+func (s *Session) FetchAll(ctx context.Context, paths []string, most int, secret ...string) (map[string][]byte, error) {
+	if files, err := s.fetchDirect(ctx, slices.Concat(paths, secret), most); !errors.Is(err, errNotDirect) {
 		return files, err
 	}
 	out := s.bundleFile()

@@ -69,7 +69,7 @@ func TestBringThatFailed(t *testing.T) {
 	}{
 		"nothing was run":    {ErrNotSent, false, false},
 		"no answer":          {ErrNoAnswer, true, true},
-		"refused":            {errors.New("access denied"), true, false},
+		"it broke off":       {errors.New("the connection was reset"), true, true},
 		"no answer, not run": {fmt.Errorf("%w: %w", ErrNotSent, ErrNoAnswer), false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +86,22 @@ func TestBringThatFailed(t *testing.T) {
 				t.Errorf("marked %t, %q", marked, p.lines())
 			}
 		})
+	}
+}
+
+// An upload that broke off may have made the folder, and written a part.
+func TestAnUploadThatBrokeOffIsCleanedUpAfter(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		left bool
+	}{"it broke off": {errors.New("the connection was reset"), true}, "nothing was run": {ErrNotSent, false}} {
+		s := New(&placing{fake: &fake{upload: func(string, []byte) error { return c.err }}}, "id")
+		if err := s.Script(t.Context(), scripts.Read, nil, nil, CommandLimit); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.Brought() != c.left {
+			t.Errorf("%s: something is left: %t", name, s.Brought())
+		}
 	}
 }
 

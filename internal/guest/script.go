@@ -69,7 +69,11 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 	if !s.there(path) {
 		s.note(path, false) // it may arrive later than it is waited for
 		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
-			if !errors.Is(err, ErrNoAnswer) {
+			never := !errors.Is(err, ErrNoAnswer)
+			if s.Places() { // what broke off may have begun
+				never = errors.Is(err, ErrNotSent)
+			}
+			if never {
 				s.mu.Lock()
 				delete(s.brought, path)
 				s.mu.Unlock()

@@ -109,7 +109,8 @@ func (s *Session) Bring(ctx context.Context, limit time.Duration, files ...File)
 			delete(s.brought, path)
 		}
 	}
-	s.markLate = s.markLate || errors.Is(err, ErrNoAnswer)
+	// What broke off may go on in the guest.
+	s.markLate = s.markLate || err != nil && !errors.Is(err, ErrNotSent) || errors.Is(err, ErrNoAnswer)
 	if s.markPut = err == nil; err != nil {
 		return fmt.Errorf("bringing files: %w", err)
 	}

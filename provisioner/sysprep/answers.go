@@ -11,6 +11,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
 // buildAnswer makes the answer file anew for the guest, now that its
@@ -86,7 +87,12 @@ func (r *run) bring(ctx context.Context) error {
 	case guest.Unanswered(err):
 		return untouched(fmt.Errorf("sysprep was not started: %w", err), unanswered)
 	}
-	return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), "connect as an administrator with the elevated token")
+	next := "connect as an administrator with the elevated token"
+	var broken *winrm.CommandError
+	if errors.As(err, &broken) && !errors.Is(err, winrm.ErrAccessDenied) {
+		next = "find out why the connection to the guest failed, and run the build again; the machine is untouched"
+	}
+	return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
 }
 
 // tidyOthers tells of answer files that Windows finds by itself, and removes

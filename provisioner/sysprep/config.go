@@ -103,8 +103,8 @@ type Config struct {
 	// highest privileges: `name`, `DOMAIN\name` or `name@domain`.
 	ElevatedUser string `mapstructure:"elevated_user"`
 	// The password of `elevated_user`. Not needed to run sysprep, and best left
-	// out: a task without a stored password (S4U) is used then. With it, Packer
-	// uploads it to a folder that only administrators can read, and the file is
+	// out: a task without a stored password (S4U) is used then. With it, it is
+	// uploaded to a folder that only administrators can read, and the file is
 	// deleted as soon as the task is registered. It may contain any character.
 	ElevatedPassword string `mapstructure:"elevated_password"`
 	// Folder on the host that gets the logs of sysprep and Windows Setup, on

@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	// connectLimit bounds the logins of "auto", where there is another way, and of
-	// "own" where stall_timeout is shorter.
+	// connectLimit bounds the logins of "auto", where there is another way.
 	connectLimit = 30 * time.Second
 	closeLimit   = 5 * time.Second
 	maxCA        = 1 << 20 // bytes of ca_file
@@ -99,7 +98,10 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 			session := winrm.NewSession(client, winrm.ShellOptions{})
 			r.own = &own{client, winrmguest.New(session, files.Options{
 				Folder: footprint.Folder.In("%SystemRoot%", r.id), // the session removes it
-				Note:   func(why string) { r.ui.Sayf("Bringing files into the guest the slow way: %s", why) },
+				Stall:  transferStall(r.config.StallTimeout),
+				Note: func(why string) {
+					r.ui.Sayf("Bringing files into the guest by echo, so that what they hold is in command lines there, in base64: %s", why)
+				},
 			})}
 			r.session = r.open(r.own.transport)
 			r.user, r.port = r.loginUser, r.loginPort
@@ -120,6 +122,12 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 	return false, nil
 }
 
+// transferStall is how long the guest may be silent while files are brought: not
+// longer than stall_timeout, but as long as any command.
+func transferStall(stall time.Duration) time.Duration {
+	return min(2*time.Minute, max(guest.CommandLimit, stall))
+}
+
 // notOwn says why there cannot be a connection of our own, empty when there can.
 func (r *run) notOwn() string {
 	switch {
@@ -135,11 +143,11 @@ func (r *run) notOwn() string {
 
 // logInPatiently logs in, and waits a while for a guest that does not answer.
 func (r *run) logInPatiently(ctx context.Context) (*winrm.Client, error) {
-	limit := connectLimit
-	if r.config.WinRM.Mode == winrmOwn {
-		limit = max(limit, r.config.StallTimeout)
+	limit := r.config.StallTimeout
+	if r.config.WinRM.Mode != winrmOwn {
+		limit = min(limit, connectLimit)
 	}
-	waited, cancel := context.WithTimeout(ctx, r.real(min(limit, r.config.StallTimeout)))
+	waited, cancel := context.WithTimeout(ctx, r.real(limit))
 	defer cancel()
 	var last error
 	for {

@@ -89,10 +89,7 @@ func (r *run) fetchLogs(ctx context.Context, ask bool) map[string][]byte {
 		paths = append(paths, log.Path.In(r.session.Windir()))
 	}
 	cached := r.session.CachedAnswerFile()
-	if r.session.Places() { // nothing of it is written to the guest's disk
-		paths = append(paths, cached)
-	}
-	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
+	found, err := r.session.FetchAll(ctx, paths, maxLogFile, cached)
 	if err != nil {
 		r.ui.Sayf("Could not fetch logs of the guest: %s", err)
 	}

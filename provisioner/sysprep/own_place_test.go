@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -31,7 +32,7 @@ func TestTheAnswerFileGoesOverStandardInput(t *testing.T) {
 		says   string
 	}{
 		"placed":       {},
-		"the slow way": {unkind: winsim.Unkind{BlockedScripts: []string{"place"}}, shown: true, says: "Bringing files into the guest the slow way: PowerShell does not run the script"},
+		"the slow way": {unkind: winsim.Unkind{BlockedScripts: []string{"place"}}, shown: true, says: "what they hold is in command lines there, in base64: PowerShell does not run the script"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,5 +68,42 @@ func TestAFilteredTokenCannotBringTheAnswerFile(t *testing.T) {
 	t.Parallel()
 	g := newOwnRun(t, winsim.Scenario{Unkind: winsim.Unkind{FilteredToken: true}}, map[string]any{"answer_file_content": testAnswer})
 	wantError(t, g.provision(), "the answer file could not be put into the guest", "administrator with the elevated token")
+	wantNothingLeft(t, g)
+}
+
+func TestBringingFilesIsBoundedByStallTimeout(t *testing.T) {
+	for stall, want := range map[time.Duration]time.Duration{
+		time.Second: 30 * time.Second, time.Minute: time.Minute, 10 * time.Minute: 2 * time.Minute,
+	} {
+		if got := transferStall(stall); got != want {
+			t.Errorf("with stall_timeout %s: %s, want %s", stall, got, want)
+		}
+	}
+}
+
+// The cached answer file holds passwords: where logs are kept as a file in the
+// guest on their way, it is not among them.
+func TestNoCopyOfTheCachedAnswerFileIsMadeInTheGuest(t *testing.T) {
+	t.Parallel()
+	g := newOwnRun(t, winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"fetch"}}}, map[string]any{"answer_file_content": testAnswer, "log_directory": t.TempDir()})
+	var mu sync.Mutex
+	bundled, copied := 0, 0
+	g.server.OnEvent = func(e wsman.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Action != "Command" || !strings.Contains(e.Detail, "bundle.ps1 ") {
+			return
+		}
+		if bundled++; holds(e.Detail, `unattend.xml`) {
+			copied++
+		}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if bundled != 1 || copied != 0 {
+		t.Errorf("%d bundles, %d with the answer file", bundled, copied)
+	}
+	want(t, g.ui.text(), "Saved logs of the guest", "stays in the image and holds secrets")
 	wantNothingLeft(t, g)
 }

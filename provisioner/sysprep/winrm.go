@@ -20,10 +20,11 @@ import (
 // Without it the settings of Packer's communicator are used.
 type WinRM struct {
 	// How the guest is reached. `own` is a connection of the provisioner's own,
-	// which never blocks, ends what it gives up and keeps one shell open;
+	// which has a limit for every wait, ends what it gives up and keeps one shell open;
 	// `communicator` is Packer's communicator; `auto` (default) is `own` where a
 	// login works, and otherwise `communicator`: a line of the output says why.
-	// A communicator that is not WinRM is always used as it is.
+	// A communicator that is not WinRM is used as it is with `auto`, and an error
+	// with `own`.
 	Mode string `mapstructure:"mode"`
 	// The port of WinRM. Defaults to the one that Packer connected to.
 	Port int `mapstructure:"port"`

@@ -80,3 +80,18 @@ func TestAPlacingIsRepeatedWhenTheConnectionBreaks(t *testing.T) {
 		}
 	})
 }
+
+// A guest that says it is alive and takes nothing may take it later, and may be
+// asked again.
+func TestAPlacingThatDoesNotGetOnIsUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{run: func(ctx context.Context, _ winrm.Command) (int, error) {
+			<-ctx.Done()
+			return 0, &winrm.CommandError{MayHaveRun: true, Err: &winrm.Error{Kind: winrm.ErrCancelled, Op: "Receive", Err: ctx.Err()}}
+		}}
+		err := New(f, files.Options{}).Place(t.Context(), guest.File{Path: `C:\file`, Content: []byte("x")})
+		if !errors.Is(err, files.ErrStalled) || !guest.Unanswered(err) || errors.Is(err, guest.ErrNotSent) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

@@ -193,7 +193,7 @@ func translate(err error) error {
 	if !errors.As(err, &why) {
 		return err
 	}
-	if errors.Is(err, winrm.ErrDeadline) {
+	if errors.Is(err, winrm.ErrDeadline) || errors.Is(err, files.ErrStalled) {
 		err = fmt.Errorf("%w: %w", guest.ErrNoAnswer, err)
 	}
 	if !why.MayHaveRun {
