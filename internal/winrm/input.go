@@ -73,7 +73,10 @@ func (in *input) copy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := in.send(ctx, buffer[:n], end); err != nil || end || ctx.Err() != nil {
+		switch err := in.send(ctx, buffer[:n], end); {
+		case inputClosed(err):
+			return nil // how the command ended is for its output to tell
+		case err != nil || end || ctx.Err() != nil:
 			return err
 		}
 	}
@@ -130,8 +133,6 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 		case errors.Is(err, ErrTooLarge) && in.size > small:
 			in.size = small
 			continue
-		case inputClosed(err):
-			return nil // how the command ended is for its output to tell
 		case err != nil:
 			return err
 		}
