@@ -130,7 +130,7 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 		err := in.once(ctx, data[:n], last)
 		small := fits(smallEnvelope)
 		switch {
-		case errors.Is(err, ErrTooLarge) && in.size > small:
+		case tooLarge(err) && in.size > small:
 			in.size = small
 			continue
 		case err != nil:
@@ -140,6 +140,13 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 			return nil
 		}
 	}
+}
+
+// tooLarge says that a request was refused for its size. An answer that is too
+// large says nothing about what became of the request.
+func tooLarge(err error) bool {
+	var e *Error
+	return errors.Is(err, ErrTooLarge) && !(errors.As(err, &e) && e.Uncertain)
 }
 
 // once is one Send (MS-WSMV 3.1.4.13).
