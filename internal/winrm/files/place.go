@@ -144,8 +144,11 @@ func (t *Transfer) placeAll(ctx context.Context, files []File) error {
 		err := t.placeOnce(ctx, files)
 		var failed *Error
 		busy := errors.As(err, &failed) && failed.Name == "io"
-		if err == nil || try == tries || !busy && !passing(ctx, err) {
+		if err == nil || !busy && !passing(ctx, err) {
 			return inputRefused(err)
+		}
+		if try == tries {
+			return err
 		}
 		if err := rest(ctx, pause); err != nil {
 			return err

@@ -213,3 +213,17 @@ func TestAFileInUseMakesNothingPublic(t *testing.T) {
 		t.Errorf("%d commands: it may be in use for a moment only", n)
 	}
 }
+
+// TestALostShellMakesNothingPublic: that a request for input fails with its shell
+// does not say that the guest takes no input.
+func TestALostShellMakesNothingPublic(t *testing.T) {
+	o := &overheard{}
+	g := start(t, winsim.Scenario{}, o.wrap(nil))
+	g.server.Faults.Inject(wsman.Rule{Action: "Send", Times: tries, Do: wsman.Fail, Code: 995})
+	if err := g.transfer().Place(t.Context(), someFiles()...); !errors.Is(err, winrm.ErrShellLost) {
+		t.Errorf("it says %v", err)
+	}
+	if o.say("secret") || g.noted() != "" {
+		t.Errorf("a command line holds what is secret; %s", g.noted())
+	}
+}
