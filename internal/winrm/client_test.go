@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 // ways are the ways to log in, over which nothing else may differ.
@@ -327,5 +328,21 @@ func TestAnUnknownHostIsAMatterOfTheNetwork(t *testing.T) {
 	defer c.Close()
 	if _, err := c.Login(t.Context()); !errors.Is(err, ErrConnection) && !errors.Is(err, ErrConnectDeadline) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestClosedInputIsNotSentTo: a command that has closed its input and goes on is
+// not sent the rest, however much that is.
+func TestClosedInputIsNotSentTo(t *testing.T) {
+	g := start(t, honest(), nil)
+	g.Faults.Inject(wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 109})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	endless := readerFunc(func(p []byte) (int, error) { return min(len(p), 1000), nil })
+	if _, err := g.shell(g.client(nil)).Run(ctx, Command{Line: "wait", Stdin: endless}); outcome(err) != "given up?" {
+		t.Errorf("got %v", err)
+	}
+	if n := g.count("Send"); n != 1 {
+		t.Errorf("%d Sends", n)
 	}
 }

@@ -43,19 +43,20 @@ func TestNoPrintShowsASecret(t *testing.T) {
 func TestSettingsThatAreWrongAreTold(t *testing.T) {
 	good := func() Config { return Config{Host: "guest", User: "u", Auth: AuthNTLM} }
 	for want, change := range map[string]func(*Config){
-		"Host is empty":                     func(c *Config) { c.Host = "" },
-		"Port is 70000":                     func(c *Config) { c.Port = 70000 },
-		"Limits.Poll is -1s":                func(c *Config) { c.Limits.Poll = -time.Second },
-		"Limits.MaxEnvelopeSize is 100":     func(c *Config) { c.Limits.MaxEnvelopeSize = 100 },
-		"Limits.Commands is -1":             func(c *Config) { c.Limits.Commands = -1 },
-		"there is no User":                  func(c *Config) { c.User = "" },
-		"over HTTP, Basic authentication":   func(c *Config) { c.Auth = AuthBasic },
-		"the User has a colon":              func(c *Config) { c.Auth, c.User, c.TLS = AuthBasic, "a:b", &TLS{} },
-		"Auth is 9":                         func(c *Config) { c.Auth = 9 },
-		"a client certificate needs TLS":    func(c *Config) { c.Auth, c.Certificate = AuthCertificate, &tls.Certificate{} },
-		"TLS.CA holds no certificate":       func(c *Config) { c.TLS = &TLS{CA: []byte("x")} },
-		"TLS.Pin is no SHA-256 fingerprint": func(c *Config) { c.TLS = &TLS{Pin: "x"} },
-		"TLS.Pin is a SHA-1 thumbprint":     func(c *Config) { c.TLS = &TLS{Pin: strings.Repeat("AB", 20)} },
+		"Host is empty":                      func(c *Config) { c.Host = "" },
+		"Port is 70000":                      func(c *Config) { c.Port = 70000 },
+		"Limits.Poll is -1s":                 func(c *Config) { c.Limits.Poll = -time.Second },
+		"Limits.MaxEnvelopeSize is 100":      func(c *Config) { c.Limits.MaxEnvelopeSize = 100 },
+		"Limits.Commands is -1":              func(c *Config) { c.Limits.Commands = -1 },
+		"there is no User":                   func(c *Config) { c.User = "" },
+		"over HTTP, Basic authentication":    func(c *Config) { c.Auth = AuthBasic },
+		"the User has a colon":               func(c *Config) { c.Auth, c.User, c.TLS = AuthBasic, "a:b", &TLS{} },
+		"Auth is 9":                          func(c *Config) { c.Auth = 9 },
+		"a client certificate needs TLS":     func(c *Config) { c.Auth, c.Certificate = AuthCertificate, &tls.Certificate{} },
+		"a client certificate needs TLS and": func(c *Config) { c.Auth, c.TLS = AuthCertificate, &TLS{} },
+		"TLS.CA holds no certificate":        func(c *Config) { c.TLS = &TLS{CA: []byte("x")} },
+		"TLS.Pin is no SHA-256 fingerprint":  func(c *Config) { c.TLS = &TLS{Pin: "x"} },
+		"TLS.Pin is a SHA-1 thumbprint":      func(c *Config) { c.TLS = &TLS{Pin: strings.Repeat("AB", 20)} },
 	} {
 		c := good()
 		change(&c)

@@ -73,7 +73,10 @@ func (in *input) copy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := in.send(ctx, buffer[:n], end); err != nil || end || ctx.Err() != nil {
+		switch err := in.send(ctx, buffer[:n], end); {
+		case inputClosed(err):
+			return nil // how the command ended is for its output to tell
+		case err != nil || end || ctx.Err() != nil:
 			return err
 		}
 	}
@@ -127,11 +130,9 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 		err := in.once(ctx, data[:n], last)
 		small := fits(smallEnvelope)
 		switch {
-		case errors.Is(err, ErrTooLarge) && in.size > small:
+		case tooLarge(err) && in.size > small:
 			in.size = small
 			continue
-		case inputClosed(err):
-			return nil // how the command ended is for its output to tell
 		case err != nil:
 			return err
 		}
@@ -139,6 +140,13 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 			return nil
 		}
 	}
+}
+
+// tooLarge says that a request was refused for its size. An answer that is too
+// large says nothing about what became of the request.
+func tooLarge(err error) bool {
+	var e *Error
+	return errors.Is(err, ErrTooLarge) && !(errors.As(err, &e) && e.Uncertain)
 }
 
 // once is one Send (MS-WSMV 3.1.4.13).

@@ -23,7 +23,7 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if t.ServerName == "" {
 		t.ServerName = c.Host
 	}
-	if c.Auth == AuthCertificate {
+	if c.Auth == AuthCertificate && c.Certificate != nil { // without one check says so
 		// Windows asks for the certificate by renegotiation, once it has read the
 		// request; TLS 1.3 has none, and its successor is not in crypto/tls.
 		t.Certificates, t.MaxVersion, t.Renegotiation = []tls.Certificate{*c.Certificate}, tls.VersionTLS12, tls.RenegotiateOnceAsClient

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -157,6 +158,9 @@ func (t *twin) placeOne(path string, content []byte) error {
 	}
 	if err := t.g.drive.WriteFile(path+".part", content); err != nil {
 		return err
+	}
+	if t.g.drive.IsDir(path) {
+		return fileError(fs.ErrPermission, path) // File.Delete of a folder
 	}
 	if t.g.drive.IsFile(path) {
 		if err := t.g.drive.Remove(path); err != nil {

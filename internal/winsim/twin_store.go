@@ -44,6 +44,9 @@ func (t *twin) storeAt(path, part string, p *receiveParameters, size, offset int
 		}
 		return t.stored(have, complete)
 	}
+	if t.g.drive.IsDir(path) {
+		return t.refuseToStore("access-denied", "it is a folder")
+	}
 	if offset > have {
 		return t.refuseToStore("resume-mismatch", "the offset is beyond the bytes received")
 	}

@@ -29,6 +29,7 @@ try {
                 $path = Get-FullPath $file.path
                 [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($path))
                 [IO.File]::WriteAllBytes("$path.part", $reader.ReadBytes($file.size))
+                if ([IO.File]::Exists($path)) { [IO.File]::SetAttributes($path, 'Normal') }
                 [IO.File]::Delete($path)
                 [IO.File]::Move("$path.part", $path)
             }

@@ -125,3 +125,14 @@ func TestInlineScriptsParse(t *testing.T) {
 		})
 	}
 }
+
+// TestReadOnlyFilesAreReplaced: File.Delete refuses a file that is read-only, which
+// only Windows does. No engine runs here, so the texts are looked at.
+func TestReadOnlyFilesAreReplaced(t *testing.T) {
+	const writable, away = "if ([IO.File]::Exists($path)) { [IO.File]::SetAttributes($path, 'Normal') }\n", "[IO.File]::Delete($path)\n"
+	for _, name := range []string{Place, Store} {
+		if text := Inline(name); !strings.Contains(text, writable+away) || strings.Count(text, away) != 1 {
+			t.Errorf("%s does not make what it replaces writable", name)
+		}
+	}
+}

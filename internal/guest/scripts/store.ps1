@@ -32,6 +32,7 @@ process {
                 $same = [IO.File]::Exists($path) -and [long](Get-Item -LiteralPath $path -Force).Length -eq $size -and (Get-Hash $path) -eq $parameter.sha256
                 Write-Answer ('"ok":true,"have":' + $have + ',"complete":' + "$same".ToLowerInvariant())
             }
+            if ([IO.Directory]::Exists($path)) { Write-Refusal 'access-denied' 'it is a folder' }
             if ($offset -gt $have) { Write-Refusal 'resume-mismatch' "offset $offset is beyond the $have bytes received" }
             [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($path))
             $stream = [IO.File]::Open($part, 'OpenOrCreate', 'Write', 'Read')
@@ -49,6 +50,7 @@ process {
                 [IO.File]::Delete($part)
                 Write-Refusal 'hash-mismatch' 'the bytes received have another SHA-256'
             }
+            if ([IO.File]::Exists($path)) { [IO.File]::SetAttributes($path, 'Normal') }
             [IO.File]::Delete($path)
             [IO.File]::Move($part, $path)
             Write-Answer ('"ok":true,"have":' + $size + ',"complete":true,"sha256":"' + $sha256 + '"')

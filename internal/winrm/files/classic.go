@@ -56,8 +56,12 @@ func (t *Transfer) typeIn(ctx context.Context, within, to string, s *source, own
 	case own:
 		return nil
 	}
-	if _, err := t.line(ctx, fmt.Sprintf(`move /y "%s" "%s"`, part, to)); err != nil {
+	said, err = t.line(ctx, fmt.Sprintf(`if exist "%[2]s\*" (echo %[3]s& del /f /q "%[1]s") else (move /y "%[1]s" "%[2]s")`, part, to, saysFolder))
+	switch {
+	case err != nil:
 		return fmt.Errorf("%s: it is in the guest as %s and could not be renamed: %w", to, part, err)
+	case strings.Contains(said, saysFolder): // move would put the file into it
+		return &Error{Path: to, Name: "access-denied", Message: "it is a folder"}
 	}
 	return nil
 }
@@ -126,4 +130,5 @@ func hashIn(said string) string {
 	return ""
 }
 
-func folderOf(path string) string { return path[:strings.LastIndexByte(path, '\\')] }
+// folderOf is empty for a path that is a variable alone.
+func folderOf(path string) string { return path[:max(0, strings.LastIndexByte(path, '\\'))] }

@@ -5,11 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
@@ -213,6 +218,63 @@ func FuzzArmour(f *testing.F) {
 		cut = max(0, min(cut, len(text)))
 		if first, second := read(&once, text), read(&twice, text[:cut], text[cut:]); first == nil && second == nil && !bytes.Equal(once.Bytes(), twice.Bytes()) {
 			t.Errorf("%q and %q", once.Bytes(), twice.Bytes())
+		}
+	})
+}
+
+// TestAFolderInTheWay: move would put the file into it, and report success.
+func TestAFolderInTheWay(t *testing.T) {
+	for name, scenario := range map[string]winsim.Scenario{"over stdin": {}, "the classic way": constrained} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, scenario, nil)
+			g.put("Data/x.bin/inside.txt", nil)
+			tr := g.transfer()
+			for _, path := range []string{`C:\Data\x.bin`, "%TEMP%"} {
+				if err := tr.Upload(t.Context(), path, strings.NewReader("content"), nil); !errors.Is(err, fs.ErrPermission) {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			g.holds("Data/x.bin/inside.txt", nil)
+			g.clean(tr)
+			_ = filepath.WalkDir(g.root, func(path string, _ fs.DirEntry, err error) error {
+				if err == nil && strings.HasSuffix(path, ".part") {
+					t.Errorf("%s is left", path)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// runner runs commands by a function.
+type runner func(ctx context.Context, c winrm.Command) (int, error)
+
+func (r runner) Run(ctx context.Context, c winrm.Command) (int, error) { return r(ctx, c) }
+
+// TestAGuestThatIsGoneIsNotTidiedForLong: who gives up a download has not to wait
+// for the deletion of what it made.
+func TestAGuestThatIsGoneIsNotTidiedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		deleted := false
+		tr := New(runner(func(ctx context.Context, c winrm.Command) (int, error) {
+			switch {
+			case strings.HasPrefix(c.Line, "if not exist"):
+				_, err := io.WriteString(c.Stdout, "Input Length = 3\r\n"+strings.Repeat("ab", 32)+"\r\n")
+				return 0, err
+			case strings.HasPrefix(c.Line, "type "):
+				cancel()
+			case strings.HasPrefix(c.Line, "del "):
+				deleted = true
+			}
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}), Options{})
+		tr.engine = &unfit{why: "a test"}
+		begin := time.Now()
+		_, err := tr.Download(ctx, `C:\x.log`, io.Discard, Bounds{}, nil)
+		if took := time.Since(begin); !errors.Is(err, context.Canceled) || !deleted || took > 10*time.Second {
+			t.Errorf("it ended %s after it was given up, deletion tried: %t, %v", took, deleted, err)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func (t *Transfer) fetch(ctx context.Context, path string, to io.Writer, most in
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _, _ = t.line(context.WithoutCancel(ctx), fmt.Sprintf(`del /f /q "%s.b64"`, name)) }() // Close removes the folder
+	defer t.discard(ctx, name+".b64")
 	if size > most {
 		return 0, fmt.Errorf("%w: it has %d bytes, and %d are taken", ErrTooBig, size, most)
 	}
@@ -70,6 +70,17 @@ func (t *Transfer) fetch(ctx context.Context, path string, to io.Writer, most in
 		return d.written, ErrHash
 	}
 	return d.written, nil
+}
+
+// cleanup is how long what is left behind is being deleted, also for a caller who
+// has given up.
+const cleanup = 5 * time.Second
+
+// discard deletes a file of ours; where that fails, Close removes its folder.
+func (t *Transfer) discard(ctx context.Context, path string) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	_, _ = t.line(limited, fmt.Sprintf(`del /f /q "%s"`, path))
 }
 
 // prepare copies and encodes a file, and returns hash and size of the copy.

@@ -128,13 +128,27 @@ type placedFile struct {
 	Size int    `json:"size"`
 }
 
-// placeAll tries again where the connection failed: what is written twice is the
-// same.
+// allPaths are the files of which one is at fault: which, the message says.
+func allPaths(files []File) string {
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.Path
+	}
+	return strings.Join(paths, ", ")
+}
+
+// placeAll tries again where the connection failed, or a file was in use, maybe by
+// an antivirus: what is written twice is the same.
 func (t *Transfer) placeAll(ctx context.Context, files []File) error {
 	for try := 1; ; try++ {
 		err := t.placeOnce(ctx, files)
-		if err == nil || try == tries || !passing(ctx, err) {
+		var failed *Error
+		busy := errors.As(err, &failed) && failed.Name == "io"
+		if err == nil || !busy && !passing(ctx, err) {
 			return inputRefused(err)
+		}
+		if try == tries {
+			return err
 		}
 		if err := rest(ctx, pause); err != nil {
 			return err
@@ -167,7 +181,9 @@ func (t *Transfer) placeOnce(ctx context.Context, files []File) error {
 	var failed *Error
 	switch unable := new(unfit); {
 	case errors.As(err, &failed) && failed.Type == "System.UnauthorizedAccessException":
-		failed.Name, failed.Path = "access-denied", files[0].Path
+		failed.Name, failed.Path = "access-denied", allPaths(files)
+	case errors.As(err, &failed) && failed.Type == "System.IO.IOException": // it is in use, or the disk is full: so it is for cmd.exe
+		failed.Name, failed.Path = "io", allPaths(files)
 	case errors.As(err, &failed):
 		return &unfit{why: fmt.Sprintf("PowerShell does not take files from its input: %s (%s)", oneLine(failed.Message), failed.Type), placing: true}
 	case errors.As(err, &unable):

@@ -179,8 +179,8 @@ func TestWhatCannotBePlaced(t *testing.T) {
 		t.Errorf("no path: %v", err)
 	}
 	g.put("Data/folder/file", nil)
-	if err := g.transfer().Place(t.Context(), File{Path: `C:\Data\folder`, Content: []byte("x")}); err == nil {
-		t.Error("in place of a folder: no error")
+	if err := g.transfer().Place(t.Context(), File{Path: `C:\Data\folder`, Content: []byte("x")}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("in place of a folder: %v", err)
 	}
 	_, err := os.Stat(g.host("Data/folder/file"))
 	if err != nil {
@@ -191,5 +191,39 @@ func TestWhatCannotBePlaced(t *testing.T) {
 	var failed *winrm.CommandError
 	if err := tr.Place(ctx, someFiles()...); err == nil || errors.As(err, &failed) && failed.MayHaveRun {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestAFileInUseMakesNothingPublic: the classic way does not get on there either,
+// and would have what is private in a command line.
+func TestAFileInUseMakesNothingPublic(t *testing.T) {
+	o := &overheard{}
+	g := start(t, winsim.Scenario{LogLocked: true}, o.wrap(nil))
+	const locked = `C:\Windows\System32\Sysprep\Panther\setupact.log`
+	g.put("Windows/System32/Sysprep/Panther/setupact.log", []byte("as it was"))
+	tr := g.transfer()
+	err := tr.Place(t.Context(), append(someFiles(), File{Path: locked, Content: []byte("x")})...)
+	if err == nil || !strings.Contains(err.Error(), locked) || !strings.Contains(err.Error(), "the guest cannot do it: io") {
+		t.Errorf("it says %v", err)
+	}
+	if o.say("secret") || g.noted() != "" {
+		t.Errorf("a command line holds what is secret; %s", g.noted())
+	}
+	if n := g.count("Command"); n != tries {
+		t.Errorf("%d commands: it may be in use for a moment only", n)
+	}
+}
+
+// TestALostShellMakesNothingPublic: that a request for input fails with its shell
+// does not say that the guest takes no input.
+func TestALostShellMakesNothingPublic(t *testing.T) {
+	o := &overheard{}
+	g := start(t, winsim.Scenario{}, o.wrap(nil))
+	g.server.Faults.Inject(wsman.Rule{Action: "Send", Times: tries, Do: wsman.Fail, Code: 995})
+	if err := g.transfer().Place(t.Context(), someFiles()...); !errors.Is(err, winrm.ErrShellLost) {
+		t.Errorf("it says %v", err)
+	}
+	if o.say("secret") || g.noted() != "" {
+		t.Errorf("a command line holds what is secret; %s", g.noted())
 	}
 }

@@ -20,6 +20,7 @@ type progress struct {
 
 	mu   sync.Mutex
 	done int64
+	over bool // more is closed
 }
 
 // report starts to call f; nil is nobody to be told.
@@ -41,11 +42,15 @@ func report(f Progress, total int64) *progress {
 	return p
 }
 
-// at says how far it has come.
+// at says how far it has come. It may be called after the end, by who still reads
+// input for a command that has ended.
 func (p *progress) at(done int64) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
 	p.done = done
-	p.mu.Unlock()
 	select {
 	case p.more <- struct{}{}:
 	default: // it is busy, and will look again
@@ -54,7 +59,10 @@ func (p *progress) at(done int64) {
 
 // end lets the last value be told.
 func (p *progress) end() {
+	p.mu.Lock()
+	p.over = true
 	close(p.more)
+	p.mu.Unlock()
 	select {
 	case <-p.ended:
 	case <-time.After(lastWord):

@@ -313,6 +313,9 @@ func (s *Shell) test(c *conditional) (bool, error) {
 		name := strings.ReplaceAll(t[1], `"`, "")
 		if strings.ContainsAny(name, "*?") {
 			list, err := s.glob(name)
+			if folder, all := strings.CutSuffix(name, `\*`); err == nil && all && !strings.HasSuffix(folder, ":") {
+				return true, nil // every folder but a root has "." and ".."
+			}
 			return err == nil && len(list) > 0, nil
 		}
 		full, err := s.full(name)

@@ -121,6 +121,7 @@ func TestCommandLines(t *testing.T) {
 		{"if exist", `if exist "my folder\y.txt" (echo yes) else (echo no)`, "yes\r\n", "", 0},
 		{"if exist with a wildcard", `if exist *.zip (echo yes) else (echo no)`, "no\r\n", "", 0},
 		{"del of what is not there is no failure", `del none.txt`, "", "Could Not Find C:\\work\\none.txt\r\n", 0},
+		{"if exist of an empty folder", `md e & (if exist e\* (echo yes)) & if exist f.txt\* echo no`, "yes\r\n", "", 0},
 		{"del deletes", `del /f /q f.txt & if not exist f.txt echo gone`, "gone\r\n", "", 0},
 		{"md makes what is between", `md a\b\c && if exist a\b\c echo there`, "there\r\n", "", 0},
 		{"md of what is there", `md sub`, "", "A subdirectory or file sub already exists.\r\n", 1},
