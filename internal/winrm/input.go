@@ -146,7 +146,7 @@ func (in *input) send(ctx context.Context, data []byte, end bool) error {
 // large says nothing about what became of the request.
 func tooLarge(err error) bool {
 	var e *Error
-	return errors.Is(err, ErrTooLarge) && !(errors.As(err, &e) && e.Uncertain)
+	return errors.Is(err, ErrTooLarge) && (!errors.As(err, &e) || !e.Uncertain)
 }
 
 // once is one Send (MS-WSMV 3.1.4.13).
