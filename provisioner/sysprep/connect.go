@@ -113,11 +113,11 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 		why = err.Error()
 	}
 	if w.Mode == winrmOwn {
-		return true, failed(verdict.Head{Class: verdict.NotStarted}, fmt.Errorf("sysprep was not started: there is no connection of the provisioner's own: %s", why), nil,
+		return true, failed(verdict.Head{Class: verdict.NotStarted}, fmt.Errorf("sysprep was not started: the provisioner's own WinRM connection failed: %s", why), nil,
 			`correct the block winrm, or set its mode to "auto"`)
 	}
 	if r.connType == "winrm" {
-		r.ui.Sayf("Using Packer's communicator, not a connection of the provisioner's own: %s", why)
+		r.ui.Sayf("Using Packer's communicator, not the provisioner's own WinRM connection: %s", why)
 	}
 	return false, nil
 }

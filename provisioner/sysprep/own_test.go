@@ -195,7 +195,7 @@ func TestAutoSaysWhyItUsesPackersCommunicator(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					want(t, said, append(c.parts, "Using Packer's communicator, not a connection of the provisioner's own: ")...)
+					want(t, said, append(c.parts, "Using Packer's communicator, not the provisioner's own WinRM connection: ")...)
 				}
 				for _, secret := range []string{"not-the-One", simPassword} {
 					if strings.Contains(said, secret) {

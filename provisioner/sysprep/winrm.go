@@ -16,10 +16,10 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
-// WinRM is the block winrm: the connection of the provisioner's own to the guest.
+// WinRM is the block winrm: the provisioner's own connection to the guest.
 // Without it the settings of Packer's communicator are used.
 type WinRM struct {
-	// How the guest is reached. `own` is a connection of the provisioner's own,
+	// How the guest is reached. `own` is the provisioner's own connection,
 	// which has a limit for every wait, ends what it gives up and keeps one shell open;
 	// `communicator` is Packer's communicator; `auto` (default) is `own` where a
 	// login works, and otherwise `communicator`: a line of the output says why.
