@@ -36,6 +36,10 @@ type Command struct {
 	Gather time.Duration
 	// Poll is in place of Limits.Poll, when not 0.
 	Poll time.Duration
+	// Dependent: it is of no use without its caller, and may be in the way of what
+	// is tried next. Where it could not be ended, because the guest did not answer,
+	// it is ended before the next command in its shell.
+	Dependent bool
 	// Started is called once the service runs the command; nil: nobody is told.
 	Started func()
 }
@@ -110,7 +114,13 @@ func (s *Shell) Run(ctx context.Context, c Command) (int, error) {
 	}
 	code, err := s.follow(ctx, id, &c)
 	if err != nil {
-		return 0, &CommandError{MayHaveRun: true, Err: err, Left: s.terminate(ctx, id, err)}
+		left := s.terminate(ctx, id, err)
+		if left != nil && c.Dependent {
+			s.mu.Lock()
+			s.left = append(s.left, id)
+			s.mu.Unlock()
+		}
+		return 0, &CommandError{MayHaveRun: true, Err: err, Left: left}
 	}
 	s.remember(id)
 	return code, nil
@@ -138,6 +148,7 @@ func (s *Shell) start(ctx context.Context, c *Command) (string, error) {
 	if c.SkipCmdShell { // FALSE is the default (MS-WSMV 3.1.4.11)
 		r.options = append(r.options, option{"WINRS_SKIP_CMD_SHELL", "TRUE"})
 	}
+	s.endLeft(ctx)
 	patient, cancel := later(ctx, s.client.limits.Cleanup)
 	defer cancel()
 	answer, err := s.do(patient, r)
@@ -267,6 +278,26 @@ func (s *Shell) terminate(ctx context.Context, id string, why error) error {
 func (s *Shell) signal(ctx context.Context, id string) error {
 	_, err := s.do(ctx, s.request("Signal", terminateBody(id), s.client.limits.Cleanup))
 	return err
+}
+
+// endLeft ends the commands that could not be ended when they were given up. What
+// the next command says of the guest counts, so an error is left to that.
+func (s *Shell) endLeft(ctx context.Context) {
+	s.mu.Lock()
+	left := s.left
+	s.left = nil
+	s.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, s.client.limits.Cleanup)
+	defer cancel()
+	for i, id := range left {
+		// A fault is an answer: it has ended by itself.
+		if err, f := s.signal(limited, id), new(Fault); err != nil && !errors.As(err, &f) {
+			s.mu.Lock()
+			s.left = append(s.left, left[i:]...)
+			s.mu.Unlock()
+			return
+		}
+	}
 }
 
 // mostEnded is how many ended commands a shell remembers: MaxProcessesPerShell

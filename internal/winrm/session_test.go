@@ -3,6 +3,7 @@ package winrm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -260,4 +261,33 @@ func TestASessionEndsWithItsContext(t *testing.T) {
 		}
 		g.none()
 	})
+}
+
+// TestADependentCommandIsEndedOnceTheGuestAnswers: what is tried next may find its
+// file in use otherwise. Any other command goes on.
+func TestADependentCommandIsEndedOnceTheGuestAnswers(t *testing.T) {
+	for dependent, want := range map[bool]int{true: 1, false: 0} {
+		t.Run(fmt.Sprint(dependent), func(t *testing.T) {
+			bubble(t, wsman.Limits{}, func(t *testing.T, g *guest) {
+				session := NewSession(g.client(nil), ShellOptions{})
+				g.Faults.Inject(wsman.Rule{Action: "Receive", Do: wsman.Hang, Times: 1})
+				_, err := session.Run(t.Context(), Command{Line: "wait", Dependent: dependent})
+				var failed *CommandError
+				if !errors.As(err, &failed) || failed.Left == nil {
+					t.Fatalf("it was ended, or not begun: %v", err)
+				}
+				if err := g.Faults.Clear(); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if _, err := session.Run(t.Context(), Command{Line: "exit 3"}); err != nil {
+						t.Error(err)
+					}
+				}
+				if n := g.count("Signal"); n != want {
+					t.Errorf("%d Signals", n)
+				}
+			})
+		})
+	}
 }

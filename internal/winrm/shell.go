@@ -36,6 +36,7 @@ type Shell struct {
 
 	mu    sync.Mutex
 	ended []string // commands that the service may still hold, the last of them
+	left  []string // dependent commands that could not be ended yet
 }
 
 // OpenShell opens a shell.

@@ -141,6 +141,10 @@ func (t *twin) take(part string, size, offset int64) (have int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 		return 0, err
 	}
+	if !t.g.hold(host) {
+		return 0, errors.New("the process cannot access the file because it is being used by another process")
+	}
+	defer t.g.release(host)
 	mode := os.O_RDWR
 	if offset == 0 {
 		mode |= os.O_CREATE
@@ -197,4 +201,25 @@ func (g *Guest) hash(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hold opens a file for writing as the scripts do, with FileShare.Read: one at a
+// time may.
+func (g *Guest) hold(host string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held[host] {
+		return false
+	}
+	if g.held == nil {
+		g.held = map[string]bool{}
+	}
+	g.held[host] = true
+	return true
+}
+
+func (g *Guest) release(host string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.held, host)
 }

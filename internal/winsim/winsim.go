@@ -80,6 +80,7 @@ type Guest struct {
 	nextPID  int
 	tasks    map[string]*task
 	acls     map[string][]string // by path in lower case
+	held     map[string]bool     // files of the host that a script writes: nobody else may
 	shutdown *pendingShutdown
 	down     bool
 	// inDialogs: the first boot waits for a person.

@@ -236,6 +236,9 @@ func (c *cell) phaseOf(ctx context.Context) error {
 	} else {
 		time.Sleep(60 * time.Millisecond) // long enough for a look whether the connection lives
 		c.strike()
+		if c.row.certificate != nil {
+			time.Sleep(60 * time.Millisecond) // for the end of the old connections to arrive
+		}
 	}
 	code, err := shell.Run(limited, winrm.Command{Line: line, Stdout: bounded{&said, 1000}})
 	if err == nil && (code != 0 || said.String() != want) {

@@ -253,6 +253,7 @@ func (t *Transfer) run(ctx context.Context, name string, c winrm.Command, d any,
 	if input != nil {
 		c.Stdin = input(func() { patience.Reset(silence) })
 	}
+	c.Dependent = true // it holds what the next try writes
 	code, err := t.runner.Run(limited, c)
 	if err != nil {
 		return 0, stalled(ctx, limited, err)

@@ -168,7 +168,7 @@ func TestATransferIsNotTriedForEver(t *testing.T) {
 	if _, err := tr.Download(t.Context(), `C:\x.bin`, io.Discard, Bounds{}, nil); err == nil {
 		t.Error("the download went well")
 	}
-	if d := time.Since(begin); d > 12*pause {
+	if d := time.Since(begin); d > 20*pause { // a busy machine's; without an end it is minutes
 		t.Errorf("it took %s", d)
 	}
 	if n := g.count("") - before; n > 40 {
