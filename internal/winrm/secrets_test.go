@@ -145,7 +145,7 @@ func TestNoErrorShowsThePassword(t *testing.T) {
 		}
 	}
 	limits := short
-	limits.Header, limits.Body = 100*time.Millisecond, 100*time.Millisecond
+	limits.Connect, limits.Header, limits.Body = 5*time.Second, 100*time.Millisecond, 100*time.Millisecond
 	try := func(name string, config Config) {
 		c, err := New(config)
 		if err != nil {

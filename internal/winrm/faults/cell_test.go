@@ -310,7 +310,8 @@ func (c *cell) goroutines() int {
 // check says what is wrong with a result.
 func (r result) check(phase, want string) error {
 	var errs []error
-	if r.outcome != want {
+	// Wine may hand a reset on as an end.
+	if ended := runtime.GOOS == "windows" && want == "Reset" && r.outcome == "EOF"; r.outcome != want && !ended {
 		errs = append(errs, fmt.Errorf("it ended as %q, want %q: %w", r.outcome, want, r.err))
 	}
 	if most := deadline(phase, want); r.took > most {
