@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +70,11 @@ func TestASessionRunsNothingTwice(t *testing.T) {
 			time.Sleep(60 * time.Millisecond) // long enough for a look whether the connection lives
 			test.fault(g)
 			stdout, _, _, err := say(t.Context(), session, line, nil)
-			if got := outcome(err); got != test.want || test.want == "ok" && stdout != "x\r\n" {
+			got := outcome(err)
+			if runtime.GOOS == "windows" && test.want == "reset?" && got == "EOF?" {
+				got = test.want // Wine may hand a reset on as an end
+			}
+			if got != test.want || test.want == "ok" && stdout != "x\r\n" {
 				t.Errorf("got %q, want %q: %v", got, test.want, err)
 			}
 			var failed *CommandError
