@@ -43,8 +43,9 @@ func TestWhateverComesBeforeAnAnswerSysprepIsStartedOnce(t *testing.T) {
 		for _, powershell := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, PowerShell %v", name, powershell), func(t *testing.T) {
 				t.Parallel()
-				scenario.StaleTag = true
-				g := newGuestRun(t, scenario, map[string]any{"log_directory": t.TempDir()})
+				its := scenario // which two tests share
+				its.StaleTag = true
+				g := newGuestRun(t, its, map[string]any{"log_directory": t.TempDir()})
 				if powershell {
 					g.options["answer_file_content"] = testAnswer
 				} else {

@@ -128,8 +128,8 @@ func TestTheRequestsOfARun(t *testing.T) {
 			if n.by["Create"] != 1 {
 				t.Errorf("%d shells were opened, want one", n.by["Create"])
 			}
-			if requests, bytes := n.beside(); requests > 20 || bytes > 40_000 {
-				t.Errorf("%d requests and %d bytes beside the polls, want at most 20 and 40000", requests, bytes)
+			if requests, bytes := n.beside(); requests > 20 || bytes > 40<<10 {
+				t.Errorf("%d requests and %d bytes beside the polls, want at most 20 and 40960", requests, bytes)
 			}
 		})
 	}
