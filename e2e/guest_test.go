@@ -5,13 +5,12 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
 
@@ -22,7 +21,7 @@ const guestPassword = "Demo-Passw0rd"
 // sent by the end of the test.
 func inProcess(t *testing.T, scenario winsim.Scenario, server winsim.ServerOptions, log func(string, ...any)) *winsim.Running {
 	t.Helper()
-	server.Addr = freeAddr(t)
+	server.Addr = testutil.FreeAddr(t)
 	guest, err := winsim.Start(t.Context(), winsim.Options{
 		Root: t.TempDir(), User: "packer", Password: guestPassword, Scenario: unkind(scenario), Log: log,
 	}, server)
@@ -38,21 +37,6 @@ func inProcess(t *testing.T, scenario winsim.Scenario, server winsim.ServerOptio
 		}
 	})
 	return guest
-}
-
-// freeAddr picks a port below those the kernel hands out by itself: a guest that
-// restarts must find its own port free when it comes back.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port between 20000 and 32000")
-	return ""
 }
 
 // nullSource connects Packer to a guest in this process.

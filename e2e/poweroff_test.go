@@ -10,6 +10,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,16 +27,19 @@ func TestTheGuestPowersOffWithACommandUnderWay(t *testing.T) {
 	qemu, dir := testutil.Tool(t, "qemu-system-x86_64"), t.TempDir()
 	disk := filepath.Join(dir, "disk.qcow2")
 	tool(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", built("guest-bios.raw"), "-F", "raw", disk)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := testutil.FreeAddr(t)
+	_, text, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-m", "512", "-display", "none", "-serial", "file:"+filepath.Join(dir, "console.log"), "-no-reboot", "-qmp", "stdio",
-		"-drive", "file="+disk+",format=qcow2,if=virtio", "-nic", fmt.Sprintf("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:%d-:5985", port))
+		"-drive", "file="+disk+",format=qcow2,if=virtio", "-nic", fmt.Sprintf("user,model=virtio-net-pci,hostfwd=tcp:%s-:5985", address))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestTheUsersOwnMachineIsGeneralizedAndItsDiskTaken(t *testing.T) {
 	dir := t.TempDir()
 	disk := filepath.Join(dir, "mine.vhd")
 	copyFile(t, built("guest-bios.vhd"), disk)
-	addr := freeAddr(t)
+	addr := testutil.FreeAddr(t)
 	cmd := exec.CommandContext(t.Context(), qemu, "-accel", "tcg", "-m", "512", "-display", "none", "-nodefaults",
 		"-drive", "file="+disk+",format=vpc,if=none,id=d", "-device", "ide-hd,drive=d,bootindex=0",
 		"-netdev", "user,id=n,hostfwd=tcp:"+addr+"-:5985", "-device", "e1000,netdev=n,romfile=")

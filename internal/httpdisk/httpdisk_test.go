@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,13 +132,8 @@ func TestErrorsSayWhatIsWrongAndHideTheQuery(t *testing.T) {
 }
 
 func TestNoServerIsToldWithoutTheQuery(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "http://" + l.Addr().String() + "/disk.vhd?" + secret
-	l.Close()
-	_, err = Open(t.Context(), address)
+	address := "http://" + testutil.ClosedAddr(t) + "/disk.vhd?" + secret
+	_, err := Open(t.Context(), address)
 	if err == nil || strings.Contains(err.Error(), "TopSecret") || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
@@ -178,13 +172,8 @@ func TestNginxServesRangesAsExpected(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "disk.vhd"), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := socket.Addr().(*net.TCPAddr).Port
-	socket.Close()
-	config := fmt.Sprintf("daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;\nevents {}\nhttp { access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;\n server { listen 127.0.0.1:%[2]d; root %[1]s; } }\n", dir, port)
+	address := testutil.FreeAddr(t)
+	config := fmt.Sprintf("daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;\nevents {}\nhttp { access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;\n server { listen %[2]s; root %[1]s; } }\n", dir, address)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +186,7 @@ func TestNginxServesRangesAsExpected(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 
 	// The retries of Open bridge the moment until nginx listens.
-	f, err := Open(t.Context(), fmt.Sprintf("http://127.0.0.1:%d/disk.vhd?%s", port, secret))
+	f, err := Open(t.Context(), fmt.Sprintf("http://%s/disk.vhd?%s", address, secret))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}

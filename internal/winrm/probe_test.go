@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 func split(t *testing.T, address string) (string, int) {
@@ -72,12 +74,7 @@ func TestAnyHTTPAnswerMeansOpen(t *testing.T) {
 }
 
 func TestARefusedConnectionMeansClosed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, port := split(t, l.Addr().String())
-	l.Close()
+	host, port := split(t, testutil.ClosedAddr(t))
 	reach, err := Probe(context.Background(), host, port)
 	if reach != Closed || err == nil {
 		t.Fatalf("got %v, %v; want closed with its reason", reach, err)

@@ -83,12 +83,7 @@ func TestACertificateIsGivenWhenItIsAskedForLate(t *testing.T) {
 	its, mine := issue(t, nil), issue(t, func(c *x509.Certificate) {
 		c.Subject.CommonName, c.ExtKeyUsage = "late-certificate", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, port := split(t, free.Addr().String())
-	free.Close()
+	host, port := split(t, testutil.FreeAddr(t))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, openssl, "s_server", "-accept", net.JoinHostPort(host, strconv.Itoa(port)), "-cert", keyPair(t, its.certificate), "-key", keyPair(t, its.certificate), "-tls1_2")

@@ -21,6 +21,8 @@ import (
 	"unicode/utf16"
 
 	"golang.org/x/crypto/md4" //nolint:staticcheck // NTLM is made of it (MS-NLMP 3.3)
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // forms are the ways in which a text may stand somewhere: as it is, in UTF-16,
@@ -97,12 +99,7 @@ func failures(t *testing.T) map[string]func(*Config) {
 			c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
 		},
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all["nobody listens"] = at(split(t, closed.Addr().String()))
-	closed.Close()
+	all["nobody listens"] = at(split(t, testutil.ClosedAddr(t)))
 	for code := range faultKinds {
 		all[fmt.Sprint("fault ", code)] = at(raw(t, answering("500 Oh", "", enveloped(fmt.Sprintf(`<s:Fault><s:Detail><f:WSManFault xmlns:f="%s" Code="%d"/></s:Detail></s:Fault>`, nsFault, code)))))
 	}

@@ -36,12 +36,16 @@ func TestSuccessThatIsContradictedIsNone(t *testing.T) {
 		t.Run(string(then), func(t *testing.T) {
 			eitherWay(t, func(t *testing.T, wrap func(packersdk.Communicator) packersdk.Communicator) {
 				for _, action := range []string{"quit", "shutdown"} {
-					g := newGuestRun(t, winsim.Scenario{Afterwards: then, Lingers: seconds(60)}, map[string]any{"action": action})
-					g.wrap = wrap
-					wantExplained(t, g, test.headline, test.parts...)
-					if strings.Contains(g.ui.text(), "Windows is generalized") {
-						t.Error("it is called generalized")
-					}
+					t.Run(action, func(t *testing.T) {
+						t.Parallel()
+						// A look has to fit before the change and after it, however slow the machine is.
+						g := newGuestRun(t, winsim.Scenario{Afterwards: then, Lingers: seconds(600)}, map[string]any{"action": action})
+						g.wrap = wrap
+						wantExplained(t, g, test.headline, test.parts...)
+						if strings.Contains(g.ui.text(), "Windows is generalized") {
+							t.Error("it is called generalized")
+						}
+					})
 				}
 			})
 		})

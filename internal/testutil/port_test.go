@@ -1,0 +1,26 @@
+package testutil
+
+import (
+	"net"
+	"testing"
+)
+
+func TestNobodyListensAtAClosedAddress(t *testing.T) {
+	addr := ClosedAddr(t)
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("somebody listens")
+	}
+	if l, err := net.Listen("tcp", addr); err == nil {
+		l.Close()
+		t.Error("somebody else can listen")
+	}
+}
+
+func TestAProgramCanListenAtAFreeAddress(t *testing.T) {
+	l, err := net.Listen("tcp", FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
