@@ -211,7 +211,7 @@ func TestAMachineThatWasGeneralizedAndDoesNotGoDownIsHung(t *testing.T) {
 
 func TestASetupThatIsStillRunningIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: seconds(10)}, nil)
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: seconds(60)}, nil)
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}

@@ -126,8 +126,8 @@ func TestAGuestThatStandsStillBeforeTheStartIsWaitedFor(t *testing.T) {
 // once more before the guest counts as lost.
 func TestTheGuestIsAskedOnceMoreBeforeItIsLost(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30)}, map[string]any{"stall_timeout": "24s"})
-	g.freezes("working on app packages", 18*time.Second)
+	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(30)}, map[string]any{"stall_timeout": "48s"})
+	g.freezes("working on app packages", 36*time.Second)
 	adjust := g.adjust
 	g.adjust = func(r *run) {
 		adjust(r)
