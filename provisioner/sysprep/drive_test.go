@@ -67,8 +67,8 @@ func TestWindowsOnAnotherDriveThanC(t *testing.T) {
 			t.Run(name+", "+action, func(t *testing.T) {
 				t.Parallel()
 				logs, comm := t.TempDir(), &assumesC{}
-				g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(10), StaleTag: true, StaleLog: true, Unkind: winsim.Unkind{SystemDrive: "D", BlockedScripts: way.blocked}},
-					map[string]any{"action": action, "answer_file_content": testAnswer, "log_directory": logs, "shutdown_timeout": "6s", "stall_timeout": "30s",
+				g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(50), StaleTag: true, StaleLog: true, Unkind: winsim.Unkind{SystemDrive: "D", BlockedScripts: way.blocked}},
+					map[string]any{"action": action, "answer_file_content": testAnswer, "log_directory": logs, "shutdown_timeout": "15s", "stall_timeout": "30s",
 						"elevated_user": way.user, "remove_answer_files": true, "delete_cached_answer_file": true})
 				g.start()
 				g.write(testAnswer, "Autounattend.xml")

@@ -73,12 +73,12 @@ func TestVerdictsUnderAWindowsThatIsNotKind(t *testing.T) {
 					t.Parallel()
 					s := scenario
 					if s.ShutdownTakes == 0 {
-						s.ShutdownTakes = seconds(20)
+						s.ShutdownTakes = seconds(50) // time to clean up in, on a slow machine
 					}
 					if s.Generalize == 0 {
 						s.Generalize = seconds(30)
 					}
-					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "stall_timeout": "30s", "shutdown_timeout": "8s"})
+					g := newGuestRun(t, s, map[string]any{"action": action, "answer_file_content": testAnswer, "stall_timeout": "30s", "shutdown_timeout": "15s"})
 					g.builder = builder
 					if s.Freeze.For > 0 || s.PortClosed.For > 0 {
 						// The guest is ten times as fast as a real one, and what is left
