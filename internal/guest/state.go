@@ -134,16 +134,20 @@ func (s *Session) judgeOurs(state Status, mark string) Status {
 // askWith asks for the state, for the mark of this boot where there is one, and
 // for the mark of the run.
 func (s *Session) askWith(mark string) command {
-	asks := askState
-	s.mu.Lock()
-	if s.bootMarked {
-		asks = all(asks, echo("boot"), call("reg query ?"+native, s.bootValue().Key()))
-	}
-	s.mu.Unlock()
+	asks := all(askState, s.askBoot())
 	if mark == "" {
 		return asks
 	}
 	return all(asks, tell("ours", mark))
+}
+
+func (s *Session) askBoot() command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bootMarked {
+		return command{}
+	}
+	return all(echo("boot"), call("reg query ?"+native, s.bootValue().Key()))
 }
 
 // bootValue is what Windows forgets at a restart. It is never on a disk, so
@@ -155,7 +159,7 @@ func (s *Session) bootValue() windows.Value {
 // putBoot writes it.
 func (s *Session) putBoot() command {
 	s.mu.Lock()
-	s.bootMarked = true
+	s.bootMarked, s.bootSeen = true, false
 	s.mu.Unlock()
 	return call("reg add ? /v "+s.bootValue().Name()+" /t REG_SZ /d 1 /f"+native+quiet, s.bootValue().Key())
 }
@@ -192,7 +196,7 @@ func (s *Session) mark() string {
 
 // Look asks for everything in Status, and learns where Windows is.
 func (s *Session) Look(ctx context.Context) (Status, error) {
-	a, err := s.ask(ctx, askLook, CommandLimit)
+	a, err := s.ask(ctx, all(s.askBoot(), askLook), CommandLimit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
@@ -203,7 +207,7 @@ func (s *Session) Look(ctx context.Context) (Status, error) {
 	}
 	s.oldLines = counted(a)
 	s.mu.Unlock()
-	state := readState(a)
+	state := s.judgeOurs(s.readAll(a), "")
 	if found, err := readAnswerFiles(a, s.Windir()); err == nil {
 		state.AnswerFiles = &found
 	}

@@ -301,7 +301,7 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 func observation(at time.Time, s guest.Status) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
-		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
+		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine, SameBoot: tri(s.SameBoot),
 	}
 	if s.Processes != nil {
 		o.Process = verdict.TriOf(len(s.Processes) > 0)
