@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
@@ -47,11 +48,15 @@ func (r *run) throughAudit(ctx context.Context) (over bool, err error) {
 	return false, nil
 }
 
+// logonLimit is how long a guest that is in audit mode may take to log on: without
+// a window by then none is expected.
+const logonLimit = time.Minute
+
 // awaitAudit waits until the guest is back, in audit mode, for what follows.
 func (r *run) awaitAudit(ctx context.Context) error {
 	r.ui.Sayf("Waiting until the guest is back in audit mode (up to %s, see reboot_timeout)", r.config.RebootTimeout)
 	deadline := r.now().Add(r.config.RebootTimeout)
-	said := ""
+	said, begun := "", time.Time{}
 	for {
 		state, err := r.session.Look(ctx)
 		if ctx.Err() != nil {
@@ -63,18 +68,22 @@ func (r *run) awaitAudit(ctx context.Context) error {
 			r.knock(ctx) // a guest that answers again is asked again
 		}
 		in, why := verdict.InAudit(first)
-		if in {
+		if in && begun.IsZero() {
+			begun = r.now()
+		}
+		// Windows logs on when it has started, and opens its window then.
+		if in && (first.Process == verdict.Yes || r.now().Sub(begun) >= logonLimit) {
 			r.ui.Say("The guest is back in audit mode")
 			if what := r.leftovers(); r.launched.PID != 0 && !what.None() {
 				r.cleanup(ctx, what)
 			}
 			return nil
 		}
-		if r.now().After(deadline) {
+		if !in && r.now().After(deadline) {
 			return failed(verdict.Head{Class: verdict.Lost}, fmt.Errorf("the guest is not back in audit mode within %s: %s", r.config.RebootTimeout, why), nil,
 				"look at the guest's screen; if it is on the way, raise reboot_timeout. In audit mode WinRM has to answer as before: its service starts by itself, and the network is no public one")
 		}
-		if first.Reached && why != said {
+		if first.Reached && !in && why != said {
 			r.ui.Sayf("Waiting: %s", why)
 			said = why
 		}

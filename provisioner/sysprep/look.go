@@ -30,8 +30,12 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
 		r.ui.Say("Warning: " + w)
 	}
-	if r.plan.Why != "" {
-		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.Action, r.config.PackerBuilderType, r.plan.Why)
+	switch {
+	case r.plan.Why == "":
+	case r.config.goesToAudit(r.plan.End()):
+		r.ui.Sayf("Afterwards: %s (%s)", r.plan.End(), r.plan.Why)
+	default:
+		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.End(), r.config.PackerBuilderType, r.plan.Why)
 	}
 	if decision.Start == verdict.Attach {
 		return false, r.attach(ctx, decision)
