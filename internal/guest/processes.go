@@ -56,7 +56,32 @@ func (s *Session) Running(ctx context.Context) ([]Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking which sysprep.exe runs: %w", err)
 	}
-	return doc.list(), nil
+	found := doc.list()
+	for i := range found {
+		if found[i].Run == "" { // its mark may have been removed, as after a cancel
+			found[i].Run = s.startedInThisBoot(ctx)
+		}
+	}
+	return found, nil
+}
+
+// startedInThisBoot is another run of this plugin that has started a sysprep since
+// Windows was started; empty: none is known.
+func (s *Session) startedInThisBoot(ctx context.Context) (run string) {
+	a, err := s.ask(ctx, all(echo("boot"), call("reg query ?"+native, s.bootValue().Key())), CommandLimit)
+	if err != nil {
+		return ""
+	}
+	for _, line := range a.parts["boot"] {
+		m := registryValue.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		if id, ok := footprint.Folder.ID(m[1]); ok && id != s.id {
+			run = id
+		}
+	}
+	return run
 }
 
 func (d processesDocument) list() []Process {
