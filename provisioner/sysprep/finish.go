@@ -151,8 +151,11 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 	for _, line := range append(said, render.Steps(next)...) {
 		r.ui.Say(line)
 	}
-	if r.plan.End() == actionQuit {
+	switch r.plan.End() {
+	case actionQuit:
 		r.tryLogin(ctx)
+	case actionShutdown:
+		r.keep(ctx, true)
 	}
 	if r.config.goesToAudit(r.plan.End()) {
 		return r.awaitAudit(ctx)

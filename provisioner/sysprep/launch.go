@@ -66,11 +66,13 @@ func (r *run) launchAgain(ctx context.Context) (err error) {
 }
 
 // keepRecord tells our own builder what the image has to show.
-func (r *run) keepRecord(ctx context.Context) {
+func (r *run) keepRecord(ctx context.Context) { r.keep(ctx, false) }
+
+func (r *run) keep(ctx context.Context, poweredOff bool) {
 	if r.record == "" {
 		return
 	}
-	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode}
+	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode, PoweredOff: poweredOff}
 	if err := ran.Write(ctx, r.record); err != nil {
 		r.ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
 	}
