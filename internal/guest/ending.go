@@ -17,6 +17,14 @@ func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error 
 	return nil
 }
 
+// Hello asks the guest for nothing but an answer.
+func (s *Session) Hello(ctx context.Context) error {
+	if _, err := s.ask(ctx, command{}, CommandLimit); err != nil {
+		return fmt.Errorf("asking for an answer: %w", err)
+	}
+	return nil
+}
+
 // Ending is what Windows is told in the end.
 type Ending uint8
 

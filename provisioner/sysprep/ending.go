@@ -119,8 +119,7 @@ func (r *run) tryLogin(ctx context.Context) {
 // askAnew asks the guest over a connection that was not there before.
 func (r *run) askAnew(ctx context.Context) error {
 	if r.own == nil {
-		_, err := r.session.Poll(ctx) // Packer's communicator logs in for each command
-		return err
+		return r.session.Hello(ctx) // Packer's communicator logs in for each command
 	}
 	client, err := r.logIn(ctx)
 	if err != nil {
@@ -128,6 +127,5 @@ func (r *run) askAnew(ctx context.Context) error {
 	}
 	fresh := &own{client, winrmguest.New(winrm.NewSession(client, winrm.ShellOptions{}), files.Options{})}
 	defer fresh.close(ctx)
-	_, err = r.open(fresh.transport).Poll(ctx)
-	return err
+	return r.open(fresh.transport).Hello(ctx)
 }
