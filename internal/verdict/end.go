@@ -111,7 +111,7 @@ func (j Judge) startedOver() bool {
 	case windows.StateComplete, windows.StateSpecializeToOOBE, windows.StateSpecializeToAudit:
 		return true
 	case windows.StateUndeployable: // as in the first boot, which takes the port away before
-		return j.last.Reached && j.away >= restartAtLeast && j.expect.End == Shutdown && j.last.Log.ShutdownRequested
+		return j.last.Reached && j.gap >= restartAtLeast && j.expect.End == Shutdown && j.last.Log.ShutdownRequested
 	}
 	return false
 }
@@ -176,7 +176,7 @@ func (j Judge) succeeded() *Verdict {
 	case waited < j.expect.EndWithin:
 		return nil
 	case j.reopened > 0:
-		return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was closed for %s and answers again, so it may have restarted", j.endVerb(), j.expect.EndWithin, seconds(j.reopened)))
+		return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was %s for %s and answers again, so it may have restarted", j.endVerb(), j.expect.EndWithin, j.away(), seconds(j.reopened)))
 	case j.expect.End == Shutdown && !j.last.Reached: // who waits for the machine sees it
 		v := j.verdict(Generalized, "%s, and Windows was told to power off; whether it did could not be seen within %s%s", said, j.expect.EndWithin, j.why())
 		v.Unseen = true
@@ -185,6 +185,14 @@ func (j Judge) succeeded() *Verdict {
 		return j.ifArmed(j.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", j.endVerb(), j.expect.EndWithin))
 	}
 	return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s", j.endVerb(), j.expect.EndWithin))
+}
+
+// away is how the port was while nothing answered there.
+func (j Judge) away() string {
+	if j.silently {
+		return "silent"
+	}
+	return "closed"
 }
 
 // why is what keeps the guest from being asked, in brackets; empty: not known.

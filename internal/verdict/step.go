@@ -43,18 +43,23 @@ type Judge struct {
 	grown   time.Time // the last time the log grew
 	gone    time.Time // since when sysprep.exe is gone; zero: it is not
 	closed  time.Time // since when the port is closed; zero: it is not
+	// hushed is since when, after success, nothing answers at the port, which may
+	// be one that something else holds open; zero: something does.
+	hushed time.Time
+	// silently: it is not known that the port was closed for reopened.
+	silently bool
 	// reopened is how long the port was closed before it opened again, while no
-	// command was answered since; away the same, of the last time that the log had
+	// command was answered since; gap the same, of the last time that the log had
 	// the tag, whatever was answered.
-	reopened, away time.Duration
-	asked          time.Time // since when a last look is wanted; zero: none is
-	own            ownership // whose log it is
-	proven         time.Time // since when tag, ImageState and log agree on success; zero: they do not
-	wasProven      bool      // they did agree once
-	wasTagged      bool      // tag and expected ImageState were seen together once
-	armed          Tri       // the next boot sets the image up; as read while tag and ImageState said success
-	neverSeen      bool      // no command was answered yet
-	given          bool      // success was seen before the watch began, which has no log (Ending)
+	reopened, gap time.Duration
+	asked         time.Time // since when a last look is wanted; zero: none is
+	own           ownership // whose log it is
+	proven        time.Time // since when tag, ImageState and log agree on success; zero: they do not
+	wasProven     bool      // they did agree once
+	wasTagged     bool      // tag and expected ImageState were seen together once
+	armed         Tri       // the next boot sets the image up; as read while tag and ImageState said success
+	neverSeen     bool      // no command was answered yet
+	given         bool      // success was seen before the watch began, which has no log (Ending)
 }
 
 // Begin starts watching a run that was launched at the given time.
@@ -206,14 +211,23 @@ func (j Judge) knocked(o Observation) Judge {
 	switch {
 	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
 		if away := o.At.Sub(j.closed); !j.closed.IsZero() && away >= min(restartAtLeast, j.expect.ClosedFor) {
-			j.reopened = away
+			j.reopened, j.silently = away, false
 			if j.last.Log.TagCreated {
-				j.away = away
+				j.gap = away
 			}
 		}
 		j.closed = time.Time{}
 	case o.Port == PortClosed && j.closed.IsZero():
 		j.closed = o.At
+	}
+	switch {
+	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
+		if away := o.At.Sub(j.hushed); j.reopened == 0 && !j.hushed.IsZero() && away >= min(restartAtLeast, j.expect.ClosedFor) {
+			j.reopened, j.silently = away, true
+		}
+		j.hushed = time.Time{}
+	case j.hushed.IsZero() && j.wasProven:
+		j.hushed = o.At
 	}
 	if o.Reached {
 		j.reopened = 0 // what is answered tells more
