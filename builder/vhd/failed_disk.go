@@ -89,7 +89,7 @@ func (d diagnosed) describe(r winimage.Facts) (lines []string) {
 	case d.Earlier:
 		lines = append(lines, fmt.Sprintf("The log on the disk has no run from this build: its last run began at %s by the guest's clock. Either what this build's sysprep wrote did not reach the disk, or that clock is wrong", d.Progress.Start.Format(time.DateTime)))
 	case d.Progress.TagCreated:
-		lines = append(lines, "The log on the disk says that sysprep succeeded: look for what kept the machine from powering off")
+		lines = append(lines, "The log on the disk says that sysprep succeeded")
 	default:
 		lines = append(lines, "The log on the disk ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Progress.LastLine)
 	}

@@ -35,7 +35,11 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	known, _ := verdict.ParseHead(err.Error())
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	if _, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning); err != nil {
+	said, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning)
+	switch off := run.machine != nil && run.machine.over() && run.machine.fate.Clean(); {
+	case err != nil:
 		ui.Sayf("The guest's disk gave no further information: %s", err)
+	case said.Progress.TagCreated && said.Cause == nil && !said.Earlier && !off:
+		ui.Say("Look for what kept the machine from powering off")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 )
 
 const (
@@ -57,6 +58,9 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 	err, _ := state.Get("error").(error)
 	ended := (*endedError)(nil)
 	switch {
+	case action == multistep.ActionHalt && run.machine.over() && run.machine.fate.Clean() && endedBySysprep(run.recordPath()):
+		ui.Error("The guest was already off while another provisioner was to run in it; the build no longer waits for that provisioner.")
+		return halt(state, errAfterSysprep)
 	case errors.As(context.Cause(alive), &ended):
 		ui.Error("The machine ended while a provisioner was running; the build no longer waits for that provisioner.")
 		return halt(state, ended)
@@ -64,6 +68,17 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 		return halt(state, fmt.Errorf("%w (by then %s)", err, run.machine.fate))
 	}
 	return action
+}
+
+// errAfterSysprep is a template whose order is wrong.
+var errAfterSysprep = errors.New(`the guest powered itself off while another provisioner was to run: nothing can run in the guest after provisioner "sysprep" with action = "shutdown"` +
+	"\nnext: make it the last provisioner, or set action = \"quit\" and let a later one shut Windows down, and run the build again; the source is untouched")
+
+// endedBySysprep: the sysprep provisioner was done, and has let Windows power
+// itself off.
+func endedBySysprep(path string) bool {
+	ran, err := record.Read(path)
+	return err == nil && ran != nil && ran.PoweredOff
 }
 
 // Cleanup runs the error-cleanup-provisioner, if there is one, for a limited

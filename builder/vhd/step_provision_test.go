@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 )
 
 func TestProvision(t *testing.T) {
@@ -29,6 +31,33 @@ func TestProvision(t *testing.T) {
 		b := started(t, map[string]any{"shutdown_timeout": "20ms"})
 		b.over(poweredOff)
 		b.wantHalt(t, (&StepProvision{untilDone}).Run(t.Context(), b), "provisioning: the guest powered itself off")
+	})
+	t.Run("a provisioner of the guest after sysprep", func(t *testing.T) {
+		for name, inner := range map[string]stepFunc{"that hangs": untilDone, "that fails": failing} {
+			b := started(t, map[string]any{"shutdown_timeout": "20ms"})
+			if err := (record.Run{ID: "id", PoweredOff: true}).Write(t.Context(), b.run.recordPath()); err != nil {
+				t.Fatal(err)
+			}
+			b.over(poweredOff)
+			t.Log(name)
+			b.wantHalt(t, (&StepProvision{inner}).Run(t.Context(), b), `nothing can run in the guest after provisioner "sysprep" with action = "shutdown"`, "make it the last provisioner", `action = "quit"`)
+		}
+	})
+	t.Run("sysprep itself, which is not done", func(t *testing.T) {
+		b := started(t, map[string]any{"shutdown_timeout": "20ms"})
+		if err := (record.Run{ID: "id"}).Write(t.Context(), b.run.recordPath()); err != nil {
+			t.Fatal(err)
+		}
+		b.over(poweredOff)
+		b.wantHalt(t, (&StepProvision{untilDone}).Run(t.Context(), b), "provisioning: the guest powered itself off")
+	})
+	t.Run("a machine that crashes after sysprep", func(t *testing.T) {
+		b := started(t, nil)
+		if err := (record.Run{ID: "id", PoweredOff: true}).Write(t.Context(), b.run.recordPath()); err != nil {
+			t.Fatal(err)
+		}
+		b.over(crashed)
+		b.wantHalt(t, (&StepProvision{failing}).Run(t.Context(), b), "script failed", "kernel fell over")
 	})
 	t.Run("a provisioner of the host may go on after power-off", func(t *testing.T) {
 		b := started(t, nil)

@@ -149,7 +149,7 @@ func (h *hearing) outcome(stderr []byte, err error) (final *Status, failed error
 		return nil, h.before.outcome(stderr, err)
 	}
 	if a := readAnswer(h.end.String()); a.has("end") {
-		state := h.session.judgeOurs(readState(a), h.session.mark())
+		state := h.session.judgeOurs(h.session.readAll(a), h.session.mark())
 		final = &state
 		switch {
 		case h.stream.seen > 0:
@@ -207,7 +207,7 @@ func (s *Session) Watch(ctx context.Context, from Cursor, w Watching, hears Hear
 		return from, err
 	}
 	if mark := s.mark(); mark != "" {
-		line = either(mark, line, all(echo("last"), askWith(mark), echo("end")))
+		line = either(mark, line, all(echo("last"), s.askWith(mark), echo("end")))
 	}
 	return s.follow(ctx, line, w, nil, from).Watch(ctx, hears)
 }

@@ -176,6 +176,7 @@ func (s *Session) launchScript(ctx context.Context, params launchParameters, inp
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
+	line = all(s.putBoot(), line)
 	w := Watching{}
 	if watch != nil {
 		w = *watch

@@ -27,7 +27,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	}
 	ours := s.Folder() // what the guest is known by from now on
 	// The old log keeps its lines under another name: they may explain an earlier failure.
-	a, err := s.ask(ctx, all(call("md ?", ours), tell("ours", ours), call("del /f /q ? ?", s.tag(), s.markFile()), call("ren ? "+nameOf(s.oldLog()), s.Log()),
+	a, err := s.ask(ctx, all(s.putBoot(), call("md ?", ours), tell("ours", ours), call("del /f /q ? ?", s.tag(), s.markFile()), call("ren ? "+nameOf(s.oldLog()), s.Log()),
 		when(s.Log(), echo("log-stays"), countLines(s.Log())), tell("tag", s.tag())), CommandLimit)
 	tag := a.yes("tag")
 	switch {

@@ -30,6 +30,9 @@ type Session struct {
 	// markLate: putting the mark was left behind, so it may come at any time.
 	// markPut: Bring has put it, for the next start.
 	markLate, markPut bool
+	// bootMarked: the mark of this boot was put, as far as is known; bootSeen: it
+	// was read.
+	bootMarked, bootSeen bool
 	// oldLines are those that Look has counted in an earlier log.
 	oldLines int
 }

@@ -208,7 +208,9 @@ func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
 }
 
 func TestQueryLinesFitOnACommandLine(t *testing.T) {
-	for _, line := range []command{askWith("C:\\mark"), askLook} {
+	s := New(scripted("", ""), "id")
+	s.putBoot()
+	for _, line := range []command{s.askWith("C:\\mark"), askLook} {
 		if len(line.text) > 8000 {
 			t.Errorf("%d characters", len(line.text))
 		}

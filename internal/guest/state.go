@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -41,6 +42,8 @@ type Status struct {
 	// Ours: what the session brought into the guest is there. Nil also before
 	// it brought anything, and after it was removed.
 	Ours *bool
+	// SameBoot: Windows was not started again since the launch; nil: not known.
+	SameBoot *bool
 	// MayBeRemoved: it is not there, and the run may have removed it itself.
 	MayBeRemoved bool
 
@@ -90,22 +93,22 @@ func reg(verb string, v windows.Value, how string) command {
 // Poll asks for the state in one cmd.exe line.
 func (s *Session) Poll(ctx context.Context) (Status, error) {
 	mark := s.mark()
-	a, err := s.ask(ctx, askWith(mark), CommandLimit)
+	a, err := s.ask(ctx, s.askWith(mark), CommandLimit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
-	return s.judgeOurs(readState(a), mark), nil
+	return s.judgeOurs(s.readAll(a), mark), nil
 }
 
 // PollRegardless is Poll within a limit, once more before the guest counts as
 // lost: also during a rest, and where the connection was given up.
 func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Status, error) {
 	mark := s.mark()
-	a, err := s.asked(ctx, askWith(mark), Request{Insist: true}, limit)
+	a, err := s.asked(ctx, s.askWith(mark), Request{Insist: true}, limit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state once more: %w", err)
 	}
-	return s.judgeOurs(readState(a), mark), nil
+	return s.judgeOurs(s.readAll(a), mark), nil
 }
 
 // judgeOurs: what was removed by ourselves is not missing. A command that
@@ -113,6 +116,11 @@ func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Stat
 func (s *Session) judgeOurs(state Status, mark string) Status {
 	s.mu.Lock()
 	removing := s.removing
+	if state.SameBoot != nil && *state.SameBoot {
+		s.bootSeen = true
+	} else if !s.bootSeen { // it may not have been possible to write it
+		state.SameBoot = nil
+	}
 	s.mu.Unlock()
 	if mark != s.mark() {
 		state.Ours = nil
@@ -123,12 +131,54 @@ func (s *Session) judgeOurs(state Status, mark string) Status {
 	return state
 }
 
-// askWith asks for the state, and for the mark where there is one.
-func askWith(mark string) command {
+// askWith asks for the state, for the mark of this boot where there is one, and
+// for the mark of the run.
+func (s *Session) askWith(mark string) command {
+	asks := all(askState, s.askBoot())
 	if mark == "" {
-		return askState
+		return asks
 	}
-	return all(askState, tell("ours", mark))
+	return all(asks, tell("ours", mark))
+}
+
+func (s *Session) askBoot() command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bootMarked {
+		return command{}
+	}
+	return all(echo("boot"), call("reg query ?"+native, s.bootValue().Key()))
+}
+
+// bootValue is what Windows forgets at a restart. It is never on a disk, so
+// nobody has to remove it.
+func (s *Session) bootValue() windows.Value {
+	return windows.Value(windows.ThisBoot + `\` + footprint.Folder.Name(s.id))
+}
+
+// putBoot writes it.
+func (s *Session) putBoot() command {
+	s.mu.Lock()
+	s.bootMarked, s.bootSeen = true, false
+	s.mu.Unlock()
+	return call("reg add ? /v "+s.bootValue().Name()+" /t REG_SZ /d 1 /f"+native+quiet, s.bootValue().Key())
+}
+
+// readAll is readState, with what depends on the session.
+func (s *Session) readAll(a answer) Status {
+	state := readState(a)
+	state.SameBoot = s.sameBoot(a)
+	return state
+}
+
+// sameBoot reads it. That the key was listed at all is told by its other values.
+func (s *Session) sameBoot(a answer) *bool {
+	v := listed(a.parts["boot"], s.bootValue())
+	if v == nil {
+		return nil
+	}
+	same := *v == "1"
+	return &same
 }
 
 // mark is a file or folder by which the guest is known again: what starts
@@ -146,7 +196,7 @@ func (s *Session) mark() string {
 
 // Look asks for everything in Status, and learns where Windows is.
 func (s *Session) Look(ctx context.Context) (Status, error) {
-	a, err := s.ask(ctx, askLook, CommandLimit)
+	a, err := s.ask(ctx, all(s.askBoot(), askLook), CommandLimit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
@@ -157,7 +207,7 @@ func (s *Session) Look(ctx context.Context) (Status, error) {
 	}
 	s.oldLines = counted(a)
 	s.mu.Unlock()
-	state := readState(a)
+	state := s.judgeOurs(s.readAll(a), "")
 	if found, err := readAnswerFiles(a, s.Windir()); err == nil {
 		state.AnswerFiles = &found
 	}

@@ -50,6 +50,9 @@ type Request struct {
 	Stdout, Stderr io.Writer
 	// Insist: it is sent in spite of a rest, and of a connection that was given up.
 	Insist bool
+	// Exit gets the exit code of the line, once Run has returned without an error;
+	// nil: nobody asks for it.
+	Exit *int
 	// Changed is closed when the line, which goes on, changes nothing more in the
 	// guest; nil: it may until its end.
 	Changed <-chan struct{}

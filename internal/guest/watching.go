@@ -144,7 +144,7 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 	}
 	// Programs that start one after the other say nothing, and silence is bounded.
 	alive := call("echo -")
-	end := all(w.remove(s), echo("last"), askState, echo("end"))
+	end := all(w.remove(s), echo("last"), s.askWith(""), echo("end"))
 	copied := w.copied(s)
 	switch {
 	case copied.none():

@@ -25,6 +25,8 @@ type Run struct {
 	ID         string `json:"id"`
 	AnswerFile bool   `json:"answer_file"` // /unattend was given
 	VMMode     bool   `json:"vm_mode"`     // /mode:vm was given
+	// PoweredOff: the provisioner is done, and Windows powers itself off.
+	PoweredOff bool `json:"powered_off,omitempty"`
 }
 
 // Write leaves the record for the builder, whole or not at all.

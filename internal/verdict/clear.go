@@ -3,8 +3,6 @@ package verdict
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -18,17 +16,7 @@ func Clear(first First, e Expectation) Clearance {
 	case !first.Reached:
 		return Clearance{Start: Wait, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
 	case first.Process == Yes:
-		d := refuse("F51", "sysprep.exe is already running"+pid(first.SysprepPID))
-		if first.SysprepPID != 0 {
-			d.Next = slices.Clone(d.Next)
-			for i := range d.Next {
-				d.Next[i] = strings.ReplaceAll(d.Next[i], "<pid>", fmt.Sprint(first.SysprepPID))
-			}
-		}
-		if first.AuditMode == Yes {
-			d.Next = append(d.Next, "In audit mode Windows opens sysprep's window at each logon: close it before this provisioner runs.")
-		}
-		return d
+		return running(first, e)
 	case first.SysprepExe == No:
 		return refuse("F52", "sysprep.exe is missing")
 	case first.ImageState.Means() == windows.Generalized:

@@ -39,8 +39,7 @@ func TestTheFirstLookDecidesWhetherToLaunch(t *testing.T) {
 			f.ImageState, *f.GeneralizationState, f.SystemSetupInProgress = windows.StateSpecializeToAudit, 4, Yes
 		}, generalize, Refuse, "GeneralizationState is 4", "ALREADY_GENERALIZED", 0},
 		"generalized and complete, in the midst of Setup": {func(f *First) { *f.GeneralizationState, f.SystemSetupInProgress = 4, Yes }, generalize, Refuse, "GeneralizationState is 4", "ALREADY_GENERALIZED", 0},
-		"another sysprep refuses":                         {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Refuse, "process id 4321", "ALREADY_RUNNING", 0},
-		"sysprep's window in audit mode refuses":          {func(f *First) { f.Process, f.AuditMode = Yes, Yes }, generalize, Refuse, "already running", "ALREADY_RUNNING", 0},
+		"another sysprep is asked for":                    {func(f *First) { f.Process, f.SysprepPID = Yes, 4321 }, generalize, Ask, "process id 4321", "", 0},
 		"a missing sysprep.exe refuses":                   {func(f *First) { f.SysprepExe = No }, generalize, Refuse, "missing", "SYSPREP_MISSING", 0},
 		"an earlier broken run refuses":                   {func(f *First) { *f.GeneralizationState = 3; f.ImageState = windows.StateUndeployable }, generalize, Refuse, "GeneralizationState 3", "INVALID_STATE", 0},
 		"OOBE may still be finishing, so it waits":        {func(f *First) { f.ImageState = windows.StateSpecializeToOOBE }, generalize, Wait, "OOBE", "", 0},

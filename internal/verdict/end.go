@@ -45,10 +45,11 @@ func (j Judge) replaced() *Verdict {
 	return j.verdict(Replaced, "what this run put into the guest is not on the machine that answers now")
 }
 
-// restarted rules when the hypervisor reports that the machine was reset.
+// restarted rules when the hypervisor reports that the machine was reset, or
+// when Windows itself says that it was started again.
 func (j Judge) restarted() *Verdict {
 	switch {
-	case j.last.Machine.Restarts == 0:
+	case j.last.Machine.Restarts == 0 && j.last.SameBoot != No:
 		return nil
 	case j.expect.End == Reboot:
 		if j.wasProven || j.wasTagged {
@@ -110,7 +111,7 @@ func (j Judge) startedOver() bool {
 	case windows.StateComplete, windows.StateSpecializeToOOBE, windows.StateSpecializeToAudit:
 		return true
 	case windows.StateUndeployable: // as in the first boot, which takes the port away before
-		return j.last.Reached && j.away >= restartAtLeast && j.expect.End == Shutdown && j.last.Log.ShutdownRequested
+		return j.last.Reached && j.gap >= restartAtLeast && j.expect.End == Shutdown && j.last.Log.ShutdownRequested
 	}
 	return false
 }
@@ -175,11 +176,31 @@ func (j Judge) succeeded() *Verdict {
 	case waited < j.expect.EndWithin:
 		return nil
 	case j.reopened > 0:
-		return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was closed for %s and answers again, so it may have restarted", j.endVerb(), j.expect.EndWithin, seconds(j.reopened)))
+		return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was %s for %s and answers again, so it may have restarted", j.endVerb(), j.expect.EndWithin, j.away(), seconds(j.reopened)))
+	case j.expect.End == Shutdown && !j.last.Reached: // who waits for the machine sees it
+		v := j.verdict(Generalized, "%s, and Windows was told to power off; whether it did could not be seen within %s%s", said, j.expect.EndWithin, j.why())
+		v.Unseen = true
+		return j.ifArmed(v)
 	case !j.last.Reached:
 		return j.ifArmed(j.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", j.endVerb(), j.expect.EndWithin))
 	}
 	return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s", j.endVerb(), j.expect.EndWithin))
+}
+
+// away is how the port was while nothing answered there.
+func (j Judge) away() string {
+	if j.silently {
+		return "silent"
+	}
+	return "closed"
+}
+
+// why is what keeps the guest from being asked, in brackets; empty: not known.
+func (j Judge) why() string {
+	if j.last.TransportErr == "" {
+		return ""
+	}
+	return " (" + strings.Join(strings.Fields(j.last.TransportErr), " ") + ")"
 }
 
 // silentSince is the end of a run whose power-off nobody reports: the port went
@@ -280,12 +301,9 @@ func (j Judge) unreachable() *Verdict {
 }
 
 func (j Judge) lost() *Verdict {
-	what, why := "no command has been answered for ", ""
+	what, why := "no command has been answered for ", j.why()
 	if j.neverSeen {
 		what = "no command has been answered since the launch, for "
-	}
-	if j.last.TransportErr != "" {
-		why = " (" + strings.Join(strings.Fields(j.last.TransportErr), " ") + ")"
 	}
 	if closed := j.closedFor(); closed > 0 {
 		why += ", and its port has been closed for " + seconds(closed) + ": its network is down, or the machine is"

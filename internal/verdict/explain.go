@@ -11,7 +11,7 @@ import (
 )
 
 // classNames are in the order of the classes.
-var classNames = [...]string{"running", "generalized", "refused", "broken", "hung", "lost", "cancelled", "undone", "unarmed", "replaced", "not-started"}
+var classNames = [...]string{"running", "generalized", "refused", "broken", "hung", "lost", "cancelled", "undone", "unarmed", "replaced", "not-started", "at-the-end"}
 
 // String names the class as documents and errors do.
 func (c Class) String() string { return classNames[c] }
@@ -67,8 +67,9 @@ func (v Verdict) headline() string {
 		Unarmed:     "sysprep reports success, but the image is not armed for its first boot",
 		Replaced:    "another machine answers at this address, or the guest was reverted to an older state",
 		NotStarted:  "sysprep was not started",
+		AtTheEnd:    "Windows is generalized, but what was to follow failed",
 	}[v.Class]
-	if v.Class == Generalized && (v.ImageState == windows.StateSpecializeToOOBE || v.ImageState == windows.StateSpecializeToAudit) {
+	if v.Class == Generalized && resealed(v.ImageState) {
 		head = "Windows is resealed and keeps its identity; it is not generalized"
 	}
 	if v.Class == Undone && v.Restarted {
@@ -93,6 +94,22 @@ func (v Verdict) headline() string {
 	return head
 }
 
+// resealed: sysprep ran without /generalize.
+func resealed(s windows.State) bool {
+	return s == windows.StateSpecializeToOOBE || s == windows.StateSpecializeToAudit
+}
+
+// nextResealed is what follows a run without /generalize.
+func (v Verdict) nextResealed() string {
+	switch {
+	case v.ImageState == windows.StateSpecializeToAudit && v.End == Reboot:
+		return "Windows restarts into audit mode: generalize it there, by a later provisioner with mode = \"oobe\"."
+	case v.ImageState == windows.StateSpecializeToAudit:
+		return "Windows starts into audit mode next: generalize it there before the disk is deployed more than once."
+	}
+	return "Do not deploy the disk more than once: every copy would have this machine's identity."
+}
+
 func (v Verdict) seen() string {
 	parts := []string{"ImageState " + string(cmp.Or(v.ImageState, "unknown"))}
 	if v.GeneralizationState != nil {
@@ -108,7 +125,7 @@ func (v Verdict) seen() string {
 	}
 	if v.SetupType != nil || v.CmdLine != nil {
 		parts = append(parts, armament(v.SetupType, v.CmdLine))
-	} else if v.Class == Generalized && v.ImageState != windows.StateSpecializeToOOBE && v.ImageState != windows.StateSpecializeToAudit {
+	} else if v.Class == Generalized && !resealed(v.ImageState) {
 		parts = append(parts, "SetupType and CmdLine not read")
 	}
 	if v.StillRunning {
@@ -140,6 +157,10 @@ func (v Verdict) next() []string {
 		switch {
 		case v.PoweredOff:
 			out = append(out, "Take the disk; do not start the machine again before that.")
+		case resealed(v.ImageState):
+			out = append(out, v.nextResealed())
+		case v.Unseen:
+			out = append(out, "Make sure in the hypervisor that the machine is off, and that it did not restart, before you take the disk: a builder that waits for the power-off does so.")
 		case v.End == Shutdown:
 			out = append(out, "Make sure in the hypervisor that the machine is off, because a closed port does not show it; then take the disk. Do not start the machine again before that.")
 		case v.End == Reboot:
@@ -147,6 +168,8 @@ func (v Verdict) next() []string {
 		default:
 			out = append(out, "Shut the machine down and take the disk; a restart in between would specialize it.")
 		}
+	case AtTheEnd:
+		out = append(out, "Windows stays up and is still generalized: do not restart it. Correct what failed, and run the build again.")
 	case Refused:
 		out = append(out, "Correct the cause and run the build again; this machine may also be repaired and tried again as it is.")
 	case Broken:

@@ -43,22 +43,37 @@ type Judge struct {
 	grown   time.Time // the last time the log grew
 	gone    time.Time // since when sysprep.exe is gone; zero: it is not
 	closed  time.Time // since when the port is closed; zero: it is not
+	// hushed is since when, after success, nothing answers at the port, which may
+	// be one that something else holds open; zero: something does.
+	hushed time.Time
+	// silently: it is not known that the port was closed for reopened.
+	silently bool
 	// reopened is how long the port was closed before it opened again, while no
-	// command was answered since; away the same, of the last time that the log had
+	// command was answered since; gap the same, of the last time that the log had
 	// the tag, whatever was answered.
-	reopened, away time.Duration
-	asked          time.Time // since when a last look is wanted; zero: none is
-	own            ownership // whose log it is
-	proven         time.Time // since when tag, ImageState and log agree on success; zero: they do not
-	wasProven      bool      // they did agree once
-	wasTagged      bool      // tag and expected ImageState were seen together once
-	armed          Tri       // the next boot sets the image up; as read while tag and ImageState said success
-	neverSeen      bool      // no command was answered yet
+	reopened, gap time.Duration
+	asked         time.Time // since when a last look is wanted; zero: none is
+	own           ownership // whose log it is
+	proven        time.Time // since when tag, ImageState and log agree on success; zero: they do not
+	wasProven     bool      // they did agree once
+	wasTagged     bool      // tag and expected ImageState were seen together once
+	armed         Tri       // the next boot sets the image up; as read while tag and ImageState said success
+	neverSeen     bool      // no command was answered yet
+	given         bool      // success was seen before the watch began, which has no log (Ending)
 }
 
 // Begin starts watching a run that was launched at the given time.
 func Begin(at time.Time, e Expectation) Judge {
 	return Judge{expect: e.withDefaults(), begun: at, reached: at, grown: at, neverSeen: true, own: ownership{begun: at}}
+}
+
+// Ending starts watching how Windows goes down that was seen to be ready and is
+// told so at the given time. The log is not read any more.
+func Ending(at time.Time, e Expectation) Judge {
+	j := Begin(at, e)
+	j.given, j.wasProven, j.wasTagged, j.proven, j.neverSeen = true, true, true, at, false
+	j.last.ImageState, j.last.Tag, j.last.Process = j.expect.ImageState, TriOf(j.expect.Generalize), No
+	return j
 }
 
 // Step takes an observation; the Verdict is nil while the run goes on.
@@ -89,7 +104,7 @@ func (j Judge) WantsLastLook() bool { return !j.asked.IsZero() }
 // unlessAsked holds a verdict back that rests on silence alone, until the guest
 // was asked once more.
 func (j Judge) unlessAsked(v *Verdict) (Judge, *Verdict) {
-	if v.Class != Lost || j.last.Reached || j.last.Machine.Off || j.last.Last {
+	if v.Class != Lost && !v.Unseen || j.last.Reached || j.last.Machine.Off || j.last.Last {
 		return j, v
 	}
 	if j.asked.IsZero() {
@@ -131,6 +146,9 @@ func (j Judge) learn(o Observation) Judge {
 	if o.Launched.IsZero() {
 		j.last.Launched = before.Launched
 	}
+	if o.SameBoot == Unknown {
+		j.last.SameBoot = before.SameBoot
+	}
 	if o.Log.Lines == 0 && o.LogBytes == 0 { // not read this time
 		j.last.Log, j.last.LogBytes, j.last.LogNext, j.last.LogFresh = before.Log, before.LogBytes, before.LogNext, before.LogFresh
 	} else {
@@ -168,6 +186,9 @@ func (j Judge) tagged() bool { return j.last.ImageState == j.expect.ImageState &
 
 // agrees: the newest tag, ImageState and log say success.
 func (j Judge) agrees() bool {
+	if j.given {
+		return j.last.ImageState == j.expect.ImageState && (j.last.Tag == Yes || !j.expect.Generalize)
+	}
 	return j.last.ImageState == j.expect.ImageState && j.logSaysSuccess() && (j.last.Tag == Yes || !j.expect.Generalize)
 }
 
@@ -190,14 +211,23 @@ func (j Judge) knocked(o Observation) Judge {
 	switch {
 	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
 		if away := o.At.Sub(j.closed); !j.closed.IsZero() && away >= min(restartAtLeast, j.expect.ClosedFor) {
-			j.reopened = away
+			j.reopened, j.silently = away, false
 			if j.last.Log.TagCreated {
-				j.away = away
+				j.gap = away
 			}
 		}
 		j.closed = time.Time{}
 	case o.Port == PortClosed && j.closed.IsZero():
 		j.closed = o.At
+	}
+	switch {
+	case o.Reached || o.Port == PortOpen || o.Machine.Paused != "":
+		if away := o.At.Sub(j.hushed); j.reopened == 0 && !j.hushed.IsZero() && away >= min(restartAtLeast, j.expect.ClosedFor) {
+			j.reopened, j.silently = away, true
+		}
+		j.hushed = time.Time{}
+	case j.hushed.IsZero() && j.wasProven:
+		j.hushed = o.At
 	}
 	if o.Reached {
 		j.reopened = 0 // what is answered tells more

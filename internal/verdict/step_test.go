@@ -110,7 +110,7 @@ func TestARunIsJudged(t *testing.T) {
 		},
 		"success, but nobody can see the power-off": {
 			expect: shutdown, seen: []Observation{success(time.Minute), at(6*time.Minute, silent(PortUnknown)), at(370*time.Second, inVain(PortUnknown))},
-			want: Lost, reason: "powered off could not be seen", consistent: true,
+			want: Generalized, reason: "whether it did could not be seen within 5m0s (connection refused)", consistent: true,
 		},
 		"tag and state seen, the log not any more, port stays closed": {
 			expect: shutdown, seen: []Observation{

@@ -26,6 +26,7 @@ const (
 	Unarmed           // all says success, but the image would not set itself up at its next boot
 	Replaced          // what answers is not the guest that sysprep was started in
 	NotStarted        // something kept sysprep from being started, the machine is untouched
+	AtTheEnd          // sysprep succeeded, and what was to follow it failed: the guest stays up
 )
 
 // Tri is a fact that may not be known.
@@ -123,6 +124,9 @@ type Observation struct {
 	// its log is written by; zero: not known, and then the log is judged with
 	// care (see Bound).
 	Launched time.Time
+	// SameBoot: Windows was not started again since the launch. No is said by
+	// what this run left in a part of the registry that no restart keeps.
+	SameBoot Tri
 	Machine  Machine
 }
 
@@ -145,7 +149,10 @@ type Verdict struct {
 	CmdLine             *string
 	// Restarted: Windows was started again after success was seen.
 	Restarted bool
-	Paused    string // why the machine does not run; empty: it does, or nobody says
+	// Unseen: Windows is generalized and told to power off, and whether it did
+	// could not be seen. Who sees the machine itself has to make sure.
+	Unseen bool
+	Paused string // why the machine does not run; empty: it does, or nobody says
 	// PoweredOff: a hypervisor reported that the guest powered itself off.
 	PoweredOff bool
 	// Closed is how long the port had been closed at the end; 0: it was not. That
@@ -179,6 +186,22 @@ type First struct {
 	SystemSetupInProgress Tri
 	OOBEInProgress        Tri
 	AuditMode             Tri
+	// Programs are the running sysprep.exe with their command lines; nil: not
+	// asked for, or not known.
+	Programs []Program
+	// Wanted are the arguments that sysprep is to be started with.
+	Wanted string
+}
+
+// Program is a sysprep.exe that runs.
+type Program struct {
+	PID int
+	// Arguments is what follows the name on its command line; only with Known.
+	Arguments string
+	Known     bool
+	// Ours: a run of this plugin started it, as the mark of that run says, which
+	// only such a start moves away.
+	Ours bool
 }
 
 // Start says whether to start sysprep.
@@ -189,6 +212,9 @@ const (
 	Go      Start = iota // launch
 	Wait                 // look again: Setup may still be finishing its first boot
 	Already              // generalized by somebody else and not restarted since: do not run sysprep again
+	Ask                  // look at the command lines of what runs (First.Programs), and judge again
+	Close                // end the program PID, the window that audit mode opens, and look again
+	Attach               // watch the program PID: it is the sysprep of another run like this one
 	Refuse               // do not launch
 )
 
@@ -201,4 +227,5 @@ type Clearance struct {
 	// Cause is its name in the catalogue and CauseID its id, where that is why;
 	// may be empty.
 	Cause, CauseID string
+	PID            int // of Close and Attach
 }

@@ -67,6 +67,7 @@ var Beliefs = []Belief{
 	{"audit-boot", `AuditBoot of SYSTEM\Setup\Status is 0 or absent where the next boot goes to OOBE`, hives, Seen},
 	{"child-completion", `setup.exe below SYSTEM\Setup\Status\ChildCompletion is 3 on a Windows in use; it is only reported`, hives, Seen},
 	{"in-progress", "SystemSetupInProgress and OOBEInProgress are 0 on a Windows in use. After generalize OOBEInProgress may be 1, so neither counts against an image", hives + "; 1: " + offline, Reported},
+	{"volatile-hardware", `Windows makes everything below HKEY_LOCAL_MACHINE\HARDWARE anew at each start. A value that is written there is gone after a restart; where it cannot be written, nothing is concluded from that`, "https://learn.microsoft.com/previous-versions/dotnet/netframework-1.1/8xfdyy6f(v=vs.71) (Hardware)", Documented},
 	{"upgraded", `Only an in-place upgrade leaves keys SYSTEM\Setup\Source OS (...); sysprep supports upgraded installations from Windows 10 1607 on`, overview + "; the keys: " + hives, Seen},
 	{"sysprep-mode", `/mode:vm leaves SysprepMode below SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep, and a run without it deletes the value. What is in it is not known`, "the log deletes it: https://github.com/GoogleCloudPlatform/compute-image-windows/issues/156", Reported},
 

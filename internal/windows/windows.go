@@ -124,6 +124,10 @@ const (
 	SkipRearm             Value = `SOFTWARE\Microsoft\Windows NT\CurrentVersion\SoftwareProtectionPlatform\SkipRearm` // [skip-rearm]
 )
 
+// ThisBoot is in a key that Windows makes anew at each start: a value that was put
+// into it is gone after a restart, and never on a disk. [volatile-hardware]
+const ThisBoot = `HARDWARE\DESCRIPTION\System` // [volatile-hardware]
+
 // UpgradedFrom begins the names of the keys, below SYSTEM\Setup, that only an
 // in-place upgrade leaves.
 const UpgradedFrom = "Source OS " // [upgraded]

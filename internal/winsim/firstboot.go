@@ -88,10 +88,20 @@ func (g *Guest) passFirstBoot() error {
 	return errors.Join(g.setImageState(imageComplete), g.Flush())
 }
 
-// auditMode is what Windows boots into after /audit: sysprep's window opens.
+// auditMode is what Windows boots into after /audit: the built-in Administrator
+// is logged on, which may take longer than WinRM, and sysprep's window opens.
 func (g *Guest) auditMode() error {
 	g.endSetup()
-	g.openWindow()
+	if takes := time.Duration(g.scenario.LogonTakes); takes > 0 {
+		session := g.session()
+		g.goDo(func() {
+			if g.sleep(session, takes) {
+				g.openWindow()
+			}
+		})
+	} else {
+		g.openWindow()
+	}
 	return errors.Join(g.setImageState(imageSpecializedAudit), g.Flush())
 }
 

@@ -21,6 +21,8 @@ const (
 	keyPasses      = `HKLM\SYSTEM\Setup\Status\UnattendPasses`
 	keyServices    = `HKLM\SYSTEM\CurrentControlSet\Services`
 
+	keyHardware = `HKLM\HARDWARE\DESCRIPTION\System`
+
 	keyRebootPending  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`
 	keyRebootRequired = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`
 

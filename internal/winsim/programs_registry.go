@@ -160,6 +160,10 @@ func regNamed(v registry.Value, name string) string {
 }
 
 func (g *Guest) regAdd(c *call, a regArgs) int {
+	if strings.HasPrefix(strings.ToUpper(a.key), `HKEY_LOCAL_MACHINE\HARDWARE\`) && !g.reg.Has(a.key) {
+		c.fail("ERROR: Cannot create a stable subkey under a volatile parent key.")
+		return 1
+	}
 	if a.value == nil {
 		if a.data != "" || !g.reg.Create(a.key) {
 			return g.badSyntax(c, "reg")

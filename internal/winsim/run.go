@@ -266,11 +266,11 @@ func expandEnv(env cmdshell.Env, s string) string {
 
 // cmd is cmd.exe started as a program.
 func (g *Guest) cmd(ctx context.Context, c *call) int {
-	args, autoRun := c.Args, g.scenario.AutoRun
+	args, autoRun, strip := c.Args, g.scenario.AutoRun, false
 	for sw := ""; sw != "/c"; {
 		args = strings.TrimLeft(args, " \t")
 		sw = strings.ToLower(args[:min(2, len(args))])
-		if sw != "/c" && sw != "/q" && sw != "/d" {
+		if sw != "/c" && sw != "/q" && sw != "/d" && sw != "/s" {
 			g.refuse("cmd.exe %s", c.Args)
 			c.fail("simulator: %v: cmd.exe %s", cmdshell.ErrUnsupported, c.Args)
 			return 1
@@ -278,14 +278,21 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 		if sw == "/d" {
 			autoRun = ""
 		}
+		strip = strip || sw == "/s"
 		args = args[2:]
+	}
+	line := strings.TrimLeft(args, " \t")
+	if i := strings.LastIndexByte(line, '"'); strip && i > 0 && line[0] == '"' {
+		line = line[1:i] + line[i+1:] // the first and the last quote go, whatever is between them
+	} else {
+		line = stripQuotes(line)
 	}
 	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
 		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		Console: c.Console, Version: g.ver(),
 	}
-	return s.Run(ctx, stripQuotes(strings.TrimLeft(args, " \t")))
+	return s.Run(ctx, line)
 }
 
 // stripQuotes is the rule of cmd /? for what follows /C: the first and last

@@ -16,6 +16,8 @@ func (g *Guest) Boot() error {
 	g.pressed = 0
 	g.mu.Unlock()
 	g.setTimeZone()
+	g.reg.Forget()
+	g.reg.SetString(keyHardware, "Identifier", "AT/AT COMPATIBLE")
 	// What an update waited for has happened now.
 	g.reg.DeleteKey(keyRebootPending)
 	g.reg.DeleteKey(keyRebootRequired)

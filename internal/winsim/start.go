@@ -100,7 +100,8 @@ func (g *Guest) ran(how Scenario, arguments ...string) error {
 // openWindow is the person at the console, or audit mode, who opens sysprep's
 // window.
 func (g *Guest) openWindow() {
-	g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
+	p := g.addProcess("sysprep.exe", `"`+g.full(folderSysprep)+`\sysprep.exe"`, "Administrator", 1)
+	g.logf("%s opens the System Preparation Tool window (process %d)", p.user, p.pid)
 }
 
 // staleLog leaves the log of a good run of 2019.

@@ -153,6 +153,8 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.launch(encoded)
 	case "receive":
 		return t.receive(encoded)
+	case "processes":
+		return t.processList()
 	case "expand":
 		return t.expand(encoded)
 	}

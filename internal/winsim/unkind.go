@@ -71,6 +71,9 @@ type Unkind struct {
 	// WinRMInSetup lets WinRM answer in the first boot of a generalized image, in
 	// specialize and in OOBE, each of which takes Scenario.SetupFor.
 	WinRMInSetup bool `json:"winrm_in_setup,omitempty"`
+	// LogonTakes is how long after a boot into audit mode the Administrator is
+	// logged on, and sysprep's window opens.
+	LogonTakes Duration `json:"logon_takes,omitempty"`
 	// SystemDrive is the letter of the drive that Windows is on, the only one there
 	// is; empty is C.
 	SystemDrive string `json:"system_drive,omitempty"`
@@ -121,7 +124,7 @@ func (u Unkind) check() error {
 	}
 	pause("freeze", u.Freeze.At, u.Freeze.For)
 	pause("port_closed", u.PortClosed.From, u.PortClosed.For)
-	for field, d := range map[string]Duration{"late_first_line": u.LateFirstLine, "winrm_stops_first": u.WinRMStopsFirst, "powershell_starts": u.PowerShellStarts} {
+	for field, d := range map[string]Duration{"late_first_line": u.LateFirstLine, "winrm_stops_first": u.WinRMStopsFirst, "powershell_starts": u.PowerShellStarts, "logon_takes": u.LogonTakes} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, less than nothing", field, time.Duration(d)))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
@@ -21,7 +20,17 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.saveLogs(ctx, true)
 	r.reportCached(ctx, true)
 	r.cleanup(ctx, guest.Leftovers{})
-	if r.plan.Action == actionQuit {
+	if len(r.config.BeforeShutdown) > 0 {
+		v, err := r.atTheEnd(ctx, verdict.Verdict{})
+		if err != nil {
+			return err
+		}
+		if r.plan.Then != "" {
+			return r.alreadyGone(ctx, v)
+		}
+	}
+	if r.plan.End() == actionQuit {
+		r.tryLogin(ctx)
 		if r.config.PackerBuilderType == ownBuilder {
 			return nil // it shuts the machine down
 		}
@@ -31,33 +40,37 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 		return nil
 	}
 	r.ui.Sayf("Asking Windows for a %s", r.plan.Action)
-	return r.awaitGone(ctx, r.session.EndWindows(ctx, r.plan.Action == actionReboot))
+	sent := r.session.EndWindows(ctx, r.plan.Action == actionReboot)
+	if ctx.Err() == nil && r.config.goesToAudit(r.plan.Action) {
+		return r.awaitAudit(ctx)
+	}
+	v := r.untilGone(ctx, r.plan.Action)
+	if v.Class == verdict.Hung && !v.Restarted {
+		if sent == nil {
+			sent = errors.New("the command was accepted")
+		}
+		return failed(v.Head(), fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w", r.config.ShutdownTimeout, sent), nil,
+			"let the builder shut it down and prove the disk, or use action = \"quit\"")
+	}
+	return r.alreadyGone(ctx, v)
 }
 
-// awaitGone waits until the port is closed, and stays so for a shutdown.
-func (r *run) awaitGone(ctx context.Context, sent error) error {
-	deadline := r.now().Add(r.config.ShutdownTimeout)
-	var closed time.Time
-	for {
-		switch port := r.knock(ctx); {
-		case port == verdict.PortOpen:
-			closed = time.Time{}
-		case port == verdict.PortClosed && closed.IsZero():
-			closed = r.now()
-		}
-		if !closed.IsZero() && (r.plan.Action == actionReboot || r.now().Sub(closed) >= r.plan.Expect.SecondLook) {
-			r.ui.Say("The guest no longer answers")
-			return nil
-		}
-		if r.now().After(deadline) && closed.IsZero() {
-			if sent == nil {
-				sent = errors.New("the command was accepted")
-			}
-			return failed(verdict.Head{Class: verdict.Hung}, fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w", r.config.ShutdownTimeout, sent), nil,
-				"let the builder shut it down and prove the disk, or use action = \"quit\"")
-		}
-		if err := r.pause(ctx, r.config.PollInterval); err != nil {
-			return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
-		}
+// alreadyGone says how a machine ended that was generalized before.
+func (r *run) alreadyGone(ctx context.Context, v verdict.Verdict) error {
+	switch {
+	case v.Class == verdict.Cancelled:
+		return errors.New("cancelled while Windows was shutting down; the machine was generalized before")
+	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
+		return nil // it sees the machine, and proves the disk
+	case v.Class != verdict.Generalized:
+		return r.explain(v)
+	case v.Unseen:
+		r.ui.Sayf("Warning: %s", v.Reason)
+	default:
+		r.ui.Say("The guest no longer answers")
 	}
+	if r.config.goesToAudit(r.plan.End()) {
+		return r.awaitAudit(ctx)
+	}
+	return nil
 }

@@ -45,6 +45,9 @@ func (r *run) answerWarnings(architecture string) (warnings []string) {
 
 // answers gets the guest's answer files into order, before sysprep runs.
 func (r *run) answers(ctx context.Context) (over bool, err error) {
+	if r.attached != nil {
+		return false, nil // sysprep runs already
+	}
 	if err := r.prepare(ctx); err != nil {
 		return true, r.giveUp(ctx, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -31,8 +32,15 @@ type Config struct {
 	// only resealed (to OOBE or audit mode) and keeps its identity; such an
 	// image must not be deployed more than once.
 	Generalize config.Trilean `mapstructure:"generalize"`
-	// What Windows starts into next: `oobe` (default) or `audit`.
+	// What Windows starts into next: `oobe` (default) or `audit`. With `audit` and
+	// a restart the provisioner waits until the guest is back in audit mode, up to
+	// `reboot_timeout`, so that other provisioners can go on there.
 	Mode string `mapstructure:"mode"`
+	// Go through audit mode first: run `sysprep /audit /reboot`, wait until the
+	// guest is back in audit mode, up to `reboot_timeout`, and generalize it from
+	// there. Microsoft makes images in audit mode. Not needed where the guest is in
+	// audit mode already. Defaults to `false`.
+	ThroughAudit bool `mapstructure:"through_audit"`
 	// Pass `/mode:vm`: the image is deployed on the same hypervisor with the
 	// same hardware profile, and its first boot is faster because devices are
 	// not detected again. Needs `generalize` and `mode = "oobe"`, and works
@@ -41,12 +49,13 @@ type Config struct {
 	VMMode bool `mapstructure:"vm_mode"`
 	// What happens when sysprep is done: `quit` leaves Windows running,
 	// `shutdown` powers it off and waits until it is gone, `reboot` restarts it.
-	// `auto` (default) is `shutdown` with the builders sysprep-vhd, hyperv and
-	// vsphere, which wait for a guest that powers itself off, and `quit` with
-	// every other one. After `quit` the builder has to shut Windows down
-	// properly, e.g. with `shutdown_command = "shutdown /s /t 5 /f"`; hyperv
-	// needs `disable_shutdown = true` with `shutdown`. On failure Windows stays
-	// up.
+	// `auto` (default) is `shutdown` with the builder sysprep-vhd and `quit` with
+	// every other one; with `mode = "audit"` and `generalize = false` it is
+	// `reboot`. After `quit` the builder has to shut Windows down properly, e.g.
+	// with `shutdown_command = "shutdown /s /t 5 /f"`; with `shutdown` it must not
+	// have a `shutdown_command`, or needs `disable_shutdown = true`. See
+	// [what to write for each builder](#how-it-ends-action). On failure Windows
+	// stays up.
 	Action string `mapstructure:"action"`
 	// Path on the host of the answer file (unattend.xml) that the image's first
 	// boot uses. It is checked before anything runs, uploaded to a folder in
@@ -92,6 +101,20 @@ type Config struct {
 	// sysprep-vhd, the port has to stay closed for 3 minutes more, or for
 	// `shutdown_timeout` where that is shorter.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+	// How long a guest that restarts into audit mode may take until it is there and
+	// answers. Defaults to `15m`.
+	RebootTimeout time.Duration `mapstructure:"reboot_timeout"`
+	// Lines for cmd.exe that run in the guest when all else is done, one after the
+	// other, right before Windows is powered off or restarted: for what has to be
+	// last, such as closing WinRM or removing the build account. sysprep then
+	// quits, and the provisioner shuts Windows down itself. With
+	// `action = "quit"` they run before the builder takes over, which may need
+	// what they take away. A line that fails (exit code other than 0), or takes
+	// longer than `before_shutdown_timeout`, ends the run as an error, and Windows
+	// stays up. A line must not restart Windows or shut it down.
+	BeforeShutdown []string `mapstructure:"before_shutdown"`
+	// How long each line of `before_shutdown` may take. Defaults to `5m`.
+	BeforeShutdownTimeout time.Duration `mapstructure:"before_shutdown_timeout"`
 	// The account sysprep runs as: `build_user` is the one Packer connects as
 	// (default; where Windows refuses to start it directly, from a scheduled task
 	// of that user), `elevated_user` the one that option names (default when it is
@@ -201,7 +224,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -258,6 +281,8 @@ func (c *Config) setDefaults() {
 	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
 	c.PollInterval = cmp.Or(c.PollInterval, 2*time.Second)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 5*time.Minute)
+	c.RebootTimeout = cmp.Or(c.RebootTimeout, 15*time.Minute)
+	c.BeforeShutdownTimeout = cmp.Or(c.BeforeShutdownTimeout, 5*time.Minute)
 }
 
 func (c *Config) generalize() bool { return !c.Generalize.False() }
@@ -285,6 +310,7 @@ func (c *Config) checkTimes() (errs []error) {
 		value time.Duration
 	}{
 		{"generalize_timeout", c.GeneralizeTimeout}, {"stall_timeout", c.StallTimeout}, {"shutdown_timeout", c.ShutdownTimeout},
+		{"reboot_timeout", c.RebootTimeout}, {"before_shutdown_timeout", c.BeforeShutdownTimeout},
 	} {
 		if option.value < time.Second {
 			errs = append(errs, fmt.Errorf("%s: %s is less than a second; write it with its unit, e.g. \"10m\"", option.name, option.value))
@@ -314,6 +340,7 @@ func (c *Config) checkTogether() (errs []error) {
 		}
 	}
 	refuse(c.AnswerFile != "" && c.AnswerFileContent != "", "answer_file and answer_file_content are both set; keep one of them")
+	refuse(c.ThroughAudit && (c.Mode == modeAudit || !c.generalize()), "through_audit: it is for a run that generalizes Windows for OOBE; leave out generalize and mode, or use mode = \"audit\" with generalize = false alone")
 	refuse(c.VMMode && !c.generalize(), "vm_mode: sysprep accepts /mode:vm only together with /generalize; set generalize = true or remove vm_mode")
 	refuse(c.VMMode && c.Mode == modeAudit, "vm_mode: sysprep accepts /mode:vm only together with /oobe; set mode = \"oobe\" or remove vm_mode")
 	refuse(c.Action == actionReboot && c.generalize() && c.PackerBuilderType == ownBuilder,
@@ -349,4 +376,15 @@ func (c *Config) checkArguments() (errs []error) {
 		}
 	}
 	return errs
+}
+
+// checkBeforeShutdown refuses lines that could not be run in the end.
+func (c *Config) checkBeforeShutdown() []error {
+	if slices.ContainsFunc(c.BeforeShutdown, unknown.In) {
+		return nil
+	}
+	if err := guest.LastLines(c.BeforeShutdown); err != nil {
+		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
+	}
+	return nil
 }

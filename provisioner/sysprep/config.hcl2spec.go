@@ -21,6 +21,7 @@ type FlatConfig struct {
 	PackerSensitiveVars    []string                 `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
 	Generalize             *bool                    `mapstructure:"generalize" cty:"generalize" hcl:"generalize"`
 	Mode                   *string                  `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	ThroughAudit           *bool                    `mapstructure:"through_audit" cty:"through_audit" hcl:"through_audit"`
 	VMMode                 *bool                    `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
 	Action                 *string                  `mapstructure:"action" cty:"action" hcl:"action"`
 	AnswerFile             *string                  `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
@@ -34,6 +35,9 @@ type FlatConfig struct {
 	StallTimeout           *string                  `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
 	PollInterval           *string                  `mapstructure:"poll_interval" cty:"poll_interval" hcl:"poll_interval"`
 	ShutdownTimeout        *string                  `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
+	RebootTimeout          *string                  `mapstructure:"reboot_timeout" cty:"reboot_timeout" hcl:"reboot_timeout"`
+	BeforeShutdown         []string                 `mapstructure:"before_shutdown" cty:"before_shutdown" hcl:"before_shutdown"`
+	BeforeShutdownTimeout  *string                  `mapstructure:"before_shutdown_timeout" cty:"before_shutdown_timeout" hcl:"before_shutdown_timeout"`
 	RunAs                  *string                  `mapstructure:"run_as" cty:"run_as" hcl:"run_as"`
 	ElevatedUser           *string                  `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
 	ElevatedPassword       *string                  `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
@@ -63,6 +67,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
 		"generalize":                 &hcldec.AttrSpec{Name: "generalize", Type: cty.Bool, Required: false},
 		"mode":                       &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
+		"through_audit":              &hcldec.AttrSpec{Name: "through_audit", Type: cty.Bool, Required: false},
 		"vm_mode":                    &hcldec.AttrSpec{Name: "vm_mode", Type: cty.Bool, Required: false},
 		"action":                     &hcldec.AttrSpec{Name: "action", Type: cty.String, Required: false},
 		"answer_file":                &hcldec.AttrSpec{Name: "answer_file", Type: cty.String, Required: false},
@@ -76,6 +81,9 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"stall_timeout":              &hcldec.AttrSpec{Name: "stall_timeout", Type: cty.String, Required: false},
 		"poll_interval":              &hcldec.AttrSpec{Name: "poll_interval", Type: cty.String, Required: false},
 		"shutdown_timeout":           &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
+		"reboot_timeout":             &hcldec.AttrSpec{Name: "reboot_timeout", Type: cty.String, Required: false},
+		"before_shutdown":            &hcldec.AttrSpec{Name: "before_shutdown", Type: cty.List(cty.String), Required: false},
+		"before_shutdown_timeout":    &hcldec.AttrSpec{Name: "before_shutdown_timeout", Type: cty.String, Required: false},
 		"run_as":                     &hcldec.AttrSpec{Name: "run_as", Type: cty.String, Required: false},
 		"elevated_user":              &hcldec.AttrSpec{Name: "elevated_user", Type: cty.String, Required: false},
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},

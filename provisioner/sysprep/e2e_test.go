@@ -75,7 +75,9 @@ type guestRun struct {
 	accounts map[string]string
 	adjust   func(*run)
 	wrap     func(packersdk.Communicator) packersdk.Communicator
-	own      bool          // over a connection of our own, not over Packer's communicator
+	own      bool   // over a connection of our own, not over Packer's communicator
+	host     string // where the guest is reached, where that is not its own address
+	port     int
 	clock    *winsim.Clock // nil: ten times as fast as a real guest, to a run in real time
 }
 
@@ -114,9 +116,18 @@ func (g *guestRun) start() *winsim.Running {
 	return sim
 }
 
+// address is where the guest is reached.
+func (g *guestRun) address() (host string, port int) {
+	if g.host != "" {
+		return g.host, g.port
+	}
+	return g.sim.Host, g.sim.Port
+}
+
 func (g *guestRun) communicator() packersdk.Communicator {
 	g.t.Helper()
-	c := &sdkwinrm.Config{Host: g.sim.Host, Port: g.sim.Port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute,
+	host, port := g.address()
+	c := &sdkwinrm.Config{Host: host, Port: port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute,
 		Https: g.server.TLS, Insecure: g.server.TLS}
 	if g.server.NTLM {
 		c.TransportDecorator = func() winrm.Transporter { return &winrm.ClientNTLM{} }
@@ -153,7 +164,8 @@ func (g *guestRun) provision() error {
 			g.t.Fatal(err)
 		}
 	}
-	data := map[string]any{"Host": g.sim.Host, "Port": int64(g.sim.Port), "User": simUser, "ConnType": "winrm"}
+	host, port := g.address()
+	data := map[string]any{"Host": host, "Port": int64(port), "User": simUser, "ConnType": "winrm"}
 	if g.own {
 		data["Password"] = simPassword
 	}

@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"context"
+	"slices"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
@@ -9,10 +10,14 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
+// explained are the causes that the log of an earlier run may explain.
+var explained = []string{"F51", "F32", "F55"}
+
 // earlier says what the log tells of the earlier run that keeps sysprep from
-// being started, and saves the logs.
-func (r *run) earlier(ctx context.Context, d verdict.Clearance) []string {
-	if d.Start != verdict.Refuse || d.CauseID != "F51" && d.CauseID != "F32" {
+// being started, and saves the logs. Of a state that does not pass the log may
+// say why, too.
+func (r *run) earlier(ctx context.Context, d verdict.Clearance, state guest.Status) []string {
+	if !slices.Contains(explained, d.CauseID) && (state.ImageState == "" || state.ImageState.Means().MayStart()) {
 		return nil
 	}
 	r.saveLogs(ctx, true)

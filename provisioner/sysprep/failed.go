@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ func failed(head verdict.Head, err error, explained []string, next ...string) er
 	}
 	return verdict.Fail(head, err)
 }
+
+// errNotRunning: what was found is not there any more.
+var errNotRunning = errors.New("sysprep was not started: another sysprep.exe ran and has ended while it was looked at")
 
 // untouched is failed for a sysprep that was not started.
 func untouched(err error, next ...string) error {

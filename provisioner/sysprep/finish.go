@@ -58,8 +58,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 	r.progress(r.tracker.Flush())
 	switch {
 	case v.Class == verdict.Generalized:
-		r.succeed(ctx, v)
-		return nil
+		return r.succeed(ctx, v)
 	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
 		r.saveLogs(ctx, false)
 		r.reportLeft()
@@ -89,7 +88,12 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		defer cancel()
 		r.cleanup(work, r.left)
 	}
-	// All of it once; Packer prints the error itself twice.
+	return r.explain(v)
+}
+
+// explain shows all of a verdict once, and makes the error of it: Packer prints
+// that twice.
+func (r *run) explain(v verdict.Verdict) error {
 	said, next := v.Explain()
 	err := verdict.Fail(v.Head(), errors.New(said[0]))
 	said[0] = err.Error()
@@ -119,7 +123,9 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 	r.cleanup(last, r.left)
 }
 
-func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
+// succeed does what is left to do in the image, lets Windows end as it is to, and
+// says what was proven.
+func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)
@@ -131,13 +137,30 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) {
 		r.reportLeft()
 		r.reportCached(ctx, false)
 	}
+	v, err := r.atTheEnd(ctx, v)
+	if err != nil {
+		return err
+	}
 	said, next := v.Explain()
-	if r.config.PackerBuilderType == ownBuilder {
+	if v.Unseen {
+		said[0] = "Warning: " + said[0]
+	}
+	if r.config.PackerBuilderType == ownBuilder || r.inBetween {
 		next = nil // it does what a person would have to do
 	}
 	for _, line := range append(said, render.Steps(next)...) {
 		r.ui.Say(line)
 	}
+	switch r.plan.End() {
+	case actionQuit:
+		r.tryLogin(ctx)
+	case actionShutdown:
+		r.keep(ctx, true)
+	}
+	if r.config.goesToAudit(r.plan.End()) {
+		return r.awaitAudit(ctx)
+	}
+	return nil
 }
 
 // diagnose names the cause from the log of the run, or from the one in the
@@ -171,7 +194,7 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 // (it would sit in a dialog and block every other run). One that works on the
 // machine is left alone: ending it would break what it may still finish.
 func (r *run) stopOwn(ctx context.Context, v *verdict.Verdict) {
-	if !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Progress().Stage > diagnosis.StageValidating {
+	if r.attached != nil || !v.StillRunning || !r.answering || r.launched.PID == 0 || r.tracker.Progress().Stage > diagnosis.StageValidating {
 		return
 	}
 	if v.Class == verdict.Refused && v.OwnLog != verdict.Yes {

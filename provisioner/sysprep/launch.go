@@ -16,7 +16,14 @@ func (r *run) sysprep(ctx context.Context) (over bool, err error) {
 	begun := r.now()
 	r.watched = &watched{begun: begun}
 	r.machine.begin()
-	err = r.launch(ctx)
+	if r.attached != nil {
+		r.keepRecord(ctx)
+		r.watchAttached(ctx)
+		return false, nil
+	}
+	if err = r.launch(ctx); alreadyRunning(err) && ctx.Err() == nil {
+		err = r.launchAgain(ctx)
+	}
 	switch {
 	case ctx.Err() != nil:
 		r.verdict = r.cancelledLaunch(ctx)
@@ -29,12 +36,43 @@ func (r *run) sysprep(ctx context.Context) (over bool, err error) {
 	return false, nil
 }
 
+// alreadyRunning: a sysprep.exe has come up since the guest was looked at.
+func alreadyRunning(err error) bool {
+	return errors.Is(err, &guest.ScriptError{Name: "already-running"})
+}
+
+// lateWindows is how often the window of audit mode may come up between a look and
+// the start.
+const lateWindows = 3
+
+// launchAgain looks at the guest again, because a sysprep.exe has come up: in audit
+// mode Windows opens its window when it logs on, which may be later than WinRM
+// answers.
+func (r *run) launchAgain(ctx context.Context) (err error) {
+	for range lateWindows {
+		_, d, lookErr := r.untilClear(ctx)
+		if lookErr != nil {
+			return lookErr
+		}
+		if d.Start != verdict.Go {
+			d = verdict.AlreadyRunning(d.PID)
+			return failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New("sysprep was not started: "+d.Reason), nil, d.Next...)
+		}
+		if err = r.launch(ctx); !alreadyRunning(err) {
+			return err
+		}
+	}
+	return err
+}
+
 // keepRecord tells our own builder what the image has to show.
-func (r *run) keepRecord(ctx context.Context) {
+func (r *run) keepRecord(ctx context.Context) { r.keep(ctx, false) }
+
+func (r *run) keep(ctx context.Context, poweredOff bool) {
 	if r.record == "" {
 		return
 	}
-	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode}
+	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode, PoweredOff: poweredOff}
 	if err := ran.Write(ctx, r.record); err != nil {
 		r.ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
 	}

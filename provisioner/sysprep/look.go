@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"slices"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -28,8 +30,15 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
 		r.ui.Say("Warning: " + w)
 	}
-	if r.plan.Why != "" {
-		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.Action, r.config.PackerBuilderType, r.plan.Why)
+	switch {
+	case r.plan.Why == "":
+	case r.config.goesToAudit(r.plan.End()):
+		r.ui.Sayf("Afterwards: %s (%s)", r.plan.End(), r.plan.Why)
+	default:
+		r.ui.Sayf("Afterwards: %s, as suits the builder %s (%s)", r.plan.End(), r.config.PackerBuilderType, r.plan.Why)
+	}
+	if decision.Start == verdict.Attach {
+		return false, r.attach(ctx, decision)
 	}
 	if decision.Start == verdict.Already {
 		return true, r.endAlready(ctx, decision)
@@ -44,37 +53,32 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 // that it may not.
 func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, error) {
 	r.ui.Say("Looking at the guest")
-	expect := r.config.plan(r.session.Windir(), r.id).Expect
 	deadline := r.now().Add(r.config.StallTimeout)
-	said := ""
+	said, closed := "", 0
 	for {
-		state, err := r.session.Look(ctx)
+		state, d := r.lookOnce(ctx)
 		if ctx.Err() != nil {
 			return state, verdict.Clearance{}, errors.New(notStarted)
 		}
-		first := verdict.First{
-			Observation: observation(r.now(), state), SysprepExe: tri(state.SysprepExe),
-			SystemSetupInProgress: set(state.SystemSetupInProgress), OOBEInProgress: set(state.OOBEInProgress), AuditMode: set(state.AuditBoot),
-		}
-		if len(state.Processes) > 0 {
-			first.SysprepPID = state.Processes[0]
-		}
-		if err != nil {
-			first.Reached, first.TransportErr = false, err.Error()
-			r.knock(ctx) // a guest that answers again is asked again
-		}
-		d := verdict.Clear(first, expect)
+		late := r.now().After(deadline)
 		switch {
-		case d.Start == verdict.Go || d.Start == verdict.Already:
+		case d.Start == verdict.Go || d.Start == verdict.Already || d.Start == verdict.Attach:
 			return state, d, nil
-		case d.Start == verdict.Refuse, r.now().After(deadline):
+		case d.Start == verdict.Refuse, late:
 			text := "sysprep was not started: " + d.Reason
-			if d.Start == verdict.Wait {
+			if d.Start != verdict.Refuse {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), r.earlier(ctx, d), d.Next...)
-		}
-		if d.Reason != said {
+			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), r.earlier(ctx, d, state), d.Next...)
+		case d.Start == verdict.Close:
+			if closed != d.PID {
+				r.ui.Sayf("Closing it: %s", d.Reason)
+				closed = d.PID
+			}
+			if err := r.session.Stop(ctx, d.PID, guest.CommandLimit); err != nil {
+				r.ui.Sayf("It could not be closed: %s", err)
+			}
+		case d.Reason != said:
 			r.ui.Sayf("Waiting: %s", d.Reason)
 			said = d.Reason
 		}
@@ -82,4 +86,50 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 			return state, d, errors.New(notStarted)
 		}
 	}
+}
+
+// lookOnce looks at the guest, and judges what it sees.
+func (r *run) lookOnce(ctx context.Context) (guest.Status, verdict.Clearance) {
+	planned := r.config.plan(r.session.Windir(), r.id)
+	state, err := r.session.Look(ctx)
+	first := firstOf(r.now(), state)
+	first.Wanted = planned.Arguments
+	if err != nil && ctx.Err() == nil {
+		first.Reached, first.TransportErr = false, err.Error()
+		r.knock(ctx) // a guest that answers again is asked again
+	}
+	d := verdict.Clear(first, planned.Expect)
+	if d.Start == verdict.Ask && ctx.Err() == nil {
+		if first.Programs = r.programs(ctx, first.SysprepPID); len(first.Programs) == 0 {
+			first.Process = verdict.No // it has ended since
+		}
+		d = verdict.Clear(first, planned.Expect)
+	}
+	return state, d
+}
+
+func firstOf(at time.Time, state guest.Status) verdict.First {
+	first := verdict.First{
+		Observation: observation(at, state), SysprepExe: tri(state.SysprepExe),
+		SystemSetupInProgress: set(state.SystemSetupInProgress), OOBEInProgress: set(state.OOBEInProgress), AuditMode: set(state.AuditBoot),
+	}
+	if len(state.Processes) > 0 {
+		first.SysprepPID = state.Processes[0]
+	}
+	return first
+}
+
+// programs are the command lines of the sysprep.exe that run.
+func (r *run) programs(ctx context.Context, pid int) []verdict.Program {
+	found, err := r.session.Running(ctx)
+	if err != nil {
+		log.Printf("sysprep: %v", err)
+		return []verdict.Program{{PID: pid}}
+	}
+	r.running = found
+	all := []verdict.Program{}
+	for _, p := range found {
+		all = append(all, verdict.Program{PID: p.PID, Arguments: p.Arguments, Known: p.Known, Ours: p.Run != ""})
+	}
+	return all
 }

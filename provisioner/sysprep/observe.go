@@ -125,12 +125,17 @@ func (r *run) watching() guest.Watching {
 	if r.plan.Expect.Generalize {
 		success.Tag = &there
 	}
+	until := []guest.Condition{{Process: &gone, For: watchGone}}
 	if r.plan.Action == actionQuit {
+		// A window that audit mode opens meanwhile stays.
+		lives := success
+		lives.For = verdict.ProcessGone / 2
 		success.Process = &gone
+		until = append(until, lives)
 	}
 	return guest.Watching{
 		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
-		Until:      []guest.Condition{{Process: &gone, For: watchGone}, success},
+		Until:      append(until, success),
 		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
 	}
 }
@@ -301,7 +306,7 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 func observation(at time.Time, s guest.Status) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
-		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
+		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine, SameBoot: tri(s.SameBoot),
 	}
 	if s.Processes != nil {
 		o.Process = verdict.TriOf(len(s.Processes) > 0)

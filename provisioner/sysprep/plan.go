@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +16,8 @@ const ownBuilder = "sysprep-vhd"
 
 // Plan is what a run is going to do. It follows from the options alone.
 type Plan struct {
-	Action    string // quit, shutdown or reboot
+	Action    string // what sysprep does: quit, shutdown or reboot
+	Then      string // what this run does after before_shutdown, where sysprep has to quit for it: shutdown or reboot; else empty
 	Why       string // why auto chose it; empty when the user did
 	Arguments string // everything after sysprep.exe
 	// AnswerFile is where it goes in the guest, without blanks: sysprep stops
@@ -33,7 +35,11 @@ type Plan struct {
 func (c *Config) plan(windir, id string) Plan {
 	p := Plan{Action: c.Action}
 	if p.Action == actionAuto {
-		p.Action, p.Why = autoAction(c.PackerBuilderType)
+		p.Action, p.Why = c.autoAction()
+	}
+	final := p.Action
+	if len(c.BeforeShutdown) > 0 && p.Action != actionQuit {
+		p.Action, p.Then = actionQuit, p.Action
 	}
 	var arguments []string
 	if c.generalize() {
@@ -69,7 +75,7 @@ func (c *Config) plan(windir, id string) Plan {
 		p.Expect.ClosedFor = min(p.Expect.ClosedFor, ownClosedFor)
 		p.Expect.SecondLook = p.Expect.ClosedFor
 	}
-	p.Warnings = c.warnings(p)
+	p.Warnings = c.warnings(final)
 	return p
 }
 
@@ -82,72 +88,34 @@ const (
 	secondLook = 3 * time.Minute
 )
 
-func (c *Config) warnings(p Plan) (warnings []string) {
+// goesToAudit: at its end Windows restarts into audit mode, and is waited for.
+func (c *Config) goesToAudit(final string) bool {
+	return c.Mode == modeAudit && final == actionReboot
+}
+
+// End is what becomes of Windows in the end, by whoever does it.
+func (p Plan) End() string { return cmp.Or(p.Then, p.Action) }
+
+func (c *Config) warnings(final string) (warnings []string) {
 	warn := func(when bool, format string, args ...any) {
 		if when {
 			warnings = append(warnings, fmt.Sprintf(format, args...))
 		}
 	}
+	b, known := handover(c.PackerBuilderType)
 	warn(c.VMMode, "/mode:vm: deploy the image on the same hypervisor with the same hardware profile only.")
 	warn(c.VMMode && (c.quiet() || c.answer.content != nil), "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same.")
 	warn(!c.quiet(), "quiet = false: if sysprep opens a dialog, nobody will see it, and the run ends after stall_timeout (%s).", c.StallTimeout)
 	warn(c.RunAs == runAsSystem, "run_as = \"system\": Microsoft does not support sysprep as SYSTEM.")
-	warn(!c.generalize(), "generalize = false: the image keeps the identity (SID, name) of this machine; do not deploy it more than once.")
-	warn(c.generalize() && p.Action == actionReboot, "action = \"reboot\": the restart begins the first boot of the image, so what the builder captures is not generalized any more.")
-	warn(p.Action == actionQuit && needsShutdownCommand(c.PackerBuilderType),
-		"Windows stays up. The builder must shut it down properly: set its shutdown_command, e.g. \"shutdown /s /t 5 /f\"; without one it cuts the power and damages the image. Nothing may restart the guest before that.")
-	warn(p.Action == actionQuit && c.PackerBuilderType == ownBuilder,
+	warn(!c.generalize() && !c.goesToAudit(final), "generalize = false: the image keeps the identity (SID, name) of this machine; do not deploy it more than once.")
+	warn(c.generalize() && final == actionReboot && !c.goesToAudit(final), "action = \"reboot\": the restart begins the first boot of the image, so what the builder captures is not generalized any more.")
+	warn(final == actionQuit && b.cutsPower,
+		"Windows stays up for the builder %q to shut it down. Unless that is done, set its shutdown_command, e.g. \"shutdown /s /t 5 /f\": without one it cuts the power and damages the image.", c.PackerBuilderType)
+	warn(final == actionQuit && b.needs != "", "The builder %q: %s.", c.PackerBuilderType, b.needs)
+	warn(final == actionQuit && c.PackerBuilderType == ownBuilder,
 		"Windows stays up, and the builder waits for its power-off: let a later provisioner shut it down, or use action = \"shutdown\".")
-	warn(p.Action == actionShutdown && strings.HasPrefix(c.PackerBuilderType, "hyperv-"),
-		"The guest powers itself off: the builder needs disable_shutdown = true, or it fails to send its own shutdown command.")
-	warn(p.Action == actionShutdown && !powersItselfOff(c.PackerBuilderType),
+	warn(final == actionShutdown && b.off != "", "The guest powers itself off: %s.", b.off)
+	warn(final == actionShutdown && !known,
 		"action = \"shutdown\": the builder %q is not known to accept a guest that powers itself off; if it fails at its shutdown step, use action = \"quit\".", c.PackerBuilderType)
 	return warnings
-}
-
-// builders says what each builder does after provisioning. The first prefix
-// that fits counts; what is not listed gets quit, because a running guest can
-// still be shut down and one that is off cannot be asked anything.
-var builders = []struct {
-	prefix, action string
-	// cutsPower: without a shutdown_command it cuts the power.
-	cutsPower bool
-	why       string
-}{
-	{ownBuilder, actionShutdown, false, "it waits for the power-off and then proves the disk"},
-	{"hyperv-", actionShutdown, false, "with disable_shutdown it waits for the power-off; otherwise it would cut the power"},
-	{"vsphere-", actionShutdown, false, "it asks first whether the guest is off already"},
-	{"azure-", actionQuit, false, "it deallocates and captures the machine itself"},
-	{"amazon-", actionQuit, false, "it stops the instance itself"},
-	{"googlecompute", actionQuit, false, "it stops the instance itself"},
-	{"proxmox-", actionQuit, false, "it shuts the guest down itself before it makes the template"},
-	{"qemu", actionQuit, true, "it fails to send its shutdown_command to a guest that is off, and without one kills the machine"},
-	{"virtualbox-", actionQuit, true, "it sends its shutdown_command to a running guest"},
-	{"vmware-", actionQuit, true, "it sends its shutdown_command to a running guest"},
-	{"parallels-", actionQuit, true, "it sends its shutdown_command to a running guest"},
-	{"null", actionQuit, false, "it leaves the machine as it is"},
-}
-
-// autoAction chooses for a builder and says why.
-func autoAction(builder string) (action, why string) {
-	for _, b := range builders {
-		if strings.HasPrefix(builder, b.prefix) {
-			return b.action, b.why
-		}
-	}
-	return actionQuit, "what it does with a guest that is off is not known"
-}
-
-func needsShutdownCommand(builder string) bool {
-	for _, b := range builders {
-		if strings.HasPrefix(builder, b.prefix) {
-			return b.cutsPower
-		}
-	}
-	return true
-}
-
-func powersItselfOff(builder string) bool {
-	action, _ := autoAction(builder)
-	return action == actionShutdown
 }

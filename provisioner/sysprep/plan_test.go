@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -27,7 +29,14 @@ func TestThePlanFollowsFromTheOptions(t *testing.T) {
 		{"audit mode", map[string]any{"mode": "audit"}, "null", "/generalize /audit /quit /quiet", windows.StateGeneralizeToAudit, verdict.Quit, nil},
 		{"resealing to OOBE only", map[string]any{"generalize": false}, "null", "/oobe /quit /quiet", windows.StateSpecializeToOOBE, verdict.Quit, []string{"keeps the identity"}},
 		{"resealing to audit mode only", map[string]any{"generalize": false, "mode": "audit", "action": "reboot"}, "null",
-			"/audit /reboot /quiet", windows.StateSpecializeToAudit, verdict.Reboot, []string{"keeps the identity"}},
+			"/audit /reboot /quiet", windows.StateSpecializeToAudit, verdict.Reboot, nil},
+		{"audit mode is entered by a restart", map[string]any{"generalize": false, "mode": "audit"}, "qemu",
+			"/audit /reboot /quiet", windows.StateSpecializeToAudit, verdict.Reboot, nil},
+		{"resealing to audit mode, and staying up", map[string]any{"generalize": false, "mode": "audit", "action": "quit"}, "null",
+			"/audit /quit /quiet", windows.StateSpecializeToAudit, verdict.Quit, []string{"keeps the identity"}},
+		{"lines before the power-off", map[string]any{"action": "shutdown", "before_shutdown": []string{"ver"}}, "vsphere-iso",
+			"/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"lines with quit", map[string]any{"before_shutdown": []string{"ver"}}, "azure-arm", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
 		{"vm mode with an answer file", map[string]any{"vm_mode": true, "answer_file_content": testAnswer}, "azure-arm",
 			"/generalize /oobe /mode:vm /quit /quiet " + answer, windows.StateGeneralizeToOOBE, verdict.Quit, []string{"same hardware profile", "Microsoft documents it"}},
 		{"not quiet", map[string]any{"quiet": false}, "null", "/generalize /oobe /quit", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"nobody will see it"}},
@@ -39,8 +48,16 @@ func TestThePlanFollowsFromTheOptions(t *testing.T) {
 			[]string{"not generalized any more"}},
 		{"qemu has to shut down", nil, "qemu", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"shutdown_command"}},
 		{"qemu with a guest that is off", map[string]any{"action": "shutdown"}, "qemu", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown,
+			[]string{"must have no shutdown_command"}},
+		{"a builder that nobody knows, with a guest that is off", map[string]any{"action": "shutdown"}, "something", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown,
 			[]string{"not known to accept"}},
-		{"hyperv", nil, "hyperv-vmcx", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown, []string{"disable_shutdown"}},
+		{"a builder that nobody knows", nil, "something", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
+		{"hyperv", nil, "hyperv-vmcx", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"shutdown_command"}},
+		{"hyperv with a guest that is off", map[string]any{"action": "shutdown"}, "hyperv-iso", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown,
+			[]string{"disable_shutdown = true, or no shutdown_command"}},
+		{"vsphere asks whether it is off", map[string]any{"action": "shutdown"}, "vsphere-clone", "/generalize /oobe /shutdown /quiet", windows.StateGeneralizeToOOBE, verdict.Shutdown, nil},
+		{"azure-dtl would run sysprep itself", nil, "azure-dtl", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, []string{"skip_sysprep = true"}},
+		{"the bare type of proxmox", nil, "proxmox", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit, nil},
 		{"our builder, told to quit", map[string]any{"action": "quit"}, "sysprep-vhd", "/generalize /oobe /quit /quiet", windows.StateGeneralizeToOOBE, verdict.Quit,
 			[]string{"waits for its power-off"}},
 	} {
@@ -72,15 +89,26 @@ func TestThePlanFollowsFromTheOptions(t *testing.T) {
 	}
 }
 
-func TestAutoChoosesWhatTheBuilderCanEndWith(t *testing.T) {
-	for builder, want := range map[string]string{
-		"sysprep-vhd": "shutdown", "hyperv-iso": "shutdown", "hyperv-vmcx": "shutdown", "vsphere-iso": "shutdown", "vsphere-clone": "shutdown",
-		"azure-arm": "quit", "azure-chroot": "quit", "amazon-ebs": "quit", "googlecompute": "quit", "qemu": "quit", "virtualbox-iso": "quit",
-		"virtualbox-ovf": "quit", "proxmox-iso": "quit", "proxmox-clone": "quit", "vmware-iso": "quit", "parallels-iso": "quit", "null": "quit",
-		"something-else": "quit", "": "quit",
-	} {
-		if got, why := autoAction(builder); got != want || why == "" {
-			t.Errorf("%s: %s (%s), want %s", builder, got, why, want)
+// A guest that is up can be shut down by every builder; one that is off is lost
+// with most, and real templates set a shutdown_command.
+func TestAutoQuitsForEveryBuilderButOurOwn(t *testing.T) {
+	for _, name := range []string{"hyperv-iso", "hyperv-vmcx", "vsphere-iso", "vsphere-clone", "azure-arm", "azure-dtl", "azure-chroot", "amazon-ebs", "googlecompute", "qemu", "virtualbox-iso",
+		"virtualbox-ovf", "proxmox", "proxmox-iso", "proxmox-clone", "vmware-iso", "vmware-vmx", "parallels-iso", "openstack", "nutanix", "null", "something-else", "", ownBuilder} {
+		want := actionQuit
+		if name == ownBuilder {
+			want = actionShutdown
+		}
+		c := Config{}
+		c.PackerBuilderType = name
+		if got, why := c.autoAction(); got != want || why == "" {
+			t.Errorf("%s: %s (%s), want %s", name, got, why, want)
+		}
+		c.Mode, c.Generalize = modeAudit, config.TriFalse
+		if got, why := c.autoAction(); got != actionReboot || !strings.Contains(why, "audit mode") {
+			t.Errorf("%s, to audit mode: %s (%s)", name, got, why)
+		}
+		if b, known := handover(name); known != (name != "" && name != "something-else") || known && !strings.HasPrefix(name, b.prefix) {
+			t.Errorf("%s: %v, %+v", name, known, b)
 		}
 	}
 }

@@ -45,6 +45,13 @@ type run struct {
 	// file.
 	deletesCached bool
 	machine       machineEvents
+	// running are the sysprep.exe that were found, and attached is the one of
+	// another run that is watched instead of one of our own.
+	running  []guest.Process
+	attached *guest.Process
+	// inBetween: this sysprep only brings the guest into audit mode, and another
+	// one follows.
+	inBetween bool
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
 	// watched is what was seen of the sysprep that was started last.
@@ -79,7 +86,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data

@@ -72,7 +72,9 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 		if err := t.comm.Start(ctx, cmd); err != nil {
 			return err // then nobody may ever say that it has ended
 		}
-		cmd.Wait()
+		if code := cmd.Wait(); r.Exit != nil {
+			*r.Exit = code
+		}
 		return nil
 	})
 }

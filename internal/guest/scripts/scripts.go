@@ -15,18 +15,19 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
 // that need them and are kept with their harness.
 const (
-	Launch  = "launch"
-	Watch   = "watch"
-	Read    = "read"
-	Bundle  = "bundle"
-	Receive = "receive"
-	Expand  = "expand"
+	Launch    = "launch"
+	Watch     = "watch"
+	Read      = "read"
+	Bundle    = "bundle"
+	Receive   = "receive"
+	Expand    = "expand"
+	Processes = "processes"
 )
 
 // Scripts that are run without being a file in the guest.
@@ -38,7 +39,7 @@ const (
 
 // Names lists the scripts that Text knows.
 func Names() []string {
-	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Place, Store, Fetch}
+	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Processes, Place, Store, Fetch}
 }
 
 // Inline returns a script's text without comments and indentation, a quarter less

@@ -70,7 +70,10 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 	defer stderr.close()
 	return t.bounded(ctx, r.Changed, func() error {
 		for begun := time.Now(); ; {
-			_, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr, Gather: pauseFor(r)})
+			code, err := t.runner.Run(ctx, winrm.Command{Line: r.Line, Stdout: stdout, Stderr: stderr, Gather: pauseFor(r)})
+			if err == nil && r.Exit != nil {
+				*r.Exit = code
+			}
 			if !restarting(err) || time.Since(begun) > restartLimit || pause(ctx, pace) != nil {
 				return err
 			}

@@ -61,12 +61,19 @@ type Key struct {
 // Registry is safe for use by several goroutines.
 type Registry struct {
 	mu    sync.RWMutex
-	hives map[string]*Key // SYSTEM, SOFTWARE
+	hives map[string]*Key // SYSTEM, SOFTWARE, and HARDWARE, which has no file
 }
 
-// New returns a registry with two empty hives.
+// New returns a registry with empty hives.
 func New() *Registry {
-	return &Registry{hives: map[string]*Key{"SYSTEM": {Name: "SYSTEM"}, "SOFTWARE": {Name: "SOFTWARE"}}}
+	return &Registry{hives: map[string]*Key{"SYSTEM": {Name: "SYSTEM"}, "SOFTWARE": {Name: "SOFTWARE"}, "HARDWARE": {Name: "HARDWARE"}}}
+}
+
+// Forget empties the hive that has no file, as a restart does.
+func (r *Registry) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hives["HARDWARE"] = &Key{Name: "HARDWARE"}
 }
 
 func split(path string) []string {
@@ -140,8 +147,7 @@ func (r *Registry) Has(path string) bool {
 	return r.find(path) != nil
 }
 
-// Create makes a key and those above it; it reports false outside the two
-// hives.
+// Create makes a key and those above it; it reports false outside the hives.
 func (r *Registry) Create(path string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

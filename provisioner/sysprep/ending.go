@@ -1,0 +1,131 @@
+package sysprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
+)
+
+// atTheEnd runs the lines of before_shutdown, where there are any, and then ends
+// Windows as the plan says. The verdict is that of the whole run.
+func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict, error) {
+	lines := r.config.BeforeShutdown
+	if len(lines) == 0 {
+		return v, nil
+	}
+	r.ui.Sayf("Running before_shutdown (lines: %d)", len(lines))
+	how := map[string]guest.Ending{"": guest.StayUp, actionShutdown: guest.PowerOff, actionReboot: guest.Restart}[r.plan.Then]
+	err := r.session.AtTheEnd(ctx, lines, how, r.config.BeforeShutdownTimeout)
+	if ctx.Err() != nil {
+		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, errors.New("cancelled while before_shutdown ran; the machine is generalized"))
+	}
+	if err != nil {
+		return v, endFailed(err)
+	}
+	if r.plan.Then == "" {
+		return v, nil
+	}
+	return r.leave(ctx)
+}
+
+// endFailed says which line failed. The line itself may hold a secret.
+func endFailed(err error) error {
+	var line *guest.LineError
+	var unsaid *guest.UnsaidError
+	head := verdict.Head{Class: verdict.AtTheEnd}
+	switch {
+	case errors.As(err, &unsaid):
+		return failed(head, fmt.Errorf("Windows is generalized, but whether before_shutdown[%d] worked is not known: %w", unsaid.Index, err), nil,
+			"look at the guest before its disk is used: it may go down all the same. A line must not end the connection; close WinRM by disabling its service, which takes effect at the next start")
+	case errors.As(err, &line) && !errors.Is(err, guest.ErrNotSent):
+		return failed(head, fmt.Errorf("Windows is generalized, but before_shutdown[%d] failed with %w", line.Index, err), nil,
+			"correct that line and run the build again; Windows stays up")
+	}
+	return failed(head, fmt.Errorf("Windows is generalized, but before_shutdown could not be run: %w", err), nil,
+		"find out why the guest could not be asked, and run the build again; Windows stays up")
+}
+
+// leave watches how Windows goes down, which it was told.
+func (r *run) leave(ctx context.Context) (verdict.Verdict, error) {
+	v := r.untilGone(ctx, r.plan.End())
+	switch {
+	case v.Class == verdict.Generalized:
+		return v, nil
+	case v.Class == verdict.Cancelled:
+		return v, verdict.Fail(v.Head(), errors.New("cancelled while Windows was shutting down; the machine is generalized"))
+	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
+		return v, nil // it sees the machine, and proves the disk
+	}
+	return v, r.explain(v)
+}
+
+// untilGone asks the guest until it is known how it ended: it may restart in place
+// of the power-off, and then it is not what was seen before.
+func (r *run) untilGone(ctx context.Context, how string) verdict.Verdict {
+	expect := r.plan.Expect
+	expect.End = map[string]verdict.End{actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[how]
+	judge := verdict.Ending(r.now(), expect)
+	for {
+		state, err := r.session.Poll(ctx)
+		var v *verdict.Verdict
+		if judge, v = judge.Step(r.ending(ctx, state, err)); v == nil && judge.WantsLastLook() && ctx.Err() == nil {
+			state, err = r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))
+			o := r.ending(ctx, state, err)
+			o.Last = true
+			judge, v = judge.Step(o)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return judge.Cancel(r.now())
+		case v != nil:
+			return *v
+		}
+		if r.pause(ctx, r.config.PollInterval) != nil {
+			return judge.Cancel(r.now())
+		}
+	}
+}
+
+func (r *run) ending(ctx context.Context, state guest.Status, err error) verdict.Observation {
+	if err != nil {
+		return r.unreached(ctx, err.Error())
+	}
+	o := observation(r.now(), state)
+	o.Machine, o.Ours = r.machine.now(), verdict.Unknown // all of it was removed
+	return o
+}
+
+// tryLogin says when nobody is let in any more, though the builder has to be: a
+// connection that was opened before may live on.
+func (r *run) tryLogin(ctx context.Context) {
+	if b, _ := handover(r.config.PackerBuilderType); b.noLogin {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.real(guest.CommandLimit))
+	defer cancel()
+	err := r.askAnew(ctx)
+	if err == nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
+		return // nothing was asked
+	}
+	r.ui.Sayf("Warning: the builder's shutdown_command will fail: a new login to the guest is not answered as before (%s). Windows is generalized and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", err)
+}
+
+// askAnew asks the guest over a connection that was not there before.
+func (r *run) askAnew(ctx context.Context) error {
+	if r.own == nil {
+		return r.session.Hello(ctx) // Packer's communicator logs in for each command
+	}
+	client, err := r.logIn(ctx)
+	if err != nil {
+		return err
+	}
+	fresh := &own{client, winrmguest.New(winrm.NewSession(client, winrm.ShellOptions{}), files.Options{})}
+	defer fresh.close(ctx)
+	return r.open(fresh.transport).Hello(ctx)
+}
