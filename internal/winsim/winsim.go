@@ -8,6 +8,7 @@ package winsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ func New(opt Options) (*Guest, error) {
 	} else {
 		err = g.seed()
 	}
-	if err != nil {
+	if err = errors.Join(err, g.installSSH()); err != nil {
 		return nil, err
 	}
 	if err := g.Boot(); err != nil {

@@ -75,6 +75,7 @@ type guestRun struct {
 	accounts map[string]string
 	adjust   func(*run)
 	wrap     func(packersdk.Communicator) packersdk.Communicator
+	sftp     bool          // over SSH, files go by sftp
 	own      bool          // over a connection of our own, not over Packer's communicator
 	clock    *winsim.Clock // nil: ten times as fast as a real guest, to a run in real time
 }
@@ -116,6 +117,9 @@ func (g *guestRun) start() *winsim.Running {
 
 func (g *guestRun) communicator() packersdk.Communicator {
 	g.t.Helper()
+	if g.sim.SSH != nil {
+		return g.sshCommunicator()
+	}
 	c := &sdkwinrm.Config{Host: g.sim.Host, Port: g.sim.Port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute,
 		Https: g.server.TLS, Insecure: g.server.TLS}
 	if g.server.NTLM {
@@ -141,7 +145,7 @@ func (g *guestRun) provision() error {
 		comm = g.wrap(comm)
 	}
 	raw := map[string]any{"packer_builder_type": g.builder, "packer_build_name": "test"}
-	if !g.own {
+	if !g.own && g.sim.SSH == nil {
 		raw["winrm"] = map[string]any{"mode": winrmCommunicator}
 	}
 	for k, v := range g.options {
@@ -156,6 +160,9 @@ func (g *guestRun) provision() error {
 	data := map[string]any{"Host": g.sim.Host, "Port": int64(g.sim.Port), "User": simUser, "ConnType": "winrm"}
 	if g.own {
 		data["Password"] = simPassword
+	}
+	if g.sim.SSH != nil {
+		data["ConnType"], data["Port"], data["Password"] = "ssh", int64(g.sim.SSH.Port()), simPassword
 	}
 	r := newRun(p.config, g.ui, comm, data)
 	if g.adjust != nil {
