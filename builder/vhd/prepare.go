@@ -175,6 +175,9 @@ func (c *Config) prepareCommunicator() (errs []error) {
 	if port := c.Comm.Port(); port < 0 || port > 65535 {
 		errs = append(errs, fmt.Errorf("%s_port: %d is not between 1 and 65535", c.Comm.Type, port))
 	}
+	if _, takes := c.driver().(hypervisor.Taker); takes && c.Comm.Type == "ssh" && c.Comm.SSHBastionHost != "" && c.Comm.SSHBastionInteractive {
+		errs = append(errs, fmt.Errorf("ssh_bastion_interactive: with hypervisor = %q the builder logs in to the bastion by itself, to see when the machine is off; use ssh_bastion_password, ssh_bastion_private_key_file or ssh_bastion_agent_auth", c.Hypervisor))
+	}
 	return append(errs, c.prepareTrust()...)
 }
 
@@ -201,5 +204,5 @@ func (c *Config) conversion() diskimage.Options {
 
 // newMachine makes the driver's machine. say tells the user what it finds out.
 func (c *Config) newMachine(say func(string)) hypervisor.Machine {
-	return c.driver().New(hypervisor.Build{Settings: c.settings(), Say: say, OpenDisk: openDisk})
+	return c.driver().New(hypervisor.Build{Settings: c.settings(), Say: say, OpenDisk: openDisk, Dial: sshDial(&c.Comm)})
 }

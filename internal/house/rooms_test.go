@@ -19,7 +19,7 @@ var rooms = []room{
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
-		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
+		"internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
@@ -41,7 +41,7 @@ var rooms = []room{
 	// Machines and guests.
 	// A driver owns its options, which are HCL.
 	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
-	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/winrm"}},
+	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
 	{name: "internal/sshport", may: []string{"internal/winrm"}},
 	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
 	{name: "internal/winrm"},
