@@ -25,6 +25,8 @@ func (g *Guest) firstBoot(audit bool) error {
 	switch {
 	case audit:
 		next = g.auditMode
+	case g.settings("oobeSystem").toAudit():
+		next = g.resealToAudit
 	case g.scenario.FirstBoot == FirstBootDone && g.scenario.WinRMInSetup:
 		next = g.passDialogs
 	case g.scenario.FirstBoot == FirstBootDone:
@@ -91,7 +93,9 @@ func (g *Guest) passFirstBoot() error {
 // auditMode is what Windows boots into after /audit: sysprep's window opens.
 func (g *Guest) auditMode() error {
 	g.endSetup()
-	g.openWindow()
+	if !g.audited() {
+		g.openWindow()
+	}
 	return errors.Join(g.setImageState(imageSpecializedAudit), g.Flush())
 }
 
