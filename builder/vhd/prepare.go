@@ -58,8 +58,19 @@ func (c *Config) prepareShutdown() (errs []error) {
 	if c.ShutdownTimeout < 0 {
 		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is negative; write a duration such as \"5m\"", c.ShutdownTimeout))
 	}
+	alone := c.Comm.Type == "none"
 	if c.ShutdownTimeout == 0 {
-		c.ShutdownTimeout = 5 * time.Minute
+		if c.ShutdownTimeout = 5 * time.Minute; alone {
+			c.ShutdownTimeout = 2 * time.Hour
+		}
+	}
+	switch {
+	case c.StallTimeout < 0:
+		errs = append(errs, fmt.Errorf("stall_timeout: %s is negative; write a duration such as \"15m\"", c.StallTimeout))
+	case c.StallTimeout > 0 && !alone && slices.Contains(communicators, c.Comm.Type):
+		errs = append(errs, errors.New("stall_timeout: only used with communicator = \"none\"; remove it"))
+	case c.StallTimeout == 0 && alone:
+		c.StallTimeout = 15 * time.Minute
 	}
 	if c.Comm.Type == "none" && c.ShutdownCommand != "" {
 		errs = append(errs, errors.New("shutdown_command: there is no communicator to send it with; remove it or set communicator"))

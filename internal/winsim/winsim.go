@@ -195,3 +195,14 @@ func (g *Guest) Close() error {
 	g.wg.Wait()
 	return g.Flush()
 }
+
+// Command runs a cmd.exe line as the account that packer connects as, and waits for
+// it; an exit code other than 0 is an error.
+func (g *Guest) Command(ctx context.Context, line string) error {
+	var out strings.Builder
+	code := g.run(ctx, &wsman.Process{User: g.opt.User, Line: line, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out})
+	if code != 0 {
+		return fmt.Errorf("%s: code %d: %s", line, code, out.String())
+	}
+	return nil
+}
