@@ -21,7 +21,7 @@ const guestPassword = "Demo-Passw0rd"
 // sent by the end of the test.
 func inProcess(t *testing.T, scenario winsim.Scenario, server winsim.ServerOptions, log func(string, ...any)) *winsim.Running {
 	t.Helper()
-	server.Addr = testutil.FreeAddr(t)
+	server.Addr, server.SSHAddr = testutil.FreeAddr(t), testutil.FreeAddr(t)
 	guest, err := winsim.Start(t.Context(), winsim.Options{
 		Root: t.TempDir(), User: "packer", Password: guestPassword, Scenario: unkind(scenario), Log: log,
 	}, server)

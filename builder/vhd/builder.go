@@ -96,6 +96,7 @@ func (b *Builder) steps() []multistep.Step {
 		&stepWaitForGuest{},
 		&stepConnect{},
 		&StepProvision{},
+		&stepWaitUnattended{},
 		&stepWaitForPowerOff{},
 		&stepProve{},
 		&stepConvert{},

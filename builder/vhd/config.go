@@ -108,7 +108,15 @@ type Config struct {
 	// guest has powered itself off, and, up to 4 minutes, how long a Windows
 	// whose run failed for an unknown reason may take to shut down and write its
 	// logs before its disk is read for the cause. Defaults to `5m`.
+	//
+	// With `communicator = "none"` it is how long the guest may take from its start
+	// until it has powered itself off, and it is not asked over ACPI. Defaults to
+	// `2h` then.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+	// With `communicator = "none"`: how long the guest may show no sign of life (no
+	// write to its disk, no change of its screen, no restart) before the build gives
+	// it up. Defaults to `15m`.
+	StallTimeout time.Duration `mapstructure:"stall_timeout"`
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
 	Verify proof.Config `mapstructure:"verify"`

@@ -86,6 +86,7 @@ type FlatConfig struct {
 	Compact                   *bool             `mapstructure:"compact" cty:"compact" hcl:"compact"`
 	ShutdownCommand           *string           `mapstructure:"shutdown_command" cty:"shutdown_command" hcl:"shutdown_command"`
 	ShutdownTimeout           *string           `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
+	StallTimeout              *string           `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
 	Verify                    *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
 }
 
@@ -176,6 +177,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"compact":                      &hcldec.AttrSpec{Name: "compact", Type: cty.Bool, Required: false},
 		"shutdown_command":             &hcldec.AttrSpec{Name: "shutdown_command", Type: cty.String, Required: false},
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
+		"stall_timeout":                &hcldec.AttrSpec{Name: "stall_timeout", Type: cty.String, Required: false},
 		"verify":                       &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
 	}
 	return s

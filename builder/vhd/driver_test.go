@@ -67,7 +67,7 @@ func (s *simulated) New(b hypervisor.Build) hypervisor.Machine {
 	return &simulatedMachine{simulated: s, say: b.Say, fates: make(chan hypervisor.Fate, 1)}
 }
 
-// simulatedMachine writes to its disk and is off when that is expected.
+// simulatedMachine writes to its disk and powers itself off.
 type simulatedMachine struct {
 	*simulated
 	say   func(string)
@@ -83,12 +83,14 @@ func (m *simulatedMachine) Start(_ context.Context, spec hypervisor.Spec) (<-cha
 	if _, err := disk.WriteAt([]byte("written by the guest"), 2048); err != nil {
 		return nil, err
 	}
+	m.off()
 	return m.fates, disk.Close()
 }
 func (*simulatedMachine) Endpoint(context.Context) (hypervisor.Endpoint, error) {
 	return hypervisor.Endpoint{}, errors.New("it has no address")
 }
-func (m *simulatedMachine) ExpectOff() {
+func (*simulatedMachine) ExpectOff() {}
+func (m *simulatedMachine) off() {
 	m.fates <- hypervisor.Fate{Cause: hypervisor.CauseGuestShutdown}
 	close(m.fates)
 }
@@ -138,6 +140,7 @@ type layeredMachine struct {
 
 func (m *layeredMachine) Start(_ context.Context, spec hypervisor.Spec) (<-chan hypervisor.Fate, error) {
 	m.say(fmt.Sprintf("Layered by %s: %s on %q", m.who, spec.Disk.Format, spec.Disk.BackingFormat))
+	m.off()
 	return m.fates, nil
 }
 

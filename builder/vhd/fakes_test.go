@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 // fakeMachine is the least of a hypervisor.Machine; its end the test decides.
 type fakeMachine struct {
 	startErr error
+	// written is what the guest has written, by the method of this name.
+	written atomic.Uint64
 	// powerDown is called by the method of this name, if set.
 	powerDown func() error
 
@@ -105,6 +108,7 @@ func (f ableMachine) PowerDown(context.Context) error {
 	}
 	return nil
 }
+func (f ableMachine) Written(context.Context) (uint64, error) { return f.written.Load(), nil }
 func (f ableMachine) Kill(context.Context) error {
 	f.note("kill")
 	return nil

@@ -24,6 +24,7 @@ type able struct {
 	button   hypervisor.PowerDowner
 	killer   hypervisor.Killer
 	camera   hypervisor.Screenshotter
+	meter    hypervisor.Meter
 	waiter   hypervisor.Waiter
 }
 
@@ -33,6 +34,7 @@ func resolve(m hypervisor.Machine) (a able) {
 	a.button, _ = m.(hypervisor.PowerDowner)
 	a.killer, _ = m.(hypervisor.Killer)
 	a.camera, _ = m.(hypervisor.Screenshotter)
+	a.meter, _ = m.(hypervisor.Meter)
 	a.waiter, _ = m.(hypervisor.Waiter)
 	return a
 }

@@ -58,8 +58,19 @@ func (c *Config) prepareShutdown() (errs []error) {
 	if c.ShutdownTimeout < 0 {
 		errs = append(errs, fmt.Errorf("shutdown_timeout: %s is negative; write a duration such as \"5m\"", c.ShutdownTimeout))
 	}
+	alone := c.Comm.Type == "none"
 	if c.ShutdownTimeout == 0 {
-		c.ShutdownTimeout = 5 * time.Minute
+		if c.ShutdownTimeout = 5 * time.Minute; alone {
+			c.ShutdownTimeout = 2 * time.Hour
+		}
+	}
+	switch {
+	case c.StallTimeout < 0:
+		errs = append(errs, fmt.Errorf("stall_timeout: %s is negative; write a duration such as \"15m\"", c.StallTimeout))
+	case c.StallTimeout > 0 && !alone && slices.Contains(communicators, c.Comm.Type):
+		errs = append(errs, errors.New("stall_timeout: only used with communicator = \"none\"; remove it"))
+	case c.StallTimeout == 0 && alone:
+		c.StallTimeout = 15 * time.Minute
 	}
 	if c.Comm.Type == "none" && c.ShutdownCommand != "" {
 		errs = append(errs, errors.New("shutdown_command: there is no communicator to send it with; remove it or set communicator"))
@@ -175,6 +186,9 @@ func (c *Config) prepareCommunicator() (errs []error) {
 	if port := c.Comm.Port(); port < 0 || port > 65535 {
 		errs = append(errs, fmt.Errorf("%s_port: %d is not between 1 and 65535", c.Comm.Type, port))
 	}
+	if _, takes := c.driver().(hypervisor.Taker); takes && c.Comm.Type == "ssh" && c.Comm.SSHBastionHost != "" && c.Comm.SSHBastionInteractive {
+		errs = append(errs, fmt.Errorf("ssh_bastion_interactive: with hypervisor = %q the builder logs in to the bastion by itself, to see when the machine is off; use ssh_bastion_password, ssh_bastion_private_key_file or ssh_bastion_agent_auth", c.Hypervisor))
+	}
 	return append(errs, c.prepareTrust()...)
 }
 
@@ -201,5 +215,5 @@ func (c *Config) conversion() diskimage.Options {
 
 // newMachine makes the driver's machine. say tells the user what it finds out.
 func (c *Config) newMachine(say func(string)) hypervisor.Machine {
-	return c.driver().New(hypervisor.Build{Settings: c.settings(), Say: say, OpenDisk: openDisk})
+	return c.driver().New(hypervisor.Build{Settings: c.settings(), Say: say, OpenDisk: openDisk, Dial: sshDial(&c.Comm)})
 }

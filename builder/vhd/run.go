@@ -39,6 +39,7 @@ type run struct {
 	disk     hypervisor.Disk     // stepCreateOverlay: what boots, and what is converted
 	machine  *machine            // stepStartMachine
 	events   hypervisor.EventLog // of the machine, until its fate
+	started  stamp               // of the disk, before the machine was
 	// provisioning is since when sysprep may have run; zero: it cannot.
 	provisioning time.Time
 	provisioned  bool // the provisioners have ended well

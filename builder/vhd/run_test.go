@@ -25,7 +25,7 @@ func TestWhatAMachineCanDoIsFoundOutOnce(t *testing.T) {
 	if got := resolve(fake); got != (able{}) {
 		t.Errorf("the least of a machine can %+v", got)
 	}
-	if got := resolve(ableMachine{fake}); got.reporter == nil || got.button == nil || got.killer == nil || got.camera == nil || got.waiter != nil {
+	if got := resolve(ableMachine{fake}); got.reporter == nil || got.button == nil || got.killer == nil || got.camera == nil || got.meter == nil || got.waiter != nil {
 		t.Errorf("got %+v", got)
 	}
 	if got := resolve(waiting{fake, "x"}); got != (able{waiter: waiting{fake, "x"}}) {

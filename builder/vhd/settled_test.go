@@ -25,7 +25,7 @@ func TestASourceIsWarnedOfWhereTheGuestWouldNotBeLaunched(t *testing.T) {
 		first := verdict.First{SysprepExe: verdict.Yes}
 		first.Reached, first.Process, first.ImageState = true, verdict.No, state
 		starts := verdict.Clear(first, verdict.Expectation{Generalize: true}).Start == verdict.Go
-		if warned := factsOf(r).Warnings; starts != (len(warned) == 0) {
+		if warned := factsOf(r, false).Warnings; starts != (len(warned) == 0) {
 			t.Errorf("%s: the guest would be launched: %t, warnings of the source: %q", state, starts, warned)
 		}
 	}
@@ -49,7 +49,7 @@ func TestADiskThatDoesNotStartGetsTheMachineOfItsTable(t *testing.T) {
 		}
 		f := factsOf(winimage.Facts{Disk: winimage.Disk{Scheme: string(c.table)}, Windows: []winimage.Windows{{
 			Volume: winimage.Volume{LogClean: true},
-		}}})
+		}}}, false)
 		if len(f.Warnings) != 1 || !strings.Contains(f.Warnings[0], c.lacks) {
 			t.Errorf("%s: warnings %q", c.table, f.Warnings)
 		}

@@ -35,7 +35,7 @@ const inspectLimit = 10 * time.Minute
 
 // inspectSource looks into a disk before it is booted. It changes nothing. The
 // error is for a disk that cannot be read in time; one without Windows is a warning.
-func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit time.Duration) (sourceFacts, error) {
+func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit time.Duration, alone bool) (sourceFacts, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %s; is its storage slow?", limit))
 	defer cancel()
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: name})
@@ -45,11 +45,12 @@ func inspectSource(ctx context.Context, d diskimage.Disk, name string, limit tim
 	if err != nil {
 		return sourceFacts{}, fmt.Errorf("inspecting source disk %s: %w", name, err)
 	}
-	return factsOf(r), nil
+	return factsOf(r, alone), nil
 }
 
-// factsOf is the judgement on a source, a pure function.
-func factsOf(r winimage.Facts) sourceFacts {
+// factsOf is the judgement on a source, a pure function. alone: nobody connects to
+// its Windows.
+func factsOf(r winimage.Facts, alone bool) sourceFacts {
 	f := sourceFacts{Report: r}
 	if start := windows.StartupOf(r.Disk.Scheme, r.Disk.Generation != 0); start.Missing != "" {
 		f.warn("the disk cannot boot: it lacks %s; check that it is the system disk", start.Missing)
@@ -66,7 +67,10 @@ func factsOf(r winimage.Facts) sourceFacts {
 	f.Windows, f.Clock = w.Describe(), w.Clock
 	f.Origin = w.Origin()
 	f.Drivers = driversOf(w)
-	f.warnState(w)
+	if alone {
+		f.Warnings = append(f.Warnings, routeWarnings(w)...)
+	}
+	f.warnState(w, alone)
 	return f
 }
 
@@ -88,15 +92,17 @@ func driversOf(w winimage.Windows) (d hypervisor.GuestDrivers) {
 }
 
 // warnState warns of a Windows that is not one in ordinary use, shut down.
-func (f *sourceFacts) warnState(w winimage.Windows) {
-	switch windows.State(w.Setup.ImageState).Means() {
-	case windows.Generalized:
+func (f *sourceFacts) warnState(w winimage.Windows, alone bool) {
+	switch state := windows.State(w.Setup.ImageState).Means(); {
+	case alone && (state == windows.Generalized || state == windows.BeforeOOBE):
+		// its first boot is what is wanted
+	case state == windows.Generalized:
 		f.warn("the source is generalized already (%s): it goes through its first boot, specialize and OOBE, before anything can run in it; give it an answer file, or start from a disk that is not generalized", w.Setup.ImageState)
-	case windows.Unfinished:
+	case state == windows.Unfinished:
 		f.warn("the source comes from a sysprep run that failed midway (%s): sysprep will fail again; start from an earlier disk", w.Setup.ImageState)
-	case windows.BeforeOOBE:
+	case state == windows.BeforeOOBE:
 		f.warn("Windows Setup has not finished in the source (%s): it continues at the first boot", w.Setup.ImageState)
-	case windows.Unrecognised:
+	case state == windows.Unrecognised:
 		f.warn("the source has an unknown ImageState (%s): sysprep does not start from it; check the installation", w.Setup.ImageState)
 	}
 	if w.Setup.Upgraded {

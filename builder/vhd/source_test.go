@@ -21,7 +21,7 @@ func inspectFile(t *testing.T, path string) (sourceFacts, error) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return inspectSource(context.Background(), d, path, inspectLimit)
+	return inspectSource(context.Background(), d, path, inspectLimit, false)
 }
 
 func TestASourceSaysWhatItHasDriversFor(t *testing.T) {
@@ -121,7 +121,7 @@ func TestFactsFollowTheReport(t *testing.T) {
 				Windows: []winimage.Windows{{Volume: winimage.Volume{LogClean: true}, Drivers: winimage.Drivers{Storage: drivers("storahci")}}},
 			}
 			c.change(&r, &r.Windows[0])
-			f := factsOf(r)
+			f := factsOf(r, false)
 			if !reflect.DeepEqual(f.Drivers, c.drivers) {
 				t.Errorf("drivers %+v, want %+v", f.Drivers, c.drivers)
 			}

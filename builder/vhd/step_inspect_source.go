@@ -93,7 +93,7 @@ func (r *run) inspect(ctx context.Context, path string, limit time.Duration, ui 
 	}
 	// What Windows says of itself helps and warns; a source that cannot be
 	// understood may boot all the same.
-	facts, err := inspectSource(ctx, disk, path, limit)
+	facts, err := inspectSource(ctx, disk, path, limit, r.config.Comm.Type == "none")
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -40,6 +40,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 	if can.reporter != nil {
 		can.reporter.Report(run.happens)
 	}
+	run.started = stampOf(run.disk.Path)
 	fates, err := m.Start(ctx, spec)
 	if err != nil {
 		if ctx.Err() != nil {

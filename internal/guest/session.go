@@ -76,8 +76,27 @@ func (s *Session) Places() bool {
 func (s *Session) Upload(ctx context.Context, path string, content []byte, limit time.Duration) error {
 	ctx, cancel := s.within(ctx, limit)
 	defer cancel()
+	if err := s.makeFolder(ctx, path); err != nil {
+		return fmt.Errorf("uploading %s: %w", path, err)
+	}
 	if err := s.transport.Upload(ctx, path, content); err != nil {
 		return fmt.Errorf("uploading %s: %w", path, err)
+	}
+	return nil
+}
+
+// makeFolder makes the folder of a file, where the transport does not.
+func (s *Session) makeFolder(ctx context.Context, path string) error {
+	if f, ok := s.transport.(Folders); !ok || !f.NeedsFolders() {
+		return nil
+	}
+	folder := folderOf(path)
+	a, err := s.ask(ctx, all(unless(folder, call("mkdir ?", folder)), tell("folder", folder)), CommandLimit)
+	if err != nil {
+		return fmt.Errorf("making its folder: %w", err)
+	}
+	if there := a.yes("folder"); there == nil || !*there {
+		return fmt.Errorf("making its folder: %s", short(a.text))
 	}
 	return nil
 }

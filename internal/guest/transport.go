@@ -42,6 +42,12 @@ type Placer interface {
 	Place(ctx context.Context, files ...File) error
 }
 
+// Folders is a Transport whose Upload may need the folder of a file to be there.
+type Folders interface {
+	Transport
+	NeedsFolders() bool
+}
+
 // Request is a line to be run.
 type Request struct {
 	Line string

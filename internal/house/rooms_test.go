@@ -13,13 +13,13 @@ var rooms = []room{
 	// The components: they speak with Packer.
 	{name: "provisioner/sysprep", packer: true, may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
-		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files",
+		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
-		"internal/partition", "internal/proof", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
+		"internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
@@ -41,7 +41,8 @@ var rooms = []room{
 	// Machines and guests.
 	// A driver owns its options, which are HCL.
 	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
-	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/winrm"}},
+	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
+	{name: "internal/sshport", may: []string{"internal/winrm"}},
 	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
 	{name: "internal/winrm"},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
@@ -71,13 +72,14 @@ var rooms = []room{
 	// with itself.
 	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
-		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/registry", "internal/winsim/setuplog",
+		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
 		"internal/winsim/stocktext", "internal/winsim/winfs", "internal/winsim/wsman",
 	}},
 	{name: "internal/winsim/cmdshell", may: []string{"internal/winsim/console", "internal/winsim/winfs"}},
 	{name: "internal/winsim/console"},
 	{name: "internal/winsim/registry", may: []string{"internal/regf", "internal/regf/hivewrite"}},
 	{name: "internal/winsim/setuplog"},
+	{name: "internal/winsim/sshd"},
 	{name: "internal/winsim/stocktext", packer: true},
 	{name: "internal/winsim/winfs"},
 	{name: "internal/winsim/wsman"},

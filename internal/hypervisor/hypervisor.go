@@ -176,6 +176,12 @@ type Screenshotter interface {
 	Screenshot(ctx context.Context, path string) error
 }
 
+// Meter is a Machine whose driver counts what the guest writes.
+type Meter interface {
+	// Written is how many bytes the guest has written to its disk since the start.
+	Written(ctx context.Context) (uint64, error)
+}
+
 // Waiter is a Machine that can say what keeps it from being taken for off: ""
 // for nothing but the time.
 type Waiter interface{ WaitingFor() string }

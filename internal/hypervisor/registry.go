@@ -2,7 +2,9 @@ package hypervisor
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"strconv"
@@ -95,6 +97,9 @@ type Build struct {
 	// OpenDisk opens a disk as it will be read, with the files it is based on,
 	// and closes it.
 	OpenDisk func(path string) error
+	// Dial opens a connection to the guest the way the communicator goes, through a
+	// bastion or a proxy; nil: it goes directly.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 var (

@@ -86,6 +86,8 @@ func (d *drive) answerFile(file File) AnswerFile {
 			a.Passes = append(a.Passes, name)
 		}
 	}
+	route := parsed.Route()
+	a.ToAudit, a.Generalizes, a.PowersOff = route.ToAudit, route.Generalize, route.PowersOff
 	secrets := answerfile.SecretSettings(parsed)
 	for _, s := range secrets[:min(maxList, len(secrets))] {
 		a.Secrets = append(a.Secrets, budget.Cut(s, maxSetting))

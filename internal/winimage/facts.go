@@ -208,7 +208,12 @@ type AnswerFile struct {
 	Passes []string `json:"passes,omitempty"`
 	// Secrets are the settings that hold one, never the secret.
 	Secrets []string `json:"secrets,omitempty"`
-	Problem string   `json:"problem,omitempty"`
+	// ToAudit, Generalizes and PowersOff are what the file makes of a boot that
+	// nobody connects to (answerfile.Route).
+	ToAudit     bool   `json:"to_audit,omitempty"`
+	Generalizes string `json:"generalizes,omitempty"`
+	PowersOff   bool   `json:"powers_off,omitempty"`
+	Problem     string `json:"problem,omitempty"`
 }
 
 // Autologon is Winlogon; the password itself is not read.

@@ -79,6 +79,10 @@ func Probe(ctx context.Context, host string, port int) (Reach, error) {
 	return reach, nil
 }
 
+// Refused says whether an error of a connection means that the machine is there and
+// nothing listens.
+func Refused(err error) bool { return refused(err) }
+
 func ask(ctx context.Context, address string) (Reach, error) { return talk(ctx, address, nil) }
 
 func askTLS(ctx context.Context, address string) (Reach, error) {

@@ -25,6 +25,8 @@ func (g *Guest) firstBoot(audit bool) error {
 	switch {
 	case audit:
 		next = g.auditMode
+	case g.settings("oobeSystem").toAudit():
+		next = g.resealToAudit
 	case g.scenario.FirstBoot == FirstBootDone && g.scenario.WinRMInSetup:
 		next = g.passDialogs
 	case g.scenario.FirstBoot == FirstBootDone:
@@ -92,14 +94,16 @@ func (g *Guest) passFirstBoot() error {
 // is logged on, which may take longer than WinRM, and sysprep's window opens.
 func (g *Guest) auditMode() error {
 	g.endSetup()
-	if takes := time.Duration(g.scenario.LogonTakes); takes > 0 {
+	switch takes := time.Duration(g.scenario.LogonTakes); {
+	case g.audited(): // its answer file says what follows
+	case takes > 0:
 		session := g.session()
 		g.goDo(func() {
 			if g.sleep(session, takes) {
 				g.openWindow()
 			}
 		})
-	} else {
+	default:
 		g.openWindow()
 	}
 	return errors.Join(g.setImageState(imageSpecializedAudit), g.Flush())

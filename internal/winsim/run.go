@@ -57,13 +57,18 @@ func init() {
 		"tar.exe": (*Guest).tar, "taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
 		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
 	})
+	add(folderOpenSSH, map[string]program{"scp.exe": (*Guest).scp})
 	add(folderSystem32+`\WindowsPowerShell\v1.0`, map[string]program{"powershell.exe": (*Guest).powershell})
 	add(folderSysprep, map[string]program{"sysprep.exe": (*Guest).sysprep})
 }
 
 // onPath are the folders searched for a bare name.
 func (g *Guest) onPath() []string {
-	return []string{g.full(folderSystem32), g.full(folderWindows), g.full(folderSystem32) + `\WindowsPowerShell\v1.0`}
+	folders := []string{g.full(folderSystem32), g.full(folderWindows), g.full(folderSystem32) + `\WindowsPowerShell\v1.0`}
+	if g.scenario.SSH.Shell != "" {
+		folders = append(folders, g.full(folderOpenSSH))
+	}
+	return folders
 }
 
 type found struct {
@@ -266,7 +271,7 @@ func expandEnv(env cmdshell.Env, s string) string {
 
 // cmd is cmd.exe started as a program.
 func (g *Guest) cmd(ctx context.Context, c *call) int {
-	args, autoRun, strip := c.Args, g.scenario.AutoRun, false
+	args, autoRun, strip := c.Args, g.scenario.AutoRun, stripQuotes
 	for sw := ""; sw != "/c"; {
 		args = strings.TrimLeft(args, " \t")
 		sw = strings.ToLower(args[:min(2, len(args))])
@@ -275,24 +280,20 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 			c.fail("simulator: %v: cmd.exe %s", cmdshell.ErrUnsupported, c.Args)
 			return 1
 		}
-		if sw == "/d" {
+		switch sw {
+		case "/d":
 			autoRun = ""
+		case "/s":
+			strip = stripOuter
 		}
-		strip = strip || sw == "/s"
 		args = args[2:]
-	}
-	line := strings.TrimLeft(args, " \t")
-	if i := strings.LastIndexByte(line, '"'); strip && i > 0 && line[0] == '"' {
-		line = line[1:i] + line[i+1:] // the first and the last quote go, whatever is between them
-	} else {
-		line = stripQuotes(line)
 	}
 	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
 		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		Console: c.Console, Version: g.ver(),
 	}
-	return s.Run(ctx, line)
+	return s.Run(ctx, strip(strings.TrimLeft(args, " \t")))
 }
 
 // stripQuotes is the rule of cmd /? for what follows /C: the first and last
@@ -308,6 +309,14 @@ func stripQuotes(s string) string {
 			return s
 		}
 	}
+	return stripOuter(s)
+}
+
+// stripOuter is the rule with /S: the first and the last quote always go.
+func stripOuter(s string) string {
 	i := strings.LastIndexByte(s, '"')
+	if !strings.HasPrefix(s, `"`) || i == 0 {
+		return s
+	}
 	return s[1:i] + s[i+1:]
 }

@@ -143,6 +143,9 @@ type Scenario struct {
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
 
+	// SSH is the OpenSSH server beside WinRM.
+	SSH SSH `json:"ssh,omitzero"`
+
 	Unkind
 }
 
@@ -196,7 +199,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.Unkind.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Unkind.check())...)
 }
 
 // or is the duration, or def where there is none.

@@ -1,6 +1,7 @@
 package winsim
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,13 +17,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/sshd"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 // ServerOptions describes the WinRM service of an in-process guest.
 type ServerOptions struct {
-	// Addr to listen on; empty means a free port of 127.0.0.1.
-	Addr string
+	// Addr to listen on; empty means a free port of 127.0.0.1. SSHAddr is that of
+	// the SSH server, where Scenario.SSH has one.
+	Addr, SSHAddr string
 	// TLS serves HTTPS with a certificate made on the spot.
 	TLS bool
 	// NTLM and NoBasic choose the authentication; Basic is on by default.
@@ -39,6 +42,7 @@ type Running struct {
 	Port       int
 	Guest      *Guest
 	Server     *wsman.Server
+	SSH        *sshd.Server // nil without one
 	Faults     *wsman.Faults
 
 	cancel context.CancelFunc
@@ -93,6 +97,10 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
 	}
 	r.Faults = &r.Server.Faults
+	if err := r.startSSH(srv.SSHAddr); err != nil {
+		r.cancel()
+		return nil, errors.Join(err, listener.Close(), r.Guest.Close())
+	}
 	serve := func() error { return r.Server.Serve(listener) }
 	if srv.TLS {
 		cert, err := selfSigned(r.Host)
@@ -129,6 +137,9 @@ func (r *Running) power(ctx context.Context, e PowerEvent) {
 		r.Guest.logf("closing the WinRM port: %v", err)
 	}
 	r.Server.DropShells()
+	if r.SSH != nil {
+		r.SSH.Shut()
+	}
 	if e == PowerOff {
 		close(r.off)
 		return
@@ -149,6 +160,19 @@ func (r *Running) power(ctx context.Context, e PowerEvent) {
 	if err := r.Faults.ClosePort(false); err != nil {
 		r.Guest.logf("opening the WinRM port: %v", err)
 	}
+	if r.SSH != nil {
+		if err := r.SSH.Open(); err != nil {
+			r.Guest.logf("%v", err)
+		}
+	}
+}
+
+// startSSH opens the SSH server, where the guest has one.
+func (r *Running) startSSH(addr string) error {
+	if r.SSH = r.Guest.SSHServer(cmp.Or(addr, "127.0.0.1:0")); r.SSH == nil {
+		return nil
+	}
+	return r.SSH.Open()
 }
 
 // Off is closed when the guest has powered itself off.
@@ -159,6 +183,9 @@ func (r *Running) Close() error {
 	r.once.Do(func() {
 		r.cancel()
 		r.err = r.Server.Close()
+		if r.SSH != nil {
+			r.SSH.Shut()
+		}
 		if err := r.Guest.Close(); err != nil {
 			r.err = err
 		}

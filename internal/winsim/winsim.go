@@ -8,6 +8,7 @@ package winsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ func New(opt Options) (*Guest, error) {
 	} else {
 		err = g.seed()
 	}
-	if err != nil {
+	if err = errors.Join(err, g.installSSH()); err != nil {
 		return nil, err
 	}
 	if err := g.Boot(); err != nil {
@@ -193,4 +194,15 @@ func (g *Guest) Close() error {
 	g.end()
 	g.wg.Wait()
 	return g.Flush()
+}
+
+// Command runs a cmd.exe line as the account that packer connects as, and waits for
+// it; an exit code other than 0 is an error.
+func (g *Guest) Command(ctx context.Context, line string) error {
+	var out strings.Builder
+	code := g.run(ctx, &wsman.Process{User: g.opt.User, Line: line, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out})
+	if code != 0 {
+		return fmt.Errorf("%s: code %d: %s", line, code, out.String())
+	}
+	return nil
 }

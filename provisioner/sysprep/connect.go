@@ -88,6 +88,12 @@ func (o *own) close(ctx context.Context) {
 // communicator.
 func (r *run) connect(ctx context.Context) (over bool, err error) {
 	w := r.config.WinRM
+	if r.overSSH() {
+		if *w != (WinRM{Mode: winrmAuto}) {
+			r.ui.Say("The block winrm is ignored: the communicator is ssh, which the provisioner uses as it is.")
+		}
+		return false, nil
+	}
 	why := r.notOwn()
 	if w.Mode == winrmCommunicator {
 		return false, nil
@@ -269,5 +275,9 @@ func (r *run) settings() (all []winrm.Config, err error) {
 
 // overPacker is a session over Packer's communicator.
 func (r *run) overPacker() *guest.Session {
-	return r.open(packercomm.New(r.comm, r.config.StallTimeout/4))
+	longest := r.config.StallTimeout / 4
+	if r.overSSH() {
+		return r.open(packercomm.NewSSH(r.comm, longest))
+	}
+	return r.open(packercomm.New(r.comm, longest))
 }

@@ -75,6 +75,7 @@ type guestRun struct {
 	accounts map[string]string
 	adjust   func(*run)
 	wrap     func(packersdk.Communicator) packersdk.Communicator
+	sftp     bool   // over SSH, files go by sftp
 	own      bool   // over a connection of our own, not over Packer's communicator
 	host     string // where the guest is reached, where that is not its own address
 	port     int
@@ -126,6 +127,9 @@ func (g *guestRun) address() (host string, port int) {
 
 func (g *guestRun) communicator() packersdk.Communicator {
 	g.t.Helper()
+	if g.sim.SSH != nil {
+		return g.sshCommunicator()
+	}
 	host, port := g.address()
 	c := &sdkwinrm.Config{Host: host, Port: port, Username: simUser, Password: simPassword, Timeout: 30 * time.Minute,
 		Https: g.server.TLS, Insecure: g.server.TLS}
@@ -152,7 +156,7 @@ func (g *guestRun) provision() error {
 		comm = g.wrap(comm)
 	}
 	raw := map[string]any{"packer_builder_type": g.builder, "packer_build_name": "test"}
-	if !g.own {
+	if !g.own && g.sim.SSH == nil {
 		raw["winrm"] = map[string]any{"mode": winrmCommunicator}
 	}
 	for k, v := range g.options {
@@ -168,6 +172,9 @@ func (g *guestRun) provision() error {
 	data := map[string]any{"Host": host, "Port": int64(port), "User": simUser, "ConnType": "winrm"}
 	if g.own {
 		data["Password"] = simPassword
+	}
+	if g.sim.SSH != nil {
+		data["ConnType"], data["Port"], data["Password"] = "ssh", int64(g.sim.SSH.Port()), simPassword
 	}
 	r := newRun(p.config, g.ui, comm, data)
 	if g.adjust != nil {

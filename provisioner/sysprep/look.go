@@ -23,6 +23,9 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, err
 	}
 	r.first = first
+	if r.overSSH() {
+		r.knock(ctx)
+	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
 		return true, err
 	}

@@ -297,6 +297,8 @@ func (r *run) knock(ctx context.Context) verdict.Port {
 		return verdict.PortUnknown
 	case reach == winrm.Open:
 		return verdict.PortOpen
+	case r.overSSH() && !r.direct.Load():
+		return verdict.PortUnknown
 	case reach == winrm.Closed || reach == winrm.Unreachable:
 		return verdict.PortClosed
 	}

@@ -7,6 +7,7 @@ import (
 	"log"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -35,6 +36,7 @@ type run struct {
 	own     *own // nil: the session is over Packer's communicator
 	id      string
 	address
+	direct atomic.Bool // over SSH: the probe has seen the port open in this run
 	login
 	clock
 
@@ -100,7 +102,6 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 		clock:   clock{time.Now, func(d time.Duration) time.Duration { return d }, silenceSlack},
 	}
 	r.open = func(t guest.Transport) *guest.Session { return guest.New(t, r.id) }
-	r.session = r.overPacker()
 	if c.PackerBuilderType == ownBuilder {
 		r.machine.path, _ = data[hypervisor.EventsKey].(string)
 		r.record, _ = data[record.Key].(string)
@@ -109,6 +110,10 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	r.user, _ = data["User"].(string)
 	r.port, _ = strconv.Atoi(fmt.Sprint(data["Port"])) // its type depends on the way it took
 	r.readLogin(data)
+	if r.overSSH() {
+		r.probe = r.probeSSH
+	}
+	r.session = r.overPacker()
 	return r
 }
 

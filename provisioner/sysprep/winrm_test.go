@@ -108,7 +108,7 @@ func TestWithoutWhatALoginNeedsPackersCommunicatorIsUsed(t *testing.T) {
 		without, instead string
 		said, reason     string
 	}{
-		"SSH":         {"ConnType", "ssh", "", `the communicator is "ssh", not winrm`},
+		"another way": {"ConnType", "docker", "", `the communicator is "docker", not winrm`},
 		"no host":     {"Host", "", "Using Packer's communicator", "at what host and port"},
 		"no password": {"Password", "", "Using Packer's communicator", "set winrm { username, password }"},
 	} {

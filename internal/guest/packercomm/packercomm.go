@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -34,6 +35,7 @@ type Transport struct {
 	comm     Communicator
 	longest  time.Duration // of the rests
 	speed    float64
+	ssh      *sshServer // nil: the communicator is WinRM's
 	mu       sync.Mutex
 	health   health
 	underway map[*request]bool // requests that have not come back
@@ -63,6 +65,19 @@ func (t *Transport) scaled(d time.Duration) time.Duration {
 
 // Run runs one cmd.exe line.
 func (t *Transport) Run(ctx context.Context, r guest.Request) error {
+	if t.ssh != nil {
+		shell, err := t.shell(ctx, r.Insist)
+		if err == nil {
+			r.Line, err = shell.line(r.Line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.run(ctx, r)
+}
+
+func (t *Transport) run(ctx context.Context, r guest.Request) error {
 	broken := make(chan error, 2)
 	stdout, stderr := &gate{to: r.Stdout, broken: broken}, &gate{to: r.Stderr, broken: broken}
 	defer stdout.close()
@@ -72,7 +87,11 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 		if err := t.comm.Start(ctx, cmd); err != nil {
 			return err // then nobody may ever say that it has ended
 		}
-		if code := cmd.Wait(); r.Exit != nil {
+		code := cmd.Wait()
+		if t.ssh != nil && code == packersdk.CmdDisconnect {
+			return errCut
+		}
+		if r.Exit != nil {
 			*r.Exit = code
 		}
 		return nil
@@ -82,7 +101,14 @@ func (t *Transport) Run(ctx context.Context, r guest.Request) error {
 // Upload writes a small file.
 func (t *Transport) Upload(ctx context.Context, path string, content []byte) error {
 	return t.bounded(ctx, false, nil, nil, func(context.Context) error {
-		return t.comm.Upload(path, bytes.NewReader(content), nil)
+		if t.ssh == nil {
+			return t.comm.Upload(path, bytes.NewReader(content), nil)
+		}
+		err := t.comm.Upload(slashes(path), bytes.NewReader(content), nil)
+		if err != nil {
+			err = fmt.Errorf("%w%s", err, uploadHint(err))
+		}
+		return err
 	})
 }
 

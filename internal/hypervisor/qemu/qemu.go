@@ -58,6 +58,7 @@ var _ interface {
 	hypervisor.PowerDowner
 	hypervisor.Killer
 	hypervisor.Screenshotter
+	hypervisor.Meter
 } = (*Machine)(nil)
 
 func newMachine(o Options, say func(string)) *Machine {

@@ -7,13 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/sshport"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
@@ -26,16 +25,14 @@ func answersWinRM(ctx context.Context, e hypervisor.Endpoint) bool {
 	return reach == winrm.Open
 }
 
-// listens is answersWinRM for other services: whether the port accepts a
-// connection within 5 seconds.
-func listens(ctx context.Context, e hypervisor.Endpoint) bool {
-	dialer := net.Dialer{Timeout: winrm.ProbeLimit}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
-	if err != nil {
-		return false
+// answersSSH is answersWinRM for an SSH server. While the way to it fails, as a
+// bastion that is down does, nothing is known, and the guest counts as one that
+// answers: it is not taken for off.
+func answersSSH(dial sshport.Dial) func(context.Context, hypervisor.Endpoint) bool {
+	return func(ctx context.Context, e hypervisor.Endpoint) bool {
+		reach, err := sshport.Probe(ctx, dial, e.Host, e.Port)
+		return reach == winrm.Open || errors.Is(err, sshport.ErrWay)
 	}
-	conn.Close()
-	return true
 }
 
 // Machine is watched once.
@@ -65,7 +62,7 @@ var _ interface {
 func newMachine(o Options, b hypervisor.Build) *Machine {
 	answers := answersWinRM
 	if b.Communicator != "winrm" {
-		answers = listens
+		answers = answersSSH(b.Dial)
 	}
 	off := make(chan struct{})
 	return &Machine{

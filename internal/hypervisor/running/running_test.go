@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/sshport"
 )
 
 func TestSilence(t *testing.T) {
@@ -162,6 +163,7 @@ func TestAMachineAnswersThroughItsCommunicator(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = conn.Write([]byte("SSH-2.0-OpenSSH_for_Windows_9.5\r\n"))
 			conn.Close()
 		}
 	}()
@@ -174,8 +176,20 @@ func TestAMachineAnswersThroughItsCommunicator(t *testing.T) {
 	if winrm.answers(t.Context(), at) {
 		t.Error("a port that accepts is no WinRM")
 	}
+	broken := newMachine(Options{}, hypervisor.Build{Settings: hypervisor.Settings{Communicator: "ssh"}, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, fmt.Errorf("%w: the bastion is away", sshport.ErrWay)
+	}})
+	if !broken.answers(t.Context(), at) {
+		t.Error("a guest is off because nothing is known of it")
+	}
+	far := newMachine(Options{}, hypervisor.Build{Settings: hypervisor.Settings{Communicator: "ssh"}, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
+	}})
+	if !far.answers(t.Context(), hypervisor.Endpoint{Host: "192.0.2.1", Port: 22}) {
+		t.Error("a guest behind a bastion does not answer")
+	}
 	listener.Close()
-	if ssh.answers(t.Context(), at) {
+	if ssh.answers(t.Context(), at) || far.answers(t.Context(), at) {
 		t.Error("a closed port was taken for open")
 	}
 }

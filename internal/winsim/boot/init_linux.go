@@ -72,6 +72,7 @@ func serve() error {
 		Users: map[string]string{user: password}, Basic: true, NTLM: true, AllowUnencrypted: true,
 		Machine: winsim.ComputerName,
 	}
+	shutSSH := func() {}
 	guest, err := winsim.New(winsim.Options{
 		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
 		Power: func(event winsim.PowerEvent) {
@@ -80,6 +81,7 @@ func serve() error {
 			if err := server.Close(); err != nil {
 				say("ending WinRM: %v", err)
 			}
+			shutSSH()
 			ended <- halt(event)
 		},
 		WinRM: func(state winsim.WinRMState) {
@@ -99,6 +101,12 @@ func serve() error {
 	}
 	server.Faults.SlowStart(delay)
 	go watchPowerButton(guest.PowerButton)
+	if ssh := guest.SSHServer(":22"); ssh != nil {
+		shutSSH = ssh.Shut
+		if err := ssh.Open(); err != nil {
+			return err
+		}
+	}
 	listener, err := net.Listen("tcp", ":5985")
 	if err != nil {
 		return err
