@@ -42,7 +42,7 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 	for name, c := range map[string]struct{ first, second map[string]any }{
 		"quit":             {map[string]any{"action": "quit"}, map[string]any{"action": "quit"}},
 		"shutdown":         {map[string]any{"action": "shutdown", "shutdown_timeout": "10s"}, map[string]any{"action": "shutdown", "shutdown_timeout": "10s"}},
-		"an answer file":   {map[string]any{"answer_file_content": testAnswer}, map[string]any{"answer_file_content": strings.Replace(testAnswer, "Tops3cret", "Oth3r", 1)}},
+		"an answer file":   {map[string]any{"answer_file_content": testAnswer}, map[string]any{"answer_file_content": strings.Replace(testAnswer, "Tops3cret", "Oth3r", 1), "delete_cached_answer_file": true}},
 		"a scheduled task": {map[string]any{"elevated_user": simUser}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,6 +64,9 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 				want(t, s.ui.text(), "Not starting sysprep: sysprep.exe is already running as this run would start it (process id ", "Windows is generalized", "was left to it")
 				if answered := strings.Contains(s.ui.text(), "the answer file of this run is not in the image"); answered != (name == "an answer file") {
 					t.Errorf("the answer file is said not to be in the image: %v", answered)
+				}
+				if told := strings.Contains(s.ui.text(), "delete_cached_answer_file of this run was not done"); told != (name == "an answer file") {
+					t.Errorf("an option that was not done is told: %v", told)
 				}
 				if err := <-first; err != nil {
 					t.Fatal(err)
