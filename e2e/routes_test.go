@@ -168,7 +168,7 @@ func TestASecondPackerWatchesTheSysprepOfTheFirst(t *testing.T) {
 	for _, end := range []string{"the first goes on", "the first was killed"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
-			guest := inProcess(t, winsim.Scenario{Generalize: winsim.Duration(25 * time.Second)}, winsim.ServerOptions{NTLM: true}, nil)
+			guest := inProcess(t, winsim.Scenario{Generalize: winsim.Duration(60 * time.Second)}, winsim.ServerOptions{NTLM: true}, nil)
 			template := nullBuild(guest.Port, "", sysprepBlock())
 			first := startPacker(t, template, nil)
 			first.waitLine("working on app packages")

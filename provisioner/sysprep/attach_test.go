@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -27,11 +28,10 @@ func (g *guestRun) second(t *testing.T, options map[string]any) *guestRun {
 // saying closes a channel when the user is told a text.
 func (g *guestRun) saying(text string) <-chan struct{} {
 	said := make(chan struct{})
-	done := false
+	var once sync.Once
 	g.ui.onSay = func(line string) {
-		if strings.Contains(line, text) && !done {
-			done = true
-			close(said)
+		if strings.Contains(line, text) {
+			once.Do(func() { close(said) })
 		}
 	}
 	return said
@@ -47,7 +47,7 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			over(t, winsim.Scenario{Generalize: seconds(60), ShutdownTakes: seconds(60)}, c.first, func(t *testing.T, g *guestRun) {
+			over(t, winsim.Scenario{Generalize: seconds(200), ShutdownTakes: seconds(60)}, c.first, func(t *testing.T, g *guestRun) {
 				g.start()
 				works := g.saying("working on app packages")
 				first := make(chan error, 1)
@@ -83,7 +83,7 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 // Somebody else's folder is not ours to remove, and nothing of ours stays.
 func TestARunThatWasLeftIsWatchedAndNotTidied(t *testing.T) {
 	t.Parallel()
-	over(t, winsim.Scenario{Generalize: seconds(60)}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
+	over(t, winsim.Scenario{Generalize: seconds(200)}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
 		g.start()
 		works := g.saying("working on app packages")
 		ctx, kill := context.WithCancel(t.Context())
@@ -115,7 +115,7 @@ func TestARunThatWasLeftIsWatchedAndNotTidied(t *testing.T) {
 // Another run than this one is not taken for it.
 func TestARunWithOtherOptionsIsNotWatched(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60)}, map[string]any{"action": "quit"})
+	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(200)}, map[string]any{"action": "quit"})
 	g.start()
 	works := g.saying("working on app packages")
 	first := make(chan error, 1)
@@ -132,7 +132,7 @@ func TestARunWithOtherOptionsIsNotWatched(t *testing.T) {
 
 func TestAWatcherThatIsCancelledEndsNothing(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Validate: seconds(40), Generalize: seconds(20)}, map[string]any{"action": "quit"})
+	g := newGuestRun(t, winsim.Scenario{Validate: seconds(60), Generalize: seconds(20)}, map[string]any{"action": "quit"})
 	g.start()
 	works := g.saying("validating: cleanup")
 	first := make(chan error, 1)
