@@ -82,6 +82,16 @@ func TestAMachineBroughtIntoAuditModeByHandIsProven(t *testing.T) {
 	}
 }
 
+// The example of two phases, proven.
+func TestABuildInTwoPhasesIsProven(t *testing.T) {
+	t.Parallel()
+	p := machine{builders: sysprepBlock(`mode = "audit"`, `generalize = false`) + shell("echo in audit mode") + sysprepBlock()}.start(t)
+	p.expect(0, "The guest is back in audit mode", "in audit mode", "Closing it: the System Preparation Tool window is open", "Windows is generalized", "Proven")
+	if _, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd")); !proven(proof) {
+		t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
+	}
+}
+
 // forwarded is a build that reaches the guest by a port that never closes.
 func forwarded(t *testing.T, guest *winsim.Running, provisioners string) *packerRun {
 	t.Helper()
@@ -158,7 +168,7 @@ func TestASecondPackerWatchesTheSysprepOfTheFirst(t *testing.T) {
 	for _, end := range []string{"the first goes on", "the first was killed"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
-			guest := inProcess(t, winsim.Scenario{Generalize: winsim.Duration(25 * time.Second)}, winsim.ServerOptions{NTLM: true}, nil)
+			guest := inProcess(t, winsim.Scenario{Generalize: winsim.Duration(60 * time.Second)}, winsim.ServerOptions{NTLM: true}, nil)
 			template := nullBuild(guest.Port, "", sysprepBlock())
 			first := startPacker(t, template, nil)
 			first.waitLine("working on app packages")

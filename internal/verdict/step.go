@@ -146,9 +146,6 @@ func (j Judge) learn(o Observation) Judge {
 	if o.Launched.IsZero() {
 		j.last.Launched = before.Launched
 	}
-	if o.SameBoot == Unknown {
-		j.last.SameBoot = before.SameBoot
-	}
 	if o.Log.Lines == 0 && o.LogBytes == 0 { // not read this time
 		j.last.Log, j.last.LogBytes, j.last.LogNext, j.last.LogFresh = before.Log, before.LogBytes, before.LogNext, before.LogFresh
 	} else {

@@ -26,6 +26,14 @@ func (r *run) attach(_ context.Context, d verdict.Clearance) error {
 	if r.config.answer.content != nil {
 		r.ui.Say("Warning: the answer file of this run is not in the image, because the other run has started sysprep.")
 	}
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{{"remove_answer_files", r.config.RemoveAnswerFiles}, {"delete_cached_answer_file", r.config.DeleteCachedAnswerFile}, {"through_audit", r.config.ThroughAudit}} {
+		if option.set {
+			r.ui.Sayf("Warning: %s of this run was not done, because the other run has started sysprep.", option.name)
+		}
+	}
 	r.plan.AnswerFile, r.plan.AnswerFolder = "", ""
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -27,11 +28,10 @@ func (g *guestRun) second(t *testing.T, options map[string]any) *guestRun {
 // saying closes a channel when the user is told a text.
 func (g *guestRun) saying(text string) <-chan struct{} {
 	said := make(chan struct{})
-	done := false
+	var once sync.Once
 	g.ui.onSay = func(line string) {
-		if strings.Contains(line, text) && !done {
-			done = true
-			close(said)
+		if strings.Contains(line, text) {
+			once.Do(func() { close(said) })
 		}
 	}
 	return said
@@ -42,12 +42,12 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 	for name, c := range map[string]struct{ first, second map[string]any }{
 		"quit":             {map[string]any{"action": "quit"}, map[string]any{"action": "quit"}},
 		"shutdown":         {map[string]any{"action": "shutdown", "shutdown_timeout": "10s"}, map[string]any{"action": "shutdown", "shutdown_timeout": "10s"}},
-		"an answer file":   {map[string]any{"answer_file_content": testAnswer}, map[string]any{"answer_file_content": strings.Replace(testAnswer, "Tops3cret", "Oth3r", 1)}},
+		"an answer file":   {map[string]any{"answer_file_content": testAnswer}, map[string]any{"answer_file_content": strings.Replace(testAnswer, "Tops3cret", "Oth3r", 1), "delete_cached_answer_file": true}},
 		"a scheduled task": {map[string]any{"elevated_user": simUser}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			over(t, winsim.Scenario{Generalize: seconds(60), ShutdownTakes: seconds(60)}, c.first, func(t *testing.T, g *guestRun) {
+			over(t, winsim.Scenario{Generalize: seconds(200), ShutdownTakes: seconds(60)}, c.first, func(t *testing.T, g *guestRun) {
 				g.start()
 				works := g.saying("working on app packages")
 				first := make(chan error, 1)
@@ -65,6 +65,9 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 				if answered := strings.Contains(s.ui.text(), "the answer file of this run is not in the image"); answered != (name == "an answer file") {
 					t.Errorf("the answer file is said not to be in the image: %v", answered)
 				}
+				if told := strings.Contains(s.ui.text(), "delete_cached_answer_file of this run was not done"); told != (name == "an answer file") {
+					t.Errorf("an option that was not done is told: %v", told)
+				}
 				if err := <-first; err != nil {
 					t.Fatal(err)
 				}
@@ -80,7 +83,7 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 // Somebody else's folder is not ours to remove, and nothing of ours stays.
 func TestARunThatWasLeftIsWatchedAndNotTidied(t *testing.T) {
 	t.Parallel()
-	over(t, winsim.Scenario{Generalize: seconds(60)}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
+	over(t, winsim.Scenario{Generalize: seconds(200)}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
 		g.start()
 		works := g.saying("working on app packages")
 		ctx, kill := context.WithCancel(t.Context())
@@ -112,7 +115,7 @@ func TestARunThatWasLeftIsWatchedAndNotTidied(t *testing.T) {
 // Another run than this one is not taken for it.
 func TestARunWithOtherOptionsIsNotWatched(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(60)}, map[string]any{"action": "quit"})
+	g := newGuestRun(t, winsim.Scenario{Generalize: seconds(200)}, map[string]any{"action": "quit"})
 	g.start()
 	works := g.saying("working on app packages")
 	first := make(chan error, 1)
@@ -129,7 +132,7 @@ func TestARunWithOtherOptionsIsNotWatched(t *testing.T) {
 
 func TestAWatcherThatIsCancelledEndsNothing(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Validate: seconds(40), Generalize: seconds(20)}, map[string]any{"action": "quit"})
+	g := newGuestRun(t, winsim.Scenario{Validate: seconds(60), Generalize: seconds(20)}, map[string]any{"action": "quit"})
 	g.start()
 	works := g.saying("validating: cleanup")
 	first := make(chan error, 1)

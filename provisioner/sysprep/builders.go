@@ -30,11 +30,11 @@ var builders = []builder{
 	{prefix: "vsphere-", why: "it sends its shutdown_command to a running guest, or asks VMware Tools to shut it down"}, // 1.4.2: asks first whether it is off
 	{prefix: "azure-dtl", why: "it deallocates the machine itself", noLogin: true, // 2.6.4: WindowsOsStateSysprepRequested otherwise
 		needs: "it asks DevTest Labs to run sysprep once more unless skip_sysprep = true"},
-	{prefix: "azure-", why: "it deallocates the machine itself", noLogin: true},                                                                                                                                               // 2.6.4
-	{prefix: "amazon-", why: "it stops the instance itself, unless disable_stop_instance is set", noLogin: true},                                                                                                              // 1.8.3
-	{prefix: "googlecompute", why: "it deletes the instance and makes the image of its disk", noLogin: true, off: "the builder deletes the instance as soon as the provisioners are done, so let this one see the power-off"}, // 1.2.8
-	{prefix: "proxmox", why: "it shuts the guest down itself before it makes the template", noLogin: true},                                                                                                                    // 1.2.5: types proxmox, proxmox-iso, proxmox-clone
-	{prefix: "openstack", why: "it stops the server itself", noLogin: true},                                                                                                                                                   // 1.1.4: a server that is off already is tolerated
+	{prefix: "azure-", why: "it deallocates the machine itself", noLogin: true},                                  // 2.6.4
+	{prefix: "amazon-", why: "it stops the instance itself, unless disable_stop_instance is set", noLogin: true}, // 1.8.3
+	{prefix: "googlecompute", why: "it deletes the instance and makes the image of its disk", noLogin: true},     // 1.2.8
+	{prefix: "proxmox", why: "it shuts the guest down itself before it makes the template", noLogin: true},       // 1.2.5: types proxmox, proxmox-iso, proxmox-clone
+	{prefix: "openstack", why: "it stops the server itself", noLogin: true},                                      // 1.1.4: a server that is off already is tolerated
 	{prefix: "nutanix", why: "it sends its shutdown_command to a running guest", cutsPower: true, // 1.1.9
 		off: "the builder needs disable_stop_instance = true, or no shutdown_command"},
 	{prefix: "qemu", why: "it sends its shutdown_command to a running guest", cutsPower: true, off: offWithoutCommand}, // 1.1.5

@@ -68,9 +68,9 @@ func TestALineThatFailsLeavesWindowsUp(t *testing.T) {
 
 func TestALineThatDoesNotEndIsEnded(t *testing.T) {
 	t.Parallel()
-	options := map[string]any{"action": "shutdown", "before_shutdown": []string{"ver", "timeout /t 900 /nobreak"}, "before_shutdown_timeout": "3s", "stall_timeout": "30s"}
+	options := map[string]any{"action": "shutdown", "before_shutdown": []string{"ver", "timeout /t 900 /nobreak"}, "before_shutdown_timeout": "10s", "stall_timeout": "60s"}
 	over(t, winsim.Scenario{}, options, func(t *testing.T, g *guestRun) {
-		wantError(t, g.provision(), "[at-the-end] Windows is generalized, but whether before_shutdown[1] worked is not known", "(3s)")
+		wantError(t, g.provision(), "[at-the-end] Windows is generalized, but whether before_shutdown[1] worked is not known", "(10s)")
 	})
 }
 
