@@ -63,7 +63,7 @@ func (s *stepWaitUnattended) Run(ctx context.Context, state multistep.StateBag) 
 	if !m.fate.Clean() {
 		return halt(state, &endedError{"waiting for the guest to power itself off", m.fate})
 	}
-	ui.Sayf("The guest was on for %s; restarts: %d", time.Since(begun).Round(time.Second), hypervisor.Sum(run.events.Events()).Restarts)
+	ui.Sayf("The guest was on for %s; restarts: %d", time.Since(begun).Round(time.Second), restartsIn(run.events.Events()))
 	if run.makes() && !run.started.IsZero() && run.started == stampOf(run.disk.Path) {
 		ui.Say("Warning: the guest powered itself off without having written anything to its disk: its answer file did nothing, and what the proof finds was on the source before")
 	}
@@ -76,8 +76,8 @@ func (*stepWaitUnattended) Cleanup(multistep.StateBag) {}
 func (r *run) lifeSign(ctx context.Context) lifeSign {
 	ctx, cancel := context.WithTimeout(ctx, lifeLimit)
 	defer cancel()
-	now := hypervisor.Sum(r.events.Events())
-	s := lifeSign{at: time.Now(), restarts: now.Restarts, paused: now.Paused}
+	events := r.events.Events()
+	s := lifeSign{at: time.Now(), restarts: restartsIn(events), paused: hypervisor.Sum(events).Paused}
 	if meter := r.machine.meter; meter != nil {
 		written, err := meter.Written(ctx)
 		if s.written, s.counted = written, err == nil; err != nil {

@@ -2,9 +2,11 @@ package vhd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -24,8 +26,31 @@ type vigil struct {
 	begun   time.Time
 	last    lifeSign
 	wrote   time.Time // the last look that saw more written; zero: nothing was
-	changed time.Time // the last look that saw another screen; zero: none did
+	changed time.Time // the last look that saw a new screen; zero: none did
+	screens []string  // those seen last: a cursor that blinks is no sign of life
 	alive   time.Time // the last sign of life, or the start
+}
+
+// maxScreens is how many pictures are remembered.
+const maxScreens = 8
+
+// resetGap is the least time between two restarts: one may reset a machine several
+// times, and no Windows restarts within it.
+const resetGap = 5 * time.Second
+
+// restartsIn counts the restarts in a row of events.
+func restartsIn(events []hypervisor.Event) (n int) {
+	var last time.Time
+	for _, e := range events {
+		if e.Kind != hypervisor.EventRestart {
+			continue
+		}
+		if last.IsZero() || e.When.Sub(last) >= resetGap {
+			n++
+		}
+		last = e.When
+	}
+	return n
 }
 
 func beginVigil(at time.Time) vigil { return vigil{begun: at, alive: at} }
@@ -37,8 +62,11 @@ func (v vigil) after(s lifeSign) vigil {
 	if s.counted && s.written > before.written {
 		v.wrote, v.alive = s.at, s.at
 	}
-	if s.screen != "" && before.screen != "" && s.screen != before.screen {
-		v.changed, v.alive = s.at, s.at
+	if s.screen != "" && !slices.Contains(v.screens, s.screen) {
+		if len(v.screens) > 0 {
+			v.changed, v.alive = s.at, s.at
+		}
+		v.screens = append(slices.Clone(v.screens[max(0, len(v.screens)-maxScreens+1):]), s.screen)
 	}
 	if s.restarts > before.restarts || s.paused != "" {
 		v.alive = s.at

@@ -33,6 +33,7 @@ func TestSignsOfLife(t *testing.T) {
 			"no sign of life", "written to its disk: 1.0 MiB, last 14m0s before the last look"},
 		"its screen changes":                 {[]lifeSign{{at: at(1), screen: "a"}, {at: at(10), screen: "b"}}, 24, "", "its screen changed last 0s before the last look"},
 		"the first picture is no change":     {[]lifeSign{{at: at(1)}, {at: at(10), screen: "a"}}, 15, "no sign of life", "its screen has not changed"},
+		"a cursor that blinks":               {[]lifeSign{{at: at(1), screen: "a"}, {at: at(2), screen: "b"}, {at: at(10), screen: "a"}, {at: at(14), screen: "b"}}, 17, "no sign of life", "its screen changed last 12m0s before the last look"},
 		"it restarts":                        {[]lifeSign{{at: at(1), counted: true}, {at: at(10), counted: true, restarts: 1}}, 24, "", "restarts: 1"},
 		"a look that fails is no look":       {[]lifeSign{{at: at(10), counted: true, written: 5, screen: "a"}, {at: at(20)}, {at: at(21), counted: true, written: 5, screen: "a"}}, 25, "no sign of life", "its screen has not changed"},
 		"a paused machine is not held to it": {[]lifeSign{{at: at(1), counted: true}, {at: at(100), counted: true, paused: "by hand"}}, 110, "", "restarts: 0"},
@@ -50,6 +51,21 @@ func TestSignsOfLife(t *testing.T) {
 		if !strings.Contains(v.String(), c.seen) {
 			t.Errorf("%s: seen: %s, want %s", name, v, c.seen)
 		}
+	}
+}
+
+// A restart may reset a machine more than once.
+func TestRestartsAreCountedOnce(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var events []hypervisor.Event
+	for _, second := range []int{0, 1, 4, 60, 61} {
+		events = append(events, hypervisor.Event{Kind: hypervisor.EventRestart, When: start.Add(time.Duration(second) * time.Second)}, hypervisor.Event{Kind: hypervisor.EventResume})
+	}
+	if n := restartsIn(events); n != 2 {
+		t.Errorf("%d restarts", n)
+	}
+	if n := restartsIn(nil); n != 0 {
+		t.Errorf("%d restarts of none", n)
 	}
 }
 

@@ -24,7 +24,7 @@ type WinRM struct {
 	// `communicator` is Packer's communicator; `auto` (default) is `own` where a
 	// login works, and otherwise `communicator`: a line of the output says why.
 	// A communicator that is not WinRM is used as it is with `auto`, and an error
-	// with `own`.
+	// with `own`; over SSH the whole block is ignored, and a line says so.
 	Mode string `mapstructure:"mode"`
 	// The port of WinRM. Defaults to the one that Packer connected to.
 	Port int `mapstructure:"port"`

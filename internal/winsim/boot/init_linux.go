@@ -73,9 +73,11 @@ func serve() error {
 		Machine: winsim.ComputerName,
 	}
 	shutSSH := func() {}
+	ready := make(chan struct{}) // an answer file may restart Windows before all of it is up
 	guest, err := winsim.New(winsim.Options{
 		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
 		Power: func(event winsim.PowerEvent) {
+			<-ready
 			close(down)
 			// A command that holds a file open would keep C: from being unmounted.
 			if err := server.Close(); err != nil {
@@ -95,6 +97,7 @@ func serve() error {
 	}
 	server.Handler, server.Limits, server.Version = guest.Handler(), guest.Limits(wsman.Limits{}), guest.Version()
 	delay, ok := guest.WinRMDelay()
+	close(ready)
 	if !ok {
 		say("waiting in the first-boot dialogs: WinRM stays off")
 		return <-ended
