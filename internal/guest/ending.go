@@ -14,6 +14,14 @@ func (s *Session) Stop(ctx context.Context, pid int, limit time.Duration) error 
 	return nil
 }
 
+// StopTree ends a program and those that it has started.
+func (s *Session) StopTree(ctx context.Context, pid int, limit time.Duration) error {
+	if _, _, err := s.run(ctx, call(fmt.Sprintf("taskkill /f /t /pid %d", pid)), Request{}, limit); err != nil {
+		return fmt.Errorf("ending process %d and its children: %w", pid, err)
+	}
+	return nil
+}
+
 // EndWindows powers the guest off, or restarts it. The connection may break before
 // the answer comes.
 func (s *Session) EndWindows(ctx context.Context, restart bool) error {

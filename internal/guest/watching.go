@@ -37,6 +37,7 @@ type Condition struct {
 	ImageState []windows.State
 	Tag        *bool
 	Process    *bool
+	AgentEnded *bool // the agent that Launch started
 	For        time.Duration
 }
 
@@ -44,6 +45,7 @@ type watchCondition struct {
 	ImageState []windows.State `json:"imageState,omitempty"`
 	Tag        *bool           `json:"tag,omitempty"`
 	Process    *bool           `json:"process,omitempty"`
+	AgentEnded *bool           `json:"agentEnded,omitempty"`
 	ForSec     int             `json:"forSec,omitempty"`
 }
 
@@ -55,6 +57,7 @@ type watchParameters struct {
 	Offset       int64            `json:"offset"`
 	Head         string           `json:"head"`
 	StopWhen     []watchCondition `json:"stopWhen,omitempty"`
+	Agent        string           `json:"agent,omitempty"`
 }
 
 // Heartbeat is the longest time between two samples of a watch with this
@@ -64,13 +67,16 @@ func Heartbeat(interval time.Duration) time.Duration {
 }
 
 // parameters are those of watch.ps1 from a place in the log.
-func (w Watching) parameters(from Cursor, until []Condition) watchParameters {
+func (w Watching) parameters(s *Session, from Cursor, until []Condition) watchParameters {
 	p := watchParameters{
 		DeadlineSec: max(1, int(w.For/time.Second)), IntervalMs: w.Interval.Milliseconds(), HeartbeatSec: int(Heartbeat(w.Interval) / time.Second),
 		ChunkBytes: 64 << 10, Offset: from.offset, Head: from.head,
 	}
 	for _, c := range until {
-		p.StopWhen = append(p.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, int(c.For / time.Second)})
+		p.StopWhen = append(p.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, c.AgentEnded, int(c.For / time.Second)})
+	}
+	if s.hasAgent() {
+		p.Agent = s.agentFile(agentExit)
 	}
 	return p
 }
@@ -138,7 +144,7 @@ var undeployable = joined("|", reg("query", windows.ImageState, ""), call("finds
 // asks for what watch.ps1 does not read. Once generalize has begun the answer
 // file goes between two watches.
 func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool) (command, error) {
-	second, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, w.Until), "")
+	second, err := s.scriptLine(ctx, scripts.Watch, w.parameters(s, from, w.Until), "")
 	if err != nil {
 		return second, err
 	}
@@ -153,8 +159,12 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 		return all(undeployable.then(copied.group()).group(), alive, second, end), nil
 	}
 	gone := false
-	until := append(slices.Clip(w.Until), Condition{ImageState: []windows.State{windows.StateUndeployable}}, Condition{Process: &gone, For: soonGone})
-	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, until), "")
+	nothing := Condition{Process: &gone, For: soonGone}
+	if ended := true; s.hasAgent() {
+		nothing.AgentEnded = &ended // before that sysprep has not begun
+	}
+	until := append(slices.Clip(w.Until), Condition{ImageState: []windows.State{windows.StateUndeployable}}, nothing)
+	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(s, from, until), "")
 	if err != nil {
 		return first, err
 	}

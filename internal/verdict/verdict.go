@@ -87,7 +87,11 @@ type Expectation struct {
 	// sets it short.
 	SecondLook time.Duration
 	EndWithin  time.Duration // 5m: from success to the power-off or restart (shutdown_timeout); a second look that has begun is finished
-	AskWithin  time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
+	// Agent is the program that starts sysprep, as a person calls it; empty: sysprep
+	// was started itself. AgentWithin (10m) is how long it may take until then.
+	Agent       string
+	AgentWithin time.Duration
+	AskWithin   time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
 }
 
 // Observation is one look at the guest. Every fact may be unknown.
@@ -124,6 +128,7 @@ type Observation struct {
 	// care (see Bound).
 	Launched time.Time
 	Machine  Machine
+	Agent    Agent
 }
 
 // Machine is what a hypervisor reports; the zero value where none does.
@@ -165,6 +170,8 @@ type Verdict struct {
 	StillRunning bool
 	LastLog      string // newest log line, verbatim
 	Took         time.Duration
+	// Agent is the program that was to start sysprep, where the verdict is about it.
+	Agent string
 	// Diagnosis is for the caller to set (diagnosis.Diagnose of the run's log,
 	// or of the fetched one) before Explain; Step sets it where the cause does
 	// not come from the log.

@@ -58,6 +58,7 @@ func init() {
 		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
 	})
 	add(folderSystem32+`\WindowsPowerShell\v1.0`, map[string]program{"powershell.exe": (*Guest).powershell})
+	add(folderEC2v2, map[string]program{"ec2launch.exe": (*Guest).ec2launchV2})
 	add(folderSysprep, map[string]program{"sysprep.exe": (*Guest).sysprep})
 }
 

@@ -21,6 +21,13 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, err
 	}
 	r.first = first
+	if decision.Start == verdict.Go {
+		for _, ready := range []func(context.Context) error{r.findAgent, r.awaitAzure} {
+			if err := ready(ctx); err != nil {
+				return true, r.giveUp(ctx, err)
+			}
+		}
+	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
 		return true, err
 	}

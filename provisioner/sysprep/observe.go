@@ -128,9 +128,17 @@ func (r *run) watching() guest.Watching {
 	if r.plan.Action == actionQuit {
 		success.Process = &gone
 	}
+	ended := guest.Condition{Process: &gone, For: watchGone}
+	if r.plan.Starter != "" {
+		// Before its end sysprep may not have begun, and after sysprep it goes on.
+		ended.AgentEnded = &there
+		if r.plan.Action == actionQuit {
+			success.AgentEnded = &there
+		}
+	}
 	return guest.Watching{
 		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
-		Until:      []guest.Condition{{Process: &gone, For: watchGone}, success},
+		Until:      []guest.Condition{ended, success},
 		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
 	}
 }
@@ -302,6 +310,9 @@ func observation(at time.Time, s guest.Status) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
 		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine,
+	}
+	if s.Agent != nil {
+		o.Agent = verdict.Agent{Ended: verdict.TriOf(s.Agent.Ended), Exit: s.Agent.Exit}
 	}
 	if s.Processes != nil {
 		o.Process = verdict.TriOf(len(s.Processes) > 0)
