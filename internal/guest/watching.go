@@ -27,6 +27,9 @@ type Watching struct {
 	// AnswerFile, in AnswerFolder, goes with its folder as soon as Windows has a
 	// copy of it; empty: there is none.
 	AnswerFile, AnswerFolder string
+	// AgentEnds: the agent that started sysprep comes to its end while this goes on,
+	// and nothing goes where it failed.
+	AgentEnds bool
 	// Remove goes when the tag is there, and with it the logs of earlier runs that
 	// Launch moved away.
 	Remove Leftovers
@@ -101,6 +104,9 @@ func (w Watching) remove(s *Session) command {
 	steps = append(steps, echo("removed"))
 	for i, path := range slices.Concat(paths, w.Remove.Files, folders) {
 		steps = append(steps, when(path, isLeft(i)))
+	}
+	if w.AgentEnds { // what it printed is still wanted where it failed
+		return when(s.tag(), call("findstr /x /c:? ?"+quiet, "0", s.agentFile(agentExit)).then(all(steps...).group()))
 	}
 	return when(s.tag(), steps...)
 }

@@ -22,6 +22,8 @@ type call struct {
 	user string
 	// filtered: UAC has filtered the token.
 	filtered bool
+	// lives is the context of what it starts and nobody waits for.
+	lives context.Context
 }
 
 func (c *call) fail(format string, args ...any) {
@@ -106,6 +108,10 @@ func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid
 }
 
 func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
+	return g.prepareIn(ctx, ctx, c, user, filtered)
+}
+
+func (g *Guest) prepareIn(ctx, lives context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
 	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0)
@@ -113,7 +119,7 @@ func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, fi
 	return p.pid, func() int {
 		defer cancel()
 		defer g.removeProcess(p)
-		code := f.run(g, ctx, &call{Call: c, proc: p, user: user, filtered: filtered})
+		code := f.run(g, ctx, &call{Call: c, proc: p, user: user, filtered: filtered, lives: lives})
 		if ctx.Err() != nil && code == 0 {
 			return 1 // ended by TerminateProcess
 		}
@@ -143,14 +149,14 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	h.g.thaw(ctx)
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
-		_, run := h.g.prepareAs(h.lives, c, h.user, h.filtered)
+		_, run := h.g.prepareIn(h.lives, h.lives, c, h.user, h.filtered)
 		h.g.goDo(func() { run() })
 		return 0, true
 	}
 	if h.g.scenario.ShellProcessesSurvive {
 		ctx = h.lives
 	}
-	_, run := h.g.prepareAs(ctx, c, h.user, h.filtered)
+	_, run := h.g.prepareIn(ctx, h.lives, c, h.user, h.filtered)
 	return run(), true
 }
 
@@ -283,7 +289,7 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 	}
 	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
-		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: c.lives}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		Console: c.Console, Version: g.ver(),
 	}
 	return s.Run(ctx, stripQuotes(strings.TrimLeft(args, " \t")))

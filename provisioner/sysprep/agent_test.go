@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cloudagent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -60,7 +59,9 @@ func TestEveryAgentRunsItsSysprep(t *testing.T) {
 				t.Parallel()
 				logs := t.TempDir()
 				g := agentRun(t, name, winsim.Agent{Late: seconds(5), Lingers: seconds(5)}, map[string]any{"log_directory": logs, "stall_timeout": "60s"})
-				g.own = own
+				if g.own = own; own {
+					g.server = winsim.ServerOptions{NTLM: true, NoBasic: true}
+				}
 				if err := g.provision(); err != nil {
 					t.Fatal(err)
 				}
@@ -246,12 +247,11 @@ func TestACommandMayStartSysprep(t *testing.T) {
 		options map[string]any
 		start   string
 	}{
-		"it waits for it":    {sysprep + "/quit & exit /b 0", nil, "/generalize /oobe /quiet /quit"},
+		"it waits for it":    {sysprep + "/quit& exit /b 0", nil, "/generalize /oobe /quiet /quit"},
 		"it does not":        {`start "" ` + sysprep + "/quit", nil, "/generalize /oobe /quiet /quit"},
 		"it powers off":      {sysprep + "/shutdown", map[string]any{"action": "shutdown", "shutdown_timeout": "24s"}, "/generalize /oobe /quiet /shutdown"},
 		"to audit mode":      {`%windir%\System32\Sysprep\sysprep.exe /generalize /audit /quiet /quit`, map[string]any{"mode": "audit"}, "/generalize /audit /quiet /quit"},
 		"over our own way":   {sysprep + "/quit", map[string]any{"winrm": map[string]any{"mode": "own"}}, "/generalize /oobe /quiet /quit"},
-		"with quiet false":   {sysprep + "/quit", nil, "/generalize /oobe /quiet /quit"},
 		"a temporary folder": {`del /f /q %windir%\Temp\* & ` + sysprep + "/quit", nil, "/generalize /oobe /quiet /quit"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -261,7 +261,9 @@ func TestACommandMayStartSysprep(t *testing.T) {
 				options[k] = v
 			}
 			g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(60)}, options)
-			g.own = name == "over our own way"
+			if g.own = name == "over our own way"; g.own {
+				g.server = winsim.ServerOptions{NTLM: true, NoBasic: true}
+			}
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
 			}
@@ -287,13 +289,11 @@ func TestAnAgentThatHasNotBegunIsEndedByACancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	g.ctx = ctx
-	g.start()
-	go func() {
-		for !g.sim.Guest.Runs("ec2launch.exe") && ctx.Err() == nil {
-			time.Sleep(10 * time.Millisecond) // until it runs, which the guest does not tell
+	g.ui.onSay = func(text string) {
+		if strings.Contains(text, "waiting for its sysprep") {
+			cancel()
 		}
-		cancel()
-	}()
+	}
 	wantError(t, g.provision(), "[cancelled] cancelled: ")
 	want(t, g.ui.text(), "Ended ec2launch-v2 (process id ")
 	if g.sim.Guest.Runs("ec2launch.exe") {
@@ -387,5 +387,39 @@ func TestEveryAgentCanQuitAndPowerOff(t *testing.T) {
 		if a.Source == "" || !strings.HasPrefix(a.Program, `\`) || !strings.HasPrefix(a.AnswerFile, `\`) {
 			t.Errorf("%s is incomplete", a.Name)
 		}
+	}
+}
+
+func TestAnAgentIsStartedWithoutPowerShellToo(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]struct {
+		agent winsim.Agent
+		says  string
+	}{
+		"it works": {winsim.Agent{Late: seconds(5), Lingers: seconds(20)}, "Windows is generalized"},
+		"it fails": {winsim.Agent{Fails: "before"}, "ec2launch-v2 failed before it started sysprep (exit code 1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := agentRun(t, "ec2launch-v2", how.agent, map[string]any{"stall_timeout": "60s"})
+			g.scenario.BlockedScripts = []string{"launch", "watch"}
+			if err := g.provision(); (err != nil) != (how.agent.Fails != "") {
+				t.Fatal(err)
+			}
+			want(t, g.ui.text(), "PowerShell does not work in the guest", how.says)
+			wantNothingLeft(t, g)
+		})
+	}
+}
+
+// In \Windows\Temp the run would lose what it is known by.
+func TestWhatWatchesAnAgentSurvivesAnEmptiedTemp(t *testing.T) {
+	t.Parallel()
+	g := agentRun(t, "gcesysprep", winsim.Agent{Late: seconds(10)}, map[string]any{"stall_timeout": "60s"})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(g.file("Windows", "Temp")); err != nil || len(entries) > 0 {
+		t.Errorf("\\Windows\\Temp was not emptied: %v, %v", entries, err)
 	}
 }

@@ -91,6 +91,9 @@ func (r *run) launch(ctx context.Context) error {
 		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
 	}
 	if err == nil {
+		if r.launched.AgentPID != 0 {
+			r.ui.Sayf("%s runs (process id %d); waiting for its sysprep", r.plan.Starter, r.launched.AgentPID)
+		}
 		return nil
 	}
 	var refusal *guest.ScriptError

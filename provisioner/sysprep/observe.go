@@ -139,6 +139,7 @@ func (r *run) watching() guest.Watching {
 	return guest.Watching{
 		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
 		Until:      []guest.Condition{ended, success},
+		AgentEnds:  r.plan.Starter != "" && r.plan.Action == actionQuit,
 		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
 	}
 }
