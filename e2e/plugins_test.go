@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +48,11 @@ func theirPlugin(t *testing.T, name string) string {
 	if slices.Contains(builtByDefault, name) {
 		testutil.Missing(t, "packer-plugin-"+name+" is not built; `make plugins` does it")
 	}
-	t.Skipf("SKIPPED: packer-plugin-%s is not there: set SYSPREP_PLUGINS to a folder that has it (a release of %s), or try `make plugins PLUGINS=%s`", name, theirSources[name], name)
+	reason := fmt.Sprintf("packer-plugin-%s is not there: set SYSPREP_PLUGINS to a folder that has it (a release of %s)", name, theirSources[name])
+	if _, err := os.Stat(filepath.Join(testutil.Root(), "tools", "plugins", name)); err == nil {
+		reason += ", or build it: make plugins PLUGINS=" + name
+	}
+	t.Skip("SKIPPED: " + reason)
 	return ""
 }
 
