@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 	if dir, err := pluginPath(); err == nil {
 		os.RemoveAll(dir)
 	}
+	removePlugins()
 	os.Exit(code)
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,26 +15,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
-
-// qemuPlugins is a folder with this plugin and HashiCorp's qemu plugin. The
-// latter is a program that SYSPREP_QEMU_PLUGIN names; where it does not the test
-// is skipped, also in continuous integration: it is not ours to distribute.
-func qemuPlugins(t *testing.T) string {
-	t.Helper()
-	theirs := os.Getenv("SYSPREP_QEMU_PLUGIN")
-	if theirs == "" {
-		t.Skip("SKIPPED: SYSPREP_QEMU_PLUGIN does not name packer-plugin-qemu (a release of github.com/hashicorp/packer-plugin-qemu)")
-	}
-	dir := t.TempDir()
-	for source, program := range map[string]string{pluginSource: built("packer-plugin-sysprep"), "github.com/hashicorp/qemu": theirs} {
-		cmd := exec.Command(built("packer"), "plugins", "install", "--path", program, source)
-		cmd.Env = packerEnv(dir, dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("installing %s: %v\n%s", program, err, out)
-		}
-	}
-	return dir
-}
 
 // qemuBuild is a build with the qemu builder, whose disk sysprep-image proves.
 func qemuBuild(t *testing.T, scenario winsim.Scenario, source, provisioner string) string {
@@ -83,7 +62,7 @@ build {
 // Whatever a template combines, no disk leaves the build that is not proven.
 func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
 	testutil.Tool(t, "qemu-system-x86_64")
-	plugins := qemuPlugins(t)
+	plugins := withPlugins(t, "qemu")
 	const command = `shutdown_command = "shutdown /s /t 5 /f"`
 	for _, c := range []struct {
 		name, source, action string

@@ -43,7 +43,7 @@ var configurationCauses = []cause{
 }
 
 var firstBootCauses = []cause{
-	{id: "F80", name: "AZURE_AGENT_NOT_RUNNING", phase: PhaseFirstBoot, by: byPreflight, title: "RdAgent or WindowsAzureGuestAgent is not running",
+	{id: "F80", name: "AZURE_AGENT_NOT_RUNNING", phase: PhaseFirstBoot, by: byVerdict, title: "RdAgent or WindowsAzureGuestAgent is not running",
 		remedy: []string{"Start both services before sysprep."}, source: github + "hashicorp/packer-plugin-azure/blob/main/docs/builders/arm.mdx"},
 	{id: "F81", name: "AZURE_CDROM_DISABLED", phase: PhaseFirstBoot, by: byPreflight, title: "the CD-ROM driver is disabled, so Azure's provisioning media cannot be read",
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\cdrom /v Start /t REG_DWORD /d 1 /f`}, source: learn + "azure/virtual-machines/generalize"},

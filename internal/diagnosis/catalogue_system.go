@@ -64,4 +64,12 @@ var launchCauses = []cause{
 		remedy: []string{"Run it as the build user.", "An image that is black already: register the three XAML packages in a first-logon command (KB5072911)."}, source: docAsSystem},
 	{id: "F55", name: "ALREADY_GENERALIZED", phase: PhaseLaunch, by: byVerdict, title: "the machine is generalized already and has not been started since",
 		remedy: []string{"Do not run sysprep again: shut down and take the disk."}, source: sysprepCheckers},
+	{id: "F56", name: "AGENT_FAILED", phase: PhaseLaunch, by: byVerdict, title: "the program that starts sysprep failed",
+		remedy: []string{"Read what it says in its log, correct that, and run the build again from an untouched disk."}, source: github + "GoogleCloudPlatform/compute-image-windows/blob/9a927949c6f1c5397f904e2ab742d67989ae2d23/sysprep/sysprep.ps1"},
+	{id: "F57", name: "AGENT_IDLE", phase: PhaseLaunch, by: byVerdict, title: "the program that starts sysprep ended without an error and started none",
+		remedy: []string{"Run it by hand in the guest and look whether sysprep.exe starts: without the elevated token it may start itself anew and end (set run_as or elevated_user).", "If a service or a task starts sysprep more than 2 minutes later, let the command wait for that."}, source: github + "GoogleCloudPlatform/compute-image-windows/blob/9a927949c6f1c5397f904e2ab742d67989ae2d23/sysprep/sysprep.ps1"},
+	{id: "F58", name: "AGENT_LATE", phase: PhaseLaunch, by: byVerdict, title: "the program that starts sysprep was still at work when its time was over",
+		remedy: []string{"Read in its log what it waits for; if it only needs longer, raise stall_timeout (until sysprep starts) or shutdown_timeout (after sysprep)."}, source: github + "GoogleCloudPlatform/compute-image-windows/blob/9a927949c6f1c5397f904e2ab742d67989ae2d23/sysprep/sysprep.ps1"},
+	{id: "F59", name: "AGENT_MISSING", phase: PhaseLaunch, by: byVerdict, title: "the agent that is to run sysprep is not in the guest",
+		remedy: []string{"Install the agent in an earlier provisioner, or set agent = \"none\" to run sysprep itself."}, source: "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2launch-v2-settings.html"},
 }

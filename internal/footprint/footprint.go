@@ -38,6 +38,7 @@ const (
 // time of the launch, which launch.ps1 sets.
 var (
 	Folder               = Trace{"folder of the guest scripts", temp, "packer-sysprep-", ""}
+	DurableFolder        = Trace{"folder of the guest scripts", sysprep, "packer-sysprep-", ""} // with an agent, which may empty \Temp
 	FilesFolder          = Trace{"folder of file transfers", temp, "packer-files-", ""}
 	Task                 = Trace{"task that starts sysprep", tasks, "packer-sysprep-", ""}
 	AnswerFolder         = Trace{"folder of the answer file", sysprep, "packer-unattend-", ""}
@@ -53,7 +54,7 @@ var (
 // guestexec/elevated.go of hashicorp/packer-plugin-sdk, winrmcp/cp.go of
 // packer-community/winrmcp.
 var traces = []Trace{
-	Folder, FilesFolder, Task, AnswerFolder, PartialMark, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
+	Folder, DurableFolder, FilesFolder, Task, AnswerFolder, PartialMark, Mark, MovedLogs, RenamedLog, PartialSetupComplete,
 	{"script of Packer", temp, "script-", ".ps1"},
 	{"script of Packer", temp, "script-", ".bat"},
 	{"script of Packer", temp, "script-", ".cmd"},

@@ -45,7 +45,9 @@ type watchDocument struct {
 	Processes           *[]struct {
 		ID int `json:"id"`
 	} `json:"processes"`
-	Log *struct {
+	AgentEnded *bool   `json:"agentEnded"`
+	AgentExit  *string `json:"agentExit"`
+	Log        *struct {
 		Length  *int64 `json:"length"`
 		Offset  int64  `json:"offset"`
 		Next    int64  `json:"next"`
@@ -66,6 +68,12 @@ func (doc watchDocument) sample(at *Cursor) Sample {
 		sample.Processes = []int{}
 		for _, p := range *doc.Processes {
 			sample.Processes = append(sample.Processes, p.ID)
+		}
+	}
+	if doc.AgentEnded != nil {
+		sample.Agent = &AgentState{Ended: *doc.AgentEnded}
+		if doc.AgentExit != nil {
+			sample.Agent.Exit = exitCode(*doc.AgentExit)
 		}
 	}
 	if doc.Log != nil {

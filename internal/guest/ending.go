@@ -25,6 +25,14 @@ func (s *Session) Hello(ctx context.Context) error {
 	return nil
 }
 
+// StopTree ends a program and those that it has started.
+func (s *Session) StopTree(ctx context.Context, pid int, limit time.Duration) error {
+	if _, _, err := s.run(ctx, call(fmt.Sprintf("taskkill /f /t /pid %d", pid)), Request{}, limit); err != nil {
+		return fmt.Errorf("ending process %d and its children: %w", pid, err)
+	}
+	return nil
+}
+
 // Ending is what Windows is told in the end.
 type Ending uint8
 

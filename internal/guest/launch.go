@@ -30,9 +30,12 @@ const (
 // Launch says what to start.
 type Launch struct {
 	Arguments string // everything after sysprep.exe
-	Logon     Logon
-	User      string // of LogonS4U and LogonPassword; for LogonSame needed where PowerShell does not work
-	Password  string // of LogonPassword
+	// Agent: what BringAgent has brought is started in sysprep's stead, and starts
+	// that itself. Arguments are not used then.
+	Agent    bool
+	Logon    Logon
+	User     string // of LogonS4U and LogonPassword; for LogonSame needed where PowerShell does not work
+	Password string // of LogonPassword
 	// Watch is how the run is followed by the command that starts it; nil: it is
 	// not.
 	Watch *Watching
@@ -40,7 +43,8 @@ type Launch struct {
 
 // Launched says what was started.
 type Launched struct {
-	PID        int    // 0: not known
+	PID        int    // of sysprep; 0: not known
+	AgentPID   int    // of what starts sysprep; 0: there is none, or it is not known
 	TagDeleted bool   // known with PowerShell only
 	Task       string // registered and to be removed; also set with some errors
 	// Time is when the launch began, by the guest's clock; known with PowerShell
@@ -82,6 +86,7 @@ type launchParameters struct {
 	Logon     string `json:"logon,omitempty"`
 	User      string `json:"user,omitempty"`
 	TaskName  string `json:"taskName,omitempty"`
+	Program   string `json:"program,omitempty"`
 }
 
 type launchDocument struct {
@@ -126,8 +131,11 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 	marked, oldLines := s.putMark(ctx)
 	launched := Launched{Brought: Leftovers{Files: []string{s.markFile()}}}
 	params := launchParameters{Arguments: l.Arguments, Mode: "process"}
+	if l.Agent {
+		params.Program, params.Arguments = s.program(l)
+	}
 	if l.Logon != LogonSame {
-		params = launchParameters{l.Arguments, "task", string(l.Logon), l.User, s.Task()}
+		params.Mode, params.Logon, params.User, params.TaskName = "task", string(l.Logon), l.User, s.Task()
 		launched.Task = s.Task()
 	}
 	input := ""
@@ -149,8 +157,12 @@ func (s *Session) launchAs(ctx context.Context, l Launch) (Launched, error) {
 	launched.TagDeleted = found.TagDeleted
 	launched.Time, _ = time.Parse(time.RFC3339, found.Time)
 	launched.moved(found)
-	if found.Start.PID != nil {
-		launched.PID = *found.Start.PID
+	switch pid := found.Start.PID; {
+	case pid == nil:
+	case l.Agent:
+		launched.AgentPID = *pid
+	default:
+		launched.PID = *pid
 	}
 	if !found.Started {
 		if follow != nil {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // launchWithout starts sysprep by cmd.exe and a scheduled task. PowerShell ran
@@ -50,7 +49,8 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	launched.OldUncounted = a.has("log-stays") && launched.OldLines == 0
 	launched.OldLogs.Files = []string{s.oldLog()}
 	launched.Task = s.Task()
-	create := joined(" ", call("schtasks /create /f /tn ? /tr ? /sc once /st 00:00 /rl highest /ru", s.Task(), s.in(windows.SysprepExe)+" "+l.Arguments), user)
+	program, arguments := s.program(l)
+	create := joined(" ", call("schtasks /create /f /tn ? /tr ? /sc once /st 00:00 /rl highest /ru", s.Task(), program+" "+arguments), user)
 	if err := s.done(ctx, "registering a scheduled task for sysprep by schtasks", create); err != nil {
 		return launched, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}

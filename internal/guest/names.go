@@ -13,7 +13,15 @@ import (
 func (s *Session) in(path windows.Path) string { return path.In(s.Windir()) }
 
 // Folder is where the session keeps its scripts in the guest.
-func (s *Session) Folder() string { return footprint.Folder.In(s.Windir(), s.id) }
+func (s *Session) Folder() string {
+	s.mu.Lock()
+	trace := footprint.Folder
+	if s.durable {
+		trace = footprint.DurableFolder
+	}
+	s.mu.Unlock()
+	return trace.In(s.Windir(), s.id)
+}
 
 // Task is the name of the scheduled task that Launch may register.
 func (s *Session) Task() string { return footprint.Task.Name(s.id) }

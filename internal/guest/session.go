@@ -35,6 +35,9 @@ type Session struct {
 	bootMarked, bootSeen bool
 	// oldLines are those that Look has counted in an earlier log.
 	oldLines int
+	// durable: Folder is not a temporary one. agent: a program that starts sysprep
+	// is in it.
+	durable, agent bool
 }
 
 // New makes a session. The id (letters, digits, hyphens) goes into the names of

@@ -84,9 +84,12 @@ func (s *Session) started(ctx context.Context, marked, ended bool) (start, int) 
 			break
 		}
 		last = startUnknown
-		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.Log())), CommandLimit)
+		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.Log()), s.askBegun()), CommandLimit)
 		if err != nil {
 			continue
+		}
+		if begun := a.yes("begun"); begun != nil && *begun {
+			return startYes, 0
 		}
 		ids := processes(a)
 		if last = judgeStart(marked, ids != nil, len(ids), a.yes("mark"), a.yes("log")); last == startYes {

@@ -47,6 +47,10 @@ type Status struct {
 	// MayBeRemoved: it is not there, and the run may have removed it itself.
 	MayBeRemoved bool
 
+	// Agent is what became of the agent that Launch started; nil: there is none, or
+	// it is not known.
+	Agent *AgentState
+
 	// Only Look asks for what follows.
 	SysprepExe            *bool // exists
 	SystemSetupInProgress *int
@@ -93,7 +97,7 @@ func reg(verb string, v windows.Value, how string) command {
 // Poll asks for the state in one cmd.exe line.
 func (s *Session) Poll(ctx context.Context) (Status, error) {
 	mark := s.mark()
-	a, err := s.ask(ctx, s.askWith(mark), CommandLimit)
+	a, err := s.ask(ctx, all(s.askWith(mark), s.askAgent()), CommandLimit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
@@ -104,7 +108,7 @@ func (s *Session) Poll(ctx context.Context) (Status, error) {
 // lost: also during a rest, and where the connection was given up.
 func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Status, error) {
 	mark := s.mark()
-	a, err := s.asked(ctx, s.askWith(mark), Request{Insist: true}, limit)
+	a, err := s.asked(ctx, all(s.askWith(mark), s.askAgent()), Request{Insist: true}, limit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state once more: %w", err)
 	}
@@ -241,6 +245,7 @@ func readState(a answer) Status {
 		SetupType:             dword(parts["setup"], windows.SetupType),
 		CmdLine:               listed(parts["setup"], windows.CmdLine),
 		Ours:                  a.yes("ours"),
+		Agent:                 readAgent(a),
 		TimeBias:              dword(parts["zone"], windows.ActiveTimeBias),
 	}
 	if b := state.TimeBias; b != nil {

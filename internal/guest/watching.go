@@ -27,6 +27,9 @@ type Watching struct {
 	// AnswerFile, in AnswerFolder, goes with its folder as soon as Windows has a
 	// copy of it; empty: there is none.
 	AnswerFile, AnswerFolder string
+	// AgentEnds: the agent that started sysprep comes to its end while this goes on,
+	// and nothing goes where it failed.
+	AgentEnds bool
 	// Remove goes when the tag is there, and with it the logs of earlier runs that
 	// Launch moved away.
 	Remove Leftovers
@@ -37,6 +40,7 @@ type Condition struct {
 	ImageState []windows.State
 	Tag        *bool
 	Process    *bool
+	AgentEnded *bool // the agent that Launch started
 	For        time.Duration
 }
 
@@ -44,6 +48,7 @@ type watchCondition struct {
 	ImageState []windows.State `json:"imageState,omitempty"`
 	Tag        *bool           `json:"tag,omitempty"`
 	Process    *bool           `json:"process,omitempty"`
+	AgentEnded *bool           `json:"agentEnded,omitempty"`
 	ForSec     int             `json:"forSec,omitempty"`
 }
 
@@ -55,6 +60,7 @@ type watchParameters struct {
 	Offset       int64            `json:"offset"`
 	Head         string           `json:"head"`
 	StopWhen     []watchCondition `json:"stopWhen,omitempty"`
+	Agent        string           `json:"agent,omitempty"`
 }
 
 // Heartbeat is the longest time between two samples of a watch with this
@@ -64,13 +70,16 @@ func Heartbeat(interval time.Duration) time.Duration {
 }
 
 // parameters are those of watch.ps1 from a place in the log.
-func (w Watching) parameters(from Cursor, until []Condition) watchParameters {
+func (w Watching) parameters(s *Session, from Cursor, until []Condition) watchParameters {
 	p := watchParameters{
 		DeadlineSec: max(1, int(w.For/time.Second)), IntervalMs: w.Interval.Milliseconds(), HeartbeatSec: int(Heartbeat(w.Interval) / time.Second),
 		ChunkBytes: 64 << 10, Offset: from.offset, Head: from.head,
 	}
 	for _, c := range until {
-		p.StopWhen = append(p.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, int(c.For / time.Second)})
+		p.StopWhen = append(p.StopWhen, watchCondition{c.ImageState, c.Tag, c.Process, c.AgentEnded, int(c.For / time.Second)})
+	}
+	if s.hasAgent() {
+		p.Agent = s.agentFile(agentExit)
 	}
 	return p
 }
@@ -95,6 +104,9 @@ func (w Watching) remove(s *Session) command {
 	steps = append(steps, echo("removed"))
 	for i, path := range slices.Concat(paths, w.Remove.Files, folders) {
 		steps = append(steps, when(path, isLeft(i)))
+	}
+	if w.AgentEnds { // what it printed is still wanted where it failed
+		return when(s.tag(), call("findstr /x /c:? ?"+quiet, "0", s.agentFile(agentExit)).then(all(steps...).group()))
 	}
 	return when(s.tag(), steps...)
 }
@@ -138,7 +150,7 @@ var undeployable = joined("|", reg("query", windows.ImageState, ""), call("finds
 // asks for what watch.ps1 does not read. Once generalize has begun the answer
 // file goes between two watches.
 func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool) (command, error) {
-	second, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, w.Until), "")
+	second, err := s.scriptLine(ctx, scripts.Watch, w.parameters(s, from, w.Until), "")
 	if err != nil {
 		return second, err
 	}
@@ -153,8 +165,12 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 		return all(undeployable.then(copied.group()).group(), alive, second, end), nil
 	}
 	gone := false
-	until := append(slices.Clip(w.Until), Condition{ImageState: []windows.State{windows.StateUndeployable}}, Condition{Process: &gone, For: soonGone})
-	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(from, until), "")
+	nothing := Condition{Process: &gone, For: soonGone}
+	if ended := true; s.hasAgent() {
+		nothing.AgentEnded = &ended // before that sysprep has not begun
+	}
+	until := append(slices.Clip(w.Until), Condition{ImageState: []windows.State{windows.StateUndeployable}}, nothing)
+	first, err := s.scriptLine(ctx, scripts.Watch, w.parameters(s, from, until), "")
 	if err != nil {
 		return first, err
 	}

@@ -153,6 +153,12 @@ func (j Judge) succeeded() *Verdict {
 	}
 	switch j.expect.End {
 	case Quit:
+		if v, done := j.agentEnds(waited); !done {
+			if v == nil && !j.last.Reached {
+				return j.unreachable()
+			}
+			return v
+		}
 		return j.quit(waited, said)
 	case Reboot:
 		switch quiet := j.last.At.Sub(j.reached); {

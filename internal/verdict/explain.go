@@ -84,6 +84,12 @@ func (v Verdict) headline() string {
 	if v.Class == Hung && v.Paused != "" {
 		return v.Reason
 	}
+	if v.Agent != "" && v.Class == Broken {
+		head = "Windows is generalized, but the image was not finished"
+	}
+	if v.Agent != "" && v.Class == Hung && v.Tag == Yes {
+		head = "Windows is generalized, but the image is not finished"
+	}
 	if v.Diagnosis == nil {
 		return head + ": " + v.Reason
 	}

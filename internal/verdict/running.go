@@ -17,7 +17,7 @@ func running(first First, e Expectation) Clearance {
 		switch p := first.Programs[0]; {
 		case first.AuditMode == Yes && first.ImageState.Means() == windows.InAudit && p.Known && p.Arguments == "":
 			return Clearance{Start: Close, PID: p.PID, Reason: fmt.Sprintf("the System Preparation Tool window is open (process id %d): Windows opens it at each logon in audit mode", p.PID)}
-		case p.Known && sameRun(p.Arguments, first.Wanted) && (p.Ours || first.Tag == Yes && first.ImageState == e.ImageState):
+		case p.Known && first.Wanted != "" && sameRun(p.Arguments, first.Wanted) && (p.Ours || first.Tag == Yes && first.ImageState == e.ImageState):
 			return Clearance{Start: Attach, PID: p.PID, Reason: fmt.Sprintf("sysprep.exe is already running as this run would start it (process id %d)", p.PID)}
 		}
 	}
@@ -37,6 +37,8 @@ func howRunning(first First) string {
 	}
 	p := first.Programs[0]
 	switch {
+	case p.Ours && first.Wanted == "":
+		return fmt.Sprintf("%s: another run of this provisioner started it, as sysprep %s; this run lets something else start sysprep", text, p.Arguments)
 	case p.Ours:
 		return fmt.Sprintf("%s: another run of this provisioner started it, as sysprep %s; this run would start sysprep %s", text, p.Arguments, first.Wanted)
 	case p.Arguments == "":

@@ -16,6 +16,7 @@ func TestASysprepThatRunsIsClosedWatchedOrLeft(t *testing.T) {
 	ours, other, unknown := alike, alike, Program{PID: 4321}
 	ours.Ours = true
 	other.Ours, other.Arguments = true, "/generalize /oobe /shutdown /quiet"
+	agent := func(f *First) { f.Wanted, f.ImageState, f.Tag = "", windows.StateGeneralizeToOOBE, Yes }
 	audit := func(f *First) { f.ImageState, f.AuditMode = windows.StateSpecializeToAudit, Yes }
 	done := func(f *First) { f.ImageState, f.Tag = windows.StateGeneralizeToOOBE, Yes }
 	none := func(*First) {}
@@ -39,6 +40,8 @@ func TestASysprepThatRunsIsClosedWatchedOrLeft(t *testing.T) {
 		"a run with other options that succeeded":   {[]Program{other}, done, Refuse, "/shutdown"},
 		"a tag alone is no success":                 {[]Program{alike}, func(f *First) { f.Tag = Yes }, Refuse, ""},
 		"a state alone is no success":               {[]Program{alike}, func(f *First) { f.ImageState = windows.StateGeneralizeToOOBE }, Refuse, ""},
+		"a window, and an agent is to run":          {[]Program{window}, agent, Refuse, "without arguments"},
+		"a run of ours, and an agent is to run":     {[]Program{ours}, agent, Refuse, "this run lets something else start sysprep"},
 		"a run of ours whose arguments are unknown": {[]Program{{PID: 4321, Ours: true}}, none, Refuse, ""},
 	} {
 		f := First{Observation: Observation{Reached: true, ImageState: windows.StateComplete, Process: Yes}, SysprepPID: 4321, Programs: c.programs, Wanted: wanted}

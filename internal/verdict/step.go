@@ -23,7 +23,7 @@ func (e Expectation) withDefaults() Expectation {
 	}{
 		{&e.Timeout, 30 * time.Minute}, {&e.Stall, 10 * time.Minute}, {&e.ProcessGone, ProcessGone},
 		{&e.LostAfter, 10 * time.Minute}, {&e.ClosedFor, 30 * time.Second}, {&e.SecondLook, 3 * time.Minute},
-		{&e.EndWithin, 5 * time.Minute}, {&e.AskWithin, 45 * time.Second},
+		{&e.AgentWithin, 10 * time.Minute}, {&e.EndWithin, 5 * time.Minute}, {&e.AskWithin, 45 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.other
@@ -60,6 +60,7 @@ type Judge struct {
 	armed         Tri       // the next boot sets the image up; as read while tag and ImageState said success
 	neverSeen     bool      // no command was answered yet
 	given         bool      // success was seen before the watch began, which has no log (Ending)
+	agent         agentSeen // what was seen of the program that starts sysprep
 }
 
 // Begin starts watching a run that was launched at the given time.
@@ -81,7 +82,7 @@ func (j Judge) Step(o Observation) (Judge, *Verdict) {
 	j = j.learn(o)
 	rules := []func(Judge) *Verdict{
 		Judge.replaced, Judge.failed, Judge.restarted, Judge.undone, Judge.unarmed,
-		Judge.closedWithoutTag, Judge.vanished, Judge.unreachable, Judge.processGone, Judge.stalled, Judge.timedOut,
+		Judge.closedWithoutTag, Judge.vanished, Judge.unreachable, Judge.agentStarts, Judge.processGone, Judge.stalled, Judge.timedOut,
 	}
 	if !j.proven.IsZero() {
 		rules = append(rules[:5:5], Judge.succeeded)
@@ -152,12 +153,13 @@ func (j Judge) learn(o Observation) Judge {
 		j.own = j.own.after(before, o)
 		j.last.Log = j.ownPart(o.Log)
 	}
+	j.agent = j.agent.after(j.last)
 	grew := j.last.LogBytes != before.LogBytes || j.last.Log.Lines != before.Log.Lines
-	if grew {
+	if grew || j.waitsForAgent() {
 		j.grown = o.At
 	}
 	switch {
-	case j.last.Process != No:
+	case j.last.Process != No || j.waitsForAgent():
 		j.gone = time.Time{}
 	case j.gone.IsZero() || grew: // while the log grows a helper of sysprep is still at work
 		j.gone = o.At

@@ -88,7 +88,11 @@ type Expectation struct {
 	// sets it short.
 	SecondLook time.Duration
 	EndWithin  time.Duration // 5m: from success to the power-off or restart (shutdown_timeout); a second look that has begun is finished
-	AskWithin  time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
+	// Agent is the program that starts sysprep, as a person calls it; empty: sysprep
+	// was started itself. AgentWithin (10m) is how long it may take until then.
+	Agent       string
+	AgentWithin time.Duration
+	AskWithin   time.Duration // 45s: for the answer to the last look (Judge.WantsLastLook)
 }
 
 // Observation is one look at the guest. Every fact may be unknown.
@@ -128,6 +132,7 @@ type Observation struct {
 	// what this run left in a part of the registry that no restart keeps.
 	SameBoot Tri
 	Machine  Machine
+	Agent    Agent
 }
 
 // Machine is what a hypervisor reports; the zero value where none does.
@@ -172,6 +177,8 @@ type Verdict struct {
 	StillRunning bool
 	LastLog      string // newest log line, verbatim
 	Took         time.Duration
+	// Agent is the program that was to start sysprep, where the verdict is about it.
+	Agent string
 	// Diagnosis is for the caller to set (diagnosis.Diagnose of the run's log,
 	// or of the fetched one) before Explain; Step sets it where the cause does
 	// not come from the log.
@@ -189,7 +196,8 @@ type First struct {
 	// Programs are the running sysprep.exe with their command lines; nil: not
 	// asked for, or not known.
 	Programs []Program
-	// Wanted are the arguments that sysprep is to be started with.
+	// Wanted are the arguments that sysprep is to be started with. Empty: something
+	// else starts it, so no sysprep that runs can be told to be this run's.
 	Wanted string
 }
 

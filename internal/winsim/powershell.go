@@ -103,6 +103,9 @@ func (g *Guest) scriptFile(ctx context.Context, c *call, args []string) int {
 		c.fail("The argument '%s' to the -File parameter does not exist. Provide the path to an existing '.ps1' file as an argument to the -File parameter.", args[0])
 		return noFile
 	}
+	if code, known := g.agentScript(ctx, c, full, args[1:]); known {
+		return code
+	}
 	sum := sha256.Sum256(text)
 	for _, name := range scripts.Names() {
 		if s := hex.EncodeToString(sum[:]); s != scripts.Sum(name) && s != scripts.InlineSum(name) {

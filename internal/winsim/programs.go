@@ -36,12 +36,17 @@ func (g *Guest) sc(_ context.Context, c *call) int {
 		return g.badSyntax(c, "sc")
 	}
 	i := slices.IndexFunc(services, func(s service) bool { return strings.EqualFold(s.name, args[1]) })
-	if i < 0 {
+	azure, isAzure := g.azureService(args[1])
+	if i < 0 && !isAzure {
 		c.say("[SC] EnumQueryServicesStatus:OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n")
 		return 1060
 	}
+	runs := azure.running
+	if !isAzure {
+		runs = services[i].running
+	}
 	state, accepts := "1  STOPPED ", ""
-	if services[i].running {
+	if runs {
 		state, accepts = "4  RUNNING ", "\r\n                                (STOPPABLE, NOT_PAUSABLE, ACCEPTS_SHUTDOWN)"
 	}
 	c.say("\r\nSERVICE_NAME: %s \r\n        TYPE               : 30  WIN32  \r\n        STATE              : %s%s\r\n        WIN32_EXIT_CODE    : 0  (0x0)\r\n        SERVICE_EXIT_CODE  : 0  (0x0)\r\n        CHECKPOINT         : 0x0\r\n        WAIT_HINT          : 0x0", args[1], state, accepts)

@@ -22,6 +22,8 @@ type call struct {
 	user string
 	// filtered: UAC has filtered the token.
 	filtered bool
+	// lives is the context of what it starts and nobody waits for.
+	lives context.Context
 }
 
 func (c *call) fail(format string, args ...any) {
@@ -59,6 +61,7 @@ func init() {
 	})
 	add(folderOpenSSH, map[string]program{"scp.exe": (*Guest).scp})
 	add(folderSystem32+`\WindowsPowerShell\v1.0`, map[string]program{"powershell.exe": (*Guest).powershell})
+	add(folderEC2v2, map[string]program{"ec2launch.exe": (*Guest).ec2launchV2})
 	add(folderSysprep, map[string]program{"sysprep.exe": (*Guest).sysprep})
 }
 
@@ -110,6 +113,10 @@ func (g *Guest) prepare(ctx context.Context, c *cmdshell.Call, user string) (pid
 }
 
 func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
+	return g.prepareIn(ctx, ctx, c, user, filtered)
+}
+
+func (g *Guest) prepareIn(ctx, lives context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
 	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0)
@@ -117,7 +124,7 @@ func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, fi
 	return p.pid, func() int {
 		defer cancel()
 		defer g.removeProcess(p)
-		code := f.run(g, ctx, &call{Call: c, proc: p, user: user, filtered: filtered})
+		code := f.run(g, ctx, &call{Call: c, proc: p, user: user, filtered: filtered, lives: lives})
 		if ctx.Err() != nil && code == 0 {
 			return 1 // ended by TerminateProcess
 		}
@@ -147,14 +154,14 @@ func (h *host) Exec(ctx context.Context, c *cmdshell.Call) (int, bool) {
 	h.g.thaw(ctx)
 	if c.Detached {
 		c.Stdin, c.Stdout, c.Stderr = strings.NewReader(""), io.Discard, io.Discard
-		_, run := h.g.prepareAs(h.lives, c, h.user, h.filtered)
+		_, run := h.g.prepareIn(h.lives, h.lives, c, h.user, h.filtered)
 		h.g.goDo(func() { run() })
 		return 0, true
 	}
 	if h.g.scenario.ShellProcessesSurvive {
 		ctx = h.lives
 	}
-	_, run := h.g.prepareAs(ctx, c, h.user, h.filtered)
+	_, run := h.g.prepareIn(ctx, h.lives, c, h.user, h.filtered)
 	return run(), true
 }
 
@@ -290,7 +297,7 @@ func (g *Guest) cmd(ctx context.Context, c *call) int {
 	}
 	fmt.Fprint(c.Stdout, autoRun)
 	s := &cmdshell.Shell{
-		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: ctx}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Drive: g.drive, Host: &host{g: g, user: c.user, filtered: c.filtered, lives: c.lives}, Dir: c.Dir, Env: c.Env, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		Console: c.Console, Version: g.ver(),
 	}
 	return s.Run(ctx, strip(strings.TrimLeft(args, " \t")))

@@ -120,6 +120,14 @@ type Scenario struct {
 	RestartsInstead bool   `json:"restarts_instead,omitempty"`
 	FirstBoot       string `json:"first_boot,omitempty"`
 
+	// Agents are the agents of clouds that are installed, by their names, and Agent
+	// is how one goes that is run.
+	Agents []string `json:"agents,omitempty"`
+	Agent  Agent    `json:"agent,omitzero"`
+	// AzureAgent is how long after boot the services of Azure's agent run; 0: they
+	// are not installed.
+	AzureAgent Duration `json:"azure_agent,omitempty"`
+
 	// ShellProcessesSurvive lets programs outlive the WinRM shell they were
 	// started in. Whether Windows does is not known for sure.
 	ShellProcessesSurvive bool `json:"shell_processes_survive,omitempty"`
@@ -199,7 +207,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Unkind.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.checkAgents(), s.Unkind.check())...)
 }
 
 // or is the duration, or def where there is none.

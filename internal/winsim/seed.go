@@ -10,7 +10,7 @@ import (
 // up and waits for work.
 func (g *Guest) seed() error {
 	for name, p := range programs {
-		if name == "scp.exe" || name == "tar.exe" && g.scenario.release().build < 17134 {
+		if name == "scp.exe" || name == "ec2launch.exe" || name == "tar.exe" && g.scenario.release().build < 17134 {
 			continue
 		}
 		if err := g.drive.WriteFile(p.folder+`\`+name, []byte("MZ")); err != nil {
@@ -31,6 +31,9 @@ func (g *Guest) seed() error {
 		}
 	}
 	g.seedRegistry()
+	if err := g.seedAgents(); err != nil {
+		return err
+	}
 	return g.setImageState(imageComplete)
 }
 

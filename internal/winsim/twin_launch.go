@@ -20,8 +20,8 @@ var createMeaning = map[int]string{
 }
 
 type launchParameters struct {
-	Arguments, Mode, Logon, User, TaskName string
-	DryRun                                 bool
+	Arguments, Mode, Logon, User, TaskName, Program string
+	DryRun                                          bool
 }
 
 func (p *launchParameters) check() error {
@@ -45,6 +45,8 @@ func (p *launchParameters) check() error {
 		return thrown("user is missing")
 	case !taskName.MatchString(p.TaskName):
 		return thrown("taskName holds other than letters, digits and hyphens")
+	case strings.ContainsAny(p.Program, "\r\n\x00\""):
+		return thrown("program holds a quote or a line break")
 	}
 	return nil
 }
@@ -90,6 +92,9 @@ func (t *twin) start(p launchParameters, stamp string) error {
 		t.refusal("already-running", "a sysprep process is running", member{"processes", running})
 		return nil
 	}
+	if p.Program != "" {
+		exe = p.Program
+	}
 	before := document{{"imageState", t.text(keyState, "ImageState")}, {"generalizationState", t.number("GeneralizationState")}, {"cleanupState", t.number("CleanupState")}}
 	hadTag := g.drive.IsFile(fileTag)
 	if hadTag && !p.DryRun {
@@ -124,7 +129,8 @@ func (t *twin) start(p launchParameters, stamp string) error {
 		return err
 	}
 	set("start", started)
-	set("started", pid != nil)
+	ran := slices.ContainsFunc(started, func(m member) bool { return m.name == "ran" })
+	set("started", pid != nil || ran)
 	if pid != nil {
 		g.pause(t.ctx, 300*time.Millisecond)
 		mine := slices.DeleteFunc(t.sysprepProcesses(), func(q document) bool { return q[0].value != pid })
@@ -226,6 +232,9 @@ func (t *twin) byTask(p launchParameters, exe string) (document, any, error) {
 		running, result := t.g.taskState(j)
 		if found := t.sysprepProcesses(); len(found) > 0 {
 			return document{{"task", j.Name}, {"pid", found[0][0].value}, {"lastTaskResult", int64(result)}}, found[0][0].value, nil
+		}
+		if p.Program != "" && (running || result == 0) {
+			return document{{"task", j.Name}, {"pid", nil}, {"lastTaskResult", int64(result)}, {"ran", true}}, nil, nil
 		}
 		if !running {
 			break

@@ -29,6 +29,7 @@ type watchCondition struct {
 	ImageState stringList
 	Tag        *bool
 	Process    *bool
+	AgentEnded *bool
 	ForSec     int64
 }
 
@@ -38,6 +39,7 @@ type seen struct {
 	tag        bool
 	imageState string
 	processes  *int
+	agentEnded bool
 }
 
 // agrees is Test-Condition; what could not be read agrees with nothing.
@@ -51,16 +53,25 @@ func (w watchCondition) agrees(s seen) bool {
 			return false
 		}
 	}
+	if w.AgentEnded != nil && *w.AgentEnded != s.agentEnded {
+		return false
+	}
 	if w.Tag != nil && *w.Tag != s.tag {
 		return false
 	}
 	return w.Process == nil || (s.processes != nil && (*s.processes > 0) == *w.Process)
 }
 
-func (t *twin) look() seen {
+func (t *twin) look(agent string) seen {
 	g := t.g
 	s := seen{}
 	errs := document{}
+	var exit any
+	if agent != "" {
+		if text, err := g.drive.ReadFile(agent); err == nil {
+			s.agentEnded, exit = true, strings.TrimSpace(string(text))
+		}
+	}
 	var tagTime, image, general, clean, list any
 	if info, err := g.drive.Stat(fileTag); err == nil && !info.IsDir() {
 		s.tag, tagTime = true, utc(t.g.clock.At(info.ModTime()))
@@ -85,6 +96,9 @@ func (t *twin) look() seen {
 	s.doc = document{
 		{"tag", s.tag}, {"tagTime", tagTime}, {"imageState", image}, {"generalizationState", general}, {"cleanupState", clean},
 		{"processes", list}, {"errors", errs},
+	}
+	if agent != "" {
+		s.doc = append(s.doc, member{"agentEnded", s.agentEnded}, member{"agentExit", exit})
 	}
 	return s
 }
@@ -133,7 +147,7 @@ func (u *cursor) next(t *twin) (doc document, news, more bool) {
 
 type watchParameters struct {
 	DeadlineSec, IntervalMs, HeartbeatSec, ChunkBytes, Offset *int64
-	Log, Head                                                 string
+	Log, Head, Agent                                          string
 	StopWhen                                                  []watchCondition
 }
 
@@ -174,7 +188,7 @@ func (t *twin) watch(encoded string) int {
 		held[i] = -1
 	}
 	for t.ctx.Err() == nil {
-		s := t.look()
+		s := t.look(p.Agent)
 		log, news, more := u.next(t)
 		ms := t.g.clock.Now().Sub(started).Milliseconds()
 		reached := -1

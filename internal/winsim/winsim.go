@@ -67,6 +67,7 @@ type Options struct {
 type Guest struct {
 	opt      Options
 	clock    *Clock // what a client asks for is measured by it
+	born     time.Time
 	scenario Scenario
 	drive    winfs.Drive
 	reg      *registry.Registry
@@ -115,7 +116,7 @@ func New(opt Options) (*Guest, error) {
 		opt.Speed = 1
 	}
 	g := &Guest{
-		opt: opt, clock: clock, scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, Letter: opt.Scenario.systemDrive(), InUse: opt.Scenario.inUse}, reg: registry.New(),
+		opt: opt, clock: clock, born: time.Now(), scenario: opt.Scenario, drive: winfs.Drive{Root: opt.Root, Letter: opt.Scenario.systemDrive(), InUse: opt.Scenario.inUse}, reg: registry.New(),
 		procs: map[int]*process{}, tasks: map[string]*task{}, acls: map[string][]string{},
 	}
 	g.rest, g.pause = sleepFor, g.wait

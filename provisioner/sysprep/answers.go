@@ -67,11 +67,13 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	switch {
 	case r.session.Places():
-		return r.bring(ctx)
+		if err := r.bring(ctx); err != nil {
+			return err
+		}
 	case r.plan.AnswerFile != "":
 		return r.upload(ctx)
 	}
-	return nil
+	return r.bringAgent(ctx)
 }
 
 // bring brings all that a start needs, and the answer file, at once.

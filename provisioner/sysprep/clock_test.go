@@ -21,7 +21,7 @@ func (r *run) hurry(speed float64, longest time.Duration) {
 		s.Hurry(speed)
 		return s
 	}
-	r.session = r.open(comm)
+	r.session = r.newSession(comm)
 }
 
 // shares lets run and guest live in the same time.

@@ -57,6 +57,17 @@ type Config struct {
 	// [what to write for each builder](#how-it-ends-action). On failure Windows
 	// stays up.
 	Action string `mapstructure:"action"`
+	// What runs sysprep: `none` (default) is the provisioner itself. `ec2launch-v2`,
+	// `ec2launch`, `gcesysprep` and `cloudbase-init` are agents of clouds that bring
+	// a sysprep of their own, with their own answer file: the agent is started, and
+	// its sysprep is watched and judged like any other. `auto` takes the agent that is
+	// in the guest, in this order, and `none` where there is none. None of them was
+	// run on a cloud. See [agents](#agents-that-bring-their-own-sysprep).
+	Agent string `mapstructure:"agent"`
+	// A line for `cmd.exe`, as in a batch file, that starts sysprep. The
+	// provisioner runs it, and watches and judges the sysprep that it starts:
+	// `generalize`, `mode` and `action` say what is expected of that.
+	Command string `mapstructure:"command"`
 	// Path on the host of the answer file (unattend.xml) that the image's first
 	// boot uses. It is checked before anything runs, uploaded to a folder in
 	// `System32\Sysprep` that only administrators can read, given to sysprep
@@ -224,7 +235,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -277,6 +288,7 @@ func (c *Config) setDefaults() {
 		c.RunAs = runAsElevated
 	}
 	c.RunAs = cmp.Or(c.RunAs, runAsBuildUser)
+	c.Agent = cmp.Or(c.Agent, agentNone)
 	c.GeneralizeTimeout = cmp.Or(c.GeneralizeTimeout, 30*time.Minute)
 	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
 	c.PollInterval = cmp.Or(c.PollInterval, 2*time.Second)
@@ -295,6 +307,7 @@ func (c *Config) checkValues() (errs []error) {
 	}{
 		{"mode", c.Mode, []string{modeOOBE, modeAudit}},
 		{"action", c.Action, []string{actionAuto, actionQuit, actionShutdown, actionReboot}},
+		{"agent", c.Agent, agentValues()},
 		{"run_as", c.RunAs, []string{runAsBuildUser, runAsElevated, runAsSystem}},
 	} {
 		if !slices.Contains(option.allowed, option.value) && !unknown.In(option.value) {

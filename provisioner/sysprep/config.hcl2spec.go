@@ -24,6 +24,8 @@ type FlatConfig struct {
 	ThroughAudit           *bool                    `mapstructure:"through_audit" cty:"through_audit" hcl:"through_audit"`
 	VMMode                 *bool                    `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
 	Action                 *string                  `mapstructure:"action" cty:"action" hcl:"action"`
+	Agent                  *string                  `mapstructure:"agent" cty:"agent" hcl:"agent"`
+	Command                *string                  `mapstructure:"command" cty:"command" hcl:"command"`
 	AnswerFile             *string                  `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
 	AnswerFileContent      *string                  `mapstructure:"answer_file_content" cty:"answer_file_content" hcl:"answer_file_content"`
 	Unattend               *answerfile.FlatUnattend `mapstructure:"unattend" cty:"unattend" hcl:"unattend"`
@@ -70,6 +72,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"through_audit":              &hcldec.AttrSpec{Name: "through_audit", Type: cty.Bool, Required: false},
 		"vm_mode":                    &hcldec.AttrSpec{Name: "vm_mode", Type: cty.Bool, Required: false},
 		"action":                     &hcldec.AttrSpec{Name: "action", Type: cty.String, Required: false},
+		"agent":                      &hcldec.AttrSpec{Name: "agent", Type: cty.String, Required: false},
+		"command":                    &hcldec.AttrSpec{Name: "command", Type: cty.String, Required: false},
 		"answer_file":                &hcldec.AttrSpec{Name: "answer_file", Type: cty.String, Required: false},
 		"answer_file_content":        &hcldec.AttrSpec{Name: "answer_file_content", Type: cty.String, Required: false},
 		"unattend":                   &hcldec.BlockSpec{TypeName: "unattend", Nested: hcldec.ObjectSpec((*answerfile.FlatUnattend)(nil).HCL2Spec())},

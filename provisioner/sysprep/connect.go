@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
@@ -103,13 +102,13 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 		if err == nil {
 			session := winrm.NewSession(client, winrm.ShellOptions{})
 			r.own = &own{client, winrmguest.New(session, files.Options{
-				Folder: footprint.Folder.In("%SystemRoot%", r.id), // the session removes it
+				Folder: r.folder().In("%SystemRoot%", r.id), // the session removes it
 				Stall:  transferStall(r.config.StallTimeout),
 				Note: func(why string) {
 					r.ui.Sayf("Bringing files into the guest by echo, so that what they hold is in command lines there, in base64: %s", why)
 				},
 			})}
-			r.session = r.open(r.own.transport)
+			r.session = r.newSession(r.own.transport)
 			r.user, r.port = r.loginUser, r.loginPort
 			return false, nil
 		}
@@ -277,7 +276,7 @@ func (r *run) settings() (all []winrm.Config, err error) {
 func (r *run) overPacker() *guest.Session {
 	longest := r.config.StallTimeout / 4
 	if r.overSSH() {
-		return r.open(packercomm.NewSSH(r.comm, longest))
+		return r.newSession(packercomm.NewSSH(r.comm, longest))
 	}
-	return r.open(packercomm.New(r.comm, longest))
+	return r.newSession(packercomm.New(r.comm, longest))
 }

@@ -71,6 +71,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.saveLogs(ctx, false)
 	default:
 		r.diagnose(ctx, &v)
+		r.explainAgent(ctx, &v)
 		r.stopOwn(ctx, &v)
 		r.saveLogs(ctx, r.answering)
 		if r.tidied != nil {
@@ -118,6 +119,7 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 		v.Tag, v.ImageState, v.GeneralizationState = tri(now.Tag), now.ImageState, now.GeneralizationState
 	}
 	r.stopOwn(work, v)
+	r.stopAgent(work, now)
 	last, cancelLast := afterCancel(ctx, cancelLimit)
 	defer cancelLast()
 	r.cleanup(last, r.left)

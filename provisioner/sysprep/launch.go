@@ -80,9 +80,13 @@ func (r *run) keep(ctx context.Context, poweredOff bool) {
 
 // launch starts sysprep and makes sure of it.
 func (r *run) launch(ctx context.Context) error {
-	r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
+	if r.plan.Starter == "" {
+		r.ui.Sayf("Starting sysprep %s", r.plan.Arguments)
+	} else {
+		r.ui.Sayf("Starting %s, which starts sysprep", r.plan.Starter)
+	}
 	watch := r.watching()
-	l := guest.Launch{Arguments: r.plan.Arguments, User: r.user, Watch: &watch}
+	l := guest.Launch{Arguments: r.plan.Arguments, Agent: r.plan.Starter != "", User: r.user, Watch: &watch}
 	var err error
 	switch {
 	case r.config.RunAs == runAsSystem:
@@ -125,6 +129,9 @@ func (r *run) launch(ctx context.Context) error {
 		r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", r.launched.Unsaid)
 	}
 	if err == nil {
+		if r.launched.AgentPID != 0 {
+			r.ui.Sayf("%s runs (process id %d); waiting for its sysprep", r.plan.Starter, r.launched.AgentPID)
+		}
 		return nil
 	}
 	var refusal *guest.ScriptError
@@ -135,7 +142,7 @@ func (r *run) launch(ctx context.Context) error {
 	// The connection broke, the answer got lost, or the script broke midway;
 	// sysprep may run all the same, and none ran before.
 	state, perr := r.session.Poll(ctx)
-	if perr == nil && len(state.Processes) == 0 {
+	if perr == nil && len(state.Processes) == 0 && !l.Agent {
 		return failed(verdict.Head{Class: verdict.Lost}, fmt.Errorf("sysprep is not running, and the outcome of its start is not known: %w", err), nil, "run the build again from an untouched disk")
 	}
 	r.ui.Sayf("Whether sysprep was started is not certain (%s); watching for it", err)

@@ -61,6 +61,9 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
 	found := r.fetchLogs(ctx, ask)
+	if ask {
+		r.saveAgentLogs(ctx)
+	}
 	saved := 0
 	for _, log := range windows.Logs() {
 		content := found[log.Path.In(r.session.Windir())]

@@ -26,6 +26,13 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	if r.overSSH() {
 		r.knock(ctx)
 	}
+	if decision.Start == verdict.Go {
+		for _, ready := range []func(context.Context) error{r.findAgent, r.awaitAzure} {
+			if err := ready(ctx); err != nil {
+				return true, r.giveUp(ctx, err)
+			}
+		}
+	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
 		return true, err
 	}
@@ -96,7 +103,9 @@ func (r *run) lookOnce(ctx context.Context) (guest.Status, verdict.Clearance) {
 	planned := r.config.plan(r.session.Windir(), r.id)
 	state, err := r.session.Look(ctx)
 	first := firstOf(r.now(), state)
-	first.Wanted = planned.Arguments
+	if !r.config.startsSysprep() { // what an agent gives sysprep is not known before
+		first.Wanted = planned.Arguments
+	}
 	if err != nil && ctx.Err() == nil {
 		first.Reached, first.TransportErr = false, err.Error()
 		r.knock(ctx) // a guest that answers again is asked again

@@ -125,7 +125,15 @@ func (r *run) watching() guest.Watching {
 	if r.plan.Expect.Generalize {
 		success.Tag = &there
 	}
-	until := []guest.Condition{{Process: &gone, For: watchGone}}
+	ended := guest.Condition{Process: &gone, For: watchGone}
+	if r.plan.Starter != "" {
+		// Before its end sysprep may not have begun, and after sysprep it goes on.
+		ended.AgentEnded = &there
+		if r.plan.Action == actionQuit {
+			success.AgentEnded = &there
+		}
+	}
+	until := []guest.Condition{ended}
 	if r.plan.Action == actionQuit {
 		// A window that audit mode opens meanwhile stays.
 		lives := success
@@ -136,6 +144,7 @@ func (r *run) watching() guest.Watching {
 	return guest.Watching{
 		Interval: r.config.PollInterval, For: r.config.GeneralizeTimeout,
 		Until:      append(until, success),
+		AgentEnds:  r.plan.Starter != "" && r.plan.Action == actionQuit,
 		AnswerFile: r.plan.AnswerFile, AnswerFolder: r.plan.AnswerFolder, Remove: r.left,
 	}
 }
@@ -309,6 +318,9 @@ func observation(at time.Time, s guest.Status) verdict.Observation {
 	o := verdict.Observation{
 		At: at, Reached: true, Tag: tri(s.Tag), ImageState: s.ImageState, GeneralizationState: s.GeneralizationState,
 		Port: verdict.PortOpen, Ours: tri(s.Ours), SetupType: s.SetupType, CmdLine: s.CmdLine, SameBoot: tri(s.SameBoot),
+	}
+	if s.Agent != nil {
+		o.Agent = verdict.Agent{Ended: verdict.TriOf(s.Agent.Ended), Exit: s.Agent.Exit}
 	}
 	if s.Processes != nil {
 		o.Process = verdict.TriOf(len(s.Processes) > 0)

@@ -19,7 +19,12 @@ type Plan struct {
 	Action    string // what sysprep does: quit, shutdown or reboot
 	Then      string // what this run does after before_shutdown, where sysprep has to quit for it: shutdown or reboot; else empty
 	Why       string // why auto chose it; empty when the user did
-	Arguments string // everything after sysprep.exe
+	Arguments string // everything after sysprep.exe; empty where something else starts it
+	// Starter is what starts sysprep, as a person calls it, and Lines the batch file that
+	// runs it; empty: the provisioner does. StarterLogs are its logs, below the system
+	// drive.
+	Starter            string
+	Lines, StarterLogs []string
 	// AnswerFile is where it goes in the guest, without blanks: sysprep stops
 	// in a dialog at a blank that is not quoted. Empty when there is none.
 	AnswerFile string
@@ -75,6 +80,7 @@ func (c *Config) plan(windir, id string) Plan {
 		p.Expect.ClosedFor = min(p.Expect.ClosedFor, ownClosedFor)
 		p.Expect.SecondLook = p.Expect.ClosedFor
 	}
+	p = c.withAgent(p)
 	p.Warnings = c.warnings(final)
 	return p
 }
