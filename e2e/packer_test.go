@@ -96,6 +96,12 @@ func startPacker(t *testing.T, template string, vars map[string]string, flags ..
 // line, with its plugins in a folder.
 func startCommand(t *testing.T, packer []string, plugins, template string, vars map[string]string, flags ...string) *packerRun {
 	t.Helper()
+	return startWithin(t, longest(), packer, plugins, template, vars, flags...)
+}
+
+// startWithin is startCommand with a limit of its own.
+func startWithin(t *testing.T, limit time.Duration, packer []string, plugins, template string, vars map[string]string, flags ...string) *packerRun {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "build.pkr.hcl")
 	if err := os.WriteFile(file, []byte(template), 0o600); err != nil {
@@ -107,7 +113,7 @@ func startCommand(t *testing.T, packer []string, plugins, template string, vars 
 	}
 	p := &packerRun{t: t, dir: dir, done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
-	ctx, cancel := context.WithTimeout(context.Background(), longest())
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	p.cmd = exec.CommandContext(ctx, packer[0], append(args, file)...)
 	p.cmd.Dir = dir
 	p.cmd.Env = packerEnv(plugins, dir)

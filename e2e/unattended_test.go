@@ -77,6 +77,10 @@ func unattendedDisk(t *testing.T, answers string) string {
 	return path
 }
 
+// unattendedLimit ends a Packer that hangs: the passes are several boots, and a guest
+// that stands still is waited for.
+const unattendedLimit = 15 * time.Minute
+
 // startUnattended boots such a disk without a communicator.
 func startUnattended(t *testing.T, disk string, scenario winsim.Scenario, options ...string) *packerRun {
 	t.Helper()
@@ -84,7 +88,11 @@ func startUnattended(t *testing.T, disk string, scenario winsim.Scenario, option
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startPacker(t, fmt.Sprintf(`
+	plugins, err := pluginPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startWithin(t, unattendedLimit, []string{built("packer")}, plugins, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   communicator     = "none"
@@ -129,12 +137,12 @@ func TestAnAnswerFileThatEndsWrongIsSaid(t *testing.T) {
 		texts                     []string
 	}{
 		// The log of the run that hangs is written when the power button is pressed.
-		{"it never powers off", configures, generalizeOff, winsim.Scenario{Outcome: winsim.Hang}, []string{`shutdown_timeout = "100s"`, `stall_timeout = "80s"`},
-			[]string{"waiting for the guest to power itself off: it ", "restarts: 1", "see the screenshot", "ForceShutdownNow = true"}},
+		{"it never powers off", configures, generalizeOff, winsim.Scenario{Outcome: winsim.Hang}, []string{`shutdown_timeout = "9m"`, `stall_timeout = "60s"`},
+			[]string{"waiting for the guest to power itself off: it has shown no sign of life for 1m0s (stall_timeout)", "restarts: 1", "see the screenshot", "ForceShutdownNow = true"}},
 		{"it powers off without generalizing", `shutdown /s /t 0`, "", winsim.Scenario{}, nil,
 			[]string{"and no answer file on the source generalizes it", "The machine is off", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT", "not proven"}},
-		{"sysprep fails midway", configures, generalizeOff, winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{`shutdown_timeout = "100s"`, `stall_timeout = "80s"`},
-			[]string{"waiting for the guest to power itself off: it ", "The log on the disk says why sysprep failed", "F38"}},
+		{"sysprep fails midway", configures, generalizeOff, winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}, []string{`shutdown_timeout = "9m"`, `stall_timeout = "60s"`},
+			[]string{"waiting for the guest to power itself off: it has shown no sign of life", "The log on the disk says why sysprep failed", "F38"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
