@@ -22,7 +22,7 @@ var atomic = []string{"AutoLogon", "AdministratorPassword", "Credentials", "Gene
 // same name. A component is the same when name and architecture are. Only
 // passes are merged: what else stands in overlay, such as <servicing>, is not.
 func Merge(base, overlay *File) (*File, []finding.Finding) {
-	m := &merger{file: &File{Root: base.Root.clone()}}
+	m := &merger{file: &File{Root: base.Root.clone(), comments: base.comments}}
 	for _, p := range overlay.Passes() {
 		for _, c := range p.Components() {
 			m.pass, m.component = p.Name(), c.Name()
