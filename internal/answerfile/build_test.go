@@ -111,7 +111,7 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 	// The independent parser reads the same, and the linter agrees.
 	compareCanonically(t, map[string][]byte{"everything": want}, map[string][]byte{"everything": got})
 	vm := Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}, Architecture: "amd64"}
-	if v := verdict(Lint(got, vm)); v != "deprecated:128" {
+	if v := verdict(Lint(got, vm)); v != "skip-rearm:9 deprecated:128" {
 		t.Errorf("lint of what was built: %s", v)
 	}
 }

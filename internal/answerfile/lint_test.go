@@ -21,6 +21,45 @@ func shell(s string) string      { return wrap(Specialize, compShell, s) }
 func oobe(s string) string       { return wrap(OOBESystem, compShell, s) }
 func audit(s string) string      { return wrap(AuditUser, compDeployment, s) }
 
+const resetCount = "<FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>"
+
+func account(name, more string) string {
+	return oobe(`<UserAccounts><LocalAccounts><LocalAccount wcm:action="add">` + name + more + `</LocalAccount></LocalAccounts></UserAccounts>`)
+}
+
+func adminValue(value string) string {
+	return oobe("<UserAccounts><AdministratorPassword><Value>" + value + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>")
+}
+
+func adminPassword(password string) string {
+	return oobe("<UserAccounts><AdministratorPassword><Value>" + password + "</Value><PlainText>true</PlainText></AdministratorPassword></UserAccounts>")
+}
+
+func logon(user, more string) string {
+	return oobe("<AutoLogon><Enabled>true</Enabled><Username>" + user + "</Username>" + more + "</AutoLogon>" + resetCount)
+}
+
+// accountAndLogon makes the account ann with the password x, and logs on.
+func accountAndLogon(user, password string) string {
+	return oobe(`<UserAccounts><LocalAccounts><LocalAccount wcm:action="add"><Name>ann</Name><Password><Value>` + EncodePassword("x", "Password") + `</Value><PlainText>false</PlainText></Password></LocalAccount></LocalAccounts></UserAccounts>` +
+		"<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount><Username>" + user + "</Username><Password><Value>" + password + "</Value><PlainText>true</PlainText></Password></AutoLogon>" + resetCount)
+}
+
+// before puts a component before the first of a file.
+func before(data, pass, component, settings string) string {
+	return strings.Replace(data, "<settings", `<settings pass="`+pass+`"><component name="`+component+`" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS">`+settings+"</component></settings><settings", 1)
+}
+
+// german gives a file German languages.
+func german(data string) string {
+	return before(data, OOBESystem, compInternational, "<UILanguage>de-DE</UILanguage>")
+}
+
+// toAuditMode makes the first boot of a file lead into audit mode.
+func toAuditMode(data string) string {
+	return before(data, OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>")
+}
+
 var (
 	toOOBE  = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true}, Architecture: "amd64"}
 	toVM    = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}}
@@ -59,7 +98,8 @@ var lintCases = []struct {
 	{rule: "component-attributes", name: "no name", data: strings.Replace(shell(""), `name="`+compShell+`"`, "", 1), want: finding.Fail, line: 4},
 	{rule: "component-unknown", name: "a known one", data: shell("")},
 	{rule: "component-unknown", name: "another spelling in production", data: wrap(Generalize, "Microsoft-Windows-PnPSysprep", "")},
-	{rule: "component-unknown", name: "an unknown one", data: wrap(Specialize, "Microsoft-Windows-IE-InternetExplorer", ""), want: finding.Info, line: 4},
+	{rule: "component-unknown", name: "an unknown one", data: wrap(Specialize, "Contoso-Agent-Setup", ""), want: finding.Info, line: 4},
+	{rule: "component-unknown", name: "one letter off", data: wrap(Specialize, "Microsoft-Windows-ShellSetup", ""), want: finding.Warn, line: 4},
 	{rule: "architecture", name: "the guest's", data: shell(""), ctx: toOOBE},
 	{rule: "architecture", name: "the guest's in capitals", data: shell(""), ctx: Context{Architecture: "AMD64"}},
 	{rule: "architecture", name: "the 32-bit half", data: strings.Replace(shell(""), `"amd64"`, `"wow64"`, 1), ctx: toOOBE},
@@ -69,14 +109,74 @@ var lintCases = []struct {
 	{rule: "architecture", name: "a typing error", data: strings.Replace(shell(""), `"amd64"`, `"x64"`, 1), want: finding.Fail, line: 4},
 	{rule: "architecture", name: "a placeholder", data: strings.Replace(shell(""), `"amd64"`, `"%arch%"`, 1), ctx: toOOBE},
 	{rule: "setting-unknown", name: "a known one", data: oobe("<OOBE><HideEULAPage>true</HideEULAPage></OOBE>")},
-	{rule: "setting-unknown", name: "one that is not in the table", data: oobe("<Themes/>"), want: finding.Info, line: 5, setting: "Themes"},
+	{rule: "setting-unknown", name: "one that is not in the reference", data: oobe("<Wallpapers/>"), want: finding.Warn, line: 5, setting: "Wallpapers"},
+	{rule: "setting-unknown", name: "one that is not in the reference, in a pass that is over", data: wrap(WindowsPE, "Microsoft-Windows-Setup", "<Wallpapers/>"), want: finding.Info, line: 5},
+	{rule: "setting-unknown", name: "a letter is missing, deep inside", data: oobe("<OOBE>\n<HideOnlineAccountScreen>true</HideOnlineAccountScreen></OOBE>"), want: finding.Warn, line: 6, setting: `OOBE\HideOnlineAccountScreen`},
+	{rule: "setting-unknown", name: "what is below an unknown one is not judged", data: oobe("<Wallpapers><A/><B/></Wallpapers>"), want: finding.Warn, line: 5, setting: "Wallpapers"},
+	{rule: "setting-unknown", name: "an element in a text", data: oobe("<TimeZone><b>UTC</b></TimeZone>"), want: finding.Warn, line: 5, setting: `TimeZone\b`},
+	{rule: "setting-misplaced", name: "where it belongs", data: deployment(commands(1, ""))},
+	{rule: "setting-misplaced", name: "a name that many settings have", data: oobe("<OOBE><Name>a</Name></OOBE>")},
+	{rule: "setting-misplaced", name: "of another component", data: shell(commands(1, "")), want: finding.Fail, line: 5, setting: "RunSynchronous"},
+	{rule: "setting-misplaced", name: "without its container", data: oobe("<LocalAccounts/>"), want: finding.Fail, line: 5, setting: "LocalAccounts"},
+	{rule: "setting-misplaced", name: "the other name of a command line", data: oobe("<FirstLogonCommands><SynchronousCommand><Order>1</Order>\n<Path>a</Path></SynchronousCommand></FirstLogonCommands>"), want: finding.Fail, line: 6},
+	{rule: "list-key", name: "two keys", data: wrap(Specialize, compDNS, `<DNSSuffixSearchOrder><DomainName wcm:action="add" wcm:keyValue="1">a</DomainName><DomainName wcm:action="add" wcm:keyValue="2">b</DomainName></DNSSuffixSearchOrder>`)},
+	{rule: "list-key", name: "one key twice", data: wrap(Specialize, compDNS, `<DNSSuffixSearchOrder><DomainName wcm:action="add" wcm:keyValue="1">a</DomainName>`+"\n"+`<DomainName wcm:action="add" wcm:keyValue="1">b</DomainName></DNSSuffixSearchOrder>`), want: finding.Warn, line: 6},
+	{rule: "list-key", name: "one child twice", data: wrap(Specialize, compTCPIP, `<Interfaces><Interface wcm:action="add"><Identifier>a</Identifier></Interface>`+"\n"+`<Interface wcm:action="add"><Identifier>A</Identifier></Interface></Interfaces>`), want: finding.Warn, line: 6},
+	{rule: "processed", name: "a fresh file", data: strings.Replace(shell(""), `pass="specialize"`, `pass="specialize" wasPassProcessed="false"`, 1)},
+	{rule: "processed", name: "a used copy", data: strings.Replace(shell(""), `pass="specialize"`, `pass="specialize" wasPassProcessed="true"`, 1), want: finding.Warn, line: 3},
+	{rule: ruleDirective, name: "a rule", data: shell("<!-- sysprep-lint off: secret, value --><TimeZone>UTC</TimeZone>")},
+	{rule: ruleDirective, name: "a rule that does not exist", data: shell("<!-- sysprep-lint off: secrets --><TimeZone>UTC</TimeZone>"), want: finding.Warn, line: 5},
+	{rule: ruleDirective, name: "no rule", data: shell("<!-- sysprep-lint off --><TimeZone>UTC</TimeZone>"), want: finding.Warn, line: 5},
+	{rule: ruleDirective, name: "nothing after it", data: shell("<TimeZone>UTC</TimeZone><!-- sysprep-lint off: value -->"), want: finding.Warn, line: 5},
+	{rule: "empty", name: "one that may be", data: shell("<ComputerName></ComputerName>")},
+	{rule: "empty", name: "a mode that may be left out", data: audit("<Reseal><Mode/></Reseal>")},
+	{rule: "empty", name: "a text", data: deployment(`<RunSynchronous><RunSynchronousCommand><Order>1</Order>` + "\n" + `<Path> </Path></RunSynchronousCommand></RunSynchronous>`), want: finding.Warn, line: 6},
+	{rule: "empty", name: "one of some values", data: oobe("<OOBE><HideEULAPage/></OOBE>"), want: finding.Warn, line: 5},
+	{rule: "empty", name: "the user who is logged on", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount><Username/></AutoLogon>"), want: finding.Fail, line: 5},
+	{rule: "time-zone", name: "a name of Windows", data: shell("<TimeZone>W. Europe Standard Time</TimeZone>")},
+	{rule: "time-zone", name: "in small letters, without daylight saving", data: shell("<TimeZone>w. europe standard time_dstoff</TimeZone>")},
+	{rule: "time-zone", name: "one that CLDR does not have", data: shell("<TimeZone>Mid-Atlantic Standard Time</TimeZone>")},
+	{rule: "time-zone", name: "a name of IANA", data: shell("<TimeZone>Europe/Berlin</TimeZone>"), want: finding.Warn, line: 5},
+	{rule: "time-zone", name: "a letter is missing", data: shell("<TimeZone>W. Europe Standard Tim</TimeZone>"), want: finding.Warn, line: 5},
+	{rule: "time-zone", name: "something else", data: shell("<TimeZone>CET</TimeZone>"), want: finding.Warn, line: 5},
+	{rule: "locale", name: "a tag", data: wrap(OOBESystem, compInternational, "<UILanguage>zh-Hant-TW</UILanguage><UserLocale>es-ES_tradnl</UserLocale><InputLocale>0407:00000407;en-US; 0411:{03B5835F-F03C-411B-9CE2-AA23E1171E36}{A76C93D9-5523-4E90-AAFA-4DB112F9AC76}</InputLocale>")},
+	{rule: "locale", name: "a country that is written differently", data: wrap(OOBESystem, compInternational, "<UILanguage>en-UK</UILanguage>"), want: finding.Warn, line: 5},
+	{rule: "locale", name: "an underscore", data: wrap(OOBESystem, compInternational, "<UserLocale>en_US</UserLocale>"), want: finding.Warn, line: 5},
+	{rule: "locale", name: "a language that does not exist", data: wrap(OOBESystem, compInternational, "<UserLocale>qx-US</UserLocale>"), want: finding.Warn, line: 5},
+	{rule: "locale", name: "a keyboard of seven digits", data: wrap(OOBESystem, compInternational, "<InputLocale>0409:0000409</InputLocale>"), want: finding.Warn, line: 5},
+	{rule: "account-name", name: "a name", data: account("<Name>ann</Name>", "")},
+	{rule: "account-name", name: "none", data: account("", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "an empty one", data: account("<Name/>", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "20 characters", data: account("<Name>"+strings.Repeat("x", 20)+"</Name>", "")},
+	{rule: "account-name", name: "21 characters", data: account("<Name>"+strings.Repeat("x", 21)+"</Name>", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "an address", data: account("<Name>ann@example.com</Name>", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "NONE", data: account("<Name>none</Name>", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "a dot at the end", data: account("<Name>ann.</Name>", ""), want: finding.Fail, line: 5},
+	{rule: "account-name", name: "the computer's", data: strings.Replace(account("<Name>box</Name>", ""), "<settings", `<settings pass="specialize"><component name="`+compShell+`" processorArchitecture="amd64"><ComputerName>BOX</ComputerName></component></settings><settings`, 1), want: finding.Fail, line: 5},
+	{rule: "account-group", name: "one that Windows knows", data: german(account("<Name>a</Name>", "<Group>Administrators;Remote Desktop Users</Group>"))},
+	{rule: "account-group", name: "another in an English Windows", data: account("<Name>a</Name>", "<Group>Builders</Group>")},
+	{rule: "account-group", name: "another in a German Windows", data: german(account("<Name>a</Name>", "<Group>Builders</Group>")), want: finding.Info, line: 5},
+	{rule: "account-group", name: "a SID", data: account("<Name>a</Name>", "<Group>S-1-5-32-544</Group>"), want: finding.Warn, line: 5},
+	{rule: "password-policy", name: "three kinds", data: adminPassword("Abc1")},
+	{rule: "password-policy", name: "two kinds", data: adminPassword("vagrant1"), want: finding.Warn, line: 5},
+	{rule: "password-policy", name: "the name", data: adminPassword("Administrator1"), want: finding.Warn, line: 5},
+	{rule: "password-policy", name: "two kinds, encoded", data: oobe("<UserAccounts><AdministratorPassword><Value>" + EncodePassword("vagrant", "AdministratorPassword") + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"), want: finding.Warn, line: 5},
+	{rule: "password-policy", name: "two kinds, of an account of a client", data: account("<Name>a</Name>", "<Password><Value>vagrant</Value><PlainText>true</PlainText></Password>"), want: finding.Info, line: 5},
+	{rule: "skip-rearm", name: "0", data: wrap(Generalize, compSPP, "<SkipRearm>0</SkipRearm>")},
+	{rule: "skip-rearm", name: "1", data: wrap(Generalize, compSPP, "<SkipRearm>1</SkipRearm>"), want: finding.Warn, line: 5},
+	{rule: "reboot-loop", name: "to audit mode, and off", data: wrap(OOBESystem, compDeployment, "<Reseal><ForceShutdownNow>true</ForceShutdownNow><Mode>Audit</Mode></Reseal>"), ctx: toOOBE},
+	{rule: "reboot-loop", name: "to OOBE from OOBE", data: wrap(OOBESystem, compDeployment, "<Reseal><ForceShutdownNow>true</ForceShutdownNow><Mode>OOBE</Mode></Reseal>"), ctx: toOOBE, want: finding.Fail, line: 5},
+	{rule: "reboot-loop", name: "by the default of the mode", data: wrap(OOBESystem, compDeployment, "<Reseal><ForceShutdownNow>true</ForceShutdownNow></Reseal>"), ctx: toOOBE, want: finding.Fail, line: 5},
+	{rule: "reboot-loop", name: "to audit mode from audit mode", data: wrap(AuditSystem, compDeployment, "<Reseal><ForceShutdownNow>true</ForceShutdownNow><Mode>Audit</Mode></Reseal>"), ctx: toAudit, want: finding.Fail, line: 5},
+	{rule: "reboot-loop", name: "in a pass that is not run", data: wrap(AuditSystem, compDeployment, "<Reseal><ForceShutdownNow>true</ForceShutdownNow></Reseal>"), ctx: toOOBE},
 	{rule: "setting-unknown", name: "one in the wrong case", data: oobe("<OOBE>\n<HideEulaPage>true</HideEulaPage></OOBE>"), want: finding.Warn, line: 6, setting: `OOBE\HideEulaPage`},
 	{rule: "setting-duplicate", name: "items of a list", data: deployment(commands(2, "<Order>1</Order>"))},
 	{rule: "setting-duplicate", name: "a setting twice", data: shell("<ComputerName>a</ComputerName>\n<ComputerName>b</ComputerName>"), want: finding.Fail, line: 6, setting: "ComputerName[2]"},
 	{rule: "setting-duplicate", name: "an unknown element twice", data: shell("<A/>\n<A/>"), want: finding.Warn, line: 6, setting: "A[2]"},
 	{rule: "setting-pass", name: "ComputerName in specialize", data: shell("<ComputerName>a</ComputerName>")},
 	{rule: "setting-pass", name: "ComputerName in oobeSystem", data: oobe("<ComputerName>a</ComputerName>"), want: finding.Fail, line: 5, setting: "ComputerName"},
-	{rule: "setting-pass", name: "UserLocale in windowsPE, which is over", data: wrap(WindowsPE, compInternational, "<UserLocale/>"), want: finding.Warn, line: 5},
+	{rule: "setting-pass", name: "UserLocale in windowsPE, which is over", data: wrap(WindowsPE, compInternational, "<UserLocale/>"), want: finding.Info, line: 5},
+	{rule: "setting-pass", name: "in a pass where it has no effect, and in its own", data: strings.Replace(oobe("<ComputerName>a</ComputerName>"), "<settings", `<settings pass="specialize"><component name="`+compShell+`" processorArchitecture="amd64"><ComputerName>a</ComputerName></component></settings><settings`, 1), want: finding.Warn, line: 5, setting: "ComputerName"},
 	{rule: "setting-pass", name: "Generalize in auditUser", data: audit("<Generalize><Mode>OOBE</Mode></Generalize>")},
 	{rule: "setting-pass", name: "Generalize in generalize", data: wrap(Generalize, compDeployment, "<Generalize><Mode>OOBE</Mode></Generalize>"), want: finding.Fail, line: 5, setting: "Generalize"},
 	{rule: "setting-pass", name: "SkipRearm in specialize", data: wrap(Specialize, compSPP, "<SkipRearm>1</SkipRearm>"), want: finding.Fail, line: 5, setting: "SkipRearm"},
@@ -144,15 +244,23 @@ var lintCases = []struct {
 	{rule: "reseal", name: "to audit mode with /oobe", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), ctx: toOOBE, want: finding.Warn, line: 5, setting: "Reseal"},
 	{rule: "reseal", name: "to audit mode with an unknown command line", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), want: finding.Info, line: 5},
 	{rule: "reseal", name: "out of audit mode", data: audit("<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toAudit, want: finding.Warn, line: 5},
-	{rule: "reseal", name: "with a shutdown", data: audit("<Reseal><ForceShutdownNow>true</ForceShutdownNow></Reseal>"), ctx: toAudit, want: finding.Warn, line: 5},
+	{rule: "reseal", name: "with a shutdown", data: audit("<Reseal><ForceShutdownNow>true</ForceShutdownNow><Mode>Audit</Mode></Reseal>"), ctx: toAudit, want: finding.Warn, line: 5},
+	{rule: "reseal", name: "without a mode in auditUser", data: audit("<Reseal/>"), ctx: toAudit, want: finding.Warn, line: 5},
 	{rule: "vm-mode", name: "with /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toVM},
 	{rule: "vm-mode", name: "without /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toOOBE, want: finding.Warn, line: 5, setting: `OOBE\VMModeOptimizations`},
 	{rule: "vm-mode", name: "not known", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), want: finding.Info, line: 5},
 	{rule: "device-cleanup", name: "both", data: wrap(Generalize, compPnp, "<PersistAllDeviceInstalls>true</PersistAllDeviceInstalls><DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>")},
 	{rule: "device-cleanup", name: "one", data: wrap(Generalize, compPnp, "<DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>"), want: finding.Warn, line: 5, setting: "DoNotCleanUpNonPresentDevices"},
-	{rule: "auto-logon", name: "once", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon><FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>")},
-	{rule: "auto-logon", name: "no count", data: oobe("<AutoLogon><Enabled>true</Enabled></AutoLogon>"), want: finding.Warn, line: 5, setting: "AutoLogon"},
-	{rule: "auto-logon", name: "a count that is not reset", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon>"), want: finding.Info, line: 5},
+	{rule: "auto-logon", name: "once", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount><Username>Administrator</Username></AutoLogon><FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>")},
+	{rule: "auto-logon", name: "no count", data: logon("Administrator", ""), want: finding.Warn, line: 5, setting: "AutoLogon"},
+	{rule: "auto-logon", name: "a count in words", data: logon("Administrator", "<LogonCount>once</LogonCount>"), want: finding.Warn, line: 5},
+	{rule: "auto-logon", name: "nobody", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon>" + resetCount), want: finding.Warn, line: 5},
+	{rule: "auto-logon", name: "off", data: oobe("<AutoLogon><Enabled>false</Enabled></AutoLogon>")},
+	{rule: "auto-logon", name: "an account that the file makes", data: accountAndLogon("ANN", "x")},
+	{rule: "auto-logon", name: "another password than the account's", data: accountAndLogon("ann", "y"), want: finding.Warn, line: 5},
+	{rule: "auto-logon", name: "an account that the file does not make", data: accountAndLogon("bob", "x"), want: finding.Info, line: 5},
+	{rule: "auto-logon", name: "an account of a domain", data: strings.Replace(accountAndLogon("bob", "x"), "<Enabled>", "<Domain>corp</Domain><Enabled>", 1)},
+	{rule: "auto-logon", name: "a count that is not reset", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount><Username>Administrator</Username></AutoLogon>"), want: finding.Info, line: 5},
 	{rule: "nested-sysprep", name: "another command", data: deployment(commands(1, ""))},
 	{rule: "nested-sysprep", name: "sysprep", data: deployment(`<RunSynchronous><RunSynchronousCommand><Path>C:\Windows\System32\Sysprep\Sysprep.exe /oobe</Path></RunSynchronousCommand></RunSynchronous>`), want: finding.Warn, line: 5},
 	{rule: "deprecated", name: "current settings", data: oobe("<OOBE><ProtectYourPC>3</ProtectYourPC></OOBE>")},
@@ -163,8 +271,31 @@ var lintCases = []struct {
 	{rule: "pass-not-run", name: "not known", data: wrap(WindowsPE, "Microsoft-Windows-Setup", "")},
 	{rule: "oobe-account", name: "a password", data: oobe("<UserAccounts><AdministratorPassword/></UserAccounts>"), ctx: toOOBE},
 	{rule: "oobe-account", name: "an automatic logon", data: oobe("<AutoLogon/>"), ctx: toOOBE},
-	{rule: "oobe-account", name: "neither", data: oobe(""), ctx: toOOBE, want: finding.Info},
-	{rule: "oobe-account", name: "neither in audit mode", data: oobe(""), ctx: toAudit},
+	{rule: "oobe-account", name: "neither", data: oobe("<OOBE/>"), ctx: toOOBE, want: finding.Warn},
+	{rule: "oobe-account", name: "neither in audit mode", data: oobe("<OOBE/>"), ctx: toAudit},
+	{rule: "oobe-account", name: "audit mode first", data: toAuditMode(oobe("<OOBE/>")), ctx: toOOBE},
+	{rule: "oobe-attended", name: "something", data: oobe("<OOBE/>"), ctx: toOOBE},
+	{rule: "oobe-attended", name: "nothing", data: shell("<TimeZone>UTC</TimeZone>"), ctx: toOOBE, want: finding.Warn},
+	{rule: "oobe-attended", name: "nothing, in audit mode", data: shell("<TimeZone>UTC</TimeZone>"), ctx: toAudit},
+	{rule: "oobe-region", name: "languages", data: german(oobe("<OOBE/>")), ctx: toOOBE},
+	{rule: "oobe-region", name: "no languages", data: oobe("<OOBE/>"), ctx: toOOBE, want: finding.Warn},
+	{rule: "oobe-region", name: "no languages, old Windows", data: oobe("<OOBE><SkipMachineOOBE>true</SkipMachineOOBE></OOBE>"), ctx: toOOBE},
+	{rule: "oobe-region", name: "no languages, as the whole pass is missing", data: shell(""), ctx: toOOBE},
+	{rule: "oobe-licence", name: "hidden", data: oobe("<OOBE><HideEULAPage>true</HideEULAPage></OOBE>"), ctx: toOOBE},
+	{rule: "oobe-licence", name: "shown", data: oobe("<OOBE><HideEULAPage>false</HideEULAPage></OOBE>"), ctx: toOOBE, want: finding.Warn},
+	{rule: "oobe-pages", name: "all hidden", data: oobe("<OOBE><HideOnlineAccountScreens>true</HideOnlineAccountScreens><HideWirelessSetupInOOBE>true</HideWirelessSetupInOOBE><ProtectYourPC>3</ProtectYourPC></OOBE>"), ctx: toOOBE},
+	{rule: "oobe-pages", name: "one shown", data: oobe("<OOBE><HideOnlineAccountScreens>true</HideOnlineAccountScreens><HideWirelessSetupInOOBE>true</HideWirelessSetupInOOBE></OOBE>"), ctx: toOOBE, want: finding.Info},
+	{rule: "pass-not-run", name: "auditUser, where Reseal leads", data: toAuditMode(audit("<RunSynchronous/>")), ctx: toOOBE},
+	{rule: "pass-not-run", name: "auditUser with /oobe", data: audit("<RunSynchronous/>"), ctx: toOOBE, want: finding.Info, line: 3},
+	{rule: "architecture", name: "one for x86 among others", data: strings.Replace(german(shell("")), `"amd64"`, `"x86"`, 1), want: finding.Warn, line: 3},
+	{rule: "architecture", name: "one for both", data: strings.Replace(shell(""), "<component", `<component name="`+compShell+`" processorArchitecture="x86" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"/><component`, 1)},
+	{rule: "password-encoding", name: "without padding", data: adminValue(strings.TrimRight(EncodePassword("pw", "AdministratorPassword"), "=")), want: finding.Warn, line: 5},
+	{rule: "password-encoding", name: "a password that seems to be for the other element", data: oobe("<AutoLogon><Password><Value>" + EncodePassword("pw", "AdministratorPassword") + "</Value><PlainText>false</PlainText></Password></AutoLogon>"), want: finding.Warn, line: 5},
+	{rule: "secret", name: "a command", data: deployment(`<RunSynchronous><RunSynchronousCommand><Order>1</Order><Path>net user ann S3cret-1 /add</Path></RunSynchronousCommand></RunSynchronous>`), want: finding.Warn, line: 5},
+	{rule: "secret", name: "a command that removes an account", data: deployment(`<RunSynchronous><RunSynchronousCommand><Order>1</Order><Path>cmd /c "net user packer /delete &amp; exit 0"</Path></RunSynchronousCommand></RunSynchronous>`)},
+	{rule: "secret", name: "a comment", data: shell("<!-- https://example.com/?AccountName0=a&AccountPassword0=blue1 -->"), want: finding.Warn, line: 5},
+	{rule: "secret", name: "a comment on a component", data: shell(`<!-- <component publicKeyToken="31bf3856ad364e35"/> the password is set later -->`)},
+	{rule: "secret", name: "a product key of one's own", data: shell("<ProductKey>AAAAA-BBBBB-CCCCC-DDDDD-EEEEE</ProductKey>"), want: finding.Info, line: 5},
 }
 
 // settingOf is the innermost part of the place, "" where that is no setting.

@@ -14,6 +14,7 @@ const (
 	compDeployment    = "Microsoft-Windows-Deployment"
 	compPnp           = "Microsoft-Windows-PnpSysprep"
 	compSPP           = "Microsoft-Windows-Security-SPP"
+	compSLC           = "Microsoft-Windows-Security-Licensing-SLC" // of Windows Vista
 	compSPPUX         = "Microsoft-Windows-Security-SPP-UX"
 	compShell         = "Microsoft-Windows-Shell-Setup"
 	compInternational = "Microsoft-Windows-International-Core"
@@ -99,6 +100,10 @@ var known = sync.OnceValue(func() *reference {
 	for i := range missing {
 		s := missing[i]
 		r.add(&s)
+	}
+	for _, use := range passesInUse {
+		s := r.component(use.component).at(use.path)
+		s.passes = append(slices.Clone(s.passes), use.pass)
 	}
 	for path, instead := range insteadOf {
 		r.components[strings.ToLower(compShell)].at(path).instead = instead
@@ -200,7 +205,17 @@ var missing = []setting{
 	{component: compShell, path: `WindowsFeatures\ShowWindowsMail`, passes: []string{Specialize, AuditSystem, AuditUser, OOBESystem}, values: truth, source: ieFeatures},
 	{component: compShell, path: `ShowWindowsLive`, passes: passNames, values: truth, source: inUse},
 	{component: compShell, path: `DoNotCleanTaskBar`, passes: passNames, values: truth, source: inUse},
+	{component: compSLC, path: `SkipRearm`, passes: []string{Generalize}, values: []string{"0", "1"}, source: aikReference},
+	{component: "Microsoft-Windows-Security-Licensing-SLC-UX", path: `SkipAutoActivation`, passes: []string{Specialize}, values: truth, source: aikReference},
 	{component: "Microsoft-Windows-IE-InternetExplorer", path: `DisableWelcomePage`, passes: passNames, values: truth, source: inUse},
+}
+
+// passesInUse are passes in which settings work that the reference does not
+// name: dockur/windows installs Windows with them.
+var passesInUse = []struct{ component, path, pass string }{
+	{"Microsoft-Windows-EnhancedStorage-Adm", "TCGSecurityActivationDisabled", OOBESystem},
+	{"Microsoft-Windows-IE-InternetExplorer", "Home_Page", OOBESystem},
+	{"Microsoft-Windows-SQMApi", "CEIPEnabled", OOBESystem},
 }
 
 var (

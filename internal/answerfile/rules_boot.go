@@ -141,7 +141,7 @@ func lintVMMode(l *linter) {
 
 func lintSkipRearm(l *linter) {
 	for _, n := range l.nodes {
-		if n.is(compSPP, "SkipRearm") && n.pass.Name() == Generalize && isTrue(n.el.Text) {
+		if (n.is(compSPP, "SkipRearm") || n.is(compSLC, "SkipRearm")) && n.pass.Name() == Generalize && isTrue(n.el.Text) {
 			l.at(n, "the licence is not reset: all clones of the image have the same activation state and the same client machine id, which a KMS host counts once",
 				"remove it for an image that is deployed more than once; it saves one of the rearms that older Windows counts")
 		}
@@ -193,7 +193,7 @@ func lintOOBEAttended(l *linter) {
 }
 
 func lintOOBERegion(l *linter) {
-	if l.toOOBE() && !l.attended() && l.file.Find(OOBESystem, compInternational) == nil {
+	if l.toOOBE() && !l.attended() && l.file.Find(OOBESystem, compInternational) == nil && !isTrue(l.value(OOBESystem, compShell, "OOBE", "SkipMachineOOBE")) {
 		l.add(remark(l.rule.ID, l.rule.Severity, 0, "no "+compInternational+" in oobeSystem: the first boot waits at the region and keyboard page, on every edition",
 			"add InputLocale, SystemLocale, UILanguage and UserLocale; no setting hides the page otherwise", OOBESystem))
 	}

@@ -178,6 +178,7 @@ func distance(a, b string) int {
 }
 
 func lintSettingPass(l *linter) {
+nodes:
 	for _, n := range l.nodes {
 		if n.def == nil || slices.Contains(n.def.passes, n.pass.Name()) || !slices.Contains(passNames, n.pass.Name()) {
 			continue
@@ -185,6 +186,13 @@ func lintSettingPass(l *linter) {
 		// One finding for the outermost setting is enough.
 		if n.around.path != "" && !slices.Contains(n.around.passes, n.pass.Name()) {
 			continue
+		}
+		// Published files have a setting in both and work.
+		for _, pass := range n.def.passes {
+			if l.file.Find(pass, n.comp.Name(), strings.Split(n.path, `\`)...) != nil {
+				l.as(finding.Warn, n, "the setting is not valid in pass "+n.pass.Name()+"; it stands in pass "+pass+" too, where it has its effect", "remove it here")
+				continue nodes
+			}
 		}
 		l.at(n, "the setting is not valid in pass "+n.pass.Name()+"; "+refused, "move it to pass "+strings.Join(n.def.passes, " or "))
 	}

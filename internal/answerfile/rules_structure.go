@@ -116,8 +116,8 @@ func (l *linter) onlyFor(p Pass, c Component) string {
 		return ""
 	}
 	for _, other := range real {
-		// The smaller half is the mistake.
-		if other != arch && count[other] > count[arch] && !twin[other] {
+		// The smaller half is the mistake, and of two equal ones that for x86.
+		if other != arch && !twin[other] && (count[other] > count[arch] || count[other] == count[arch] && arch == "x86") {
 			return other
 		}
 	}

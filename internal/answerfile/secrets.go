@@ -11,7 +11,7 @@ import (
 // name=value, name: value, an element, a registry value, a switch.
 var secretText = []*regexp.Regexp{
 	// A form in an address, as generators of answer files leave it, and settings.
-	regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|secret|apikey|api_key|accesskey|access_key|token)[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`),
+	regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|apikey|api_key|accesskey|access_key|\b(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`),
 	// An element that is commented out.
 	regexp.MustCompile(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`),
 	// reg add ... /v DefaultPassword ... /d value

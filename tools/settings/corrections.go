@@ -36,6 +36,8 @@ var corrections = map[string]correction{
 	shell + "\tRegionalOverrides/RegionalOverride/SquareTiles/SquareTile12/FirstRunTask":         {path: "StartTiles/RegionalOverrides/RegionalOverride/SquareTiles/SquareTile12/FirstRunTask"},
 	shell + "\tStartTilesRegionalOverrides/RegionalOverride/SquareTiles/SquareTile10/FirstRunTask": {
 		path: "StartTiles/RegionalOverrides/RegionalOverride/SquareTiles/SquareTile10/FirstRunTask"},
+	// Flags that are added.
+	"Microsoft-Windows-Embedded-EmbeddedLogon\tBrandingNeutral": {values: "0-63"},
 	// The deprecation is that of a child, or of some values.
 	shell + "\tThemes":             {current: true},
 	shell + "\tThemes/WindowColor": {current: true},
