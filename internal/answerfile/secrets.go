@@ -4,23 +4,29 @@ import (
 	"encoding/xml"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // secretText finds what looks like a password in a comment or a command line:
 // name=value, name: value, an element, a registry value, a switch.
-var secretText = []*regexp.Regexp{
+var secretText = []struct {
+	// words: without one of them in the text, in small letters, the pattern is not
+	// tried.
+	words   []string
+	pattern *regexp.Regexp
+}{
 	// A form in an address, as generators of answer files leave it, and settings.
-	regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|apikey|api_key|accesskey|access_key|\b(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`),
+	{[]string{"password", "passwd", "passphrase", "pwd", "secret", "apikey", "api_key", "accesskey", "access_key", "token"}, regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|apikey|api_key|accesskey|access_key|\b(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`)},
 	// An element that is commented out.
-	regexp.MustCompile(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`),
+	{[]string{"password>"}, regexp.MustCompile(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`)},
 	// reg add ... /v DefaultPassword ... /d value
-	regexp.MustCompile(`(?i)/v\s+"?\w*password\w*"?(?:\s+/\w(?:\s+REG_\w+)?)*?\s+(?:/t\s+\w+\s+)?/d\s+("[^"]+"|\S+)`),
+	{[]string{"password"}, regexp.MustCompile(`(?i)/v\s+"?\w*password\w*"?(?:\s+/\w(?:\s+REG_\w+)?)*?\s+(?:/t\s+\w+\s+)?/d\s+("[^"]+"|\S+)`)},
 	// net user NAME PASSWORD
-	regexp.MustCompile(`(?i)\bnet1?(?:\.exe)?\s+user\s+(?:"[^"]*"|[^\s/"]+)\s+("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`),
+	{[]string{"user "}, regexp.MustCompile(`(?i)\bnet1?(?:\.exe)?\s+user\s+(?:"[^"]*"|[^\s/"]+)\s+("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
 	// -Password value, /password value, -AsPlainText value, /rp value, /pass:value
-	regexp.MustCompile(`(?i)(?:^|\s)(?:-{1,2}|/)(?:\w*password|pwd|pass|rp|passphrase|userpass)(?:\s+|[:=])("[^"]+"|'[^']+'|[^\s"'/$(-][^\s"']*)`),
-	regexp.MustCompile(`(?i)ConvertTo-SecureString\s+(?:-String\s+)?("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`),
+	{[]string{"password", "pwd", "pass", "/rp", "-rp"}, regexp.MustCompile(`(?i)(?:^|\s)(?:-{1,2}|/)(?:\w*password|pwd|pass|rp|passphrase|userpass)(?:\s+|[:=])("[^"]+"|'[^']+'|[^\s"'/$(-][^\s"']*)`)},
+	{[]string{"securestring"}, regexp.MustCompile(`(?i)ConvertTo-SecureString\s+(?:-String\s+)?("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
 }
 
 // notSecretWords are what stands in place of a password.
@@ -31,28 +37,19 @@ const maxSecretText = 256 << 10
 
 // secretsInText returns what looks like a password in a command or a comment.
 func secretsInText(text string) (found []string) {
-	if text = text[:min(len(text), maxSecretText)]; !mayHoldSecret(text) {
-		return nil
-	}
-	for _, pattern := range secretText {
-		for _, m := range pattern.FindAllStringSubmatch(text, 100) {
+	text = text[:min(len(text), maxSecretText)]
+	lower := strings.ToLower(text)
+	for _, kind := range secretText {
+		if !slices.ContainsFunc(kind.words, func(word string) bool { return strings.Contains(lower, word) }) {
+			continue
+		}
+		for _, m := range kind.pattern.FindAllStringSubmatch(text, 100) {
 			if s := strings.Trim(m[1], `"'`); s != "" && !notSecretWords.MatchString(s) {
 				found = append(found, s)
 			}
 		}
 	}
 	return found
-}
-
-// mayHoldSecret is a quick look for the words of secretText.
-func mayHoldSecret(text string) bool {
-	lower := strings.ToLower(text)
-	for _, word := range []string{"pass", "pwd", "secret", "key", "token", "user", "/rp"} {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // Secrets returns every text that must not be seen in a log: passwords and
