@@ -20,7 +20,9 @@ func bigFiles() map[string][]byte {
 			return fmt.Sprintf(`<RunSynchronousCommand wcm:action="add"><Order>%d</Order><Description>step %d</Description><Path>cmd /c "net user ann%d /active:yes"</Path></RunSynchronousCommand>`, i, i, i)
 		}) + "</RunSynchronous>")),
 		"scripts": []byte(strings.Replace(deployment(""), "<settings", `<Extensions xmlns="https://example.com/"><File path="a.ps1">`+
-			fill(func(i int) string { return fmt.Sprintf("Set-Item -Password $pw%d; # the password = $x &amp; more\n", i) })+`</File></Extensions><settings`, 1)),
+			fill(func(i int) string {
+				return fmt.Sprintf("Set-Item -Password $pw%d; # the password = $x &amp; more\n", i)
+			})+`</File></Extensions><settings`, 1)),
 		"comments": []byte(shell(fill(func(i int) string { return fmt.Sprintf("<!-- step %d: user, password and key are set later -->\n", i) }))),
 		"unknown":  []byte(oobe("<OOBE>" + fill(func(i int) string { return fmt.Sprintf("<HideThing%d>true</HideThing%d>\n", i, i) }) + "</OOBE>")),
 	}
