@@ -1,8 +1,10 @@
 package answerfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -256,3 +258,22 @@ const maxPlaceholder = 64 << 10
 
 // units is a length as Windows counts it.
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
+
+// ParseSeverities reads the words of a user for rules, by their ids: error,
+// warning, note and off, or those of the other options (fail, warn, info).
+// Each error begins with the name of the option.
+func ParseSeverities(option string, words map[string]string) (finding.Overrides, []error) {
+	plain := map[string]string{"error": string(finding.Fail), "warning": string(finding.Warn), "note": string(finding.Info)}
+	translated := make(map[string]string, len(words))
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(words)) {
+		word := cmp.Or(plain[words[id]], words[id])
+		if !slices.Contains(finding.Severities(), finding.Severity(word)) {
+			errs = append(errs, fmt.Errorf("%s: %s = %q is not one of error, warning, note, off", option, quotable(id), quotable(words[id])))
+			continue
+		}
+		translated[id] = word
+	}
+	overrides, more := finding.ParseOverrides(option, "rule", translated, RuleIDs())
+	return overrides, append(errs, more...)
+}

@@ -29,7 +29,7 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
-		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl",
+		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 
 	// Adapters to Packer.
