@@ -149,6 +149,15 @@ func SecretSettings(f *File) []string {
 	return places
 }
 
+// SecretsOfCommands returns what looks like a password in command lines. The
+// caller must not print the result.
+func SecretsOfCommands(lines []string) (secrets []string) {
+	for _, line := range lines {
+		secrets = append(secrets, secretsInText(line)...)
+	}
+	return secrets
+}
+
 // isCommand reports whether an element holds a command line, by its name.
 func isCommand(e *Element, parent string) bool {
 	return len(e.Children) == 0 && (e.Name.Local == "CommandLine" || e.Name.Local == "Path" && strings.HasSuffix(parent, "Command"))

@@ -21,6 +21,11 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, err
 	}
 	r.first = first
+	if decision.Start != verdict.Already {
+		if err := r.fetchAnswer(ctx); err != nil {
+			return true, err
+		}
+	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
 		return true, err
 	}
