@@ -194,6 +194,16 @@ nodes:
 				continue nodes
 			}
 		}
-		l.at(n, "the setting is not valid in pass "+n.pass.Name()+"; "+refused, "move it to pass "+strings.Join(n.def.passes, " or "))
+		l.at(n, "the setting is not valid in pass "+n.pass.Name()+"; "+refused, "move it to pass "+strings.Join(runPasses(n.def.passes), " or "))
 	}
+}
+
+// runPasses leaves out the passes that sysprep never runs, unless there are no
+// others.
+func runPasses(passes []string) []string {
+	run := slices.DeleteFunc(slices.Clone(passes), func(p string) bool { return p == WindowsPE || p == OfflineServicing })
+	if len(run) == 0 {
+		return passes
+	}
+	return run
 }

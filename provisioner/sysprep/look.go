@@ -23,11 +23,11 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 	r.first = first
 	if decision.Start != verdict.Already {
 		if err := r.fetchAnswer(ctx); err != nil {
-			return true, err
+			return true, r.giveUp(ctx, err) // the look brought a script
 		}
 	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
-		return true, err
+		return true, r.giveUp(ctx, err)
 	}
 	r.plan = r.config.plan(r.session.Windir(), r.id)
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
