@@ -101,11 +101,11 @@ func generate(table string) ([]byte, error) {
 	out.WriteString(head)
 	seen := map[string]bool{}
 	for _, r := range rows {
-		if key := r.component + `\` + r.path; seen[key] {
+		key := r.component + `\` + r.path
+		if seen[key] {
 			return nil, fmt.Errorf("%s appears twice", key)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		fmt.Fprintln(&out, strings.Join([]string{r.component, r.path, r.passes, r.values, r.longest, strings.Join(r.marks, ","), r.deprecated}, "\t"))
 	}
 	return out.Bytes(), nil
