@@ -63,6 +63,7 @@ var valueCases = []lintCase{
 	{rule: "vm-mode", name: "without /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toOOBE, want: finding.Warn, line: 5, setting: `OOBE\VMModeOptimizations`},
 	{rule: "vm-mode", name: "not known", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), want: finding.Info, line: 5},
 	{rule: "device-cleanup", name: "both", data: wrap(Generalize, compPnp, "<PersistAllDeviceInstalls>true</PersistAllDeviceInstalls><DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>")},
+	{rule: "device-cleanup", name: "both, in their passes", data: before(wrap(Specialize, compPnp, "<DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>"), Generalize, compPnp, "<PersistAllDeviceInstalls>true</PersistAllDeviceInstalls>")},
 	{rule: "device-cleanup", name: "one", data: wrap(Generalize, compPnp, "<DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>"), want: finding.Warn, line: 5, setting: "DoNotCleanUpNonPresentDevices"},
 	{rule: "auto-logon", name: "once", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount><Username>Administrator</Username></AutoLogon><FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>")},
 	{rule: "auto-logon", name: "no count", data: logon("Administrator", ""), want: finding.Warn, line: 5, setting: "AutoLogon"},

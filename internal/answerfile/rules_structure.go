@@ -220,9 +220,9 @@ func lintCommandOrder(l *linter) {
 		order := strings.TrimSpace(n.el.Value("Order"))
 		switch {
 		case order == "" || strings.Trim(order, "0123456789") != "":
-			l.at(n, "a command without a number in Order", "write <Order>1</Order> and so on")
+			l.at(n, "an item of the list without a number in Order", "write <Order>1</Order> and so on")
 		case seen[n.parent][order]:
-			l.at(n, "another command of this list has the same Order", "give every command its own number")
+			l.at(n, "another item of this list has the same Order", "give every item its own number")
 		}
 		seen[n.parent][order] = true
 	}

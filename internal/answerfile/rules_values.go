@@ -160,7 +160,7 @@ func isTrue(s string) bool {
 
 func lintDeviceCleanup(l *linter) {
 	for _, n := range l.nodes {
-		if n.is(compPnp, "DoNotCleanUpNonPresentDevices") && isTrue(n.el.Text) && !isTrue(n.parent.Value("PersistAllDeviceInstalls")) {
+		if n.is(compPnp, "DoNotCleanUpNonPresentDevices") && isTrue(n.el.Text) && !isTrue(l.value(Generalize, compPnp, "PersistAllDeviceInstalls")) {
 			l.at(n, "has no effect without PersistAllDeviceInstalls", "set PersistAllDeviceInstalls to true as well")
 		}
 	}

@@ -168,11 +168,6 @@ func (c *Config) lint(architecture string) []finding.Finding {
 	return answerfile.LintFile(c.answer.file, ctx)
 }
 
-// failed are the findings that stop a build.
-func (c *Config) failed(architecture string) []finding.Finding {
-	return finding.Failed(c.lint(architecture), finding.Fail)
-}
-
 // text says a finding with the place where it was written.
 func (a *answer) text(f finding.Finding) string {
 	said := render.Statement(f)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 )
 
@@ -65,12 +66,13 @@ func theOne(pattern string, files []string) (string, error) {
 
 // judgeFetched refuses an answer file of the guest that Windows would refuse,
 // merged with the block: Packer has seen it only now.
-func (r *run) judgeFetched(architecture string) error {
+// Components for another architecture are warned of, as in any answer file.
+func (r *run) judgeFetched() error {
 	if r.config.AnswerFileInGuest == "" {
 		return nil
 	}
 	var errs []error
-	for _, f := range r.config.failed(architecture) {
+	for _, f := range finding.Failed(r.config.lint(""), finding.Fail) {
 		errs = append(errs, errors.New(r.config.answer.text(f)))
 	}
 	if len(errs) == 0 {

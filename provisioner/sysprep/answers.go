@@ -18,7 +18,7 @@ import (
 // architecture is known.
 func (r *run) buildAnswer(architecture string) error {
 	if r.config.answer.block == nil {
-		return r.judgeFetched(architecture)
+		return r.judgeFetched()
 	}
 	if architecture == "" {
 		return untouched(errors.New("sysprep was not started, the machine is untouched: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
@@ -26,7 +26,7 @@ func (r *run) buildAnswer(architecture string) error {
 	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
 		return fmt.Errorf("sysprep was not started: %w", err)
 	}
-	return r.judgeFetched(architecture)
+	return r.judgeFetched()
 }
 
 // answerWarnings is what the linter says against the answer file. Packer gives
