@@ -179,9 +179,12 @@ func (l *linting) read(file string) ([]byte, error) {
 // text that cannot be read is for the linter to report.
 func (l *linting) change(ctx context.Context, file string, content []byte) ([]byte, error) {
 	fixed, changes, err := answerfile.Fix(content, answerfile.FixOptions{Context: l.ctx, EncodePasswords: l.encode})
-	if err != nil {
-		l.fixedFromStdin = content
-		return content, nil
+	var unreadable *answerfile.Error
+	switch {
+	case errors.As(err, &unreadable):
+		fixed = content
+	case err != nil:
+		return nil, fmt.Errorf("%s was not changed: %w; leave out --fix", file, err)
 	}
 	l.fixedFromStdin = fixed
 	if len(changes) > 0 && file != "-" {

@@ -120,7 +120,7 @@ func markLists(rows []row) {
 			return other.component == r.component && strings.HasPrefix(other.path, r.path+`\`)
 		}
 		if is && len(steps) > 1 && slices.ContainsFunc(rows, below) {
-			rows[i].marks = append(r.marks, strings.TrimSuffix("list:"+key, ":"))
+			rows[i].marks = append(rows[i].marks, strings.TrimSuffix("list:"+key, ":"))
 		}
 	}
 }
