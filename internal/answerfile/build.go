@@ -29,6 +29,11 @@ func Build(u Unattend, arch string) (*File, error) {
 	b.oobe(u)
 	b.reseal(u.Reseal)
 	b.components(u.Components)
+	for i, line := range u.SetupComplete {
+		if isBlank(line) || strings.ContainsAny(line, "\r\n\x00") {
+			b.fail("setup_complete", "%d is empty or holds a line break: write a line for each command", i+1)
+		}
+	}
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}
@@ -94,8 +99,16 @@ func group(name string, children ...*Element) *Element {
 // item is a group as an item of a list.
 func item(name string, children ...*Element) *Element {
 	e := group(name, children...)
-	e.Attrs = []xml.Attr{{Name: xml.Name{Space: wcmNamespace, Local: "action"}, Value: "add"}}
+	e.Attrs = wcmAttrs("action", "add")
 	return e
+}
+
+func wcmAttrs(pairs ...string) []xml.Attr {
+	list := attrs(pairs...)
+	for i := range list {
+		list[i].Name.Space = wcmNamespace
+	}
+	return list
 }
 
 func text(name, value string) *Element {
@@ -144,7 +157,10 @@ func (b *builder) specialize(u Unattend) {
 		text("ProductKey", key),
 		text("RegisteredOrganization", u.RegisteredOrganization),
 		text("RegisteredOwner", u.RegisteredOwner),
-		text("TimeZone", u.TimeZone))
+		text("TimeZone", b.timeZone(u.TimeZone)),
+		b.oem(u.OEMInformation))
+	b.domainJoin(u.DomainJoin)
+	b.network(u.NetworkInterfaces)
 	b.add(Specialize, compSPPUX, flag("SkipAutoActivation", u.SkipAutoActivation))
 	b.add(Specialize, compDeployment,
 		group("ExtendOSPartition", flag("Extend", u.ExtendOSPartition)),
@@ -213,7 +229,7 @@ func (b *builder) oobe(u Unattend) {
 	if pages.ProtectYourPC != 0 {
 		protect = strconv.Itoa(pages.ProtectYourPC)
 	}
-	var accounts, commands []*Element
+	var accounts []*Element
 	for i, a := range u.LocalAccounts {
 		if isBlank(a.Name) {
 			b.fail("local_account", "%d has no name: set one", i+1)
@@ -222,22 +238,13 @@ func (b *builder) oobe(u Unattend) {
 			password("Password", a.Password),
 			text("Description", a.Description),
 			text("DisplayName", a.DisplayName),
-			text("Group", a.Group),
+			text("Group", groupNames(a.Group)),
 			&Element{Name: unattendName("Name"), Text: a.Name}))
-	}
-	for i, c := range u.FirstLogonCommands {
-		if isBlank(c.CommandLine) {
-			b.fail("first_logon_command", "%d has no command_line: set the command line to run", i+1)
-		}
-		commands = append(commands, item("SynchronousCommand",
-			text("CommandLine", c.CommandLine),
-			text("Description", c.Description),
-			text("Order", strconv.Itoa(i+1)),
-			flag("RequiresUserInput", c.RequiresUserInput)))
 	}
 	b.add(OOBESystem, compShell,
 		b.autoLogon("auto_logon", u.AutoLogon),
-		group("FirstLogonCommands", commands...),
+		b.logonCommands("first_logon_command", "FirstLogonCommands", "SynchronousCommand", u.FirstLogonCommands),
+		b.logonCommands("logon_command", "LogonCommands", "AsynchronousCommand", u.LogonCommands),
 		group("OOBE",
 			flag("HideEULAPage", pages.HideEULAPage),
 			flag("HideLocalAccountScreen", pages.HideLocalAccountScreen),
@@ -253,6 +260,21 @@ func (b *builder) oobe(u Unattend) {
 		group("UserAccounts",
 			password("AdministratorPassword", u.AdministratorPassword),
 			group("LocalAccounts", accounts...)))
+}
+
+func (b *builder) logonCommands(field, list, one string, commands []FirstLogonCommand) *Element {
+	var items []*Element
+	for i, c := range commands {
+		if isBlank(c.CommandLine) {
+			b.fail(field, "%d has no command_line: set the command line to run", i+1)
+		}
+		items = append(items, item(one,
+			text("CommandLine", c.CommandLine),
+			text("Description", c.Description),
+			text("Order", strconv.Itoa(i+1)),
+			flag("RequiresUserInput", c.RequiresUserInput)))
+	}
+	return group(list, items...)
 }
 
 func (b *builder) autoLogon(field string, a *AutoLogon) *Element {

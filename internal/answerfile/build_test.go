@@ -21,7 +21,15 @@ func everything() Unattend {
 	return Unattend{
 		PersistAllDeviceInstalls: yes, DoNotCleanUpNonPresentDevices: yes, SkipRearm: yes,
 		ComputerName: "*", CopyProfile: no, ProductKeyEdition: "Windows Server 2022 Datacenter",
-		TimeZone: "UTC", RegisteredOwner: "Jürgen & Co", RegisteredOrganization: "Org",
+		DomainJoin: &DomainJoin{Domain: "example.com", MachineObjectOU: "OU=Servers,DC=example,DC=com", Username: "joiner", Password: "J0in-Me!", UnsecureJoin: no},
+		NetworkInterfaces: []NetworkInterface{
+			{Identifier: "Ethernet", Addresses: []string{"192.0.2.10/24", "2001:db8::a/64"}, Gateway: "192.0.2.1", DNSServers: []string{"192.0.2.53", "2001:db8::53"}, DNSDomain: "example.com"},
+			{Identifier: "00-15-5D-01-02-03", DHCP: yes},
+		},
+		OEMInformation: &OEMInformation{Manufacturer: "Example & Co", Model: "m", SupportProvider: "p", SupportURL: "https://example.com/", SupportAppURL: "example:", SupportPhone: "1", SupportHours: "9-5"},
+		LogonCommands:  []FirstLogonCommand{{CommandLine: "b"}},
+		SetupComplete:  []string{"echo done"},
+		TimeZone:       "UTC", RegisteredOwner: "Jürgen & Co", RegisteredOrganization: "Org",
 		SkipAutoActivation: yes, ExtendOSPartition: yes,
 		RunSynchronous: []RunSynchronous{
 			{Path: `cmd /c "net user packer /delete & exit 0"`, Description: "Remove the build user", WillReboot: "Never"},
@@ -32,7 +40,7 @@ func everything() Unattend {
 			HideOnlineAccountScreens: yes, HideWirelessSetupInOOBE: yes, NetworkLocation: "Work", ProtectYourPC: 3},
 		VMModeOptimizations:   &VMModeOptimizations{yes, yes, yes},
 		AdministratorPassword: "P@ssw0rd!",
-		LocalAccounts:         []LocalAccount{{Name: "ann", Group: "Administrators", DisplayName: "Ann", Description: "d", Password: "a<b>c"}, {Name: "bob"}},
+		LocalAccounts:         []LocalAccount{{Name: "ann", Group: "S-1-5-32-544;Builders", DisplayName: "Ann", Description: "d", Password: "a<b>c"}, {Name: "bob"}},
 		AutoLogon:             &AutoLogon{Username: "ann", Domain: ".", Password: "a<b>c", LogonCount: 2},
 		FirstLogonCommands: []FirstLogonCommand{{CommandLine: "a", Description: "d", RequiresUserInput: no},
 			{CommandLine: `reg add "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon" /v AutoLogonCount /t REG_DWORD /d 0 /f`}},
@@ -102,6 +110,15 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 		"oobeSystem Shell-Setup UserAccounts\\AdministratorPassword\\Value = " + vector,
 		"oobeSystem Shell-Setup Display\\RefreshRate = 60",
 		"oobeSystem Shell-Setup OOBE\\VMModeOptimizations\\SkipWinREInitialization = true",
+		"specialize UnattendedJoin Identification\\Credentials\\Password = J0in-Me!",
+		"specialize UnattendedJoin Identification\\JoinDomain = example.com",
+		"specialize TCPIP Interfaces\\Interface\\Ipv4Settings\\DhcpEnabled = false",
+		"specialize TCPIP Interfaces\\Interface\\UnicastIpAddresses\\IpAddress = 192.0.2.10/24",
+		"specialize TCPIP Interfaces\\Interface\\Routes\\Route\\NextHopAddress = 192.0.2.1",
+		"specialize DNS-Client Interfaces\\Interface\\DNSServerSearchOrder\\IpAddress = 2001:db8::53",
+		"specialize Shell-Setup OEMInformation\\SupportProvider = p",
+		"oobeSystem Shell-Setup LogonCommands\\AsynchronousCommand\\CommandLine = b",
+		"oobeSystem Shell-Setup UserAccounts\\LocalAccounts\\LocalAccount\\Group = Administrators;Builders",
 		"specialize Networking-MPSSVC-Svc FirewallGroups\\FirewallGroup\\Active = true",
 	} {
 		if !slices.Contains(flat(file), line) {
@@ -111,7 +128,7 @@ func TestBuildWritesEverySettingWhereItBelongs(t *testing.T) {
 	// The independent parser reads the same, and the linter agrees.
 	compareCanonically(t, map[string][]byte{"everything": want}, map[string][]byte{"everything": got})
 	vm := Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}, Architecture: "amd64"}
-	if v := verdict(Lint(got, vm)); v != "deprecated:128" {
+	if v := verdict(Lint(got, vm)); v != "skip-rearm:9 secret:34 deprecated:194" {
 		t.Errorf("lint of what was built: %s", v)
 	}
 }
@@ -144,6 +161,17 @@ func TestBuildRefusesContradictions(t *testing.T) {
 		{"a component with bad XML", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b>secret-key<c></b>"}}}, "bad xml on line 1"},
 		{"a component that breaks out", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "</unattend><unattend>"}}}, "second root element"},
 		{"a component with loose text", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, XML: "<b/>secret-key"}}}, "text outside of settings"},
+		{"a line of SetupComplete that is two", "amd64", Unattend{SetupComplete: []string{"a", "b\nsecret-key"}}, "setup_complete 2"},
+		{"a time zone of IANA", "amd64", Unattend{TimeZone: "Europe/Berlin"}, `write "W. Europe Standard Time"`},
+		{"a join without a domain", "amd64", Unattend{DomainJoin: &DomainJoin{}}, "exactly one"},
+		{"a join of two kinds", "amd64", Unattend{DomainJoin: &DomainJoin{Domain: "a", Workgroup: "b"}}, "exactly one"},
+		{"a workgroup with a password", "amd64", Unattend{DomainJoin: &DomainJoin{Workgroup: "b", Password: "secret-key"}}, "for joining a domain"},
+		{"a join without a password", "amd64", Unattend{DomainJoin: &DomainJoin{Domain: "a", Username: "b"}}, "both username and password"},
+		{"an interface without name", "amd64", Unattend{NetworkInterfaces: []NetworkInterface{{}}}, "network_interface 1 has no identifier"},
+		{"an address without prefix", "amd64", Unattend{NetworkInterfaces: []NetworkInterface{{Identifier: "a", Addresses: []string{"192.0.2.1"}}}}, "length of its prefix"},
+		{"a gateway that is no address", "amd64", Unattend{NetworkInterfaces: []NetworkInterface{{Identifier: "a", Gateway: "router"}}}, `gateway "router"`},
+		{"a name server that is no address", "amd64", Unattend{NetworkInterfaces: []NetworkInterface{{Identifier: "a", DNSServers: []string{"x"}}}}, `dns_servers "x"`},
+		{"a logon command without command line, of each logon", "amd64", Unattend{LogonCommands: []FirstLogonCommand{{}}}, "logon_command 1"},
 		{"a path that is no name", "amd64", Unattend{Components: []ExtraComponent{{Name: "a", Pass: Specialize, Settings: map[string]string{"a b": "x"}}}}, "path"},
 		{"a character XML cannot hold", "amd64", Unattend{RegisteredOwner: "secret-key\x00"}, "control character"},
 	}
@@ -245,6 +273,29 @@ func TestMergeLaysTheOverlayOnTop(t *testing.T) {
 	}
 	if again, notes := Merge(merged, emptyFile()); !same(again.Root, merged.Root) || len(notes) != 0 {
 		t.Error("an empty overlay changes something")
+	}
+}
+
+func TestMergeReplacesItemsOfTheSameKey(t *testing.T) {
+	base, err := Parse([]byte(wrap(Specialize, compDNS, `<Interfaces><Interface wcm:action="add"><Identifier>Ethernet</Identifier><DNSDomain>old</DNSDomain></Interface>
+<Interface wcm:action="add"><Identifier>Other</Identifier></Interface></Interfaces><DNSSuffixSearchOrder><DomainName wcm:action="add" wcm:keyValue="1">old</DomainName>
+<DomainName wcm:action="add" wcm:keyValue="2">stays</DomainName></DNSSuffixSearchOrder>`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := Build(Unattend{NetworkInterfaces: []NetworkInterface{{Identifier: "ETHERNET", DNSDomain: "new"}},
+		Components: []ExtraComponent{{Pass: Specialize, Name: compDNS, XML: `<DNSSuffixSearchOrder><DomainName wcm:action="add" wcm:keyValue="1">new</DomainName></DNSSuffixSearchOrder>`}}}, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, notes := Merge(base, overlay)
+	want := []string{
+		`specialize DNS-Client Interfaces\Interface\Identifier = ETHERNET`, `specialize DNS-Client Interfaces\Interface\DNSDomain = new`,
+		`specialize DNS-Client Interfaces\Interface\Identifier = Other`,
+		`specialize DNS-Client DNSSuffixSearchOrder\DomainName = new`, `specialize DNS-Client DNSSuffixSearchOrder\DomainName = stays`,
+	}
+	if got := flat(merged); !slices.Equal(got, want) || len(notes) != 2 {
+		t.Errorf("got %q, %v", got, notes)
 	}
 }
 

@@ -19,8 +19,8 @@ const (
 	xmlNamespace = "http://www.w3.org/XML/1998/namespace"
 )
 
-// Element is one XML element. Comments, processing instructions and white
-// space between elements carry no meaning for Windows and are not kept.
+// Element is one XML element. Processing instructions and white space between
+// elements carry no meaning for Windows and are not kept.
 type Element struct {
 	Name xml.Name
 	// Attrs holds no namespace declarations: names are already resolved.
@@ -29,8 +29,27 @@ type Element struct {
 	// child elements they are kept only when they are not blank.
 	Text, Tail string
 	Children   []*Element
-	// Line is where the start tag begins, from 1; 0 for built elements.
-	Line int
+	// Line is where the start tag begins, from 1; 0 for built elements. last is
+	// the line where the end tag ends.
+	Line, last int
+	// at is where the element stands in the text that was read.
+	at span
+}
+
+// span is a place in the text of a file, in bytes: of the element from its
+// start tag to the end of its end tag, and of what is between the tags. It is
+// empty for what was not read.
+type span struct{ from, body, bodyEnd, to int }
+
+// comment is one comment of a file.
+type comment struct {
+	text string
+	// line is where it begins, last where it ends.
+	line, last int
+	// in is the element around it, nil outside of the root.
+	in *Element
+	// next is the element that follows it in the same element, nil for none.
+	next *Element
 }
 
 // Is reports whether the element has this name in the answer file namespace.
@@ -84,7 +103,14 @@ func (e *Element) clone() *Element {
 func isBlank(s string) bool { return strings.Trim(s, " \t\r\n") == "" }
 
 // File is an answer file: the element <unattend>.
-type File struct{ Root *Element }
+type File struct {
+	Root *Element
+	// comments are those of the text that was read. They mean nothing to Windows,
+	// and are not written.
+	comments []comment
+	// text is what was read, as UTF-8 without byte order mark.
+	text []byte
+}
 
 // Pass is one <settings> element: the settings of a configuration pass.
 type Pass struct{ *Element }

@@ -2,6 +2,7 @@ package answerfile
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -51,6 +52,14 @@ func FuzzLint(f *testing.F) {
 				}
 			}
 		}
+		if fixed, changes, err := Fix(data, FixOptions{EncodePasswords: true}); err == nil {
+			if _, err := Parse(fixed); err != nil {
+				t.Fatalf("what was fixed cannot be read: %v\n%s", err, fixed)
+			}
+			if len(changes) == 0 && !bytes.Equal(fixed, data) {
+				t.Fatal("changed without a word")
+			}
+		}
 		if file, err := Parse(data); err == nil {
 			for _, s := range Secrets(file) {
 				if s == "" {
@@ -60,6 +69,35 @@ func FuzzLint(f *testing.F) {
 			if merged, _ := Merge(file, file); !same(file.Root, file.Root.clone()) || merged == nil {
 				t.Fatal("merging a file with itself")
 			}
+		}
+	})
+}
+
+// FuzzTexts gives what judges single texts whatever there is.
+func FuzzTexts(f *testing.F) {
+	for _, s := range []string{"", "W. Europe Standard Time_dstoff", "Europe/Berlin", "en-US", "sr-Latn-CS", "0409:00000409", "net user a b", "/v DefaultPassword /d x", "S-1-5-32-544", "ann.", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if zone, ok := WindowsTimeZone(s); ok != (zone != "") {
+			t.Fatalf("%q: %q, %v", s, zone, ok)
+		}
+		if problem, fix := localeProblem(s); (problem == "") != (fix == "") {
+			t.Fatalf("%q: %q, %q", s, problem, fix)
+		}
+		for _, found := range secretsInText(s) {
+			if found == "" || !strings.Contains(s, found) {
+				t.Fatalf("%q: %q", s, found)
+			}
+		}
+		if name, ok := GroupName(s); ok && name == "" {
+			t.Fatal("a group without a name")
+		}
+		accountProblem(s)
+		policyProblem(s, s)
+		encodedFor(s)
+		if len(s) < 300 && distance(s, s) != 0 {
+			t.Fatal("a name differs from itself")
 		}
 	})
 }

@@ -1,8 +1,10 @@
 package answerfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +20,8 @@ type Context struct {
 	CommandLine *CommandLine
 	// Architecture is the guest's: amd64, x86 or arm64; empty when not known.
 	Architecture string
+	// Severities replace those of the rules, by their ids.
+	Severities finding.Overrides
 }
 
 // CommandLine is the part of the sysprep command line that decides which
@@ -48,21 +52,22 @@ type Rule struct {
 	// or ignores what the file asks for; warn: it does so under circumstances;
 	// info: good to know.
 	Severity finding.Severity
-	// Summary says what the rule asks for.
-	Summary string
-	check   func(*linter)
+	// Summary says what the rule asks for, Source where that is documented.
+	Summary, Source string
+	// check is nil for a rule that is judged while the text is read.
+	check func(*linter)
 }
 
 // Rules returns the table of all rules.
-func Rules() []Rule { return slices.Concat(textRules, treeRules) }
+func Rules() []Rule { return slices.Clone(rules) }
 
-// textRules are judged while the text is read; their findings come from Parse.
-var textRules = []Rule{
-	{ID: ruleWellFormed, Severity: finding.Fail, Summary: "the file is well-formed XML with declared namespaces and no document type"},
-	{ID: ruleComment, Severity: finding.Fail, Summary: `comments hold no "--"`},
-	{ID: ruleEncoding, Severity: finding.Fail, Summary: "the file is UTF-8 or UTF-16 and says so"},
-	{ID: ruleRoot, Severity: finding.Fail, Summary: "the root element is <unattend> in " + Namespace},
-	{ID: ruleLimits, Severity: finding.Fail, Summary: fmt.Sprintf("at most %d MiB, %d elements, %d levels", MaxSize>>20, maxElements, maxDepth)},
+// RuleIDs returns the ids of all rules, in the order of the table.
+func RuleIDs() []string {
+	ids := make([]string, len(rules))
+	for i, r := range rules {
+		ids[i] = r.ID
+	}
+	return ids
 }
 
 // Lint judges an answer file by the table of rules, in the order of lines. A
@@ -75,7 +80,7 @@ func Lint(data []byte, ctx Context) []finding.Finding {
 		if !errors.As(err, &e) {
 			e = &Error{Rule: ruleWellFormed, Problem: err.Error()}
 		}
-		return []finding.Finding{e.finding()}
+		return ctx.Severities.Apply([]finding.Finding{e.finding()})
 	}
 	return LintFile(file, ctx)
 }
@@ -83,22 +88,23 @@ func Lint(data []byte, ctx Context) []finding.Finding {
 // LintFile is Lint for a file that has been read, merged or built already.
 // Findings on what was built have no line.
 func LintFile(file *File, ctx Context) []finding.Finding {
-	l := &linter{file: file, ctx: ctx}
+	l := &linter{file: file, ctx: ctx, off: file.directives()}
 	for _, p := range file.Passes() {
 		for _, c := range p.Components() {
-			l.walk(p, c, c.Element, "", "")
+			l.walk(p, c, c.Element, known().component(c.Name()), "", "")
 		}
 	}
-	for i := range treeRules {
-		l.rule = &treeRules[i]
-		l.rule.check(l)
+	for i := range rules {
+		if l.rule = &rules[i]; l.rule.check != nil {
+			l.rule.check(l)
+		}
 	}
 	finding.ByLine(l.findings)
 	if l.unlisted != "" {
 		l.findings = append(l.findings, remark(ruleLimits, l.unlisted, 0,
 			fmt.Sprintf("more than %d findings; the rest are not listed", maxFindings), "correct these first"))
 	}
-	return l.findings
+	return ctx.Severities.Apply(l.findings)
 }
 
 type linter struct {
@@ -107,6 +113,10 @@ type linter struct {
 	nodes    []node
 	rule     *Rule
 	findings []finding.Finding
+	// guesses counts the unknown names that were compared with others.
+	guesses int
+	// off says where directives of the file turn rules off.
+	off []directive
 	// unlisted is the worst severity beyond maxFindings, "" where there is none.
 	unlisted finding.Severity
 }
@@ -115,7 +125,9 @@ type linter struct {
 const maxFindings = 1000
 
 func (l *linter) add(f finding.Finding) {
+	f.Source = l.rule.Source
 	switch {
+	case l.turnedOff(f):
 	case len(l.findings) < maxFindings:
 		l.findings = append(l.findings, f)
 	case f.Severity.Worse(l.unlisted):
@@ -148,8 +160,9 @@ type node struct {
 	parent *Element
 	// path is for the table, where also counts items of lists.
 	path, where string
-	// def is nil for a setting that the table does not hold.
-	def *setting
+	// def is nil for a setting that the reference does not hold, around for one
+	// in a container or component that it does not hold.
+	def, around *setting
 }
 
 func (n node) leaf() bool { return len(n.el.Children) == 0 }
@@ -170,7 +183,7 @@ func (n node) holdsSecret() bool {
 // maxPath bounds the path of a setting, in bytes.
 const maxPath = 512
 
-func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
+func (l *linter) walk(p Pass, c Component, e *Element, around *setting, path, where string) {
 	count, total := map[string]int{}, map[string]int{}
 	for _, child := range e.Children {
 		total[child.Name.Local]++
@@ -178,7 +191,7 @@ func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 	for _, child := range e.Children {
 		name := child.Name.Local
 		count[name]++
-		n := node{pass: p, comp: c, el: child, parent: e, path: name, where: quotable(name)}
+		n := node{pass: p, comp: c, el: child, parent: e, path: name, where: quotable(name), around: around}
 		if total[name] > 1 {
 			n.where += fmt.Sprintf("[%d]", count[name])
 		}
@@ -188,11 +201,9 @@ func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 		if path != "" {
 			n.path, n.where = path+`\`+n.path, where+`\`+n.where
 		}
-		if def, exact := known(c.Name(), n.path); exact {
-			n.def = def
-		}
+		n.def = around.child(name)
 		l.nodes = append(l.nodes, n)
-		l.walk(p, c, child, n.path, n.where)
+		l.walk(p, c, child, n.def, n.path, n.where)
 	}
 }
 
@@ -200,17 +211,24 @@ func (l *linter) walk(p Pass, c Component, e *Element, path, where string) {
 func (l *linter) at(n node, message, fix string) { l.as(l.rule.Severity, n, message, fix) }
 
 func (l *linter) as(s finding.Severity, n node, message, fix string) {
-	// sysprep never runs these passes. Windows Setup has read them when the
-	// machine was installed, so whatever is odd there did no harm.
-	if s == finding.Fail && (n.pass.Name() == WindowsPE || n.pass.Name() == OfflineServicing) {
-		s = finding.Warn
-	}
-	l.add(remark(l.rule.ID, s, n.el.Line, message, fix, quotable(n.pass.Name()), quotable(n.comp.Name()), n.where))
+	l.add(remark(l.rule.ID, l.mild(n.pass, s), n.el.Line, message, fix, quotable(n.pass.Name()), quotable(n.comp.Name()), n.where))
 }
+
+// mild makes a note of what is found in a pass that sysprep never runs. Windows
+// Setup has read it when the machine was installed, so it did no harm.
+func (l *linter) mild(p Pass, s finding.Severity) finding.Severity {
+	if never(p) && s != finding.Off {
+		return finding.Info
+	}
+	return s
+}
+
+// never reports whether sysprep and the first boot of an image leave a pass out.
+func never(p Pass) bool { return p.Name() == WindowsPE || p.Name() == OfflineServicing }
 
 // component reports a finding on a component as a whole.
 func (l *linter) component(s finding.Severity, p Pass, c Component, message, fix string) {
-	l.add(remark(l.rule.ID, s, c.Line, message, fix, quotable(p.Name()), quotable(c.Name())))
+	l.add(remark(l.rule.ID, l.mild(p, s), c.Line, message, fix, quotable(p.Name()), quotable(c.Name())))
 }
 
 // eachComponent visits all components of all passes.
@@ -240,3 +258,22 @@ const maxPlaceholder = 64 << 10
 
 // units is a length as Windows counts it.
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
+
+// ParseSeverities reads the words of a user for rules, by their ids: error,
+// warning, note and off, or those of the other options (fail, warn, info).
+// Each error begins with the name of the option.
+func ParseSeverities(option string, words map[string]string) (finding.Overrides, []error) {
+	plain := map[string]string{"error": string(finding.Fail), "warning": string(finding.Warn), "note": string(finding.Info)}
+	translated := make(map[string]string, len(words))
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(words)) {
+		word := cmp.Or(plain[words[id]], words[id])
+		if !slices.Contains(finding.Severities(), finding.Severity(word)) {
+			errs = append(errs, fmt.Errorf("%s: %s = %q is not one of error, warning, note, off", option, quotable(id), quotable(words[id])))
+			continue
+		}
+		translated[id] = word
+	}
+	overrides, more := finding.ParseOverrides(option, "rule", translated, RuleIDs())
+	return overrides, append(errs, more...)
+}

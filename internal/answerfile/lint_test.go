@@ -2,170 +2,16 @@ package answerfile
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
-
-const vector = "UABAAHMAcwB3ADAAcgBkACEAQQBkAG0AaQBuAGkAcwB0AHIAYQB0AG8AcgBQAGEAcwBzAHcAbwByAGQA"
-
-func commands(n int, order string) string {
-	return "<RunSynchronous>" + strings.Repeat(`<RunSynchronousCommand wcm:action="add">`+order+`<Path>cmd /c ver</Path></RunSynchronousCommand>`, n) + "</RunSynchronous>"
-}
-
-func deployment(s string) string { return wrap(Specialize, compDeployment, s) }
-func shell(s string) string      { return wrap(Specialize, compShell, s) }
-func oobe(s string) string       { return wrap(OOBESystem, compShell, s) }
-func audit(s string) string      { return wrap(AuditUser, compDeployment, s) }
-
-var (
-	toOOBE  = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true}, Architecture: "amd64"}
-	toVM    = Context{CommandLine: &CommandLine{Generalize: true, OOBE: true, VMMode: true}}
-	toAudit = Context{CommandLine: &CommandLine{Audit: true}}
-)
-
-// lintCases holds for every rule at least one file it passes and one it finds
-// fault with. want is the severity, "" for no finding of this rule.
-var lintCases = []struct {
-	rule, name, data string
-	ctx              Context
-	want             finding.Severity
-	line             int
-	setting          string
-}{
-	{rule: ruleWellFormed, name: "closed elements", data: shell("")},
-	{rule: ruleWellFormed, name: "an open element", data: shell("<a>"), want: finding.Fail, line: 6},
-	{rule: ruleComment, name: "a tidy comment", data: shell("<!-- a - b -->")},
-	{rule: ruleComment, name: "dashes", data: shell("<!-- a -- b -->"), want: finding.Fail, line: 5},
-	{rule: ruleEncoding, name: "UTF-8", data: shell("<RegisteredOwner>é</RegisteredOwner>")},
-	{rule: ruleEncoding, name: "Latin-1", data: shell("<RegisteredOwner>\xe9</RegisteredOwner>"), want: finding.Fail, line: 5},
-	{rule: ruleRoot, name: "the namespace", data: shell("")},
-	{rule: ruleRoot, name: "no namespace", data: "<unattend/>", want: finding.Fail, line: 1},
-	{rule: ruleLimits, name: "some depth", data: shell(strings.Repeat("<a>", 20) + strings.Repeat("</a>", 20))},
-	{rule: ruleLimits, name: "too much depth", data: shell(strings.Repeat("<a>", 70) + strings.Repeat("</a>", 70)), want: finding.Fail, line: 5},
-
-	{rule: rulePass, name: "specialize", data: shell("")},
-	{rule: rulePass, name: "first", data: wrap("first", compShell, ""), want: finding.Fail, line: 3},
-	{rule: "pass-duplicate", name: "two passes", data: `<unattend xmlns="` + Namespace + `"><settings pass="specialize"/><settings pass="oobeSystem"/></unattend>`},
-	{rule: "pass-duplicate", name: "one pass twice", data: `<unattend xmlns="` + Namespace + "\"><settings pass=\"specialize\"/>\n<settings pass=\"specialize\"/></unattend>", want: finding.Warn, line: 2},
-	{rule: "component-duplicate", name: "the same for another architecture", data: shell(`</component><component name="` + compShell + `" processorArchitecture="x86">`)},
-	{rule: "component-duplicate", name: "the same twice", data: shell("</component>\n<component name=\"" + strings.ToLower(compShell) + `" processorArchitecture="AMD64" language="neutral" versionScope="nonSxS">`), want: finding.Fail, line: 6},
-	{rule: "component-attributes", name: "as Windows writes them", data: shell("")},
-	{rule: "component-attributes", name: "the other case seen in production", data: strings.Replace(shell(""), "nonSxS", "NonSxS", 1)},
-	{rule: "component-attributes", name: "no token", data: strings.Replace(shell(""), `publicKeyToken="31bf3856ad364e35"`, "", 1), want: finding.Warn, line: 4},
-	{rule: "component-attributes", name: "no name", data: strings.Replace(shell(""), `name="`+compShell+`"`, "", 1), want: finding.Fail, line: 4},
-	{rule: "component-unknown", name: "a known one", data: shell("")},
-	{rule: "component-unknown", name: "another spelling in production", data: wrap(Generalize, "Microsoft-Windows-PnPSysprep", "")},
-	{rule: "component-unknown", name: "an unknown one", data: wrap(Specialize, "Microsoft-Windows-IE-InternetExplorer", ""), want: finding.Info, line: 4},
-	{rule: "architecture", name: "the guest's", data: shell(""), ctx: toOOBE},
-	{rule: "architecture", name: "the guest's in capitals", data: shell(""), ctx: Context{Architecture: "AMD64"}},
-	{rule: "architecture", name: "the 32-bit half", data: strings.Replace(shell(""), `"amd64"`, `"wow64"`, 1), ctx: toOOBE},
-	{rule: "architecture", name: "the 32-bit half on 32-bit Windows", data: strings.Replace(shell(""), `"amd64"`, `"wow64"`, 1), ctx: Context{Architecture: "x86"}, want: finding.Fail, line: 4},
-	{rule: "architecture", name: "another", data: strings.Replace(shell(""), `"amd64"`, `"x86"`, 1), ctx: toOOBE, want: finding.Fail, line: 4},
-	{rule: "architecture", name: "another beside the guest's", data: shell("</component>\n<component name=\"" + compShell + `" processorArchitecture="x86">`), ctx: toOOBE, want: finding.Info, line: 6},
-	{rule: "architecture", name: "a typing error", data: strings.Replace(shell(""), `"amd64"`, `"x64"`, 1), want: finding.Fail, line: 4},
-	{rule: "architecture", name: "a placeholder", data: strings.Replace(shell(""), `"amd64"`, `"%arch%"`, 1), ctx: toOOBE},
-	{rule: "setting-unknown", name: "a known one", data: oobe("<OOBE><HideEULAPage>true</HideEULAPage></OOBE>")},
-	{rule: "setting-unknown", name: "one that is not in the table", data: oobe("<Themes/>"), want: finding.Info, line: 5, setting: "Themes"},
-	{rule: "setting-unknown", name: "one in the wrong case", data: oobe("<OOBE>\n<HideEulaPage>true</HideEulaPage></OOBE>"), want: finding.Warn, line: 6, setting: `OOBE\HideEulaPage`},
-	{rule: "setting-duplicate", name: "items of a list", data: deployment(commands(2, "<Order>1</Order>"))},
-	{rule: "setting-duplicate", name: "a setting twice", data: shell("<ComputerName>a</ComputerName>\n<ComputerName>b</ComputerName>"), want: finding.Fail, line: 6, setting: "ComputerName[2]"},
-	{rule: "setting-duplicate", name: "an unknown element twice", data: shell("<A/>\n<A/>"), want: finding.Warn, line: 6, setting: "A[2]"},
-	{rule: "setting-pass", name: "ComputerName in specialize", data: shell("<ComputerName>a</ComputerName>")},
-	{rule: "setting-pass", name: "ComputerName in oobeSystem", data: oobe("<ComputerName>a</ComputerName>"), want: finding.Fail, line: 5, setting: "ComputerName"},
-	{rule: "setting-pass", name: "UserLocale in windowsPE, which is over", data: wrap(WindowsPE, compInternational, "<UserLocale/>"), want: finding.Warn, line: 5},
-	{rule: "setting-pass", name: "Generalize in auditUser", data: audit("<Generalize><Mode>OOBE</Mode></Generalize>")},
-	{rule: "setting-pass", name: "Generalize in generalize", data: wrap(Generalize, compDeployment, "<Generalize><Mode>OOBE</Mode></Generalize>"), want: finding.Fail, line: 5, setting: "Generalize"},
-	{rule: "setting-pass", name: "SkipRearm in specialize", data: wrap(Specialize, compSPP, "<SkipRearm>1</SkipRearm>"), want: finding.Fail, line: 5, setting: "SkipRearm"},
-	{rule: "setting-pass", name: "RunSynchronous in auditSystem", data: wrap(AuditSystem, compDeployment, commands(1, "")), want: finding.Fail, line: 5, setting: "RunSynchronous"},
-	{rule: "list-action", name: "an item with it", data: deployment(commands(1, ""))},
-	{rule: "list-action", name: "an item without it", data: strings.Replace(deployment(commands(1, "")), ` wcm:action="add"`, "", 1), want: finding.Warn, line: 5, setting: `RunSynchronous\RunSynchronousCommand`},
-	{rule: "order-credentials", name: "the order of the schema", data: deployment("<Credentials><Domain>d</Domain><Password>p</Password><Username>u</Username></Credentials>")},
-	{rule: "order-credentials", name: "the user before the password", data: deployment("<Credentials><Username>u</Username><Password>p</Password></Credentials>"), want: finding.Fail, line: 5, setting: "Credentials"},
-	{rule: "order-credentials", name: "as deployment toolkits join a domain", data: wrap(Specialize, compJoin, "<Credentials><Username>u</Username><Domain>d</Domain></Credentials>"), want: finding.Warn, line: 5, setting: "Credentials"},
-	{rule: "order-commands", name: "a number", data: deployment(commands(1, "<Order>1</Order>"))},
-	{rule: "order-commands", name: "no number", data: deployment(commands(1, "")), want: finding.Warn, line: 5, setting: `RunSynchronous\RunSynchronousCommand`},
-	{rule: "order-commands", name: "a word", data: deployment(commands(1, "<Order>first</Order>")), want: finding.Warn, line: 5},
-	{rule: "order-commands", name: "a number twice", data: deployment(commands(2, "<Order>1</Order>")), want: finding.Warn, line: 5, setting: `RunSynchronous\RunSynchronousCommand[2]`},
-	{rule: "text-between", name: "none", data: oobe("<OOBE> <HideEULAPage>true</HideEULAPage> </OOBE>")},
-	{rule: "text-between", name: "before an element", data: oobe("<OOBE>x<HideEULAPage>true</HideEULAPage></OOBE>"), want: finding.Fail, line: 5, setting: "OOBE"},
-	{rule: "text-between", name: "after an element", data: oobe("<OOBE/>x"), want: finding.Fail, line: 5, setting: "OOBE"},
-	{rule: "text-between", name: "a directive of a template", data: oobe("<OOBE/>%{ endif ~}"), want: finding.Warn, line: 5, setting: "OOBE"},
-	{rule: "white-space", name: "tight values", data: shell("<TimeZone>UTC</TimeZone>")},
-	{rule: "white-space", name: "a blank after a command", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>a </Path></RunSynchronousCommand></RunSynchronous>")},
-	{rule: "white-space", name: "a formatted value", data: shell("<TimeZone>\n UTC\n</TimeZone>"), want: finding.Warn, line: 5, setting: "TimeZone"},
-	{rule: "white-space", name: "a command on two lines", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>a\nb</Path></RunSynchronousCommand></RunSynchronous>"), want: finding.Warn, line: 5},
-	{rule: "template", name: "a value", data: shell("<ComputerName>a</ComputerName>")},
-	{rule: "template", name: "a variable in a command", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>echo ${env:X} %TEMP%</Path></RunSynchronousCommand></RunSynchronous>")},
-	{rule: "template", name: "a password that looks a little like one", data: oobe("<UserAccounts><AdministratorPassword><Value>a${b}c</Value></AdministratorPassword></UserAccounts>")},
-	{rule: "template", name: "a Packer variable", data: shell("<ComputerName>${name}</ComputerName>"), want: finding.Warn, line: 5, setting: "ComputerName"},
-	{rule: "template", name: "a Go template", data: shell("<ComputerName>{{ user `name` }}</ComputerName>"), want: finding.Warn, line: 5},
-	{rule: "template", name: "a password", data: oobe("<UserAccounts><AdministratorPassword><Value>${build_password}</Value></AdministratorPassword></UserAccounts>"), want: finding.Warn, line: 5},
-	{rule: "template", name: "an architecture", data: strings.Replace(shell(""), `"amd64"`, `"%arch%"`, 1), want: finding.Warn, line: 4},
-	{rule: "value", name: "true", data: shell("<CopyProfile>true</CopyProfile>")},
-	{rule: "value", name: "1 as a boolean", data: shell("<CopyProfile>1</CopyProfile>")},
-	{rule: "value", name: "yes", data: shell("<CopyProfile>yes</CopyProfile>"), want: finding.Fail, line: 5, setting: "CopyProfile"},
-	{rule: "value", name: "SkipRearm true", data: wrap(Generalize, compSPP, "<SkipRearm>true</SkipRearm>"), want: finding.Fail, line: 5, setting: "SkipRearm"},
-	{rule: "length", name: "259 characters", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>" + strings.Repeat("é", 259) + "</Path></RunSynchronousCommand></RunSynchronous>")},
-	{rule: "length", name: "260 characters", data: deployment("<RunSynchronous><RunSynchronousCommand><Path>" + strings.Repeat("x", 260) + "</Path></RunSynchronousCommand></RunSynchronous>"), want: finding.Fail, line: 5, setting: `RunSynchronous\RunSynchronousCommand\Path`},
-	{rule: "length", name: "1024 characters", data: oobe("<FirstLogonCommands><SynchronousCommand><CommandLine>" + strings.Repeat("x", 1024) + "</CommandLine></SynchronousCommand></FirstLogonCommands>")},
-	{rule: "length", name: "1025 characters as Windows counts", data: oobe("<FirstLogonCommands><SynchronousCommand><CommandLine>" + strings.Repeat("x", 1023) + "😀</CommandLine></SynchronousCommand></FirstLogonCommands>"), want: finding.Fail, line: 5},
-	{rule: "computer-name", name: "random", data: shell("<ComputerName>*</ComputerName>")},
-	{rule: "computer-name", name: "empty", data: shell("<ComputerName/>")},
-	{rule: "computer-name", name: "15 bytes", data: shell("<ComputerName>WIN-23456789012</ComputerName>")},
-	{rule: "computer-name", name: "16 bytes", data: shell("<ComputerName>WIN-234567890123</ComputerName>"), want: finding.Fail, line: 5, setting: "ComputerName"},
-	{rule: "computer-name", name: "digits", data: shell("<ComputerName>2022</ComputerName>"), want: finding.Fail, line: 5},
-	{rule: "computer-name", name: "a blank", data: shell("<ComputerName>my pc</ComputerName>"), want: finding.Fail, line: 5},
-	{rule: "computer-name", name: "a dot", data: shell("<ComputerName>pc.lan</ComputerName>"), want: finding.Fail, line: 5},
-	{rule: "product-key", name: "a key", data: shell("<ProductKey>VDYBN-27WPP-V4HQT-9VMD4-VMK7H</ProductKey>")},
-	{rule: "product-key", name: "an empty one", data: shell("<ProductKey/>"), want: finding.Fail, line: 5, setting: "ProductKey"},
-	{rule: "product-key", name: "a short one", data: shell("<ProductKey>VDYBN-27WPP-V4HQT-9VMD4</ProductKey>"), want: finding.Fail, line: 5},
-	{rule: "password-encoding", name: "as Windows does", data: oobe("<UserAccounts><AdministratorPassword><Value>" + vector + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>")},
-	{rule: "password-encoding", name: "for another element", data: oobe("<UserAccounts><AdministratorPassword><Value>UABAAHMAcwB3ADAAcgBkACEAUABhAHMAcwB3AG8AcgBkAA==</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"), want: finding.Fail, line: 5, setting: `UserAccounts\AdministratorPassword`},
-	{rule: "password-encoding", name: "plain but marked as encoded", data: oobe("<AutoLogon><Password><Value>vagrant</Value><PlainText>false</PlainText></Password></AutoLogon>"), want: finding.Fail, line: 5},
-	{rule: "password-scrubbed", name: "a password", data: oobe("<AutoLogon><Password><Value>x</Value></Password></AutoLogon>")},
-	{rule: "password-scrubbed", name: "a used file", data: oobe("<AutoLogon><Password>" + scrubbed + "</Password></AutoLogon>"), want: finding.Fail, line: 5, setting: `AutoLogon\Password`},
-	{rule: "password-scrubbed", name: "a used value", data: oobe("<AutoLogon><Password><Value>" + scrubbed + "</Value></Password></AutoLogon>"), want: finding.Fail, line: 5},
-	{rule: "secret", name: "no password", data: oobe("<AutoLogon><Password><Value/></Password></AutoLogon>")},
-	{rule: "secret", name: "a plain password", data: oobe("<AutoLogon><Password><Value>x</Value><PlainText>true</PlainText></Password></AutoLogon>"), want: finding.Warn, line: 5, setting: `AutoLogon\Password`},
-	{rule: "secret", name: "an encoded password", data: oobe("<UserAccounts><AdministratorPassword><Value>" + vector + "</Value><PlainText>false</PlainText></AdministratorPassword></UserAccounts>"), want: finding.Info, line: 5},
-	{rule: "secret", name: "credentials of a command", data: deployment("<Credentials><Password>x</Password></Credentials>"), want: finding.Warn, line: 5, setting: `Credentials\Password`},
-	{rule: "generalize-setting", name: "none", data: audit(commands(1, "")), ctx: toAudit},
-	{rule: "generalize-setting", name: "with /audit", data: audit("<Generalize/>"), ctx: toAudit, want: finding.Warn, line: 5, setting: "Generalize"},
-	{rule: "generalize-setting", name: "with /oobe", data: audit("<Generalize/>"), ctx: toOOBE, want: finding.Info, line: 5},
-	{rule: "generalize-setting", name: "with an unknown command line", data: audit("<Generalize/>"), want: finding.Info, line: 5},
-	{rule: "generalize-reseal", name: "one of them", data: audit("<Reseal/>")},
-	{rule: "generalize-reseal", name: "both", data: audit("<Generalize/>\n<Reseal/>"), want: finding.Warn, line: 6, setting: "Reseal"},
-	{rule: "reseal", name: "in a pass that is not run", data: audit("<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toOOBE},
-	{rule: "reseal", name: "to OOBE in oobeSystem", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toOOBE},
-	{rule: "reseal", name: "to audit mode with /oobe", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), ctx: toOOBE, want: finding.Warn, line: 5, setting: "Reseal"},
-	{rule: "reseal", name: "to audit mode with an unknown command line", data: wrap(OOBESystem, compDeployment, "<Reseal><Mode>Audit</Mode></Reseal>"), want: finding.Info, line: 5},
-	{rule: "reseal", name: "out of audit mode", data: audit("<Reseal><Mode>OOBE</Mode></Reseal>"), ctx: toAudit, want: finding.Warn, line: 5},
-	{rule: "reseal", name: "with a shutdown", data: audit("<Reseal><ForceShutdownNow>true</ForceShutdownNow></Reseal>"), ctx: toAudit, want: finding.Warn, line: 5},
-	{rule: "vm-mode", name: "with /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toVM},
-	{rule: "vm-mode", name: "without /mode:vm", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), ctx: toOOBE, want: finding.Warn, line: 5, setting: `OOBE\VMModeOptimizations`},
-	{rule: "vm-mode", name: "not known", data: oobe("<OOBE><VMModeOptimizations/></OOBE>"), want: finding.Info, line: 5},
-	{rule: "device-cleanup", name: "both", data: wrap(Generalize, compPnp, "<PersistAllDeviceInstalls>true</PersistAllDeviceInstalls><DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>")},
-	{rule: "device-cleanup", name: "one", data: wrap(Generalize, compPnp, "<DoNotCleanUpNonPresentDevices>true</DoNotCleanUpNonPresentDevices>"), want: finding.Warn, line: 5, setting: "DoNotCleanUpNonPresentDevices"},
-	{rule: "auto-logon", name: "once", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon><FirstLogonCommands><SynchronousCommand><CommandLine>reg add x /v AutoLogonCount</CommandLine></SynchronousCommand></FirstLogonCommands>")},
-	{rule: "auto-logon", name: "no count", data: oobe("<AutoLogon><Enabled>true</Enabled></AutoLogon>"), want: finding.Warn, line: 5, setting: "AutoLogon"},
-	{rule: "auto-logon", name: "a count that is not reset", data: oobe("<AutoLogon><Enabled>true</Enabled><LogonCount>1</LogonCount></AutoLogon>"), want: finding.Info, line: 5},
-	{rule: "nested-sysprep", name: "another command", data: deployment(commands(1, ""))},
-	{rule: "nested-sysprep", name: "sysprep", data: deployment(`<RunSynchronous><RunSynchronousCommand><Path>C:\Windows\System32\Sysprep\Sysprep.exe /oobe</Path></RunSynchronousCommand></RunSynchronous>`), want: finding.Warn, line: 5},
-	{rule: "deprecated", name: "current settings", data: oobe("<OOBE><ProtectYourPC>3</ProtectYourPC></OOBE>")},
-	{rule: "deprecated", name: "SkipMachineOOBE", data: oobe("<OOBE><SkipMachineOOBE>true</SkipMachineOOBE></OOBE>"), want: finding.Warn, line: 5, setting: `OOBE\SkipMachineOOBE`},
-	{rule: "pass-not-run", name: "specialize with /generalize", data: shell(""), ctx: toOOBE},
-	{rule: "pass-not-run", name: "specialize without /generalize", data: shell(""), ctx: toAudit, want: finding.Info, line: 3},
-	{rule: "pass-not-run", name: "windowsPE", data: wrap(WindowsPE, "Microsoft-Windows-Setup", ""), ctx: toOOBE, want: finding.Info, line: 3},
-	{rule: "pass-not-run", name: "not known", data: wrap(WindowsPE, "Microsoft-Windows-Setup", "")},
-	{rule: "oobe-account", name: "a password", data: oobe("<UserAccounts><AdministratorPassword/></UserAccounts>"), ctx: toOOBE},
-	{rule: "oobe-account", name: "an automatic logon", data: oobe("<AutoLogon/>"), ctx: toOOBE},
-	{rule: "oobe-account", name: "neither", data: oobe(""), ctx: toOOBE, want: finding.Info},
-	{rule: "oobe-account", name: "neither in audit mode", data: oobe(""), ctx: toAudit},
-}
 
 // settingOf is the innermost part of the place, "" where that is no setting.
 func settingOf(f finding.Finding) string {
@@ -218,6 +64,27 @@ func TestEveryRuleHasAPassingAndAFailingCase(t *testing.T) {
 	for _, c := range lintCases {
 		if !slices.ContainsFunc(Rules(), func(r Rule) bool { return r.ID == c.rule }) {
 			t.Errorf("case %q tests rule %q, which does not exist", c.name, c.rule)
+		}
+	}
+}
+
+func TestThePageOnTheLinterHasEveryRule(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "lint.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[finding.Severity]string{finding.Fail: "error", finding.Warn: "warning", finding.Info: "note"}
+	for _, r := range Rules() {
+		if row := fmt.Sprintf("| `%s` | %s | ", r.ID, words[r.Severity]); !strings.Contains(string(page), row) {
+			t.Errorf("the page has no row %s", row)
+		}
+	}
+	if n := strings.Count(string(page), "| error | ") + strings.Count(string(page), "| warning | ") + strings.Count(string(page), "| note | "); n != len(Rules()) {
+		t.Errorf("the page has %d rows, there are %d rules", n, len(Rules()))
+	}
+	for _, f := range fixers {
+		if !strings.Contains(string(page), "\n| `"+f.rule+"` | ") {
+			t.Errorf("the page does not say what --fix does for %s", f.rule)
 		}
 	}
 }

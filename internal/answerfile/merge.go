@@ -22,7 +22,7 @@ var atomic = []string{"AutoLogon", "AdministratorPassword", "Credentials", "Gene
 // same name. A component is the same when name and architecture are. Only
 // passes are merged: what else stands in overlay, such as <servicing>, is not.
 func Merge(base, overlay *File) (*File, []finding.Finding) {
-	m := &merger{file: &File{Root: base.Root.clone()}}
+	m := &merger{file: &File{Root: base.Root.clone(), comments: base.comments}}
 	for _, p := range overlay.Passes() {
 		for _, c := range p.Components() {
 			m.pass, m.component = p.Name(), c.Name()
@@ -115,10 +115,9 @@ func replace(base *Element, i int, o *Element) {
 
 // item adds an item of a list.
 func (m *merger) item(base, o *Element, at string) {
-	if name := o.Child("Name"); name != nil {
+	if key := itemKey(o); key != "" {
 		for i, b := range base.Children {
-			// Windows does not tell account names apart by case.
-			if b.Name == o.Name && strings.EqualFold(strings.TrimSpace(b.Value("Name")), strings.TrimSpace(name.Text)) {
+			if b.Name == o.Name && itemKey(b) == key {
 				m.note(b, at, "the item of the same name is replaced")
 				replace(base, i, o)
 				return
@@ -139,6 +138,21 @@ func (m *merger) item(base, o *Element, at string) {
 		}
 	}
 	base.Children = append(base.Children, fresh)
+}
+
+// itemKey is what tells an item of a list from others, "" where nothing does:
+// the name of an account, the identifier of an interface, the key of a text.
+// Windows does not tell names apart by case.
+func itemKey(e *Element) string {
+	for _, name := range []string{"Name", "Identifier"} {
+		if child := e.Child(name); child != nil {
+			return name + "\x00" + strings.ToLower(strings.TrimSpace(child.Text))
+		}
+	}
+	if key := strings.TrimSpace(e.attr(wcmNamespace, "keyValue")); key != "" {
+		return "\x00" + key
+	}
+	return ""
 }
 
 // same compares two elements in meaning.

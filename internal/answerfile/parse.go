@@ -83,7 +83,7 @@ func Parse(data []byte) (*File, error) {
 		return nil, &Error{Rule: ruleRoot, Line: root.Line, Problem: "<unattend> is not in the namespace " + Namespace,
 			Fix: "write <unattend xmlns=\"" + Namespace + "\">"}
 	}
-	return &File{Root: root}, nil
+	return &File{Root: root, comments: p.comments, text: text}, nil
 }
 
 // decode returns the text as UTF-8 without byte order mark, and whether it
@@ -137,6 +137,9 @@ type parser struct {
 	pending  strings.Builder
 	elements int
 	root     *Element
+	comments []comment
+	// waiting are the comments since the last element, whose next is not known.
+	waiting []int
 }
 
 func (p *parser) parse() (*Element, error) {
@@ -166,9 +169,11 @@ func (p *parser) parse() (*Element, error) {
 		var bad *Error
 		switch t := token.(type) {
 		case xml.StartElement:
-			bad = p.start(t, raw, line)
+			bad = p.start(t, raw, line, int(from))
 		case xml.EndElement:
-			p.end()
+			p.end(int(from))
+		case xml.Comment:
+			bad = p.comment(string(t), line)
 		case xml.CharData:
 			bad = p.chars(string(t), raw, line)
 		case xml.ProcInst:
@@ -186,7 +191,7 @@ func (p *parser) parse() (*Element, error) {
 	}
 }
 
-func (p *parser) start(t xml.StartElement, raw string, line int) *Error {
+func (p *parser) start(t xml.StartElement, raw string, line, from int) *Error {
 	if len(p.open) == 0 && p.root != nil {
 		return &Error{Rule: ruleWellFormed, Problem: "a second root element follows </unattend>", Fix: "keep one <unattend> element in the file"}
 	}
@@ -212,7 +217,7 @@ func (p *parser) start(t xml.StartElement, raw string, line int) *Error {
 			p.inScope[a.Value]++
 		}
 	}
-	e := &Element{Name: t.Name, Line: line}
+	e := &Element{Name: t.Name, Line: line, at: span{from: from, body: from + len(raw)}}
 	for i, a := range t.Attr {
 		for _, b := range t.Attr[:i] {
 			if a.Name == b.Name {
@@ -241,6 +246,24 @@ func (p *parser) start(t xml.StartElement, raw string, line int) *Error {
 	}
 	p.open = append(p.open, e)
 	p.declared = append(p.declared, declared)
+	for _, i := range p.waiting {
+		p.comments[i].next = e
+	}
+	p.waiting = nil
+	return nil
+}
+
+// comment keeps a comment.
+func (p *parser) comment(text string, line int) *Error {
+	if len(p.comments) == maxElements {
+		return &Error{Rule: ruleLimits, Problem: fmt.Sprintf("the file has more than %d comments", maxElements), Fix: "check that it is an answer file"}
+	}
+	c := comment{text: text, line: line, last: line + strings.Count(text, "\n")}
+	if len(p.open) > 0 {
+		c.in = p.open[len(p.open)-1]
+	}
+	p.waiting = append(p.waiting, len(p.comments))
+	p.comments = append(p.comments, c)
 	return nil
 }
 
@@ -270,10 +293,13 @@ func (p *parser) prefix(prefix string) *Error {
 	return p.fault(ruleWellFormed, "a namespace prefix is used but not declared", `declare it with xmlns:prefix="..." on <unattend>`)
 }
 
-func (p *parser) end() {
+func (p *parser) end(from int) {
 	p.flush()
+	p.waiting = nil
 	last := len(p.open) - 1
 	e := p.open[last]
+	e.at.bodyEnd, e.at.to = from, int(p.dec.InputOffset())
+	e.last, _ = p.dec.InputPos()
 	for _, uri := range p.declared[last] {
 		p.inScope[uri]--
 	}

@@ -3,7 +3,6 @@ package answerfile
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/xml"
 	"strings"
 	"unicode/utf16"
 )
@@ -25,7 +24,18 @@ func EncodePassword(password, element string) string {
 // DecodePassword undoes EncodePassword. It reports false for a text that is
 // not a password encoded for this element.
 func DecodePassword(value, element string) (string, bool) {
-	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(value), ""))
+	text, ok := decodeText(value)
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(text, element)
+}
+
+// decodeText undoes base64 of UTF-16LE. The padding may be missing, as in an
+// example of Microsoft's.
+func decodeText(value string) (string, bool) {
+	value = strings.TrimRight(strings.Join(strings.Fields(value), ""), "=")
+	data, err := base64.RawStdEncoding.DecodeString(value)
 	if err != nil || len(data)%2 != 0 {
 		return "", false
 	}
@@ -33,8 +43,29 @@ func DecodePassword(value, element string) (string, bool) {
 	for i := range units {
 		units[i] = binary.LittleEndian.Uint16(data[2*i:])
 	}
-	return strings.CutSuffix(string(utf16.Decode(units)), element)
+	return string(utf16.Decode(units)), true
 }
+
+// passwordElements are the elements that hold a password, those whose names end
+// with another's first.
+var passwordElements = []string{"OfflineAdministratorPassword", "AdministratorPassword", "Password"}
+
+// encodedFor returns the element that a password seems to be encoded for, ""
+// for none.
+func encodedFor(value string) string {
+	text, ok := decodeText(value)
+	if !ok {
+		return ""
+	}
+	for _, name := range passwordElements {
+		if strings.HasSuffix(text, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func unpadded(value string) bool { return len(strings.Join(strings.Fields(value), ""))%4 != 0 }
 
 // scrubbed is what Windows leaves in place of a password in the cached answer
 // file once the pass has run.
@@ -61,6 +92,10 @@ type secret struct {
 	kind secretKind
 	// text is as in the file, plain the password or key itself.
 	text, plain string
+	// element is the one that a password is encoded for, as it seems; unpadded:
+	// its base64 has no padding.
+	element  string
+	unpadded bool
 }
 
 // secretOf judges an element by itself and its children; parent is the name
@@ -70,7 +105,7 @@ func secretOf(e *Element, parent string) secret {
 	switch {
 	case name == "ProductKey" && !isBlank(e.Text), name == "Key" && parent == "ProductKey" && !isBlank(e.Text):
 		text := strings.TrimSpace(e.Text)
-		return secret{productKey, text, text}
+		return secret{kind: productKey, text: text, plain: text}
 	case strings.HasSuffix(name, "Password") && e.Child("Value") != nil:
 		text := e.Value("Value")
 		switch plainText := strings.TrimSpace(e.Value("PlainText")); {
@@ -82,89 +117,17 @@ func secretOf(e *Element, parent string) secret {
 			plain, ok := DecodePassword(text, name)
 			switch {
 			case ok && !strings.EqualFold(plainText, "true"):
-				return secret{encodedSecret, text, plain}
+				return secret{encodedSecret, text, plain, encodedFor(text), unpadded(text)}
 			case strings.EqualFold(plainText, "false"):
-				return secret{brokenSecret, text, text}
+				return secret{kind: brokenSecret, text: text, plain: text, element: encodedFor(text)}
 			}
-			return secret{plainSecret, text, text}
+			return secret{kind: plainSecret, text: text, plain: text}
 		}
 	case (strings.HasSuffix(name, "Password") || name == "AccountData") && len(e.Children) == 0 && e.Text != "":
 		if strings.TrimSpace(e.Text) == scrubbed {
 			return secret{kind: lostSecret}
 		}
-		return secret{plainSecret, e.Text, e.Text}
+		return secret{kind: plainSecret, text: e.Text, plain: e.Text}
 	}
 	return secret{}
-}
-
-// Secrets returns every text that must not be seen in a log: passwords and
-// product keys as they stand in the file, plain, encoded as Windows does, and
-// as XML text. Published volume licence keys are no secret. The caller must
-// not print the result.
-func Secrets(f *File) []string {
-	seen := map[string]bool{}
-	var secrets []string
-	add := func(s string) {
-		if s != "" && !seen[s] {
-			seen[s] = true
-			secrets = append(secrets, s)
-		}
-	}
-	addAll := func(s string) {
-		add(s)
-		add(strings.TrimSpace(s))
-		add(escapeText(s))
-		var b strings.Builder
-		// What other programs write: quotes as character references too.
-		if xml.EscapeText(&b, []byte(s)) == nil {
-			add(b.String())
-		}
-	}
-	var visit func(e *Element, parent string)
-	visit = func(e *Element, parent string) {
-		switch s := secretOf(e, parent); s.kind {
-		case productKey:
-			if !isPublishedKey(s.plain) {
-				addAll(s.text)
-			}
-		case plainSecret, encodedSecret, brokenSecret:
-			addAll(s.text)
-			addAll(s.plain)
-			if s.plain != "" {
-				add(EncodePassword(s.plain, "Password"))
-				add(EncodePassword(s.plain, "AdministratorPassword"))
-			}
-		}
-		for _, c := range e.Children {
-			visit(c, e.Name.Local)
-		}
-	}
-	visit(f.Root, "")
-	return secrets
-}
-
-// SecretSettings lists where a file holds passwords and product keys, as
-// "pass setting". Published volume licence keys are no secret, and what
-// Windows has scrubbed is none any more.
-func SecretSettings(f *File) []string {
-	l := &linter{file: f}
-	for _, p := range f.Passes() {
-		for _, c := range p.Components() {
-			l.walk(p, c, c.Element, "", "")
-		}
-	}
-	var places []string
-	for _, n := range l.nodes {
-		switch s := n.secret(); s.kind {
-		case productKey:
-			if isPublishedKey(s.plain) {
-				continue
-			}
-		case plainSecret, encodedSecret, brokenSecret:
-		default:
-			continue
-		}
-		places = append(places, quotable(n.pass.Name())+" "+n.where)
-	}
-	return places
 }

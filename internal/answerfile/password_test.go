@@ -84,7 +84,7 @@ func TestSecretSettingsNamePlacesAndNoValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`auditSystem AutoLogon\Password`, `auditSystem UserAccounts\AdministratorPassword`, `oobeSystem AutoLogon\Password`,
+		`specialize Identification\Credentials\Password`, `auditSystem AutoLogon\Password`, `auditSystem UserAccounts\AdministratorPassword`, `oobeSystem AutoLogon\Password`,
 		`oobeSystem UserAccounts\AdministratorPassword`, `oobeSystem UserAccounts\LocalAccounts\LocalAccount[1]\Password`,
 	}
 	if got := SecretSettings(file); !slices.Equal(got, want) { // its key is a published one

@@ -1,13 +1,14 @@
 package answerfile
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Constant attributes of every component.
@@ -19,22 +20,53 @@ const (
 
 func lintValue(l *linter) {
 	for _, n := range l.nodes {
-		if n.def == nil || n.def.values == nil || !n.leaf() || placeholder(n.el.Text) {
+		// An empty one is for the rule on empty settings.
+		if n.def == nil || n.def.values == nil || !n.leaf() || isBlank(n.el.Text) || placeholder(n.el.Text) {
 			continue
 		}
-		text := strings.TrimSpace(n.el.Text)
-		fits := func(v string) bool { return strings.EqualFold(v, text) }
-		// 0 and 1 are booleans of XML Schema too.
-		if slices.ContainsFunc(n.def.values, fits) || n.def.values[0] == "true" && (text == "0" || text == "1") {
-			continue
+		if !accepts(n.def.values, strings.TrimSpace(n.el.Text)) {
+			l.at(n, "not one of the values of this setting", "write "+oneOf(n.def.values))
 		}
-		l.at(n, "not one of the values of this setting", "write "+strings.Join(n.def.values, " or "))
 	}
+}
+
+// accepts reports whether text is one of the values, among which 1-100 is a range.
+func accepts(values []string, text string) bool {
+	// 0 and 1 are booleans of XML Schema too.
+	if strings.EqualFold(values[0], "true") || strings.EqualFold(values[0], "false") {
+		if text == "0" || text == "1" {
+			return true
+		}
+	}
+	return slices.ContainsFunc(values, func(v string) bool {
+		if low, high, is := bounds(v); is {
+			n, err := strconv.Atoi(text)
+			return err == nil && low <= n && n <= high
+		}
+		return strings.EqualFold(v, text)
+	})
+}
+
+// bounds reads a range such as 1-100.
+func bounds(value string) (low, high int, is bool) {
+	first, last, is := strings.Cut(value, "-")
+	low, err := strconv.Atoi(first)
+	high, err2 := strconv.Atoi(last)
+	return low, high, is && err == nil && err2 == nil
+}
+
+// oneOf lists values for a person; many are cut.
+func oneOf(values []string) string {
+	if len(values) > 12 {
+		return strings.Join(values[:12], ", ") + " or another of the reference"
+	}
+	return strings.Join(values, " or ")
 }
 
 func lintLength(l *linter) {
 	for _, n := range l.nodes {
-		if n.def == nil || n.def.longest == 0 {
+		// The name of a computer is counted in bytes.
+		if n.def == nil || n.def.longest == 0 || n.is(compShell, "ComputerName") || n.is(compDeployment, `AuditComputerName\Name`) {
 			continue
 		}
 		if have := units(n.el.Text); have > n.def.longest {
@@ -47,13 +79,30 @@ func lintLength(l *linter) {
 	}
 }
 
+func lintEmpty(l *linter) {
+	for _, n := range l.nodes {
+		if n.def == nil || !n.leaf() || !isBlank(n.el.Text) || n.el.attr(wcmNamespace, "action") == "remove" {
+			continue
+		}
+		switch {
+		case n.is(compShell, "ProductKey") || n.def.list || n.path == accountName: // rules of their own
+		case n.is(compShell, `AutoLogon\Username`) && isTrue(n.parent.Value("Enabled")):
+			l.as(finding.Fail, n, "no user name: Windows Setup fails", "write the name of an account, or remove AutoLogon")
+		case n.def.nonempty:
+			l.at(n, "Windows does not support this setting empty", "remove the element or fill it in")
+		case n.def.values != nil && !n.is(compDeployment, `Reseal\Mode`):
+			l.at(n, "empty, where Windows expects one of its values", "write "+oneOf(n.def.values)+", or remove the element")
+		}
+	}
+}
+
 // ComputerName, Windows Unattend reference: at most 15 bytes, not only
 // digits, none of these characters, no blanks.
 const nameForbidden = "{|}~[\\]^':;<=>?@!\"#$%`()+/.,*& \t\n\r"
 
 func lintComputerName(l *linter) {
 	for _, n := range l.nodes {
-		if !n.is(compShell, "ComputerName") || placeholder(n.el.Text) {
+		if !n.is(compShell, "ComputerName") && !n.is(compDeployment, `AuditComputerName\Name`) || placeholder(n.el.Text) {
 			continue
 		}
 		if problem := computerNameProblem(n.el.Text); problem != "" {
@@ -90,100 +139,17 @@ func lintProductKey(l *linter) {
 	}
 }
 
-func lintPasswordEncoding(l *linter) {
+func lintDeprecated(l *linter) {
 	for _, n := range l.nodes {
-		if n.secret().kind == brokenSecret && !placeholder(n.el.Value("Value")) {
-			l.at(n, "PlainText is false but Value is not a password encoded for this element: the account would get another password",
-				fmt.Sprintf("write base64 of UTF-16LE of the password followed by %q, or PlainText=true", n.el.Name.Local))
-		}
-	}
-}
-
-func lintPasswordScrubbed(l *linter) {
-	for _, n := range l.nodes {
-		if n.secret().kind == lostSecret {
-			l.at(n, "Windows has deleted this password: the file is a used copy", "start from the original answer file")
-		}
-	}
-}
-
-func lintSecret(l *linter) {
-	for _, n := range l.nodes {
-		stays := fmt.Sprintf("the image keeps it in %s until pass %s has run", windows.CachedAnswerFile.OnVolume(), quotable(n.pass.Name()))
-		switch n.secret().kind {
-		case plainSecret:
-			l.at(n, "a password in plain text: "+stays, "use an account that is removed or changed after deployment")
-		case encodedSecret:
-			l.as(finding.Info, n, "a password that is encoded but not encrypted: "+stays, "")
-		}
-	}
-}
-
-func lintGeneralizeSetting(l *linter) {
-	for _, n := range l.nodes {
-		if !n.is(compDeployment, "Generalize") || n.pass.Name() != AuditUser {
+		// One finding for the outermost setting is enough.
+		if n.def == nil || n.def.deprecated == "" || n.around.deprecated != "" {
 			continue
 		}
-		const fix = `remove it: the command line of sysprep decides, this setting is for machines that generalize themselves in audit mode`
-		switch c := l.ctx.CommandLine; {
-		case c == nil:
-			l.as(finding.Info, n, "does not change what sysprep does when it is started by hand", "")
-		case c.Audit:
-			l.at(n, "with /audit the machine generalizes itself at the next boot", fix)
-		default:
-			l.as(finding.Info, n, "has no effect on this run: pass auditUser is not run", fix)
+		since := "deprecated setting"
+		if n.def.deprecated != "yes" {
+			since = "deprecated since " + n.def.deprecated
 		}
-	}
-}
-
-func lintGeneralizeReseal(l *linter) {
-	for _, n := range l.nodes {
-		if n.is(compDeployment, "Reseal") && n.parent.Child("Generalize") != nil {
-			l.at(n, "Windows ignores Reseal beside Generalize", "keep one of the two")
-		}
-	}
-}
-
-func lintReseal(l *linter) {
-	c := l.ctx.CommandLine
-	for _, n := range l.nodes {
-		if !n.is(compDeployment, "Reseal") || c != nil && !c.runs(n.pass.Name()) {
-			continue
-		}
-		severity := l.rule.Severity
-		if c == nil {
-			severity = finding.Info
-		}
-		mode := strings.TrimSpace(n.el.Value("Mode"))
-		if n.pass.Name() == OOBESystem && strings.EqualFold(mode, "Audit") {
-			l.as(severity, n, "machines deployed with /oobe restart into audit mode", "remove Reseal unless that is meant")
-		}
-		if n.pass.Name() != OOBESystem && strings.EqualFold(mode, "OOBE") {
-			l.as(severity, n, "the machine leaves audit mode by itself", "remove Reseal unless that is meant")
-		}
-		if strings.EqualFold(strings.TrimSpace(n.el.Value("ForceShutdownNow")), "true") {
-			l.as(severity, n, "the machine powers off at the end of pass "+n.pass.Name(), "remove ForceShutdownNow unless that is meant")
-		}
-	}
-}
-
-func lintVMMode(l *linter) {
-	for _, n := range l.nodes {
-		switch c := l.ctx.CommandLine; {
-		case n.def == nil || !n.def.vmMode:
-		case c == nil:
-			l.as(finding.Info, n, "takes full effect only with /mode:vm", "")
-		case !c.VMMode:
-			l.at(n, "takes full effect only with /mode:vm, which is not on the command line", "set vm_mode, or remove the setting")
-		}
-	}
-}
-
-func lintDeviceCleanup(l *linter) {
-	for _, n := range l.nodes {
-		if n.is(compPnp, "DoNotCleanUpNonPresentDevices") && isTrue(n.el.Text) && !isTrue(n.parent.Value("PersistAllDeviceInstalls")) {
-			l.at(n, "has no effect without PersistAllDeviceInstalls", "set PersistAllDeviceInstalls to true as well")
-		}
+		l.at(n, since, cmp.Or(n.def.instead, "remove it, or keep it for older Windows"))
 	}
 }
 
@@ -192,62 +158,10 @@ func isTrue(s string) bool {
 	return s == "1" || strings.EqualFold(s, "true")
 }
 
-func lintAutoLogon(l *linter) {
-	resets := slices.ContainsFunc(l.nodes, func(n node) bool {
-		return n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), "autologoncount")
-	})
+func lintDeviceCleanup(l *linter) {
 	for _, n := range l.nodes {
-		if !n.is(compShell, "AutoLogon") || !isTrue(n.el.Value("Enabled")) {
-			continue
-		}
-		count := strings.TrimSpace(n.el.Value("LogonCount"))
-		if count == "" {
-			l.at(n, "AutoLogon without LogonCount", "write <LogonCount>1</LogonCount>")
-			continue
-		}
-		if !resets && n.pass.Name() == OOBESystem {
-			l.as(finding.Info, n, "Windows logs on once more than LogonCount says",
-				`for exactly LogonCount logons, set the registry value Winlogon\AutoLogonCount to 0 in a FirstLogonCommand`)
+		if n.is(compPnp, "DoNotCleanUpNonPresentDevices") && isTrue(n.el.Text) && !isTrue(l.value(Generalize, compPnp, "PersistAllDeviceInstalls")) {
+			l.at(n, "has no effect without PersistAllDeviceInstalls", "set PersistAllDeviceInstalls to true as well")
 		}
 	}
-}
-
-func lintNestedSysprep(l *linter) {
-	for _, n := range l.nodes {
-		if n.def != nil && n.def.command && strings.Contains(strings.ToLower(n.el.Text), windows.Process) {
-			l.at(n, "the command runs sysprep, which Microsoft does not support here", "run sysprep once, from the build")
-		}
-	}
-}
-
-func lintDeprecated(l *linter) {
-	for _, n := range l.nodes {
-		if n.def != nil && n.def.deprecated != "" {
-			l.at(n, "deprecated setting", n.def.deprecated)
-		}
-	}
-}
-
-func lintPassNotRun(l *linter) {
-	if l.ctx.CommandLine == nil {
-		return
-	}
-	for _, p := range l.file.Passes() {
-		if slices.Contains(passNames, p.Name()) && len(p.Components()) > 0 && !l.ctx.CommandLine.runs(p.Name()) {
-			l.add(remark(l.rule.ID, l.rule.Severity, p.Line, "this command line of sysprep does not run the pass", "remove it if that is not meant", p.Name()))
-		}
-	}
-}
-
-func lintOOBEAccount(l *linter) {
-	if l.ctx.CommandLine == nil || !l.ctx.CommandLine.OOBE {
-		return
-	}
-	for _, path := range [][]string{{"UserAccounts", "AdministratorPassword"}, {"UserAccounts", "LocalAccounts"}, {"AutoLogon"}} {
-		if l.file.Find(OOBESystem, compShell, path...) != nil {
-			return
-		}
-	}
-	l.add(remark(l.rule.ID, l.rule.Severity, 0, "no account and no administrator password: the first boot waits for someone to enter one",
-		"add AdministratorPassword (Windows Server) or a LocalAccount (Windows client), unless the cloud's agent does it", OOBESystem, compShell))
 }

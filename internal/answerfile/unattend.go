@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Unattend,RunSynchronous,Locale,OOBE,VMModeOptimizations,LocalAccount,AutoLogon,FirstLogonCommand,Audit,DeploymentGeneralize,Reseal,ExtraComponent
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Unattend,LintOptions,DomainJoin,NetworkInterface,OEMInformation,RunSynchronous,Locale,OOBE,VMModeOptimizations,LocalAccount,AutoLogon,FirstLogonCommand,Audit,DeploymentGeneralize,Reseal,ExtraComponent
 //go:generate go tool packer-sdc struct-markdown
 
 package answerfile
@@ -37,7 +37,8 @@ type Unattend struct {
 	// `Windows Server 2022 Datacenter`. Such a key activates nothing without a
 	// KMS host.
 	ProductKeyEdition string `mapstructure:"product_key_edition"`
-	// Time zone, a name of `tzutil /l`.
+	// Time zone, a name of `tzutil /l` such as `W. Europe Standard Time`; not one
+	// of IANA such as `Europe/Berlin`.
 	TimeZone string `mapstructure:"time_zone"`
 	// Owner shown by Windows.
 	RegisteredOwner string `mapstructure:"registered_owner"`
@@ -47,6 +48,12 @@ type Unattend struct {
 	SkipAutoActivation config.Trilean `mapstructure:"skip_auto_activation"`
 	// Extend the system partition to the end of the disk.
 	ExtendOSPartition config.Trilean `mapstructure:"extend_os_partition"`
+	// Join a domain or a workgroup.
+	DomainJoin *DomainJoin `mapstructure:"domain_join"`
+	// Addresses of a network interface. Repeat the block for more.
+	NetworkInterfaces []NetworkInterface `mapstructure:"network_interface"`
+	// Who made the machine and who helps with it.
+	OEMInformation *OEMInformation `mapstructure:"oem_information"`
 	// Command at the first boot, run as SYSTEM in pass specialize. Repeat the
 	// block for more: they run in the order given.
 	RunSynchronous []RunSynchronous `mapstructure:"run_synchronous"`
@@ -66,6 +73,17 @@ type Unattend struct {
 	// Command at the first logon. Repeat the block for more: they start in the
 	// order given.
 	FirstLogonCommands []FirstLogonCommand `mapstructure:"first_logon_command"`
+
+	// Command at every logon of a user who has not logged on before; they all start
+	// at once. Repeat the block for more.
+	LogonCommands []FirstLogonCommand `mapstructure:"logon_command"`
+	// Lines for `\Windows\Setup\Scripts\SetupComplete.cmd`, which Windows Setup
+	// runs as SYSTEM when it is done, before the first logon. They run before what
+	// stands in that script already. They are lines of a batch file: write `%%`
+	// for a percent sign, and `call` before another batch file. The script stays
+	// in the image. Windows does not run it with an OEM product key, except on
+	// Enterprise editions and Windows Server.
+	SetupComplete []string `mapstructure:"setup_complete"`
 
 	// Settings of audit mode, used with `mode = "audit"`.
 	Audit *Audit `mapstructure:"audit"`
@@ -135,8 +153,9 @@ type LocalAccount struct {
 	Name string `mapstructure:"name"`
 	// Sensitive.
 	Password Secret `mapstructure:"password"`
-	// Groups, separated by semicolons, in the language of Windows; for example
-	// `Administrators`.
+	// Groups, separated by semicolons: an English name such as `Administrators`,
+	// which Windows knows in every language for its own groups, or their SID such
+	// as `S-1-5-32-544`. Other groups have to be in the image.
 	Group string `mapstructure:"group"`
 	// Name shown at logon.
 	DisplayName string `mapstructure:"display_name"`
@@ -209,4 +228,73 @@ type ExtraComponent struct {
 	// The XML inside `<component>`, for what a path cannot express. The prefix
 	// `wcm` is declared.
 	XML string `mapstructure:"xml"`
+}
+
+// DomainJoin makes the machine a member of a domain or a workgroup (pass
+// specialize).
+type DomainJoin struct {
+	// The domain to join. This, `workgroup` or `account_data` is required.
+	Domain string `mapstructure:"domain"`
+	// The workgroup to join, instead of a domain.
+	Workgroup string `mapstructure:"workgroup"`
+	// The organizational unit for the machine, for example
+	// `OU=Servers,DC=example,DC=com`.
+	MachineObjectOU string `mapstructure:"machine_object_ou"`
+	// An account that may join machines to the domain. Use one that may do
+	// nothing else: its password stays readable in the image.
+	Username string `mapstructure:"username"`
+	// Sensitive.
+	Password Secret `mapstructure:"password"`
+	// The domain of that account. Defaults to `domain`.
+	UserDomain string `mapstructure:"user_domain"`
+	// The account of a machine that is provisioned already, as `djoin.exe
+	// /provision` writes it. It is for one machine. Sensitive.
+	AccountData Secret `mapstructure:"account_data"`
+	// Join without a secure channel, with the machine's password.
+	UnsecureJoin config.Trilean `mapstructure:"unsecure_join"`
+}
+
+// NetworkInterface holds the addresses of an interface (pass specialize).
+type NetworkInterface struct {
+	// Name such as `Ethernet`, or MAC address such as `00-15-5D-01-02-03`.
+	// Required.
+	Identifier string `mapstructure:"identifier"`
+	// Addresses with the length of their prefix, for example `192.0.2.10/24`.
+	// With them DHCP is off for IPv4, unless `dhcp` says otherwise.
+	Addresses []string `mapstructure:"addresses"`
+	// Whether IPv4 addresses come by DHCP.
+	DHCP config.Trilean `mapstructure:"dhcp"`
+	// The default gateway.
+	Gateway string `mapstructure:"gateway"`
+	// Name servers, the first one first.
+	DNSServers []string `mapstructure:"dns_servers"`
+	// The DNS domain of this interface.
+	DNSDomain string `mapstructure:"dns_domain"`
+}
+
+// OEMInformation is what Windows shows of its maker (pass specialize). Windows
+// 10 and later show the name and addresses of the support only.
+type OEMInformation struct {
+	// At most 256 characters.
+	Manufacturer string `mapstructure:"manufacturer"`
+	// At most 256 characters.
+	Model string `mapstructure:"model"`
+	// Name of the support.
+	SupportProvider string `mapstructure:"support_provider"`
+	// Address of the support's page, at most 2083 characters.
+	SupportURL string `mapstructure:"support_url"`
+	// Address that opens the support's program.
+	SupportAppURL string `mapstructure:"support_app_url"`
+	// At most 256 characters.
+	SupportPhone string `mapstructure:"support_phone"`
+	// At most 256 characters.
+	SupportHours string `mapstructure:"support_hours"`
+}
+
+// LintOptions choose what is said of the answer file.
+type LintOptions struct {
+	// How bad the findings of a rule are, by its id: `error` (the build does not
+	// begin), `warning`, `note` (shown by the command `lint` only) or `off`. Example:
+	// `{ "oobe-account" = "off" }`. The ids stand at the ends of the findings.
+	Severities map[string]string `mapstructure:"severities"`
 }

@@ -90,6 +90,43 @@ func (*FlatDeploymentGeneralize) HCL2Spec() map[string]hcldec.Spec {
 	return s
 }
 
+// FlatDomainJoin is an auto-generated flat version of DomainJoin.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatDomainJoin struct {
+	Domain          *string `mapstructure:"domain" cty:"domain" hcl:"domain"`
+	Workgroup       *string `mapstructure:"workgroup" cty:"workgroup" hcl:"workgroup"`
+	MachineObjectOU *string `mapstructure:"machine_object_ou" cty:"machine_object_ou" hcl:"machine_object_ou"`
+	Username        *string `mapstructure:"username" cty:"username" hcl:"username"`
+	Password        *Secret `mapstructure:"password" cty:"password" hcl:"password"`
+	UserDomain      *string `mapstructure:"user_domain" cty:"user_domain" hcl:"user_domain"`
+	AccountData     *Secret `mapstructure:"account_data" cty:"account_data" hcl:"account_data"`
+	UnsecureJoin    *bool   `mapstructure:"unsecure_join" cty:"unsecure_join" hcl:"unsecure_join"`
+}
+
+// FlatMapstructure returns a new FlatDomainJoin.
+// FlatDomainJoin is an auto-generated flat version of DomainJoin.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*DomainJoin) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatDomainJoin)
+}
+
+// HCL2Spec returns the hcl spec of a DomainJoin.
+// This spec is used by HCL to read the fields of DomainJoin.
+// The decoded values from this spec will then be applied to a FlatDomainJoin.
+func (*FlatDomainJoin) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"domain":            &hcldec.AttrSpec{Name: "domain", Type: cty.String, Required: false},
+		"workgroup":         &hcldec.AttrSpec{Name: "workgroup", Type: cty.String, Required: false},
+		"machine_object_ou": &hcldec.AttrSpec{Name: "machine_object_ou", Type: cty.String, Required: false},
+		"username":          &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
+		"password":          &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
+		"user_domain":       &hcldec.AttrSpec{Name: "user_domain", Type: cty.String, Required: false},
+		"account_data":      &hcldec.AttrSpec{Name: "account_data", Type: cty.String, Required: false},
+		"unsecure_join":     &hcldec.AttrSpec{Name: "unsecure_join", Type: cty.Bool, Required: false},
+	}
+	return s
+}
+
 // FlatExtraComponent is an auto-generated flat version of ExtraComponent.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatExtraComponent struct {
@@ -142,6 +179,29 @@ func (*FlatFirstLogonCommand) HCL2Spec() map[string]hcldec.Spec {
 		"command_line":        &hcldec.AttrSpec{Name: "command_line", Type: cty.String, Required: false},
 		"description":         &hcldec.AttrSpec{Name: "description", Type: cty.String, Required: false},
 		"requires_user_input": &hcldec.AttrSpec{Name: "requires_user_input", Type: cty.Bool, Required: false},
+	}
+	return s
+}
+
+// FlatLintOptions is an auto-generated flat version of LintOptions.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatLintOptions struct {
+	Severities map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
+}
+
+// FlatMapstructure returns a new FlatLintOptions.
+// FlatLintOptions is an auto-generated flat version of LintOptions.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*LintOptions) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatLintOptions)
+}
+
+// HCL2Spec returns the hcl spec of a LintOptions.
+// This spec is used by HCL to read the fields of LintOptions.
+// The decoded values from this spec will then be applied to a FlatLintOptions.
+func (*FlatLintOptions) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"severities": &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
 	}
 	return s
 }
@@ -204,6 +264,74 @@ func (*FlatLocale) HCL2Spec() map[string]hcldec.Spec {
 		"ui_language":          &hcldec.AttrSpec{Name: "ui_language", Type: cty.String, Required: false},
 		"ui_language_fallback": &hcldec.AttrSpec{Name: "ui_language_fallback", Type: cty.String, Required: false},
 		"user_locale":          &hcldec.AttrSpec{Name: "user_locale", Type: cty.String, Required: false},
+	}
+	return s
+}
+
+// FlatNetworkInterface is an auto-generated flat version of NetworkInterface.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatNetworkInterface struct {
+	Identifier *string  `mapstructure:"identifier" cty:"identifier" hcl:"identifier"`
+	Addresses  []string `mapstructure:"addresses" cty:"addresses" hcl:"addresses"`
+	DHCP       *bool    `mapstructure:"dhcp" cty:"dhcp" hcl:"dhcp"`
+	Gateway    *string  `mapstructure:"gateway" cty:"gateway" hcl:"gateway"`
+	DNSServers []string `mapstructure:"dns_servers" cty:"dns_servers" hcl:"dns_servers"`
+	DNSDomain  *string  `mapstructure:"dns_domain" cty:"dns_domain" hcl:"dns_domain"`
+}
+
+// FlatMapstructure returns a new FlatNetworkInterface.
+// FlatNetworkInterface is an auto-generated flat version of NetworkInterface.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*NetworkInterface) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatNetworkInterface)
+}
+
+// HCL2Spec returns the hcl spec of a NetworkInterface.
+// This spec is used by HCL to read the fields of NetworkInterface.
+// The decoded values from this spec will then be applied to a FlatNetworkInterface.
+func (*FlatNetworkInterface) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"identifier":  &hcldec.AttrSpec{Name: "identifier", Type: cty.String, Required: false},
+		"addresses":   &hcldec.AttrSpec{Name: "addresses", Type: cty.List(cty.String), Required: false},
+		"dhcp":        &hcldec.AttrSpec{Name: "dhcp", Type: cty.Bool, Required: false},
+		"gateway":     &hcldec.AttrSpec{Name: "gateway", Type: cty.String, Required: false},
+		"dns_servers": &hcldec.AttrSpec{Name: "dns_servers", Type: cty.List(cty.String), Required: false},
+		"dns_domain":  &hcldec.AttrSpec{Name: "dns_domain", Type: cty.String, Required: false},
+	}
+	return s
+}
+
+// FlatOEMInformation is an auto-generated flat version of OEMInformation.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatOEMInformation struct {
+	Manufacturer    *string `mapstructure:"manufacturer" cty:"manufacturer" hcl:"manufacturer"`
+	Model           *string `mapstructure:"model" cty:"model" hcl:"model"`
+	SupportProvider *string `mapstructure:"support_provider" cty:"support_provider" hcl:"support_provider"`
+	SupportURL      *string `mapstructure:"support_url" cty:"support_url" hcl:"support_url"`
+	SupportAppURL   *string `mapstructure:"support_app_url" cty:"support_app_url" hcl:"support_app_url"`
+	SupportPhone    *string `mapstructure:"support_phone" cty:"support_phone" hcl:"support_phone"`
+	SupportHours    *string `mapstructure:"support_hours" cty:"support_hours" hcl:"support_hours"`
+}
+
+// FlatMapstructure returns a new FlatOEMInformation.
+// FlatOEMInformation is an auto-generated flat version of OEMInformation.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*OEMInformation) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatOEMInformation)
+}
+
+// HCL2Spec returns the hcl spec of a OEMInformation.
+// This spec is used by HCL to read the fields of OEMInformation.
+// The decoded values from this spec will then be applied to a FlatOEMInformation.
+func (*FlatOEMInformation) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"manufacturer":     &hcldec.AttrSpec{Name: "manufacturer", Type: cty.String, Required: false},
+		"model":            &hcldec.AttrSpec{Name: "model", Type: cty.String, Required: false},
+		"support_provider": &hcldec.AttrSpec{Name: "support_provider", Type: cty.String, Required: false},
+		"support_url":      &hcldec.AttrSpec{Name: "support_url", Type: cty.String, Required: false},
+		"support_app_url":  &hcldec.AttrSpec{Name: "support_app_url", Type: cty.String, Required: false},
+		"support_phone":    &hcldec.AttrSpec{Name: "support_phone", Type: cty.String, Required: false},
+		"support_hours":    &hcldec.AttrSpec{Name: "support_hours", Type: cty.String, Required: false},
 	}
 	return s
 }
@@ -312,6 +440,9 @@ type FlatUnattend struct {
 	RegisteredOrganization        *string                  `mapstructure:"registered_organization" cty:"registered_organization" hcl:"registered_organization"`
 	SkipAutoActivation            *bool                    `mapstructure:"skip_auto_activation" cty:"skip_auto_activation" hcl:"skip_auto_activation"`
 	ExtendOSPartition             *bool                    `mapstructure:"extend_os_partition" cty:"extend_os_partition" hcl:"extend_os_partition"`
+	DomainJoin                    *FlatDomainJoin          `mapstructure:"domain_join" cty:"domain_join" hcl:"domain_join"`
+	NetworkInterfaces             []FlatNetworkInterface   `mapstructure:"network_interface" cty:"network_interface" hcl:"network_interface"`
+	OEMInformation                *FlatOEMInformation      `mapstructure:"oem_information" cty:"oem_information" hcl:"oem_information"`
 	RunSynchronous                []FlatRunSynchronous     `mapstructure:"run_synchronous" cty:"run_synchronous" hcl:"run_synchronous"`
 	Locale                        *FlatLocale              `mapstructure:"locale" cty:"locale" hcl:"locale"`
 	OOBE                          *FlatOOBE                `mapstructure:"oobe" cty:"oobe" hcl:"oobe"`
@@ -320,6 +451,8 @@ type FlatUnattend struct {
 	LocalAccounts                 []FlatLocalAccount       `mapstructure:"local_account" cty:"local_account" hcl:"local_account"`
 	AutoLogon                     *FlatAutoLogon           `mapstructure:"auto_logon" cty:"auto_logon" hcl:"auto_logon"`
 	FirstLogonCommands            []FlatFirstLogonCommand  `mapstructure:"first_logon_command" cty:"first_logon_command" hcl:"first_logon_command"`
+	LogonCommands                 []FlatFirstLogonCommand  `mapstructure:"logon_command" cty:"logon_command" hcl:"logon_command"`
+	SetupComplete                 []string                 `mapstructure:"setup_complete" cty:"setup_complete" hcl:"setup_complete"`
 	Audit                         *FlatAudit               `mapstructure:"audit" cty:"audit" hcl:"audit"`
 	Reseal                        []FlatReseal             `mapstructure:"reseal" cty:"reseal" hcl:"reseal"`
 	Components                    []FlatExtraComponent     `mapstructure:"component" cty:"component" hcl:"component"`
@@ -349,6 +482,9 @@ func (*FlatUnattend) HCL2Spec() map[string]hcldec.Spec {
 		"registered_organization":             &hcldec.AttrSpec{Name: "registered_organization", Type: cty.String, Required: false},
 		"skip_auto_activation":                &hcldec.AttrSpec{Name: "skip_auto_activation", Type: cty.Bool, Required: false},
 		"extend_os_partition":                 &hcldec.AttrSpec{Name: "extend_os_partition", Type: cty.Bool, Required: false},
+		"domain_join":                         &hcldec.BlockSpec{TypeName: "domain_join", Nested: hcldec.ObjectSpec((*FlatDomainJoin)(nil).HCL2Spec())},
+		"network_interface":                   &hcldec.BlockListSpec{TypeName: "network_interface", Nested: hcldec.ObjectSpec((*FlatNetworkInterface)(nil).HCL2Spec())},
+		"oem_information":                     &hcldec.BlockSpec{TypeName: "oem_information", Nested: hcldec.ObjectSpec((*FlatOEMInformation)(nil).HCL2Spec())},
 		"run_synchronous":                     &hcldec.BlockListSpec{TypeName: "run_synchronous", Nested: hcldec.ObjectSpec((*FlatRunSynchronous)(nil).HCL2Spec())},
 		"locale":                              &hcldec.BlockSpec{TypeName: "locale", Nested: hcldec.ObjectSpec((*FlatLocale)(nil).HCL2Spec())},
 		"oobe":                                &hcldec.BlockSpec{TypeName: "oobe", Nested: hcldec.ObjectSpec((*FlatOOBE)(nil).HCL2Spec())},
@@ -357,6 +493,8 @@ func (*FlatUnattend) HCL2Spec() map[string]hcldec.Spec {
 		"local_account":                       &hcldec.BlockListSpec{TypeName: "local_account", Nested: hcldec.ObjectSpec((*FlatLocalAccount)(nil).HCL2Spec())},
 		"auto_logon":                          &hcldec.BlockSpec{TypeName: "auto_logon", Nested: hcldec.ObjectSpec((*FlatAutoLogon)(nil).HCL2Spec())},
 		"first_logon_command":                 &hcldec.BlockListSpec{TypeName: "first_logon_command", Nested: hcldec.ObjectSpec((*FlatFirstLogonCommand)(nil).HCL2Spec())},
+		"logon_command":                       &hcldec.BlockListSpec{TypeName: "logon_command", Nested: hcldec.ObjectSpec((*FlatFirstLogonCommand)(nil).HCL2Spec())},
+		"setup_complete":                      &hcldec.AttrSpec{Name: "setup_complete", Type: cty.List(cty.String), Required: false},
 		"audit":                               &hcldec.BlockSpec{TypeName: "audit", Nested: hcldec.ObjectSpec((*FlatAudit)(nil).HCL2Spec())},
 		"reseal":                              &hcldec.BlockListSpec{TypeName: "reseal", Nested: hcldec.ObjectSpec((*FlatReseal)(nil).HCL2Spec())},
 		"component":                           &hcldec.BlockListSpec{TypeName: "component", Nested: hcldec.ObjectSpec((*FlatExtraComponent)(nil).HCL2Spec())},

@@ -104,7 +104,7 @@ func options(args []string, known ...string) (flags flagSet, rest []string, err 
 			return flags, append(rest, args[i+1:]...), nil
 		case arg == "-h" || arg == "--help":
 			return nil, nil, errHelp
-		case !strings.HasPrefix(arg, "-"):
+		case !strings.HasPrefix(arg, "-") || arg == "-":
 			rest = append(rest, arg)
 			continue
 		case slices.Contains(known, name) && !assigned:

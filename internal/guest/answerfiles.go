@@ -2,9 +2,14 @@ package guest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -194,4 +199,95 @@ func (s *Session) DeleteCachedAfterDeployment(ctx context.Context) error {
 	}
 	return s.done(ctx, doing, all(unless(folderOf(script), call("mkdir ?", folderOf(script))),
 		call("(echo @"+remove+")>?", part).then(when(script, call("type ?>>?", script, part))), call("move /y ? ?>nul", part, script)))
+}
+
+// AddToSetupComplete lets SetupComplete.cmd, which Windows Setup runs as SYSTEM
+// at its end, run lines of a batch file, each of which ends within a line. What
+// stands in the script already stays and runs after them. Lines that were
+// added already are not added again.
+func (s *Session) AddToSetupComplete(ctx context.Context, lines []string, limit time.Duration) error {
+	const doing = "writing SetupComplete.cmd"
+	script, part := s.setupComplete(), s.setupCompletePart()
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	mark := "setup_complete " + hex.EncodeToString(sum[:8])
+	a, err := s.ask(ctx, call("findstr /l /c:? ?"+quiet, mark, script).then(echo("done")), CommandLimit)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if a.has("done") {
+		return nil // by an earlier run
+	}
+	if err := s.done(ctx, doing, unless(folderOf(script), call("mkdir ?", folderOf(script)))); err != nil {
+		return err
+	}
+	text := "@rem " + mark + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
+	if err := s.Upload(ctx, part, []byte(text), limit); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	// Without PowerShell, Packer's upload fails without a word.
+	return s.done(ctx, doing, call("findstr /l /c:? ?"+quiet, mark, part).then(
+		all(when(script, call("type ?>>?", script, part)), call("move /y ? ?>nul", part, script)).group()))
+}
+
+// patternText is what a path in the guest may be made of: a drive or a variable
+// of the environment, then folders.
+var patternText = regexp.MustCompile(`^(?:[A-Za-z]:|%[A-Za-z_][A-Za-z0-9_()]*%)(?:\\[^\\/:"<>|&^!\x00-\x1f]+)+$`)
+
+// CheckPattern says why a path with variables of the guest's environment, and
+// wildcards in the name of the file, cannot be looked for; nil if it can.
+func CheckPattern(pattern string) error {
+	rest := environmentVariable.ReplaceAllString(pattern, "x")
+	folder, _ := cutLast(rest)
+	switch {
+	case !patternText.MatchString(pattern):
+		return errors.New(`it is not a path in Windows: write one such as C:\folder\unattend.xml or %ProgramFiles%\folder\*.xml`)
+	case strings.Contains(rest, "%"):
+		return errors.New("a percent sign that begins no variable of the environment; write %NAME%")
+	case strings.ContainsAny(folder, "*?"):
+		return errors.New("a wildcard in a folder; only the name of the file may have some")
+	case len(pattern) > 1000:
+		return errors.New("it is too long")
+	}
+	return nil
+}
+
+var environmentVariable = regexp.MustCompile(`%[A-Za-z_][A-Za-z0-9_()]*%`)
+
+func cutLast(path string) (folder, name string) {
+	i := strings.LastIndexByte(path, '\\')
+	return path[:max(i, 0)], path[i+1:]
+}
+
+// FindFiles returns the files that a pattern names (CheckPattern), in the order
+// of their names.
+func (s *Session) FindFiles(ctx context.Context, pattern string) ([]string, error) {
+	const doing = "looking for the answer file"
+	if err := CheckPattern(pattern); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	// Between quotes nothing but % means anything to cmd.exe, and that is meant.
+	here := `"` + pattern + `"`
+	a, err := s.ask(ctx, all(echo("path"), command{text: "echo " + here}, echo("files"), command{text: "dir /b /a:-d-l /o:n " + here + " 2>nul"}), CommandLimit)
+	if err == nil && (!a.has("files") || len(a.parts["path"]) != 1) {
+		err = a.unreadable()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	full := strings.Trim(a.parts["path"][0], `"`)
+	if m := environmentVariable.FindString(full); m != "" {
+		return nil, fmt.Errorf("%s: the guest has no variable %s in its environment", doing, m)
+	}
+	folder, last := cutLast(full)
+	var files []string
+	for _, name := range a.parts["files"] {
+		if !strings.ContainsAny(last, "*?") && !strings.EqualFold(name, last) {
+			return nil, fmt.Errorf("%s: %s is a folder; name a file, or a pattern such as %s\\*.xml", doing, short(full), short(full))
+		}
+		if strings.ContainsAny(name, `\/:*?"<>|`) {
+			return nil, fmt.Errorf("%s: %w", doing, a.unreadable())
+		}
+		files = append(files, folder+`\`+name)
+	}
+	return files, nil
 }

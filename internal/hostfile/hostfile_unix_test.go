@@ -3,6 +3,9 @@
 package hostfile
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,5 +58,30 @@ func TestWritableSaysThatAFolderIsReadOnly(t *testing.T) {
 	}
 	if err := Writable(folder + "/new/report.json"); err == nil || !strings.Contains(err.Error(), "folder /proc cannot be written to") {
 		t.Errorf("writing into %s: %v", folder, err)
+	}
+}
+
+func TestARewrittenFileKeepsItsPermissions(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o444} {
+		path := filepath.Join(t.TempDir(), "secret.xml")
+		if err := os.WriteFile(path, []byte("old"), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := Rewrite(context.Background(), path, []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != "new" || info.Mode().Perm() != mode {
+			t.Errorf("%o became %o with %q, %v", mode, info.Mode().Perm(), got, err)
+		}
+	}
+	if err := Rewrite(context.Background(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -75,6 +75,27 @@ func whileBusy(ctx context.Context, busy func(error) bool, do func() error) erro
 // file has the permissions that the process gives to new files. A symbolic
 // link stays, and the file that it names is replaced.
 func WriteFile(ctx context.Context, path string, data []byte) (err error) {
+	return writeFile(ctx, path, data, func(*os.File) error { return nil })
+}
+
+// Rewrite is WriteFile for a file that is there: the new one has its
+// permissions from the beginning, so that nobody can read what he could not.
+func Rewrite(ctx context.Context, path string, data []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return writeFile(ctx, path, data, func(part *os.File) error {
+		made, err := part.Stat()
+		if err != nil || made.Mode().Perm() == info.Mode().Perm() {
+			return err
+		}
+		return part.Chmod(info.Mode().Perm())
+	})
+}
+
+// writeFile is WriteFile with what is to be done to the new file first.
+func writeFile(ctx context.Context, path string, data []byte, prepare func(*os.File) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -95,6 +116,9 @@ func WriteFile(ctx context.Context, path string, data []byte) (err error) {
 			os.Remove(part.Name())
 		}
 	}()
+	if err := prepare(part); err != nil {
+		return err
+	}
 	if _, err := part.Write(data); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ var rooms = []room{
 	{name: "e2e"},
 	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
 	{name: "tools/platforms"},
+	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/windows"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
@@ -28,7 +29,7 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
-		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl",
+		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 
 	// Adapters to Packer.

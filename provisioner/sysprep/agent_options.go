@@ -55,7 +55,7 @@ func (c *Config) checkAgent() (errs []error) {
 	for _, option := range []struct {
 		name string
 		set  bool
-	}{{"answer_file", c.AnswerFile != ""}, {"answer_file_content", c.AnswerFileContent != ""}, {"unattend", c.Unattend != nil}} {
+	}{{"answer_file", c.AnswerFile != ""}, {"answer_file_content", c.AnswerFileContent != ""}, {"answer_file_in_guest", c.AnswerFileInGuest != ""}, {"unattend", c.Unattend != nil}} {
 		refuse(option.set, "%s: not used with %s: %s", option.name, who, answers)
 	}
 	for _, option := range []struct {

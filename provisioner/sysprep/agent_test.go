@@ -346,6 +346,8 @@ func TestWhatAnAgentDoesNotTakeIsRefused(t *testing.T) {
 		"answer files": {map[string]any{"agent": "ec2launch-v2", "answer_file_content": testAnswer, "unattend": block}, []string{
 			`answer_file_content: ` + v2 + `: ec2launch-v2 gives sysprep an answer file of its own, C:\ProgramData\Amazon\EC2Launch\sysprep\unattend.xml, and takes no other; change that file in an earlier provisioner, or set agent = "none"`,
 			`unattend: ` + v2}},
+		"an answer file of the guest": {map[string]any{"agent": "cloudbase-init", "answer_file_in_guest": `C:\a.xml`}, []string{
+			`answer_file_in_guest: not used with agent = "cloudbase-init": cloudbase-init gives sysprep an answer file of its own`}},
 		"an answer file with any agent": {map[string]any{"agent": "auto", "answer_file_content": testAnswer}, []string{
 			`answer_file_content: not used with agent = "auto": an agent gives sysprep an answer file of its own; set agent = "none" to use this one`}},
 		"sysprep's own arguments": {map[string]any{"agent": "gcesysprep", "vm_mode": true, "quiet": false, "extra_arguments": []string{"/x"}, "through_audit": true}, []string{

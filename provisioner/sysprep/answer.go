@@ -3,6 +3,7 @@ package sysprep
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
@@ -58,14 +60,43 @@ func (c *Config) readAnswer() []error {
 		}
 		return errs
 	}
-	for _, f := range finding.Failed(c.lint(""), finding.Fail) {
-		errs = append(errs, errors.New(c.answer.text(f)))
+	for _, f := range c.lint("") {
+		if f.Severity == finding.Fail || c.fixable(f) {
+			errs = append(errs, errors.New(c.answer.text(f)))
+		}
 	}
 	return errs
 }
 
-// readGiven reads answer_file or answer_file_content.
+// fixable reports whether a finding is about a name in the block that Windows
+// does not know: there it is written anew, and a warning at the first boot of an
+// image is late. A severity that the user chose counts.
+func (c *Config) fixable(f finding.Finding) bool {
+	_, chosen := c.severities[f.ID]
+	return !chosen && f.Severity == finding.Warn && f.Where.Line == 0 && c.answer.block != nil && slices.Contains([]string{"time-zone", "locale"}, f.ID)
+}
+
+// checkLint reads the block lint.
+func (c *Config) checkLint() []error {
+	c.severities = nil
+	if c.Lint == nil {
+		return nil
+	}
+	words := maps.Clone(c.Lint.Severities)
+	maps.DeleteFunc(words, func(_, word string) bool { return unknown.In(word) })
+	var errs []error
+	c.severities, errs = answerfile.ParseSeverities("lint.severities", words)
+	return errs
+}
+
+// readGiven reads answer_file or answer_file_content. What is in the guest is
+// read there.
 func (c *Config) readGiven() []error {
+	if pattern := c.AnswerFileInGuest; pattern != "" && !unknown.In(pattern) {
+		if err := guest.CheckPattern(pattern); err != nil {
+			return []error{fmt.Errorf("answer_file_in_guest: %w", err)}
+		}
+	}
 	name, text := "answer_file_content", []byte(c.AnswerFileContent)
 	if unknown.In(c.AnswerFile) || c.AnswerFile != "" && c.AnswerFileContent != "" {
 		return nil
@@ -112,6 +143,9 @@ func (a *answer) build(architecture string) []error {
 		}
 		return list
 	}
+	if len(built.Passes()) == 0 && len(a.block.SetupComplete) > 0 {
+		return nil
+	}
 	if len(built.Passes()) == 0 {
 		return []error{errors.New("unattend: the block holds no setting; write one, or remove the block")}
 	}
@@ -127,7 +161,7 @@ func (c *Config) lint(architecture string) []finding.Finding {
 	if c.answer.file == nil {
 		return nil
 	}
-	ctx := answerfile.Context{Architecture: architecture}
+	ctx := answerfile.Context{Architecture: architecture, Severities: c.severities}
 	if c.Mode == modeOOBE || c.Mode == modeAudit {
 		ctx.CommandLine = &answerfile.CommandLine{Generalize: c.generalize(), OOBE: c.Mode == modeOOBE, Audit: c.Mode == modeAudit, VMMode: c.VMMode}
 	}

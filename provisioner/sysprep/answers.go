@@ -18,7 +18,7 @@ import (
 // architecture is known.
 func (r *run) buildAnswer(architecture string) error {
 	if r.config.answer.block == nil {
-		return nil
+		return r.judgeFetched()
 	}
 	if architecture == "" {
 		return untouched(errors.New("sysprep was not started, the machine is untouched: the guest does not say whether it is amd64, x86 or arm64, and Windows ignores settings for another architecture"), "use answer_file instead of unattend")
@@ -26,7 +26,7 @@ func (r *run) buildAnswer(architecture string) error {
 	if err := errors.Join(r.config.answer.build(architecture)...); err != nil {
 		return fmt.Errorf("sysprep was not started: %w", err)
 	}
-	return nil
+	return r.judgeFetched()
 }
 
 // answerWarnings is what the linter says against the answer file. Packer gives
@@ -56,6 +56,9 @@ func (r *run) answers(ctx context.Context) (over bool, err error) {
 
 func (r *run) prepare(ctx context.Context) error {
 	if err := r.tidyOthers(ctx); err != nil {
+		return err
+	}
+	if err := r.addSetupComplete(ctx); err != nil {
 		return err
 	}
 	if r.config.DeleteCachedAnswerFile {
@@ -143,6 +146,26 @@ func (r *run) tidyOthers(ctx context.Context) error {
 	for _, w := range otherWarnings(found, r.plan.AnswerFile != "") {
 		r.ui.Say("Warning: " + w)
 	}
+	if r.plan.AnswerFile == "" && r.plan.Starter == "" && r.config.Mode == modeOOBE && found.Pointer == "" && len(found.Files()) == 0 && len(found.Media) == 0 {
+		r.ui.Say("Warning: there is no answer file: the first boot of the image will ask for the region, the licence and an account, and wait for a person; " +
+			"set answer_file, answer_file_in_guest or unattend, unless the machine gets one when it is deployed")
+	}
+	return nil
+}
+
+// addSetupComplete puts the lines of setup_complete into SetupComplete.cmd.
+func (r *run) addSetupComplete(ctx context.Context) error {
+	block := r.config.answer.block
+	if block == nil || len(block.SetupComplete) == 0 {
+		return nil
+	}
+	if len(answerfile.SecretsOfCommands(block.SetupComplete)) > 0 {
+		r.ui.Say("Warning: a line of setup_complete seems to hold a password: SetupComplete.cmd stays in the image, and everybody who logs on can read it")
+	}
+	if err := r.patiently(ctx, func() error { return r.session.AddToSetupComplete(ctx, block.SetupComplete, uploadLimit) }); err != nil {
+		return untouched(fmt.Errorf("sysprep was not started: %w", err), fmt.Sprintf("leave out setup_complete, or make the folder %s writable", windows.ScriptsFolder.OnVolume()))
+	}
+	r.ui.Sayf("SetupComplete.cmd of the image will run %d lines of setup_complete", len(block.SetupComplete))
 	return nil
 }
 

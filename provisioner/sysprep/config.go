@@ -19,6 +19,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
@@ -78,9 +79,21 @@ type Config struct {
 	// The answer file as text, e.g. from `templatefile()`, instead of
 	// `answer_file`. Packer's own `{{ }}` templates are not expanded in it.
 	AnswerFileContent string `mapstructure:"answer_file_content"`
-	// The answer file in HCL. With `answer_file` or `answer_file_content` its
-	// settings override those of that file. See [unattend](#the-block-unattend).
+	// Path in the guest of an answer file that is there already, such as the one
+	// that cloudbase-init or EC2Launch brings, instead of `answer_file`. It may
+	// begin with a variable of the guest's environment, and the name of the file
+	// may have wildcards, for example
+	// `%ProgramFiles%\\Cloudbase Solutions\\Cloudbase-Init\\conf\\Unattend.xml`. It is
+	// fetched and checked before sysprep starts, merged with `unattend`, and given
+	// to sysprep like any other; the file itself stays as it is.
+	AnswerFileInGuest string `mapstructure:"answer_file_in_guest"`
+	// The answer file in HCL. With `answer_file`, `answer_file_content` or
+	// `answer_file_in_guest` its settings override those of that file. See
+	// [unattend](#the-block-unattend).
 	Unattend *answerfile.Unattend `mapstructure:"unattend"`
+	// What is said of the answer file, and how bad it is. See
+	// [lint](#the-block-lint).
+	Lint *answerfile.LintOptions `mapstructure:"lint"`
 	// Before sysprep runs, remove the answer files on Windows' search path,
 	// and the registry's pointer to one. Those on other drives stay. By default
 	// they are only reported.
@@ -154,8 +167,9 @@ type Config struct {
 	// [winrm](#the-block-winrm).
 	WinRM *WinRM `mapstructure:"winrm"`
 
-	ctx    interpolate.Context
-	answer answer
+	ctx        interpolate.Context
+	answer     answer
+	severities finding.Overrides
 }
 
 // Values of options.
@@ -235,7 +249,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -354,6 +368,7 @@ func (c *Config) checkTogether() (errs []error) {
 	}
 	refuse(c.AnswerFile != "" && c.AnswerFileContent != "", "answer_file and answer_file_content are both set; keep one of them")
 	refuse(c.ThroughAudit && (c.Mode == modeAudit || !c.generalize()), "through_audit: it is for a run that generalizes Windows for OOBE; leave out generalize and mode, or use mode = \"audit\" with generalize = false alone")
+	refuse(c.AnswerFileInGuest != "" && (c.AnswerFile != "" || c.AnswerFileContent != ""), "answer_file_in_guest and answer_file or answer_file_content are both set; keep one of them")
 	refuse(c.VMMode && !c.generalize(), "vm_mode: sysprep accepts /mode:vm only together with /generalize; set generalize = true or remove vm_mode")
 	refuse(c.VMMode && c.Mode == modeAudit, "vm_mode: sysprep accepts /mode:vm only together with /oobe; set mode = \"oobe\" or remove vm_mode")
 	refuse(c.Action == actionReboot && c.generalize() && c.PackerBuilderType == ownBuilder,

@@ -11,40 +11,42 @@ import (
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	PackerBuildName        *string                  `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
-	PackerBuilderType      *string                  `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
-	PackerCoreVersion      *string                  `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
-	PackerDebug            *bool                    `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
-	PackerForce            *bool                    `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
-	PackerOnError          *string                  `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
-	PackerUserVars         map[string]string        `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
-	PackerSensitiveVars    []string                 `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
-	Generalize             *bool                    `mapstructure:"generalize" cty:"generalize" hcl:"generalize"`
-	Mode                   *string                  `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	ThroughAudit           *bool                    `mapstructure:"through_audit" cty:"through_audit" hcl:"through_audit"`
-	VMMode                 *bool                    `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
-	Action                 *string                  `mapstructure:"action" cty:"action" hcl:"action"`
-	Agent                  *string                  `mapstructure:"agent" cty:"agent" hcl:"agent"`
-	Command                *string                  `mapstructure:"command" cty:"command" hcl:"command"`
-	AnswerFile             *string                  `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
-	AnswerFileContent      *string                  `mapstructure:"answer_file_content" cty:"answer_file_content" hcl:"answer_file_content"`
-	Unattend               *answerfile.FlatUnattend `mapstructure:"unattend" cty:"unattend" hcl:"unattend"`
-	RemoveAnswerFiles      *bool                    `mapstructure:"remove_answer_files" cty:"remove_answer_files" hcl:"remove_answer_files"`
-	DeleteCachedAnswerFile *bool                    `mapstructure:"delete_cached_answer_file" cty:"delete_cached_answer_file" hcl:"delete_cached_answer_file"`
-	Quiet                  *bool                    `mapstructure:"quiet" cty:"quiet" hcl:"quiet"`
-	ExtraArguments         []string                 `mapstructure:"extra_arguments" cty:"extra_arguments" hcl:"extra_arguments"`
-	GeneralizeTimeout      *string                  `mapstructure:"generalize_timeout" cty:"generalize_timeout" hcl:"generalize_timeout"`
-	StallTimeout           *string                  `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
-	PollInterval           *string                  `mapstructure:"poll_interval" cty:"poll_interval" hcl:"poll_interval"`
-	ShutdownTimeout        *string                  `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
-	RebootTimeout          *string                  `mapstructure:"reboot_timeout" cty:"reboot_timeout" hcl:"reboot_timeout"`
-	BeforeShutdown         []string                 `mapstructure:"before_shutdown" cty:"before_shutdown" hcl:"before_shutdown"`
-	BeforeShutdownTimeout  *string                  `mapstructure:"before_shutdown_timeout" cty:"before_shutdown_timeout" hcl:"before_shutdown_timeout"`
-	RunAs                  *string                  `mapstructure:"run_as" cty:"run_as" hcl:"run_as"`
-	ElevatedUser           *string                  `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
-	ElevatedPassword       *string                  `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
-	LogDirectory           *string                  `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
-	WinRM                  *FlatWinRM               `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
+	PackerBuildName        *string                     `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
+	PackerBuilderType      *string                     `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
+	PackerCoreVersion      *string                     `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
+	PackerDebug            *bool                       `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
+	PackerForce            *bool                       `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
+	PackerOnError          *string                     `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
+	PackerUserVars         map[string]string           `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
+	PackerSensitiveVars    []string                    `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
+	Generalize             *bool                       `mapstructure:"generalize" cty:"generalize" hcl:"generalize"`
+	Mode                   *string                     `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	ThroughAudit           *bool                       `mapstructure:"through_audit" cty:"through_audit" hcl:"through_audit"`
+	VMMode                 *bool                       `mapstructure:"vm_mode" cty:"vm_mode" hcl:"vm_mode"`
+	Action                 *string                     `mapstructure:"action" cty:"action" hcl:"action"`
+	Agent                  *string                     `mapstructure:"agent" cty:"agent" hcl:"agent"`
+	Command                *string                     `mapstructure:"command" cty:"command" hcl:"command"`
+	AnswerFile             *string                     `mapstructure:"answer_file" cty:"answer_file" hcl:"answer_file"`
+	AnswerFileContent      *string                     `mapstructure:"answer_file_content" cty:"answer_file_content" hcl:"answer_file_content"`
+	AnswerFileInGuest      *string                     `mapstructure:"answer_file_in_guest" cty:"answer_file_in_guest" hcl:"answer_file_in_guest"`
+	Unattend               *answerfile.FlatUnattend    `mapstructure:"unattend" cty:"unattend" hcl:"unattend"`
+	Lint                   *answerfile.FlatLintOptions `mapstructure:"lint" cty:"lint" hcl:"lint"`
+	RemoveAnswerFiles      *bool                       `mapstructure:"remove_answer_files" cty:"remove_answer_files" hcl:"remove_answer_files"`
+	DeleteCachedAnswerFile *bool                       `mapstructure:"delete_cached_answer_file" cty:"delete_cached_answer_file" hcl:"delete_cached_answer_file"`
+	Quiet                  *bool                       `mapstructure:"quiet" cty:"quiet" hcl:"quiet"`
+	ExtraArguments         []string                    `mapstructure:"extra_arguments" cty:"extra_arguments" hcl:"extra_arguments"`
+	GeneralizeTimeout      *string                     `mapstructure:"generalize_timeout" cty:"generalize_timeout" hcl:"generalize_timeout"`
+	StallTimeout           *string                     `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
+	PollInterval           *string                     `mapstructure:"poll_interval" cty:"poll_interval" hcl:"poll_interval"`
+	ShutdownTimeout        *string                     `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
+	RebootTimeout          *string                     `mapstructure:"reboot_timeout" cty:"reboot_timeout" hcl:"reboot_timeout"`
+	BeforeShutdown         []string                    `mapstructure:"before_shutdown" cty:"before_shutdown" hcl:"before_shutdown"`
+	BeforeShutdownTimeout  *string                     `mapstructure:"before_shutdown_timeout" cty:"before_shutdown_timeout" hcl:"before_shutdown_timeout"`
+	RunAs                  *string                     `mapstructure:"run_as" cty:"run_as" hcl:"run_as"`
+	ElevatedUser           *string                     `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
+	ElevatedPassword       *string                     `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
+	LogDirectory           *string                     `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
+	WinRM                  *FlatWinRM                  `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -76,7 +78,9 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"command":                    &hcldec.AttrSpec{Name: "command", Type: cty.String, Required: false},
 		"answer_file":                &hcldec.AttrSpec{Name: "answer_file", Type: cty.String, Required: false},
 		"answer_file_content":        &hcldec.AttrSpec{Name: "answer_file_content", Type: cty.String, Required: false},
+		"answer_file_in_guest":       &hcldec.AttrSpec{Name: "answer_file_in_guest", Type: cty.String, Required: false},
 		"unattend":                   &hcldec.BlockSpec{TypeName: "unattend", Nested: hcldec.ObjectSpec((*answerfile.FlatUnattend)(nil).HCL2Spec())},
+		"lint":                       &hcldec.BlockSpec{TypeName: "lint", Nested: hcldec.ObjectSpec((*answerfile.FlatLintOptions)(nil).HCL2Spec())},
 		"remove_answer_files":        &hcldec.AttrSpec{Name: "remove_answer_files", Type: cty.Bool, Required: false},
 		"delete_cached_answer_file":  &hcldec.AttrSpec{Name: "delete_cached_answer_file", Type: cty.Bool, Required: false},
 		"quiet":                      &hcldec.AttrSpec{Name: "quiet", Type: cty.Bool, Required: false},

@@ -27,14 +27,14 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		r.knock(ctx)
 	}
 	if decision.Start == verdict.Go {
-		for _, ready := range []func(context.Context) error{r.findAgent, r.awaitAzure} {
+		for _, ready := range []func(context.Context) error{r.findAgent, r.awaitAzure, r.fetchAnswer} {
 			if err := ready(ctx); err != nil {
 				return true, r.giveUp(ctx, err)
 			}
 		}
 	}
 	if err := r.buildAnswer(first.Architecture); err != nil {
-		return true, err
+		return true, r.giveUp(ctx, err)
 	}
 	r.plan = r.config.plan(r.session.Windir(), r.id)
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
@@ -28,28 +29,40 @@ func (c *Config) secrets(others ...string) []string {
 	if c.answer.file != nil {
 		all = append(all, answerfile.Secrets(c.answer.file)...)
 	}
+	if c.answer.block != nil {
+		all = append(all, answerfile.SecretsOfCommands(c.answer.block.SetupComplete)...)
+	}
 	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < minSecret })
 	// The longest first: one may hold another.
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return slices.Compact(all)
 }
 
-// scrubber takes secrets out of a text.
-type scrubber struct{ replacer *strings.Replacer }
+// scrubber takes secrets out of a text. Copies of it learn of more together.
+type scrubber struct {
+	replacer *atomic.Pointer[strings.Replacer]
+}
 
 func newScrubber(secrets []string) scrubber {
+	s := scrubber{new(atomic.Pointer[strings.Replacer])}
+	s.hide(secrets)
+	return s
+}
+
+// hide makes these the secrets to take out.
+func (s scrubber) hide(secrets []string) {
 	var pairs []string
 	for _, s := range secrets {
 		pairs = append(pairs, s, redacted)
 	}
-	return scrubber{strings.NewReplacer(pairs...)}
+	s.replacer.Store(strings.NewReplacer(pairs...))
 }
 
 // text takes them out. The head of an error is from a list of words that is known to
 // all: there they hide nothing, and the builder has to read it.
 func (s scrubber) text(t string) string {
 	_, rest := verdict.CutHead(t)
-	return t[:len(t)-len(rest)] + s.replacer.Replace(rest)
+	return t[:len(t)-len(rest)] + s.replacer.Load().Replace(rest)
 }
 
 // scrubUI is a Ui that never shows a secret.

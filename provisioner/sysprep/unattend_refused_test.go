@@ -53,8 +53,16 @@ func TestAWrongBlockIsRefusedWithTheFixAndWithoutSecrets(t *testing.T) {
 		{"a component without a pass", "component {\n name = \"X\"\n}", []string{`unattend: component "X" needs a name and a pass`}},
 		{"XML that is none", "component {\n name = \"X\"\n pass = \"specialize\"\n xml = \"<a>" + secretText + "</a>\"\n}", []string{`unattend: component "X" has bad xml on line 1`}},
 		{"a setting in a wrong pass", "component {\n name = \"Microsoft-Windows-Shell-Setup\"\n pass = \"oobeSystem\"\n settings = { ComputerName = \"a\" }\n}",
-			[]string{"unattend: the setting is not valid in pass oobeSystem (oobeSystem, Microsoft-Windows-Shell-Setup, ComputerName); move it to pass specialize"}},
+			[]string{"unattend: the setting is not valid in pass oobeSystem; Windows Setup refuses the whole file for it (0x80220001) (oobeSystem, Microsoft-Windows-Shell-Setup, ComputerName); move it to pass specialize"}},
 		{"a control character", `registered_owner = "a\u0007` + secretText + `"`, []string{"unattend: building answer file"}},
+		{"a time zone of IANA", `time_zone = "Europe/Berlin"`, []string{`unattend: time_zone is a name of IANA, which Windows does not know: write "W. Europe Standard Time"`}},
+		{"a time zone that does not exist", `time_zone = "W. Europe Standard Tim"`, []string{"unattend: not a time zone that Windows knows (specialize, Microsoft-Windows-Shell-Setup, TimeZone); write W. Europe Standard Time"}},
+		{"a language that is written differently", "locale {\n ui_language = \"en-UK\"\n}", []string{"unattend: there is no such region (oobeSystem, Microsoft-Windows-International-Core, UILanguage); write en-GB"}},
+		{"a name that Windows refuses", "local_account {\n name = \"a@b\"\n}", []string{"unattend: the account name has a character that is not allowed"}},
+		{"a name that belongs elsewhere", "component {\n name = \"Microsoft-Windows-Deployment\"\n pass = \"oobeSystem\"\n settings = { \"OOBE\\\\HideEULAPage\" = \"true\" }\n}",
+			[]string{"unattend: OOBE is not a setting of Microsoft-Windows-Deployment in oobeSystem"}},
+		{"two ways to join", "domain_join {\n domain = \"a\"\n workgroup = \"b\"\n}", []string{"unattend: domain_join needs one of"}},
+		{"a line that is two", `setup_complete = ["a\nb"]`, []string{"unattend: setup_complete 1 is empty or holds a line break"}},
 		{"several at once", "computer_name = \"123\"\n oobe {\n protect_your_pc = 7\n}", []string{"unattend: not one of the values", "unattend: the computer name has only digits"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -69,6 +69,11 @@ const (
 	command   = `RunSynchronous\RunSynchronousCommand\`
 	first     = shellOOBE + `FirstLogonCommands\SynchronousCommand\`
 	auditing  = "auditSystem Shell-Setup "
+	join      = `specialize UnattendedJoin Identification\`
+	tcpip     = `specialize TCPIP Interfaces\Interface\`
+	dns       = `specialize DNS-Client Interfaces\Interface\`
+	oem       = `specialize Shell-Setup OEMInformation\`
+	each      = shellOOBE + `LogonCommands\AsynchronousCommand\`
 )
 
 // mapping has a line for every option of the block: where it ends up.
@@ -117,6 +122,7 @@ var mapping = []struct {
 	{"local_account.name", "local_account {\n name = \"ann\"\n}\n local_account {\n name = \"bob\"\n}", []string{account + "Name = ann", account + "Name = bob"}},
 	{"local_account.password", "local_account {\n name = \"ann\"\n password = \"a<b\"\n}", []string{account + "Password = a<b (encoded true)", account + "Name = ann"}},
 	{"local_account.group", "local_account {\n name = \"ann\"\n group = \"Users\"\n}", []string{account + "Group = Users"}},
+	{"local_account.group", "local_account {\n name = \"ann\"\n group = \"S-1-5-32-555\"\n}", []string{account + "Group = RemoteDesktopUsers"}},
 	{"local_account.display_name", "local_account {\n name = \"ann\"\n display_name = \"Ann\"\n}", []string{account + "DisplayName = Ann"}},
 	{"local_account.description", "local_account {\n name = \"ann\"\n description = \"D\"\n}", []string{account + "Description = D"}},
 	{"auto_logon.username", "auto_logon {\n username = \"ann\"\n}", []string{logon + "Enabled = true", logon + "LogonCount = 1", logon + "Username = ann"}},
@@ -127,6 +133,31 @@ var mapping = []struct {
 		first + "CommandLine = a", first + "Order = 1", first + "CommandLine = b", first + "Order = 2"}},
 	{"first_logon_command.description", "first_logon_command {\n command_line = \"a\"\n description = \"d\"\n}", []string{first + "Description = d"}},
 	{"first_logon_command.requires_user_input", "first_logon_command {\n command_line = \"a\"\n requires_user_input = false\n}", []string{first + "RequiresUserInput = false"}},
+	{"domain_join.domain", "domain_join {\n domain = \"example.com\"\n \n}", []string{join + "JoinDomain = example.com"}},
+	{"domain_join.workgroup", "domain_join {\n workgroup = \"LAB\"\n}", []string{join + "JoinWorkgroup = LAB"}},
+	{"domain_join.machine_object_ou", "domain_join {\n domain = \"example.com\"\n machine_object_ou = \"OU=a\"\n}", []string{join + "MachineObjectOU = OU=a"}},
+	{"domain_join.username", "domain_join {\n domain = \"example.com\"\n username = \"u\"\n password = \"p<1\"\n}", []string{join + `Credentials\Domain = example.com`, join + `Credentials\Username = u`}},
+	{"domain_join.password", "domain_join {\n domain = \"example.com\"\n username = \"u\"\n password = \"p<1\"\n}", []string{join + `Credentials\Password = p<1`}},
+	{"domain_join.user_domain", "domain_join {\n domain = \"example.com\"\n username = \"u\"\n password = \"p<1\"\n user_domain = \"other\"\n}", []string{join + `Credentials\Domain = other`}},
+	{"domain_join.account_data", "domain_join {\n account_data = \"AAA\"\n}", []string{join + `Provisioning\AccountData = AAA`}},
+	{"domain_join.unsecure_join", "domain_join {\n domain = \"example.com\"\n unsecure_join = true\n}", []string{join + "UnsecureJoin = true"}},
+	{"network_interface.identifier", "network_interface {\n identifier = \"Ethernet\"\n dhcp = true\n}", []string{tcpip + "Identifier = Ethernet"}},
+	{"network_interface.addresses", "network_interface {\n identifier = \"Ethernet\"\n addresses = [\"192.0.2.1/24\", \"2001:db8::1/64\"]\n}", []string{tcpip + `UnicastIpAddresses\IpAddress = 192.0.2.1/24`, tcpip + `UnicastIpAddresses\IpAddress = 2001:db8::1/64`, tcpip + `Ipv4Settings\DhcpEnabled = false`}},
+	{"network_interface.dhcp", "network_interface {\n identifier = \"Ethernet\"\n dhcp = true\n addresses = [\"192.0.2.1/24\"]\n}", []string{tcpip + `Ipv4Settings\DhcpEnabled = true`}},
+	{"network_interface.gateway", "network_interface {\n identifier = \"Ethernet\"\n gateway = \"2001:db8::2\"\n}", []string{tcpip + `Routes\Route\NextHopAddress = 2001:db8::2`, tcpip + `Routes\Route\Prefix = ::/0`}},
+	{"network_interface.dns_servers", "network_interface {\n identifier = \"Ethernet\"\n dns_servers = [\"192.0.2.53\"]\n}", []string{dns + "Identifier = Ethernet", dns + `DNSServerSearchOrder\IpAddress = 192.0.2.53`}},
+	{"network_interface.dns_domain", "network_interface {\n identifier = \"Ethernet\"\n dns_domain = \"d\"\n}", []string{dns + "DNSDomain = d"}},
+	{"oem_information.manufacturer", "oem_information {\n manufacturer = \"x\"\n}", []string{oem + "Manufacturer = x"}},
+	{"oem_information.model", "oem_information {\n model = \"x\"\n}", []string{oem + "Model = x"}},
+	{"oem_information.support_provider", "oem_information {\n support_provider = \"x\"\n}", []string{oem + "SupportProvider = x"}},
+	{"oem_information.support_url", "oem_information {\n support_url = \"x\"\n}", []string{oem + "SupportURL = x"}},
+	{"oem_information.support_app_url", "oem_information {\n support_app_url = \"x\"\n}", []string{oem + "SupportAppURL = x"}},
+	{"oem_information.support_phone", "oem_information {\n support_phone = \"x\"\n}", []string{oem + "SupportPhone = x"}},
+	{"oem_information.support_hours", "oem_information {\n support_hours = \"x\"\n}", []string{oem + "SupportHours = x"}},
+	{"logon_command.command_line", "logon_command {\n command_line = \"a\"\n}", []string{each + "CommandLine = a", each + "Order = 1"}},
+	{"logon_command.description", "logon_command {\n command_line = \"a\"\n description = \"d\"\n}", []string{each + "Description = d"}},
+	{"logon_command.requires_user_input", "logon_command {\n command_line = \"a\"\n requires_user_input = true\n}", []string{each + "RequiresUserInput = true"}},
+	{"setup_complete", "setup_complete = [\"echo done\"]\n computer_name = \"*\"", []string{"specialize Shell-Setup ComputerName = *"}},
 	{"audit.administrator_password", "audit {\n administrator_password = \"p\"\n}", []string{auditing + `UserAccounts\AdministratorPassword = p (encoded true)`}},
 	{"audit.auto_logon.username", "audit {\n auto_logon {\n username = \"ann\"\n}\n}", []string{auditing + `AutoLogon\Username = ann`}},
 	{"audit.auto_logon.domain", "audit {\n auto_logon {\n username = \"ann\"\n domain = \"d\"\n}\n}", []string{auditing + `AutoLogon\Domain = d`}},
@@ -280,7 +311,7 @@ func TestTheBlockIsBuiltForTheArchitectureOfTheGuest(t *testing.T) {
 		if text := string(r.config.answer.content); strings.Count(text, `processorArchitecture="`+architecture+`"`) != 1 {
 			t.Errorf("%s: %s", architecture, text)
 		}
-		if w := r.answerWarnings(architecture); len(w) != 0 {
+		if w := r.answerWarnings(architecture); len(w) != 1 || !strings.Contains(w[0], "[oobe-attended]") {
 			t.Errorf("%s: %q", architecture, w)
 		}
 	}
