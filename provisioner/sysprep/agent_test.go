@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cloudagent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -422,4 +424,35 @@ func TestWhatWatchesAnAgentSurvivesAnEmptiedTemp(t *testing.T) {
 	if entries, err := os.ReadDir(g.file("Windows", "Temp")); err != nil || len(entries) > 0 {
 		t.Errorf("\\Windows\\Temp was not emptied: %v, %v", entries, err)
 	}
+}
+
+// With quit the guest watches until the agent has ended, with an end that it makes
+// itself until success.
+func TestTheGuestWatchesUntilTheAgentHasEnded(t *testing.T) {
+	for action, want := range map[string]bool{"quit": true, "shutdown": false} {
+		c, err := decode(t, map[string]any{"agent": "ec2launch-v2", "action": action})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(c, &recordUI{}, nil, nil)
+		r.plan = c.plan(`C:\Windows`, "id")
+		w := r.watching()
+		if gone, success := w.Until[0], w.Until[1]; gone.AgentEnded == nil || (success.AgentEnded != nil) != want || w.AgentEnds != want {
+			t.Errorf("%s: %+v", action, w)
+		}
+	}
+}
+
+func TestTheAnswerToTheStartOfAnAgentMayBeLost(t *testing.T) {
+	t.Parallel()
+	g := agentRun(t, "ec2launch-v2", winsim.Agent{Late: seconds(30)}, map[string]any{"stall_timeout": "60s"})
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator {
+		return &losesTheAnswer{Communicator: c, text: `launch.ps1`}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "The answer to the start was lost", "Windows is generalized")
+	wantStarts(t, g, agentArguments["ec2launch-v2"])
+	wantNothingLeft(t, g)
 }
