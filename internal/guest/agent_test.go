@@ -79,7 +79,8 @@ func TestServicesThatAreOffAreNotWaitedFor(t *testing.T) {
 func TestWhatBecameOfAnAgentIsRead(t *testing.T) {
 	for answer, want := range map[string]string{
 		"":                     "<nil>",
-		"packer-part:agent=no": "false -",
+		"packer-part:agent=no": "<nil>", "packer-part:agent=no\r\npacker-part:agent-there=no": "<nil>",
+		"packer-part:agent=no\r\npacker-part:agent-there=yes":      "false -",
 		"packer-part:agent=yes\r\npacker-part:exit\r\n-1073741510": "true -1073741510",
 		"packer-part:agent=yes\r\npacker-part:exit\r\nwhat":        "true -",
 	} {

@@ -116,13 +116,16 @@ func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Stat
 // watches removes it with the tag in place, and its answer may have got lost.
 func (s *Session) judgeOurs(state Status, mark string) Status {
 	s.mu.Lock()
-	removing := s.removing
+	removing, agent := s.removing, s.agent
 	s.mu.Unlock()
 	if mark != s.mark() {
 		state.Ours = nil
 	}
 	if removing && state.Ours != nil && !*state.Ours && state.Tag != nil && *state.Tag {
 		state.Ours, state.MayBeRemoved = nil, true
+		if agent && state.Agent == nil { // nothing is removed before an agent has ended well
+			state.Agent = &AgentState{Ended: true}
+		}
 	}
 	return state
 }
