@@ -129,7 +129,7 @@ func (s *Session) askAgent() command {
 		return command{}
 	}
 	exit := s.agentFile(agentExit)
-	return all(tell("agent", exit), when(exit, echo("exit"), call("type ?", exit)))
+	return all(tell("agent", exit), tell("agent-there", s.agentFile(agentRun)), when(exit, echo("exit"), call("type ?", exit)))
 }
 
 // readAgent reads the answer; nil: it was not asked, or is not known.
@@ -139,6 +139,9 @@ func readAgent(a answer) *AgentState {
 		return nil
 	}
 	state := AgentState{Ended: *ended}
+	if there := a.yes("agent-there"); !state.Ended && (there == nil || !*there) {
+		return nil // it was removed, or may have been
+	}
 	if lines := a.parts["exit"]; len(lines) == 1 {
 		state.Exit = exitCode(lines[0])
 	}

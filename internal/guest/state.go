@@ -119,7 +119,7 @@ func (s *Session) PollRegardless(ctx context.Context, limit time.Duration) (Stat
 // watches removes it with the tag in place, and its answer may have got lost.
 func (s *Session) judgeOurs(state Status, mark string) Status {
 	s.mu.Lock()
-	removing := s.removing
+	removing, agent := s.removing, s.agent
 	if state.SameBoot != nil && *state.SameBoot {
 		s.bootSeen = true
 	} else if !s.bootSeen { // it may not have been possible to write it
@@ -131,6 +131,9 @@ func (s *Session) judgeOurs(state Status, mark string) Status {
 	}
 	if removing && state.Ours != nil && !*state.Ours && state.Tag != nil && *state.Tag {
 		state.Ours, state.MayBeRemoved = nil, true
+		if agent && state.Agent == nil { // nothing is removed before an agent has ended well
+			state.Agent = &AgentState{Ended: true}
+		}
 	}
 	return state
 }
