@@ -42,7 +42,7 @@ var judged = map[string]string{
 // other facts; TestEveryBrokenFactIsNamedAndNothingElse has its values.)
 var told = regexp.MustCompile(`^(Time|Problems|Disk\.(Path|Format|Chain|VirtualSize|SectorSize|Scheme|Partitions|Warnings|Requests|Bytes)` +
 	`|Windows\.(Partition|OS\..*|Clock\..*|SkipRearm|Unread|Tag\..*|Log\.(Path|Size|Created|Modified|Record|Sequence|Runs|Last|Diagnosis)` +
-	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.Replayed` +
+	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes|ToAudit|Generalizes|PowersOff)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.Replayed` +
 	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
 
 // TestEachFactBreaksItsAssertionAlone changes one fact of a good report at a
