@@ -192,29 +192,26 @@ func (s *Server) session(ctx context.Context, user string, ch ssh.Channel, reque
 	defer running.Wait()
 	defer cancel()
 	started := false
-	start := func(do func()) {
-		started = true
-		running.Go(func() {
-			do()
-			ch.Close()
-		})
-	}
 	for r := range requests {
-		ok := false
-		switch text := payload(r.Payload); r.Type {
-		case "exec":
-			if ok = !started; ok {
-				start(func() { s.exec(ctx, user, strings.TrimRight(text, "\n"), ch) })
-			}
-		case "subsystem":
-			if ok = !started && text == "sftp" && !s.NoSFTP; ok {
-				start(func() { s.sftp(ch) })
-			}
-		case "env", "pty-req":
-			ok = true
+		var do func()
+		ok := r.Type == "env" || r.Type == "pty-req"
+		switch text := payload(r.Payload); {
+		case started:
+		case r.Type == "exec":
+			do = func() { s.exec(ctx, user, strings.TrimRight(text, "\n"), ch) }
+		case r.Type == "subsystem" && text == "sftp" && !s.NoSFTP:
+			do = func() { s.sftp(ch) }
 		}
+		ok = ok || do != nil
 		if r.WantReply {
 			_ = r.Reply(ok, nil) // the client may have gone
+		}
+		if do != nil { // after the reply, which cannot follow the end
+			started = true
+			running.Go(func() {
+				do()
+				ch.Close()
+			})
 		}
 	}
 }
