@@ -81,6 +81,21 @@ func (v *vCenter) isOff(name string) bool {
 	return len(states) > 1 && states[len(states)-1] == "poweredOff"
 }
 
+// awaitOff waits until the machine is seen to be off: its news come a little later
+// than what Packer sees.
+func (v *vCenter) awaitOff(t *testing.T, name string) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for !v.isOff(name) {
+		select {
+		case <-v.news:
+		case <-limit:
+			t.Error("the machine is not off")
+			return
+		}
+	}
+}
+
 // holds ties a machine and its guest together: each goes down with the other. A
 // machine that is asked to end its guest (VMware Tools) presses its power button.
 func (v *vCenter) holds(ctx context.Context, t *testing.T, name string, guest *winsim.Running) (done <-chan struct{}) {
@@ -164,9 +179,7 @@ func TestVSphereCloneWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
 			}
 			cancel()
 			<-ended
-			if !v.isOff("image") {
-				t.Error("the machine is not off")
-			}
+			v.awaitOff(t, "image")
 			t.Logf("exit code 0 after %s: %s", time.Since(began).Round(time.Second), strings.Join(c.texts, "; "))
 		})
 	}
