@@ -22,16 +22,21 @@ type directive struct {
 	at int
 }
 
-var directiveText = regexp.MustCompile(`^\s*sysprep-lint\b\s*(off\s*:)?\s*(.*?)\s*$`)
+var directiveText = regexp.MustCompile(`(?s)^\s*sysprep-lint\b\s*(off\s*:)?\s*(.*?)\s*$`)
+
+// directive reports whether a comment is one.
+func (c comment) directive() bool {
+	return strings.Contains(c.text, "sysprep-lint") && directiveText.MatchString(c.text)
+}
 
 // directives are those of the comments. One without a rule that exists is kept
 // too, for the rule that reports it.
 func (f *File) directives() (list []directive) {
 	for _, c := range f.comments {
-		parts := directiveText.FindStringSubmatch(strings.Join(strings.Fields(c.text), " "))
-		if parts == nil {
+		if !c.directive() {
 			continue
 		}
+		parts := directiveText.FindStringSubmatch(strings.Join(strings.Fields(c.text), " "))
 		d := directive{at: c.line}
 		if parts[1] != "" {
 			d.ids = strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' || r == ' ' })

@@ -62,7 +62,7 @@ func lintSecret(l *linter) {
 		}
 	}
 	for _, c := range l.file.comments {
-		if directiveText.MatchString(c.text) || len(secretsInText(c.text)) == 0 {
+		if c.directive() || len(secretsInText(c.text)) == 0 {
 			continue
 		}
 		l.add(remark(l.rule.ID, l.rule.Severity, c.line, "a comment seems to hold a password; Windows keeps comments in its copies of the file", "remove it from the comment"))

@@ -46,7 +46,11 @@ func lintSettingUnknown(l *linter) {
 			l.as(finding.Warn, n, fmt.Sprintf("an element inside of %s, which holds a text", n.around.name()), "write the text without elements around it")
 			continue
 		}
-		if near := l.nearest(n.el.Name.Local, slices.Sorted(maps.Keys(n.around.children))); near != "" {
+		near := ""
+		if l.guesses < maxGuesses {
+			near = l.nearest(n.el.Name.Local, slices.Sorted(maps.Keys(n.around.children)))
+		}
+		if near != "" {
 			path := near
 			if n.around.path != "" {
 				path = n.around.path + `\` + near

@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -35,15 +34,36 @@ var notSecretWords = regexp.MustCompile(`(?i)^(?:\*+|true|false|yes|no|none|null
 // maxSecretText is how much of a command or comment is searched, in bytes.
 const maxSecretText = 256 << 10
 
+// maxBefore is how much of a match can stand before the word of its pattern.
+const maxBefore = 200
+
+// asciiLower writes the capitals A to Z small, and keeps every byte in its place.
+func asciiLower(text string) string {
+	small := []byte(text)
+	for i, c := range small {
+		if 'A' <= c && c <= 'Z' {
+			small[i] = c + 'a' - 'A'
+		}
+	}
+	return string(small)
+}
+
 // secretsInText returns what looks like a password in a command or a comment.
 func secretsInText(text string) (found []string) {
 	text = text[:min(len(text), maxSecretText)]
-	lower := strings.ToLower(text)
+	lower := asciiLower(text)
 	for _, kind := range secretText {
-		if !slices.ContainsFunc(kind.words, func(word string) bool { return strings.Contains(lower, word) }) {
+		first := -1
+		for _, word := range kind.words {
+			if i := strings.Index(lower, word); i >= 0 && (first < 0 || i < first) {
+				first = i
+			}
+		}
+		if first < 0 {
 			continue
 		}
-		for _, m := range kind.pattern.FindAllStringSubmatch(text, 100) {
+		// A pattern begins a little before its word.
+		for _, m := range kind.pattern.FindAllStringSubmatch(text[max(first-maxBefore, 0):], 100) {
 			if s := strings.Trim(m[1], `"'`); s != "" && !notSecretWords.MatchString(s) {
 				found = append(found, s)
 			}
@@ -108,7 +128,7 @@ func Secrets(f *File) []string {
 	}
 	visit(f.Root, "")
 	for _, c := range f.comments {
-		if !directiveText.MatchString(c.text) {
+		if !c.directive() {
 			guess(c.text)
 		}
 	}
@@ -142,7 +162,7 @@ func SecretSettings(f *File) []string {
 		places = append(places, quotable(n.pass.Name())+" "+n.where)
 	}
 	for _, c := range f.comments {
-		if !directiveText.MatchString(c.text) && len(secretsInText(c.text)) > 0 {
+		if !c.directive() && len(secretsInText(c.text)) > 0 {
 			places = append(places, fmt.Sprintf("comment on line %d", c.line))
 		}
 	}
