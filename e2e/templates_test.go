@@ -29,12 +29,14 @@ import (
 const (
 	sameHardware = "/mode:vm: deploy the image on the same hypervisor with the same hardware profile only."
 	vmModeQuiet  = "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same."
-	needsCommand = `Windows stays up. The builder must shut it down properly: set its shutdown_command, e.g. "shutdown /s /t 5 /f"; without one it cuts the power and damages the image. Nothing may restart the guest before that.`
-	noShutdown   = "The guest powers itself off: the builder needs disable_shutdown = true, or it fails to send its own shutdown command."
+	noCommand    = "The guest powers itself off: the builder must have no shutdown_command, which it fails to send to a guest that is off."
+	noShutdown   = "The guest powers itself off: the builder needs disable_shutdown = true, or no shutdown_command, or it fails to send that command."
+	noAnswer     = "there is no answer file: the first boot of the image will ask for the region, the licence and an account, and wait for a person; set answer_file, answer_file_in_guest or unattend, unless the machine gets one when it is deployed"
+	noFirstBoot  = "unattend: no setting for the first boot: it asks for the region, the licence and an account, and waits for a person (oobeSystem); add International-Core, OOBE and UserAccounts to pass oobeSystem, unless another answer file or the cloud's agent does it [oobe-attended]"
 )
 
-func notKnown(builder string) string {
-	return `action = "shutdown": the builder "` + builder + `" is not known to accept a guest that powers itself off; if it fails at its shutdown step, use action = "quit".`
+func needsCommand(builder string) string {
+	return `Windows stays up for the builder "` + builder + `" to shut it down. Unless that is done, set its shutdown_command, e.g. "shutdown /s /t 5 /f": without one it cuts the power and damages the image.`
 }
 
 // converted are the templates in testdata/templates, with the plugin that has the
@@ -47,16 +49,16 @@ var converted = map[string]struct {
 	"runner-images":             {"azure", "azure-arm", nil, []string{sameHardware, vmModeQuiet}},
 	"azure-example":             {"azure", "azure-arm", nil, []string{sameHardware, vmModeQuiet}},
 	"agentbaker":                {"azure", "azure-arm", nil, nil},
-	"image-builder-ova-vmware":  {"vmware", "vmware-iso", nil, []string{needsCommand}},
-	"image-builder-ova-vsphere": {"vsphere", "vsphere-iso", nil, nil},
-	"image-builder-ami":         {"amazon", "amazon-ebs", []string{"ec2launch"}, []string{notKnown("amazon-ebs")}},
+	"image-builder-ova-vmware":  {"vmware", "vmware-iso", nil, []string{needsCommand("vmware-iso"), noFirstBoot}},
+	"image-builder-ova-vsphere": {"vsphere", "vsphere-iso", nil, []string{noFirstBoot}},
+	"image-builder-ami":         {"amazon", "amazon-ebs", []string{"ec2launch"}, nil},
 	"rgl-vsphere":               {"vsphere", "vsphere-iso", []string{"cloudbase-init"}, nil},
-	"rgl-qemu":                  {"qemu", "qemu", nil, []string{needsCommand}},
-	"stefanscherer-vmware":      {"vmware", "vmware-iso", nil, []string{needsCommand}},
-	"goad-vmware":               {"vmware", "vmware-iso", nil, []string{notKnown("vmware-iso")}},
-	"goad-virtualbox":           {"virtualbox", "virtualbox-iso", nil, []string{needsCommand}},
+	"rgl-qemu":                  {"qemu", "qemu", nil, []string{needsCommand("qemu"), noAnswer}},
+	"stefanscherer-vmware":      {"vmware", "vmware-iso", nil, []string{needsCommand("vmware-iso"), noAnswer}},
+	"goad-vmware":               {"vmware", "vmware-iso", nil, []string{noCommand, noAnswer}},
+	"goad-virtualbox":           {"virtualbox", "virtualbox-iso", nil, []string{needsCommand("virtualbox-iso"), noAnswer}},
 	"goad-proxmox":              {"proxmox", "proxmox-iso", []string{"cloudbase-init"}, nil},
-	"hv-packer":                 {"hyperv", "hyperv-iso", nil, []string{noShutdown}},
+	"hv-packer":                 {"hyperv", "hyperv-iso", nil, []string{noShutdown, noFirstBoot}},
 }
 
 func templateFile(name string) string {

@@ -146,7 +146,7 @@ func (r *run) tidyOthers(ctx context.Context) error {
 	for _, w := range otherWarnings(found, r.plan.AnswerFile != "") {
 		r.ui.Say("Warning: " + w)
 	}
-	if r.plan.AnswerFile == "" && r.plan.Starter == "" && r.config.Mode == modeOOBE && found.Pointer == "" && len(found.Files()) == 0 && len(found.Media) == 0 {
+	if b, _ := handover(r.config.PackerBuilderType); r.plan.AnswerFile == "" && r.plan.Starter == "" && !b.answers && r.config.Mode == modeOOBE && found.Pointer == "" && len(found.Files()) == 0 && len(found.Media) == 0 {
 		r.ui.Say("Warning: there is no answer file: the first boot of the image will ask for the region, the licence and an account, and wait for a person; " +
 			"set answer_file, answer_file_in_guest or unattend, unless the machine gets one when it is deployed")
 	}

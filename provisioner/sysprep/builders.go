@@ -17,6 +17,8 @@ type builder struct {
 	needs string
 	// noLogin: it logs in to the guest no more, as a shutdown_command would.
 	noLogin bool
+	// answers: the platform gives every machine an answer file when it is deployed.
+	answers bool
 }
 
 const offWithoutCommand = "the builder must have no shutdown_command, which it fails to send to a guest that is off"
@@ -28,9 +30,9 @@ var builders = []builder{
 	{prefix: "hyperv-", why: "it sends its shutdown_command to a running guest", cutsPower: true, // 1.1.5
 		off: "the builder needs disable_shutdown = true, or no shutdown_command, or it fails to send that command"},
 	{prefix: "vsphere-", why: "it sends its shutdown_command to a running guest, or asks VMware Tools to shut it down"}, // 1.4.2: asks first whether it is off
-	{prefix: "azure-dtl", why: "it deallocates the machine itself", noLogin: true, // 2.6.4: WindowsOsStateSysprepRequested otherwise
+	{prefix: "azure-dtl", why: "it deallocates the machine itself", noLogin: true, answers: true, // 2.6.4: WindowsOsStateSysprepRequested otherwise
 		needs: "it asks DevTest Labs to run sysprep once more unless skip_sysprep = true"},
-	{prefix: "azure-", why: "it deallocates the machine itself", noLogin: true},                                  // 2.6.4
+	{prefix: "azure-", why: "it deallocates the machine itself", noLogin: true, answers: true},                   // 2.6.4
 	{prefix: "amazon-", why: "it stops the instance itself, unless disable_stop_instance is set", noLogin: true}, // 1.8.3
 	{prefix: "googlecompute", why: "it deletes the instance and makes the image of its disk", noLogin: true},     // 1.2.8
 	{prefix: "proxmox", why: "it shuts the guest down itself before it makes the template", noLogin: true},       // 1.2.5: types proxmox, proxmox-iso, proxmox-clone
