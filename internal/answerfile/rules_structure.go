@@ -3,6 +3,7 @@ package answerfile
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -220,6 +221,10 @@ func lintCredentialsOrder(l *linter) {
 	}
 }
 
+// numberedTo500 are commands whose Order is from 1 to 500 (Windows Unattend
+// reference, Order of each).
+var numberedTo500 = []string{"SynchronousCommand", "RunSynchronousCommand", "RunAsynchronousCommand"}
+
 func lintCommandOrder(l *linter) {
 	seen := map[*Element]map[string]bool{}
 	for _, n := range l.nodes {
@@ -230,9 +235,17 @@ func lintCommandOrder(l *linter) {
 			seen[n.parent] = map[string]bool{}
 		}
 		order := strings.TrimSpace(n.el.Value("Order"))
+		number, err := strconv.Atoi(order)
+		if err == nil {
+			order = strconv.Itoa(number) // 01 is 1
+		}
 		switch {
+		case placeholder(order):
+			continue
 		case order == "" || strings.Trim(order, "0123456789") != "":
 			l.at(n, "an item of the list without a number in Order", "write <Order>1</Order> and so on")
+		case slices.Contains(numberedTo500, n.def.name()) && (err != nil || number < 1 || number > 500):
+			l.at(n, "Order is not between 1 and 500, as Windows numbers commands", "write a number from 1 to 500")
 		case seen[n.parent][order]:
 			l.at(n, "another item of this list has the same Order", "give every item its own number")
 		}
@@ -243,6 +256,11 @@ func lintCommandOrder(l *linter) {
 func lintTextBetween(l *linter) {
 	for _, n := range l.nodes {
 		text := n.el.Tail
+		// Items of lists with a key, such as IpAddress, hold a text.
+		if n.leaf() && n.def.container() && !n.def.list && !isBlank(n.el.Text) && !placeholder(n.el.Text) {
+			l.at(n, "a text in an element that holds settings", "write the settings that Microsoft's reference has for "+n.def.name())
+			continue
+		}
 		if !n.leaf() {
 			text += n.el.Text
 		}
