@@ -299,7 +299,7 @@ func lintTemplate(l *linter) {
 		}
 	})
 	for _, n := range l.nodes {
-		matches := placeholderText.MatchString
+		matches := placeholder
 		if n.holdsSecret() {
 			matches = placeholderOnly.MatchString
 		}
