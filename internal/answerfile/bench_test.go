@@ -24,7 +24,14 @@ func bigFiles() map[string][]byte {
 				return fmt.Sprintf("Set-Item -Password $pw%d; # the password = $x &amp; more\n", i)
 			})+`</File></Extensions><settings`, 1)),
 		"comments": []byte(shell(fill(func(i int) string { return fmt.Sprintf("<!-- step %d: user, password and key are set later -->\n", i) }))),
-		"unknown":  []byte(oobe("<OOBE>" + fill(func(i int) string { return fmt.Sprintf("<HideThing%d>true</HideThing%d>\n", i, i) }) + "</OOBE>")),
+		"components": []byte(`<unattend xmlns="` + Namespace + `"><settings pass="specialize">` + fill(func(i int) string {
+			return fmt.Sprintf(`<component name="Thing%d" processorArchitecture="%s"/>`, i, []string{"amd64", "x86"}[i%2])
+		}) + "</settings></unattend>"),
+		"autologons": []byte(oobe(fill(func(i int) string {
+			return fmt.Sprintf("<AutoLogon><Enabled>true</Enabled><Username>ann%d</Username></AutoLogon>", i)
+		}))),
+		"zones":   []byte(shell(fill(func(i int) string { return fmt.Sprintf("<TimeZone>Zone %d</TimeZone>", i) }))),
+		"unknown": []byte(oobe("<OOBE>" + fill(func(i int) string { return fmt.Sprintf("<HideThing%d>true</HideThing%d>\n", i, i) }) + "</OOBE>")),
 	}
 }
 

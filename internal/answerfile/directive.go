@@ -42,10 +42,10 @@ func (f *File) directives() (list []directive) {
 			d.ids = strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' || r == ' ' })
 		}
 		switch {
-		case c.in != nil && c.next != nil:
-			d.from, d.to = c.next.Line, c.next.last
-		case c.in != nil: // nothing follows it
+		case c.next == nil: // nothing follows it
 			d.from, d.to = -1, -1
+		case c.in != nil:
+			d.from, d.to = c.next.Line, c.next.last
 		}
 		list = append(list, d)
 	}

@@ -16,6 +16,7 @@ func TestDirectivesTurnRulesOff(t *testing.T) {
 		{"two, over lines", shell("<!-- sysprep-lint off:\n value,\n empty -->" + two), "time-zone:8"},
 		{"for a component", strings.Replace(shell(two), "<component", "<!-- sysprep-lint off: value, time-zone --><component", 1), ""},
 		{"for the file", strings.Replace(shell(two), "<unattend", "<!-- sysprep-lint off: value time-zone --><unattend", 1), ""},
+		{"after the file", shell(two) + "<!-- sysprep-lint off: value, time-zone -->", "value:5 time-zone:6 directive:10"},
 		{"the element is over", shell("<!-- sysprep-lint off: value --><TimeZone>UTC</TimeZone>\n<CopyProfile>yes</CopyProfile>"), "value:6"},
 	}
 	for _, tt := range tests {

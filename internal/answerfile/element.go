@@ -48,7 +48,8 @@ type comment struct {
 	line, last int
 	// in is the element around it, nil outside of the root.
 	in *Element
-	// next is the element that follows it in the same element, nil for none.
+	// next is the element that follows it in the same element, or the root that
+	// follows it, nil for none.
 	next *Element
 }
 

@@ -3,6 +3,7 @@ package answerfile
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,7 +146,7 @@ func (e *Element) selfClosing() bool { return e.at.body == e.at.to }
 // removeDeprecated takes a deprecated setting out, with its line where it has
 // one of its own.
 func removeDeprecated(l *linter, n node) ([]edit, string) {
-	if n.def == nil || n.def.deprecated == "" || n.around.deprecated != "" || never(n.pass) || n.holdsText() {
+	if n.def == nil || n.def.deprecated == "" || n.around.deprecated != "" || never(n.pass) || n.holdsText() || l.directed(n) {
 		return nil, ""
 	}
 	from, to, text := n.el.at.from, n.el.at.to, l.file.text
@@ -161,6 +162,12 @@ func removeDeprecated(l *linter, n node) ([]edit, string) {
 		from, to = start, end+1
 	}
 	return []edit{{from, to, ""}}, "removed: it is deprecated"
+}
+
+// directed reports whether a directive stands right before the element: without
+// it, the directive would be for the next one.
+func (l *linter) directed(n node) bool {
+	return slices.ContainsFunc(l.file.comments, func(c comment) bool { return c.next == n.el && directiveText.MatchString(c.text) })
 }
 
 // holdsText reports whether text of a mistake stands beside the element, which
@@ -204,7 +211,7 @@ func orderCredentials(l *linter, n node) ([]edit, string) {
 }
 
 func addAction(l *linter, n node) ([]edit, string) {
-	if n.def == nil || !n.def.list || n.el.attr(wcmNamespace, "action") != "" || !bytes.Contains(l.file.text, []byte(`xmlns:wcm="`+wcmNamespace+`"`)) {
+	if n.def == nil || !n.def.list || slices.ContainsFunc(n.el.Attrs, func(a xml.Attr) bool { return a.Name.Local == "action" }) || !bytes.Contains(l.file.text, []byte(`xmlns:wcm="`+wcmNamespace+`"`)) {
 		return nil, ""
 	}
 	// The prefix has to reach here: only where the root declares it, that is sure.
@@ -220,7 +227,7 @@ func addAction(l *linter, n node) ([]edit, string) {
 }
 
 func nameTimeZone(l *linter, n node) ([]edit, string) {
-	if !n.is(compShell, "TimeZone") || n.el.selfClosing() {
+	if !n.is(compShell, "TimeZone") || n.el.selfClosing() || strings.Contains(l.raw(n.el), "<") { // comments and elements stay
 		return nil, ""
 	}
 	zone, ok := timeZones().iana[strings.ToLower(strings.TrimSpace(n.el.Text))]
@@ -230,18 +237,20 @@ func nameTimeZone(l *linter, n node) ([]edit, string) {
 	return []edit{{n.el.at.body, n.el.at.bodyEnd, escapeText(zone)}}, "written as Windows names the time zone: " + zone
 }
 
-func encodeValue(_ *linter, n node) ([]edit, string) {
+func encodeValue(l *linter, n node) ([]edit, string) {
 	s := n.secret()
 	value, plain := n.el.Child("Value"), n.el.Child("PlainText")
 	if s.kind != plainSecret || value == nil || value.selfClosing() || len(value.Children) > 0 || placeholder(s.text) || !slices.Contains(passwordElements, n.el.Name.Local) {
 		return nil, ""
 	}
 	edits := []edit{{value.at.body, value.at.bodyEnd, EncodePassword(s.plain, n.el.Name.Local)}}
+	prefix, _, _ := strings.Cut(string(l.file.text[value.at.from+1:value.at.body]), "Value")
+	no := "<" + prefix + "PlainText>false</" + prefix + "PlainText>"
 	switch {
 	case plain == nil:
-		edits = append(edits, edit{value.at.to, value.at.to, "<PlainText>false</PlainText>"})
+		edits = append(edits, edit{value.at.to, value.at.to, no})
 	case plain.selfClosing():
-		edits = append(edits, edit{plain.at.from, plain.at.to, "<PlainText>false</PlainText>"})
+		edits = append(edits, edit{plain.at.from, plain.at.to, no})
 	default:
 		edits = append(edits, edit{plain.at.body, plain.at.bodyEnd, "false"})
 	}

@@ -3,6 +3,7 @@ package answerfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func TestFixChangesWhatIsMechanical(t *testing.T) {
 		{"a time zone", shell("<TimeZone>Europe/Berlin</TimeZone>"), shell("<TimeZone>W. Europe Standard Time</TimeZone>"), "time-zone"},
 		{"a time zone with white space", shell("<TimeZone> Europe/Berlin </TimeZone>"), shell("<TimeZone>W. Europe Standard Time</TimeZone>"), "white-space time-zone"},
 		{"what a directive turns off", shell("<!-- sysprep-lint off: time-zone --><TimeZone>Europe/Berlin</TimeZone>"), shell("<!-- sysprep-lint off: time-zone --><TimeZone>Europe/Berlin</TimeZone>"), ""},
+		{"comments and elements in a time zone stay", shell("<TimeZone><!-- c -->Europe/Berlin</TimeZone>"), shell("<TimeZone><!-- c -->Europe/Berlin</TimeZone>"), ""},
+		{"an element in a time zone stays", shell("<TimeZone>Europe/Berlin<x/></TimeZone>"), shell("<TimeZone>Europe/Berlin<x/></TimeZone>"), ""},
+		{"an empty action", deployment(`<RunSynchronous><RunSynchronousCommand wcm:action=""/></RunSynchronous>`), deployment(`<RunSynchronous><RunSynchronousCommand wcm:action=""/></RunSynchronous>`), ""},
+		{"what a directive of another rule stands before", oobe("<OOBE><!-- sysprep-lint off: value --><NetworkLocation>Work</NetworkLocation><ProtectYourPC>9</ProtectYourPC></OOBE>"), oobe("<OOBE><!-- sysprep-lint off: value --><NetworkLocation>Work</NetworkLocation><ProtectYourPC>9</ProtectYourPC></OOBE>"), ""},
 		{"a password stays as it is", adminPassword("Abc1"), adminPassword("Abc1"), ""},
 	}
 	for _, tt := range tests {
@@ -68,6 +73,16 @@ func TestFixEncodesPasswordsWhereAsked(t *testing.T) {
 	for _, c := range changes {
 		if strings.Contains(c.Summary, "a&b") {
 			t.Errorf("a change holds the password: %v", c)
+		}
+	}
+}
+
+func TestFixWritesPlainTextWithThePrefixOfItsNeighbour(t *testing.T) {
+	data := `<u:unattend xmlns:u="` + Namespace + `"><u:settings pass="oobeSystem"><u:component name="` + compShell + `"><u:AutoLogon><u:Password><u:Value>x</u:Value>%s</u:Password></u:AutoLogon></u:component></u:settings></u:unattend>`
+	for _, plain := range []string{"", "<u:PlainText/>", "<u:PlainText>true</u:PlainText>"} {
+		got, _, err := Fix(fmt.Appendf(nil, data, plain), FixOptions{EncodePasswords: true})
+		if want := fmt.Sprintf(strings.Replace(data, ">x<", ">"+EncodePassword("x", "Password")+"<", 1), "<u:PlainText>false</u:PlainText>"); err != nil || string(got) != want {
+			t.Errorf("%s: %v\n%s\nwant %s", plain, err, got, want)
 		}
 	}
 }

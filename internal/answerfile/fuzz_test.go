@@ -53,6 +53,9 @@ func FuzzLint(f *testing.F) {
 			}
 		}
 		if fixed, changes, err := Fix(data, FixOptions{EncodePasswords: true}); err == nil {
+			if again, changes, err := Fix(fixed, FixOptions{EncodePasswords: true}); err != nil || len(changes) > 0 || !bytes.Equal(again, fixed) {
+				t.Fatalf("fixed twice: %v, %v\n%s\n%s", err, changes, fixed, again)
+			}
 			if _, err := Parse(fixed); err != nil {
 				t.Fatalf("what was fixed cannot be read: %v\n%s", err, fixed)
 			}
@@ -61,6 +64,9 @@ func FuzzLint(f *testing.F) {
 			}
 		}
 		if file, err := Parse(data); err == nil {
+			if _, _, err := Fix(data, FixOptions{EncodePasswords: true}); err != nil {
+				t.Fatalf("what can be read cannot be fixed: %v", err)
+			}
 			for _, s := range Secrets(file) {
 				if s == "" {
 					t.Fatal("an empty secret")

@@ -250,7 +250,7 @@ var (
 // placeholder reports whether a value is still to be filled in, so that rules
 // on its form would be wrong about it.
 func placeholder(s string) bool {
-	return placeholderText.MatchString(s[:min(len(s), maxPlaceholder)])
+	return strings.ContainsAny(s, "${%") && placeholderText.MatchString(s[:min(len(s), maxPlaceholder)])
 }
 
 // maxPlaceholder is how much of a value is searched for a placeholder, in bytes.

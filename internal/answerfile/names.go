@@ -3,6 +3,7 @@ package answerfile
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +51,9 @@ var timeZones = sync.OnceValue(func() zones {
 	return z
 })
 
+// zoneNames are those of Windows.
+var zoneNames = sync.OnceValue(func() []string { return slices.Sorted(maps.Values(timeZones().names)) })
+
 // noDST at the end of a time zone turns daylight saving time off (reference,
 // TimeZone).
 const noDST = "_dstoff"
@@ -83,12 +87,7 @@ func lintTimeZone(l *linter) {
 			continue
 		}
 		fix := "write a name that tzutil /l lists"
-		names := make([]string, 0, len(timeZones().names))
-		for _, name := range timeZones().names {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		if near := l.nearest(strings.TrimSpace(text), names); near != "" {
+		if near := l.nearest(strings.TrimSpace(text), zoneNames); near != "" {
 			fix = "write " + near
 		}
 		l.at(n, "not a time zone that Windows knows", fix)

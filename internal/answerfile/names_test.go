@@ -69,12 +69,12 @@ func TestANameIsNearAnother(t *testing.T) {
 		"HideEulaPage": "HideEULAPage", "HideOnlineAccountScreen": "HideOnlineAccountScreens", "HideEULAPages": "HideEULAPage", "ProtectYuorPC": "ProtectYourPC",
 		"SkipOOBE": "", "HidePage": "", "OOB": "OOBE", "Ob": "", strings.Repeat("x", 65): "",
 	} {
-		if got := new(linter).nearest(name, names); got != want {
+		if got := new(linter).nearest(name, func() []string { return names }); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	many := &linter{guesses: maxGuesses}
-	if got := many.nearest("OOB", names); got != "" {
+	if got := many.nearest("OOB", func() []string { return names }); got != "" {
 		t.Errorf("after %d guesses another is made: %q", maxGuesses, got)
 	}
 }

@@ -58,7 +58,7 @@ type setting struct {
 func (s *setting) name() string { return s.path[strings.LastIndexByte(s.path, '\\')+1:] }
 
 // container reports whether the setting has settings below it.
-func (s *setting) container() bool { return len(s.children) > 0 }
+func (s *setting) container() bool { return s != nil && len(s.children) > 0 }
 
 // child returns the setting of this name below s, nil where there is none.
 func (s *setting) child(name string) *setting {

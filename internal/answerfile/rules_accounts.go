@@ -191,11 +191,12 @@ func lintAutoLogon(l *linter) {
 	resets := slices.ContainsFunc(l.nodes, func(n node) bool {
 		return n.command() && strings.Contains(strings.ToLower(n.el.Text), "autologoncount")
 	})
+	accounts := l.accounts()
 	for _, n := range l.nodes {
 		if !n.is(compShell, "AutoLogon") || !isTrue(n.el.Value("Enabled")) {
 			continue
 		}
-		l.autoLogonAccount(n)
+		l.autoLogonAccount(n, accounts)
 		count := strings.TrimSpace(n.el.Value("LogonCount"))
 		switch {
 		case count == "":
@@ -212,9 +213,28 @@ func lintAutoLogon(l *linter) {
 	}
 }
 
+// accounts are the passwords of the accounts that the file sets, by the pass and
+// the name in small letters; of two with the same name the last counts. The
+// password is nil for an account without one.
+func (l *linter) accounts() map[[2]string]*Element {
+	made := map[[2]string]*Element{}
+	for _, a := range l.nodes {
+		switch {
+		case !strings.EqualFold(a.comp.Name(), compShell):
+			continue
+		case a.path == `UserAccounts\AdministratorPassword`:
+			made[[2]string{a.pass.Name(), strings.ToLower(administrator)}] = a.el
+		case a.path == `UserAccounts\LocalAccounts\LocalAccount`:
+			name := strings.ToLower(strings.TrimSpace(a.el.Value("Name")))
+			made[[2]string{a.pass.Name(), name}] = a.el.Child("Password")
+		}
+	}
+	return made
+}
+
 // autoLogonAccount judges whether the account of an AutoLogon can log on, as far
 // as the file makes it.
-func (l *linter) autoLogonAccount(n node) {
+func (l *linter) autoLogonAccount(n node, accounts map[[2]string]*Element) {
 	user, domain := strings.TrimSpace(n.el.Value("Username")), strings.TrimSpace(n.el.Value("Domain"))
 	switch {
 	case n.el.Child("Username") == nil:
@@ -228,19 +248,7 @@ func (l *linter) autoLogonAccount(n node) {
 	if n.pass.Name() == AuditSystem {
 		home = AuditSystem
 	}
-	var account *Element
-	found := false
-	for _, a := range l.nodes {
-		if a.pass.Name() != home || !strings.EqualFold(a.comp.Name(), compShell) {
-			continue
-		}
-		switch {
-		case a.path == `UserAccounts\AdministratorPassword` && strings.EqualFold(user, administrator):
-			account, found = a.el, true
-		case a.path == `UserAccounts\LocalAccounts\LocalAccount` && strings.EqualFold(strings.TrimSpace(a.el.Value("Name")), user):
-			account, found = a.el.Child("Password"), true
-		}
-	}
+	account, found := accounts[[2]string{home, strings.ToLower(user)}]
 	if !found {
 		if !strings.EqualFold(user, administrator) {
 			l.as(finding.Info, n, "the account of AutoLogon is not made by this file: it has to be in the image", "")

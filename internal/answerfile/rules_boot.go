@@ -62,13 +62,19 @@ func resealMode(pass string, e *Element) string {
 	return ""
 }
 
+// loops reports whether Reseal with ForceShutdownNow makes the machine restart
+// for ever (Windows Unattend reference, Reseal\ForceShutdownNow).
+func loops(pass, mode string) bool {
+	return pass == AuditSystem && strings.EqualFold(mode, "Audit") || pass == OOBESystem && strings.EqualFold(mode, "OOBE")
+}
+
 func lintRebootLoop(l *linter) {
 	for _, n := range l.nodes {
 		if !n.is(compDeployment, "Reseal") || !isTrue(n.el.Value("ForceShutdownNow")) || !l.runs(n.pass.Name()) {
 			continue
 		}
 		mode := resealMode(n.pass.Name(), n.el)
-		if n.pass.Name() == AuditSystem && strings.EqualFold(mode, "Audit") || n.pass.Name() == OOBESystem && strings.EqualFold(mode, "OOBE") {
+		if loops(n.pass.Name(), mode) {
 			l.at(n, "Reseal with Mode="+mode+" and ForceShutdownNow in pass "+n.pass.Name()+" makes the machine restart for ever", "remove ForceShutdownNow, or Reseal")
 		}
 	}
@@ -94,7 +100,8 @@ func lintReseal(l *linter) {
 		if pass == AuditUser && mode == "" {
 			l.as(severity, n, "Reseal without a Mode shows the window of sysprep, which waits for a person", "write <Mode>OOBE</Mode> or <Mode>Audit</Mode>")
 		}
-		if isTrue(n.el.Value("ForceShutdownNow")) {
+		loop := loops(pass, mode) // the rule reboot-loop says it
+		if isTrue(n.el.Value("ForceShutdownNow")) && !loop {
 			l.as(severity, n, "the machine powers off at the end of pass "+pass, "remove ForceShutdownNow unless that is meant")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
@@ -17,14 +18,7 @@ func lintComponentUnknown(l *linter) {
 		if c.Name() == "" || placeholder(c.Name()) || known().component(c.Name()) != nil {
 			return
 		}
-		names := slices.Sorted(func(yield func(string) bool) {
-			for _, s := range known().components {
-				if !yield(s.component) {
-					return
-				}
-			}
-		})
-		if near := l.nearest(c.Name(), names); near != "" {
+		if near := l.nearest(c.Name(), componentNames); near != "" {
 			l.component(finding.Warn, p, c, "unknown component; there is one of a name that is nearly the same", "write "+near)
 			return
 		}
@@ -46,11 +40,7 @@ func lintSettingUnknown(l *linter) {
 			l.as(finding.Warn, n, fmt.Sprintf("an element inside of %s, which holds a text", n.around.name()), "write the text without elements around it")
 			continue
 		}
-		near := ""
-		if l.guesses < maxGuesses {
-			near = l.nearest(n.el.Name.Local, slices.Sorted(maps.Keys(n.around.children)))
-		}
-		if near != "" {
+		if near := l.nearest(n.el.Name.Local, func() []string { return slices.Sorted(maps.Keys(n.around.children)) }); near != "" {
 			path := near
 			if n.around.path != "" {
 				path = n.around.path + `\` + near
@@ -140,14 +130,25 @@ func (n node) elsewhere() string {
 // maxGuesses bounds how many unknown names of a file are compared with others.
 const maxGuesses = 200
 
+// componentNames are those of the reference.
+var componentNames = sync.OnceValue(func() []string {
+	var names []string
+	for _, s := range known().components {
+		names = append(names, s.component)
+	}
+	slices.Sort(names)
+	return names
+})
+
 // nearest returns the name that differs from an unknown one only in case or in
-// a letter or two, "" for none.
-func (l *linter) nearest(name string, names []string) string {
+// a letter or two, "" for none. The names are asked for only where they are
+// compared.
+func (l *linter) nearest(name string, names func() []string) string {
 	if l.guesses++; l.guesses > maxGuesses || len(name) > 64 {
 		return ""
 	}
 	lower, best, least := strings.ToLower(name), "", min(3, len(name)/3+1)
-	for _, candidate := range names {
+	for _, candidate := range names() {
 		other := strings.ToLower(candidate)
 		if len(other) > len(lower)+2 || len(lower) > len(other)+2 {
 			continue

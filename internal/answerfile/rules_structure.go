@@ -3,6 +3,7 @@ package answerfile
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -76,6 +77,7 @@ func lintArchitecture(l *linter) {
 	covered := map[string]bool{}
 	key := func(p Pass, c Component) string { return p.Name() + "\x00" + strings.ToLower(c.Name()) }
 	l.eachComponent(func(p Pass, c Component) { covered[key(p, c)] = covered[key(p, c)] || fits(c.Architecture()) })
+	all := l.architectures()
 	l.eachComponent(func(p Pass, c Component) {
 		arch := c.Architecture()
 		switch {
@@ -83,7 +85,7 @@ func lintArchitecture(l *linter) {
 		case !slices.Contains(architectures, strings.ToLower(arch)):
 			l.component(finding.Fail, p, c, fmt.Sprintf("unknown or missing processorArchitecture %q", quotable(arch)), "write amd64, x86 or arm64")
 		case l.ctx.Architecture == "":
-			if only := l.onlyFor(p, c); only != "" {
+			if only := all.onlyFor(p, c); only != "" {
 				l.component(finding.Warn, p, c, fmt.Sprintf("for %s only, while other components are for %s: one of the two Windows silently ignores", strings.ToLower(arch), only),
 					fmt.Sprintf("write processorArchitecture=%q, or add the component for both", only))
 			}
@@ -97,27 +99,38 @@ func lintArchitecture(l *linter) {
 	})
 }
 
-// onlyFor returns the architecture that other components of the file are for,
-// where c is for another one and has no twin for that; "" otherwise.
-func (l *linter) onlyFor(p Pass, c Component) string {
-	real := []string{"amd64", "x86", "arm64"}
-	arch, count, twin := strings.ToLower(c.Architecture()), map[string]int{}, map[string]bool{}
-	l.eachComponent(func(op Pass, oc Component) {
-		if never(op) {
-			return
-		}
-		other := strings.ToLower(oc.Architecture())
-		count[other]++
-		if op.Name() == p.Name() && strings.EqualFold(oc.Name(), c.Name()) {
-			twin[other] = true
+// mixture says which architectures the components of a file are for.
+type mixture struct {
+	count map[string]int
+	// has holds the components of passes with their architectures.
+	has map[[3]string]bool
+}
+
+func (l *linter) architectures() mixture {
+	m := mixture{map[string]int{}, map[[3]string]bool{}}
+	l.eachComponent(func(p Pass, c Component) {
+		if !never(p) {
+			m.count[strings.ToLower(c.Architecture())]++
+			m.has[m.key(p, c, c.Architecture())] = true
 		}
 	})
+	return m
+}
+
+func (m mixture) key(p Pass, c Component, arch string) [3]string {
+	return [3]string{p.Name(), strings.ToLower(c.Name()), strings.ToLower(arch)}
+}
+
+// onlyFor returns the architecture that other components of the file are for,
+// where c is for another one and has no twin for that; "" otherwise.
+func (m mixture) onlyFor(p Pass, c Component) string {
+	real, arch := []string{"amd64", "x86", "arm64"}, strings.ToLower(c.Architecture())
 	if !slices.Contains(real, arch) || never(p) {
 		return ""
 	}
 	for _, other := range real {
 		// The smaller half is the mistake, and of two equal ones that for x86.
-		if other != arch && !twin[other] && (count[other] > count[arch] || count[other] == count[arch] && arch == "x86") {
+		if other != arch && !m.has[m.key(p, c, other)] && (m.count[other] > m.count[arch] || m.count[other] == m.count[arch] && arch == "x86") {
 			return other
 		}
 	}
@@ -208,6 +221,10 @@ func lintCredentialsOrder(l *linter) {
 	}
 }
 
+// numberedTo500 are commands whose Order is from 1 to 500 (Windows Unattend
+// reference, Order of each).
+var numberedTo500 = []string{"SynchronousCommand", "RunSynchronousCommand", "RunAsynchronousCommand"}
+
 func lintCommandOrder(l *linter) {
 	seen := map[*Element]map[string]bool{}
 	for _, n := range l.nodes {
@@ -218,9 +235,17 @@ func lintCommandOrder(l *linter) {
 			seen[n.parent] = map[string]bool{}
 		}
 		order := strings.TrimSpace(n.el.Value("Order"))
+		number, err := strconv.Atoi(order)
+		if err == nil {
+			order = strconv.Itoa(number) // 01 is 1
+		}
 		switch {
+		case placeholder(order):
+			continue
 		case order == "" || strings.Trim(order, "0123456789") != "":
 			l.at(n, "an item of the list without a number in Order", "write <Order>1</Order> and so on")
+		case slices.Contains(numberedTo500, n.def.name()) && (err != nil || number < 1 || number > 500):
+			l.at(n, "Order is not between 1 and 500, as Windows numbers commands", "write a number from 1 to 500")
 		case seen[n.parent][order]:
 			l.at(n, "another item of this list has the same Order", "give every item its own number")
 		}
@@ -231,6 +256,11 @@ func lintCommandOrder(l *linter) {
 func lintTextBetween(l *linter) {
 	for _, n := range l.nodes {
 		text := n.el.Tail
+		// Items of lists with a key, such as IpAddress, hold a text.
+		if n.leaf() && n.def.container() && !n.def.list && !isBlank(n.el.Text) && !placeholder(n.el.Text) {
+			l.at(n, "a text in an element that holds settings", "write the settings that Microsoft's reference has for "+n.def.name())
+			continue
+		}
 		if !n.leaf() {
 			text += n.el.Text
 		}
@@ -269,7 +299,7 @@ func lintTemplate(l *linter) {
 		}
 	})
 	for _, n := range l.nodes {
-		matches := placeholderText.MatchString
+		matches := placeholder
 		if n.holdsSecret() {
 			matches = placeholderOnly.MatchString
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -166,7 +167,11 @@ func (l *linting) one(ctx context.Context, file string) finding.Report {
 
 func (l *linting) read(file string) ([]byte, error) {
 	if file != "-" {
-		return hostfile.ReadRegular(file, answerfile.MaxSize)
+		content, err := hostfile.ReadRegular(file, answerfile.MaxSize)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: there is no such file; check the path", file)
+		}
+		return content, err
 	}
 	content, err := io.ReadAll(io.LimitReader(stdin, answerfile.MaxSize+1))
 	if err != nil {

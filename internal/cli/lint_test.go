@@ -174,3 +174,10 @@ func TestNoReportHoldsASecret(t *testing.T) {
 		}
 	}
 }
+
+func TestLintSaysWhichFileIsMissing(t *testing.T) {
+	code, _, stderr := run(t, "lint", "no-such.xml")
+	if want := "no-such.xml: there is no such file; check the path"; code != CannotDo || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
+	}
+}

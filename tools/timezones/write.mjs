@@ -11,7 +11,7 @@ const cldr = (part, name) => JSON.parse(readFileSync(new URL(`node_modules/${par
 const version = cldr("cldr-core", "package").version;
 const head = (columns) => `# Written by tools/timezones, run by make generate. DO NOT EDIT.
 # Data of Unicode CLDR ${version}, https://cldr.unicode.org/. Copyright © 2004-2026 Unicode, Inc.,
-# under the Unicode License v3, https://www.unicode.org/license.txt.
+# under the Unicode License v3, LICENSE-UNICODE in this folder.
 # ${columns}
 `;
 
