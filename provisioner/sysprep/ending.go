@@ -38,11 +38,15 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 func endFailed(err error) error {
 	var line *guest.LineError
 	var unsaid *guest.UnsaidError
+	var end *guest.EndError
 	head := verdict.Head{Class: verdict.AtTheEnd}
 	switch {
 	case errors.As(err, &unsaid):
 		return failed(head, fmt.Errorf("Windows is generalized, but whether before_shutdown[%d] worked is not known: %w", unsaid.Index, err), nil,
 			"look at the guest before its disk is used: it may go down all the same. A line must not end the connection; close WinRM by disabling its service, which takes effect at the next start")
+	case errors.As(err, &end):
+		return failed(head, fmt.Errorf("Windows is generalized and before_shutdown has worked, but Windows did not take the order to end: %w", err), nil,
+			"look at the guest before its disk is used: it may go down or restart all the same. A line must not restart Windows or shut it down")
 	case errors.As(err, &line) && !errors.Is(err, guest.ErrNotSent):
 		return failed(head, fmt.Errorf("Windows is generalized, but before_shutdown[%d] failed with %w", line.Index, err), nil,
 			"correct that line and run the build again; Windows stays up")

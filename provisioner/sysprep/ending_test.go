@@ -85,7 +85,7 @@ func TestAGuestThatRestartsAfterTheLinesIsNoSuccess(t *testing.T) {
 			t.Fatal("it is taken for a power-off")
 		}
 		// Windows refuses the second order, or it is seen that it has started again.
-		if text := err.Error(); !strings.Contains(text, "Windows could not be told to end") && !strings.Contains(text, "restarted instead of powering off") {
+		if text := err.Error(); !strings.Contains(text, "Windows did not take the order to end") && !strings.Contains(text, "restarted instead of powering off") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -173,6 +173,9 @@ func TestWhatTheLinesMayNotBe(t *testing.T) {
 		}
 	}
 	if err := endFailed(errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
+		t.Error(err)
+	}
+	if err := endFailed(&guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
 		t.Error(err)
 	}
 	if err := endFailed(&guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
