@@ -31,7 +31,7 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 	if r.plan.Then == "" {
 		return v, nil
 	}
-	return r.leave(ctx)
+	return r.leave(ctx, v)
 }
 
 // endFailed says which line failed. The line itself may hold a secret.
@@ -55,9 +55,10 @@ func endFailed(err error) error {
 		"find out why the guest could not be asked, and run the build again; Windows stays up")
 }
 
-// leave watches how Windows goes down, which it was told.
-func (r *run) leave(ctx context.Context) (verdict.Verdict, error) {
-	v := r.untilGone(ctx, r.plan.End())
+// leave watches how Windows goes down, which it was told. The verdict before that
+// is of the run.
+func (r *run) leave(ctx context.Context, before verdict.Verdict) (verdict.Verdict, error) {
+	v := r.untilGone(ctx, r.plan.End()).After(before)
 	switch {
 	case v.Class == verdict.Generalized:
 		return v, nil
@@ -111,10 +112,10 @@ func (r *run) tryLogin(ctx context.Context) {
 	if b, _ := handover(r.config.PackerBuilderType); b.noLogin {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.real(guest.CommandLimit))
+	limited, cancel := context.WithTimeout(ctx, r.real(guest.CommandLimit))
 	defer cancel()
-	err := r.askAnew(ctx)
-	if err == nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
+	err := r.askAnew(limited)
+	if err == nil || ctx.Err() != nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
 		return // nothing was asked
 	}
 	r.ui.Sayf("Warning: the builder's shutdown_command will fail: a new login to the guest is not answered as before (%s). Windows is generalized and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", err)

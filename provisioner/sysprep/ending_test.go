@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -41,9 +42,30 @@ func TestALineMayTakeTheLoginAway(t *testing.T) {
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
 			}
-			want(t, g.ui.text(), "Windows is generalized")
+			want(t, g.ui.text(), "Windows is generalized", "SetupType 2, CmdLine ")
+			if strings.Contains(g.ui.text(), "not read") {
+				t.Error("what was read while sysprep ran is said not to be")
+			}
 		})
 	}
+}
+
+// A login that a cancel ends says nothing of the next one.
+func TestACancelAtTheLastLoginIsNoLostLogin(t *testing.T) {
+	t.Parallel()
+	over(t, winsim.Scenario{}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
+		ctx, cancel := context.WithCancel(t.Context())
+		g.ctx = ctx
+		g.ui.onSay = func(line string) {
+			if strings.Contains(line, "Shut the machine down and take the disk") {
+				cancel()
+			}
+		}
+		_ = g.provision()
+		if want(t, g.ui.text(), "Shut the machine down"); strings.Contains(g.ui.text(), "will fail") {
+			t.Error("the login is said to be lost")
+		}
+	})
 }
 
 func TestALineThatFailsLeavesWindowsUp(t *testing.T) {

@@ -144,7 +144,7 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		return err
 	}
 	said, next := v.Explain()
-	if v.Unseen {
+	if v.Unseen || v.Class != verdict.Generalized {
 		said[0] = "Warning: " + said[0]
 	}
 	if r.config.PackerBuilderType == ownBuilder || r.inBetween {
