@@ -31,6 +31,9 @@ const notStarted = "cancelled: sysprep was not started, the machine is untouched
 func (r *run) giveUp(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = errors.New(notStarted)
+		if r.resealed {
+			err = errors.New("cancelled: Windows was brought into audit mode (through_audit), where it is still; sysprep was not started to generalize it")
+		}
 	}
 	ctx, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
