@@ -194,13 +194,20 @@ func TestWhatTheLinesMayNotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := endFailed(errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
+	if err := endFailed("Windows is generalized", errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
 		t.Error(err)
 	}
-	if err := endFailed(&guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
+	if err := endFailed("Windows is generalized", &guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
 		t.Error(err)
 	}
-	if err := endFailed(&guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
+	if err := endFailed("Windows is generalized", &guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
 		t.Error(err)
 	}
+}
+
+// What was only resealed is not called generalized.
+func TestAResealedWindowsIsNotCalledGeneralizedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"generalize": false, "action": "quit", "before_shutdown": []string{`type "C:\none"`}})
+	wantError(t, g.provision(), "[at-the-end] Windows is resealed, but before_shutdown[0] failed with exit code 1")
 }
