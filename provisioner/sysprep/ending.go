@@ -29,7 +29,7 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 		return v, endFailed(r.done(), err)
 	}
 	if r.plan.Then == "" {
-		return v, nil
+		return r.still(ctx, v)
 	}
 	return r.leave(ctx, v)
 }
@@ -61,6 +61,22 @@ func endFailed(done string, err error) error {
 	}
 	return failed(head, fmt.Errorf("%s, but before_shutdown could not be run: %w", done, err), nil,
 		"find out why the guest could not be asked, and run the build again; Windows stays up")
+}
+
+// still looks whether Windows is as it was before the lines, where it can be asked.
+func (r *run) still(ctx context.Context, before verdict.Verdict) (verdict.Verdict, error) {
+	state, err := r.session.Poll(ctx)
+	if err != nil {
+		return before, nil // tryLogin tells of it
+	}
+	expect := r.plan.Expect
+	expect.End, expect.Agent = verdict.Quit, ""
+	_, now := verdict.Ending(r.now(), expect).Step(r.ending(ctx, state, nil))
+	if now == nil || now.Class == verdict.Generalized {
+		return before, nil
+	}
+	v := now.After(before)
+	return v, r.explain(v)
 }
 
 // leave watches how Windows goes down, which it was told. The verdict before that
