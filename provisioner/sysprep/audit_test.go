@@ -234,3 +234,21 @@ func TestAWindowThatStaysOpenLeavesNothingOfOurs(t *testing.T) {
 	wantError(t, g.provision(), "[not-started] sysprep was not started: the System Preparation Tool window is open", "(waited up to 1s, see stall_timeout)")
 	wantNothingLeft(t, g)
 }
+
+// The lines and the switches are those of the second half.
+func TestThroughAuditRunsTheLinesOnceAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"through_audit": true, "vm_mode": true, "action": "quit", "before_shutdown": []string{`echo x>>C:\\a.txt`}})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if text := g.read("a.txt"); text != "x\r\n" {
+		t.Errorf("the lines left %q", text)
+	}
+	if starts := g.sim.Guest.Starts(); len(starts) != 2 || !strings.HasSuffix(starts[0], "/audit /reboot /quiet") || !strings.HasSuffix(starts[1], "/generalize /oobe /mode:vm /quit /quiet") {
+		t.Errorf("sysprep was started as %q", starts)
+	}
+	if n := strings.Count(g.ui.text(), "Running before_shutdown"); n != 1 {
+		t.Errorf("the lines ran %d times", n)
+	}
+}
