@@ -81,6 +81,15 @@ func (e *LineError) Error() string {
 	return text
 }
 
+// EndError says that the lines have worked and Windows refused to end: it may be
+// going down already, because a line has asked for it.
+type EndError struct {
+	Code int
+	Said string
+}
+
+func (e *EndError) Error() string { return (&LineError{Code: e.Code, Said: e.Said}).Error() }
+
 // UnsaidError says that the guest did not say how a line ended: it may have
 // worked, and Windows may go down.
 type UnsaidError struct {
@@ -112,7 +121,8 @@ func lastLine(lines []string, end Ending) command {
 
 // AtTheEnd runs lines for cmd.exe in one shell, each within the limit, and then ends
 // Windows. A line that fails is a *LineError, and Windows stays up; one of which
-// the guest did not say how it ended an *UnsaidError.
+// the guest did not say how it ended an *UnsaidError, and an *EndError where all
+// lines worked and the order to end did not.
 func (s *Session) AtTheEnd(ctx context.Context, todo []string, end Ending, limit time.Duration) error {
 	c := lastLine(todo, end)
 	if err := c.fits(); err != nil {
@@ -152,7 +162,7 @@ func (s *Session) AtTheEnd(ctx context.Context, todo []string, end Ending, limit
 	case done < len(todo):
 		return &LineError{done, code, short(said)}
 	case code != 0:
-		return fmt.Errorf("Windows could not be told to end: %w", &LineError{done, code, short(said)})
+		return &EndError{code, short(said)}
 	}
 	return nil
 }

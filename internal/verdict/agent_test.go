@@ -51,6 +51,7 @@ func TestARunThatAnAgentStartsIsJudged(t *testing.T) {
 		"its sysprep refuses":                     {quit, []Observation{before(time.Minute), at(2*time.Minute, ended, state(windows.StateComplete), log(10, validating, logClosed), agent(No))}, Refused, "", "sysprep refused"},
 		"its sysprep stands still":                {quit, []Observation{before(time.Minute), at(2*time.Minute, state(windows.StateUndeployable), log(10, processing)), at(12*time.Minute, state(windows.StateUndeployable), log(10, processing))}, Hung, "", "log has not grown for 10m0s"},
 		"its sysprep was seen and left no word":   {quit, []Observation{at(time.Minute, state(windows.StateComplete), agent(No)), before(2 * time.Minute), before(3 * time.Minute)}, Refused, "NOT_ADMIN", ""},
+		"its sysprep left no more than its tag":   {quit, []Observation{before(time.Minute, agent(Yes, 0), tag), before(4*time.Minute, agent(Yes, 0), tag)}, Running, "", ""},
 		"a minute without sysprep is no end":      {quit, []Observation{before(time.Minute), before(3 * time.Minute)}, Running, "", ""},
 		"without an agent a minute is an end":     {Expectation{Generalize: true}, []Observation{before(time.Minute), before(2 * time.Minute)}, Refused, "NOT_ADMIN", ""},
 		"the guest is lost while the agent works": {quit, []Observation{before(time.Minute), at(11*time.Minute, silent(PortOpen)), at(671*time.Second, inVain(PortOpen))}, Lost, "", "the guest was lost"},

@@ -268,3 +268,15 @@ func TestNoSuccessAgainstTheNewestFacts(t *testing.T) {
 		}
 	}
 }
+
+// A running Windows has SetupType 0: what was read before success is no fact about
+// the image.
+func TestWhatTheNextBootRunsIsReadAfterSuccess(t *testing.T) {
+	j, v := Begin(start, Expectation{Generalize: true}).Step(at(time.Minute, state(windows.StateUndeployable), log(10, processing), next(0, "")))
+	if v == nil {
+		_, v = j.Step(at(2*time.Minute, ended, state(windows.StateGeneralizeToOOBE), tag, log(200, done, tagLogged)))
+	}
+	if v != nil {
+		t.Errorf("got %s: %s", v.Class, v.Reason)
+	}
+}

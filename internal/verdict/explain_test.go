@@ -116,3 +116,16 @@ func TestALostGuestIsSpokenOfAsItWasSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEndKeepsWhatWasReadBeforeIt(t *testing.T) {
+	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	two, eight, seven, line := 2, 8, 7, "oobe\\windeploy.exe"
+	before := Verdict{Class: Generalized, SetupType: &two, CmdLine: &line, GeneralizationState: &seven, Took: time.Minute}
+	v := Ending(begun, Expectation{Generalize: true, End: Shutdown}).Cancel(begun.Add(5 * time.Second)).After(before)
+	if v.SetupType != &two || v.CmdLine != &line || v.GeneralizationState != &seven || v.Took != 65*time.Second || v.Class != Cancelled {
+		t.Errorf("got %+v", v)
+	}
+	if v := (Verdict{SetupType: &eight}).After(before); v.SetupType != &eight {
+		t.Error("what was read last is lost")
+	}
+}

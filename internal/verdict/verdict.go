@@ -4,6 +4,7 @@
 package verdict
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
@@ -183,6 +184,15 @@ type Verdict struct {
 	// or of the fetched one) before Explain; Step sets it where the cause does
 	// not come from the log.
 	Diagnosis *diagnosis.Diagnosis
+}
+
+// After is the verdict on how Windows ended (Ending) after the one on the run
+// before it, of which it keeps what could not be read any more.
+func (v Verdict) After(before Verdict) Verdict {
+	v.Took += before.Took
+	v.SetupType, v.CmdLine = cmp.Or(v.SetupType, before.SetupType), cmp.Or(v.CmdLine, before.CmdLine)
+	v.GeneralizationState = cmp.Or(v.GeneralizationState, before.GeneralizationState)
+	return v
 }
 
 // First is the guest before anything is launched.

@@ -14,9 +14,8 @@ import (
 // run again, only what follows it is done.
 func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.ui.Sayf("Not running sysprep: %s", d.Reason)
-	if r.config.answer.content != nil {
-		r.ui.Say("Warning: the answer file of this run is not in the image, because sysprep was run before.")
-	}
+	r.machine.begin() // restarts before now tell nothing of what follows
+	r.tellNotDone("sysprep was run before")
 	r.saveLogs(ctx, true)
 	r.reportCached(ctx, true)
 	r.cleanup(ctx, guest.Leftovers{})
@@ -45,11 +44,11 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 		return r.awaitAudit(ctx)
 	}
 	v := r.untilGone(ctx, r.plan.Action)
-	if v.Class == verdict.Hung && !v.Restarted {
+	if v.Class == verdict.Hung && v.Paused == "" && v.Reopened == 0 {
 		if sent == nil {
 			sent = errors.New("the command was accepted")
 		}
-		return failed(v.Head(), fmt.Errorf("Windows was generalized before, but it has not shut down within shutdown_timeout (%s): %w", r.config.ShutdownTimeout, sent), nil,
+		return failed(v.Head(), fmt.Errorf("Windows was generalized before, but it has not %s within shutdown_timeout (%s): %w", map[bool]string{true: "restarted", false: "shut down"}[r.plan.Action == actionReboot], r.config.ShutdownTimeout, sent), nil,
 			"let the builder shut it down and prove the disk, or use action = \"quit\"")
 	}
 	return r.alreadyGone(ctx, v)
@@ -73,4 +72,24 @@ func (r *run) alreadyGone(ctx context.Context, v verdict.Verdict) error {
 		return r.awaitAudit(ctx)
 	}
 	return nil
+}
+
+// tellNotDone warns of what was asked for and is not done, because this run does not
+// start sysprep.
+func (r *run) tellNotDone(because string) {
+	if r.config.answer.content != nil {
+		r.ui.Sayf("Warning: the answer file of this run is not in the image, because %s.", because)
+	}
+	block := r.config.answer.block
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"remove_answer_files", r.config.RemoveAnswerFiles}, {"delete_cached_answer_file", r.config.DeleteCachedAnswerFile},
+		{"setup_complete", block != nil && len(block.SetupComplete) > 0}, {"through_audit", r.config.ThroughAudit},
+	} {
+		if option.set {
+			r.ui.Sayf("Warning: %s of this run was not done, because %s.", option.name, because)
+		}
+	}
 }

@@ -257,7 +257,10 @@ func (r *run) reportCached(ctx context.Context, ask bool) {
 		return
 	}
 	end := "until the passes have run on the deployed machine; delete_cached_answer_file = true deletes the file there"
-	if r.deletesCached {
+	switch {
+	case r.config.DeleteCachedAnswerFile && !r.deletesCached: // said already (tellNotDone)
+		end = "until the passes have run on the deployed machine"
+	case r.deletesCached:
 		end = "until SetupComplete.cmd deletes it on the deployed machine"
 	}
 	r.ui.Sayf("Warning: %s stays in the image and holds secrets (%s) %s", path, strings.Join(secrets, ", "), end)

@@ -23,17 +23,7 @@ func (r *run) attach(_ context.Context, d verdict.Clearance) error {
 	found := r.running[at]
 	r.attached = &found
 	r.ui.Sayf("Not starting sysprep: %s. Watching it", d.Reason)
-	if r.config.answer.content != nil {
-		r.ui.Say("Warning: the answer file of this run is not in the image, because the other run has started sysprep.")
-	}
-	for _, option := range []struct {
-		name string
-		set  bool
-	}{{"remove_answer_files", r.config.RemoveAnswerFiles}, {"delete_cached_answer_file", r.config.DeleteCachedAnswerFile}, {"through_audit", r.config.ThroughAudit}} {
-		if option.set {
-			r.ui.Sayf("Warning: %s of this run was not done, because the other run has started sysprep.", option.name)
-		}
-	}
+	r.tellNotDone("the other run has started sysprep")
 	r.plan.AnswerFile, r.plan.AnswerFolder = "", ""
 	return nil
 }

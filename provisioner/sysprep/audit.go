@@ -35,12 +35,12 @@ func (r *run) throughAudit(ctx context.Context) (over bool, err error) {
 	if _, err := r.finish(ctx); err != nil {
 		return true, err
 	}
-	r.left = guest.Leftovers{}
+	r.left, r.resealed = guest.Leftovers{}, true
 	restore()
 	state, d, err := r.untilClear(ctx)
 	switch {
 	case err != nil:
-		return true, err
+		return true, r.giveUp(ctx, err) // the look may have brought a script
 	case d.Start != verdict.Go:
 		return true, untouched(fmt.Errorf("sysprep was not started in audit mode: %s", d.Reason), d.Next...)
 	}

@@ -1,9 +1,13 @@
 package sysprep
 
 import (
+	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -176,5 +180,75 @@ func TestThroughAuditDoesNothingInAuditMode(t *testing.T) {
 	}
 	if starts := g.sim.Guest.Starts(); slices.ContainsFunc(starts, func(s string) bool { return strings.Contains(s, "/audit") }) || len(starts) != 1 {
 		t.Errorf("sysprep was started as %q", starts)
+	}
+}
+
+// After its first half the machine is not untouched, however the second one ends.
+func TestWhatEndsAfterTheRestartIntoAuditModeSaysWhereWindowsIs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		then func(g *guestRun, cancel func())
+		want []string
+	}{
+		"a cancel": {func(_ *guestRun, cancel func()) { cancel() }, []string{"[cancelled] cancelled: Windows was brought into audit mode (through_audit), where it is still"}},
+		"a refusal": {func(g *guestRun, _ func()) {
+			if err := os.Remove(g.file("Windows", "System32", "Sysprep", "sysprep.exe")); err != nil {
+				g.t.Error(err)
+			}
+		}, []string{"[not-started/SYSPREP_MISSING] sysprep was not started: sysprep.exe is missing", "before that this run has brought Windows into audit mode (through_audit)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{}, map[string]any{"through_audit": true})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			g.ctx = ctx
+			g.ui.onSay = func(line string) {
+				if line == "The guest is back in audit mode" {
+					c.then(g, cancel)
+				}
+			}
+			err := g.provision()
+			if wantError(t, err, c.want...); strings.Contains(err.Error(), "untouched") {
+				t.Errorf("it is called untouched: %v", err)
+			}
+			wantNothingLeft(t, g)
+		})
+	}
+}
+
+// deaf is a connection over which nothing can be ended.
+type deaf struct{ packersdk.Communicator }
+
+func (c deaf) Start(ctx context.Context, cmd *packersdk.RemoteCmd) error {
+	if strings.Contains(cmd.Command, "taskkill") {
+		cmd.Command = "ver"
+	}
+	return c.Communicator.Start(ctx, cmd)
+}
+
+func TestAWindowThatStaysOpenLeavesNothingOfOurs(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.Audit}, map[string]any{"stall_timeout": "1s"})
+	g.wrap = func(c packersdk.Communicator) packersdk.Communicator { return deaf{c} }
+	wantError(t, g.provision(), "[not-started] sysprep was not started: the System Preparation Tool window is open", "(waited up to 1s, see stall_timeout)")
+	wantNothingLeft(t, g)
+}
+
+// The lines and the switches are those of the second half.
+func TestThroughAuditRunsTheLinesOnceAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"through_audit": true, "vm_mode": true, "action": "quit", "before_shutdown": []string{`echo x>>C:\\a.txt`}})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if text := g.read("a.txt"); text != "x\r\n" {
+		t.Errorf("the lines left %q", text)
+	}
+	if starts := g.sim.Guest.Starts(); len(starts) != 2 || !strings.HasSuffix(starts[0], "/audit /reboot /quiet") || !strings.HasSuffix(starts[1], "/generalize /oobe /mode:vm /quit /quiet") {
+		t.Errorf("sysprep was started as %q", starts)
+	}
+	if n := strings.Count(g.ui.text(), "Running before_shutdown"); n != 1 {
+		t.Errorf("the lines ran %d times", n)
 	}
 }

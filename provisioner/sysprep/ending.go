@@ -23,42 +23,71 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 	how := map[string]guest.Ending{"": guest.StayUp, actionShutdown: guest.PowerOff, actionReboot: guest.Restart}[r.plan.Then]
 	err := r.session.AtTheEnd(ctx, lines, how, r.config.BeforeShutdownTimeout)
 	if ctx.Err() != nil {
-		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, errors.New("cancelled while before_shutdown ran; the machine is generalized"))
+		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, fmt.Errorf("cancelled while before_shutdown ran; %s", r.done()))
 	}
 	if err != nil {
-		return v, endFailed(err)
+		return v, endFailed(r.done(), err)
 	}
 	if r.plan.Then == "" {
-		return v, nil
+		return r.still(ctx, v)
 	}
-	return r.leave(ctx)
+	return r.leave(ctx, v)
+}
+
+// done is what sysprep has made of Windows, for a person.
+func (r *run) done() string {
+	if r.config.generalize() {
+		return "Windows is generalized"
+	}
+	return "Windows is resealed"
 }
 
 // endFailed says which line failed. The line itself may hold a secret.
-func endFailed(err error) error {
+func endFailed(done string, err error) error {
 	var line *guest.LineError
 	var unsaid *guest.UnsaidError
+	var end *guest.EndError
 	head := verdict.Head{Class: verdict.AtTheEnd}
 	switch {
 	case errors.As(err, &unsaid):
-		return failed(head, fmt.Errorf("Windows is generalized, but whether before_shutdown[%d] worked is not known: %w", unsaid.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but whether before_shutdown[%d] worked is not known: %w", done, unsaid.Index, err), nil,
 			"look at the guest before its disk is used: it may go down all the same. A line must not end the connection; close WinRM by disabling its service, which takes effect at the next start")
+	case errors.As(err, &end):
+		return failed(head, fmt.Errorf("%s and before_shutdown has worked, but Windows did not take the order to end: %w", done, err), nil,
+			"look at the guest before its disk is used: it may go down or restart all the same. A line must not restart Windows or shut it down")
 	case errors.As(err, &line) && !errors.Is(err, guest.ErrNotSent):
-		return failed(head, fmt.Errorf("Windows is generalized, but before_shutdown[%d] failed with %w", line.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but before_shutdown[%d] failed with %w", done, line.Index, err), nil,
 			"correct that line and run the build again; Windows stays up")
 	}
-	return failed(head, fmt.Errorf("Windows is generalized, but before_shutdown could not be run: %w", err), nil,
+	return failed(head, fmt.Errorf("%s, but before_shutdown could not be run: %w", done, err), nil,
 		"find out why the guest could not be asked, and run the build again; Windows stays up")
 }
 
-// leave watches how Windows goes down, which it was told.
-func (r *run) leave(ctx context.Context) (verdict.Verdict, error) {
-	v := r.untilGone(ctx, r.plan.End())
+// still looks whether Windows is as it was before the lines, where it can be asked.
+func (r *run) still(ctx context.Context, before verdict.Verdict) (verdict.Verdict, error) {
+	state, err := r.session.Poll(ctx)
+	if err != nil {
+		return before, nil // tryLogin tells of it
+	}
+	expect := r.plan.Expect
+	expect.End, expect.Agent = verdict.Quit, ""
+	_, now := verdict.Ending(r.now(), expect).Step(r.ending(ctx, state, nil))
+	if now == nil || now.Class == verdict.Generalized {
+		return before, nil
+	}
+	v := now.After(before)
+	return v, r.explain(v)
+}
+
+// leave watches how Windows goes down, which it was told. The verdict before that
+// is of the run.
+func (r *run) leave(ctx context.Context, before verdict.Verdict) (verdict.Verdict, error) {
+	v := r.untilGone(ctx, r.plan.End()).After(before)
 	switch {
 	case v.Class == verdict.Generalized:
 		return v, nil
 	case v.Class == verdict.Cancelled:
-		return v, verdict.Fail(v.Head(), errors.New("cancelled while Windows was shutting down; the machine is generalized"))
+		return v, verdict.Fail(v.Head(), fmt.Errorf("cancelled while Windows was shutting down; %s", r.done()))
 	case v.Class == verdict.Lost && v.ConsistentWithSuccess && r.config.PackerBuilderType == ownBuilder:
 		return v, nil // it sees the machine, and proves the disk
 	}
@@ -107,13 +136,13 @@ func (r *run) tryLogin(ctx context.Context) {
 	if b, _ := handover(r.config.PackerBuilderType); b.noLogin {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.real(guest.CommandLimit))
+	limited, cancel := context.WithTimeout(ctx, r.real(guest.CommandLimit))
 	defer cancel()
-	err := r.askAnew(ctx)
-	if err == nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
+	err := r.askAnew(limited)
+	if err == nil || ctx.Err() != nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
 		return // nothing was asked
 	}
-	r.ui.Sayf("Warning: the builder's shutdown_command will fail: a new login to the guest is not answered as before (%s). Windows is generalized and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", err)
+	r.ui.Sayf("Warning: the builder's shutdown_command will fail: a new login to the guest is not answered as before (%s). %s and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", err, r.done())
 }
 
 // askAnew asks the guest over a connection that was not there before.

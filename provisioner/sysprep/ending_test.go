@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -41,9 +42,30 @@ func TestALineMayTakeTheLoginAway(t *testing.T) {
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
 			}
-			want(t, g.ui.text(), "Windows is generalized")
+			want(t, g.ui.text(), "Windows is generalized", "SetupType 2, CmdLine ")
+			if strings.Contains(g.ui.text(), "not read") {
+				t.Error("what was read while sysprep ran is said not to be")
+			}
 		})
 	}
+}
+
+// A login that a cancel ends says nothing of the next one.
+func TestACancelAtTheLastLoginIsNoLostLogin(t *testing.T) {
+	t.Parallel()
+	over(t, winsim.Scenario{}, map[string]any{"action": "quit"}, func(t *testing.T, g *guestRun) {
+		ctx, cancel := context.WithCancel(t.Context())
+		g.ctx = ctx
+		g.ui.onSay = func(line string) {
+			if strings.Contains(line, "Shut the machine down and take the disk") {
+				cancel()
+			}
+		}
+		_ = g.provision()
+		if want(t, g.ui.text(), "Shut the machine down"); strings.Contains(g.ui.text(), "will fail") {
+			t.Error("the login is said to be lost")
+		}
+	})
 }
 
 func TestALineThatFailsLeavesWindowsUp(t *testing.T) {
@@ -85,7 +107,7 @@ func TestAGuestThatRestartsAfterTheLinesIsNoSuccess(t *testing.T) {
 			t.Fatal("it is taken for a power-off")
 		}
 		// Windows refuses the second order, or it is seen that it has started again.
-		if text := err.Error(); !strings.Contains(text, "Windows could not be told to end") && !strings.Contains(text, "restarted instead of powering off") {
+		if text := err.Error(); !strings.Contains(text, "Windows did not take the order to end") && !strings.Contains(text, "restarted instead of powering off") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -172,10 +194,20 @@ func TestWhatTheLinesMayNotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := endFailed(errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
+	if err := endFailed("Windows is generalized", errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
 		t.Error(err)
 	}
-	if err := endFailed(&guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
+	if err := endFailed("Windows is generalized", &guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
 		t.Error(err)
 	}
+	if err := endFailed("Windows is generalized", &guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
+		t.Error(err)
+	}
+}
+
+// What was only resealed is not called generalized.
+func TestAResealedWindowsIsNotCalledGeneralizedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"generalize": false, "action": "quit", "before_shutdown": []string{`type "C:\none"`}})
+	wantError(t, g.provision(), "[at-the-end] Windows is resealed, but before_shutdown[0] failed with exit code 1")
 }

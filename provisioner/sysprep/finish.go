@@ -31,6 +31,9 @@ const notStarted = "cancelled: sysprep was not started, the machine is untouched
 func (r *run) giveUp(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = errors.New(notStarted)
+		if r.resealed {
+			err = errors.New("cancelled: Windows was brought into audit mode (through_audit), where it is still; sysprep was not started to generalize it")
+		}
 	}
 	ctx, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
@@ -144,7 +147,7 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		return err
 	}
 	said, next := v.Explain()
-	if v.Unseen {
+	if v.Unseen || v.Class != verdict.Generalized {
 		said[0] = "Warning: " + said[0]
 	}
 	if r.config.PackerBuilderType == ownBuilder || r.inBetween {

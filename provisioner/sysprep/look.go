@@ -16,7 +16,7 @@ import (
 // look finds out whether sysprep may run, and plans the run.
 func (r *run) look(ctx context.Context) (over bool, err error) {
 	first, decision, err := r.untilClear(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || err != nil && r.session.Brought() {
 		return true, r.giveUp(ctx, err) // the look brought a script
 	}
 	if err != nil {

@@ -136,3 +136,17 @@ func TestOnlyOtherBuildersTakeASecondLook(t *testing.T) {
 		}
 	}
 }
+
+// The provisioner cannot make the sysprep of a command quit.
+func TestLinesAfterACommandNeedASysprepThatQuits(t *testing.T) {
+	for action, said := range map[string]bool{"shutdown": true, "reboot": true, "quit": false} {
+		c, err := decode(t, map[string]any{"action": action, "command": "x.cmd", "before_shutdown": []string{"ver"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := c.plan(`C:\Windows`, "id")
+		if text := strings.Join(p.Warnings, "\n"); strings.Contains(text, "has to end with /quit; this provisioner asks Windows for the "+action) != said || p.Expect.End != verdict.Quit {
+			t.Errorf("%s: %q, end %v", action, text, p.Expect.End)
+		}
+	}
+}

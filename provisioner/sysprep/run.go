@@ -54,6 +54,8 @@ type run struct {
 	// inBetween: this sysprep only brings the guest into audit mode, and another
 	// one follows.
 	inBetween bool
+	// resealed: that one has ended well, so the machine is not untouched any more.
+	resealed bool
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
 	// watched is what was seen of the sysprep that was started last.
@@ -140,6 +142,9 @@ func (r *run) provision(ctx context.Context) error {
 		err = verdict.Fail(verdict.Head{Class: verdict.Cancelled}, err)
 	default:
 		err = verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
+	}
+	if head, _ := verdict.ParseHead(err.Error()); r.resealed && head.Class == verdict.NotStarted {
+		err = fmt.Errorf("%w\nbefore that this run has brought Windows into audit mode (through_audit), where it is still: the machine is as it was then, and the build may be run again on it", err)
 	}
 	return errors.New(r.scrub.text(err.Error()))
 }
