@@ -121,7 +121,7 @@ func TestTheLoginIsLostBeforeTheBuildersShutdown(t *testing.T) {
 			t.Parallel()
 			guest := inProcess(t, winsim.Scenario{Unkind: winsim.Unkind{NoNewShellsFrom: winsim.AtTag}}, winsim.ServerOptions{NTLM: true}, nil)
 			p := startPacker(t, nullBuild(guest.Port, "", sysprepBlock(fmt.Sprintf(`winrm { mode = %q }`, mode))), nil)
-			p.expect(0, "Windows is generalized", "Warning: the builder's shutdown_command will fail: ", "401")
+			p.expect(0, "Windows is generalized", "Warning: whoever logs in to shut Windows down will fail: ", "401")
 		})
 	}
 }

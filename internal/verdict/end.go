@@ -182,15 +182,15 @@ func (j Judge) succeeded() *Verdict {
 	case waited < j.expect.EndWithin:
 		return nil
 	case j.reopened > 0:
-		return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s: its port was %s for %s and answers again, so it may have restarted", j.endVerb(), j.expect.EndWithin, j.away(), seconds(j.reopened)))
+		return j.ifArmed(j.verdict(Hung, "%s, but it has not %s within %s: its port was %s for %s and answers again, so it may have restarted", j.done(), j.endVerb(), j.expect.EndWithin, j.away(), seconds(j.reopened)))
 	case j.expect.End == Shutdown && !j.last.Reached: // who waits for the machine sees it
 		v := j.verdict(Generalized, "%s, and Windows was told to power off; whether it did could not be seen within %s%s", said, j.expect.EndWithin, j.why())
 		v.Unseen = true
 		return j.ifArmed(v)
 	case !j.last.Reached:
-		return j.ifArmed(j.verdict(Lost, "Windows is generalized, but whether it %s could not be seen within %s", j.endVerb(), j.expect.EndWithin))
+		return j.ifArmed(j.verdict(Lost, "%s, but whether it %s could not be seen within %s", j.done(), j.endVerb(), j.expect.EndWithin))
 	}
-	return j.ifArmed(j.verdict(Hung, "Windows is generalized, but it has not %s within %s", j.endVerb(), j.expect.EndWithin))
+	return j.ifArmed(j.verdict(Hung, "%s, but it has not %s within %s", j.done(), j.endVerb(), j.expect.EndWithin))
 }
 
 // away is how the port was while nothing answered there.
@@ -323,6 +323,14 @@ func (j Judge) paused() *Verdict {
 	v := j.verdict(Hung, "the machine is paused: %s", j.last.Machine.Paused)
 	v.ConsistentWithSuccess = false
 	return v
+}
+
+// done is what sysprep has made of Windows.
+func (j Judge) done() string {
+	if j.expect.Generalize {
+		return "Windows is generalized"
+	}
+	return "Windows is resealed"
 }
 
 func (j Judge) endVerb() string {

@@ -39,6 +39,10 @@ func TestTheNewestFactsDecide(t *testing.T) {
 	}{
 		"the tag is gone and the image undeployable": {
 			generalize, []Observation{good(time.Minute), good(70*time.Second, noTag, state(windows.StateUndeployable))}, Undone, "ImageState IMAGE_STATE_UNDEPLOYABLE"},
+		"resealed alone, and still up": {
+			Expectation{End: Shutdown, ImageState: windows.StateSpecializeToOOBE, EndWithin: 5 * time.Minute},
+			[]Observation{at(time.Minute, state(windows.StateSpecializeToOOBE), ended, tag, log(200, done, tagLogged)), at(7*time.Minute, state(windows.StateSpecializeToOOBE), ended, tag, log(200, done, tagLogged))},
+			Hung, "Windows is resealed, but it has not powered off within 5m0s"},
 		"the same after sysprep has ended": {
 			shutdown, []Observation{good(time.Minute), good(70*time.Second, ended, noTag, state(windows.StateUndeployable))},
 			Undone, "the guest restarted instead of powering off: it is not generalized any more"},

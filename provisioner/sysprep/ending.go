@@ -142,7 +142,11 @@ func (r *run) tryLogin(ctx context.Context) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, guest.ErrResting) || errors.Is(err, guest.ErrGivenUp) {
 		return // nothing was asked
 	}
-	r.ui.Sayf("Warning: the builder's shutdown_command will fail: a new login to the guest is not answered as before (%s). %s and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", err, r.done())
+	who := "the builder's shutdown_command"
+	if r.config.PackerBuilderType == "null" { // it has none
+		who = "whoever logs in to shut Windows down"
+	}
+	r.ui.Sayf("Warning: %s will fail: a new login to the guest is not answered as before (%s). %s and stays up: shut it down by other means, or use action = \"shutdown\" and no shutdown_command", who, err, r.done())
 }
 
 // askAnew asks the guest over a connection that was not there before.

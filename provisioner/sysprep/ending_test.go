@@ -171,7 +171,11 @@ func TestTheLoginIsLostBeforeTheBuildersShutdown(t *testing.T) {
 				if err := g.provision(); err != nil {
 					t.Fatal(err)
 				}
-				said := strings.Count(g.ui.text(), "Warning: the builder's shutdown_command will fail: ")
+				who := "the builder's shutdown_command"
+				if name == "null" {
+					who = "whoever logs in to shut Windows down"
+				}
+				said := strings.Count(g.ui.text(), "Warning: "+who+" will fail: ")
 				if (said == 1) != want || said > 1 {
 					t.Errorf("it is said %d times", said)
 				}
