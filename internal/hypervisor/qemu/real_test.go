@@ -354,3 +354,14 @@ func TestAcceleratorIsProvenByRunningIt(t *testing.T) {
 		t.Errorf("%s cannot work on %s", foreign, runtime.GOOS)
 	}
 }
+
+// QEMU lists the disk of a machine that runs.
+func TestAMachineSaysWhatItsGuestHasWritten(t *testing.T) {
+	m, _ := boot(t, Options{Accelerator: "tcg"}, specFor(t, []byte{0xfa, 0xf4, 0xeb, 0xfd})) // stands still
+	if written, err := hypervisor.Meter(m).Written(t.Context()); err != nil || written != 0 {
+		t.Errorf("%d, %v", written, err)
+	}
+	if _, err := newMachine(Options{}, nil).Written(t.Context()); err == nil {
+		t.Error("a machine that was not started has written something")
+	}
+}
