@@ -103,7 +103,7 @@ func (b *bastion) connect(ctx context.Context) (*ssh.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bastionLimit)
 	defer cancel()
-	auth, release, err := bastionAuth(b.config)
+	auth, release, err := bastionAuth(ctx, b.config)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (b *bastion) connect(ctx context.Context) (*ssh.Client, error) {
 
 // bastionAuth are the ways to log in that the options name, without the one that
 // asks a person.
-func bastionAuth(c *communicator.Config) (auth []ssh.AuthMethod, release func(), err error) {
+func bastionAuth(ctx context.Context, c *communicator.Config) (auth []ssh.AuthMethod, release func(), err error) {
 	release = func() {}
 	if c.SSHBastionPassword != "" {
 		auth = append(auth, ssh.Password(c.SSHBastionPassword), ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
@@ -160,11 +160,11 @@ func bastionAuth(c *communicator.Config) (auth []ssh.AuthMethod, release func(),
 		auth = append(auth, ssh.PublicKeys(signer))
 	}
 	if c.SSHBastionAgentAuth {
-		conn, err := net.Dial("unix", os.Getenv("SSH_AUTH_SOCK"))
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", os.Getenv("SSH_AUTH_SOCK"))
 		if err != nil {
 			return nil, release, fmt.Errorf("asking the SSH agent: %w", err)
 		}
-		release = func() { conn.Close() }
+		release = func() { _ = conn.Close() }
 		auth = append(auth, ssh.PublicKeysCallback(agent.NewClient(conn).Signers))
 	}
 	return auth, release, nil

@@ -1,6 +1,7 @@
 package testutil
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -37,7 +38,7 @@ func Forward(t testing.TB, to string) (host string, port int) {
 
 func pass(conn net.Conn, to string, done <-chan struct{}) {
 	defer conn.Close()
-	behind, err := net.Dial("tcp", to)
+	behind, err := new(net.Dialer).DialContext(context.Background(), "tcp", to)
 	if err != nil {
 		return
 	}

@@ -86,7 +86,7 @@ func TestTheSysprepThatRunsIsListed(t *testing.T) {
 	}
 	out, code := runScript(t, g, "processes", m{}, "")
 	for _, part := range []string{`"commandLine":"\"C:\\Windows\\System32\\Sysprep\\sysprep.exe\""`, `"session":1`, `{"folder":"Panther.packer-20260102T030405Z","name":"packer-0123456789ab.mark"}`} {
-		if text := string(out); code != 0 || !strings.Contains(text, part) {
+		if text := out; code != 0 || !strings.Contains(text, part) {
 			t.Errorf("code %d, no %s: %s", code, part, text)
 		}
 	}

@@ -65,18 +65,16 @@ func endFailed(done string, err error) error {
 
 // still looks whether Windows is as it was before the lines, where it can be asked.
 func (r *run) still(ctx context.Context, before verdict.Verdict) (verdict.Verdict, error) {
-	state, err := r.session.Poll(ctx)
-	if err != nil {
-		return before, nil // tryLogin tells of it
-	}
 	expect := r.plan.Expect
 	expect.End, expect.Agent = verdict.Quit, ""
-	_, now := verdict.Ending(r.now(), expect).Step(r.ending(ctx, state, nil))
-	if now == nil || now.Class == verdict.Generalized {
-		return before, nil
+	if state, err := r.session.Poll(ctx); err == nil { // else tryLogin tells of it
+		_, now := verdict.Ending(r.now(), expect).Step(r.ending(ctx, state, nil))
+		if now != nil && now.Class != verdict.Generalized {
+			v := now.After(before)
+			return v, r.explain(v)
+		}
 	}
-	v := now.After(before)
-	return v, r.explain(v)
+	return before, nil
 }
 
 // leave watches how Windows goes down, which it was told. The verdict before that
