@@ -132,6 +132,7 @@ func processTexts() (stop func() string) {
 }
 
 func TestNoSecretOfAnAnswerFileLeavesTheImage(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var ran strings.Builder // what the guest was told to run
 	guest := inProcess(t, winsim.Scenario{}, winsim.ServerOptions{}, func(format string, args ...any) {

@@ -33,6 +33,7 @@ type machine struct {
 	builders string // the build block's provisioners; default: sysprep
 	force    bool   // packer build -force
 	monitor  string // a socket for a QMP monitor of somebody else's
+	zone     string // the host's time zone as Packer sees it; default: as it is
 }
 
 // start runs the build.
@@ -65,7 +66,15 @@ func (m machine) start(t *testing.T) *packerRun {
 	if m.monitor != "" {
 		monitor = fmt.Sprintf(`, "-qmp", "unix:%s,server=on,wait=off"`, m.monitor)
 	}
-	return startPacker(t, fmt.Sprintf(`
+	packer := []string{built("packer")}
+	if m.zone != "" {
+		packer = []string{"env", "TZ=" + m.zone, packer[0]}
+	}
+	plugins, err := pluginPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startCommand(t, packer, plugins, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   memory           = 512

@@ -17,6 +17,7 @@ import (
 // off the host's as the host is from Greenwich, in either direction. The image
 // is proven all the same.
 func TestABuildIsProvenInEveryTimeZoneOfTheHost(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ zone, source string }{
 		{"PST8", `rtc_time_base = "local"`},
 		{"<+14>-14", `rtc_time_base = "local"`},
@@ -24,8 +25,8 @@ func TestABuildIsProvenInEveryTimeZoneOfTheHost(t *testing.T) {
 		{"UTC", `rtc_time_base = "UTC"`},
 	} {
 		t.Run(c.zone, func(t *testing.T) {
-			t.Setenv("TZ", c.zone)
-			p := machine{source: c.source}.start(t)
+			t.Parallel()
+			p := machine{zone: c.zone, source: c.source}.start(t)
 			p.expect(0, "tag created", "Proven: ")
 			report, proof := proof(t, filepath.Join(p.dir, "output", "image.vhd"))
 			if !proven(proof) {
@@ -79,14 +80,17 @@ func staleSource(t *testing.T) string {
 // A tag that came with the source is told from the one that sysprep makes,
 // whatever the host's time zone makes of the guest's clock.
 func TestAStaleTagOfTheSourceIsToldFromANewOne(t *testing.T) {
-	t.Setenv("TZ", "<+14>-14")
+	t.Parallel()
+	const zone = "<+14>-14"
 	source := staleSource(t)
 	t.Run("sysprep ran", func(t *testing.T) {
-		p := machine{disk: source, source: `rtc_time_base = "local"`}.start(t)
+		t.Parallel()
+		p := machine{zone: zone, disk: source, source: `rtc_time_base = "local"`}.start(t)
 		p.expect(0, "tag created", "Proven: ")
 	})
 	t.Run("sysprep did not run", func(t *testing.T) {
-		p := machine{disk: source, source: `shutdown_command = "shutdown /s /t 0"`, builders: "\n"}.start(t)
+		t.Parallel()
+		p := machine{zone: zone, disk: source, source: `shutdown_command = "shutdown /s /t 0"`, builders: "\n"}.start(t)
 		p.expect(1, "error: tag: ", "the tag came with the source disk")
 	})
 }
