@@ -77,7 +77,7 @@ func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			p := startCommand(t, []string{built("packer")}, plugins,
+			p := startWithin(t, 2*buildLimit, []string{built("packer")}, plugins,
 				qemuBuild(t, winsim.Scenario{}, c.source, sysprepBlock(fmt.Sprintf("action = %q", c.action), `shutdown_timeout = "30s"`)), nil)
 			p.expect(c.code, c.texts...)
 			t.Logf("exit code %d after %s: %s", c.code, time.Since(began).Round(time.Second), strings.Join(c.texts, "; "))
