@@ -46,7 +46,7 @@ func TestSuccessOverAConnectionOfOurOwn(t *testing.T) {
 			}
 			g := newOwnRun(t, winsim.Scenario{StaleTag: true}, map[string]any{"answer_file_content": testAnswer, "log_directory": logs, "winrm": options})
 			g.server = c.server
-			g.builder = "azure-arm" // which logs in no more, so that no other login is tried
+			g.builder = "amazon-ebs" // which logs in no more, so that no other login is tried
 			requests := g.count()
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestNoNewShellsDoNotEndAConnectionOfOurOwn(t *testing.T) {
 			t.Parallel()
 			logs := t.TempDir()
 			g := newOwnRun(t, scenario, map[string]any{"answer_file_content": testAnswer, "log_directory": logs, "stall_timeout": "30s"})
-			g.builder = "azure-arm" // which logs in no more, so that no other login is tried
+			g.builder = "amazon-ebs" // which logs in no more, so that no other login is tried
 			requests := g.count()
 			if err := g.provision(); err != nil {
 				t.Fatal(err)

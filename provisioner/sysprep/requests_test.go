@@ -99,7 +99,7 @@ func TestTheRequestsOfARun(t *testing.T) {
 			options["answer_file_content"], options["log_directory"] = testAnswer, t.TempDir()
 		}
 		run := func(t *testing.T, g *guestRun, over string) *counted {
-			g.builder = "azure-arm" // which logs in no more, so that no other login is tried
+			g.builder = "amazon-ebs" // which logs in no more, so that no other login is tried
 			n := g.count()
 			if err := g.provision(); err != nil {
 				t.Fatal(err)
