@@ -8,7 +8,8 @@ import (
 )
 
 // ClosedAddr returns an address of this machine at which nobody listens, and
-// nobody can until the end of the test: the port is the near end of a connection.
+// nobody is given by the system until the end of the test: the port is the near end
+// of a connection.
 func ClosedAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -2,6 +2,7 @@ package testutil
 
 import (
 	"net"
+	"runtime"
 	"testing"
 )
 
@@ -13,7 +14,9 @@ func TestNobodyListensAtAClosedAddress(t *testing.T) {
 	}
 	if l, err := net.Listen("tcp", addr); err == nil {
 		l.Close()
-		t.Error("somebody else can listen")
+		if runtime.GOOS != "windows" { // where a socket may share its port
+			t.Error("somebody else can listen")
+		}
 	}
 }
 
