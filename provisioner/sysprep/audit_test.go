@@ -82,6 +82,7 @@ func TestNoOtherSysprepIsEnded(t *testing.T) {
 }
 
 func TestABuildInTwoPhases(t *testing.T) {
+	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	over(t, winsim.Scenario{Unkind: winsim.Unkind{LogonTakes: seconds(5)}}, toAudit, func(t *testing.T, g *guestRun) {
 		if err := g.provision(); err != nil {
@@ -106,6 +107,7 @@ func TestABuildInTwoPhases(t *testing.T) {
 }
 
 func TestABuildInTwoPhasesAsOneProvisioner(t *testing.T) {
+	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	// The window comes up while sysprep is about to be started.
 	over(t, winsim.Scenario{Unkind: winsim.Unkind{LogonTakes: seconds(1)}}, map[string]any{"through_audit": true, "answer_file_content": testAnswer}, func(t *testing.T, g *guestRun) {
@@ -185,6 +187,7 @@ func TestThroughAuditDoesNothingInAuditMode(t *testing.T) {
 
 // After its first half the machine is not untouched, however the second one ends.
 func TestWhatEndsAfterTheRestartIntoAuditModeSaysWhereWindowsIs(t *testing.T) {
+	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	for name, c := range map[string]struct {
 		then func(g *guestRun, cancel func())

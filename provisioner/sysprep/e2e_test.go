@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,14 @@ const (
 	simUser     = "packer"
 	simPassword = "Corr3ct$Horse\"!" // the SDK logs a password that needs quoting
 )
+
+// notOnWindows skips a test where it runs on Windows, or under Wine.
+func notOnWindows(t *testing.T, why string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skipf("SKIPPED: %s", why)
+	}
+}
 
 // guestRun is one simulated guest with a provisioner pointed at it.
 type guestRun struct {
