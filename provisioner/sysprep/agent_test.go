@@ -312,7 +312,7 @@ func TestTheAgentsOfAzureAreWaitedFor(t *testing.T) {
 		says    string
 		fails   string
 	}{
-		"they start":        {"azure-arm", 60, "Waiting: RdAgent and WindowsAzureGuestAgent of Azure's agent is not running", ""},
+		"they start":        {"azure-arm", 300, "Waiting: RdAgent and WindowsAzureGuestAgent of Azure's agent is not running", ""},
 		"they do not start": {"azure-arm", 100000, "Waiting: ", "[not-started/AZURE_AGENT_NOT_RUNNING] sysprep was not started, the machine is untouched: RdAgent and WindowsAzureGuestAgent of Azure's agent did not start (waited up to 10m0s, see stall_timeout); next: "},
 		"there are none":    {"azure-chroot", 0, "", ""},
 		"another builder":   {"null", 100000, "", ""},
