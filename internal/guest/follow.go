@@ -124,6 +124,8 @@ func (h *hearing) take(line []byte) {
 		}
 	case !h.starting:
 		h.stream.take(line)
+	case marks.has(bootPut):
+		h.session.heardBoot(marks)
 	default:
 		if h.before.take(line); h.before.seen > 0 {
 			h.begin()

@@ -28,6 +28,7 @@ func (s *Session) launchWithout(ctx context.Context, l Launch, launched Launched
 	// The old log keeps its lines under another name: they may explain an earlier failure.
 	a, err := s.ask(ctx, all(s.putBoot(), call("md ?", ours), tell("ours", ours), call("del /f /q ? ?", s.tag(), s.markFile()), call("ren ? "+nameOf(s.oldLog()), s.Log()),
 		when(s.Log(), echo("log-stays"), countLines(s.Log())), tell("tag", s.tag())), CommandLimit)
+	s.heardBoot(a)
 	tag := a.yes("tag")
 	switch {
 	case err == nil && tag == nil:

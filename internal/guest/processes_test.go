@@ -88,4 +88,15 @@ func TestThatWindowsRestartedIsTold(t *testing.T) {
 			}
 		}
 	}
+	// It may restart before it is asked for the first time.
+	s := New(scripted("", ""), "id")
+	s.putBoot()
+	h := &hearing{session: s, starting: true, before: &documents{}}
+	h.take([]byte("packer-part:boot-put\r"))
+	if same := s.judgeOurs(s.readAll(readAnswer(listed)), "").SameBoot; same == nil || *same {
+		t.Errorf("put, and gone at the first answer: %v", same)
+	}
+	if h.before.other != "" {
+		t.Errorf("%q counts as output of the script", h.before.other)
+	}
 }

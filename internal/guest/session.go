@@ -31,7 +31,7 @@ type Session struct {
 	// markPut: Bring has put it, for the next start.
 	markLate, markPut bool
 	// bootMarked: the mark of this boot was put, as far as is known; bootSeen: it
-	// was read.
+	// was read, or the guest has said that it was put.
 	bootMarked, bootSeen bool
 	// oldLines are those that Look has counted in an earlier log.
 	oldLines int

@@ -168,7 +168,19 @@ func (s *Session) putBoot() command {
 	s.mu.Lock()
 	s.bootMarked, s.bootSeen = true, false
 	s.mu.Unlock()
-	return call("reg add ? /v "+s.bootValue().Name()+" /t REG_SZ /d 1 /f"+native+quiet, s.bootValue().Key())
+	return call("reg add ? /v "+s.bootValue().Name()+" /t REG_SZ /d 1 /f"+native+quiet, s.bootValue().Key()).then(echo(bootPut))
+}
+
+// bootPut is what putBoot says where it worked.
+const bootPut = "boot-put"
+
+// heardBoot takes that from an answer: Windows may restart before it is asked again.
+func (s *Session) heardBoot(a answer) {
+	if a.has(bootPut) {
+		s.mu.Lock()
+		s.bootSeen = true
+		s.mu.Unlock()
+	}
 }
 
 // readAll is readState, with what depends on the session.

@@ -82,7 +82,6 @@ func TestNoOtherSysprepIsEnded(t *testing.T) {
 }
 
 func TestABuildInTwoPhases(t *testing.T) {
-	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	over(t, winsim.Scenario{Unkind: winsim.Unkind{LogonTakes: seconds(5)}}, toAudit, func(t *testing.T, g *guestRun) {
 		if err := g.provision(); err != nil {
@@ -107,7 +106,6 @@ func TestABuildInTwoPhases(t *testing.T) {
 }
 
 func TestABuildInTwoPhasesAsOneProvisioner(t *testing.T) {
-	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	// The window comes up while sysprep is about to be started.
 	over(t, winsim.Scenario{Unkind: winsim.Unkind{LogonTakes: seconds(1)}}, map[string]any{"through_audit": true, "answer_file_content": testAnswer}, func(t *testing.T, g *guestRun) {
@@ -187,7 +185,6 @@ func TestThroughAuditDoesNothingInAuditMode(t *testing.T) {
 
 // After its first half the machine is not untouched, however the second one ends.
 func TestWhatEndsAfterTheRestartIntoAuditModeSaysWhereWindowsIs(t *testing.T) {
-	notOnWindows(t, "the simulated guest restarts before it is asked once under Wine")
 	t.Parallel()
 	for name, c := range map[string]struct {
 		then func(g *guestRun, cancel func())
