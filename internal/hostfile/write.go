@@ -18,7 +18,7 @@ import (
 const (
 	busyLimit = 10 * time.Second
 	busyPause = 20 * time.Millisecond
-	busyMost  = time.Second
+	busyMost  = 70 * time.Millisecond // a scanner that opens a file over and over lets go for moments
 )
 
 // Rename moves a file within a file system and replaces what is there. Where
