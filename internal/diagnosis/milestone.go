@@ -52,7 +52,7 @@ var providers = map[string]string{
 // Milestone returns a readable milestone for a line, or "" for most lines.
 func Milestone(l Line) string {
 	s, p := &search{left: maxSearched}, newProblem(l)
-	if s.find(noise, p) != nil {
+	if s.isNoise(p, "") {
 		return ""
 	}
 	for _, m := range milestones {
