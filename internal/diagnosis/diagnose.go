@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
@@ -150,8 +151,10 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.groups["package"] != "" {
 		evidence = append(evidence, d.addPackages(a.search, a.problems, t.groups["package"])...)
 	}
-	if t.weak != "" && f.at < 0 {
-		evidence = append(evidence, a.problems[max(0, t.at-aboveUnknown):t.at]...)
+	if t.weak != "" && f.at < 0 && t.at > 0 {
+		first := a.problems[0]
+		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(first.Message, maxName))
+		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
 	}
 	if f.at >= 0 {
 		evidence = append(evidence, newProblem(a.run.Lines[f.at]))
