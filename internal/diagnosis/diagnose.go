@@ -57,9 +57,27 @@ func Diagnose(run Run) (Diagnosis, bool) {
 	if a.failure.at >= 0 {
 		return a.unknown(), true
 	}
+	if e := run.earlier; e != nil && run.Progress.Runs == 0 && !run.Progress.Passed && e.Progress.Runs == 0 {
+		// A boot after one that failed says nothing of the cause.
+		if d, ok := Diagnose(*e); ok && d.Severity == finding.Fail {
+			return d, true
+		}
+	}
 	for _, k := range []kind{notice, vagueNotice} {
 		if t, ok := a.findWeak(k); ok {
 			return a.known(t), true
+		}
+	}
+	return Diagnosis{}, false
+}
+
+// FirstBoot names the cause of a first boot that failed, from the logs of
+// Windows Setup in the order of their worth. It reports false where none of them
+// tells of a failure.
+func FirstBoot(logs ...Run) (Diagnosis, bool) {
+	for _, run := range logs {
+		if d, ok := Diagnose(run); ok && d.Severity == finding.Fail && d.Phase == PhaseFirstBoot {
+			return d, true
 		}
 	}
 	return Diagnosis{}, false

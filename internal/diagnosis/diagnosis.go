@@ -102,6 +102,8 @@ type Progress struct {
 	ShutdownRequested bool
 	// Closed: `Shutting down SysPrep log`.
 	Closed bool
+	// Passed: Windows Setup ended a pass of a first boot well.
+	Passed bool
 	// Failure and FailureLine: the line that says that the run failed, verbatim.
 	Failure     Failure
 	FailureLine string

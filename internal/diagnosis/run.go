@@ -28,7 +28,12 @@ const (
 	textInvalid  = "not running dlls; either the machine is in an invalid state"
 	textExecuted = "failure occurred while executing"
 	textParse    = "unable to parse command-line arguments"
+	// What Windows Setup writes at the begin of a boot that is not over, and
+	// where a pass ended well.
+	textDeploy = "windeploy.exe launched with"
 )
+
+var textPassed = []string{"setup has completed phase", "--> [image_state_complete]", "--> [image_state_specialize_reseal"}
 
 var optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
 
@@ -72,6 +77,8 @@ func (f Progress) with(l Line) Progress {
 		f.ShutdownRequested = true
 	case strings.Contains(text, textClosed):
 		f.Closed = true
+	case contains(text, textPassed):
+		f.Passed = true
 	case strings.Contains(text, textParse):
 		f.fail(ParseFailure, l, false)
 	case strings.Contains(text, textFailure):
@@ -184,6 +191,9 @@ func (r *Run) endsBefore(l Line) bool {
 	if strings.Contains(l.lower(), textBanner) {
 		return r.Progress.Lines > 0
 	}
+	if strings.Contains(l.lower(), textDeploy) && r.Progress.Runs == 0 {
+		return r.Progress.Lines > 0 // the logs of Windows Setup have a part for each boot
+	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run, unless good runs have it as well.
 	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure) && !harmless(l)
@@ -193,7 +203,8 @@ func (r *Run) endsBefore(l Line) bool {
 // off for a reason of its own: what follows from that one fails as well.
 func (r *Run) next() Run {
 	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier}
-	if r.Progress.Failure == ProcessFailure && !r.followsOn() {
+	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
+	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
 		broken := *r
 		broken.earlier = nil
 		n.earlier = &broken
