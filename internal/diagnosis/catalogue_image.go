@@ -5,15 +5,18 @@ import "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 // smiSource is how the line begins that names the component of an answer file.
 const smiSource = `SMI data results dump: Source = Name: (?P<component>[^,]+),[^/]*`
 
+// afterAnswerFile is what to do once the answer file is right.
+const afterAnswerFile = "Setup refuses the whole file for one setting. Check it with packer-plugin-sysprep lint, then generalize a fresh copy of the source with it and deploy that: a machine that failed here does not recover."
+
 const windowsCouldNot = `see the lines in %WINDIR%` + string(windows.SetupLogs) + `\` + windows.ErrLog + " of the booted image"
 
 var answerFileCauses = []cause{
 	{id: "F66", name: "RUNSYNCHRONOUS_PATH_TOO_LONG", phase: PhaseFirstBoot, pattern: `SMI data results dump: Source = [^/]*/settings/.*RunSynchronousCommand/?\[Order="(?P<order>\d+)"\]/Path`, title: "the Path of RunSynchronousCommand {order} in the answer file is invalid, most likely longer than 259 characters",
 		remedy: []string{"Shorten the Path to 259 characters or put the command into a script file."}, source: docRunSync},
 	{id: "F92", name: "UNATTEND_SETTING_UNKNOWN", phase: PhaseFirstBoot, pattern: smiSource + `/settings/(?P<setting>\S+).*hrResult = (?P<code>0x80220001)`, title: "{setting} is not a setting of {component} ({code})",
-		remedy: []string{"{move}"}, source: docUnattend},
+		remedy: []string{"{move}", afterAnswerFile}, source: docUnattend},
 	{id: "F93", name: "UNATTEND_VALUE_INVALID", phase: PhaseFirstBoot, pattern: smiSource + `/settings/(?P<setting>\S+).*hrResult = (?P<code>0x80220005)`, title: "the value of {setting} of {component} in the answer file is not valid ({code})",
-		remedy: []string{"Correct that value: its page in Microsoft's reference names the values and the longest text it may have."}, source: docUnattend},
+		remedy: []string{"Correct that value: its page in Microsoft's reference names the values and the longest text it may have.", afterAnswerFile}, source: docUnattend},
 	{id: "F60", name: "UNATTEND_SCHEMA", phase: PhaseFirstBoot, pattern: smiSource + `(?P<setting>/settings\S*).*?Description = (?P<why>.+?)(?: (?:The provided unattend file is not valid; )?hrResult = (?P<code>0x[0-9a-f]{8}))?$|The provided unattend file is not valid; hrResult = (?P<code2>0x[0-9a-f]{8})|The same namespace should not appear twice in a single settings section|SMI data results dump: Description = (?P<why2>.+)`, title: "the answer file is not valid ({code}) ({component}, {setting}) ({why})",
 		remedy: []string{"Correct the file: no component or setting twice in one pass, only settings that the component has and the pass allows, values in range.", "packer-plugin-sysprep lint <file> finds most of these."}, source: docUnattend},
 	{id: "F61", name: "UNATTEND_ORDER", phase: PhaseFirstBoot, pattern: `0x8030000b`, title: "Setup refused the answer file (0x8030000b): an invalid value or child elements in the wrong order",

@@ -349,10 +349,12 @@ func rawLines(lines []problem, last string) []string {
 	return appendShown(out, last)
 }
 
-// appendShown adds a line of evidence once.
+// appendShown adds the lines of a record of evidence, each once.
 func appendShown(evidence []string, raw string) []string {
-	if text := budget.Cut(raw, maxShown); raw != "" && !slices.ContainsFunc(evidence, func(e string) bool { return strings.Contains(e, text) }) {
-		return append(evidence, text)
+	for _, line := range strings.Split(raw, "\n") {
+		if text := budget.Cut(line, maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
+			evidence = append(evidence, text)
+		}
 	}
 	return evidence
 }

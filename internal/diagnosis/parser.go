@@ -31,11 +31,13 @@ var (
 )
 
 type parser struct {
-	enc  encodingForm
-	page int    // the ANSI code page of the guest; 0 is 1252
-	head []byte // the first bytes, until the encoding is known
-	buf  []byte // bytes of the unfinished line, at most maxLine
-	odd  []byte // UTF-16: the first half of a unit
+	enc encodingForm
+	// plain: each line is one of its own, whatever it begins with.
+	plain bool
+	page  int    // the ANSI code page of the guest; 0 is 1252
+	head  []byte // the first bytes, until the encoding is known
+	buf   []byte // bytes of the unfinished line, at most maxLine
+	odd   []byte // UTF-16: the first half of a unit
 	// returned: a carriage return was read, and not yet what comes behind it.
 	returned bool
 	open     bool // last holds a line
@@ -165,6 +167,7 @@ func (p *parser) line(text string, out []Line) []Line {
 		return out
 	}
 	next, begins := parseLine(text)
+	begins = begins || p.plain
 	if !begins && p.open {
 		if p.size+len(text) < maxLine {
 			p.more = append(p.more, text)
