@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -97,7 +98,7 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 }
 
 func TestDiagnoseAsJSON(t *testing.T) {
-	dir := logsBelow(t, map[string]string{"Panther/setupact.log": winimagetest.RefusedLog, "CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
+	dir := logsBelow(t, map[string]string{"Panther/setupact.log": winimagetest.RefusedLog, "Panther/setup.log": winimagetest.RefusedLog, "CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
 	code, stdout, _ := run(t, "diagnose", "--json", dir)
 	var d struct {
 		Subject  string
@@ -157,5 +158,26 @@ func TestTheTranscriptsInTheDocumentation(t *testing.T) {
 		if want := "$ packer-plugin-sysprep diagnose " + name + "\n" + stdout; !strings.Contains(text, want) {
 			t.Errorf("docs/troubleshooting.md lacks\n%s", want)
 		}
+	}
+}
+
+// What is read is bounded, whatever it claims to be.
+func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
+	g := &gathering{ctx: t.Context(), left: 10}
+	if err := g.read("a", strings.NewReader("more than ten bytes")); err == nil || !strings.Contains(err.Error(), "name the last one") {
+		t.Errorf("%v", err)
+	}
+	files := map[string]string{}
+	for i := range maxLogFiles + 1 {
+		files[fmt.Sprintf("%d/setupact.log", i)] = "x"
+	}
+	for _, path := range []string{logsBelow(t, files), zipped(t, files)} {
+		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "name the folder of one machine") {
+			t.Errorf("%v", err)
+		}
+	}
+	deep := strings.Repeat("a/", maxLogDepth+1) + "setupact.log"
+	if logs, err := gather(t.Context(), logsBelow(t, map[string]string{deep: "x"}), 0, nil); err != nil || len(logs) != 0 {
+		t.Errorf("%d logs, %v", len(logs), err)
 	}
 }

@@ -201,7 +201,7 @@ func (g *gathering) disk(path string, backing []string) error {
 		return err
 	}
 	for _, path := range slices.Sorted(maps.Keys(found)) {
-		if name := string(path.OnVolume()); diagnosis.IsLog(name) {
+		if name := path.OnVolume(); diagnosis.IsLog(name) {
 			if err := g.read(name, bytes.NewReader(found[path])); err != nil {
 				return err
 			}

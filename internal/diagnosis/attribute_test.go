@@ -58,6 +58,8 @@ func TestACauseMustAgreeWithWhatFailed(t *testing.T) {
 		"a package, and an operation":                {errorsOf(appx("A.B_1"), "SysprepSession::ExecuteAction: Failed during deleteKey operation; dwRet = 0x5", halting, hit), "F00"},
 		"an operation":                               {errorsOf(delete5, halting, hit), "F46"},
 		"an operation, and a provider":               {errorsOf(delete5, failed("foo.dll"), halting, hit), "F00"},
+		"an operation, and another code failed":      {errorsOf(delete5, strings.Replace(halting, "0x5", "0x2", 1), strings.Replace(hit, "80070005", "80070002", 1)), "F00"},
+		"a provider, and what Setup says of it":      {errorsOf(`ActionPlatform::LaunchModule: Failure occurred while executing 'Sysprep_Specialize_Foo' from C:\W\foo.dll; dwRet = 0x2`, "[windeploy.exe] Setup.exe failed, returning exit code [0x1f]"), "F00"},
 		"an operation with another code":             {errorsOf(strings.Replace(delete5, "0x5", "0x2", 1), halting, hit), "F00"},
 		"noise of the provider that failed":          {errorsOf("SPPNP: boom", failed("sppnp.dll"), halting, hit), "F00"},
 		"a consequence, and nothing before":          {errorsOf("RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", "WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x8007001f"), "F32"},

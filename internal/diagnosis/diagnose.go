@@ -152,13 +152,13 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.groups["setting"] != "" {
 		t.groups = settingNames(t.groups)
 	}
-	d := t.cause.diagnosis(finding.Log, t.groups)
-	d.Phase = a.observedPhase(t.phase, a.problems[t.at])
+	d := t.diagnosis(finding.Log, t.groups)
+	d.Phase = a.observedPhase(t.phase)
 	if t.anyLevel {
 		d.Severity = finding.Warn
 	}
 	f := a.failure
-	if f.module != "" && t.cause.pattern != "" && a.problems[t.at].at == f.at && !strings.Contains(t.title, "{entry}") && !strings.Contains(t.title, "{dll}") {
+	if f.module != "" && t.pattern != "" && a.problems[t.at].at == f.at && !strings.Contains(t.title, "{entry}") && !strings.Contains(t.title, "{dll}") {
 		d.Summary += fmt.Sprintf(" ('%s' of %s failed", f.entry, f.module)
 		if f.code != "" && !strings.Contains(t.title, "{code}") {
 			d.Summary += " with " + describeCode(f.code)
@@ -222,7 +222,7 @@ func (a *analysis) unknown() Diagnosis {
 	f := a.failure
 	at := newProblem(a.run.Lines[f.at])
 	d := cause{id: "F00", name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
-	d.Phase = a.observedPhase(PhaseProcess, at)
+	d.Phase = a.observedPhase(PhaseProcess)
 	d.Summary = a.whatFailed()
 	if d.Phase == PhaseFirstBoot {
 		d.Summary += " at first boot"
@@ -318,7 +318,7 @@ func (s *search) launched(l problem) map[string]string {
 
 // observedPhase is what the log itself says, else whether the failed entry is
 // a validating one, else what the catalogue says of the cause.
-func (a *analysis) observedPhase(listed Phase, l problem) Phase {
+func (a *analysis) observedPhase(listed Phase) Phase {
 	switch {
 	case a.firstBoot && listed != PhaseSilent:
 		return PhaseFirstBoot

@@ -31,7 +31,7 @@ func Hang(p Progress) (Diagnosis, bool) {
 		if !w.Named() {
 			groups["entry"], groups["dll"] = "the work", w.Action
 		}
-		d := c.cause.diagnosis(finding.Log, groups)
+		d := c.diagnosis(finding.Log, groups)
 		d.Summary += since(w)
 		d.Phase = PhaseProcess
 		if p.Stage <= StageValidating {
