@@ -80,5 +80,5 @@ var firstBootCauses = []cause{
 	{id: "F96", name: "DOMAIN_JOIN_FAILED", phase: PhaseFirstBoot, pattern: `Unattended Join: (?:NetJoinDomain failed error code is \[(?P<code>\d+)\]|Unable to join; gdwError = (?P<code2>0x[0-9a-f]+))`, title: "the machine could not join its domain ({code})",
 		remedy: []string{"Check name, credentials and reach of the domain in Microsoft-Windows-UnattendedJoin (pass specialize); DNS must find a domain controller at first boot."}, source: unattend + "microsoft-windows-unattendedjoin", unconfirmed: true},
 	{id: "F90", name: "NO_SYSTEM_PARTITION", phase: PhaseFirstBoot, pattern: `Failed to get system partition\. Status: c0000452|BFSVC: Failed to get partition name\. Status = 0xc0000452`, title: "the deployed disk has no system partition that Windows can find (STATUS_SYSTEM_DEVICE_NOT_FOUND)",
-		remedy: []string{"Deploy the whole disk with its system partition; match the firmware (BIOS with MBR, UEFI with GPT)."}, source: "panther-setupact-no-system-partition.log", unconfirmed: true},
+		remedy: []string{"Deploy the whole disk with its system partition; match the firmware (BIOS with MBR, UEFI with GPT)."}, source: desktop + "configure-uefigpt-based-hard-drive-partitions", unconfirmed: true},
 }

@@ -59,7 +59,7 @@ var providerCauses = []cause{
 
 var launchCauses = []cause{
 	{id: "F50", name: "CMDLINE_MALFORMED", phase: PhaseLaunch, pattern: `Malformed command line detected`, weak: `Unable to parse command-line arguments to sysprep`, title: "sysprep did not understand its command line and shows a dialog that nobody sees",
-		remedy: []string{"Use a path without spaces for /unattend: and check extra_arguments.", "End the waiting sysprep.exe by its process id before another attempt."}, source: "setupact-malformed-command-line.log"},
+		remedy: []string{"Use a path without spaces for /unattend: and check extra_arguments.", "End the waiting sysprep.exe by its process id before another attempt."}, source: desktop + "sysprep-command-line-options"},
 	{id: "F51", name: "ALREADY_RUNNING", phase: PhaseLaunch, by: byVerdict, title: "another sysprep.exe is running, perhaps in a dialog that nobody sees; it blocks every new one",
 		remedy: []string{"Look at the log of that run, end it by its process id (Stop-Process -Id <pid> -Force) or restart the guest. Audit mode opens sysprep's window by itself: close it."}, source: docProcess},
 	{id: "F52", name: "SYSPREP_MISSING", phase: PhaseLaunch, by: byVerdict, title: `C:\Windows\System32\Sysprep\sysprep.exe is missing`,

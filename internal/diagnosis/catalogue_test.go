@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // samples has a message for every catalogue entry with a pattern, as real
@@ -162,21 +160,9 @@ func callers(t *testing.T, folders ...string) map[string]bool {
 // What is written of a cause must be possible to look up.
 func TestEverySourceCanBeFollowed(t *testing.T) {
 	address := regexp.MustCompile(`^https?://[a-z0-9.-]+\.[a-z]+/\S+$`)
-	artefact := regexp.MustCompile(`^[a-z0-9.-]+\.log$`)
-	var artefacts []string
 	for _, c := range catalogue() {
-		switch {
-		case address.MatchString(c.source):
-		case artefact.MatchString(c.source):
-			artefacts = append(artefacts, c.source)
-		default:
-			t.Errorf("%s: source %q is neither an address nor an artefact", c.id, c.source)
-		}
-	}
-	dir := testutil.Corpus(t, "logs")
-	for _, name := range artefacts {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Error(err)
+		if !address.MatchString(c.source) {
+			t.Errorf("%s: source %q is no address", c.id, c.source)
 		}
 	}
 }

@@ -1,7 +1,8 @@
 package diagnosis
 
-// What the causes rest on: addresses, and artefacts by their name in the
-// corpus of logs.
+// What the causes rest on: addresses that a reader can open. Where only field
+// reports tell of a cause, the address is that of what is affected, and the
+// cause is unconfirmed.
 const (
 	learn   = "https://learn.microsoft.com/"
 	desktop = learn + "windows-hardware/manufacture/desktop/"
