@@ -72,7 +72,7 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 			if d.Start == verdict.Wait {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), r.before(ctx, d, first), d.Next...)
+			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), append(r.firstBoot(ctx, d, first.Reached), r.earlier(ctx, d)...), d.Next...)
 		}
 		if d.Reason != said {
 			r.ui.Sayf("Waiting: %s", d.Reason)
