@@ -92,6 +92,9 @@ func (d diagnosed) describe(r winimage.Facts) (lines []string) {
 		lines = append(lines, "The log on the disk says that sysprep succeeded")
 	default:
 		lines = append(lines, "The log on the disk ends in the middle of the run, without a failure: the machine was killed, or sysprep hung. Its last line:", "    "+d.Progress.LastLine)
+		if hang, ok := diagnosis.Hang(d.Progress); ok {
+			lines = append(lines, "  if it hung: "+hang.Summary, "  next: "+hang.Remedy[0])
+		}
 	}
 	for _, w := range r.Windows {
 		if w.Setup.ImageState != "" {

@@ -33,7 +33,7 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 		since time.Time // of the build
 	}{
 		{"refused", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}}, "F01", []string{"says why sysprep failed", "Contoso.Notes", "  next: ", "IMAGE_STATE_COMPLETE"}, time.Time{}},
-		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "GeneralizeForImaging"}, time.Time{}},
+		{"killed midway", winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.CutLog}}, "", []string{"ends in the middle", "if it hung: sysprep hangs in GeneralizeForImaging", "next: On a fresh machine before sysprep: sc config wuauserv"}, time.Time{}},
 		{"never started", winimagetest.Spec{}, "", nil, time.Time{}},
 		{"succeeded", winimagetest.Spec{Generalized: true}, "", []string{"sysprep succeeded"}, time.Time{}},
 		{"an older run failed, the last succeeded", winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog + winimagetest.GoodLog}}, "", []string{"sysprep succeeded"}, time.Time{}},

@@ -1,5 +1,5 @@
 // Package cli is what the plugin's binary can do besides being a plugin:
-// inspect proves images, lint checks answer files. Packer's own sub-commands
+// inspect proves images, lint checks answer files, diagnose reads logs. Packer's own sub-commands
 // (describe, start) are not touched.
 package cli
 
@@ -31,7 +31,7 @@ const (
 
 type command func(ctx context.Context, args []string, stdout, stderr *edge.Writer) int
 
-var commands = map[string]command{"inspect": inspect, "lint": lint}
+var commands = map[string]command{"inspect": inspect, "lint": lint, "diagnose": diagnose}
 
 // Run executes the command named by args[0]. Handled is false when it is not
 // one of ours, and nothing was done.

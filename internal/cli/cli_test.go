@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -225,5 +226,21 @@ func TestPatternsAreExpandedWhereTheShellDoesNot(t *testing.T) {
 		if !slices.Equal(got, c.want) || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s %q: %q, %v", c.goos, c.args, got, err)
 		}
+	}
+}
+
+// An image that was booted and failed is not one that sysprep has to run on
+// again.
+func TestInspectSaysThatAnImageFailedAtItsFirstBoot(t *testing.T) {
+	spec := winimagetest.Spec{Generalized: true, Software: func(root *hivewrite.Key) {
+		root.Path(`Microsoft\Windows\CurrentVersion\Setup\State`).SetString("ImageState", "IMAGE_STATE_UNDEPLOYABLE")
+	}, Files: map[string]string{`\Windows\Panther\setuperr.log`: "2026-07-27 09:00:00, Error                        [windeploy.exe] Setup.exe failed, returning exit code [0x1f]\r\n"}}
+	code, stdout, _ := run(t, "inspect", winimagetest.Disk(t, spec))
+	first, _, _ := strings.Cut(stdout, "\n")
+	if code != NotOK || !strings.HasPrefix(first, "NOT PROVEN: this image was booted and failed at its first boot: ") || !strings.Contains(first, "next: ") {
+		t.Errorf("%d %q", code, first)
+	}
+	if strings.Contains(stdout, "run sysprep /generalize again") || !strings.Contains(stdout, "F84 ") {
+		t.Errorf("%s", stdout)
 	}
 }

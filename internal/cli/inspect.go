@@ -223,7 +223,11 @@ func inFull(r finding.Report) (lines []string) {
 	facts, _ := r.Facts.(winimage.Facts)
 	failed, warned := finding.Failed(r.Findings, finding.Fail), finding.Failed(r.Findings, finding.Warn)
 	judgement := ""
+	booted := slices.IndexFunc(facts.Windows, func(w winimage.Windows) bool { return w.FirstBoot != nil })
 	switch {
+	case len(failed) > 0 && booted >= 0:
+		cause := facts.Windows[booted].FirstBoot
+		judgement = "NOT PROVEN: this image was booted and failed at its first boot: " + cause.Summary + "; " + render.Next + cause.Remedy[0]
 	case len(failed) == 0 && len(warned) == 0:
 		judgement = fmt.Sprintf("PROVEN: the image is generalized (%d assertions hold)", len(r.Findings))
 	case len(failed) == 0:

@@ -2,20 +2,32 @@ package diagnosis
 
 import "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 
+// smiSource is how the line begins that names the component of an answer file.
+const smiSource = `SMI data results dump: Source = Name: (?P<component>[^,]+),[^/]*`
+
+// afterAnswerFile is what to do once the answer file is right.
+const afterAnswerFile = "Setup refuses the whole file for one setting. Check it with packer-plugin-sysprep lint, then generalize a fresh copy of the source with it and deploy that: a machine that failed here does not recover."
+
 const windowsCouldNot = `see the lines in %WINDIR%` + string(windows.SetupLogs) + `\` + windows.ErrLog + " of the booted image"
 
 var answerFileCauses = []cause{
-	{id: "F66", name: "RUNSYNCHRONOUS_PATH_TOO_LONG", phase: PhaseFirstBoot, pattern: `SMI data results dump: Source = .*RunSynchronousCommand/?\[Order="(?P<order>\d+)"\]/Path`, title: "the Path of RunSynchronousCommand {order} in the answer file is invalid, most likely longer than 259 characters",
+	{id: "F66", name: "RUNSYNCHRONOUS_PATH_TOO_LONG", phase: PhaseFirstBoot, pattern: `SMI data results dump: Source = [^/]*/settings/.*RunSynchronousCommand/?\[Order="(?P<order>\d+)"\]/Path`, title: "the Path of RunSynchronousCommand {order} in the answer file is invalid, most likely longer than 259 characters",
 		remedy: []string{"Shorten the Path to 259 characters or put the command into a script file."}, source: docRunSync},
-	{id: "F60", name: "UNATTEND_SCHEMA", phase: PhaseFirstBoot, pattern: `The provided unattend file is not valid; hrResult = (?P<code>0x[0-9a-f]{8})|The same namespace should not appear twice in a single settings section|SMI data results dump: Description = (?P<why>.+)`, title: "the answer file is not valid ({code}{why})",
-		remedy: []string{"Correct the setting that the lines name: no component or setting twice in one pass, only settings legal in that pass, values in range."}, source: "panther-setuperr-answer-file-value-too-long.log"},
+	{id: "F92", name: "UNATTEND_SETTING_UNKNOWN", phase: PhaseFirstBoot, pattern: smiSource + `/settings/(?P<setting>\S+).*hrResult = (?P<code>0x80220001)`, title: "{setting} is not a setting of {component} ({code})",
+		remedy: []string{"{move}", afterAnswerFile}, source: docUnattend},
+	{id: "F93", name: "UNATTEND_VALUE_INVALID", phase: PhaseFirstBoot, pattern: smiSource + `/settings/(?P<setting>\S+).*hrResult = (?P<code>0x80220005)`, title: "the value of {setting} of {component} in the answer file is not valid ({code})",
+		remedy: []string{"Correct that value: its page in Microsoft's reference names the values and the longest text it may have.", afterAnswerFile}, source: docUnattend},
+	{id: "F60", name: "UNATTEND_SCHEMA", phase: PhaseFirstBoot, pattern: smiSource + `(?P<setting>/settings\S*).*?Description = (?P<why>.+?)(?: (?:The provided unattend file is not valid; )?hrResult = (?P<code>0x[0-9a-f]{8}))?$|The provided unattend file is not valid; hrResult = (?P<code2>0x[0-9a-f]{8})|The same namespace should not appear twice in a single settings section|SMI data results dump: Description = (?P<why2>.+)`, title: "the answer file is not valid ({code}) ({component}, {setting}) ({why})",
+		remedy: []string{"Correct the file: no component or setting twice in one pass, only settings that the component has and the pass allows, values in range.", "packer-plugin-sysprep lint <file> finds most of these."}, source: docUnattend},
 	{id: "F61", name: "UNATTEND_ORDER", phase: PhaseFirstBoot, pattern: `0x8030000b`, title: "Setup refused the answer file (0x8030000b): an invalid value or child elements in the wrong order",
 		remedy: []string{"Keep the schema's order of elements, e.g. Domain, Password, Username in Credentials."}, source: "http://www.jc-tech.info/2016/10/31/unattended-windows-setup-may-fail-due-to-wrongly-encoded-password/"},
 	{id: "F62", name: "UNATTEND_LOAD_ERROR", phase: PhaseFirstBoot, pattern: `internal error occurred while loading or searching for an unattend answer file|0x800705b9`, title: "Setup could not load the answer file: malformed XML, or a registry pointer to a deleted file",
 		remedy: []string{"Check that the file is well-formed (no -- inside comments).", `Remove HKLM\SYSTEM\Setup\UnattendFile where it points to a missing file.`}, source: docSearchOrder},
 	{id: "F63", name: "UNATTEND_CACHED_USED", phase: PhaseSilent, by: byPreflight, title: `the build's own answer file in C:\Windows\Panther\unattend.xml is used again`,
 		remedy: []string{`Set answer_file, or delete C:\Windows\Panther\unattend.xml and eject the media before sysprep.`}, source: docSearchOrder},
-	{id: "F64", name: "UNATTEND_NOT_FOUND", phase: PhaseFirstBoot, pattern: `No unattend file was present, skipping unattend settings passes`, anyLevel: true, title: "Setup found no answer file: the machine waits at its first screens",
+	{id: "F94", name: "UNATTEND_NOT_APPLICABLE", phase: PhaseFirstBoot, anyLevel: true, pattern: `\[(?P<file>[^\]]+)\] does not meet criteria to be used for this unattend pass`, title: "an answer file was found ([{file}]) and skipped: it has no settings for the pass that runs",
+		remedy: []string{"Give {file} settings for that pass (windowsPE while Windows is installed from media; specialize and oobeSystem at the first boot of an image)."}, source: docSearchOrder},
+	{id: "F64", name: "UNATTEND_NOT_FOUND", phase: PhaseFirstBoot, pattern: `No unattend file was present, skipping unattend settings passes`, anyLevel: true, generic: true, title: "Setup found no answer file: the machine waits at its first screens",
 		remedy: []string{`Set answer_file; on removable media the file must be named Unattend.xml.`}, source: docSearchOrder},
 	{id: "F65", name: "UNATTEND_PASS_ALREADY_PROCESSED", phase: PhaseFirstBoot, pattern: `Found already-processed unattend file for pass(?: \[(?P<pass>\w+)\])?`, anyLevel: true, title: "Setup skipped an answer file that it had processed before (pass {pass})",
 		remedy: []string{"Use a fresh answer file, not the annotated copy from Panther."}, source: docSearchOrder},
@@ -49,14 +61,24 @@ var firstBootCauses = []cause{
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\cdrom /v Start /t REG_DWORD /d 1 /f`}, source: learn + "azure/virtual-machines/generalize"},
 	{id: "F82", name: "ADMIN_MUST_CHANGE_PASSWORD", phase: PhaseFirstBoot, by: byPreflight, title: "the built-in Administrator must change its password at first logon",
 		remedy: []string{"net accounts /maxpwage:unlimited before sysprep."}, source: imageBuilder},
-	{id: "F84", name: "RESTARTED_UNEXPECTEDLY", phase: PhaseFirstBoot, pattern: `The computer restarted unexpectedly or encountered an unexpected error|Setup\.exe failed, returning exit code \[(?P<code>0x[0-9a-f]+)\]`, generic: true, title: "specialize failed at first boot", unconfirmed: true,
-		remedy: []string{windowsCouldNot}, source: learn + "troubleshoot/azure/virtual-machines/windows/unexpected-restart-error-during-vm-boot"},
+	{id: "F84", name: "RESTARTED_UNEXPECTEDLY", phase: PhaseFirstBoot, weak: `The computer restarted unexpectedly or encountered an unexpected error|Setup\.exe failed, returning exit code \[(?P<code>0x[0-9a-f]+)\]|Command \[(?P<command>[^\]]+)\] failed with exit code \[(?P<code2>0x[0-9a-f]+)\]|Online installation cannot complete at this time|Callback_Specialize: An error occurred while .*?(?:dwRet|hr) = (?P<code3>0x[0-9a-f]+)`, title: "Windows Setup failed at first boot ({code})", unconfirmed: true,
+		remedy: []string{"Correct what the first error names, in the source machine or the answer file, and build the image again; " + windowsCouldNot + "."}, source: learn + "troubleshoot/azure/virtual-machines/windows/unexpected-restart-error-during-vm-boot"},
 	{id: "F86", name: "COMPUTERNAME_IGNORED", phase: PhaseSilent, by: byPreflight, title: "the computer name of the answer file equals the old one and is ignored (Server 2019)", unconfirmed: true,
-		remedy: []string{"Use another name."}, source: reported},
+		remedy: []string{"Use another name."}, source: docComputerName},
 	{id: "F87", name: "CMID_DUPLICATE", phase: PhaseSilent, by: byPreflight, title: "clones share their KMS client id (not generalized, or SkipRearm=1)",
 		remedy: []string{"Let the last generalize run without SkipRearm."}, source: docSkipRearm},
 	{id: "F89", name: "COPYPROFILE_FAILED", phase: PhaseFirstBoot, pattern: `CopyProfile failed \((?P<code>0x[0-9a-f]+)\)`, title: "CopyProfile failed ({code}): the profile to copy is damaged or missing",
 		remedy: []string{"Build with one intact local profile, or remove CopyProfile from the answer file."}, source: github + "awsdocs/amazon-ec2-user-guide-windows/blob/HEAD/doc_source/sysprep-troubleshoot.md"},
+	{id: "F103", name: "IMAGE_NOT_ARMED", phase: PhaseFirstBoot, pattern: `sysprep re-?specialize (?:internal|external) providers; hr = 0x8007001f`, title: `the clone ran sysprep /respecialize: its image was generalized but not armed for OOBE (SYSTEM\Setup: SetupType 0, CmdLine empty)`,
+		remedy: []string{`Generalize again from an untouched source, and check before the capture that HKLM\SYSTEM\Setup has SetupType = 2 and CmdLine = oobe\windeploy.exe.`}, source: github + "MicrosoftDocs/azure-docs/issues/43893", unconfirmed: true},
+	{id: "F95", name: "ADMIN_PASSWORD_POLICY", phase: PhaseFirstBoot, pattern: `Unable to (?:enable local account|set password|create (?:local )?(?:user|account))[^\[]*\[(?P<account>[^\]]+)\]; (?:status|hr) = (?P<code>0x(?:8c5|800708c5))|(?P<account2>\S+): NetUser\w+ failed.*(?P<code2>0x(?:8c5|800708c5))`, title: "account {account} cannot be enabled: its password does not meet the password policy ({code})",
+		remedy: []string{"Give the account a complex password in the answer file (UserAccounts\\AdministratorPassword for Administrator), or relax the password policy in the image before it is generalized."}, source: "http://www.symantec.com/docs/TECH198460"},
+	{id: "F97", name: "FIRST_BOOT_SERVICING", phase: PhaseFirstBoot, pattern: `Failed to commit CSI transaction.*?HRESULT = (?P<code>0x[0-9a-f]+)|Failed to (?:remove|install|update) package: (?P<update>\S+) \[HRESULT = (?P<code2>0x[0-9a-f]+)|CbsExecuteStateFailed`, title: "servicing could not commit what was pending when the image was generalized ({code}) ({update})",
+		remedy: []string{"Before generalize: DISM /Online /Cleanup-Image /StartComponentCleanup /ResetBase, then restart and look that nothing is pending."}, source: learn + "windows-hardware/manufacture/desktop/clean-up-the-winsxs-folder"},
+	{id: "F98", name: "SETUPCOMPLETE_NOT_RUN", phase: PhaseFirstBoot, anyLevel: true, pattern: `Client OS edition and OEM license detected and no enterprise edition detected, will not run SetupComplete\.cmd|Not allowed to run the Setupcomplete\.cmd`, title: "SetupComplete.cmd was not run: a client edition with an OEM licence",
+		remedy: []string{"Use a volume licence key in the image, or FirstLogonCommands or a scheduled task instead of SetupComplete.cmd."}, source: desktop + "add-a-custom-script-to-windows-setup"},
+	{id: "F96", name: "DOMAIN_JOIN_FAILED", phase: PhaseFirstBoot, pattern: `Unattended Join: (?:NetJoinDomain failed error code is \[(?P<code>\d+)\]|Unable to join; gdwError = (?P<code2>0x[0-9a-f]+))`, title: "the machine could not join its domain ({code})",
+		remedy: []string{"Check name, credentials and reach of the domain in Microsoft-Windows-UnattendedJoin (pass specialize); DNS must find a domain controller at first boot."}, source: unattend + "microsoft-windows-unattendedjoin", unconfirmed: true},
 	{id: "F90", name: "NO_SYSTEM_PARTITION", phase: PhaseFirstBoot, pattern: `Failed to get system partition\. Status: c0000452|BFSVC: Failed to get partition name\. Status = 0xc0000452`, title: "the deployed disk has no system partition that Windows can find (STATUS_SYSTEM_DEVICE_NOT_FOUND)",
-		remedy: []string{"Deploy the whole disk with its system partition; match the firmware (BIOS with MBR, UEFI with GPT)."}, source: "panther-setupact-no-system-partition.log", unconfirmed: true},
+		remedy: []string{"Deploy the whole disk with its system partition; match the firmware (BIOS with MBR, UEFI with GPT)."}, source: desktop + "configure-uefigpt-based-hard-drive-partitions", unconfirmed: true},
 }

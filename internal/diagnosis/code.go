@@ -14,12 +14,20 @@ var codes = map[uint32]string{
 	0x00000003: "path not found",
 	0x00000005: "access denied",
 	0x0000001f: "a device or an earlier step is not in the right state (ERROR_GEN_FAILURE)",
+	0x00000020: "sharing violation, a program holds the file open",
+	0x00000021: "lock violation, a program has locked the file",
+	0x00000032: "not supported",
 	0x00000057: "invalid parameter",
 	0x0000007a: "buffer too small",
 	0x0000007e: "module not found",
 	0x000000c1: "not a valid program (wrong bitness)",
 	0x00000422: "the service is disabled",
+	0x00000490: "element not found",
+	0x0000052e: "wrong user name or password",
+	0x0000054b: "the domain was not found or cannot be reached",
+	0x000005b4: "it took too long (ERROR_TIMEOUT)",
 	0x000005b9: "XML parse error",
+	0x000008c5: "the password does not meet the password policy",
 	0x0000139f: "not in the correct state (ERROR_INVALID_STATE)",
 	0x000036b7: "the requested key is not in the activation context (servicing is not finished)",
 	0x00003cf0: "the package could not be opened",
@@ -32,8 +40,9 @@ var codes = map[uint32]string{
 	0x80080005: "the COM server did not start (CO_E_SERVER_EXEC_FAILURE)",
 	0x80310039: "the drive is not fully decrypted (FVE_E_NOT_DECRYPTED)",
 	0x800f0975: "reserved storage is in use",
-	0x8022001b: "the same namespace appears twice in one settings section",
-	0x80220005: "a value in the answer file is invalid",
+	0x80220001: "the component has no such setting",
+	0x8022001b: "the same component or setting stands twice in one pass",
+	0x80220005: "the value is invalid or too long",
 	0x8030000b: "the answer file is invalid",
 	0xc0000452: "no system partition (STATUS_SYSTEM_DEVICE_NOT_FOUND)",
 	0xc004d307: "the number of rearms is used up",
@@ -87,4 +96,25 @@ func describeCode(text string) string {
 		shown += ": " + meaning
 	}
 	return shown
+}
+
+// byCode is what to correct for a code that tells the kind of failure.
+func byCode(code string) string {
+	n, ok := parseCode(code)
+	if !ok || n>>16 != 0x8007 && n > 0xffff {
+		return ""
+	}
+	switch n & 0xffff {
+	case 0x5:
+		return "what denies the access (security software that protects its own entries, or changed permissions)"
+	case 0x20, 0x21:
+		return "what holds the file open (find the program and stop it before sysprep)"
+	case 0x2, 0x3:
+		return "what is missing (a clean-up or an uninstaller removed a file or registry entry that the provider needs)"
+	case 0x422:
+		return "the service that is disabled (the provider needs it: set it to Manual)"
+	case 0x7e, 0xc1:
+		return "the registration of a module that is missing or of the wrong bitness"
+	}
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
@@ -24,87 +25,80 @@ var (
 	// and later and of Windows 7.
 	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:; dwRet = (?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
-	resultCode   = regexp.MustCompile(`(?i)(?:hr|dwRet) = (?P<code>-?\w+)`)
 	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
 )
 
 // Diagnose names the cause of a failed run. It reports false where the run
-// shows no failure. A failure unknown to the catalogue gets ID F00 with the
-// module, the code and up to five error lines above it.
+// shows no failure. A cause must agree with what failed (accepts); what only
+// follows from another failure is looked for in the run before as well. A
+// failure unknown to the catalogue gets ID F00 with component, operation,
+// module, code and the error lines of its own block.
+//
+// A diagnosis of severity warn is of a run that did not fail by its log, and is
+// worth to be known.
 func Diagnose(run Run) (Diagnosis, bool) {
 	if run.Progress.TagCreated && run.Progress.Failure == NoFailure {
 		return Diagnosis{}, false // errors before the tag are warnings only
 	}
-	s := &search{left: maxSearched}
-	lines := s.problems(run.Lines)
-	failed := slices.IndexFunc(lines, problem.endsRun)
-	order := searchOrder(len(lines), failed)
-	for _, generic := range []bool{false, true} {
-		for _, i := range order {
-			if c, groups, ok := s.match(lines[i], generic); ok {
-				return s.known(run, lines, failed, i, c, groups), true
-			}
+	a := analyse(run)
+	if t, ok := a.find(); ok {
+		return a.known(t), true
+	}
+	if a.failure.named() {
+		return a.unknown(), true
+	}
+	if t, ok := a.findWeak(weak); ok {
+		if d, earlier := a.before(); earlier {
+			return d, true
+		}
+		return a.known(t), true
+	}
+	if a.failure.at >= 0 {
+		return a.unknown(), true
+	}
+	if e := run.earlier; e != nil && run.Progress.Runs == 0 && !run.Progress.Passed && e.Progress.Runs == 0 {
+		// A boot after one that failed says nothing of the cause.
+		if d, ok := Diagnose(*e); ok && d.Severity == finding.Fail {
+			return d, true
 		}
 	}
-	if failed < 0 {
+	for _, k := range []kind{notice, vagueNotice} {
+		if t, ok := a.findWeak(k); ok {
+			return a.known(t), true
+		}
+	}
+	return Diagnosis{}, false
+}
+
+// FirstBoot names the cause of a first boot that failed, from the logs of
+// Windows Setup in the order of their worth. It reports false where none of them
+// tells of a failure.
+func FirstBoot(logs ...Run) (Diagnosis, bool) {
+	for _, run := range logs {
+		if d, ok := Diagnose(run); ok && d.Severity == finding.Fail && d.Phase == PhaseFirstBoot {
+			return d, true
+		}
+	}
+	return Diagnosis{}, false
+}
+
+// before is the diagnosis of the earlier run from which this failure follows.
+func (a *analysis) before() (Diagnosis, bool) {
+	if a.run.earlier == nil || !a.run.followsOn() {
 		return Diagnosis{}, false
 	}
-	return s.unknown(run, lines, failed), true
-}
-
-// problems are the lines that can hold a cause: errors, lines of which the
-// level is not known, and the few Info lines that the catalogue wants.
-func (s *search) problems(all []Line) []problem {
-	var out []problem
-	for _, line := range all {
-		l := newProblem(line)
-		switch {
-		case s.find(noise, l) != nil:
-		case l.Level == Error || l.Level == Fatal || l.Level == "" || l.endsRun():
-			out = append(out, l)
-		default:
-			if slices.ContainsFunc(catalogue(), func(c compiled) bool { return c.anyLevel && s.find(*c.re, l) != nil }) {
-				out = append(out, l)
-			}
-		}
+	d, ok := Diagnose(*a.run.earlier)
+	if !ok {
+		return Diagnosis{}, false
 	}
-	return out
-}
-
-// endsRun says whether the line itself tells that the run failed.
-func (l problem) endsRun() bool {
-	for _, sign := range []string{textExecuted, "failure executing '", textHalting, textFailure, textInvalid, "malformed command line detected", textParse} {
-		if strings.Contains(l.low, sign) {
-			return true
-		}
+	d.Summary = "an earlier sysprep run broke off midway, and its cause stays: " + d.Summary
+	d.Note = "The last run failed only because of the earlier one: this installation cannot be generalized any more."
+	if at := a.failure.at; at >= 0 {
+		d.Evidence = appendShown(d.Evidence, a.run.Lines[at].Raw)
 	}
-	return false
-}
-
-// searchOrder is where to look for the cause: in the failing line, then
-// upwards from it, then below it.
-func searchOrder(n, failed int) []int {
-	var order []int
-	for i := failed; i >= max(0, failed-above); i-- {
-		order = append(order, i)
-	}
-	for i := failed + 1; i < n; i++ {
-		order = append(order, i)
-	}
-	return order
-}
-
-func (s *search) match(l problem, generic bool) (cause, map[string]string, bool) {
-	for _, c := range catalogue() {
-		if c.re == nil || c.generic != generic {
-			continue
-		}
-		if m := s.find(*c.re, l); m != nil {
-			return c.cause, named(c.re.Regexp, m), true
-		}
-	}
-	return cause{}, nil, false
+	d.Evidence = appendShown(d.Evidence, a.run.Progress.FailureLine)
+	return d, true
 }
 
 // packageName is what Windows allows (Identity/@Name of an app manifest). A user
@@ -131,29 +125,59 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 	return groups
 }
 
-// fill puts caught names into a text; an unknown one stays as <name>.
+// aside is a part of a text that is left out where its name is not known.
+var aside = regexp.MustCompile(` \([^()]*\{[a-z]+\}[^()]*\)`)
+
+// fill puts caught names into a text; an unknown one stays as <name>, and is
+// left out with what stands in brackets around it.
 func fill(text string, groups map[string]string) string {
-	text = placeholder.ReplaceAllStringFunc(text, func(p string) string {
+	text = aside.ReplaceAllStringFunc(text, func(part string) string {
+		for _, m := range placeholder.FindAllStringSubmatch(part, -1) {
+			if groups[m[1]] == "" {
+				return ""
+			}
+		}
+		return part
+	})
+	return placeholder.ReplaceAllStringFunc(text, func(p string) string {
 		key := p[1 : len(p)-1]
 		if value, ok := groups[key]; ok {
 			return value
 		}
 		return "<" + key + ">"
 	})
-	return strings.ReplaceAll(text, " ()", "")
 }
 
-func (s *search) known(run Run, lines []problem, failed, at int, c cause, groups map[string]string) Diagnosis {
-	d := c.diagnosis(finding.Log, groups)
-	d.Phase = s.observedPhase(run, lines, c.phase)
-	evidence := []problem{lines[at]}
-	if groups["package"] != "" {
-		evidence = append(evidence, d.addPackages(s, lines, groups["package"])...)
+func (a *analysis) known(t told) Diagnosis {
+	if t.groups["setting"] != "" {
+		t.groups = settingNames(t.groups)
 	}
-	if failed >= 0 {
-		evidence = append(evidence, lines[failed])
+	d := t.diagnosis(finding.Log, t.groups)
+	d.Phase = a.observedPhase(t.phase)
+	if t.anyLevel {
+		d.Severity = finding.Warn
 	}
-	d.Evidence = rawLines(evidence, run.Progress.FailureLine)
+	f := a.failure
+	if f.module != "" && t.pattern != "" && a.problems[t.at].at == f.at && !strings.Contains(t.title, "{entry}") && !strings.Contains(t.title, "{dll}") {
+		d.Summary += fmt.Sprintf(" ('%s' of %s failed", f.entry, f.module)
+		if f.code != "" && !strings.Contains(t.title, "{code}") {
+			d.Summary += " with " + describeCode(f.code)
+		}
+		d.Summary += ")"
+	}
+	evidence := []problem{a.problems[t.at]}
+	if t.groups["package"] != "" {
+		evidence = append(evidence, d.addPackages(a.search, a.problems, t.groups["package"])...)
+	}
+	if t.weak != "" && f.at < 0 && t.at > 0 {
+		first := a.problems[0]
+		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(first.Message, maxName))
+		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
+	}
+	if f.at >= 0 {
+		evidence = append(evidence, newProblem(a.run.Lines[f.at]))
+	}
+	d.Evidence = rawLines(evidence, a.run.Progress.FailureLine)
 	return d
 }
 
@@ -172,12 +196,20 @@ func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []prob
 		}
 		packages = append(packages, budget.Cut(m[1], maxName))
 		evidence = append(evidence, l)
-		if c, groups, ok := s.match(l, false); ok {
+		for _, c := range catalogue() {
+			caught := []string(nil)
+			if p := c.of(specific); p != nil {
+				caught = s.find(*p, l)
+			}
+			if caught == nil {
+				continue
+			}
 			for _, r := range c.remedy {
-				if text := fill(r, groups); !slices.Contains(d.Remedy, text) {
+				if text := fill(r, named(c.re.Regexp, caught)); !slices.Contains(d.Remedy, text) {
 					d.Remedy = append(d.Remedy, text)
 				}
 			}
+			break
 		}
 	}
 	if len(packages) > 1 {
@@ -186,60 +218,123 @@ func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []prob
 	return evidence
 }
 
-func (s *search) unknown(run Run, lines []problem, failed int) Diagnosis {
-	unknown := cause{id: "F00", name: "UNKNOWN", phase: s.observedPhase(run, lines, PhaseProcess), unconfirmed: true}
-	d := unknown.diagnosis(finding.Log, nil)
-	l := lines[failed]
-	switch re, groups := s.launched(l); {
-	case re != nil && groups["code"] != "":
-		d.Summary = fmt.Sprintf("'%s' of %s failed with %s", groups["entry"], groups["dll"], groups["code"])
-	case re != nil:
-		d.Summary = fmt.Sprintf("'%s' of %s failed", groups["entry"], groups["dll"])
-	default:
-		d.Summary = "sysprep stopped"
-		if m := resultCode.FindStringSubmatch(head(run.Progress.FailureLine, maxMatch) + " " + l.text); m != nil {
-			d.Summary += " with " + describeCode(m[1])
+func (a *analysis) unknown() Diagnosis {
+	f := a.failure
+	at := newProblem(a.run.Lines[f.at])
+	d := cause{id: "F00", name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
+	d.Phase = a.observedPhase(PhaseProcess)
+	d.Summary = a.whatFailed()
+	if d.Phase == PhaseFirstBoot {
+		d.Summary += " at first boot"
+		if strings.Contains(strings.ToLower(f.entry), "specialize") {
+			d.Summary += " (specialize)"
 		}
 	}
 	d.Summary += "; this cause is not in the catalogue"
-	if s.short {
+	if a.short {
 		d.Summary += " (the log has so many long lines that not all of them were examined)"
 	}
-	if d.Phase == PhaseValidate {
-		d.Remedy = []string{"Nothing was changed: correct what the lines above the failure name and run sysprep again."}
-	} else {
-		d.Remedy = []string{"Correct what the lines above the failure name, on a fresh machine."}
+	what := "what the lines above the failure name"
+	if advice := byCode(f.code); advice != "" {
+		what = advice
+	}
+	switch d.Phase {
+	case PhaseValidate:
+		d.Remedy = []string{"Nothing was changed: correct " + what + " and run sysprep again."}
+	case PhaseFirstBoot:
+		d.Remedy = []string{"The image was generalized, and this machine did not get through its first boot: correct " + what + " in the source machine or the answer file, and build the image again."}
+	default:
+		d.Remedy = []string{"Correct " + what + ", on a fresh machine."}
 	}
 	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the complete %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
-	d.Evidence = rawLines(lines[max(0, failed-aboveUnknown):failed+1], run.Progress.FailureLine)
+	d.Evidence = rawLines(append(a.ownLines(), at), a.run.Progress.FailureLine)
 	return d
 }
 
-func (s *search) launched(l problem) (*regexp.Regexp, map[string]string) {
-	for _, p := range []pattern{launchModule, launchDll} {
-		if m := s.find(p, l); m != nil {
-			return p.Regexp, named(p.Regexp, m)
+// whatFailed is a failure in words, with all names that the log has for it.
+func (a *analysis) whatFailed() string {
+	f := a.failure
+	text := "sysprep stopped"
+	switch {
+	case a.firstBoot && f.module == "":
+		text = "Windows Setup stopped"
+	case f.module != "":
+		text = fmt.Sprintf("'%s' of %s", f.entry, f.module)
+	case f.operation != "" && f.component != "":
+		text = fmt.Sprintf("the %s action of component %s", f.operation, f.component)
+	case f.operation != "":
+		text = fmt.Sprintf("a %s action", f.operation)
+	case f.component != "":
+		text = "the action of component " + f.component
+	}
+	if f.module != "" && f.component != "" {
+		text += " (component " + f.component + ")"
+	}
+	if f.named() {
+		text += " failed"
+	}
+	if f.code != "" {
+		text += " with " + describeCode(f.code)
+	}
+	return text
+}
+
+// ownLines are the error lines of the failed block, or the last ones above the
+// failure that are not about another provider.
+func (a *analysis) ownLines() []problem {
+	var own []problem
+	for _, p := range a.problems {
+		if p.at < a.failure.at && (a.failure.begin < 0 || p.at > a.failure.begin) && !a.ofOthers(p) {
+			own = append(own, p)
 		}
 	}
-	return nil, nil
+	return own[max(0, len(own)-aboveUnknown):]
+}
+
+// ofOthers says whether a line tells a cause that cannot have made the run fail.
+func (a *analysis) ofOthers(p problem) bool {
+	for _, c := range catalogue() {
+		if c.module != "" && c.tells(a.search, p) != nil && !a.accepts(c.cause, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *search) launched(l problem) map[string]string {
+	for _, p := range []pattern{launchModule, launchDll} {
+		if m := s.find(p, l); m != nil {
+			groups := map[string]string{}
+			for i, name := range p.SubexpNames() {
+				if name != "" {
+					groups[name] = budget.Cut(strings.TrimSpace(m[i]), maxName)
+				}
+			}
+			return groups
+		}
+	}
+	return nil
 }
 
 // observedPhase is what the log itself says, else whether the failed entry is
 // a validating one, else what the catalogue says of the cause.
-func (s *search) observedPhase(run Run, lines []problem, listed Phase) Phase {
-	if listed == PhaseFirstBoot || listed == PhaseLaunch {
+func (a *analysis) observedPhase(listed Phase) Phase {
+	switch {
+	case a.firstBoot && listed != PhaseSilent:
+		return PhaseFirstBoot
+	case listed == PhaseFirstBoot && a.run.Progress.Failure == ParseFailure:
+		return PhaseLaunch // sysprep reads the answer file before anything else
+	case listed == PhaseFirstBoot || listed == PhaseLaunch:
 		return listed
 	}
-	switch run.Progress.Failure {
+	switch a.run.Progress.Failure {
 	case ValidateFailure:
 		return PhaseValidate
 	case ProcessFailure:
 		return PhaseProcess
 	}
-	for _, l := range lines {
-		if _, groups := s.launched(l); groups != nil && strings.Contains(strings.ToLower(groups["entry"]), "validate") {
-			return PhaseValidate
-		}
+	if strings.Contains(strings.ToLower(a.failure.entry), "validate") {
+		return PhaseValidate
 	}
 	return listed
 }
@@ -247,14 +342,21 @@ func (s *search) observedPhase(run Run, lines []problem, listed Phase) Phase {
 func rawLines(lines []problem, last string) []string {
 	var out []string
 	for _, l := range lines {
-		if text := budget.Cut(l.Raw, maxShown); !slices.Contains(out, text) && len(out) < maxEvidence {
-			out = append(out, text)
+		if len(out) < maxEvidence {
+			out = appendShown(out, l.Raw)
 		}
 	}
-	if text := budget.Cut(last, maxShown); last != "" && !slices.Contains(out, text) {
-		out = append(out, text)
+	return appendShown(out, last)
+}
+
+// appendShown adds the lines of a record of evidence, each once.
+func appendShown(evidence []string, raw string) []string {
+	for _, line := range strings.Split(raw, "\n") {
+		if text := budget.Cut(line, maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
+			evidence = append(evidence, text)
+		}
 	}
-	return out
+	return evidence
 }
 
 // ByID returns the catalogue's text for a cause that is found by other means

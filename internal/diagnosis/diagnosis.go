@@ -102,13 +102,18 @@ type Progress struct {
 	ShutdownRequested bool
 	// Closed: `Shutting down SysPrep log`.
 	Closed bool
+	// Passed: Windows Setup ended a pass of a first boot well.
+	Passed bool
 	// Failure and FailureLine: the line that says that the run failed, verbatim.
 	Failure     Failure
 	FailureLine string
 	// Lines counts the lines of this run.
 	Lines int
-	// LastLine is the newest line, verbatim.
+	// LastLine is the newest line, verbatim, and Last the newest time of a line.
 	LastLine string
+	Last     time.Time
+	// Working is what was begun last and has not ended.
+	Working Step
 }
 
 // Run is one sysprep run cut out of a log.
@@ -118,6 +123,8 @@ type Run struct {
 	// the tail are kept.
 	Lines []Line
 	size  int // bytes of their text
+	// earlier is the last run in the log that broke off for a reason of its own.
+	earlier *Run
 }
 
 // Diagnosis is a cause with its evidence and the way out: a finding whose ID is
@@ -136,6 +143,10 @@ type Parser struct{ parser }
 
 // Feed takes the next bytes of the log and returns the lines they finish.
 func (p *Parser) Feed(b []byte) []Line { return p.feed(b) }
+
+// SetCodePage says in which ANSI code page of Windows (CodePage) lines are read
+// that are not valid UTF-8; without it in 1252.
+func (p *Parser) SetCodePage(page int) { p.page = page }
 
 // Flush returns what Feed holds back: call it at the end of the log.
 func (p *Parser) Flush() []Line { return p.flush() }

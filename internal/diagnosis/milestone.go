@@ -52,7 +52,7 @@ var providers = map[string]string{
 // Milestone returns a readable milestone for a line, or "" for most lines.
 func Milestone(l Line) string {
 	s, p := &search{left: maxSearched}, newProblem(l)
-	if s.find(noise, p) != nil {
+	if s.isNoise(p, "") {
 		return ""
 	}
 	for _, m := range milestones {
@@ -62,7 +62,7 @@ func Milestone(l Line) string {
 	}
 	m := s.find(executing, p)
 	if m == nil {
-		return ""
+		return external(p)
 	}
 	what, ok := providers[strings.ToLower(m[3])]
 	if !ok {
@@ -80,4 +80,17 @@ func expand(text string, caught []string) string {
 		text = strings.ReplaceAll(text, "{"+string(rune('0'+i))+"}", budget.Cut(c, maxName))
 	}
 	return text
+}
+
+// external is the milestone of a provider of other software; those of Windows
+// itself, which Windows 7 begins in the same way, lie in its own folder.
+func external(p problem) string {
+	if !strings.Contains(p.low, "launchdll:") {
+		return ""
+	}
+	m := beginDLL.FindStringSubmatch(p.text)
+	if m == nil || strings.Contains(strings.ToLower(m[1]), `\system32\`) {
+		return ""
+	}
+	return "working on other software: " + budget.Cut(m[1], maxName) + " (" + budget.Cut(m[2], maxName) + ")"
 }

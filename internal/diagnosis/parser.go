@@ -6,17 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 const (
 	// maxLine bounds one physical line and one joined line, in bytes; real
 	// lines are below 1 KiB.
 	maxLine = 16 << 10
-	// sniff is how many bytes are needed to tell the encoding.
-	sniff = 4
 	// maxHead is as much of a line as tells its form; maxLastError as much of
 	// its end as holds the last error.
 	maxHead      = 256
@@ -35,23 +30,20 @@ var (
 	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
 
-type encoding uint8
-
-const (
-	undecided encoding = iota
-	eightBit           // UTF-8, or Windows-1252 line by line
-	utf16le
-)
-
 type parser struct {
-	enc  encoding
-	head []byte // the first bytes, until the encoding is known
-	buf  []byte // bytes of the unfinished line, at most maxLine
-	odd  []byte // UTF-16: the first half of a unit
-	open bool   // last holds a line
-	last Line
-	more []string // lines that continue last
-	size int      // bytes of last and more
+	enc encodingForm
+	// plain: each line is one of its own, whatever it begins with.
+	plain bool
+	page  int    // the ANSI code page of the guest; 0 is 1252
+	head  []byte // the first bytes, until the encoding is known
+	buf   []byte // bytes of the unfinished line, at most maxLine
+	odd   []byte // UTF-16: the first half of a unit
+	// returned: a carriage return was read, and not yet what comes behind it.
+	returned bool
+	open     bool // last holds a line
+	last     Line
+	more     []string // lines that continue last
+	size     int      // bytes of last and more
 }
 
 func (p *parser) feed(b []byte) []Line {
@@ -62,20 +54,50 @@ func (p *parser) feed(b []byte) []Line {
 		}
 		b, p.head = p.decide(p.head), nil
 	}
-	if p.enc == utf16le {
+	if p.enc != eightBit {
 		return p.feed16(b)
 	}
 	var out []Line
-	for {
+	for len(b) > 0 {
 		i := bytes.IndexByte(b, '\n')
+		piece := b
+		if i >= 0 {
+			piece = b[:i]
+		}
+		out = p.pieces(piece, out)
+		if i < 0 {
+			break
+		}
+		out = p.end(out)
+		b = b[i+1:]
+	}
+	return out
+}
+
+// pieces takes bytes without a line feed. A carriage return ends a line as well,
+// except where a line feed follows, which ends it then.
+func (p *parser) pieces(b []byte, out []Line) []Line {
+	for {
+		if p.returned && len(b) > 0 {
+			out = p.end(out)
+		}
+		i := bytes.IndexByte(b, '\r')
 		if i < 0 {
 			p.hold(b)
 			return out
 		}
 		p.hold(b[:i])
-		out = p.line(decode8(p.buf), out)
-		p.buf, b = p.buf[:0], b[i+1:]
+		p.returned = true
+		b = b[i+1:]
 	}
+}
+
+// end is the end of a line.
+func (p *parser) end(out []Line) []Line {
+	p.returned = false
+	out = p.line(p.decode(p.buf), out)
+	p.buf = p.buf[:0]
+	return out
 }
 
 func (p *parser) feed16(b []byte) []Line {
@@ -87,36 +109,31 @@ func (p *parser) feed16(b []byte) []Line {
 		p.odd = []byte{b[len(b)-1]}
 		b = b[:len(b)-1]
 	}
+	low := 0
+	if p.enc == utf16be {
+		low = 1
+	}
 	var out []Line
 	start := 0
 	for i := 0; i+1 < len(b); i += 2 {
-		if b[i] != '\n' || b[i+1] != 0 {
-			continue
+		switch {
+		case b[i+1-low] != 0 || b[i+low] != '\n' && b[i+low] != '\r':
+			if p.returned {
+				out, start = p.end(out), i
+			}
+		case b[i+low] == '\n':
+			p.hold(b[start:i])
+			out, start = p.end(out), i+2
+		default:
+			if p.returned {
+				out = p.end(out)
+			}
+			p.hold(b[start:i])
+			p.returned, start = true, i+2
 		}
-		p.hold(b[start:i])
-		out = p.line(decode16(p.buf), out)
-		p.buf, start = p.buf[:0], i+2
 	}
 	p.hold(b[start:])
 	return out
-}
-
-// decide tells the encoding from the first bytes and takes off a byte order
-// mark. A log is looked at from its middle too, so the mark may be missing.
-func (p *parser) decide(b []byte) []byte {
-	switch {
-	case bytes.HasPrefix(b, []byte{0xFF, 0xFE}):
-		p.enc = utf16le
-		return b[2:]
-	case bytes.HasPrefix(b, []byte{0xEF, 0xBB, 0xBF}):
-		p.enc = eightBit
-		return b[3:]
-	case len(b) >= sniff && b[0] != 0 && b[1] == 0 && b[2] != 0 && b[3] == 0:
-		p.enc = utf16le
-	default:
-		p.enc = eightBit
-	}
-	return b
 }
 
 // hold keeps the bytes of an unfinished line; what exceeds the bound is lost.
@@ -131,13 +148,9 @@ func (p *parser) flush() []Line {
 		p.head = nil
 	}
 	if len(p.buf) > 0 {
-		if p.enc == utf16le {
-			out = p.line(decode16(p.buf), out)
-		} else {
-			out = p.line(decode8(p.buf), out)
-		}
-		p.buf = p.buf[:0]
+		out = p.end(out)
 	}
+	p.returned = false
 	if p.open {
 		out = append(out, p.held())
 		p.open = false
@@ -154,6 +167,7 @@ func (p *parser) line(text string, out []Line) []Line {
 		return out
 	}
 	next, begins := parseLine(text)
+	begins = begins || p.plain
 	if !begins && p.open {
 		if p.size+len(text) < maxLine {
 			p.more = append(p.more, text)
@@ -192,6 +206,10 @@ func (p *parser) held() Line {
 // parseLine reports false for text that does not begin a line of its own. The
 // forms are told by the head of the line, however long it is.
 func parseLine(text string) (Line, bool) {
+	if l, ok := timed(text); ok {
+		l.Message, l.GLE = cutLastError(l.Message)
+		return l, true
+	}
 	l := Line{Raw: text, Message: text}
 	head := text[:min(len(text), maxHead)]
 	rest := func(message string) string { return text[len(head)-len(message):] }
@@ -236,63 +254,12 @@ func (l *Line) set(layout, at, level, code, component, message string) {
 // cutLastError takes the last error off the end of a message.
 func cutLastError(message string) (rest, gle string) {
 	tail := message[max(0, len(message)-maxLastError):]
+	if !strings.Contains(tail, "gle=") {
+		return message, ""
+	}
 	m := lastError.FindStringSubmatchIndex(tail)
 	if m == nil {
 		return message, ""
 	}
 	return strings.TrimRight(message[:len(message)-len(tail)+m[0]], " \t\r\n\v\f"), tail[m[2]:m[3]]
-}
-
-// decode8 reads UTF-8, and Windows-1252 where that is not valid.
-func decode8(b []byte) string {
-	if len(b) == maxLine { // the cut may have split a character
-		for i := 0; i < utf8.UTFMax && len(b) > 0 && !utf8.Valid(b[len(b)-min(len(b), utf8.UTFMax):]); i++ {
-			b = b[:len(b)-1]
-		}
-	}
-	if utf8.Valid(b) {
-		return printable(string(b))
-	}
-	runes := make([]rune, len(b))
-	for i, c := range b {
-		runes[i] = rune(c)
-		if c >= 0x80 && c < 0xA0 {
-			runes[i] = windows1252[c-0x80]
-		}
-	}
-	return printable(string(runes))
-}
-
-// windows1252 are the characters 0x80 to 0x9F, in which it differs from
-// Unicode's first page.
-var windows1252 = []rune("€\uFFFD‚ƒ„…†‡ˆ‰Š‹Œ\uFFFDŽ\uFFFD\uFFFD‘’“”•–—˜™š›œ\uFFFDžŸ")
-
-func decode16(b []byte) string {
-	units := make([]uint16, len(b)/2)
-	for i := range units {
-		units[i] = uint16(b[2*i]) | uint16(b[2*i+1])<<8
-	}
-	return printable(string(utf16.Decode(units)))
-}
-
-// printable replaces control characters: log lines end up on a terminal.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' && r != '\r' {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-	return head(s, maxLine) // a replaced byte takes three
-}
-
-// head is the beginning of a text, of at most n bytes and whole characters.
-func head(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

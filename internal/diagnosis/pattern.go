@@ -104,11 +104,14 @@ type search struct {
 type problem struct {
 	Line
 	text, low string
+	// at is its place in the run, owner the DLL of the provider that was at work.
+	at    int
+	owner string
 }
 
 func newProblem(l Line) problem {
 	text := l.start()
-	return problem{l, text, strings.ToLower(text)}
+	return problem{Line: l, text: text, low: strings.ToLower(text)}
 }
 
 func (s *search) find(p pattern, l problem) []string {

@@ -28,7 +28,12 @@ const (
 	textInvalid  = "not running dlls; either the machine is in an invalid state"
 	textExecuted = "failure occurred while executing"
 	textParse    = "unable to parse command-line arguments"
+	// What Windows Setup writes at the begin of a boot that is not over, and
+	// where a pass ended well.
+	textDeploy = "windeploy.exe launched with"
 )
+
+var textPassed = []string{"setup has completed phase", "--> [image_state_complete]", "--> [image_state_specialize_reseal"}
 
 var optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
 
@@ -51,6 +56,10 @@ func (f Progress) with(l Line) Progress {
 	}
 	f.Lines++
 	f.LastLine = l.Raw
+	if !l.Time.IsZero() {
+		f.Last = l.Time
+	}
+	f.Working = f.Working.after(l, text)
 	f.reach(StageStarted)
 	switch {
 	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
@@ -68,6 +77,8 @@ func (f Progress) with(l Line) Progress {
 		f.ShutdownRequested = true
 	case strings.Contains(text, textClosed):
 		f.Closed = true
+	case contains(text, textPassed):
+		f.Passed = true
 	case strings.Contains(text, textParse):
 		f.fail(ParseFailure, l, false)
 	case strings.Contains(text, textFailure):
@@ -102,11 +113,35 @@ func (f *Progress) fail(kind Failure, l Line, precise bool) {
 // add takes a line of this run.
 func (r *Run) add(l Line) {
 	r.Progress = r.Progress.with(l)
-	r.Lines = append(r.Lines, l)
 	r.size += len(l.Raw)
+	if n := len(r.Lines); n > 0 && r.Lines[n-1].continues(l) {
+		r.Lines[n-1] = r.Lines[n-1].joined(l)
+		return
+	}
+	r.Lines = append(r.Lines, l)
 	if len(r.Lines) > maxKept || r.size > maxKeptBytes {
 		r.trim()
 	}
+}
+
+// The lines of an answer file that Setup refused: what is wrong with which
+// setting, one or more times, then that the file is not valid. They are one
+// record.
+const (
+	textSMI         = "SMI data results dump: "
+	textInvalidFile = "The provided unattend file is not valid"
+)
+
+// continues says whether next belongs to the record of l.
+func (l Line) continues(next Line) bool {
+	return strings.Contains(head(l.Message, maxHead), textSMI) && !strings.Contains(l.Message, textInvalidFile) && len(l.Raw)+len(next.Raw) < maxLine &&
+		(strings.Contains(head(next.Message, maxHead), textSMI) || strings.HasPrefix(next.Message, textInvalidFile))
+}
+
+func (l Line) joined(next Line) Line {
+	l.Message += " " + next.Message
+	l.Raw += "\n" + next.Raw
+	return l
 }
 
 // trim keeps the tail and, of what comes before it, the first and last lines
@@ -156,9 +191,35 @@ func (r *Run) endsBefore(l Line) bool {
 	if strings.Contains(l.lower(), textBanner) {
 		return r.Progress.Lines > 0
 	}
+	if strings.Contains(l.lower(), textDeploy) && r.Progress.Runs == 0 {
+		return r.Progress.Lines > 0 // the logs of Windows Setup have a part for each boot
+	}
 	// setuperr.log has no banners: the next error after the end of a failure
-	// chain belongs to another run.
-	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure)
+	// chain belongs to another run, unless good runs have it as well.
+	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure) && !harmless(l)
+}
+
+// next is the run that follows r in a log. It remembers the last run that broke
+// off for a reason of its own: what follows from that one fails as well.
+func (r *Run) next() Run {
+	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier}
+	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
+	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
+		broken := *r
+		broken.earlier = nil
+		n.earlier = &broken
+	}
+	return n
+}
+
+// followsOn says whether the run did no more than find the machine broken.
+func (r *Run) followsOn() bool {
+	for _, l := range r.Lines {
+		if strings.Contains(l.lower(), textInvalid) {
+			return true
+		}
+	}
+	return false
 }
 
 // Split cuts a log into its runs, oldest first. A log without banners (such as
@@ -169,7 +230,7 @@ func Split(lines []Line) []Run {
 		if n := len(runs); n == 0 || runs[n-1].endsBefore(l) {
 			var next Run
 			if n > 0 {
-				next.Progress.Runs = runs[n-1].Progress.Runs
+				next = runs[n-1].next()
 			}
 			runs = append(runs, next)
 		}
@@ -224,7 +285,7 @@ type tracker struct {
 func (t *tracker) take(lines []Line) []Line {
 	for _, l := range lines {
 		if t.run.endsBefore(l) {
-			t.run = Run{Progress: Progress{Runs: t.run.Progress.Runs}}
+			t.run = t.run.next()
 		}
 		t.run.add(l)
 	}
@@ -255,11 +316,11 @@ func (t *Tracker) Progress() Progress {
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {
-			run = Run{Progress: Progress{Runs: run.Progress.Runs}}
+			run = run.next()
 		}
 		run.add(last)
 	}

@@ -1,7 +1,8 @@
 package diagnosis
 
-// What the causes rest on: addresses, and artefacts by their name in the
-// corpus of logs.
+// What the causes rest on: addresses that a reader can open. Where only field
+// reports tell of a cause, the address is that of what is affected, and the
+// cause is unconfirmed.
 const (
 	learn   = "https://learn.microsoft.com/"
 	desktop = learn + "windows-hardware/manufacture/desktop/"
@@ -13,18 +14,14 @@ const (
 	docRoles        = desktop + "sysprep-support-for-server-roles"
 	docNPS          = desktop + "prepare-a-network-policy-server--nps--for-imaging"
 	docSearchOrder  = desktop + "windows-setup-automation-overview"
-	docRunSync      = learn + "windows-hardware/customize/desktop/unattend/microsoft-windows-deployment-runsynchronous"
-	docSkipRearm    = learn + "windows-hardware/customize/desktop/unattend/microsoft-windows-security-spp-skiprearm"
+	unattend        = learn + "windows-hardware/customize/desktop/unattend/"
+	docUnattend     = unattend + "components-b-unattend"
+	docComputerName = unattend + "microsoft-windows-shell-setup-computername"
+	docRunSync      = unattend + "microsoft-windows-deployment-runsynchronous"
+	docSkipRearm    = unattend + "microsoft-windows-security-spp-skiprearm"
 	docStoreApps    = support + "sysprep-fails-remove-or-update-store-apps"
 	docAsSystem     = support + "sysprep-as-system-windows-11"
 	docCapture      = github + "MicrosoftDocs/SupportArticles-docs/blob/1418b2a0da0eb45f88042d78d7208a468209e885/support/mem/configmgr/windows-11-image-capture-fail.md"
 	imageBuilder    = github + "kubernetes-sigs/image-builder/blob/main/images/capi/packer/azure/scripts/sysprep.ps1"
 	sysprepCheckers = github + "CodingWonders/SysprepPreparator/tree/HEAD/Helpers/CompatChecks"
-
-	// inItsLine: the line that tells the cause says it in words or names the
-	// module; it stands in the evidence.
-	inItsLine = "the line of the log"
-	// reported is what field reports say that have no address; such a cause is
-	// unconfirmed.
-	reported = "field reports"
 )

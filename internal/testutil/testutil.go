@@ -70,6 +70,10 @@ func Reference(t testing.TB, elem ...string) string {
 	return beside(t, "SYSPREP_REFERENCE", "reference", elem)
 }
 
+// Cases is the folder of inputs from public reports with what is right for each,
+// as Corpus.
+func Cases(t testing.TB, elem ...string) string { return beside(t, "SYSPREP_CASES", "cases", elem) }
+
 func beside(t testing.TB, env, folder string, elem []string) string {
 	t.Helper()
 	dir := os.Getenv(env)

@@ -14,7 +14,7 @@ func Clear(first First, e Expectation) Clearance {
 	e = e.withDefaults()
 	switch {
 	case !first.Reached:
-		return Clearance{Start: Wait, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
+		return Clearance{Start: Wait, Unreached: true, Reason: "the guest did not answer: " + cmp.Or(first.TransportErr, "no reason given")}
 	case first.Process == Yes:
 		return running(first, e)
 	case first.SysprepExe == No:

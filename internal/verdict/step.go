@@ -323,7 +323,11 @@ func (j Judge) processGone() *Verdict {
 // stalled rules when sysprep lives and its log stands still.
 func (j Judge) stalled() *Verdict {
 	still := j.last.At.Sub(j.grown)
-	if !j.last.Reached || !j.gone.IsZero() || still < j.expect.Stall {
+	limit := j.expect.Stall
+	if j.expect.Patient {
+		limit = max(limit, diagnosis.Silence(j.last.Log.Working))
+	}
+	if !j.last.Reached || !j.gone.IsZero() || still < limit {
 		return nil
 	}
 	if j.tagged() {

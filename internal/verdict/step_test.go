@@ -329,3 +329,36 @@ func TestARunIsJudged(t *testing.T) {
 		})
 	}
 }
+
+// A step that is known to be silent may be so for longer, where stall_timeout
+// was left as it is.
+func TestAStepThatIsKnownForItsSilenceIsNotHung(t *testing.T) {
+	silentWork := func(p *diagnosis.Progress) {
+		p.Working = diagnosis.Step{Entry: "Generalize", Module: `C:\Program Files\Contoso\agent.dll`, External: true}
+	}
+	otherWork := func(p *diagnosis.Progress) { p.Working = diagnosis.Step{Entry: "Foo", Module: "foo.dll"} }
+	for name, test := range map[string]struct {
+		patient bool
+		work    func(*diagnosis.Progress)
+		after   time.Duration
+		want    Class
+	}{
+		"silent for less":             {true, silentWork, 14 * time.Minute, Running},
+		"silent for more":             {true, silentWork, 16 * time.Minute, Hung},
+		"a limit that the user set":   {false, silentWork, 11 * time.Minute, Hung},
+		"a step that is usually loud": {true, otherWork, 11 * time.Minute, Hung},
+	} {
+		judge := Begin(start, Expectation{Generalize: true, Patient: test.patient})
+		var v *Verdict
+		for _, after := range []time.Duration{0, test.after} {
+			judge, v = judge.Step(at(after, state(windows.StateUndeployable), log(100, processing, test.work)))
+		}
+		got := Running
+		if v != nil {
+			got = v.Class
+		}
+		if got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}

@@ -80,6 +80,7 @@ type Expectation struct {
 	End         End           // what follows the work
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
+	Patient     bool          // steps that are known to be silent for longer may be (diagnosis.Silence)
 	ProcessGone time.Duration // ProcessGone: sysprep.exe gone without a tag
 	LostAfter   time.Duration // 10m: no command was answered, whether the port is open or closed
 	ClosedFor   time.Duration // 30s: after success this much silence means that Windows restarts as it was told to
@@ -245,5 +246,6 @@ type Clearance struct {
 	// Cause is its name in the catalogue and CauseID its id, where that is why;
 	// may be empty.
 	Cause, CauseID string
-	PID            int // of Close and Attach
+	PID            int  // of Close and Attach
+	Unreached      bool // the guest did not answer
 }

@@ -55,11 +55,15 @@ func (r Facts) Describe() []string {
 	return out
 }
 
-// Causes are what the logs of the last runs say of their failure.
+// Causes are what the logs of the last runs, and of a first boot, say of their
+// failure.
 func (r Facts) Causes() (causes []finding.Finding) {
 	for _, w := range r.Windows {
 		if w.Log != nil && w.Log.Diagnosis != nil {
 			causes = append(causes, w.Log.Diagnosis.Finding)
+		}
+		if w.FirstBoot != nil {
+			causes = append(causes, w.FirstBoot.Finding)
 		}
 	}
 	return causes

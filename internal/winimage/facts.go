@@ -51,16 +51,19 @@ type Disk struct {
 
 // Windows is one installation.
 type Windows struct {
-	Partition   int          `json:"partition"`
-	OS          OS           `json:"os"`
-	Setup       Setup        `json:"setup"`
-	Tag         *File        `json:"tag,omitempty"`
-	Log         *Log         `json:"setupact_log,omitempty"`
-	Hives       []Hive       `json:"hives"`
-	Volume      Volume       `json:"volume"`
-	Drivers     Drivers      `json:"drivers"`
-	AnswerFiles []AnswerFile `json:"answer_files"`
-	Autologon   Autologon    `json:"autologon"`
+	Partition int   `json:"partition"`
+	OS        OS    `json:"os"`
+	Setup     Setup `json:"setup"`
+	Tag       *File `json:"tag,omitempty"`
+	Log       *Log  `json:"setupact_log,omitempty"`
+	// FirstBoot says why the first boot of the image failed: it was used, and is
+	// no image any more.
+	FirstBoot   *diagnosis.Diagnosis `json:"first_boot,omitempty"`
+	Hives       []Hive               `json:"hives"`
+	Volume      Volume               `json:"volume"`
+	Drivers     Drivers              `json:"drivers"`
+	AnswerFiles []AnswerFile         `json:"answer_files"`
+	Autologon   Autologon            `json:"autologon"`
 	// Leftovers are files and tasks that Packer or this plugin brought.
 	Leftovers []string `json:"leftovers"`
 	SkipRearm *uint32  `json:"skip_rearm,omitempty"`

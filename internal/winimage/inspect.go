@@ -83,6 +83,7 @@ func (d *drive) look() Windows {
 	w.Tag = d.file(tagFile)
 	w.Setup.StateINI = parseStateINI(d.readSmall(stateINI, maxStateINI))
 	w.Log = d.lastRun()
+	w.FirstBoot = d.firstBoot(w)
 	w.AnswerFiles = d.answerFiles(w.Setup.UnattendFile)
 	w.Leftovers = d.leftovers()
 	w.Volume.PageFile, w.Volume.SwapFile = d.fileSize(`\pagefile.sys`), d.fileSize(`\swapfile.sys`)

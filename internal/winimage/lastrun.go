@@ -8,6 +8,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // lastRun reads the last run in sysprep's log, from as much of the end of the
@@ -21,7 +22,7 @@ func (d *drive) lastRun() *Log {
 	var run diagnosis.Run
 	for _, size := range []int64{logTail, maxLog} {
 		var err error
-		if run, err = d.trackLog(size); err != nil {
+		if run, err = d.trackLog(actLog, size); err != nil {
 			d.problem(actLog, reason(err))
 			return log
 		}
@@ -46,10 +47,36 @@ func (d *drive) lastRun() *Log {
 	return log
 }
 
-// trackLog reads the last size bytes of the log, piece by piece, since a log
+// firstBoot says why the first boot of an image failed, nil where none was begun
+// or it did not fail. A state that sysprep left in the middle of its work is not
+// one of a first boot.
+func (d *drive) firstBoot(w Windows) *diagnosis.Diagnosis {
+	means := windows.State(w.Setup.ImageState).Means()
+	if means != windows.Unfinished && means != windows.BeforeOOBE || w.Log != nil && w.Log.Diagnosis != nil && !w.Log.TagCreated {
+		return nil
+	}
+	for _, log := range windows.Logs() {
+		path := log.Path.OnVolume()
+		if path == actLog || log.Name != windows.ActLog && log.Name != windows.ErrLog || log.Path == windows.SysprepLogs+`\`+windows.ErrLog || d.file(path) == nil {
+			continue
+		}
+		run, err := d.trackLog(path, maxLog)
+		if err != nil {
+			d.problem(path, reason(err))
+			continue
+		}
+		if cause, ok := diagnosis.FirstBoot(run); ok {
+			cause.Where.File = path
+			return &cause
+		}
+	}
+	return nil
+}
+
+// trackLog reads the last size bytes of a log, piece by piece, since a log
 // may hold anything.
-func (d *drive) trackLog(size int64) (diagnosis.Run, error) {
-	f, err := d.open(actLog)
+func (d *drive) trackLog(path string, size int64) (diagnosis.Run, error) {
+	f, err := d.open(path)
 	if err != nil {
 		return diagnosis.Run{}, err
 	}

@@ -92,6 +92,7 @@ const (
 
 var (
 	rerun    = []string{"run sysprep /generalize again on a fresh copy of the source"}
+	booted   = []string{"this image was booted and failed at its first boot: correct the cause below in the source machine or the answer file, and take the image as it was before that boot, or build it again"}
 	powerOff = []string{"let the guest shut down by itself (sysprep /shutdown or shutdown /s /t 0) and do not kill the machine"}
 )
 
@@ -120,7 +121,11 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 			continue
 		}
 		if got := rule.check(w, &r, e); !got.unasked {
-			made = append(made, rule.finding(got))
+			f := rule.finding(got)
+			if w != nil && w.FirstBoot != nil && slices.Equal(f.Remedy, rerun) {
+				f.Remedy = booted
+			}
+			made = append(made, f)
 		}
 	}
 	// Whatever is switched off, nothing is proven without a Windows.

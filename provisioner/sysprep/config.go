@@ -115,7 +115,9 @@ type Config struct {
 	// How long sysprep's log may go without a new line before the run counts as hung; how
 	// long the guest may be silent before it counts as lost, whether its port is
 	// open or closed; and how long to wait at the start for a guest that does not
-	// answer or a Windows Setup that is still running. Defaults to `10m`.
+	// answer or a Windows Setup that is still running. Defaults to `10m`, and
+	// to up to `40m` within `generalize_timeout` for steps that are known to
+	// write nothing for long (devices, providers of other software).
 	StallTimeout time.Duration `mapstructure:"stall_timeout"`
 	// How often the state of the guest is checked, from `100ms` to `30s`. Defaults to `2s`.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
@@ -170,6 +172,9 @@ type Config struct {
 	ctx        interpolate.Context
 	answer     answer
 	severities finding.Overrides
+	// patient: stall_timeout is the default, which steps known for their silence
+	// may exceed.
+	patient bool
 }
 
 // Values of options.
@@ -304,6 +309,7 @@ func (c *Config) setDefaults() {
 	c.RunAs = cmp.Or(c.RunAs, runAsBuildUser)
 	c.Agent = cmp.Or(c.Agent, agentNone)
 	c.GeneralizeTimeout = cmp.Or(c.GeneralizeTimeout, 30*time.Minute)
+	c.patient = c.patient || c.StallTimeout == 0 // Prepare runs twice
 	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
 	c.PollInterval = cmp.Or(c.PollInterval, 2*time.Second)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 5*time.Minute)

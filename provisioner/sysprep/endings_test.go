@@ -73,8 +73,8 @@ func TestABrokenMachineIsToBeDiscarded(t *testing.T) {
 func TestARunThatStandsStillIsHung(t *testing.T) {
 	t.Parallel()
 	for where, parts := range map[string][]string{
-		"validate":   {"log has not grown for"},
-		"generalize": {"log has not grown for", "IMAGE_STATE_UNDEPLOYABLE", "sysprep.exe was still running", "Discard the machine"},
+		"validate":   {"log has not grown for", "sysprep hangs in ", "nothing was changed", "begun at "},
+		"generalize": {"log has not grown for", "the machine is being changed", "begun at ", "IMAGE_STATE_UNDEPLOYABLE", "sysprep.exe was still running", "Discard the machine"},
 		"dialog":     {"next: "},
 	} {
 		t.Run(where, func(t *testing.T) {

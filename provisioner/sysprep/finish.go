@@ -179,7 +179,13 @@ func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
 		v.Diagnosis = &d
 		return
 	}
-	if !r.answering || v.Class == verdict.Hung {
+	if v.Class == verdict.Hung {
+		if d, ok := diagnosis.Hang(seen.Progress); ok {
+			v.Diagnosis = &d
+		}
+		return
+	}
+	if !r.answering {
 		return
 	}
 	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)

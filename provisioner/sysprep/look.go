@@ -79,7 +79,7 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 			if d.Start != verdict.Refuse {
 				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
 			}
-			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), r.earlier(ctx, d, state), d.Next...)
+			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), append(r.firstBoot(ctx, d), r.earlier(ctx, d, state)...), d.Next...)
 		case d.Start == verdict.Close:
 			if closed != d.PID {
 				r.ui.Sayf("Closing it: %s", d.Reason)

@@ -73,6 +73,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 	var machine verdict.Machine
 	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
+	var heart heartbeat
 	for {
 		var v *verdict.Verdict
 		select {
@@ -108,6 +109,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		}
 		if v != nil && ctx.Err() == nil {
 			return *v
+		}
+		if text := heart.beat(r.now(), r.begun, r.config.GeneralizeTimeout, r.tracker.Progress()); text != "" {
+			r.ui.Say("  " + text)
 		}
 		if judge.WantsLastLook() && !asking {
 			asking = true

@@ -140,8 +140,10 @@ func validateOpk(code, hr uint32, cause ...Line) []Line {
 const senseKey = `HKEY_LOCAL_MACHINE\Software\Microsoft\Windows Advanced Threat Protection`
 
 var failures = []Failure{
-	appxClass("F01", "Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe"),
-	appxClass("F02", ""),
+	appxClass("F01", "Contoso.Notes_1.0.0.0_x64__8wekyb3d8bbwe"),
+	{"F02", Validation, false, fixed(invalid("generalize", "SysprepGeneralizeValidate", "AppxSysprep.dll", 0x5, 0x80070005,
+		launch("SysprepGeneralizeValidate", system32+"AppxSysprep.dll"), info(appxEnter),
+		fail("Failed to remove apps for the current user: 0x80070005."), fail("Exit code of RemoveAllApps thread was 0x5.")))},
 	appxClass("F03", "Microsoft.Winget.Source_2024.414.1454.918_neutral__8wekyb3d8bbwe"),
 	appxClass("F04", "Microsoft.DesktopAppInstaller_1.22.10661.0_x64__8wekyb3d8bbwe"),
 	appxClass("F05", "Microsoft.MicrosoftEdge.Stable_131.0.2903.99_neutral__8wekyb3d8bbwe"),
@@ -158,7 +160,7 @@ var failures = []Failure{
 	appxClass("F16", "Windows.MiracastView_6.3.0.0_neutral_neutral_cw5n1h2txyewy"),
 	{"F17", Validation, false, fixed(invalid("generalize", "SysprepGeneralizeValidate", "AppxSysprep.dll", 0x422, 0x80070422,
 		launch("SysprepGeneralizeValidate", system32+"AppxSysprep.dll"), info(appxEnter)))},
-	appxClass("F18", ""),
+	appxClass("F18", "Microsoft.SecHealthUI_1000.25873.9001.0_x64__8wekyb3d8bbwe"),
 	appxClass("F19", "Microsoft.WindowsCalculator_11.2307.4.0_x64__8wekyb3d8bbwe"),
 	{"F20", Validation, false, fixed(invalid("generalize", "ValidateBitLockerState", "BdeSysprep.dll", 0x80310039, 0x80310039,
 		launch("ValidateBitLockerState", system32+"BdeSysprep.dll"),

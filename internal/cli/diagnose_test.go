@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+// logsBelow writes files into a new folder.
+func logsBelow(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func zipped(t *testing.T, files map[string]string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, text := range files {
+		w, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "logs.zip")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
+	refused := map[string]string{"Windows/System32/Sysprep/Panther/setupact.log": winimagetest.RefusedLog, "readme.txt": "x", "Windows/setup.etl": "\x00"}
+	good := map[string]string{"sysprep/setupact.log": winimagetest.GoodLog}
+	refusedDir, goodDir := logsBelow(t, refused), logsBelow(t, good)
+	log := filepath.Join(refusedDir, "Windows", "System32", "Sysprep", "Panther", "setupact.log")
+	const why = "sysprep refused, nothing was changed: app package Contoso.Notes_1.0.0.0_x64__8wekyb3d8bbwe is installed for a user but not provisioned for all users; next: In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name 'Contoso.Notes'"
+	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
+	for name, c := range map[string]struct {
+		args   []string
+		stdin  string
+		code   int
+		first  string // the beginning of standard output
+		stderr string
+	}{
+		"a log":                 {[]string{log}, "", NotOK, why, ""},
+		"a folder":              {[]string{refusedDir}, "", NotOK, why, ""},
+		"a zip file":            {[]string{zipped(t, refused)}, "", NotOK, why, ""},
+		"a disk":                {[]string{disk}, "", NotOK, why, ""},
+		"standard input":        {[]string{"-"}, winimagetest.RefusedLog, NotOK, why, ""},
+		"what succeeded":        {[]string{goodDir}, "", OK, "nothing failed: sysprep succeeded", ""},
+		"a run cut off":         {[]string{"-"}, winimagetest.CutLog, NotOK, "sysprep did not end: sysprep hangs in GeneralizeForImaging of ", ""},
+		"several":               {[]string{goodDir, log}, "", NotOK, goodDir + ": nothing failed", ""},
+		"one that is not there": {[]string{log, filepath.Join(refusedDir, "none.log")}, "", CannotDo, log + ": sysprep refused", "cannot tell from "},
+		"a folder without logs": {[]string{t.TempDir()}, "", CannotDo, "", "no log of sysprep or Windows Setup"},
+		"an empty log":          {[]string{"-"}, "", CannotDo, "", "no log of sysprep"},
+		"some other text":       {[]string{"-"}, "hello\nworld\n", CannotDo, "", "no log of sysprep"},
+		"nothing named":         {nil, "", CannotDo, "", "no log is named"},
+		"an unknown option":     {[]string{"--yaml", log}, "", CannotDo, "", "unknown option"},
+		"a locale":              {[]string{"--locale", "ja-JP", log}, "", NotOK, why, ""},
+		"no locale":             {[]string{"--locale=klingon", log}, "", CannotDo, "", "--locale klingon: "},
+		"a limit":               {[]string{"--timeout=1ns", log}, "", CannotDo, "", "it took longer than 1ns"},
+		"a limit of nothing":    {[]string{"--timeout=0s", log}, "", CannotDo, "", "give a time with its unit"},
+		"half a zip file":       {[]string{filepath.Join(logsBelow(t, map[string]string{"a.zip": "PK\x03\x04nothing"}), "a.zip")}, "", CannotDo, "", "the zip file cannot be read"},
+		"help":                  {[]string{"--help"}, "", OK, "usage: packer-plugin-sysprep diagnose", ""},
+	} {
+		stdin = strings.NewReader(c.stdin)
+		code, stdout, stderr := run(t, append([]string{"diagnose"}, c.args...)...)
+		if code != c.code || !strings.HasPrefix(stdout, c.first) || !strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" {
+			t.Errorf("%s: exit code %d\n%s\n%s", name, code, stdout, stderr)
+		}
+	}
+	stdin = os.Stdin
+}
+
+func TestDiagnoseAsJSON(t *testing.T) {
+	dir := logsBelow(t, map[string]string{"Panther/setupact.log": winimagetest.RefusedLog, "Panther/setup.log": winimagetest.RefusedLog, "CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
+	code, stdout, _ := run(t, "diagnose", "--json", dir)
+	var d struct {
+		Subject  string
+		Holds    bool
+		Findings []struct {
+			ID       string
+			Evidence []string
+			Where    struct{ File string }
+		}
+		Facts struct {
+			Outcome, Phase, Log, Started, Last string
+			Options, Logs                      []string
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Fatal(err)
+	}
+	const file = "Panther/setupact.log"
+	if code != NotOK || d.Subject != "log" || d.Holds || len(d.Findings) != 1 || d.Findings[0].ID != "F01" || d.Findings[0].Where.File != file || len(d.Findings[0].Evidence) < 2 {
+		t.Errorf("%d %s", code, stdout)
+	}
+	if f := d.Facts; f.Outcome != "failed" || f.Phase != "validate" || f.Log != file || f.Started != "2026-11-23 12:00:00" || len(f.Options) != 3 || len(f.Logs) != 2 {
+		t.Errorf("%+v", f)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"outcome", "phase", "log", "started", "last", "options", "working", "logs"} {
+		if !strings.Contains(string(page), "`facts."+key+"`") {
+			t.Errorf("docs/troubleshooting.md does not describe facts.%s", key)
+		}
+	}
+}
+
+// A log holds whatever somebody wrote.
+func TestDiagnoseShowsNoControlCharacters(t *testing.T) {
+	log := strings.Replace(winimagetest.RefusedLog, "Contoso.Notes", "x\x1b[31m::error::\u202e", 1)
+	stdin = strings.NewReader(log)
+	defer func() { stdin = os.Stdin }()
+	_, stdout, stderr := run(t, "diagnose", "-")
+	if strings.ContainsAny(stdout+stderr, "\x1b\u202e") {
+		t.Errorf("%q", stdout)
+	}
+}
+
+// The transcripts in the documentation are what the program says.
+func TestTheTranscriptsInTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join("testdata", "diagnose"))
+	text := strings.ReplaceAll(string(page), "\r\n", "\n")
+	for _, name := range []string{"logs", "setupact.log", "Panther"} {
+		_, stdout, _ := run(t, "diagnose", name)
+		if want := "$ packer-plugin-sysprep diagnose " + name + "\n" + stdout; !strings.Contains(text, want) {
+			t.Errorf("docs/troubleshooting.md lacks\n%s", want)
+		}
+	}
+}
+
+// What is read is bounded, whatever it claims to be.
+func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
+	g := &gathering{ctx: t.Context(), left: 10}
+	if err := g.read("a", strings.NewReader("more than ten bytes")); err == nil || !strings.Contains(err.Error(), "name the last one") {
+		t.Errorf("%v", err)
+	}
+	files := map[string]string{}
+	for i := range maxLogFiles + 1 {
+		files[fmt.Sprintf("%d/setupact.log", i)] = "x"
+	}
+	for _, path := range []string{logsBelow(t, files), zipped(t, files)} {
+		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "name the folder of one machine") {
+			t.Errorf("%v", err)
+		}
+	}
+	deep := strings.Repeat("a/", maxLogDepth+1) + "setupact.log"
+	if logs, err := gather(t.Context(), logsBelow(t, map[string]string{deep: "x"}), 0, nil); err != nil || len(logs) != 0 {
+		t.Errorf("%d logs, %v", len(logs), err)
+	}
+}

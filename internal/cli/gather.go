@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
+)
+
+// How much is read for one diagnosis at most. Logs are read piece by piece, and
+// little of them is kept.
+const (
+	maxLogFiles   = 64
+	maxLogEntries = 20_000  // names looked at in a folder or a zip file
+	maxLogDepth   = 6       // folders below the one that is named
+	maxLogBytes   = 2 << 30 // of all logs together
+	logPiece      = 64 << 10
+)
+
+// gathering reads the logs of one path.
+type gathering struct {
+	ctx  context.Context
+	page int
+	left int64
+	logs []diagnosis.Log
+}
+
+// gather reads the logs that a path leads to.
+func gather(ctx context.Context, path string, page int, backing []string) ([]diagnosis.Log, error) {
+	g := &gathering{ctx: ctx, page: page, left: maxLogBytes}
+	return g.logs, g.from(path, backing)
+}
+
+func (g *gathering) from(path string, backing []string) error {
+	if path == "-" {
+		return g.read("standard input", stdin)
+	}
+	if weburl.Scheme(path) != "" {
+		return g.disk(path, backing)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return g.folder(path)
+	}
+	f, info, err := hostfile.OpenRegular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	begin := make([]byte, 512)
+	n, err := f.ReadAt(begin, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(begin[:n], []byte("PK\x03\x04")) || bytes.HasPrefix(begin[:n], []byte("PK\x05\x06")):
+		return g.zip(f, info.Size())
+	case isDisk(path, begin[:n]):
+		return g.disk(path, backing)
+	}
+	return g.read(path, f)
+}
+
+// isDisk tells a disk image by the name that it has or the way it begins; a
+// fixed VHD has its mark at its end, and begins as a raw disk does.
+func isDisk(path string, begin []byte) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".log", ".txt", ".old", ".csv":
+		return false
+	case ".vhd", ".vhdx", ".avhdx", ".qcow2", ".raw", ".img":
+		return true
+	}
+	for _, mark := range []string{"QFI\xfb", "vhdxfile", "conectix"} {
+		if bytes.HasPrefix(begin, []byte(mark)) {
+			return true
+		}
+	}
+	return len(begin) == 512 && begin[510] == 0x55 && begin[511] == 0xAA
+}
+
+// read reads one log.
+func (g *gathering) read(name string, from io.Reader) error {
+	if len(g.logs) == maxLogFiles {
+		return fmt.Errorf("there are more than %d logs; name the folder of one machine", maxLogFiles)
+	}
+	log := diagnosis.NewReading(name, g.page)
+	in := bufio.NewReaderSize(from, logPiece)
+	piece := make([]byte, logPiece)
+	for {
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
+		n, err := in.Read(piece)
+		if g.left -= int64(n); g.left < 0 {
+			return fmt.Errorf("the logs have more than %d MiB; name the last one", maxLogBytes>>20)
+		}
+		if _, err := log.Write(piece[:n]); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
+	g.logs = append(g.logs, log.Log())
+	return nil
+}
+
+// folder reads the logs below a folder; links are not followed.
+func (g *gathering) folder(path string) error {
+	seen := 0
+	return filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if seen++; seen > maxLogEntries {
+			return fmt.Errorf("%s holds more than %d files; name the folder of the logs", path, maxLogEntries)
+		}
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
+		below, err := filepath.Rel(path, name)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if strings.Count(below, string(filepath.Separator)) >= maxLogDepth {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !e.Type().IsRegular() || !diagnosis.IsLog(name) {
+			return nil
+		}
+		f, _, err := hostfile.OpenRegular(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return g.read(filepath.ToSlash(below), f)
+	})
+}
+
+// zip reads the logs in a zip file.
+func (g *gathering) zip(file io.ReaderAt, size int64) error {
+	z, err := zip.NewReader(file, size)
+	if err != nil {
+		return fmt.Errorf("the zip file cannot be read: %w", err)
+	}
+	if len(z.File) > maxLogEntries {
+		return fmt.Errorf("the zip file holds more than %d files; unpack the folder of the logs and name it", maxLogEntries)
+	}
+	for _, entry := range z.File {
+		if !entry.Mode().IsRegular() || !diagnosis.IsLog(entry.Name) {
+			continue
+		}
+		in, err := entry.Open()
+		if err != nil {
+			return fmt.Errorf("%s in the zip file cannot be read: %w", entry.Name, err)
+		}
+		err = g.read(entry.Name, in)
+		in.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disk reads the logs of the Windows on a disk image.
+func (g *gathering) disk(path string, backing []string) error {
+	d, remote, err := openImage(g.ctx, path, backing)
+	if remote != nil {
+		defer remote.Close()
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	found, err := winimage.ExtractLogs(g.ctx, d)
+	if err != nil && len(found) == 0 {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(found)) {
+		if name := path.OnVolume(); diagnosis.IsLog(name) {
+			if err := g.read(name, bytes.NewReader(found[path])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package diagnosis
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+)
+
+// Source is what a log is a log of.
+type Source string
+
+// Sources of logs that explain a run or a first boot.
+const (
+	OfSysprep   Source = "sysprep"
+	OfSetup     Source = "setup"     // Windows Setup: specialize and OOBE
+	OfServicing Source = "servicing" // CBS.log, dism.log
+	OfApps      Source = "apps"      // events of app deployment, as text
+	OfNothing   Source = ""          // no log that is known
+)
+
+// Log is one log of a collection: its last run, or its last part.
+type Log struct {
+	Name string
+	Of   Source
+	Run  Run
+}
+
+// Reading reads a log of a collection piece by piece.
+type Reading struct {
+	name    string
+	of      Source
+	tracker Tracker
+}
+
+// NewReading begins to read the log of that name (a path); page is the guest's
+// ANSI code page, 0 where it is not known.
+func NewReading(name string, page int) *Reading {
+	r := &Reading{name: name, of: sourceOf(name)}
+	r.tracker.parser.page, r.tracker.parser.plain = page, r.of == OfApps
+	return r
+}
+
+// Write takes the next bytes.
+func (r *Reading) Write(b []byte) (int, error) {
+	r.tracker.Feed(b)
+	return len(b), nil
+}
+
+// Log ends the log.
+func (r *Reading) Log() Log {
+	r.tracker.Flush()
+	l := Log{Name: r.name, Of: r.of, Run: r.tracker.Run()}
+	p := l.Run.Progress
+	if l.Of == OfNothing && p.Lines > 0 {
+		switch known := slices.ContainsFunc(l.Run.Lines, func(l Line) bool { return l.Level != "" || l.Component != "" }); {
+		case !known && p.Runs == 0:
+		case p.Runs > 0 || len(p.Options) > 0 || !isFirstBoot(l.Run, failure{end: -1}):
+			l.Of = OfSysprep
+		default:
+			l.Of = OfSetup
+		}
+	}
+	return l
+}
+
+// sourceOf tells logs by their names, where those are enough: both sysprep and
+// Windows Setup write a setupact.log.
+func sourceOf(name string) Source {
+	file := strings.ToLower(path.Base(strings.ReplaceAll(name, `\`, "/")))
+	switch {
+	case strings.HasPrefix(file, "cbs") || strings.HasPrefix(file, "dism"):
+		return OfServicing
+	case strings.Contains(file, "appx"):
+		return OfApps
+	}
+	return OfNothing
+}
+
+// IsLog says whether a file of a collection is one of the logs that are read, by
+// its name.
+func IsLog(name string) bool {
+	file := strings.ToLower(path.Base(strings.ReplaceAll(name, `\`, "/")))
+	ext := path.Ext(file)
+	switch {
+	case strings.HasPrefix(file, "setupact") || strings.HasPrefix(file, "setuperr"):
+		return ext == ".log" || ext == ".old" || ext == ".txt"
+	case sourceOf(file) == OfServicing:
+		return ext == ".log"
+	case sourceOf(file) == OfApps:
+		return ext == ".txt" || ext == ".log" || ext == ".csv"
+	}
+	return false
+}
+
+// Outcome is what the logs of a machine say of sysprep or the first boot.
+type Outcome string
+
+// Outcomes.
+const (
+	Failed    Outcome = "failed"
+	Hanging   Outcome = "hanging"   // begun and not ended: it hangs, or the log was taken before its end
+	Succeeded Outcome = "succeeded" // the tag was created, and nothing failed later
+	Unfailed  Outcome = "no failure"
+	NoLog     Outcome = "no log" // none that is known
+)
+
+// Found is what a collection of logs says.
+type Found struct {
+	Outcome Outcome
+	// Diagnosis is the cause, or what is worth to be known; nil without one.
+	Diagnosis *Diagnosis
+	// Log is the one that says it.
+	Log Log
+}
+
+// Collect judges the logs of one machine together. What failed last counts: a
+// first boot after a run that succeeded, else the last run of sysprep. Logs of
+// servicing and of app deployment are asked where the cause points to them.
+func Collect(logs []Log) Found {
+	sysprep := judge(logs, OfSysprep)
+	setup := judge(logs, OfSetup)
+	f := sysprep
+	switch {
+	case sysprep.Outcome == NoLog:
+		f = setup
+	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
+		f = setup
+	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
+		setup.Outcome = sysprep.Outcome
+		f = setup
+	}
+	if d := f.Diagnosis; d != nil {
+		d.Where.File = f.Log.Name
+		d.consult(logs)
+	}
+	return f
+}
+
+// later says whether a ends after b, by the clock of the guest, and both say when.
+func later(a, b Found) bool {
+	return !b.Log.Run.Progress.Last.IsZero() && a.Log.Run.Progress.Last.After(b.Log.Run.Progress.Last)
+}
+
+// whole says whether a log has more than errors. The last part of one of Windows
+// Setup that failed was not followed by another: Windows never got to sysprep.
+func (l Log) whole() bool {
+	return slices.ContainsFunc(l.Run.Lines, func(l Line) bool { return l.Level == Info })
+}
+
+// judge looks for the failure in the logs of one source. setupact.log has
+// everything, setuperr.log the errors only, and of a longer time.
+func judge(logs []Log, of Source) Found {
+	var list []Found
+	for _, l := range logs {
+		if l.Of == of && l.Run.Progress.Lines > 0 {
+			list = append(list, judgeOne(l))
+		}
+	}
+	if len(list) == 0 {
+		return Found{Outcome: NoLog}
+	}
+	best := list[0]
+	for _, next := range list[1:] {
+		succeeded := best.Outcome == Succeeded && !newer(next, best)
+		if !succeeded && rank(next) < rank(best) {
+			best = next
+		}
+	}
+	return best
+}
+
+// newer says whether a tells of what came after all that b knows.
+func newer(a, b Found) bool {
+	start := b.Log.Run.Progress.Last
+	return !start.IsZero() && a.Log.Run.Progress.Start.After(start.Add(time.Minute))
+}
+
+func rank(f Found) int {
+	switch {
+	case f.Outcome == Failed && f.Diagnosis.ID != "F00" && f.Diagnosis.Severity == finding.Fail:
+		return 0
+	case f.Outcome == Failed:
+		return 1
+	case f.Outcome == Hanging:
+		return 2
+	case f.Diagnosis != nil:
+		return 3
+	case f.Outcome == Succeeded:
+		return 4
+	}
+	return 5
+}
+
+func judgeOne(l Log) Found {
+	f := Found{Outcome: Unfailed, Log: l}
+	p := l.Run.Progress
+	if d, ok := Diagnose(l.Run); ok {
+		f.Diagnosis = &d
+		if d.Severity == finding.Fail {
+			f.Outcome = Failed
+		}
+		return f
+	}
+	if p.TagCreated || p.Passed && l.Of == OfSetup {
+		f.Outcome = Succeeded
+	} else if d, ok := Hang(p); ok && l.Of == OfSysprep {
+		f.Outcome, f.Diagnosis = Hanging, &d
+	}
+	return f
+}
+
+const (
+	maxConsulted  = 3 // lines of another log
+	textServicing = "the lines of %s are the last errors of servicing"
+	textApps      = "the lines of %s are what app deployment says of the package"
+)
+
+// consult adds what other logs say of the cause.
+func (d *Diagnosis) consult(logs []Log) {
+	module := ""
+	for _, c := range catalogue() {
+		if c.id == d.ID {
+			module = c.module
+		}
+	}
+	for _, l := range logs {
+		var lines []string
+		note := ""
+		switch {
+		case l.Of == OfServicing && (module == "spopk.dll" || d.ID == "F29" || d.ID == "F97"):
+			note = textServicing
+			lines = l.Run.last(func(l Line) bool { return (l.Level == Error || l.Level == Fatal) && !harmless(l) })
+		case l.Of == OfApps && module == appxDLL:
+			note = textApps
+			name := appName(d.Summary)
+			lines = l.Run.last(func(l Line) bool {
+				low := l.lower()
+				return (name == "" || strings.Contains(low, name)) && contains(low, []string{"error", "fail", "0x8"})
+			})
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		if d.Note != "" {
+			d.Note += "; "
+		}
+		d.Note += fmt.Sprintf(note, l.Name)
+		for _, line := range lines {
+			d.Evidence = appendShown(d.Evidence, line)
+		}
+	}
+}
+
+// appName is the first name of a package in a text, in lower case and without
+// its version.
+func appName(text string) string {
+	for _, word := range strings.Fields(text) {
+		if name, version, ok := strings.Cut(word, "_"); ok && version != "" && packageName.MatchString(name) && strings.Contains(version, ".") {
+			return strings.ToLower(name)
+		}
+	}
+	return ""
+}
+
+// last are the last lines of a kind.
+func (r Run) last(wanted func(Line) bool) []string {
+	var out []string
+	for i := len(r.Lines) - 1; i >= 0 && len(out) < maxConsulted; i-- {
+		if wanted(r.Lines[i]) {
+			out = append(out, r.Lines[i].Raw)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}

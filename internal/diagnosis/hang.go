@@ -1,0 +1,76 @@
+package diagnosis
+
+import (
+	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+)
+
+// Hang says in what a run hangs that has neither failed nor ended: which
+// provider began and did not end, since when by the guest's clock, whether
+// anything was changed, what is known of it. It reports false where the log
+// says that the run is over, or nothing of what it does.
+func Hang(p Progress) (Diagnosis, bool) {
+	w := p.Working
+	if p.Closed || p.TagCreated || p.Failure != NoFailure || !w.Named() && w.Action == "" {
+		return Diagnosis{}, false
+	}
+	what := strings.ToLower(w.Action)
+	if w.Named() {
+		what = strings.ToLower(w.Entry) + " of " + w.DLL()
+	}
+	if w.Validating && !w.Named() {
+		what = "check of " + what
+	}
+	for _, c := range catalogue() {
+		if c.hangs == nil || c.external && !w.External || !c.hangs.MatchString(what) {
+			continue
+		}
+		groups := map[string]string{"entry": w.Entry, "dll": w.Module, "key": w.Key}
+		if !w.Named() {
+			groups["entry"], groups["dll"] = "the work", w.Action
+		}
+		d := c.diagnosis(finding.Log, groups)
+		d.Summary += since(w)
+		d.Phase = PhaseProcess
+		if p.Stage <= StageValidating {
+			d.Phase = PhaseValidate
+			d.Summary += "; nothing was changed"
+			d.Remedy = append(d.Remedy, "Nothing was changed: end sysprep.exe by its process id, correct the cause and run it again.")
+		} else {
+			d.Summary += "; the machine is being changed"
+			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
+		}
+		d.Evidence = appendShown(nil, p.LastLine)
+		return d, true
+	}
+	return Diagnosis{}, false
+}
+
+func since(w Step) string {
+	if w.Since.IsZero() {
+		return ""
+	}
+	return ", begun at " + w.Since.Format(time.DateTime)
+}
+
+// Silence is how long a step is known to write nothing without being hung, 0
+// for one that is not known to be silent: devices are removed for long on
+// machines with many of them, generalize waits for dmwappushservice for up to 40
+// minutes (Sycnex/Windows10Debloater #54, #72), a registered provider without its
+// DLL for 14 (Azure/AgentBaker), the check for pending servicing for 4
+// (compute-image-windows #156).
+func Silence(s Step) time.Duration {
+	switch {
+	case s.External:
+		return 15 * time.Minute
+	case s.DLL() == "sppnp.dll":
+		return 20 * time.Minute
+	case s.DLL() == "appxsysprep.dll" && !s.Validating:
+		return 15 * time.Minute
+	case !s.Named() && !s.Validating && strings.EqualFold(s.Action, "generalize.xml"):
+		return 40 * time.Minute
+	}
+	return 0
+}

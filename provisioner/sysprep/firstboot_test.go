@@ -1,0 +1,29 @@
+package sysprep
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+)
+
+// A guest whose first boot failed is waited for, and then the logs of Windows
+// Setup say why.
+func TestAGuestThatNeverFinishedItsFirstBootSaysWhy(t *testing.T) {
+	t.Parallel()
+	logs := t.TempDir()
+	g := newGuestRun(t, winsim.Scenario{Start: winsim.SetupRunning, SetupFor: winsim.Duration(time.Hour)}, map[string]any{"log_directory": logs, "stall_timeout": "2s"})
+	g.start()
+	g.write("\ufeff2026-07-27 09:00:00, Info                         [windeploy.exe] WinDeploy.exe launched with command-line []...\r\n"+
+		"2026-07-27 09:00:01, Error                        [setup.exe] SMI data results dump: Source = Name: Microsoft-Windows-Shell-Setup, Language: neutral, ProcessorArchitecture: amd64, PublicKeyToken: 31bf3856ad364e35, VersionScope: nonSxS, /settings/RunSynchronous\r\n"+
+		"2026-07-27 09:00:01, Error                        [setup.exe] SMI data results dump: Description = x\r\n"+
+		"2026-07-27 09:00:01, Error      [0x060432] IBS    The provided unattend file is not valid; hrResult = 0x80220001\r\n", "Windows", "Panther", "setupact.log")
+	err := g.provision()
+	wantError(t, err, "sysprep was not started: ", "first boot, cause: F92 ", "RunSynchronous is not a setting of Microsoft-Windows-Shell-Setup", "first boot, next: Move RunSynchronous to Microsoft-Windows-Deployment")
+	if _, err := os.Stat(filepath.Join(logs, "setup", "setupact.log")); err != nil {
+		t.Error(err)
+	}
+	wantNothingLeft(t, g)
+}
