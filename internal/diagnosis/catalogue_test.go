@@ -147,7 +147,7 @@ func callers(t *testing.T, folders ...string) map[string]bool {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, m := range regexp.MustCompile(`"(F\d\d)"`).FindAllStringSubmatch(string(text), -1) {
+			for _, m := range regexp.MustCompile(`"(F\d+)"`).FindAllStringSubmatch(string(text), -1) {
 				if !strings.HasSuffix(file, "_test.go") {
 					ids[m[1]] = true
 				}
