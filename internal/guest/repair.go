@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,6 @@ const (
 	RepairAppx            Repair = "appx-remove"
 	RepairSearch          Repair = "search-stop"
 	RepairUpdates         Repair = "update-services-stop"
-	RepairServicesStart   Repair = "services-start"
 	RepairServiceEnable   Repair = "service-enable"
 	RepairBitLocker       Repair = "bitlocker-off"
 	RepairReservedStorage Repair = "reserved-storage-off"
@@ -34,7 +34,7 @@ const (
 // repairLimits bound the call of each, from what its own queries may take
 // (repair.ps1): a package takes Windows up to a minute, and a service half of one.
 var repairLimits = map[Repair]time.Duration{
-	RepairAppx: 15 * time.Minute, RepairSearch: 3 * time.Minute, RepairUpdates: 5 * time.Minute, RepairServicesStart: 5 * time.Minute,
+	RepairAppx: 15 * time.Minute, RepairSearch: 3 * time.Minute, RepairUpdates: 5 * time.Minute,
 	RepairServiceEnable: 2 * time.Minute, RepairBitLocker: 6 * time.Minute, RepairReservedStorage: 5 * time.Minute,
 	RepairProviders: 2 * time.Minute, RepairAnswerFiles: 2 * time.Minute, RepairAutologon: 2 * time.Minute, RepairRadius: 3 * time.Minute,
 	RepairDomain: 5 * time.Minute,
@@ -104,6 +104,32 @@ func (s *Session) Repair(ctx context.Context, id Repair, parameters map[string]a
 		doc.After = nil
 	}
 	return Repaired{doc.DryRun, doc.Changed, doc.Failed, doc.Actions, doc.Before, doc.After}, nil
+}
+
+// StartServices starts services that were stopped for a run, without waiting until
+// they work, and returns those that did not take it. It needs no PowerShell: it is
+// for the end of a run that may have been cancelled.
+func (s *Session) StartServices(ctx context.Context, limit time.Duration, names ...string) (left []string, err error) {
+	var asks []command
+	for i, name := range names {
+		// What runs already cannot be started: state 4 is one that runs.
+		running := command{text: call("sc query ?", name).text + " | " + call("findstr /c:?>nul", ": 4 ").text}
+		asks = append(asks, call("sc start ?"+quiet, name).otherwise(running).group().then(echo(fmt.Sprintf("started=%d", i))))
+	}
+	a, err := s.ask(ctx, all(asks...), limit)
+	if err != nil {
+		return names, fmt.Errorf("starting services: %w", err)
+	}
+	started, err := a.numbers("started", len(names))
+	if err != nil {
+		return names, fmt.Errorf("starting services: %w", err)
+	}
+	for i, name := range names {
+		if !slices.Contains(started, i) {
+			left = append(left, name)
+		}
+	}
+	return left, nil
 }
 
 // EncryptedVolume is how far a volume is encrypted.
