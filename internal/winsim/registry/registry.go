@@ -124,7 +124,16 @@ func (r *Registry) find(path string) *Key {
 	return k
 }
 
+// without are hives that a machine has only once something is in them. They have no
+// file here.
+var without = []string{"CLUSTER", "BCD00000000"}
+
 func (r *Registry) make(path string) *Key {
+	if parts := split(path); len(parts) > 1 {
+		if name := strings.ToUpper(parts[1]); r.hives[name] == nil && slices.Contains(without, name) {
+			r.hives[name] = &Key{Name: parts[1]}
+		}
+	}
 	k, names, ok := r.resolve(path)
 	if !ok {
 		return nil
