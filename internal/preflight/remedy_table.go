@@ -7,7 +7,7 @@ import "slices"
 func Remedies() []Remedy {
 	return []Remedy{
 		{
-			ID: RemedyStartTypes, Answers: []string{"appxsvc-disabled", "trustedinstaller-disabled", "wuauserv-disabled", "dmwappushservice-disabled", "sppsvc-disabled"}, Groups: []Group{Base}, calls: startTypes,
+			ID: RemedyStartTypes, Answers: []string{"appxsvc-disabled", "trustedinstaller-disabled", "wuauserv-disabled", "dmwappushservice-disabled", "software-protection-disabled"}, Groups: []Group{Base}, calls: startTypes,
 			Changes: "gives AppXSvc, wuauserv, TrustedInstaller, sppsvc and dmwappushservice, of those that are disabled, the start type that Windows is delivered with",
 			Keeps:   "services with any other start type; none is started",
 			Source:  "reports on dwRet 0x422 of AppxSysprep.dll and on dmwappushservice; GoogleCloudPlatform/compute-image-windows, issue 156",
@@ -19,7 +19,7 @@ func Remedies() []Remedy {
 			Source:  "common practice of image builders",
 		},
 		{
-			ID: RemedyDomain, Answers: []string{"domain-member"}, Groups: []Group{Base}, calls: domain, Unconfirmed: true,
+			ID: RemedyDomain, Answers: []string{"domain-joined"}, Groups: []Group{Base}, calls: domain, Unconfirmed: true,
 			Changes: "takes the machine out of its domain; it takes effect in full at the next start, and accounts of the domain cannot log in any more",
 			Keeps:   "the machine's account in the domain, and what the domain's policies have left",
 			Source:  "learn.microsoft.com: Sysprep (Generalize) a Windows installation; Win32_ComputerSystem.UnjoinDomainOrWorkgroup",
@@ -31,13 +31,13 @@ func Remedies() []Remedy {
 			Source:  "learn.microsoft.com: Manage NPS clients",
 		},
 		{
-			ID: RemedyProviders, Answers: []string{"provider-missing", "provider-third-party"}, Groups: []Group{Base}, Harmless: true, calls: providers,
+			ID: RemedyProviders, Answers: []string{"external-provider-missing", "external-provider-other"}, Groups: []Group{Base}, Harmless: true, calls: providers,
 			Changes: "removes the values below SysPrepExternal whose DLL is not there, and those that remove_providers names",
 			Keeps:   "every other provider, and the DLLs",
 			Source:  "Azure/AgentBaker, on VMAgentDisabler.dll",
 		},
 		{
-			ID: RemedyAnswers, Answers: []string{"answer-files", "answer-pointer"}, Groups: []Group{Base}, calls: answerFiles,
+			ID: RemedyAnswers, Answers: []string{"answer-file-pointer", "answer-files-left"}, Groups: []Group{Base}, calls: answerFiles,
 			Changes: "renames the answer files that Windows finds by itself (.packer-<time> is added), and removes the registry's pointer to one",
 			Keeps:   "files on other drives, and the one of answer_file_in_guest",
 			Source:  "learn.microsoft.com: Windows Setup Automation Overview",

@@ -156,6 +156,8 @@ type Scenario struct {
 
 	Unkind
 	Condition
+	Repairs
+	Hygiene
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
