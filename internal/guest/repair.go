@@ -190,9 +190,10 @@ type Cleaned struct {
 	// Before and After; nil: it could not be measured, or nothing was done.
 	Before *HygieneSize `json:"before"`
 	After  *HygieneSize `json:"after"`
-	// Left counts what could not be removed, and Error says why of the first.
-	Left  int    `json:"left"`
-	Error string `json:"error"`
+	// Left counts what could not be removed, and Problem says why of the first, in
+	// the guest's language.
+	Left    int    `json:"left"`
+	Problem string `json:"problem"`
 	// Restart: Windows wants one before sysprep.
 	Restart bool `json:"restart"`
 }
@@ -220,7 +221,7 @@ func (s *Session) Clean(ctx context.Context, items []HygieneItem, resetBase, dry
 		var c Cleaned
 		if json.Unmarshal(raw, &c) == nil && c.Item != "" {
 			answered++
-			c.Error = short(c.Error)
+			c.Problem = short(c.Problem)
 			each(c)
 		}
 	}, HygieneLimit(items))

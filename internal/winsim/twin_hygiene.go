@@ -78,7 +78,7 @@ func (t *twin) hygiene(encoded string) int {
 		}
 		t.write(document{
 			{"script", "hygiene"}, {"schema", 1}, {"ok", true}, {"item", item}, {"dryRun", p.DryRun}, {"before", before}, {"after", after},
-			{"left", c.left}, {"restart", c.restart}, {"error", trouble}, {"ms", 0},
+			{"left", c.left}, {"restart", c.restart}, {"problem", trouble}, {"ms", 0},
 		})
 	}
 	return 0

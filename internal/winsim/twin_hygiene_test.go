@@ -13,7 +13,7 @@ type cleaned struct {
 	Before, After *struct{ Bytes, Count int64 }
 	Left          int
 	Restart       bool
-	Error         *string
+	Problem       *string
 }
 
 func clean(t *testing.T, g *Guest, p m) (all []cleaned) {
@@ -61,7 +61,7 @@ func TestEachItemIsCleanedAloneAndMeasured(t *testing.T) {
 				t.Fatalf("a dry run: %+v", dry)
 			}
 			got := clean(t, g, m{"items": []string{item}, "keep": "packer-script"})[0]
-			if *got.Before != *dry[0].Before || got.Left != 0 || got.Error != nil || got.Restart {
+			if *got.Before != *dry[0].Before || got.Left != 0 || got.Problem != nil || got.Restart {
 				t.Errorf("%+v, and dry %+v", got, dry[0])
 			}
 			want := map[string]int64{"event-logs": 14, "shadow-copies": 150}[item]
@@ -112,10 +112,10 @@ func TestWhatIsInUseStaysAndIsCounted(t *testing.T) {
 		}
 	}
 	got := clean(t, g, m{"items": []string{"temp", "component-store"}})
-	if c := got[0]; c.Left != 1 || c.Error == nil || c.After.Count != 1 || c.After.Bytes != 10 {
+	if c := got[0]; c.Left != 1 || c.Problem == nil || c.After.Count != 1 || c.After.Bytes != 10 {
 		t.Errorf("%+v", c)
 	}
-	if c := got[1]; c.Left != 1 || c.Error == nil || !strings.Contains(*c.Error, "exit code 87") {
+	if c := got[1]; c.Left != 1 || c.Problem == nil || !strings.Contains(*c.Problem, "exit code 87") {
 		t.Errorf("%+v", c)
 	}
 	g = newGuest(t, Options{Scenario: Scenario{Hygiene: Hygiene{ComponentStoreExit: 3010}}})

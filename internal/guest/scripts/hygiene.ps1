@@ -57,7 +57,7 @@ function Get-FullPath([string]$Path) {
 $transcriptionKey = 'HKLM:\SOFTWARE\Policies\Microsoft\Windows\PowerShell\Transcription'
 # What Packer and this plugin bring. It is none of temp's business: some of it runs.
 $ours = '^(packer-|winrmcp-.*\.tmp$|script-.*\.(ps1|bat|cmd)$)'
-$state = @{ 'left' = 0; 'error' = $null; 'restart' = $false }
+$state = @{ 'left' = 0; 'problem' = $null; 'restart' = $false }
 
 function Get-RegistryValue([string]$Key, [string]$Name) {
     if (-not (Test-Path -LiteralPath $Key)) { return $null }
@@ -67,7 +67,7 @@ function Get-RegistryValue([string]$Key, [string]$Name) {
 
 function Add-Trouble([string]$Message) {
     $state['left']++
-    if ($null -eq $state['error']) { $state['error'] = $Message }
+    if ($null -eq $state['problem']) { $state['problem'] = $Message }
 }
 
 # Runs one program; its exit code is the answer, what it says counts only when it failed.
@@ -277,7 +277,7 @@ catch { Write-Json ([ordered]@{ 'script' = 'hygiene'; 'schema' = 1; 'ok' = $fals
 try {
     foreach ($id in $items) {
         $state['left'] = 0
-        $state['error'] = $null
+        $state['problem'] = $null
         $state['restart'] = $false
         $watch = [Diagnostics.Stopwatch]::StartNew()
         $before = $null
@@ -292,7 +292,7 @@ try {
         catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
         Write-Json ([ordered]@{
             'script' = 'hygiene'; 'schema' = 1; 'ok' = $true; 'item' = $id; 'dryRun' = $dryRun; 'before' = $before; 'after' = $after
-            'left' = $state['left']; 'restart' = $state['restart']; 'error' = $state['error']; 'ms' = $watch.ElapsedMilliseconds
+            'left' = $state['left']; 'restart' = $state['restart']; 'problem' = $state['problem']; 'ms' = $watch.ElapsedMilliseconds
         })
     }
     exit 0
