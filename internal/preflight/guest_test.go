@@ -29,7 +29,7 @@ var ordinary = Plan{Generalize: true, AnswerFile: true, Now: now}
 
 // quiet is what the goldens do not have, as it is on a Windows that is in order.
 var quiet = []string{
-	`pageFile={"automatic":true,"files":[]}`, `winrm={"allowUnencrypted":false,"basic":false}`,
+	`bootEntries={"key":true,"list":[{"description":"Windows 10","winpe":false},{"description":"Recovery","winpe":true}]}`,
 	`licensing.products=[{"name":"Windows","description":"VOLUME_KMSCLIENT channel","remainingSkuReArmCount":1000,"evaluationEnd":"1601-01-01T00:00:00.0000000Z"}]`,
 	`externalProviders.list=[]`, `storePolicy.autoDownload=2`,
 }

@@ -95,6 +95,8 @@ var systemRows = []row{
 
 	{id: "external-provider-other", on: server, want: Passed},
 	{id: "external-provider-other", on: server, edits: []string{`externalProviders.list=[{"phase":"Generalize","name":"agent","data":"C:\\Windows\\System32\\agentprov.dll,Generalize","dll":"C:\\Windows\\System32\\agentprov.dll","exists":true}]`}, want: Failed, as: finding.Warn, says: "agentprov.dll"},
+	{id: "external-provider-other", on: server, edits: []string{`externalProviders.list=[{"dll":"C:\\Windows\\System32\\DscCore.dll","exists":true,"company":"Contoso"}]`}, want: Failed, as: finding.Warn},
+	{id: "external-provider-other", on: server, edits: []string{`externalProviders.list=[{"dll":"C:\\x.dll","exists":true,"company":"Microsoft Corporation"}]`}, want: Passed},
 	{id: "external-provider-other", on: server, edits: []string{`externalProviders.list=[{"data":"DscCore.dll,SysPrep_Cleanup","dll":"C:\\Windows\\System32\\DscCore.dll","exists":true}]`}, want: Passed},
 	{id: "external-provider-other", on: server, edits: []string{`externalProviders.list=[{"data":"x","dll":"D:\\evil\\DscCore.dll","exists":true}]`}, want: Failed, as: finding.Warn},
 	{id: "external-provider-other", on: server, edits: []string{`externalProviders-`}, want: CannotTell},
@@ -190,14 +192,20 @@ var systemRows = []row{
 	{id: "packer-leftovers", on: server, edits: []string{`packerLeftovers!`}, want: CannotTell},
 
 	{id: "page-file", on: server, want: Passed},
-	{id: "page-file", on: server, edits: []string{`pageFile={"automatic":false,"files":["D:\\pagefile.sys 4096 4096"]}`}, want: Failed, as: finding.Info, says: "D:"},
-	{id: "page-file", on: server, edits: []string{`pageFile={}`}, want: CannotTell},
-	{id: "page-file", on: server, edits: []string{`pageFile-`}, want: CannotTell},
+	{id: "page-file", on: server, edits: []string{`pageFile.files=["D:\\pagefile.sys 4096 4096"]`}, want: Failed, as: finding.Info, says: "D:"},
+	{id: "page-file", on: server, edits: []string{`pageFile!`}, want: CannotTell},
 
 	{id: "winrm", on: server, want: Passed},
-	{id: "winrm", on: server, edits: []string{`winrm.allowUnencrypted=true`}, want: Failed, as: finding.Warn, says: "AllowUnencrypted"},
-	{id: "winrm", on: server, edits: []string{`winrm.basic=true`}, want: Failed, as: finding.Warn, says: "Basic"},
-	{id: "winrm", on: server, edits: []string{`winrm={"basic":false}`}, want: CannotTell},
+	{id: "winrm", on: server, edits: []string{`winrm.service.allow_unencrypted=1`}, want: Failed, as: finding.Warn, says: "AllowUnencrypted"},
+	{id: "winrm", on: server, edits: []string{`winrm.service.auth_basic=1`}, want: Failed, as: finding.Warn, says: "Basic"},
+	{id: "winrm", on: server, edits: []string{`winrm={}`}, want: CannotTell},
+	{id: "winrm-certificate", on: server, want: Passed},
+	{id: "winrm-certificate", on: server, edits: []string{`winrm.listeners=[{"name":"*+HTTPS","certificate":"AB"}]`}, want: Failed, as: finding.Info, says: "*+HTTPS"},
+	{id: "winrm-certificate", on: server, edits: []string{`winrm!`}, want: CannotTell},
+
+	{id: "several-systems", on: server, want: Passed},
+	{id: "several-systems", on: server, edits: []string{`bootEntries.list=[{"description":"Windows 10"},{"description":"Windows 7"}]`}, want: Failed, as: finding.Warn, says: "Windows 7"},
+	{id: "several-systems", on: server, edits: []string{`bootEntries={"key":false}`}, want: CannotTell},
 
 	{id: "fast-startup", on: win11, want: Passed},
 	{id: "fast-startup", on: win11, edits: []string{`storePolicy.hiberbootEnabled=1`}, want: Failed, as: finding.Info},
