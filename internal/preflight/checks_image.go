@@ -121,26 +121,54 @@ var imageChecks = []Check{
 		Asserts: "Windows chooses the page file", Means: "A page file of a fixed size, or on another drive, goes into the image: it makes the image larger, and that drive may not be there on a clone.",
 		Steps: []Step{person("Get-CimInstance Win32_ComputerSystem | Set-CimInstance -Property @{ AutomaticManagedPagefile = $true }")},
 		judge: on(func(f Facts) Fact[PageFile] { return f.PageFile }, func(p PageFile, _ inquiry) answer {
-			if p.Automatic == nil {
-				return incomplete()
-			}
-			return when(no(p.Automatic), fails("the page file is configured by hand").seen(p.Files...))
+			own := slices.ContainsFunc(p.Files, func(line string) bool { return !strings.HasPrefix(line, `?:`) })
+			return when(own, fails("the page file is configured by hand").seen(p.Files...))
 		})},
 	{ID: "winrm", Group: Base, Severity: finding.Warn, Source: learn + "windows/win32/winrm/installation-and-configuration-for-windows-remote-management",
 		Asserts: "WinRM does not accept unencrypted passwords", Means: "sysprep does not reset WinRM (unconfirmed): what was opened for the build is open on every clone.",
 		Steps: []Step{person(`Close it as the last step, with before_shutdown: winrm set winrm/config/service @{AllowUnencrypted="false"} and winrm set winrm/config/service/auth @{Basic="false"}`)}, Unconfirmed: true,
 		judge: on(func(f Facts) Fact[WinRM] { return f.WinRM }, func(w WinRM, _ inquiry) answer {
+			if w.Service == nil {
+				return incomplete()
+			}
 			a := fails("WinRM of the image accepts what was opened for the build")
-			if yes(w.AllowUnencrypted) {
-				a = a.seen("AllowUnencrypted = true")
+			for _, open := range []struct {
+				name  string
+				value *int64
+			}{{"AllowUnencrypted", w.Service.AllowUnencrypted}, {"Basic", w.Service.Basic}, {"CredSSP", w.Service.CredSSP}} {
+				if nonZero(open.value) {
+					a = a.seen(open.name + " = true")
+				}
 			}
-			if yes(w.Basic) {
-				a = a.seen("Basic = true")
+			return when(a.evidence != nil, a)
+		})},
+	{ID: "winrm-certificate", Group: Base, Severity: finding.Info, Source: agentBaker, Unconfirmed: true,
+		Asserts: "WinRM has no listener with a certificate of the build", Means: "sysprep does not reset WinRM (unconfirmed): all clones have one key, and the certificate has the name of the build machine.",
+		Steps: []Step{person("Remove the listener as the last step, with before_shutdown: winrm delete winrm/config/Listener?Address=*+Transport=HTTPS")},
+		judge: on(func(f Facts) Fact[WinRM] { return f.WinRM }, func(w WinRM, _ inquiry) answer {
+			a := fails("WinRM has a listener with a certificate")
+			for _, l := range w.Listeners {
+				if l.Certificate != nil && *l.Certificate != "" {
+					a = a.seen(l.Name)
+				}
 			}
-			if a.evidence == nil {
-				return when(w.AllowUnencrypted == nil || w.Basic == nil, incomplete())
+			return when(a.evidence != nil, a)
+		})},
+	{ID: "several-systems", Group: Base, Severity: finding.Warn, Source: docOverview,
+		Asserts: "one Windows is installed", Means: "sysprep changes the one that runs, and its SID on its volume only: run it in each.",
+		Steps: []Step{person("Make an image of each system by itself, or remove the entries of those that are gone (bcdedit /delete).")},
+		judge: on(func(f Facts) Fact[BootEntries] { return f.BootEntries }, func(b BootEntries, _ inquiry) answer {
+			if b.Key == nil || !*b.Key {
+				return cannot("the boot configuration cannot be read")
 			}
-			return a
+			a, n := fails(""), 0
+			for _, e := range b.List {
+				if !e.WinPE {
+					a, n = a.seen(deref(e.Description)), n+1
+				}
+			}
+			a.text = fmt.Sprintf("the machine can start %d systems", n)
+			return when(n > 1, a)
 		})},
 	{ID: "fast-startup", Group: Base, Severity: finding.Info, Source: "https://support.microsoft.com/help/3141410", Unconfirmed: true,
 		Asserts: "fast startup is off", Means: "A shutdown that hibernates leaves a disk that cannot be read and captured as it is.",

@@ -142,7 +142,7 @@ var servicingChecks = []Check{
 	{ID: "wuauserv-disabled", Causes: []string{"F100", "F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service wuauserv is not disabled", Means: "Its provider (wuaueng.dll) takes part in generalize, and was seen to hang where the service cannot start.",
 		Steps: []Step{by(RemedyStartTypes, "sc config wuauserv start= demand"), person("To keep updates away stop it instead, or use a policy.")}, judge: disabled("wuauserv")},
-	{ID: "dmwappushservice-disabled", Causes: []string{"F85"}, Group: Base, Severity: finding.Warn, Source: docFatal, Unconfirmed: true,
+	{ID: "dmwappushservice-disabled", Causes: []string{"F85"}, Group: Base, Severity: finding.Warn, Source: github + "W4RH4WK/Debloat-Windows-10/issues/87", Unconfirmed: true,
 		Asserts: "the service dmwappushservice is not disabled", Means: "Generalize then takes 15 to 40 minutes, or hangs. Debloat scripts disable it.",
 		Steps: []Step{by(RemedyStartTypes, "sc config dmwappushservice start= delayed-auto")}, judge: disabled("dmwappushservice")},
 	{ID: "windows-search", Causes: []string{"F36"}, Group: Base, Severity: finding.Warn, Source: github + "eryph-org/basecatlets-hyperv/blob/HEAD/templates/windows/cookbooks/packer/files/default/sysprep.ps1",

@@ -169,14 +169,16 @@ var stateChecks = []Check{
 		Asserts: "the guest's clock agrees with the host's within five minutes", Means: "Certificates, the evaluation period and what cloud agents ask for depend on the clock, and a clone starts from it.",
 		Steps: []Step{person("Correct the clock of the source machine; on QEMU set the RTC to UTC and RealTimeIsUniversal = 1, or to local time.")},
 		judge: func(q inquiry) answer {
+			c, known := q.Clock.Get()
 			switch {
 			case q.Now.IsZero():
 				return skip()
-			case q.Time.IsZero():
-				return cannot("the guest did not tell its time")
+			case !known || c.UTC.IsZero():
+				return cannot("the guest did not tell its time: " + q.Clock.Why())
 			}
-			apart := q.Time.Sub(q.Now).Abs().Round(time.Second)
-			return when(apart > 5*time.Minute, fails(fmt.Sprintf("the guest's clock is %s off the host's", apart)).seen("guest: "+q.Time.UTC().Format(time.RFC3339), "host: "+q.Now.UTC().Format(time.RFC3339)))
+			apart := c.UTC.Sub(q.Now).Abs().Round(time.Second)
+			return when(apart > 5*time.Minute, fails(fmt.Sprintf("the guest's clock is %s off the host's", apart)).
+				seen("guest: "+c.UTC.UTC().Format(time.RFC3339)+", zone "+deref(c.Zone), "host: "+q.Now.UTC().Format(time.RFC3339)))
 		}},
 	{ID: "disk-space", Group: Base, Severity: finding.Warn, Source: checkers, Unconfirmed: true,
 		Asserts: "2 GiB of the system drive are free", Means: "Generalize writes and moves files, and so does the first boot.",

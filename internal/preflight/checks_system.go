@@ -309,6 +309,9 @@ var windowsProviders = []string{"dsccore.dll", "iesysprep.dll", "msdtcprx.dll", 
 
 // Windows reports whether the provider is one of Windows itself.
 func (p Provider) Windows() bool {
+	if p.Company != nil {
+		return strings.HasPrefix(*p.Company, "Microsoft")
+	}
 	place := strings.ToLower(p.DLL)
 	return slices.Contains(windowsProviders, p.base()) && strings.Contains(place, `\windows\`)
 }

@@ -55,7 +55,9 @@ type Facts struct {
 	StorePolicy       Fact[StorePolicy]
 	PackerLeftovers   Fact[PackerLeftovers]
 	PageFile          Fact[PageFile]
+	Clock             Fact[Clock]
 	WinRM             Fact[WinRM]
+	BootEntries       Fact[BootEntries]
 	Appx              Fact[AppxPackages]
 	AppxProvisioned   Fact[AppxProvisioned]
 	Licensing         Fact[LicenceState]
@@ -74,6 +76,7 @@ func (f *Facts) takers() map[string]func(json.RawMessage) {
 		"cluster": f.Cluster.take, "defender": f.Defender.take, "dsc": f.DSC.take, "profiles": f.Profiles.take, "disk": f.Disk.take,
 		"autologon": f.Autologon.take, "externalProviders": f.ExternalProviders.take, "licensingRegistry": f.LicensingRegistry.take,
 		"storePolicy": f.StorePolicy.take, "packerLeftovers": f.PackerLeftovers.take, "pageFile": f.PageFile.take, "winrm": f.WinRM.take,
+		"clock": f.Clock.take, "bootEntries": f.BootEntries.take,
 		"appx": f.Appx.take, "appxProvisioned": f.AppxProvisioned.take, "licensing": f.Licensing.take, "roles": f.Roles.take,
 		"optionalFeatures": f.OptionalFeatures.take, "eventLogs": f.EventLogs.take, "encryptedFiles": f.EncryptedFiles.take,
 	}
@@ -282,6 +285,8 @@ type Provider struct {
 	Data   string `json:"data"`
 	DLL    string `json:"dll"`
 	Exists *bool  `json:"exists"`
+	// Company is that of the DLL; nil: it names none.
+	Company *string `json:"company"`
 }
 
 // LicensingRegistry is what keeps sysprep from a rearm.
@@ -340,14 +345,36 @@ type EncryptedFiles struct {
 	Lines    []string `json:"lines"`
 }
 
-// PageFile is how Windows keeps its page file.
+// PageFile are the page files, as PagingFiles of the registry has them.
 type PageFile struct {
-	Automatic *bool    `json:"automatic"` // Windows chooses the place and the size
-	Files     []string `json:"files"`     // path, and the smallest and the largest size in MiB
+	Files []string `json:"files"`
 }
 
-// WinRM is the configuration of the service, which an image keeps.
+// Clock is the guest's.
+type Clock struct {
+	UTC  time.Time `json:"utc"`
+	Zone *string   `json:"zone"`
+}
+
+// WinRM is the configuration of the service, which an image keeps; nil values are
+// Windows' defaults.
 type WinRM struct {
-	AllowUnencrypted *bool `json:"allowUnencrypted"`
-	Basic            *bool `json:"basic"`
+	Service *struct {
+		AllowUnencrypted *int64 `json:"allow_unencrypted"`
+		Basic            *int64 `json:"auth_basic"`
+		CredSSP          *int64 `json:"auth_credssp"`
+	} `json:"service"`
+	Listeners []struct {
+		Name        string  `json:"name"`
+		Certificate *string `json:"certificate"`
+	} `json:"listeners"`
+}
+
+// BootEntries are the systems that the machine can start.
+type BootEntries struct {
+	Key  *bool `json:"key"` // false: the boot configuration cannot be read
+	List []struct {
+		Description *string `json:"description"`
+		WinPE       bool    `json:"winpe"`
+	} `json:"list"`
 }

@@ -74,7 +74,7 @@ func (r Result) lines() []string {
 		add("note: %s", r.Note)
 	}
 	for _, s := range r.Steps {
-		add("next: %s%s", s.Text, remedyOf(s))
+		add("next: %s%s", strings.TrimSuffix(s.Text, "."), remedyOf(s))
 	}
 	return lines
 }

@@ -297,14 +297,14 @@ func (v Value) Strings() []string {
 			units = append(units, u)
 			continue
 		}
-		if len(units) == 0 && v.Kind == MultiString {
-			break
-		}
 		list = append(list, string(utf16.Decode(units)))
 		units = nil
 	}
 	if len(units) > 0 {
 		list = append(list, string(utf16.Decode(units)))
+	}
+	if n := len(list); v.Kind == MultiString && n > 0 && list[n-1] == "" {
+		list = list[:n-1] // the zero behind the last one; there may be empty ones among them
 	}
 	return list
 }
