@@ -49,6 +49,8 @@ type Call struct {
 	// Repair is its id there, and Parameters are those of contract.md.
 	Repair     string
 	Parameters map[string]any
+	// Targets are what it is done to, for a person.
+	Targets []string
 }
 
 // Planned is a remedy and what it has to do.
@@ -166,4 +168,73 @@ func (a Applied) Failed() (n int) {
 		}
 	}
 	return n
+}
+
+// Verifies says what checks make of facts that were asked for after a remedy, and
+// which of them do not hold.
+func (j Judgement) Verifies(checks []string) (verified string, open []Result) {
+	verified = VerifiedUnknown
+	for _, r := range j.Results {
+		if !slices.Contains(checks, r.Check.ID) {
+			continue
+		}
+		switch r.Outcome {
+		case Passed:
+			if len(open) == 0 {
+				verified = VerifiedHolds
+			}
+		case Failed, CannotTell:
+			open = append(open, r)
+		}
+	}
+	switch {
+	case slices.ContainsFunc(open, func(r Result) bool { return r.Outcome == Failed }):
+		return VerifiedNot, open
+	case len(open) > 0:
+		return VerifiedUnknown, open
+	}
+	return verified, nil
+}
+
+// words are what repair.ps1 calls what it does, for a person.
+var words = map[string]string{
+	"service-stop": "stopped the service", "appx-remove": "removed for all users", "appx-deprovision": "removed for new users", "decrypt": "began to decrypt",
+	"reserved-storage-off": "turned reserved storage off", "provider-remove": "removed", "rename": "renamed", "pointer-remove": "removed", "remove": "removed",
+	"nps-client-remove": "removed the RADIUS client", "domain-leave": "left the domain",
+}
+
+// text is one change for a person.
+func (d Done) text() string {
+	word, known := words[d.What]
+	if value, set := strings.CutPrefix(d.What, "set-"); set {
+		word, known = "set to "+value, true
+	}
+	if !known {
+		word = d.What
+	}
+	return strings.TrimSpace(word + " " + d.Target)
+}
+
+// Says is what a remedy has changed, and what it could not, as lines.
+func Says(a Applied) string {
+	var done, not []string
+	for _, d := range a.Actions {
+		switch {
+		case d.Done:
+			done = append(done, d.text())
+		case d.Error != "":
+			not = append(not, fmt.Sprintf("  not done: %s (%s): %s", d.Target, d.What, d.Error))
+		}
+	}
+	head := fmt.Sprintf("Remedy %s has changed: %s", a.ID, strings.Join(done, "; "))
+	if len(done) == 0 {
+		head = fmt.Sprintf("Remedy %s has changed nothing", a.ID)
+	}
+	if len(not) > 0 {
+		head = "Warning: " + head
+	}
+	if a.Error != "" {
+		not = append(not, "  it did not come to its end: "+a.Error)
+	}
+	return strings.Join(append([]string{head}, not...), "\n")
 }

@@ -10,11 +10,11 @@ import (
 const mostPackages = 12
 
 // call is one, where there is something to do it to.
-func call[T any](todo []T, repair string, parameters map[string]any) []Call {
-	if len(todo) == 0 {
+func call(targets []string, repair string, parameters map[string]any) []Call {
+	if len(targets) == 0 {
 		return nil
 	}
-	return []Call{{repair, parameters}}
+	return []Call{{repair, parameters, targets}}
 }
 
 func startTypes(f Facts, _ Choice) ([]Call, string) {
@@ -56,7 +56,7 @@ func domain(f Facts, _ Choice) ([]Call, string) {
 	case !yes(computer.PartOfDomain):
 		return nil, ""
 	}
-	return []Call{{"domain-leave", nil}}, ""
+	return call([]string{computer.Domain}, "domain-leave", nil), ""
 }
 
 func radius(f Facts, _ Choice) ([]Call, string) {
@@ -73,15 +73,17 @@ func providers(f Facts, choice Choice) ([]Call, string) {
 		return nil, f.ExternalProviders.Why()
 	}
 	var list []map[string]any
+	var targets []string
 	for _, p := range external.List {
 		named := slices.ContainsFunc(choice.Providers, func(name string) bool {
 			return strings.EqualFold(name, p.Name) || strings.EqualFold(name, p.DLL)
 		})
 		if no(p.Exists) || named {
 			list = append(list, map[string]any{"phase": p.Phase, "name": p.Name, "named": named})
+			targets = append(targets, p.Phase+`\`+p.Name+" ("+p.DLL+")")
 		}
 	}
-	return call(list, "external-provider-remove", map[string]any{"providers": list}), ""
+	return call(targets, "external-provider-remove", map[string]any{"providers": list}), ""
 }
 
 func answerFiles(f Facts, choice Choice) ([]Call, string) {
@@ -97,10 +99,11 @@ func answerFiles(f Facts, choice Choice) ([]Call, string) {
 		}
 	}
 	pointer := answers.RegistryPointer != nil && *answers.RegistryPointer != ""
-	if len(files) == 0 && !pointer {
-		return nil, ""
+	targets := slices.Clone(files)
+	if pointer {
+		targets = append(targets, `HKLM\SYSTEM\Setup\UnattendFile`)
 	}
-	return []Call{{"answer-files-aside", map[string]any{"files": files, "pointer": pointer}}}, ""
+	return call(targets, "answer-files-aside", map[string]any{"files": files, "pointer": pointer}), ""
 }
 
 func autologon(f Facts, _ Choice) ([]Call, string) {
@@ -111,7 +114,7 @@ func autologon(f Facts, _ Choice) ([]Call, string) {
 	case (logon.AutoAdminLogon == nil || *logon.AutoAdminLogon == "0") && !yes(logon.DefaultPasswordPresent):
 		return nil, ""
 	}
-	return []Call{{"autologon-clear", nil}}, ""
+	return call([]string{`Winlogon`}, "autologon-clear", nil), ""
 }
 
 func reserved(f Facts, _ Choice) ([]Call, string) {
@@ -121,11 +124,11 @@ func reserved(f Facts, _ Choice) ([]Call, string) {
 	}
 	active := storage.ActiveScenario != nil && *storage.ActiveScenario != 0
 	on := storage.State != nil && *storage.State == "Enabled"
-	if !active && !on {
+	switch {
+	case !active && !on:
 		return nil, ""
-	}
-	if !active {
-		return []Call{{"reserved-storage-off", nil}}, ""
+	case !active:
+		return call([]string{"reserved storage"}, "reserved-storage-off", nil), ""
 	}
 	processes, known := f.Processes.Get()
 	if !known {
@@ -136,7 +139,7 @@ func reserved(f Facts, _ Choice) ([]Call, string) {
 			return nil, p.Name + " is at work, and reserved storage may be in use: let it finish"
 		}
 	}
-	return []Call{{"reserved-storage-off", map[string]any{"scenario": true}}}, ""
+	return call([]string{"ActiveScenario", "reserved storage"}, "reserved-storage-off", map[string]any{"scenario": true}), ""
 }
 
 // servicing are programs that may use reserved storage.
@@ -149,7 +152,7 @@ func bitlocker(f Facts, _ Choice) ([]Call, string) {
 	}
 	for _, v := range state.Volumes {
 		if strings.EqualFold(v.Drive, state.SystemDrive) && v.Drive != "" && (v.ConversionStatus == nil || *v.ConversionStatus != 0) {
-			return []Call{{"bitlocker-off", map[string]any{"drives": []string{v.Drive}}}}, ""
+			return call([]string{v.Drive}, "bitlocker-off", map[string]any{"drives": []string{v.Drive}}), ""
 		}
 	}
 	return nil, ""
@@ -190,12 +193,14 @@ func packages(f Facts, _ Choice) ([]Call, string) {
 func add(all []Call, full, provisioned, first []string) []Call {
 	size := 0
 	if n := len(all); n > 0 {
-		size = len(all[n-1].Parameters["packages"].([]string)) + len(all[n-1].Parameters["provisioned"].([]string))
+		size = len(all[n-1].Targets)
 	}
 	if size == 0 || size+len(full)+len(provisioned) > mostPackages {
-		all = append(all, Call{"appx-remove", map[string]any{"packages": []string{}, "provisioned": []string{}, "first": []string{}}})
+		all = append(all, Call{Repair: "appx-remove", Parameters: map[string]any{"packages": []string{}, "provisioned": []string{}, "first": []string{}}})
 	}
-	last := all[len(all)-1].Parameters
+	c := &all[len(all)-1]
+	c.Targets = slices.Concat(c.Targets, full, provisioned)
+	last := c.Parameters
 	for name, more := range map[string][]string{"packages": full, "provisioned": provisioned, "first": first} {
 		last[name] = append(last[name].([]string), more...)
 	}

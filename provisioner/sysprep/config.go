@@ -164,6 +164,11 @@ type Config struct {
 	// not exist, and checked to be writable before the guest is touched. By
 	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
+	// What is removed from the guest before sysprep runs, or right before Windows goes
+	// down: [ids](https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/remedies.md#hygiene)
+	// such as `temp`, `event-logs` or `component-store`. Sizes before and after are
+	// shown. Nothing is removed by default.
+	Hygiene []string `mapstructure:"hygiene"`
 	// The connection to the guest. Without this block the provisioner makes one of
 	// its own with what Packer's communicator uses, where it can. See
 	// [winrm](#the-block-winrm).
@@ -254,7 +259,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkHygiene(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -414,10 +419,10 @@ func (c *Config) checkArguments() (errs []error) {
 
 // checkBeforeShutdown refuses lines that could not be run in the end.
 func (c *Config) checkBeforeShutdown() []error {
-	if slices.ContainsFunc(c.BeforeShutdown, unknown.In) {
+	if slices.ContainsFunc(slices.Concat(c.BeforeShutdown, c.Hygiene), unknown.In) {
 		return nil
 	}
-	if err := guest.LastLines(c.BeforeShutdown); err != nil {
+	if err := guest.LastLines(texts(c.lastLines())); err != nil {
 		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
 	}
 	return nil

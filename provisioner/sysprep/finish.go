@@ -31,6 +31,9 @@ const notStarted = "cancelled: sysprep was not started, the machine is untouched
 func (r *run) giveUp(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = errors.New(notStarted)
+		if r.applied.any() {
+			err = errors.New("cancelled: sysprep was not started; what hygiene and remedies have changed in the guest stays, as the lines above say")
+		}
 		if r.resealed {
 			err = errors.New("cancelled: Windows was brought into audit mode (through_audit), where it is still; sysprep was not started to generalize it")
 		}
@@ -38,6 +41,7 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	ctx, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.answering = true // as it did when it was looked at
+	r.undo(ctx)
 	r.cleanup(ctx, r.left)
 	return err
 }
@@ -76,6 +80,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.diagnose(ctx, &v)
 		r.explainAgent(ctx, &v)
 		r.stopOwn(ctx, &v)
+		r.undoAfter(ctx, v)
 		r.saveLogs(ctx, r.answering)
 		if r.tidied != nil {
 			if !r.answering {
@@ -123,6 +128,7 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 	}
 	r.stopOwn(work, v)
 	r.stopAgent(work, now)
+	r.undoAfter(work, *v)
 	last, cancelLast := afterCancel(ctx, cancelLimit)
 	defer cancelLast()
 	r.cleanup(last, r.left)
@@ -131,6 +137,7 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 // succeed does what is left to do in the image, lets Windows end as it is to, and
 // says what was proven.
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
+	r.undoAfter(ctx, v)
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)

@@ -60,6 +60,7 @@ type run struct {
 	record string
 	// watched is what was seen of the sysprep that was started last.
 	*watched
+	applied
 }
 
 // address is how the guest is reached, as far as the builder says.
@@ -90,7 +91,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"audit", (*run).throughAudit}, {"hygiene", (*run).hygiene}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
