@@ -15,6 +15,7 @@ import (
 // hygiene removes what the image is not to carry, before sysprep runs. What cannot be
 // removed is a warning.
 func (r *run) hygiene(ctx context.Context) (over bool, err error) {
+	r.pauseAgain(ctx)
 	list := preflight.CleaningsOf(r.config.Hygiene, false)
 	if len(list) == 0 || r.attached != nil {
 		return false, nil

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -21,51 +20,66 @@ type applied struct {
 	// was removed: both for the record of the run.
 	remedies []preflight.Applied
 	cleaned  []guest.Cleaned
-	// stopped are services that run again where no image comes of the run, by the
+	// paused are services that run again where no image comes of the run, by the
 	// remedy that has stopped them.
-	stopped map[string][]string
+	paused map[string][]string
 }
 
 // any: something may have been changed.
 func (a applied) any() bool { return len(a.remedies)+len(a.cleaned) > 0 }
 
-// errUnverified: the guest could not be asked after a remedy.
-var errUnverified = errors.New("it could not be verified")
-
-// remedy applies the remedies of a choice to a guest whose facts are known, and
-// returns the facts as they are then: judged anew, because what a remedy has done is
-// what its checks say. With report nothing is done but to say what would be.
-// Facts that could not be asked for again are as before. An error ends the run: sysprep
-// was not started.
-func (r *run) remedy(ctx context.Context, options Remedying, facts preflight.Facts, plan preflight.Plan, chosen finding.Overrides, report bool) (preflight.Facts, error) {
-	choice := options.choice(r.config.answer.name)
-	if choice.None() || r.attached != nil {
-		return facts, nil
+// remedies applies the remedies that were asked for, between the checks and what they
+// say: what a remedy has done is what its checks say then.
+func (r *run) remedies(ctx context.Context) (over bool, err error) {
+	if r.config.Preflight == nil || r.config.Preflight.choice().None() || r.attached != nil {
+		return false, nil
+	}
+	if r.checked == nil {
+		r.ui.Say("Warning: no remedy is applied, because the guest could not be looked at")
+		return false, nil
 	}
 	var begun []preflight.Planned
-	for _, p := range preflight.PlanRemedies(facts, choice) {
-		targets := targetsOf(p)
-		switch {
-		case p.Unknown != "":
-			r.ui.Sayf("Warning: remedy %s is left out: %s", p.Remedy.ID, p.Unknown)
-			continue
-		case len(p.Calls) == 0:
-			log.Printf("sysprep: remedy %s: nothing to do", p.Remedy.ID)
-			continue
-		case report:
-			r.ui.Sayf("Remedy %s is not applied with report_only. It %s (%s)", p.Remedy.ID, p.Remedy.Changes, targets)
-			continue
-		}
-		r.ui.Sayf("Remedy %s: %s (%s)", p.Remedy.ID, p.Remedy.Changes, targets)
+	for _, p := range r.planRemedies() {
+		r.ui.Sayf("Remedy %s: %s (%s)", p.Remedy.ID, p.Remedy.Changes, targetsOf(p))
 		begun = append(begun, p)
-		if err := r.apply(ctx, p, options.BitLockerTimeout); err != nil {
-			return facts, err
+		if err := r.apply(ctx, p, r.config.Preflight.BitLockerTimeout); err != nil {
+			return true, r.giveUp(ctx, err)
 		}
 	}
 	if len(begun) == 0 {
-		return facts, nil
+		return false, nil
 	}
-	return r.verify(ctx, begun, facts, plan, chosen)
+	if err := r.verify(ctx, begun); err != nil {
+		return true, r.giveUp(ctx, err)
+	}
+	return false, nil
+}
+
+// planRemedies are the remedies that were asked for and have something to do. It says
+// which cannot be planned.
+func (r *run) planRemedies() (todo []preflight.Planned) {
+	// The answer file of answer_file_in_guest may be one that Windows finds by itself.
+	for _, p := range preflight.PlanRemedies(r.checked.facts, r.config.Preflight.choice(r.config.answer.name)) {
+		switch {
+		case p.Unknown != "":
+			r.ui.Sayf("Warning: the remedy %s is left out: %s", p.Remedy.ID, p.Unknown)
+		case len(p.Calls) == 0:
+			log.Printf("sysprep: remedy %s: nothing to do", p.Remedy.ID)
+		default:
+			todo = append(todo, p)
+		}
+	}
+	return todo
+}
+
+// tellRemedies says what the remedies would do, where nothing is changed.
+func (r *run) tellRemedies() {
+	if r.config.Preflight == nil || r.checked == nil {
+		return
+	}
+	for _, p := range r.planRemedies() {
+		r.ui.Sayf("Not applied, because of report_only: remedy %s (%s)", p.Remedy.ID, targetsOf(p))
+	}
 }
 
 func targetsOf(p preflight.Planned) string {
@@ -82,11 +96,11 @@ func (r *run) apply(ctx context.Context, p preflight.Planned, bitLocker time.Dur
 	begun := r.now()
 	a := preflight.Applied{ID: p.Remedy.ID, Checks: p.Remedy.Answers, Actions: []preflight.Done{}, Verified: preflight.VerifiedUnknown}
 	if p.Remedy.ForTheRun { // before it is done: the answer may get lost
-		if r.stopped == nil {
-			r.stopped = map[string][]string{}
+		if r.paused == nil {
+			r.paused = map[string][]string{}
 		}
 		for _, c := range p.Calls {
-			r.stopped[p.Remedy.ID] = append(r.stopped[p.Remedy.ID], c.Targets...)
+			r.paused[p.Remedy.ID] = append(r.paused[p.Remedy.ID], c.Targets...)
 		}
 	}
 	var err error
@@ -118,7 +132,7 @@ func (r *run) apply(ctx context.Context, p preflight.Planned, bitLocker time.Dur
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("cancelled while the remedy %s was applied", a.ID)
+		return errors.New(notStarted) // giveUp says so
 	case guest.Unanswered(err):
 		return failed(verdict.Head{Class: verdict.NotStarted}, fmt.Errorf("sysprep was not started: the guest stopped answering while the remedy %s was applied, and may have been changed by it: %w", a.ID, err), nil,
 			"find out why the guest stopped answering, and run the build again: a remedy that was applied has nothing to do the next time")
@@ -174,65 +188,51 @@ const (
 	decryptedEvery = 5  // poll intervals from one look to the next
 )
 
-// verify asks for the facts of what was done again, and says what its checks make of
-// them.
-func (r *run) verify(ctx context.Context, done []preflight.Planned, facts preflight.Facts, plan preflight.Plan, chosen finding.Overrides) (preflight.Facts, error) {
-	var groups []preflight.Group
+// verify makes the checks again for which something was done, and says what they say.
+func (r *run) verify(ctx context.Context, done []preflight.Planned) error {
+	var groups []guest.Group
 	for _, p := range done {
 		for _, g := range p.Remedy.Groups {
-			if !slices.Contains(groups, g) {
-				groups = append(groups, g)
+			if !slices.Contains(groups, guest.Group(g)) {
+				groups = append(groups, guest.Group(g))
 			}
 		}
 	}
-	after, err := r.factsAgain(ctx, facts, groups)
+	var judged preflight.Judgement
+	err := r.patiently(ctx, func() (err error) {
+		judged, err = r.recheck(ctx, groups...)
+		return err
+	})
 	switch {
 	case ctx.Err() != nil:
-		return facts, errors.New("cancelled while the remedies were verified")
+		return errors.New(notStarted) // giveUp says so
 	case err != nil:
-		r.ui.Sayf("Warning: what the remedies have done %s: %s", errUnverified, err)
-		return facts, nil
+		return failed(verdict.Head{Class: verdict.NotStarted}, fmt.Errorf("sysprep was not started: what the remedies have done could not be verified: %w", err), nil,
+			"find out why the guest did not answer, and run the build again: a remedy that was applied has nothing to do the next time")
 	}
-	judged := preflight.Judge(after, plan, chosen)
 	for i := range r.applied.remedies {
 		a := &r.applied.remedies[i]
 		var open []preflight.Result
 		a.Verified, open = judged.Verifies(a.Checks)
 		for _, result := range open {
-			if result.Outcome == preflight.Failed && result.Severity != finding.Info {
-				r.ui.Sayf("Warning: after the remedy %s the check %s still finds: %s", a.ID, result.Check.ID, result.Summary)
-			}
+			r.ui.Sayf("Warning: after the remedy %s the check %s still says: %s", a.ID, result.Check.ID, result.Summary)
 		}
 	}
-	return after, nil
-}
-
-// factsAgain asks for groups once more.
-func (r *run) factsAgain(ctx context.Context, facts preflight.Facts, groups []preflight.Group) (preflight.Facts, error) {
-	var names []guest.Group
-	for _, g := range groups {
-		names = append(names, guest.Group(g))
+	r.ui.Sayf("Pre-flight after the remedies: %s", judged.Count())
+	for _, line := range judged.Table() {
+		r.ui.Say("  " + line)
 	}
-	var answer guest.PreflightAnswer
-	err := r.patiently(ctx, func() (err error) {
-		answer, err = r.session.Preflight(ctx, names)
-		return err
-	})
-	if err != nil {
-		return facts, err
-	}
-	facts.Add(r.now(), groups, answer.Facts())
-	return facts, nil
+	return nil
 }
 
 // undo starts again what was stopped for the run only, where no image comes of it.
 func (r *run) undo(ctx context.Context) {
 	for _, p := range preflight.Remedies() { // in their order
-		names := r.stopped[p.ID]
+		names := r.paused[p.ID]
 		if len(names) == 0 {
 			continue
 		}
-		delete(r.stopped, p.ID)
+		delete(r.paused, p.ID)
 		left, err := r.session.StartServices(ctx, cleanupLimit, names...)
 		said := "started again: " + strings.Join(names, ", ")
 		switch {
@@ -258,7 +258,7 @@ func (r *run) settle(id, said string) {
 // undoAfter undoes what was only for the run, as its verdict allows: a sysprep that
 // works, or has broken the machine, is left alone.
 func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
-	if len(r.stopped) == 0 {
+	if len(r.paused) == 0 {
 		return
 	}
 	refused := v.Class == verdict.Refused || v.Class == verdict.NotStarted || v.Class == verdict.Cancelled && !v.StillRunning
@@ -267,8 +267,28 @@ func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
 		return
 	}
 	said := "not started again: Windows starts them at its next start, because their start types are as before"
-	for id := range r.stopped {
+	for id := range r.paused {
 		r.settle(id, said)
 	}
-	r.stopped = nil
+	r.paused = nil
+}
+
+// pauseAgain stops again what was stopped for the run, after a restart.
+func (r *run) pauseAgain(ctx context.Context) {
+	if !r.resealed {
+		return
+	}
+	for _, p := range preflight.Remedies() {
+		if len(r.paused[p.ID]) == 0 {
+			continue
+		}
+		repair := map[string]guest.Repair{preflight.RemedyUpdates: guest.RepairUpdates, preflight.RemedySearch: guest.RepairSearch}[p.ID]
+		did, err := r.session.Repair(ctx, repair, nil, false)
+		if err == nil && did.Failed > 0 {
+			err = errors.New(did.Actions[0].Error)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.ui.Sayf("Warning: the remedy %s could not be applied again after the restart into audit mode: %s", p.ID, err)
+		}
+	}
 }
