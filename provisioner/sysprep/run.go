@@ -56,6 +56,10 @@ type run struct {
 	inBetween bool
 	// resealed: that one has ended well, so the machine is not untouched any more.
 	resealed bool
+	// checked is what the pre-flight found; nil: it was not made. asked is when the guest
+	// was asked for its facts.
+	checked *checked
+	asked   time.Time
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
 	// watched is what was seen of the sysprep that was started last.
@@ -90,7 +94,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"preflight", (*run).preflight}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
