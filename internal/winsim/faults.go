@@ -59,6 +59,7 @@ const (
 	keyWSMan     = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN`
 	keyChannels  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WINEVT\Channels`
 	keyFirewall  = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`
+	keyProduct   = `HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions`
 	keyBCD       = `HKLM\BCD00000000\Objects`
 
 	folderDSC     = `\Windows\System32\Configuration`
@@ -194,7 +195,7 @@ var faults = []fault{
 	{name: "domain-controller", state: func(g *Guest, s *machinestate.State) {
 		s.Computer.PartOfDomain, s.Computer.Domain, s.Computer.DomainRole, s.OS.ProductType = true, "example.test", 5, 2
 		roles("AD-Domain-Services", "DNS")(g, s)
-	}},
+	}, onDisk: values(keyProduct, "ProductType", "LanmanNT")},
 	{name: "role-unsupported", state: roles("DHCP", "UpdateServices")},
 	{name: "hyperv-switches", state: func(g *Guest, s *machinestate.State) {
 		roles("Hyper-V")(g, s)
