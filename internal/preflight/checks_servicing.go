@@ -25,7 +25,7 @@ var servicingChecks = []Check{
 			}
 			return a
 		})},
-	{ID: "servicing-staged", Causes: []string{"F26", "F97"}, Group: Base, Severity: finding.Warn, Source: checkers, Unconfirmed: true,
+	{ID: "servicing-staged", Causes: []string{"F26", "F24", "F97"}, Group: Base, Severity: finding.Warn, Source: checkers, Unconfirmed: true,
 		Asserts: "no servicing is staged", Means: "A feature, an edition or an update is half installed: sysprep may refuse, or the first boot has to finish it and may fail.",
 		Steps: []Step{person("Restart the guest until nothing is staged; DISM /Online /Cleanup-Image /StartComponentCleanup ends what an update has left.")},
 		judge: on(func(f Facts) Fact[RebootPending] { return f.RebootPending }, func(p RebootPending, _ inquiry) answer {

@@ -72,8 +72,14 @@ func (g *Guest) setMachine() error {
 	return nil
 }
 
+// windowsLoader is the type of an entry of the boot configuration.
+const windowsLoader = 0x10200003
+
 // setFaults makes what is wrong in registry and files, once, and starts what runs.
 func (g *Guest) setFaults() error {
+	own := keyBCD + `\{11111111-1111-1111-1111-111111111111}`
+	g.reg.SetDWord(own+`\Description`, "Type", windowsLoader)
+	g.reg.SetString(own+`\Elements\12000004`, "Element", g.scenario.release().product)
 	id := strings.Join(g.scenario.Faults, " ")
 	first := id != "" && g.reg.GetString(keyStart, "Faults") != id
 	for _, f := range faults {

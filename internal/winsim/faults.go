@@ -59,6 +59,7 @@ const (
 	keyWSMan     = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN`
 	keyChannels  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WINEVT\Channels`
 	keyFirewall  = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`
+	keyProduct   = `HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions`
 	keyBCD       = `HKLM\BCD00000000\Objects`
 
 	folderDSC     = `\Windows\System32\Configuration`
@@ -194,7 +195,7 @@ var faults = []fault{
 	{name: "domain-controller", state: func(g *Guest, s *machinestate.State) {
 		s.Computer.PartOfDomain, s.Computer.Domain, s.Computer.DomainRole, s.OS.ProductType = true, "example.test", 5, 2
 		roles("AD-Domain-Services", "DNS")(g, s)
-	}},
+	}, onDisk: values(keyProduct, "ProductType", "LanmanNT")},
 	{name: "role-unsupported", state: roles("DHCP", "UpdateServices")},
 	{name: "hyperv-switches", state: func(g *Guest, s *machinestate.State) {
 		roles("Hyper-V")(g, s)
@@ -232,8 +233,9 @@ var faults = []fault{
 		both(values(keyWSMan+`\Service`, "allow_unencrypted", 1, "auth_basic", 1), values(keyWSMan+`\Listener\*+HTTP`, "uriprefix", "wsman", "Port", 5985)),
 		values(keyFirewall, "packer-winrm", "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=5985|Name=Packer WinRM|"))},
 	{name: "packer-leftovers", onDisk: writes(folderTasks+`\packer-1234`, "<Task/>")},
-	{name: "second-system", again: true, onDisk: both(values(keyBCD+`\{22222222-2222-2222-2222-222222222222}\Description`, "Type", 0x10200003),
-		values(keyBCD+`\{22222222-2222-2222-2222-222222222222}\Elements\12000004`, "Element", "Windows Server 2019"))},
+	{name: "second-system", again: true, onDisk: both(both(values(keyBCD+`\{11111111-1111-1111-1111-111111111111}\Description`, "Type", 0x10200003),
+		values(keyBCD+`\{11111111-1111-1111-1111-111111111111}\Elements\12000004`, "Element", "Windows Server 2022")), both(values(keyBCD+`\{22222222-2222-2222-2222-222222222222}\Description`, "Type", 0x10200003),
+		values(keyBCD+`\{22222222-2222-2222-2222-222222222222}\Elements\12000004`, "Element", "Windows Server 2019")))},
 	{name: "skip-rearm", onDisk: values(keyLicensing, "SkipRearm", 1)},
 	{name: "no-token-policy", onDisk: func(g *Guest) error { g.reg.DeleteValue(keyPolicies, "LocalAccountTokenFilterPolicy"); return nil }},
 }

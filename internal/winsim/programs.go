@@ -103,15 +103,23 @@ func (g *Guest) hostname(_ context.Context, c *call) int {
 const machineSID = "S-1-5-21-1004336348-1177238915-682003330"
 
 func (g *Guest) whoami(_ context.Context, c *call) int {
-	name, sid := strings.ToLower(ComputerName+`\`+account(c.user)), machineSID+"-1001"
+	name, token := strings.ToLower(ComputerName+`\`+account(c.user)), g.token(c.user, c.filtered)
 	if isSystem(c.user) {
-		name, sid = `nt authority\system`, "S-1-5-18"
+		name = `nt authority\system`
 	}
 	switch strings.ToLower(strings.Join(c.Argv(), " ")) {
 	case "":
 		c.say("%s", name)
 	case "/user /fo csv /nh":
-		c.say(`"%s","%s"`, name, sid)
+		c.say(`"%s","%s"`, name, token.SID)
+	case "/groups /fo csv /nh":
+		for _, sid := range token.Groups {
+			c.say(`"A group","Well-known group","%s","Mandatory group, Enabled by default, Enabled group"`, sid)
+		}
+	case "/priv /fo csv /nh":
+		for _, right := range token.Privileges {
+			c.say(`"%s","A right","Enabled"`, right)
+		}
 	default:
 		return g.badSyntax(c, "whoami")
 	}

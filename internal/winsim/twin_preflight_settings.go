@@ -162,7 +162,7 @@ func (g *gathering) bootEntries() (any, error) {
 	keys, _ := g.below(keyBCD)
 	for _, id := range keys {
 		object := keyBCD + `\` + id
-		if n, _ := g.g.reg.GetDWord(object+`\Description`, "Type"); n != 0x10200003 {
+		if n, _ := g.g.reg.GetDWord(object+`\Description`, "Type"); n != windowsLoader {
 			continue
 		}
 		var winpe any

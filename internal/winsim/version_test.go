@@ -198,7 +198,7 @@ func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []reflect.Type{reflect.TypeFor[Scenario](), reflect.TypeFor[Unkind](), reflect.TypeFor[Freeze](), reflect.TypeFor[PortClosed](), reflect.TypeFor[PowerShellOutput]()} {
+	for _, kind := range []reflect.Type{reflect.TypeFor[Scenario](), reflect.TypeFor[Unkind](), reflect.TypeFor[Condition](), reflect.TypeFor[Freeze](), reflect.TypeFor[PortClosed](), reflect.TypeFor[PowerShellOutput]()} {
 		for i := range kind.NumField() {
 			f := kind.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -208,7 +208,7 @@ func TestEveryFieldOfAScenarioIsInATestAndInTheDocs(t *testing.T) {
 			if name == "" || !regexp.MustCompile(`\b`+f.Name+`:|"`+name+`\\?":`).MatchString(text.String()) {
 				t.Errorf("no test has a guest with %s.%s (%s)", kind.Name(), f.Name, name)
 			}
-			if top := kind == reflect.TypeFor[Scenario]() || kind == reflect.TypeFor[Unkind](); top && !strings.Contains(string(docs), "`"+name+"`") {
+			if top := kind == reflect.TypeFor[Scenario]() || kind == reflect.TypeFor[Unkind]() || kind == reflect.TypeFor[Condition](); top && !strings.Contains(string(docs), "`"+name+"`") {
 				t.Errorf("docs/simulated-guest.md does not say after which source %s is simulated", name)
 			}
 		}

@@ -171,7 +171,7 @@ func (r *run) awaitDecrypted(ctx context.Context, c preflight.Call, limit time.D
 		v := busy[0]
 		if v.Percent <= said-decryptedStep {
 			said = v.Percent
-			r.ui.Sayf("Decrypting %s: %d%% is still encrypted (waiting up to %s, see bitlocker_timeout)", v.Drive, v.Percent, limit)
+			r.ui.Sayf("Decrypting %s, of which %d%% is still encrypted (waiting up to %s, see bitlocker_timeout)", v.Drive, v.Percent, limit)
 		}
 		if r.now().After(deadline) {
 			return fmt.Errorf("%w after %s (bitlocker_timeout): of %s %d%% is still encrypted", errStillEncrypted, limit, v.Drive, v.Percent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,111 +38,130 @@ func (g *guestRun) runs(service string) (runs bool) {
 	return runs
 }
 
-// Each remedy makes its checks hold, and then sysprep does what it would have refused.
-func TestEachRemedyMakesItsChecksHold(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		remedy  string
-		faults  []string
-		scen    winsim.Scenario
-		block   map[string]any
-		says    []string
-		checks  []string // that are checked to have failed before
-		machine func(*machinestate.State) bool
-	}{
-		{remedy: preflight.RemedyAppx, faults: []string{"appx-per-user"}, says: []string{"removed for all users Contoso.Notes_"}, checks: []string{"appx-per-user"},
-			machine: func(s *machinestate.State) bool {
-				return !slices.ContainsFunc(s.Packages, func(p machinestate.Package) bool { return p.Name == "Contoso.Notes" })
-			}},
-		{remedy: preflight.RemedyAppx, faults: []string{"appx-desktopappinstaller"}, says: []string{"removed for new users Microsoft.DesktopAppInstaller_1.21", "removed for all users Microsoft.DesktopAppInstaller_1.22"}, checks: []string{"appx-two-versions"}},
-		{remedy: preflight.RemedyBitLocker, faults: []string{"bitlocker"}, says: []string{"began to decrypt C:", "Decrypting C:", "is still encrypted"}, checks: []string{"bitlocker"},
-			machine: func(s *machinestate.State) bool { return s.Volumes[0].Drive == "C:" }},
-		{remedy: preflight.RemedyReserves, faults: []string{"active-scenario"}, says: []string{"ActiveScenario", "turned reserved storage off"}, checks: []string{"active-scenario"},
-			machine: func(s *machinestate.State) bool { return s.ReservedStorage == "Disabled" }},
-		{remedy: preflight.RemedyProviders, faults: []string{"provider-missing"}, says: []string{`Generalize\azure`}, checks: []string{"external-provider-missing"}},
-		{remedy: preflight.RemedyProviders, faults: []string{"provider-third-party"}, block: map[string]any{"remove_providers": []string{"AGENT"}}, says: []string{`Cleanup\agent`}, checks: []string{"external-provider-other"}},
-		{remedy: preflight.RemedyAnswers, faults: []string{"answer-files", "answer-pointer"}, says: []string{`renamed C:\Windows\Panther\unattend.xml`, `HKLM:\SYSTEM\Setup\UnattendFile`}, checks: []string{"answer-file-pointer"}},
-		{remedy: preflight.RemedyStartTypes, faults: []string{"appxsvc-disabled", "dmwappushservice-disabled"}, says: []string{`set to 3 HKLM:\SYSTEM\CurrentControlSet\Services\AppXSvc\Start`}, checks: []string{"appxsvc-disabled", "dmwappushservice-disabled"}},
-		{remedy: preflight.RemedyAutologon, faults: []string{"autologon"}, says: []string{`Winlogon\DefaultPassword`}, checks: []string{"autologon"}},
-		{remedy: preflight.RemedyDomain, faults: []string{"domain-member"}, says: []string{"left the domain example.test"}, checks: []string{"domain-joined"},
-			machine: func(s *machinestate.State) bool { return !s.Computer.PartOfDomain }},
-		{remedy: preflight.RemedyNPS, faults: []string{"nps"}, says: []string{"removed the RADIUS client switch-1"}, checks: []string{"nps-clients"}, block: map[string]any{"fail_on": "never"},
-			machine: func(s *machinestate.State) bool { return len(s.RadiusClients) == 0 }},
-		{remedy: preflight.RemedySearch, faults: []string{"search-running"}, says: []string{"stopped the service WSearch"}, checks: []string{"windows-search"},
-			machine: func(s *machinestate.State) bool { return !s.Running["WSearch"] }},
-	} {
-		t.Run(strings.Join(append([]string{c.remedy}, c.faults...), " "), func(t *testing.T) {
-			t.Parallel()
-			g, r := remedyRun(t, c.scen, c.faults, c.block, c.remedy)
-			g.start()
-			if err := g.sim.Guest.Machine().Change(func(s *machinestate.State) {
-				for i := range s.Volumes {
-					s.Volumes[i].DecryptTakes = 25 * time.Second // of the guest's time
-				}
-			}); err != nil {
-				t.Fatal(err)
-			}
-			err := g.provision()
-			said := g.ui.text()
-			if err != nil {
-				t.Errorf("%v\n%s", err, said)
-			}
-			want(t, said, append(c.says, "Remedy "+c.remedy+": ", "Remedy "+c.remedy+" has changed: ", "Windows is generalized")...)
-			if strings.Contains(said, "must-not-appear") {
-				t.Error("a password is shown")
-			}
-			before, after, cut := strings.Cut(said, "Pre-flight after the remedies")
-			for _, check := range c.checks {
-				if !cut || !strings.Contains(before, " "+check+":") || strings.Contains(after, " "+check+":") {
-					t.Errorf("%s before and after:\n%s", check, said)
-				}
-			}
-			if list := (*r).applied.remedies; len(list) != 1 || list[0].ID != c.remedy || !list[0].Changed || list[0].Verified != preflight.VerifiedHolds && c.remedy != preflight.RemedyAnswers || list[0].Error != "" || list[0].Failed() != 0 {
-				t.Errorf("the record is %+v", list)
-			}
-			ok := true
-			g.state(func(s *machinestate.State) { ok = c.machine == nil || c.machine(s) })
-			if !ok {
-				t.Error("the machine is not as it should be")
-			}
-		})
+// remedied are the remedies with faults that each is for: what is said when it is
+// applied, the checks that fail without it, and the change that fails in a test.
+var remedied = []struct {
+	remedy string
+	faults []string
+	says   []string
+	checks []string
+	fails  string
+}{
+	{preflight.RemedyStartTypes, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, []string{`set to 3 HKLM:\SYSTEM\CurrentControlSet\Services\AppXSvc\Start`, `set to 2 HKLM:\SYSTEM\CurrentControlSet\Services\dmwappushservice\Start`}, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, "set-3"},
+	{preflight.RemedyUpdates, nil, []string{"stopped the service UsoSvc"}, nil, ""},
+	{preflight.RemedyDomain, []string{"domain-member"}, []string{"left the domain example.test"}, []string{"domain-joined"}, "domain-leave"},
+	{preflight.RemedyNPS, []string{"nps"}, []string{"removed the RADIUS client switch-1"}, []string{"nps-clients"}, "nps-client-remove"},
+	{preflight.RemedyProviders, []string{"provider-missing", "provider-third-party"}, []string{`removed HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal\Generalize\azure`, `SysPrepExternal\Cleanup\agent`}, []string{"external-provider-missing", "external-provider-other"}, "provider-remove"},
+	{preflight.RemedyAnswers, []string{"answer-files", "answer-pointer"}, []string{`renamed C:\Windows\Panther\unattend.xml`, `removed HKLM:\SYSTEM\Setup\UnattendFile`}, []string{"answer-file-pointer"}, "pointer-remove"},
+	{preflight.RemedyAutologon, []string{"autologon"}, []string{`Winlogon\DefaultPassword`}, []string{"autologon"}, "set-0"},
+	{preflight.RemedyReserves, []string{"active-scenario"}, []string{`set to 0 HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\ReserveManager\ActiveScenario`, "turned reserved storage off"}, []string{"active-scenario"}, "set-0"},
+	{preflight.RemedyBitLocker, []string{"bitlocker"}, []string{"began to decrypt C:"}, []string{"bitlocker"}, "decrypt"},
+	{preflight.RemedyAppx, []string{"appx-per-user", "appx-desktopappinstaller"}, []string{"removed for new users Microsoft.DesktopAppInstaller_1.21", "removed for all users Microsoft.DesktopAppInstaller_1.22", "removed for all users Contoso.Notes_"}, []string{"appx-per-user", "appx-two-versions"}, "appx-remove"},
+	{preflight.RemedySearch, []string{"search-running"}, []string{"stopped the service WSearch"}, []string{"windows-search"}, "service-stop"},
+}
+
+// all are the remedies of the table, and their faults.
+func all() (remedies, faults []string) {
+	for _, c := range remedied {
+		remedies, faults = append(remedies, c.remedy), append(faults, c.faults...)
+	}
+	return remedies, faults
+}
+
+func machine(t *testing.T, g *guestRun, change func(*machinestate.State)) {
+	t.Helper()
+	g.start()
+	if err := g.sim.Guest.Machine().Change(change); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// A remedy that fails leaves it to the checks to end the run, and says why.
+// section is what is said of a remedy, up to the next one.
+func section(said, remedy string) string {
+	_, rest, _ := strings.Cut(said, "Remedy "+remedy+" has changed")
+	mine, _, _ := strings.Cut(rest, "\nRemedy ")
+	return mine
+}
+
+// All remedies on a machine that needs all of them: each makes its checks hold, in an
+// order that works, and sysprep does what it would have refused.
+func TestEachRemedyMakesItsChecksHold(t *testing.T) {
+	t.Parallel()
+	remedies, faults := all()
+	if !slices.Equal(remedies, preflight.RemedyIDs()) {
+		t.Fatalf("the table has %q, there are %q", remedies, preflight.RemedyIDs())
+	}
+	g, r := remedyRun(t, winsim.Scenario{}, faults, map[string]any{"remove_providers": []string{"AGENT"}}, remedies...)
+	machine(t, g, func(s *machinestate.State) {
+		s.Volumes[0].DecryptTakes = 25 * time.Second // of the guest's time
+		s.RemoteGroups = nil
+	})
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	said := g.ui.text()
+	want(t, said, "Decrypting C:", "is still encrypted (waiting up to 2h0m0s, see bitlocker_timeout)", "Windows is generalized")
+	if strings.Contains(said, "must-not-appear") {
+		t.Error("a password is shown")
+	}
+	before, after, cut := strings.Cut(said, "Pre-flight after the remedies")
+	if len((*r).applied.remedies) != len(remedied) || !cut {
+		t.Fatalf("the record is %+v", (*r).applied.remedies)
+	}
+	for i, c := range remedied {
+		want(t, section(said, c.remedy), c.says...)
+		want(t, before, "Remedy "+c.remedy+": ")
+		for _, check := range c.checks {
+			if !strings.Contains(before, " "+check+":") || strings.Contains(after, " "+check+":") {
+				t.Errorf("%s before and after:\n%s", check, said)
+			}
+		}
+		// Copies of answer files that sysprep itself leaves are not looked for again.
+		if a := (*r).applied.remedies[i]; a.ID != c.remedy || !a.Changed || a.Verified != preflight.VerifiedHolds || a.Error != "" || a.Failed() != 0 {
+			t.Errorf("the record is %+v", a)
+		}
+	}
+	g.state(func(s *machinestate.State) {
+		for _, p := range s.Packages {
+			if strings.HasPrefix(p.Name, "Contoso.") || p.Name == "Microsoft.DesktopAppInstaller" {
+				t.Errorf("%s is there", p.FullName)
+			}
+		}
+		if s.Computer.PartOfDomain || len(s.RadiusClients) > 0 || s.ReservedStorage != "Disabled" || s.Running["WSearch"] {
+			t.Errorf("the machine is %+v", s)
+		}
+	})
+}
+
+// Remedies that fail leave it to the checks to end the run, and each says why.
 func TestARemedyThatFails(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		remedy, fault, fails string
-		ends                 bool
-	}{
-		{preflight.RemedyAppx, "appx-per-user", "appx-remove", true},
-		{preflight.RemedyBitLocker, "bitlocker", "decrypt", true},
-		{preflight.RemedyProviders, "provider-missing", "provider-remove", true},
-		{preflight.RemedyAnswers, "answer-pointer", "pointer-remove", true},
-		{preflight.RemedyStartTypes, "appxsvc-disabled", "set-3", true},
-		{preflight.RemedySearch, "search-running", "service-stop", false},
-		{preflight.RemedyAutologon, "autologon", "remove", false},
-		{preflight.RemedyDomain, "domain-member", "domain-leave", false},
-		{preflight.RemedyReserves, "reserved-storage", "reserved-storage-off", false},
-	} {
-		t.Run(c.remedy, func(t *testing.T) {
-			t.Parallel()
-			g, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairFails: []string{c.fails}}}, []string{c.fault}, nil, c.remedy)
-			err := g.provision()
-			if c.ends {
-				wantError(t, err, "sysprep was not started")
-			} else if err != nil {
-				t.Error(err)
+	remedies, faults := all()
+	var fails []string
+	for _, c := range remedied {
+		fails = append(fails, c.fails)
+	}
+	g, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairFails: fails}}, faults, nil, remedies...)
+	wantError(t, g.provision(), "sysprep was not started; what the remedies have changed stays", "bitlocker: ", "appx-per-user: ", "appxsvc-disabled: ")
+	said := g.ui.text()
+	if len(g.sim.Guest.Starts()) > 0 || len((*r).applied.remedies) != len(remedied) {
+		t.Fatalf("sysprep was started, or not all is recorded: %+v", (*r).applied.remedies)
+	}
+	for i, c := range remedied {
+		a := (*r).applied.remedies[i]
+		if a.Failed() == 0 || a.ID != c.remedy || len(c.checks) > 0 && a.Verified != preflight.VerifiedNot {
+			t.Errorf("the record is %+v", a)
+		}
+		want(t, said, "Warning: Remedy "+c.remedy+" has changed")
+		want(t, section(said, c.remedy), "not done: ", "Access is denied.")
+		for _, check := range c.checks {
+			switch check {
+			case "dmwappushservice-disabled": // its change has worked
+			case "appx-two-versions": // one of them is not provisioned any more, which appx-per-user finds
+			default:
+				want(t, said, "Warning: after the remedy "+c.remedy+" the check "+check+" still says: ")
 			}
-			want(t, g.ui.text(), "Warning: Remedy "+c.remedy+" has changed", "not done: ", "Access is denied.", "Warning: after the remedy "+c.remedy+" the check ")
-			if list := (*r).applied.remedies; len(list) != 1 || list[0].Verified != preflight.VerifiedNot || list[0].Failed() == 0 {
-				t.Errorf("the record is %+v", list)
-			}
-			if c.ends && len(g.sim.Guest.Starts()) > 0 {
-				t.Error("sysprep was started")
-			}
-		})
+		}
 	}
 }
 
@@ -225,10 +245,13 @@ func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 // to do.
 func TestALostConnectionInTheMiddleOfARemedy(t *testing.T) {
 	t.Parallel()
-	g, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairTakes: seconds(5)}}, []string{"autologon"}, nil, preflight.RemedyAutologon)
+	begun, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairTakes: seconds(5)}}, []string{"autologon"}, nil, preflight.RemedyAutologon)
+	g := newOwnRun(t, begun.scenario, begun.options)
+	g.adjust = begun.adjust
+	var once sync.Once
 	g.ui.onSay = func(line string) {
 		if strings.HasPrefix(line, "Remedy autologon: ") {
-			time.AfterFunc(700*time.Millisecond, func() { g.sim.Faults.LoseShells() })
+			once.Do(func() { time.AfterFunc(time.Second, g.sim.Faults.LoseShells) })
 		}
 	}
 	if err := g.provision(); err != nil {
