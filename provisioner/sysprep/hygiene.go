@@ -48,7 +48,7 @@ func (r *run) cleanAll(ctx context.Context, list []preflight.Cleaning) error {
 		items = append(items, item)
 	}
 	restart := false
-	err := r.patiently(ctx, func() error {
+	err := r.again(ctx, func() error {
 		return r.session.Clean(ctx, items, reset, false, func(c guest.Cleaned) {
 			items = slices.DeleteFunc(slices.Clone(items), func(i guest.HygieneItem) bool { return i == c.Item })
 			restart = restart || c.Restart

@@ -106,7 +106,7 @@ func (r *run) apply(ctx context.Context, p preflight.Planned, bitLocker time.Dur
 	var err error
 	for _, c := range p.Calls {
 		var did guest.Repaired
-		err = r.patiently(ctx, func() (err error) {
+		err = r.again(ctx, func() (err error) {
 			did, err = r.session.Repair(ctx, guest.Repair(c.Repair), c.Parameters, false)
 			return err
 		})
@@ -143,6 +143,18 @@ func (r *run) apply(ctx context.Context, p preflight.Planned, bitLocker time.Dur
 	return nil // the checks say what it means
 }
 
+// again does what may be done twice, and once more where the connection broke off in
+// the middle of it.
+func (r *run) again(ctx context.Context, do func() error) error {
+	err := r.patiently(ctx, do)
+	var said *guest.ScriptError
+	if err == nil || ctx.Err() != nil || guest.Unanswered(err) || errors.As(err, &said) || errors.Is(err, guest.ErrNoDocument) || errors.Is(err, guest.ErrNotSent) {
+		return err
+	}
+	log.Printf("sysprep: once more: %v", err)
+	return r.patiently(ctx, do)
+}
+
 // errStillEncrypted: the drive was not decrypted in time.
 var errStillEncrypted = errors.New("the drive is not decrypted")
 
@@ -153,7 +165,7 @@ func (r *run) awaitDecrypted(ctx context.Context, c preflight.Call, limit time.D
 	said := 101
 	for {
 		var state guest.Repaired
-		err := r.patiently(ctx, func() (err error) {
+		err := r.again(ctx, func() (err error) {
 			state, err = r.session.Repair(ctx, guest.Repair(c.Repair), c.Parameters, true)
 			return err
 		})
@@ -199,7 +211,7 @@ func (r *run) verify(ctx context.Context, done []preflight.Planned) error {
 		}
 	}
 	var judged preflight.Judgement
-	err := r.patiently(ctx, func() (err error) {
+	err := r.again(ctx, func() (err error) {
 		judged, err = r.recheck(ctx, groups...)
 		return err
 	})
