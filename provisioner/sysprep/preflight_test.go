@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -314,13 +315,101 @@ func TestTheCausesOfChecksAreInTheCatalogue(t *testing.T) {
 // A pre-flight that cannot be made does not keep sysprep from running.
 func TestAPreflightThatCannotBeMade(t *testing.T) {
 	t.Parallel()
-	g := newOwnRun(t, winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, map[string]any{"preflight": on("fail_on", "warn")})
+	for name, c := range map[string]struct {
+		scenario winsim.Scenario
+		own      bool
+		says     string
+	}{
+		"no fact can be read":        {winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, true, "could not tell"},
+		"PowerShell is locked":       {winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, true, "Warning: the pre-flight could not ask all: PowerShell does not work in the guest"},
+		"and Packer's communicator":  {winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, false, "Warning: the pre-flight could not ask all: PowerShell does not work in the guest"},
+		"one group breaks":           {winsim.Scenario{Condition: winsim.Condition{Unreadable: []string{"appx", "appxProvisioned"}}}, true, "unknown appx-per-user: could not tell whether"},
+		"PowerShell's output is cut": {winsim.Scenario{PowerShell: winsim.PowerShellOutput{Silent: true}}, true, "Warning: the pre-flight could not"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			options := map[string]any{"preflight": on("fail_on", "warn")}
+			g := newGuestRun(t, c.scenario, options)
+			if c.own {
+				g = newOwnRun(t, c.scenario, options)
+			}
+			if err := g.provision(); err != nil {
+				t.Errorf("%v\n%s", err, g.ui.text())
+			}
+			if text := g.ui.text(); !strings.Contains(text, c.says) || len(shown(g.ui.lines)) > 0 {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+}
+
+// A guest that gives no answer is asked once, and the run goes on when it answers
+// again.
+func TestAPreflightThatIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{"base": winsim.Duration(time.Hour)}}}, map[string]any{"preflight": on(), "poll_interval": "2s"})
+	g.shares(winsim.NewClock(25))
 	if err := g.provision(); err != nil {
 		t.Errorf("%v\n%s", err, g.ui.text())
 	}
-	if text := g.ui.text(); strings.Contains(text, "  fail ") || strings.Contains(text, "  warn ") {
+	if text := g.ui.text(); strings.Count(text, "Warning: the pre-flight could not be made, so it says nothing for or against: ") != 1 {
 		t.Errorf("%s", text)
 	}
+}
+
+// The machine is left alone while something is at work that wait_for names.
+func TestWaitFor(t *testing.T) {
+	t.Parallel()
+	scenario := winsim.Scenario{Condition: winsim.Condition{Faults: []string{"servicing"}}}
+	block := func(what, timeout string) map[string]any {
+		return map[string]any{"wait_for": map[string]any{what: true, "timeout": timeout}}
+	}
+	t.Run("it ends", func(t *testing.T) {
+		t.Parallel()
+		g := newGuestRun(t, scenario, map[string]any{"preflight": block("servicing", "10m")})
+		g.start()
+		var once sync.Once
+		g.ui.onSay = func(line string) {
+			if strings.Contains(line, "Waiting: TiWorker") {
+				once.Do(func() { g.inGuest("taskkill /f /im TiWorker.exe") })
+			}
+		}
+		if err := g.provision(); err != nil {
+			t.Errorf("%v", err)
+		}
+		if text := g.ui.text(); strings.Count(text, "Waiting: TiWorker (process id") != 1 || strings.Contains(text, "servicing-busy") {
+			t.Errorf("%s", text)
+		}
+	})
+	t.Run("it does not end", func(t *testing.T) {
+		t.Parallel()
+		g := newOwnRun(t, scenario, map[string]any{"preflight": block("servicing", "1s")})
+		err := g.provision()
+		if err == nil || !strings.Contains(err.Error(), "sysprep was not started, the machine is untouched: TiWorker") || !strings.Contains(err.Error(), "preflight.wait_for.timeout") {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+		g.wantState("IMAGE_STATE_COMPLETE")
+		if ours := g.ours(); ours != nil {
+			t.Errorf("left in the guest: %q", ours)
+		}
+	})
+	t.Run("it is not waited for", func(t *testing.T) {
+		t.Parallel()
+		g := newOwnRun(t, scenario, map[string]any{"preflight": block("agents", "1s")})
+		if err := g.provision(); err != nil || !slices.Equal(shown(g.ui.lines), []string{"warn servicing-busy"}) {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+	})
+	t.Run("a first boot", func(t *testing.T) {
+		t.Parallel()
+		g := newGuestRun(t, winsim.Scenario{}, map[string]any{"preflight": block("first_boot", "1s")})
+		g.start()
+		g.inGuest(`reg add HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState /t REG_SZ /f /d IMAGE_STATE_UNDEPLOYABLE`)
+		err := g.provision()
+		if err == nil || !strings.Contains(err.Error(), "waited up to 1s, see preflight.wait_for.timeout") {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+	})
 }
 
 func TestTheOptionsOfThePreflight(t *testing.T) {
