@@ -52,7 +52,7 @@ var servicingChecks = []Check{
 		Steps: []Step{person("Wait for it: preflight { wait_for { servicing = true } }."), by(RemedyUpdates, "Stop wuauserv, UsoSvc, BITS and DoSvc for the run.")},
 		judge: on(func(f Facts) Fact[Processes] { return f.Processes }, func(p Processes, _ inquiry) answer {
 			found := p.Servicing()
-			return when(len(found) > 0, fails("updates or installations are at work").seen(found...))
+			return listed(p.List, when(len(found) > 0, fails("updates or installations are at work").seen(found...)))
 		})},
 	{ID: "active-scenario", Causes: []string{"F28"}, Group: Base, Severity: finding.Warn, Source: github + "DrEmpiricism/Optimize-Offline/issues/155", Unconfirmed: true,
 		Asserts: "no servicing scenario is open", Means: "sysprep may refuse to run: \"if there is an active scenario\" is its message.",

@@ -16,9 +16,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
-// askAgain is how long the guest has peace between two questions of a wait: each starts a
-// PowerShell.
-const askAgain = 15 * time.Second
+// A guest has peace for a few polls, and for this long at most, between two questions of a
+// wait: each starts a PowerShell.
+const (
+	pollsBetween = 5
+	askAgain     = 15 * time.Second
+)
 
 // checked is what the pre-flight found.
 type checked struct {
@@ -202,7 +205,7 @@ func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts
 			r.ui.Sayf("Waiting: %s", busy)
 			said = busy
 		}
-		if err := r.pause(ctx, max(askAgain, r.config.PollInterval)); err != nil {
+		if err := r.pause(ctx, max(min(pollsBetween*r.config.PollInterval, askAgain), r.config.PollInterval)); err != nil {
 			return answer, err
 		}
 	}

@@ -1,21 +1,14 @@
 package sysprep
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 )
 
 func on(more ...string) map[string]any {
@@ -146,181 +139,104 @@ func TestNeverLeavesItToSysprep(t *testing.T) {
 	}
 }
 
-// tree is all that a guest has: its files, with the hives that its registry is written
-// to.
-func (g *guestRun) tree() map[string]string {
-	g.t.Helper()
-	if err := g.sim.Guest.Flush(); err != nil {
-		g.t.Fatal(err)
-	}
-	all := map[string]string{}
-	err := filepath.WalkDir(g.root, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			if err == nil {
-				all[strings.TrimPrefix(path, g.root)+"/"] = ""
-			}
-			return err
-		}
-		content, err := os.ReadFile(path)
-		all[strings.TrimPrefix(path, g.root)] = string(content)
-		return err
-	})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return all
-}
-
-// volatile is the hive that has no file. A guest that takes sealed messages only is not
-// asked.
-func (g *guestRun) volatile() string {
-	g.t.Helper()
-	if g.server.Encrypted {
-		return ""
-	}
-	_, said := g.exec(`reg query HKLM\HARDWARE /s`)
-	return said
-}
-
-// A run that only reports leaves registry, files and the rest of the machine's state as
-// they were, whatever the guest is like.
-func TestReportOnlyChangesNothing(t *testing.T) {
+// A pre-flight that cannot be made does not keep sysprep from running.
+func TestAPreflightThatCannotBeMade(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		faults  []string
-		more    []string
-		running bool
-		fails   string
+		scenario winsim.Scenario
+		own      bool
+		says     string
 	}{
-		"a guest in order":         {},
-		"many faults":              {faults: []string{"appx-per-user", "bitlocker", "answer-files", "answer-pointer", "autologon", "servicing"}, fails: "nothing was changed in the guest (preflight.report_only)"},
-		"the build does not fail":  {faults: []string{"bitlocker"}, more: []string{"fail_on", "never"}},
-		"warnings count":           {faults: []string{"search-running"}, more: []string{"fail_on", "warn"}, fails: "windows-search"},
-		"what look would refuse":   {faults: []string{"rearm-exhausted"}, fails: "rearm"},
-		"over our own, and events": {faults: []string{"event-log-moved", "encrypted-files"}},
+		"no fact can be read":        {winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, true, "could not tell"},
+		"PowerShell is locked":       {winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, true, "Warning: the pre-flight could not ask all: PowerShell does not work in the guest"},
+		"and Packer's communicator":  {winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, false, "Warning: the pre-flight could not ask all: PowerShell does not work in the guest"},
+		"one group breaks":           {winsim.Scenario{Condition: winsim.Condition{Unreadable: []string{"appx", "appxProvisioned"}}}, true, "unknown appx-per-user: could not tell whether"},
+		"PowerShell's output is cut": {winsim.Scenario{PowerShell: winsim.PowerShellOutput{Silent: true}}, true, "Warning: the pre-flight could not"},
 	} {
-		for _, own := range []bool{true, false} {
-			if own != strings.Contains(name, "own") && name != "many faults" {
-				continue
-			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				block := on(c.more...)
-				block["report_only"] = true
-				options := map[string]any{"preflight": block, "remove_answer_files": true, "delete_cached_answer_file": true, "answer_file_content": testAnswer}
-				g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{Faults: c.faults}}, options)
-				if own {
-					g = newOwnRun(t, g.scenario, options)
-				}
-				g.start()
-				files, values, machine := g.tree(), g.volatile(), stateOf(t, g)
-				err := g.provision()
-				if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
-					t.Errorf("%v\n%s", err, g.ui.text())
-				}
-				if got := g.volatile(); got != values {
-					t.Errorf("the volatile hive has changed: %q, was %q", got, values)
-				}
-				if got := stateOf(t, g); got != machine {
-					t.Errorf("the state has changed: %s\nwas %s", got, machine)
-				}
-				after := g.tree()
-				for path, content := range after {
-					if was, there := files[path]; !there || was != content {
-						t.Errorf("%s has changed, or is new", path)
-					}
-				}
-				if len(after) != len(files) {
-					t.Errorf("%d files and folders, were %d", len(after), len(files))
-				}
-				if slices.Contains(c.faults, "event-log-moved") && (!slices.Contains(shown(g.ui.lines), "warn event-logs-moved") || !slices.Contains(shown(g.ui.lines), "warn efs")) {
-					t.Errorf("the slow groups were not asked:\n%s", g.ui.text())
-				}
-			})
-		}
-	}
-}
-
-func stateOf(t *testing.T, g *guestRun) string {
-	t.Helper()
-	var text string
-	g.sim.Guest.Machine().View(func(s *machinestate.State) {
-		raw, err := json.Marshal(s)
-		if err != nil {
-			t.Error(err)
-		}
-		text = string(raw)
-	})
-	return text
-}
-
-// Each fault of the simulated guest is met by the checks that are for it, and no other.
-func TestEachFaultIsMetByItsChecks(t *testing.T) {
-	t.Parallel()
-	usual := []string{" several-systems"} // the guest has no boot configuration to be read
-	for _, fault := range append([]string{""}, winsim.Faults()...) {
-		t.Run(fault, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var scenario winsim.Scenario
-			if fault != "" {
-				scenario.Condition.Faults = []string{fault}
+			options := map[string]any{"preflight": on("fail_on", "warn")}
+			g := newGuestRun(t, c.scenario, options)
+			if c.own {
+				g = newOwnRun(t, c.scenario, options)
 			}
-			g := newGuestRun(t, scenario, nil)
-			g.start()
-			s := guest.New(packercomm.New(g.communicator(), time.Minute), "id")
-			s.Hurry(10)
-			if _, err := s.Look(t.Context()); err != nil {
-				t.Fatal(err)
+			if err := g.provision(); err != nil {
+				t.Errorf("%v\n%s", err, g.ui.text())
 			}
-			answer, err := s.Preflight(t.Context(), []guest.Group{guest.GroupBase, guest.GroupAppx, guest.GroupLicensing, guest.GroupRoles, guest.GroupEvents, guest.GroupEFS})
-			if err != nil {
-				t.Fatal(err)
-			}
-			j := preflight.Judge(taken(answer), preflight.Plan{Generalize: true, VMMode: true}, nil)
-			got := []string{}
-			for _, r := range j.Ordered() {
-				got = append(got, string(r.Severity)+" "+r.Check.ID)
-			}
-			expected, known := faultChecks[fault]
-			if !known && fault != "" {
-				t.Fatalf("no row for the fault: %q", got)
-			}
-			if fault != "second-system" {
-				expected = slices.Concat(expected, usual)
-			}
-			if !slices.Equal(got, expected) {
-				t.Errorf("%q, want %q", got, expected)
-			}
-			// What sysprep refuses is met before.
-			if class := winsim.FaultClass(fault); class != "" && !slices.ContainsFunc(j.Ordered(), func(r preflight.Result) bool { return slices.Contains(r.Check.Causes, class) }) {
-				t.Errorf("a run is refused for %s, and no check predicts that", class)
+			if text := g.ui.text(); !strings.Contains(text, c.says) || len(shown(g.ui.lines)) > 0 {
+				t.Errorf("%s", text)
 			}
 		})
 	}
 }
 
-// The causes that checks predict are in the catalogue.
-func TestTheCausesOfChecksAreInTheCatalogue(t *testing.T) {
+// A guest that gives no answer is asked once, and the run goes on when it answers
+// again.
+func TestAPreflightThatIsNotAnswered(t *testing.T) {
 	t.Parallel()
-	for _, c := range preflight.Checks() {
-		for _, cause := range c.Causes {
-			if _, known := diagnosis.ByID(cause); !known {
-				t.Errorf("%s predicts %s, which is not in the catalogue", c.ID, cause)
-			}
-		}
-	}
-}
-
-// A pre-flight that cannot be made does not keep sysprep from running.
-func TestAPreflightThatCannotBeMade(t *testing.T) {
-	t.Parallel()
-	g := newOwnRun(t, winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, map[string]any{"preflight": on("fail_on", "warn")})
+	g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{"base": winsim.Duration(time.Hour)}}}, map[string]any{"preflight": on(), "poll_interval": "2s"})
+	g.shares(winsim.NewClock(25))
 	if err := g.provision(); err != nil {
 		t.Errorf("%v\n%s", err, g.ui.text())
 	}
-	if text := g.ui.text(); strings.Contains(text, "  fail ") || strings.Contains(text, "  warn ") {
+	if text := g.ui.text(); strings.Count(text, "Warning: the pre-flight could not be made, so it says nothing for or against: ") != 1 {
 		t.Errorf("%s", text)
 	}
+}
+
+// The machine is left alone while something is at work that wait_for names.
+func TestWaitFor(t *testing.T) {
+	t.Parallel()
+	scenario := winsim.Scenario{Condition: winsim.Condition{Faults: []string{"servicing"}}}
+	block := func(what, timeout string) map[string]any {
+		return map[string]any{"wait_for": map[string]any{what: true, "timeout": timeout}}
+	}
+	t.Run("it ends", func(t *testing.T) {
+		t.Parallel()
+		g := newGuestRun(t, scenario, map[string]any{"preflight": block("servicing", "10m")})
+		g.start()
+		var once sync.Once
+		g.ui.onSay = func(line string) {
+			if strings.Contains(line, "Waiting: TiWorker") {
+				once.Do(func() { g.inGuest("taskkill /f /im TiWorker.exe") })
+			}
+		}
+		if err := g.provision(); err != nil {
+			t.Errorf("%v", err)
+		}
+		if text := g.ui.text(); strings.Count(text, "Waiting: TiWorker (process id") != 1 || strings.Contains(text, "servicing-busy") {
+			t.Errorf("%s", text)
+		}
+	})
+	t.Run("it does not end", func(t *testing.T) {
+		t.Parallel()
+		g := newOwnRun(t, scenario, map[string]any{"preflight": block("servicing", "1s")})
+		err := g.provision()
+		if err == nil || !strings.Contains(err.Error(), "sysprep was not started, the machine is untouched: TiWorker") || !strings.Contains(err.Error(), "preflight.wait_for.timeout") {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+		g.wantState("IMAGE_STATE_COMPLETE")
+		if ours := g.ours(); ours != nil {
+			t.Errorf("left in the guest: %q", ours)
+		}
+	})
+	t.Run("it is not waited for", func(t *testing.T) {
+		t.Parallel()
+		g := newOwnRun(t, scenario, map[string]any{"preflight": block("agents", "1s")})
+		if err := g.provision(); err != nil || !slices.Equal(shown(g.ui.lines), []string{"warn servicing-busy"}) {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+	})
+	t.Run("a first boot", func(t *testing.T) {
+		t.Parallel()
+		g := newGuestRun(t, winsim.Scenario{}, map[string]any{"preflight": block("first_boot", "1s")})
+		g.start()
+		g.inGuest(`reg add HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState /t REG_SZ /f /d IMAGE_STATE_UNDEPLOYABLE`)
+		err := g.provision()
+		if err == nil || !strings.Contains(err.Error(), "waited up to 1s, see preflight.wait_for.timeout") {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+	})
 }
 
 func TestTheOptionsOfThePreflight(t *testing.T) {
@@ -349,60 +265,4 @@ func TestTheOptionsOfThePreflight(t *testing.T) {
 			t.Errorf("%s: %+v", name, config.Preflight)
 		}
 	}
-}
-
-// faultChecks are what is said of a fault of the simulated guest, beside what is said of
-// every guest.
-var faultChecks = map[string][]string{
-	"appx-per-user":             {"fail appx-per-user"},
-	"appx-newer":                {"warn appx-newer"},
-	"appx-of-a-lost-profile":    {"fail appx-profile-gone"},
-	"appx-sechealthui":          {"fail appx-system-unprovisioned"},
-	"appx-desktopappinstaller":  {"warn appx-two-versions", "warn appx-newer"},
-	"appxsvc-disabled":          {"fail appxsvc-disabled"},
-	"dmwappushservice-disabled": {"warn dmwappushservice-disabled"},
-	"wuauserv-disabled":         {"warn wuauserv-disabled"},
-	"trustedinstaller-disabled": {"fail trustedinstaller-disabled"},
-	"sppsvc-disabled":           {"fail software-protection-disabled"},
-	"search-running":            {"warn windows-search"},
-	"wmp-sharing":               {"warn media-sharing"},
-	"cdrom-disabled":            {"info cdrom"},
-	"bitlocker":                 {"fail bitlocker"},
-	"device-encryption":         {"fail bitlocker"},
-	"tpm":                       {},
-	"reserved-storage":          {"info reserved-storage"},
-	"active-scenario":           {"warn active-scenario", "info reserved-storage"},
-	"updates-pending":           {"fail reboot-pending"},
-	"packages-pending":          {"warn servicing-staged"},
-	"file-renames":              {"info file-renames"},
-	"servicing":                 {"warn servicing-busy"},
-	"rearm-exhausted":           {"fail rearm"},
-	"rearm-last":                {"warn rearm"},
-	"evaluation-expired":        {"warn evaluation-end"},
-	"dsc":                       {"warn dsc"},
-	"defender-onboarded":        {"warn defender-onboarded"},
-	"event-log-moved":           {"warn event-logs-moved"},
-	"provider-missing":          {"fail external-provider-missing"},
-	"provider-third-party":      {"warn external-provider-other"},
-	"upgraded":                  {"info upgraded"},
-	"domain-member":             {"warn domain-joined"},
-	"domain-controller":         {"fail domain-controller", "warn unsupported-role"},
-	"role-unsupported":          {"warn unsupported-role"},
-	"hyperv-switches":           {"warn hyperv-switches"},
-	"nps":                       {"warn unsupported-role", "warn nps-clients"},
-	"cluster":                   {"warn cluster"},
-	"answer-files":              {"warn answer-files-left"},
-	"answer-pointer":            {"warn answer-file-pointer"},
-	"answer-media":              {"warn answer-files-left"},
-	"profile-lost":              {"warn orphaned-profiles"},
-	"disk-full":                 {"warn disk-space"},
-	"encrypted-files":           {"warn efs"},
-	"autologon":                 {"warn autologon"},
-	"physical":                  {"fail vm-mode"},
-	"page-file-moved":           {"info page-file"},
-	"winrm-open":                {"warn winrm"},
-	"packer-leftovers":          {"warn packer-leftovers"},
-	"second-system":             {"warn several-systems"},
-	"skip-rearm":                {"warn skip-rearm"},
-	"no-token-policy":           {},
 }
