@@ -8,7 +8,7 @@ var rooms = []room{
 	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
 	{name: "tools/platforms"},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
 	// The components: they speak with Packer.

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -41,6 +42,7 @@ type PackageUser struct {
 type Provisioned struct {
 	DisplayName string `json:"displayName"`
 	PackageName string `json:"packageName"`
+	Version     string `json:"version"`
 }
 
 // secHealthUI cannot be removed, and is provisioned all the same.
@@ -154,4 +156,59 @@ func (f Facts) Doubles() (doubles [][]Package, known bool, why string) {
 	}
 	slices.SortFunc(doubles, func(a, b []Package) int { return strings.Compare(a[0].Name, b[0].Name) })
 	return doubles, true, ""
+}
+
+// Newer lists apps that users have in a newer version than is provisioned. A bundle may be
+// numbered otherwise than what is in it, and then seems older.
+func (f Facts) Newer() (newer []Package, known bool, why string) {
+	packages, ok := f.Appx.Get()
+	if !ok {
+		return nil, false, f.Appx.Why()
+	}
+	provisioned, ok := f.AppxProvisioned.Get()
+	if !ok {
+		return nil, false, f.AppxProvisioned.Why()
+	}
+	for _, p := range packages.Packages {
+		if !p.app() || len(p.installed()) == 0 {
+			continue
+		}
+		older := 0
+		for _, q := range provisioned.Packages {
+			if !strings.EqualFold(q.DisplayName, p.Name) {
+				continue
+			}
+			if order, ok := compareVersions(p.Version, q.Version); !ok || order <= 0 {
+				older = -1
+				break
+			}
+			older++
+		}
+		if older > 0 {
+			newer = append(newer, p)
+		}
+	}
+	return newer, true, ""
+}
+
+// compareVersions compares versions of up to four numbers.
+func compareVersions(a, b string) (order int, ok bool) {
+	x, okA := numbers(a)
+	y, okB := numbers(b)
+	return slices.Compare(x[:], y[:]), okA && okB
+}
+
+func numbers(version string) (n [4]int, ok bool) {
+	parts := strings.Split(version, ".")
+	if len(parts) > len(n) {
+		return n, false
+	}
+	for i, p := range parts {
+		v, err := strconv.Atoi(p)
+		if err != nil || v < 0 {
+			return n, false
+		}
+		n[i] = v
+	}
+	return n, true
 }

@@ -50,3 +50,14 @@ func (f *Facts) Take(other Facts) {
 		}
 	}
 }
+
+// Told reports whether the guest told anything.
+func (f Facts) Told() bool {
+	v := reflect.ValueOf(f)
+	for i := range v.NumField() {
+		if fact, ok := v.Field(i).Interface().(interface{ Why() string }); ok && fact.Why() == "" {
+			return true
+		}
+	}
+	return false
+}

@@ -119,6 +119,15 @@ func (q inquiry) only(applies bool, a answer) answer {
 	return map[bool]answer{true: a, false: skip()}[applies]
 }
 
+// listed answers where a list did not come with its fact: lists are always there
+// (contract.md), but for what cmd.exe cannot tell.
+func listed[T any](list []T, a answer) answer {
+	if list == nil {
+		return incomplete()
+	}
+	return a
+}
+
 // on makes a check of one fact.
 func on[T any](fact func(Facts) Fact[T], judge func(T, inquiry) answer) func(inquiry) answer {
 	return func(q inquiry) answer {

@@ -55,6 +55,23 @@ var appChecks = []Check{
 			}
 			return when(len(doubles) > 0, a)
 		}},
+	{ID: "appx-newer", Causes: []string{"F01"}, Group: Appx, Severity: finding.Warn, Source: docApps, Unconfirmed: true,
+		Asserts: "no app is newer for a user than what is provisioned", Means: "The Store has updated it for a user, and sysprep may take the copy for one that is not provisioned. Windows removes the older version later.",
+		Steps: []Step{person("Provision the newer version (Add-AppxProvisionedPackage), or remove the app for all users and its provisioning."), person(keepStoreAway)},
+		judge: func(q inquiry) answer {
+			if none, a := noPackages(q); none {
+				return a
+			}
+			newer, known, why := q.Newer()
+			if !known {
+				return cannot(why)
+			}
+			a := fails(apps(len(newer)) + " newer for users than what is provisioned")
+			for _, p := range newer[:min(packagesAreTold, len(newer))] {
+				a = a.seen(p.FullName)
+			}
+			return when(len(newer) > 0, a)
+		}},
 	{ID: "appx-system-unprovisioned", Causes: []string{"F18"}, Group: Appx, Severity: finding.Fail, Source: docApps, Unconfirmed: true,
 		Asserts: secHealthUI + " is provisioned where it is installed", Means: "A clean-up has removed its provisioning. It cannot be removed itself (NonRemovable), and sysprep refuses to run.",
 		Steps: []Step{person("Provision it again from its payload: Add-AppxProvisionedPackage -Online -PackagePath <its package, from the media of the same build> -SkipLicense"), person("Leave it out of the clean-up.")},

@@ -35,7 +35,7 @@ var imageChecks = []Check{
 			if q.AnswerFile {
 				bad = bad.as(finding.Info)
 			}
-			return when(bad.evidence != nil, bad)
+			return listed(a.Found, when(bad.evidence != nil, bad))
 		})},
 	{ID: "autologon", Group: Base, Severity: finding.Warn, Source: learn + "troubleshoot/windows-server/user-profiles-and-logon/turn-on-automatic-logon",
 		Asserts: "nobody is logged on automatically, and no password is kept for it", Means: "DefaultPassword is clear text in the registry, for everybody who has the image; and clones log on by themselves.",
@@ -64,7 +64,7 @@ var imageChecks = []Check{
 			if len(a.evidence) == 1 {
 				a.text = "a profile has no folder"
 			}
-			return when(a.evidence != nil, a)
+			return listed(p.List, when(a.evidence != nil, a))
 		})},
 	{ID: "cdrom", Causes: []string{"F81"}, Group: Base, Severity: finding.Info, When: "fail for Azure, which provisions from one", Source: docAzure,
 		Asserts: "the CD-ROM driver starts", Means: "Clones cannot read media with their settings (Azure, ConfigDrive), and wait at their first screens.",
@@ -108,21 +108,21 @@ var imageChecks = []Check{
 					found = append(found, line)
 				}
 			}
-			return when(found != nil, fails(fmt.Sprintf("%d files are encrypted with EFS", len(found))).seen(found[:min(10, len(found))]...))
+			return listed(e.Lines, when(found != nil, fails(fmt.Sprintf("%d files are encrypted with EFS", len(found))).seen(found[:min(10, len(found))]...)))
 		})},
 	{ID: "packer-leftovers", Group: Base, Severity: finding.Warn, Source: github + "hashicorp/packer-plugin-sdk/blob/main/guestexec/elevated.go",
 		Asserts: "no scheduled task of an earlier build is left", Means: "Such a task holds what an elevated provisioner ran, and stays in the image.",
 		Steps: []Step{person("schtasks /delete /tn <name> /f")},
 		judge: on(func(f Facts) Fact[PackerLeftovers] { return f.PackerLeftovers }, func(p PackerLeftovers, _ inquiry) answer {
 			tasks := slices.DeleteFunc(slices.Clone(p.Tasks), func(t string) bool { return strings.HasPrefix(t, ownTask) })
-			return when(len(tasks) > 0, fails(fmt.Sprintf("%d scheduled tasks of Packer are left", len(tasks))).seen(tasks[:min(10, len(tasks))]...))
+			return listed(p.Tasks, when(len(tasks) > 0, fails(fmt.Sprintf("%d scheduled tasks of Packer are left", len(tasks))).seen(tasks[:min(10, len(tasks))]...)))
 		})},
 	{ID: "page-file", Group: Base, Severity: finding.Info, Source: docAzure,
 		Asserts: "Windows chooses the page file", Means: "A page file of a fixed size, or on another drive, goes into the image: it makes the image larger, and that drive may not be there on a clone.",
 		Steps: []Step{person("Get-CimInstance Win32_ComputerSystem | Set-CimInstance -Property @{ AutomaticManagedPagefile = $true }")},
 		judge: on(func(f Facts) Fact[PageFile] { return f.PageFile }, func(p PageFile, _ inquiry) answer {
 			own := slices.ContainsFunc(p.Files, func(line string) bool { return !strings.HasPrefix(line, `?:`) })
-			return when(own, fails("the page file is configured by hand").seen(p.Files...))
+			return listed(p.Files, when(own, fails("the page file is configured by hand").seen(p.Files...)))
 		})},
 	{ID: "winrm", Group: Base, Severity: finding.Warn, Source: learn + "windows/win32/winrm/installation-and-configuration-for-windows-remote-management",
 		Asserts: "WinRM does not accept unencrypted passwords", Means: "sysprep does not reset WinRM (unconfirmed): what was opened for the build is open on every clone.",
@@ -152,7 +152,7 @@ var imageChecks = []Check{
 					a = a.seen(l.Name)
 				}
 			}
-			return when(a.evidence != nil, a)
+			return listed(w.Listeners, when(a.evidence != nil, a))
 		})},
 	{ID: "several-systems", Group: Base, Severity: finding.Warn, Source: docOverview,
 		Asserts: "one Windows is installed", Means: "sysprep changes the one that runs, and its SID on its volume only: run it in each.",

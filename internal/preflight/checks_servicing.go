@@ -25,7 +25,7 @@ var servicingChecks = []Check{
 			}
 			return a
 		})},
-	{ID: "servicing-staged", Causes: []string{"F26", "F97"}, Group: Base, Severity: finding.Warn, Source: checkers, Unconfirmed: true,
+	{ID: "servicing-staged", Causes: []string{"F26", "F24", "F97"}, Group: Base, Severity: finding.Warn, Source: checkers, Unconfirmed: true,
 		Asserts: "no servicing is staged", Means: "A feature, an edition or an update is half installed: sysprep may refuse, or the first boot has to finish it and may fail.",
 		Steps: []Step{person("Restart the guest until nothing is staged; DISM /Online /Cleanup-Image /StartComponentCleanup ends what an update has left.")},
 		judge: on(func(f Facts) Fact[RebootPending] { return f.RebootPending }, func(p RebootPending, _ inquiry) answer {
@@ -52,7 +52,7 @@ var servicingChecks = []Check{
 		Steps: []Step{person("Wait for it: preflight { wait_for { servicing = true } }."), by(RemedyUpdates, "Stop wuauserv, UsoSvc, BITS and DoSvc for the run.")},
 		judge: on(func(f Facts) Fact[Processes] { return f.Processes }, func(p Processes, _ inquiry) answer {
 			found := p.Servicing()
-			return when(len(found) > 0, fails("updates or installations are at work").seen(found...))
+			return listed(p.List, when(len(found) > 0, fails("updates or installations are at work").seen(found...)))
 		})},
 	{ID: "active-scenario", Causes: []string{"F28"}, Group: Base, Severity: finding.Warn, Source: github + "DrEmpiricism/Optimize-Offline/issues/155", Unconfirmed: true,
 		Asserts: "no servicing scenario is open", Means: "sysprep may refuse to run: \"if there is an active scenario\" is its message.",

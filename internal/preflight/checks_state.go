@@ -95,7 +95,7 @@ var stateChecks = []Check{
 		Steps: []Step{person("End it by its process id, or restart the guest.")},
 		judge: on(func(f Facts) Fact[Processes] { return f.Processes }, func(p Processes, _ inquiry) answer {
 			found := p.named("sysprep")
-			return when(len(found) > 0, fails("another sysprep.exe is running").seen(found...))
+			return listed(p.List, when(len(found) > 0, fails("another sysprep.exe is running").seen(found...)))
 		})},
 	{ID: "image-state", Causes: []string{"F55", "F32"}, Group: Base, Severity: finding.Fail, Source: docStates,
 		Asserts: "Windows is installed completely, or in audit mode", Means: "sysprep starts from IMAGE_STATE_COMPLETE, and in audit mode from IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT. Any other state is a first boot that has not ended, a broken installation, or an image that is generalized already.",

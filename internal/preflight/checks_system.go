@@ -158,7 +158,7 @@ var systemChecks = []Check{
 				return cannot("PowerShell runs as a 32-bit process on a 64-bit Windows and is shown other folders")
 			}
 			if a.evidence == nil {
-				return when(unsure, incomplete())
+				return listed(e.List, when(unsure, incomplete()))
 			}
 			a.text = fmt.Sprintf("%d external providers have no DLL", len(a.evidence))
 			if len(a.evidence) == 1 {
@@ -179,7 +179,7 @@ var systemChecks = []Check{
 				}
 			}
 			a.text = "other software takes part in generalize: " + strings.Join(names[:min(3, len(names))], ", ")
-			return when(len(names) > 0, a)
+			return listed(e.List, when(len(names) > 0, a))
 		})},
 	{ID: "defender-onboarded", Causes: []string{"F38"}, Group: Base, Severity: finding.Warn, Source: github + "actions/runner-images/issues/9659",
 		Asserts: "Defender for Endpoint is not onboarded", Means: "It protects its registry values, so that generalize fails midway, and the machine is lost; and clones would report as one machine.",
@@ -213,14 +213,14 @@ var systemChecks = []Check{
 			for _, l := range e.Elsewhere[:min(20, len(e.Elsewhere))] {
 				a = a.seen(l.Channel + ": " + l.File)
 			}
-			return when(len(e.Elsewhere) > 0, a)
+			return listed(e.Elsewhere, when(len(e.Elsewhere) > 0, a))
 		})},
 	{ID: "upgraded", Causes: []string{"F27"}, Group: Base, Severity: finding.Info, When: "fail before Windows 10 1607", Source: docOverview,
 		Asserts: "Windows was installed, not upgraded", Means: "sysprep supports upgraded installations from Windows 10 1607 and Server 2016 on. What the old Windows left stays in the image.",
 		Steps: []Step{person("Build from a clean installation.")},
 		judge: on(func(f Facts) Fact[Setup] { return f.Setup }, func(s Setup, q inquiry) answer {
 			if len(s.UpgradedFrom) == 0 {
-				return pass()
+				return listed(s.UpgradedFrom, pass())
 			}
 			a := fails("Windows was upgraded in place").seen(s.UpgradedFrom...)
 			v, known := q.Version()
@@ -274,7 +274,7 @@ var systemChecks = []Check{
 			for _, s := range h.Switches {
 				a = a.seen(s.Name + " (" + s.Type + ")")
 			}
-			return when(len(h.Switches) > 0, a)
+			return listed(h.Switches, when(len(h.Switches) > 0, a))
 		})},
 	{ID: "unsupported-role", Causes: []string{"F74", "F71"}, Group: Roles, Severity: finding.Warn, Source: docRoles,
 		Asserts: "no role is installed that sysprep does not support", Means: "sysprep does not refuse, and the role may not work in clones. Microsoft's table ends with Server 2012; later versions are judged by that column.",
@@ -300,7 +300,7 @@ var systemChecks = []Check{
 				a.text = "NPS has RADIUS clients or remote server groups"
 				a = a.seen(n.RemoteServerGroups[:min(10, len(n.RemoteServerGroups))]...)
 			}
-			return when(len(n.Clients) > 0 || groups > 0, a)
+			return listed(n.Clients, when(len(n.Clients) > 0 || groups > 0, a))
 		})},
 }
 

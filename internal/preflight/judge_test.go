@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -172,5 +173,67 @@ func TestTheTableIsWhole(t *testing.T) {
 		if c.Severity == finding.Fail && c.Unconfirmed && !slices.Contains([]string{"appx-system-unprovisioned", "software-protection-disabled"}, c.ID) {
 			t.Errorf("%s fails on reports alone", c.ID)
 		}
+	}
+}
+
+// What the guest is called cannot pass for a line of the table.
+func TestATextOfOthersStaysOnItsLine(t *testing.T) {
+	j := Judge(facts(t, server, `packerLeftovers.tasks=["packer-x\nfail    bitlocker: C: is encrypted"]`, `computer.partOfDomain=true`, `computer.domain="a\u2028b\rc"`), ordinary, nil)
+	for _, line := range j.Table() {
+		if strings.HasPrefix(line, "fail ") || strings.ContainsAny(line, "\n\r\u2028") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+// A list that did not come is no empty one.
+func TestAListThatDidNotComeIsNotKnown(t *testing.T) {
+	for id, edit := range map[string]string{
+		"sysprep-running": `processes={}`, "servicing-busy": `processes={}`, "external-provider-missing": `externalProviders={}`, "external-provider-other": `externalProviders={}`,
+		"event-logs-moved": `eventLogs={}`, "upgraded": `setup={}`, "hyperv-switches": `hyperv={}`, "nps-clients": `nps={"installed":true}`, "answer-files-left": `answerFiles={}`,
+		"orphaned-profiles": `profiles={}`, "efs": `encryptedFiles={}`, "packer-leftovers": `packerLeftovers={}`, "page-file": `pageFile={}`, "winrm-certificate": `winrm={}`,
+	} {
+		if r := judged(t, facts(t, server, edit), ordinary, id); r.Outcome != CannotTell {
+			t.Errorf("%s: %+v", id, r.Outcome)
+		}
+	}
+}
+
+func TestWhatIsAwaited(t *testing.T) {
+	f := facts(t, "reboot-pending", `services={"RdAgent":{"start":2,"status":"Stopped"},"AmazonSSMAgent":{"start":2,"status":"Running"},"GCEAgent":{"start":4,"status":"Stopped"},"WindowsAzureGuestAgent":{"start":2},"cloudbase-init":{"start":2,"status":"Running"}}`)
+	for _, c := range []struct {
+		servicing, agents bool
+		want              []string
+	}{
+		{false, false, nil},
+		{true, false, []string{"TiWorker (process id 812) is at work", "TrustedInstaller (process id 804) is at work"}},
+		{false, true, []string{"the agent RdAgent does not run (Stopped)", "Cloudbase-Init has not ended"}},
+	} {
+		if got := f.Awaited(c.servicing, c.agents); !slices.Equal(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	if got := facts(t, server, `processes!`, `services!`).Awaited(true, true); got != nil {
+		t.Errorf("waits for what is not known: %q", got)
+	}
+}
+
+func TestFactsOfOtherGroupsAreTaken(t *testing.T) {
+	all := facts(t, win11)
+	var f Facts
+	if f.Told() {
+		t.Error("nothing tells something")
+	}
+	f.Add(now, []Group{Base}, map[string]json.RawMessage{"disk": json.RawMessage(`{"value":{"free":7}}`), "cluster": json.RawMessage(`{"error":"no"}`)})
+	if !f.Told() {
+		t.Error("something tells nothing")
+	}
+	f.Take(all)
+	if d, _ := f.Disk.Get(); *d.Free != 30000000000 || len(f.Asked) != len(Groups()) || f.Cluster.Why() != "" || f.Time != now {
+		t.Errorf("%+v", f)
+	}
+	f.Take(Facts{Cluster: Unknown[Cluster]("again not")})
+	if f.Cluster.Why() != "again not" || !f.Told() {
+		t.Errorf("%q", f.Cluster.Why())
 	}
 }

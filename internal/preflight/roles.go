@@ -95,3 +95,23 @@ func roles(q inquiry) answer {
 func has(list []string, name string) bool {
 	return name != "" && slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, name) })
 }
+
+// RoleRow is a role of the table for a reader: what Microsoft says of it for Server 2008,
+// 2008 R2 and 2012, and how a later version is judged.
+type RoleRow struct {
+	Name                  string
+	In2008, In2008R2, Now string
+	Condition             string
+}
+
+// RoleRows are all rows.
+func RoleRows() (rows []RoleRow) {
+	word := map[inTable]string{unsupported: "no", supported: "yes", notInTable: "not named"}
+	for _, r := range serverRoles {
+		rows = append(rows, RoleRow{r.name, word[r.in[0]], word[r.in[1]], word[r.in[2]], r.condition})
+	}
+	return rows
+}
+
+// Budgets says where the count of rearms begins, by version.
+func Budgets() string { return budgets }

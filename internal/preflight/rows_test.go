@@ -40,6 +40,12 @@ var appRows = []row{
 	{id: "appx-two-versions", on: win11, edits: []string{`appx.packages=[` + app(appInstaller, "1.0", "", user) + `,` + app(appInstaller, "1.0", "", user) + `]`, `appxProvisioned.packages=[{"displayName":"Microsoft.DesktopAppInstaller","packageName":"p"}]`}, want: Passed},
 	{id: "appx-two-versions", on: win11, edits: []string{`appxProvisioned-`}, want: CannotTell},
 
+	{id: "appx-newer", on: win11, want: Passed}, // its bundle is numbered by the year
+	{id: "appx-newer", on: win11, edits: []string{`appxProvisioned.packages=[{"displayName":"Microsoft.WindowsCalculator","packageName":"p","version":"10.2502.9.9"}]`}, want: Failed, as: finding.Warn, says: "11.2401"},
+	{id: "appx-newer", on: win11, edits: []string{`appxProvisioned.packages=[{"displayName":"Microsoft.WindowsCalculator","packageName":"p","version":"11.2401.0.0"}]`}, want: Passed},
+	{id: "appx-newer", on: win11, edits: []string{`appxProvisioned.packages=[{"displayName":"Microsoft.WindowsCalculator","packageName":"p","version":"1.2.3.4.5"}]`}, want: Passed},
+	{id: "appx-newer", on: win11, edits: []string{`appxProvisioned!`}, want: CannotTell},
+
 	{id: "appx-system-unprovisioned", on: win11, want: Passed},
 	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`}, want: Failed, as: finding.Fail, says: "lost its provisioning"},
 	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`, `appxProvisioned.packages=[{"displayName":"Microsoft.SecHealthUI","packageName":"p"}]`}, want: Passed},

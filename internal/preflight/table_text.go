@@ -3,6 +3,7 @@ package preflight
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
@@ -58,8 +59,10 @@ func (r Result) label() string {
 }
 
 func (r Result) lines() []string {
-	lines := []string{fmt.Sprintf("%-8s%s: %s", r.label(), r.Check.ID, r.Finding().Summary)}
-	add := func(format string, args ...any) { lines = append(lines, "        "+fmt.Sprintf(format, args...)) }
+	lines := []string{oneLine(fmt.Sprintf("%-8s%s: %s", r.label(), r.Check.ID, r.Finding().Summary))}
+	add := func(format string, args ...any) {
+		lines = append(lines, "        "+oneLine(fmt.Sprintf(format, args...)))
+	}
 	if r.Outcome == CannotTell || r.Severity == finding.Info {
 		return lines
 	}
@@ -94,4 +97,14 @@ func Steps(results []Result) (steps []string) {
 		}
 	}
 	return steps
+}
+
+// oneLine keeps texts of others from making lines of their own.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
 }

@@ -16,9 +16,12 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
-// askAgain is how long the guest has peace between two questions of a wait: each starts a
-// PowerShell.
-const askAgain = 15 * time.Second
+// A guest has peace for a few polls, and for this long at most, between two questions of a
+// wait: each starts a PowerShell.
+const (
+	pollsBetween = 5
+	askAgain     = 15 * time.Second
+)
 
 // checked is what the pre-flight found.
 type checked struct {
@@ -34,20 +37,42 @@ func (c *checked) findings() []finding.Finding {
 	return c.judgement.Findings()
 }
 
-// preflight makes the checks and ends the run where one says that sysprep must not be
-// started. Nothing has been changed in the guest by then.
+// preflight makes the checks and shows what they say. Nothing has been changed in the
+// guest by then.
 func (r *run) preflight(ctx context.Context) (over bool, err error) {
 	if r.attached != nil || !r.config.preflights() {
 		return false, nil
 	}
-	if err := r.check(ctx); err != nil || r.checked == nil {
-		return err != nil, err
-	}
-	stops := r.checked.judgement.Stops(r.config.failOn())
+	err = r.check(ctx)
+	return err != nil, err
+}
+
+// objections ends the run where a check says that sysprep must not be started. What is done
+// about them comes between it and preflight.
+func (r *run) objections(ctx context.Context) (over bool, err error) {
+	stops := r.stops()
 	if len(stops) == 0 {
 		return false, nil
 	}
 	return true, r.giveUp(ctx, r.stopped(stops, "sysprep was not started, the machine is untouched"))
+}
+
+// recheck asks for groups again, judges anew and returns what is judged: for what was
+// done about an objection.
+func (r *run) recheck(ctx context.Context, groups ...guest.Group) (preflight.Judgement, error) {
+	for _, group := range groups {
+		answer, err := r.session.Preflight(ctx, []guest.Group{group})
+		if err != nil {
+			return r.checked.judgement, err
+		}
+		r.checked.facts.Take(taken(answer))
+	}
+	r.judge()
+	return r.checked.judgement, nil
+}
+
+func (r *run) judge() {
+	r.checked.judgement = preflight.Judge(r.checked.facts, r.preflightPlan(), r.severities())
 }
 
 // stopped is the error of checks that end a run. The table has been shown.
@@ -76,13 +101,14 @@ func (r *run) check(ctx context.Context) error {
 		return r.giveUp(ctx, lost)
 	case errors.Is(lost, errStillBusy):
 		return r.giveUp(ctx, lost)
-	case lost != nil && len(facts.Asked) == 0:
+	case lost != nil && !facts.Told():
 		r.ui.Sayf("Warning: the pre-flight could not be made, so it says nothing for or against: %s", lost)
 		return nil
 	case lost != nil:
 		r.ui.Sayf("Warning: the pre-flight could not ask all: %s", lost)
 	}
-	r.checked = &checked{facts, preflight.Judge(facts, r.preflightPlan(), r.severities())}
+	r.checked = &checked{facts: facts}
+	r.judge()
 	r.ui.Sayf("Pre-flight: %s (%s)", r.checked.judgement.Count(), r.now().Sub(begun).Round(time.Second))
 	for _, line := range r.checked.judgement.Table() {
 		r.ui.Say("  " + line)
@@ -116,28 +142,27 @@ func (r *run) preflightPlan() preflight.Plan {
 // skipsRearm reports whether the answer file keeps the state of the licence.
 func skipsRearm(f *answerfile.File) bool {
 	e := f.Find("generalize", "Microsoft-Windows-Security-SPP", "SkipRearm")
-	return e != nil && strings.TrimSpace(e.Text) == "1"
+	return e != nil && strings.TrimSpace(e.Value()) == "1"
 }
 
 // errStillBusy: what was waited for has not ended in time.
 var errStillBusy = errors.New("sysprep was not started, the machine is untouched")
 
 // gather asks for the facts, a group by each command, and before for as long as
-// wait_for says. The error is why some are missing; a guest that did not answer one question
-// is asked no more, so that the connection is left for the run.
-func (r *run) gather(ctx context.Context) (preflight.Facts, error) {
-	var facts preflight.Facts
-	var lost error
-	for _, group := range r.groups() {
+// wait_for says. The error is why some are missing. A guest that did not answer one question is
+// asked no more, so that the connection is left for the run.
+func (r *run) gather(ctx context.Context) (facts preflight.Facts, lost error) {
+	groups := r.groups()
+	for i, group := range groups {
 		answer, err := r.ask(ctx, group, &facts)
-		if err == nil {
-			err = reasonOf(answer)
-		}
 		lost = errors.Join(lost, err)
-		if ctx.Err() != nil || guest.Unanswered(err) || errors.Is(err, errStillBusy) {
+		if ctx.Err() != nil || errors.Is(err, errStillBusy) || i == 0 && err != nil && !answer.WithoutPowerShell {
 			return facts, lost
 		}
-		if answer.WithoutPowerShell {
+		if guest.Unanswered(err) || answer.WithoutPowerShell {
+			for _, rest := range groups[i+1:] { // not known, rather than not looked at
+				facts.Add(time.Time{}, []preflight.Group{preflight.Group(rest)}, nil)
+			}
 			return facts, lost
 		}
 	}
@@ -152,15 +177,6 @@ func (r *run) groups() []guest.Group {
 	return groups
 }
 
-func reasonOf(a guest.PreflightAnswer) error {
-	for _, g := range a.Groups {
-		if g.Err != nil {
-			return g.Err
-		}
-	}
-	return nil
-}
-
 // ask asks for one group and takes what it says. The base group is asked for again until
 // what is waited for has ended.
 func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts) (guest.PreflightAnswer, error) {
@@ -169,19 +185,14 @@ func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts
 	for {
 		answer, err := r.session.Preflight(ctx, []guest.Group{group})
 		r.asked = r.now()
-		if err != nil && !answer.WithoutPowerShell {
-			return answer, err
+		if answer.WithoutPowerShell {
+			err = fmt.Errorf("PowerShell does not work in the guest: %s", answer.Reason)
 		}
-		var now preflight.Facts
-		for _, g := range answer.Groups {
-			if g.Facts != nil || answer.WithoutPowerShell {
-				now.Add(g.Time, []preflight.Group{preflight.Group(g.Group)}, answer.Facts())
-			}
-		}
+		now := taken(answer)
 		busy := strings.Join(now.Awaited(wait.Servicing, wait.Agents), ", ")
 		if group != guest.GroupBase || busy == "" {
 			facts.Take(now)
-			return answer, nil
+			return answer, err
 		}
 		if r.now().After(deadline) {
 			return answer, untouched(fmt.Errorf("%w: %s (waited up to %s, see preflight.wait_for.timeout)", errStillBusy, busy, wait.Timeout), "find out what it does, or raise the timeout")
@@ -190,10 +201,18 @@ func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts
 			r.ui.Sayf("Waiting: %s", busy)
 			said = busy
 		}
-		if err := r.pause(ctx, max(askAgain, r.config.PollInterval)); err != nil {
+		if err := r.pause(ctx, max(min(pollsBetween*r.config.PollInterval, askAgain), r.config.PollInterval)); err != nil {
 			return answer, err
 		}
 	}
+}
+
+// taken are the facts that the guest answered with.
+func taken(answer guest.PreflightAnswer) (facts preflight.Facts) {
+	for _, g := range answer.Groups {
+		facts.Add(g.Time, []preflight.Group{preflight.Group(g.Group)}, answer.Facts())
+	}
+	return facts
 }
 
 // examine is a run that only looks: no part of it changes the guest but for the folder

@@ -94,7 +94,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"preflight", (*run).preflight}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"preflight", (*run).preflight}, {"objections", (*run).objections}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
