@@ -36,7 +36,7 @@ var groups = map[Group]struct {
 	GroupBase: {4 * time.Minute, []string{
 		"engine", "sysprep", "identity", "processes", "imageState", "setup", "os", "computer", "rebootPending", "reservedStorage", "bitlocker", "tpm",
 		"services", "answerFiles", "hyperv", "nps", "cluster", "defender", "dsc", "profiles", "disk", "autologon", "externalProviders",
-		"licensingRegistry", "storePolicy", "packerLeftovers",
+		"licensingRegistry", "storePolicy", "packerLeftovers", "pageFile", "clock", "winrm", "bootEntries",
 	}},
 	GroupAppx:      {4 * time.Minute, []string{"appx", "appxProvisioned"}},
 	GroupLicensing: {5 * time.Minute, []string{"licensing"}},
@@ -127,7 +127,8 @@ type preflightDocument struct {
 // deadline. It changes nothing but the session's folder, which a cleanup removes. A
 // group that is not answered has its own error and keeps no other from being asked.
 // Where PowerShell runs nothing cmd.exe is asked, once. The error is that of the
-// connection, when no group was answered.
+// connection, when no group was answered, or the context's. Look comes first: it
+// learns where Windows is.
 func (s *Session) Preflight(ctx context.Context, ask []Group) (PreflightAnswer, error) {
 	var all PreflightAnswer
 	for _, group := range ask {
@@ -141,6 +142,9 @@ func (s *Session) Preflight(ctx context.Context, ask []Group) (PreflightAnswer, 
 			return s.preflightWithout(ctx, ask, g.Err)
 		}
 		all.Groups = append(all.Groups, g)
+	}
+	if ctx.Err() != nil {
+		return all, fmt.Errorf("asking for facts: %w", context.Cause(ctx))
 	}
 	if slices.ContainsFunc(all.Groups, func(g GroupFacts) bool { return g.Err == nil }) {
 		return all, nil

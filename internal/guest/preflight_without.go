@@ -31,7 +31,7 @@ const (
 // wholeKeys are listed with all their values. None has a secret.
 var wholeKeys = []string{
 	hklmSetup, hklmSetup + `\Status\SysprepStatus`, hklmSetup + `\Status\ChildCompletion`, hklmCurrent + `\Setup\State`,
-	hklmNT, hklmControl + `\ProductOptions`, hklmBIOS, hklmCurrent + `\Policies\System`, hklmCurrent + `\ReserveManager`,
+	hklmControl + `\ProductOptions`, hklmBIOS, hklmCurrent + `\Policies\System`, hklmCurrent + `\ReserveManager`,
 	hklmSense + `\Status`, hklmCurrent + `\Setup\SysPrepExternal\Cleanup`, hklmCurrent + `\Setup\SysPrepExternal\Generalize`, hklmCurrent + `\Setup\SysPrepExternal\Specialize`,
 	hklmControl + `\Session Manager\Memory Management`, hklmControl + `\TimeZoneInformation`, hklmCurrent + `\WSMAN\Service`, hklmCurrent + `\WSMAN\Client`, hklmWinRM,
 }
@@ -39,8 +39,10 @@ var wholeKeys = []string{
 // deepKeys are listed with the keys below them.
 var deepKeys = []string{hklmNT + `\ProfileList`, hklmCurrent + `\WSMAN\Listener`}
 
-// oneValue are single values of keys that hold more, among it secrets.
+// oneValue are single values of keys that hold more, among it secrets: passwords,
+// and what a product key can be made of.
 var oneValue = [][2]string{
+	{hklmNT, "ProductName"}, {hklmNT, "CurrentBuildNumber"}, {hklmNT, "UBR"}, {hklmNT, "EditionID"}, {hklmNT, "InstallationType"}, {hklmNT, "DisplayVersion"}, {hklmNT, "ReleaseId"},
 	{hklmNT + `\Winlogon`, "AutoAdminLogon"}, {hklmNT + `\Winlogon`, "AutoLogonCount"}, {hklmNT + `\Winlogon`, "DefaultUserName"}, {hklmNT + `\Winlogon`, "DefaultDomainName"},
 	{hklmSetup + `\Status`, "AuditBoot"}, {hklmCurrent + `\Setup\Sysprep`, "SysprepMode"}, {hklmControl + `\Session Manager\Environment`, "PROCESSOR_ARCHITECTURE"},
 	{hklmControl + `\Session Manager`, "PendingFileRenameOperations"}, {hklmControl + `\Session Manager\Power`, "HiberbootEnabled"},
