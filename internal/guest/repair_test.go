@@ -23,8 +23,8 @@ func golden(t *testing.T, name string) string {
 	return string(text)
 }
 
-// sent are the parameters of the script that a line runs.
-func sent(t *testing.T, lines []string) (p map[string]any) {
+// sentParameters are the parameters of the script that a line runs.
+func sentParameters(t *testing.T, lines []string) (p map[string]any) {
 	t.Helper()
 	line := lines[len(lines)-1]
 	raw, err := base64.StdEncoding.DecodeString(line[strings.LastIndexByte(line, ' ')+1:])
@@ -53,7 +53,7 @@ func TestARepairSaysWhatItDid(t *testing.T) {
 	if len(did.Before) == 0 || len(did.After) == 0 {
 		t.Errorf("before %s, after %s", did.Before, did.After)
 	}
-	if p := sent(t, f.lines()); p["id"] != "appx-remove" || p["dryRun"] != false || len(p["packages"].([]any)) != 2 {
+	if p := sentParameters(t, f.lines()); p["id"] != "appx-remove" || p["dryRun"] != false || len(p["packages"].([]any)) != 2 {
 		t.Errorf("sent %v", p)
 	}
 }
@@ -116,7 +116,7 @@ func TestACleanUpTellsOfEachItem(t *testing.T) {
 	if len(got) != 2 || got[0].Before.Bytes != 10 || got[0].After.Count != 1 || got[0].Problem != "in use" || got[1].Before != nil || !got[1].Restart {
 		t.Errorf("%+v", got)
 	}
-	if p := sent(t, f.lines()); p["keep"] != "id" || p["resetBase"] != true || p["dryRun"] != false {
+	if p := sentParameters(t, f.lines()); p["keep"] != "id" || p["resetBase"] != true || p["dryRun"] != false {
 		t.Errorf("sent %v", p)
 	}
 	if err := New(&fake{start: says(temp, "")}, "id").Clean(t.Context(), items, false, false, each); !errors.Is(err, ErrUnreadable) {
