@@ -137,7 +137,9 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 // succeed does what is left to do in the image, lets Windows end as it is to, and
 // says what was proven.
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
-	r.undoAfter(ctx, v)
+	if !r.inBetween {
+		r.undoAfter(ctx, v)
+	}
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)

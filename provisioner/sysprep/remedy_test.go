@@ -4,13 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 // remedyRun is a run with remedies on a machine with faults; r is the run, when it has
@@ -245,18 +246,50 @@ func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 // to do.
 func TestALostConnectionInTheMiddleOfARemedy(t *testing.T) {
 	t.Parallel()
-	g, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairTakes: seconds(5)}}, []string{"autologon"}, nil, preflight.RemedyAutologon)
-	var once sync.Once
-	g.ui.onSay = func(line string) {
-		if strings.HasPrefix(line, "Remedy autologon: ") {
-			once.Do(func() { time.AfterFunc(time.Second, g.sim.Faults.LoseShells) })
+	g, r := remedyRun(t, winsim.Scenario{Repairs: winsim.Repairs{RepairTakes: seconds(20)}}, []string{"search-running"}, nil, preflight.RemedySearch)
+	var commands atomic.Int32
+	g.server.OnEvent = func(e wsman.Event) {
+		if e.Action == "Command" && strings.Contains(e.Detail, "repair.ps1 ") && commands.Add(1) == 1 {
+			go g.sim.Faults.LoseShells()
 		}
 	}
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	if list := (*r).applied.remedies; len(list) != 1 || list[0].Verified != preflight.VerifiedHolds {
+	if list := (*r).applied.remedies; len(list) != 1 || list[0].Verified != preflight.VerifiedHolds || list[0].Error != "" {
 		t.Errorf("the record is %+v", list)
+	}
+	if n := commands.Load(); n != 2 || g.runs("WSearch") {
+		t.Errorf("the remedy was asked for %d times; WSearch runs: %v", n, g.runs("WSearch"))
+	}
+}
+
+// The restart into audit mode starts services again.
+func TestServicesAreStoppedAgainInAuditMode(t *testing.T) {
+	t.Parallel()
+	g, r := remedyRun(t, winsim.Scenario{}, []string{"search-running"}, nil, preflight.RemedySearch)
+	g.options["through_audit"] = true
+	var commands atomic.Int32
+	g.server.OnEvent = func(e wsman.Event) {
+		if e.Action == "Command" && strings.Contains(e.Detail, "repair.ps1 ") {
+			commands.Add(1)
+		}
+	}
+	g.ui.onSay = func(line string) {
+		if strings.Contains(line, "back in audit mode") && !strings.Contains(line, "Waiting") {
+			if err := g.sim.Guest.Machine().Change(func(s *machinestate.State) { s.Running["WSearch"] = true }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if n := commands.Load(); n != 2 || g.runs("WSearch") {
+		t.Errorf("repaired %d times; WSearch runs: %v", n, g.runs("WSearch"))
+	}
+	if a := (*r).applied.remedies[0]; !strings.HasPrefix(a.Undone, "not started again: ") {
+		t.Errorf("%+v", a)
 	}
 }
 
