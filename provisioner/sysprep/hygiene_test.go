@@ -183,3 +183,19 @@ func TestSizesAreRead(t *testing.T) {
 		}
 	}
 }
+
+// A machine that was generalized before is not cleaned any more; what is done last is.
+func TestHygieneOfAMachineThatIsGeneralizedAlready(t *testing.T) {
+	t.Parallel()
+	g := newOwnRun(t, winsim.Scenario{Start: winsim.Generalized}, map[string]any{"hygiene": []string{"temp", "build-account-disabled"}})
+	g.builder = "amazon-ebs"
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, g.ui.text(), "Warning: hygiene of this run was not done, because sysprep was run before", "Hygiene build-account-disabled: ")
+	g.state(func(s *machinestate.State) {
+		if !slices.Equal(s.Off, []string{simUser}) {
+			t.Errorf("accounts that are off: %q", s.Off)
+		}
+	})
+}
