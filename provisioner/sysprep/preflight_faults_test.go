@@ -121,3 +121,25 @@ var faultChecks = map[string][]string{
 	"skip-rearm":                {"warn skip-rearm"},
 	"no-token-policy":           {},
 }
+
+// A guest of which no fact can be read is accused of nothing and cleared of nothing.
+func TestNoCheckOfAGuestThatTellsNothing(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, nil)
+	g.start()
+	s := guest.New(packercomm.New(g.communicator(), time.Minute), "id")
+	s.Hurry(10)
+	answer, err := s.Preflight(t.Context(), []guest.Group{guest.GroupBase, guest.GroupAppx, guest.GroupLicensing, guest.GroupRoles, guest.GroupEvents, guest.GroupEFS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := preflight.Judge(taken(answer), preflight.Plan{Generalize: true, VMMode: true, Azure: true, SetupComplete: true, Now: time.Now()}, nil)
+	if len(j.Results) != len(preflight.Checks()) || j.Skipped != 0 {
+		t.Errorf("%d of %d checks were made, %d left out", len(j.Results), len(preflight.Checks()), j.Skipped)
+	}
+	for _, r := range j.Results {
+		if r.Outcome != preflight.CannotTell {
+			t.Errorf("%s: outcome %d: %s", r.Check.ID, r.Outcome, r.Summary)
+		}
+	}
+}
