@@ -4,11 +4,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
 func on(more ...string) map[string]any {
@@ -175,17 +177,35 @@ func TestAPreflightThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// A guest that gives no answer is asked once, and the run goes on when it answers
-// again.
+// A guest that gives no answer to a question is asked no other one, and the run goes on when it
+// answers again.
 func TestAPreflightThatIsNotAnswered(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{"base": winsim.Duration(time.Hour)}}}, map[string]any{"preflight": on(), "poll_interval": "2s"})
-	g.shares(winsim.NewClock(25))
-	if err := g.provision(); err != nil {
-		t.Errorf("%v\n%s", err, g.ui.text())
-	}
-	if text := g.ui.text(); strings.Count(text, "Warning: the pre-flight could not be made, so it says nothing for or against: ") != 1 {
-		t.Errorf("%s", text)
+	for group, says := range map[string]string{
+		"base": "Warning: the pre-flight could not be made, so it says nothing for or against: ",
+		"appx": "Warning: the pre-flight could not ask all: ",
+	} {
+		t.Run(group, func(t *testing.T) {
+			t.Parallel()
+			g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{group: winsim.Duration(time.Hour)}}}, map[string]any{"preflight": on(), "poll_interval": "2s"})
+			g.shares(winsim.NewClock(25))
+			var commands atomic.Int32
+			g.server.OnEvent = func(e wsman.Event) {
+				if e.Action == "Command" && strings.Contains(e.Detail, "preflight.ps1 ") {
+					commands.Add(1)
+				}
+			}
+			if err := g.provision(); err != nil {
+				t.Errorf("%v\n%s", err, g.ui.text())
+			}
+			text := g.ui.text()
+			if strings.Count(text, says) != 1 || strings.Contains(text, "unknown rearm") != (group == "appx") {
+				t.Errorf("%s", text)
+			}
+			if want := map[string]int32{"base": 1, "appx": 2}[group]; commands.Load() != want {
+				t.Errorf("%d commands, want %d", commands.Load(), want)
+			}
+		})
 	}
 }
 
