@@ -4,15 +4,26 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // cloudAgents are services that start with Windows and that clouds need.
 var cloudAgents = []string{"RdAgent", "WindowsAzureGuestAgent", "AmazonSSMAgent", "GCEAgent"}
 
-// Awaited lists what is at work, as a person calls it: updates and installations, and
-// agents that do not run yet or, as Cloudbase-Init, run until they are done. What is not
-// known is not waited for.
-func (f Facts) Awaited(servicing, agents bool) (what []string) {
+// Awaited lists what is at work, as a person calls it: the first boot, updates and
+// installations, and agents that do not run yet or, as Cloudbase-Init, run until they are
+// done. What is not known is not waited for.
+func (f Facts) Awaited(firstBoot, servicing, agents bool) (what []string) {
+	if firstBoot {
+		state, _ := f.ImageState.Get()
+		setup, _ := f.Setup.Get()
+		switch means := windows.State(state.Registry).Means(); {
+		case means == windows.InAudit: // where Setup may call itself unfinished
+		case means == windows.Unfinished, means == windows.BeforeOOBE, nonZero(setup.Setup.SystemSetupInProgress), nonZero(setup.Setup.OOBEInProgress):
+			what = append(what, "Windows Setup is at work")
+		}
+	}
 	if p, known := f.Processes.Get(); known && servicing {
 		for _, name := range p.Servicing() {
 			what = append(what, name+" is at work")

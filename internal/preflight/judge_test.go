@@ -209,12 +209,37 @@ func TestWhatIsAwaited(t *testing.T) {
 		{true, false, []string{"TiWorker (process id 812) is at work", "TrustedInstaller (process id 804) is at work"}},
 		{false, true, []string{"the agent RdAgent does not run (Stopped)", "Cloudbase-Init has not ended"}},
 	} {
-		if got := f.Awaited(c.servicing, c.agents); !slices.Equal(got, c.want) {
+		if got := f.Awaited(false, c.servicing, c.agents); !slices.Equal(got, c.want) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
-	if got := facts(t, server, `processes!`, `services!`).Awaited(true, true); got != nil {
+	if got := facts(t, server, `processes!`, `services!`).Awaited(true, true, true); got != nil {
 		t.Errorf("waits for what is not known: %q", got)
+	}
+}
+
+func TestTheFirstBootIsAwaited(t *testing.T) {
+	setup := []string{"Windows Setup is at work"}
+	for edit, want := range map[string][]string{
+		`setup.setup.OOBEInProgress=1`:                                     setup,
+		`setup.setup.SystemSetupInProgress=1`:                              setup,
+		`imageState.registry="IMAGE_STATE_UNDEPLOYABLE"`:                   setup,
+		`imageState.registry="IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE"`:      setup,
+		`imageState.registry="IMAGE_STATE_COMPLETE"`:                       nil,
+		`imageState.registry="IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"`:      nil,
+		`imageState={"registry":"IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"}`: nil,
+	} {
+		f := facts(t, server, edit)
+		if got := f.Awaited(true, false, false); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", edit, got)
+		}
+		if got := f.Awaited(false, true, true); got != nil {
+			t.Errorf("%s: %q", edit, got)
+		}
+	}
+	f := facts(t, server, `setup.setup.OOBEInProgress=1`, `imageState.registry="IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"`)
+	if got := f.Awaited(true, false, false); got != nil {
+		t.Errorf("in audit mode: %q", got)
 	}
 }
 

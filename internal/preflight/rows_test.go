@@ -54,6 +54,7 @@ var appRows = []row{
 	{id: "store-updates", on: win11, want: Passed},
 	{id: "store-updates", on: win11, edits: []string{`storePolicy.autoDownload=null`}, want: Failed, as: finding.Info},
 	{id: "store-updates", on: server, want: Skipped},
+	{id: "store-updates", on: win11, edits: []string{`os={"CurrentBuildNumber":"22631","InstallationType":"Client"}`, `storePolicy.autoDownload=4`}, want: Failed, as: finding.Info}, // without CIM
 	{id: "store-updates", on: win11, edits: []string{`storePolicy!`}, want: CannotTell},
 }
 

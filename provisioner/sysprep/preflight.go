@@ -189,7 +189,7 @@ func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts
 			err = fmt.Errorf("PowerShell does not work in the guest: %s", answer.Reason)
 		}
 		now := taken(answer)
-		busy := strings.Join(now.Awaited(wait.Servicing, wait.Agents), ", ")
+		busy := strings.Join(now.Awaited(wait.FirstBoot, wait.Servicing, wait.Agents), ", ")
 		if group != guest.GroupBase || busy == "" {
 			facts.Take(now)
 			return answer, err

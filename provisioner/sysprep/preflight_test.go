@@ -31,6 +31,8 @@ func TestTwelveFaultsAtOnce(t *testing.T) {
 		"warn disk-space", "warn windows-search", "warn defender-onboarded", "warn domain-joined", "warn autologon",
 	}
 	g := newOwnRun(t, winsim.Scenario{Condition: winsim.Condition{Faults: faults}}, map[string]any{"preflight": on()})
+	var made *run
+	g.adjust = func(r *run) { made = r }
 	counts := g.count()
 	marks := map[string]int{}
 	g.ui.onSay = func(line string) {
@@ -46,8 +48,11 @@ func TestTwelveFaultsAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatalf("a guest with twelve faults passes:\n%s", g.ui.text())
 	}
-	if first, _, _ := strings.Cut(err.Error(), "\n"); !strings.Contains(first, "7 of ") || !strings.Contains(first, " checks fail, 5 warn, 1 could not tell: sysprep was not started, the machine is untouched; reboot-pending: ") || !strings.Contains(first, "next: reboot-pending: Restart") {
+	if first, _, _ := strings.Cut(err.Error(), "\n"); !strings.Contains(first, "7 of ") || !strings.Contains(first, " checks fail, 5 warn: sysprep was not started, the machine is untouched; reboot-pending: ") || !strings.Contains(first, "next: reboot-pending: Restart") {
 		t.Errorf("%s", first)
+	}
+	if list := made.checked.findings(); len(list) < 40 || list[0].ID != "reboot-pending" || list[0].Severity != finding.Fail || (*checked)(nil).findings() != nil {
+		t.Errorf("%d findings: %+v", len(list), list[:1])
 	}
 	for _, w := range want[1:7] {
 		if id := strings.TrimPrefix(w, "fail "); !strings.Contains(err.Error(), id) {
@@ -237,6 +242,37 @@ func TestWaitFor(t *testing.T) {
 			t.Errorf("%v\n%s", err, g.ui.text())
 		}
 	})
+}
+
+// A guest that is looked at only is waited for, too.
+func TestADoctorWaits(t *testing.T) {
+	t.Parallel()
+	g := newGuestRun(t, winsim.Scenario{}, map[string]any{"preflight": map[string]any{"report_only": true, "wait_for": map[string]any{"first_boot": true, "timeout": "10m"}}})
+	g.start()
+	const state = `reg add HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState /t REG_SZ /f /d IMAGE_STATE_`
+	g.inGuest(state + "UNDEPLOYABLE")
+	var once sync.Once
+	g.ui.onSay = func(line string) {
+		if strings.Contains(line, "Waiting: Windows Setup is at work") {
+			once.Do(func() { g.inGuest(state + "COMPLETE") })
+		}
+	}
+	if err := g.provision(); err != nil || strings.Count(g.ui.text(), "Waiting: ") != 1 || !strings.Contains(g.ui.text(), "sysprep was not run") {
+		t.Errorf("%v\n%s", err, g.ui.text())
+	}
+}
+
+// A doctor that could not look is no clean bill of health.
+func TestADoctorThatCouldNotLookFails(t *testing.T) {
+	t.Parallel()
+	for failOn, fails := range map[string]bool{"fail": true, "never": false} {
+		g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{"base": winsim.Duration(time.Hour)}}},
+			map[string]any{"poll_interval": "2s", "preflight": map[string]any{"report_only": true, "fail_on": failOn}})
+		g.shares(winsim.NewClock(25))
+		if err := g.provision(); (err != nil) != fails || fails && !strings.Contains(err.Error(), "nothing is known of it") {
+			t.Errorf("%s: %v", failOn, err)
+		}
+	}
 }
 
 func TestTheOptionsOfThePreflight(t *testing.T) {
