@@ -164,7 +164,7 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // named puts the name of a package into steps.
 func named(steps []Step, name string) []Step {
 	out := slices.Clone(steps)
-	if true {
+	if plainName.MatchString(name) {
 		for i := range out {
 			out[i].Text = strings.ReplaceAll(out[i].Text, "<name>", name)
 		}
