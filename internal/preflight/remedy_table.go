@@ -38,7 +38,7 @@ func Remedies() []Remedy {
 		},
 		{
 			ID: RemedyAnswers, Answers: []string{"answer-file-pointer", "answer-files-left"}, Groups: []Group{Base}, calls: answerFiles,
-			Changes: "renames the answer files that Windows finds by itself (.packer-<time> is added), and removes the registry's pointer to one",
+			Changes: "renames the answer files that Windows finds by itself (.packer-<time> is added; they stay in the image, with what secrets they hold), and removes the registry's pointer to one",
 			Keeps:   "files on other drives, and the one of answer_file_in_guest",
 			Source:  "learn.microsoft.com: Windows Setup Automation Overview",
 		},
