@@ -45,7 +45,7 @@ func dirty(t *testing.T, g *Guest) (files map[string]string) {
 	if err := g.drive.WriteFile(folderEvents+`\Application.evtx`, []byte("ElfFile\x00record")); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.machine.Change(func(s *machinestate.State) { s.Shadows, s.Superseded = []int64{100, 50}, 1 << 30 }); err != nil {
+	if err := g.machine.Change(func(s *machinestate.State) { s.Shadows, s.Superseded = []int64{100, 50}, 1<<30 }); err != nil {
 		t.Fatal(err)
 	}
 	return files
