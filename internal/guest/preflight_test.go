@@ -45,7 +45,7 @@ func TestEachGroupIsACommandWithItsOwnDeadline(t *testing.T) {
 			switch askedGroup(t, r.Line) {
 			case GroupBase:
 				return says(preflightSays(`{"disk":{"value":{"free":1},"ms":3}}`), "")(ctx, r)
-			case GroupLicensing:
+			case GroupAppx:
 				return says(`{"script":"preflight","schema":1,"ok":false,"error":{"name":"script","message":"no"}}`+"\r\n", "")(ctx, r)
 			case GroupRoles:
 				return says("a banner\r\n", "")(ctx, r)
@@ -55,13 +55,13 @@ func TestEachGroupIsACommandWithItsOwnDeadline(t *testing.T) {
 		}}
 		begun := time.Now()
 		a, err := New(f, "id").Preflight(t.Context(), []Group{GroupBase, GroupAppx, GroupLicensing, GroupRoles})
-		if took := time.Since(begun); err != nil || a.WithoutPowerShell || took != groups[GroupAppx].limit || len(a.Groups) != 4 {
+		if took := time.Since(begun); err != nil || a.WithoutPowerShell || took != groups[GroupLicensing].limit || len(a.Groups) != 4 {
 			t.Fatalf("%v after %s: %+v", err, took, a)
 		}
 		if g := a.Groups[0]; g.Err != nil || g.Took != 1500*time.Millisecond || g.Time.Year() != 2026 {
 			t.Errorf("%+v", g)
 		}
-		for i, want := range map[int]error{1: ErrNoAnswer, 2: &ScriptError{Name: "script"}, 3: ErrNoDocument} {
+		for i, want := range map[int]error{1: &ScriptError{Name: "script"}, 2: ErrNoAnswer, 3: ErrNoDocument} {
 			if !errors.Is(a.Groups[i].Err, want) {
 				t.Errorf("%s: %v, want %v", a.Groups[i].Group, a.Groups[i].Err, want)
 			}
@@ -70,7 +70,7 @@ func TestEachGroupIsACommandWithItsOwnDeadline(t *testing.T) {
 		if string(facts["disk"]) != `{"value":{"free":1},"ms":3}` {
 			t.Errorf("disk is %s", facts["disk"])
 		}
-		for name, want := range map[string]string{"appx": "no answer in time", "licensing": "no", "roles": "a banner", "os": "did not tell"} {
+		for name, want := range map[string]string{"licensing": "no answer in time", "appx": "guest script preflight: script: no", "roles": "a banner", "os": "did not tell"} {
 			var f struct{ Error, ErrorID string }
 			if err := json.Unmarshal(facts[name], &f); err != nil || f.ErrorID != ErrorIDGroup || !strings.Contains(f.Error, want) {
 				t.Errorf("%s: %v, %s", name, err, facts[name])
@@ -97,6 +97,23 @@ func TestNoGroupIsAnswered(t *testing.T) {
 			t.Error("a group that nobody knows was asked for")
 		}
 	})
+}
+
+// An answer that does not come says nothing about PowerShell, and what is cancelled
+// nothing about the guest.
+func TestWhatIsCutShortIsNoLookWithoutPowerShell(t *testing.T) {
+	f := &fake{start: says("packer-part:end\r\n", ""), upload: func(string, []byte) error { return ErrNoAnswer }}
+	if a, err := New(f, "id").Preflight(t.Context(), DefaultGroups()); !errors.Is(err, ErrNoAnswer) || a.WithoutPowerShell {
+		t.Errorf("%v, %+v", err, a)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f = &fake{start: func(_ context.Context, r Request) error {
+		cancel()
+		return says(preflightSays(`{"disk":{"value":{},"ms":3}}`), "")(ctx, r)
+	}}
+	if a, err := New(f, "id").Preflight(ctx, []Group{GroupBase}); !errors.Is(err, context.Canceled) || a.Groups[0].Facts == nil {
+		t.Errorf("%v, %+v", err, a)
+	}
 }
 
 // The facts of a group are those that the script answers with.
@@ -180,7 +197,7 @@ func TestTheQuestionsWithoutPowerShellFitOnLines(t *testing.T) {
 		text.WriteString(line.text + "\n")
 	}
 	for _, q := range asks {
-		if !strings.Contains(text.String(), q.c.text) {
+		if !strings.Contains(text.String(), q.c.text) || q.part != "" && !strings.Contains(text.String(), echo(q.part).text+"& ") {
 			t.Errorf("%s is not asked", q.c.text)
 		}
 	}

@@ -156,7 +156,7 @@ func TestTheStateOfAMachineIsKept(t *testing.T) {
 		return g
 	}
 	g := make()
-	if err := g.Machine().Change(func(s *machinestate.State) { s.Volumes = nil }); err != nil {
+	if err := g.Machine().Change(func(s *machinestate.State) { s.Volumes, s.Rearm = nil, 3 }); err != nil {
 		t.Fatal(err)
 	}
 	g.reg.SetString(keyWinlogon, "AutoAdminLogon", "0")
@@ -166,10 +166,27 @@ func TestTheStateOfAMachineIsKept(t *testing.T) {
 	g = make()
 	defer func() { _ = g.Close() }()
 	facts := factsOf(t, g)
-	for fact, want := range map[string]string{"bitlocker": `"volumes":[]`, "cluster": `"key":true`, "autologon": `"AutoAdminLogon":"0"`, "appx": "Contoso.Application.Number2"} {
+	for fact, want := range map[string]string{"bitlocker": `"volumes":[]`, "cluster": `"key":true`, "autologon": `"AutoAdminLogon":"0"`, "appx": "Contoso.Application.Number2", "licensing": `"remainingWindowsReArmCount":3,`} {
 		if !strings.Contains(facts[fact], want) {
 			t.Errorf("%s: %s, want %s", fact, facts[fact], want)
 		}
+	}
+}
+
+// A run of the past was before the machine became what it is.
+func TestAFaultDoesNotChangeThePast(t *testing.T) {
+	g := newGuest(t, Options{Scenario: Scenario{Start: Generalized, Condition: Condition{Faults: []string{"bitlocker", "provider-third-party"}}}})
+	if g.imageState() != imageGeneralizedOOBE {
+		t.Error(g.imageState())
+	}
+	if got := factsOf(t, g)["externalProviders"]; !strings.Contains(got, `"company":"Contoso Ltd."`) {
+		t.Error(got)
+	}
+	if err := g.drive.Remove(g.full(`\Program Files\Contoso\agent.dll`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := factsOf(t, g)["externalProviders"]; !strings.Contains(got, `"exists":false,"company":null`) {
+		t.Error(got)
 	}
 }
 
