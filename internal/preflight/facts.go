@@ -47,6 +47,14 @@ func (f Fact[T]) Why() string {
 	return f.reason
 }
 
+// MarshalJSON writes the fact as the guest reported it: {"value": ...} or {"error": ...}.
+func (f Fact[T]) MarshalJSON() ([]byte, error) {
+	if f.known {
+		return json.Marshal(map[string]T{"value": f.value})
+	}
+	return json.Marshal(map[string]string{"error": f.Why()})
+}
+
 func (f *Fact[T]) take(raw json.RawMessage) {
 	var got struct {
 		Value json.RawMessage `json:"value"`

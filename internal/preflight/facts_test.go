@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Every golden is read whole: each fact that it has is known, or says why not.
@@ -120,6 +121,33 @@ func TestDocumentsAddUp(t *testing.T) {
 	}
 	if _, known := f.Disk.Get(); !known || f.Appx.Why() != "no" || f.Cluster.Why() == "" || f.Time.Year() != 2026 || !slices.Equal(f.Asked, []Group{Base, Appx}) {
 		t.Errorf("%+v", f)
+	}
+}
+
+// For a report: what is known is written as it was read, and read again it is the same.
+func TestFactsAreWrittenAsTheyWereRead(t *testing.T) {
+	for _, name := range []string{win11, "leftovers", "everything-throws", "nps"} {
+		f := facts(t, name)
+		raw, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct {
+			Time   time.Time                  `json:"time"`
+			Groups []Group                    `json:"groups"`
+			Facts  map[string]json.RawMessage `json:"-"`
+		}
+		if err := errors.Join(json.Unmarshal(raw, &doc), json.Unmarshal(raw, &doc.Facts)); err != nil {
+			t.Fatal(err)
+		}
+		var again Facts
+		again.Add(doc.Time, doc.Groups, doc.Facts)
+		if !reflect.DeepEqual(again, f) {
+			t.Errorf("%s: %+v\nwas %+v", name, again, f)
+		}
+	}
+	if raw, err := json.Marshal(Facts{}); err != nil || string(raw) != "{}" {
+		t.Errorf("%s, %v", raw, err)
 	}
 }
 

@@ -22,49 +22,49 @@ const (
 func Groups() []Group { return []Group{Base, Appx, Licensing, Roles, Events, EFS} }
 
 // Facts is what a guest said of itself. Names and meanings are those of
-// internal/guest/scripts/contract.md; a nil pointer is a value that the guest does not
-// have.
+// internal/guest/scripts/contract.md, in JSON too; a nil pointer is a value that the guest
+// does not have, or was not asked for.
 type Facts struct {
-	Time  time.Time // the guest's clock when it was asked first; zero: not known
-	Asked []Group
+	Time  time.Time `json:"time,omitzero"` // the guest's clock when it was asked first; zero: not known
+	Asked []Group   `json:"groups,omitempty"`
 
-	Engine            Fact[Engine]
-	Sysprep           Fact[Sysprep]
-	Identity          Fact[Identity]
-	Processes         Fact[Processes]
-	ImageState        Fact[ImageState]
-	Setup             Fact[Setup]
-	OS                Fact[OS]
-	Computer          Fact[Computer]
-	RebootPending     Fact[RebootPending]
-	ReservedStorage   Fact[ReservedStorage]
-	BitLocker         Fact[BitLocker]
-	TPM               Fact[TPM]
-	Services          Fact[map[string]Service]
-	AnswerFiles       Fact[AnswerFiles]
-	HyperV            Fact[HyperV]
-	NPS               Fact[NPS]
-	Cluster           Fact[Cluster]
-	Defender          Fact[Defender]
-	DSC               Fact[DSC]
-	Profiles          Fact[Profiles]
-	Disk              Fact[Disk]
-	Autologon         Fact[Autologon]
-	ExternalProviders Fact[ExternalProviders]
-	LicensingRegistry Fact[LicensingRegistry]
-	StorePolicy       Fact[StorePolicy]
-	PackerLeftovers   Fact[PackerLeftovers]
-	PageFile          Fact[PageFile]
-	Clock             Fact[Clock]
-	WinRM             Fact[WinRM]
-	BootEntries       Fact[BootEntries]
-	Appx              Fact[AppxPackages]
-	AppxProvisioned   Fact[AppxProvisioned]
-	Licensing         Fact[LicenceState]
-	Roles             Fact[InstalledRoles]
-	OptionalFeatures  Fact[Features]
-	EventLogs         Fact[EventLogs]
-	EncryptedFiles    Fact[EncryptedFiles]
+	Engine            Fact[Engine]             `json:"engine,omitzero"`
+	Sysprep           Fact[Sysprep]            `json:"sysprep,omitzero"`
+	Identity          Fact[Identity]           `json:"identity,omitzero"`
+	Processes         Fact[Processes]          `json:"processes,omitzero"`
+	ImageState        Fact[ImageState]         `json:"imageState,omitzero"`
+	Setup             Fact[Setup]              `json:"setup,omitzero"`
+	OS                Fact[OS]                 `json:"os,omitzero"`
+	Computer          Fact[Computer]           `json:"computer,omitzero"`
+	RebootPending     Fact[RebootPending]      `json:"rebootPending,omitzero"`
+	ReservedStorage   Fact[ReservedStorage]    `json:"reservedStorage,omitzero"`
+	BitLocker         Fact[BitLocker]          `json:"bitlocker,omitzero"`
+	TPM               Fact[TPM]                `json:"tpm,omitzero"`
+	Services          Fact[map[string]Service] `json:"services,omitzero"`
+	AnswerFiles       Fact[AnswerFiles]        `json:"answerFiles,omitzero"`
+	HyperV            Fact[HyperV]             `json:"hyperv,omitzero"`
+	NPS               Fact[NPS]                `json:"nps,omitzero"`
+	Cluster           Fact[Cluster]            `json:"cluster,omitzero"`
+	Defender          Fact[Defender]           `json:"defender,omitzero"`
+	DSC               Fact[DSC]                `json:"dsc,omitzero"`
+	Profiles          Fact[Profiles]           `json:"profiles,omitzero"`
+	Disk              Fact[Disk]               `json:"disk,omitzero"`
+	Autologon         Fact[Autologon]          `json:"autologon,omitzero"`
+	ExternalProviders Fact[ExternalProviders]  `json:"externalProviders,omitzero"`
+	LicensingRegistry Fact[LicensingRegistry]  `json:"licensingRegistry,omitzero"`
+	StorePolicy       Fact[StorePolicy]        `json:"storePolicy,omitzero"`
+	PackerLeftovers   Fact[PackerLeftovers]    `json:"packerLeftovers,omitzero"`
+	PageFile          Fact[PageFile]           `json:"pageFile,omitzero"`
+	Clock             Fact[Clock]              `json:"clock,omitzero"`
+	WinRM             Fact[WinRM]              `json:"winrm,omitzero"`
+	BootEntries       Fact[BootEntries]        `json:"bootEntries,omitzero"`
+	Appx              Fact[AppxPackages]       `json:"appx,omitzero"`
+	AppxProvisioned   Fact[AppxProvisioned]    `json:"appxProvisioned,omitzero"`
+	Licensing         Fact[LicenceState]       `json:"licensing,omitzero"`
+	Roles             Fact[InstalledRoles]     `json:"roles,omitzero"`
+	OptionalFeatures  Fact[Features]           `json:"optionalFeatures,omitzero"`
+	EventLogs         Fact[EventLogs]          `json:"eventLogs,omitzero"`
+	EncryptedFiles    Fact[EncryptedFiles]     `json:"encryptedFiles,omitzero"`
 }
 
 func (f *Facts) takers() map[string]func(json.RawMessage) {

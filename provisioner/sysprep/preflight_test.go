@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
@@ -319,6 +320,43 @@ func TestTheOptionsOfThePreflight(t *testing.T) {
 		}
 		if err == nil && c.block["report_only"] == true && (config.failOn() != finding.Warn || !config.reportOnly() || config.awaits().Timeout.String() != "3m0s" || config.Preflight.severities["bitlocker"] != finding.Warn) {
 			t.Errorf("%s: %+v", name, config.Preflight)
+		}
+	}
+}
+
+// What the checks are told of a run follows from its options.
+func TestThePlanOfThePreflight(t *testing.T) {
+	t.Parallel()
+	const skips = `<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="generalize"><component name="Microsoft-Windows-Security-SPP" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"><SkipRearm>1</SkipRearm></component></settings></unattend>`
+	usual := preflight.Plan{Generalize: true}
+	with := func(change func(*preflight.Plan)) preflight.Plan {
+		p := usual
+		change(&p)
+		return p
+	}
+	for name, c := range map[string]struct {
+		options map[string]any
+		want    preflight.Plan
+	}{
+		"none":           {nil, usual},
+		"audit":          {map[string]any{"mode": "audit", "generalize": false}, with(func(p *preflight.Plan) { p.Generalize, p.Audit = false, true })},
+		"through audit":  {map[string]any{"through_audit": true}, usual},
+		"vm_mode":        {map[string]any{"vm_mode": true}, with(func(p *preflight.Plan) { p.VMMode = true })},
+		"another user":   {map[string]any{"elevated_user": "admin"}, with(func(p *preflight.Plan) { p.OtherUser = true })},
+		"system":         {map[string]any{"run_as": "system"}, with(func(p *preflight.Plan) { p.AsSystem = true })},
+		"an answer file": {map[string]any{"answer_file_content": testAnswer}, with(func(p *preflight.Plan) { p.AnswerFile = true })},
+		"SkipRearm":      {map[string]any{"answer_file_content": skips}, with(func(p *preflight.Plan) { p.AnswerFile, p.SkipRearm = true, true })},
+		"removes others": {map[string]any{"remove_answer_files": true}, with(func(p *preflight.Plan) { p.RemovesAnswerFiles = true })},
+		"only reports":   {map[string]any{"remove_answer_files": true, "preflight": map[string]any{"report_only": true}}, usual},
+		"deletes cached": {map[string]any{"delete_cached_answer_file": true}, with(func(p *preflight.Plan) { p.SetupComplete = true })},
+		"Azure":          {map[string]any{"packer_builder_type": "azure-arm"}, with(func(p *preflight.Plan) { p.Azure = true })},
+	} {
+		r := &run{}
+		if err := r.config.decode(c.options); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := r.preflightPlan(); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

@@ -22,8 +22,8 @@ one that only reports.
   cannot be made, as with a PowerShell that is locked down, says so in a line, and the run
   goes on; cmd.exe then answers what it can.
 - **fail** is for what sysprep is known to refuse, or what is known to break it midway, after
-  which the machine is lost; all else warns or is a note. The exception is a domain
-  controller. An id in ` + "`severities`" + ` makes it another one, or ` + "`off`" + `.
+  which the machine is lost; all else warns or is a note. Two exceptions make an image of no
+  use: a domain controller, and a CD-ROM driver that is disabled in a build for Azure. An id in ` + "`severities`" + ` makes it another one, or ` + "`off`" + `.
 - **It costs** four commands in the guest, one for each of the groups base, appx, licensing
   and roles, with their own limits (4 to 5 minutes). Against the simulated guest and over the
   provisioner's own connection that is 13 requests with what brings the script. Packer's
