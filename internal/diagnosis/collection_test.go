@@ -46,7 +46,9 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 		"what the installation did not need":     {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(before, skipped))}, Succeeded, "", "sysprep/setupact.log"},
 		"a run that was not ended":               {[]Log{reading("setupact.log", stamp(append(append([]string{}, opening...), begins("Foo", "foo.dll"))...))}, Hanging, "F102", "setupact.log"},
 		"Windows Setup alone":                    {[]Log{reading("setupact.log", installed)}, Succeeded, "", "setupact.log"},
-		"no known log":                           {[]Log{reading("notes.log", "hello\nworld\n"), reading("CBS.log", refusedRun)}, NoLog, "", ""},
+		"no known log":                           {[]Log{reading("notes.log", "hello\nworld\n"), reading("CBS.log", stamp("Info                  CBS    Starting"))}, NoLog, "", ""},
+		"a sysprep log of another name":          {[]Log{reading("29-appx-22h2.log", refusedRun), reading("cbs.log", refusedErrors)}, Failed, "F06", "29-appx-22h2.log"},
+		"one that was called after the error":    {[]Log{reading("dism-sysprep-failure.log", refusedErrors)}, Failed, "F06", "dism-sysprep-failure.log"},
 		"nothing":                                {nil, NoLog, "", ""},
 		"noise alone":                            {[]Log{reading("setuperr.log", stamp("Error                 SYSPRP MRTGeneralize:98 - ERROR: Failed ConnectServer"))}, Unfailed, "", "setuperr.log"},
 	} {

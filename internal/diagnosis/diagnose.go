@@ -18,6 +18,7 @@ const (
 	maxEvidence  = 12
 	maxShown     = 2 << 10 // bytes of a line of evidence
 	maxName      = 256     // bytes of a name in a title or remedy
+	unknownID    = "F00"   // of a failure that the catalogue does not know
 )
 
 var (
@@ -38,37 +39,44 @@ var (
 // A diagnosis of severity warn is of a run that did not fail by its log, and is
 // worth to be known.
 func Diagnose(run Run) (Diagnosis, bool) {
+	d, _, ok := diagnose(run)
+	return d, ok
+}
+
+// diagnose also reports whether what was found only follows from another failure,
+// of which this log says nothing.
+func diagnose(run Run) (d Diagnosis, follows, found bool) {
 	if run.Progress.TagCreated && run.Progress.Failure == NoFailure {
-		return Diagnosis{}, false // errors before the tag are warnings only
+		return Diagnosis{}, false, false // errors before the tag are warnings only
 	}
 	a := analyse(run)
 	if t, ok := a.find(); ok {
-		return a.known(t), true
+		return a.known(t), false, true
 	}
 	if a.failure.named() {
-		return a.unknown(), true
+		return a.unknown(), false, true
 	}
 	if t, ok := a.findWeak(weak); ok {
 		if d, earlier := a.before(); earlier {
-			return d, true
+			return d, false, true
 		}
-		return a.known(t), true
+		return a.known(t), true, true
 	}
 	if a.failure.at >= 0 {
-		return a.unknown(), true
+		return a.unknown(), true, true
 	}
 	if e := run.earlier; e != nil && run.Progress.Runs == 0 && !run.Progress.Passed && e.Progress.Runs == 0 {
 		// A boot after one that failed says nothing of the cause.
 		if d, ok := Diagnose(*e); ok && d.Severity == finding.Fail {
-			return d, true
+			return d, false, true
 		}
 	}
 	for _, k := range []kind{notice, vagueNotice} {
 		if t, ok := a.findWeak(k); ok {
-			return a.known(t), true
+			return a.known(t), false, true
 		}
 	}
-	return Diagnosis{}, false
+	return Diagnosis{}, false, false
 }
 
 // FirstBoot names the cause of a first boot that failed, from the logs of
@@ -221,7 +229,7 @@ func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []prob
 func (a *analysis) unknown() Diagnosis {
 	f := a.failure
 	at := newProblem(a.run.Lines[f.at])
-	d := cause{id: "F00", name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
+	d := cause{id: unknownID, name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
 	d.Phase = a.observedPhase(PhaseProcess)
 	d.Summary = a.whatFailed()
 	if d.Phase == PhaseFirstBoot {

@@ -11,7 +11,17 @@ import (
 // provider began and did not end, since when by the guest's clock, whether
 // anything was changed, what is known of it. It reports false where the log
 // says that the run is over, or nothing of what it does.
-func Hang(p Progress) (Diagnosis, bool) {
+func Hang(p Progress) (Diagnosis, bool) { return hang(p, false) }
+
+// firstBootHang is Hang for a log of Windows Setup.
+func firstBootHang(p Progress) (Diagnosis, bool) {
+	if p.Passed || !p.Working.Named() {
+		return Diagnosis{}, false
+	}
+	return hang(p, true)
+}
+
+func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 	w := p.Working
 	if p.Closed || p.TagCreated || p.Failure != NoFailure || !w.Named() && w.Action == "" {
 		return Diagnosis{}, false
@@ -22,6 +32,9 @@ func Hang(p Progress) (Diagnosis, bool) {
 	}
 	if w.Validating && !w.Named() {
 		what = "check of " + what
+	}
+	if firstBoot {
+		what = "first boot, " + what
 	}
 	for _, c := range catalogue() {
 		if c.hangs == nil || c.external && !w.External || !c.hangs.MatchString(what) {
@@ -34,7 +47,9 @@ func Hang(p Progress) (Diagnosis, bool) {
 		d := c.diagnosis(finding.Log, groups)
 		d.Summary += since(w)
 		d.Phase = PhaseProcess
-		if p.Stage <= StageValidating {
+		if firstBoot {
+			d.Phase = PhaseFirstBoot
+		} else if p.Stage <= StageValidating {
 			d.Phase = PhaseValidate
 			d.Summary += "; nothing was changed"
 			d.Remedy = append(d.Remedy, "Nothing was changed: end sysprep.exe by its process id, correct the cause and run it again.")
@@ -42,7 +57,7 @@ func Hang(p Progress) (Diagnosis, bool) {
 			d.Summary += "; the machine is being changed"
 			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
 		}
-		d.Evidence = appendShown(nil, p.LastLine)
+		d.Evidence = appendShown(appendShown(nil, w.Line), p.LastLine)
 		return d, true
 	}
 	return Diagnosis{}, false

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 const (
@@ -198,21 +200,34 @@ func (r *Run) endsBefore(l Line) bool {
 	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run, unless good runs have it as well.
-	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure) && !harmless(l)
+	if r.Progress.Runs > 0 || l.Level != Error && (l.Level != "" || contains(l.lower(), textGood)) {
+		return false
+	}
+	failed := strings.ToLower(head(r.Progress.FailureLine, maxMatch))
+	return contains(failed, []string{textFailure, textParse}) && !harmless(l)
 }
 
 // next is the run that follows r in a log. It remembers the last run that broke
 // off for a reason of its own: what follows from that one fails as well.
 func (r *Run) next() Run {
-	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier}
+	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier, failures: r.failures}
+	if line := failureOfRun(*r); line != "" {
+		n.failures = append(slices.Clone(r.failures[max(0, len(r.failures)-maxFailures+1):]), line)
+	}
 	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
 	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
 		broken := *r
-		broken.earlier = nil
+		broken.earlier, broken.failures = nil, nil
 		n.earlier = &broken
 	}
 	return n
 }
+
+// maxFailures is how many failures of earlier runs are remembered.
+const maxFailures = 32
+
+// failureOfRun is the line with which a run failed, cut.
+func failureOfRun(r Run) string { return budget.Cut(r.Progress.FailureLine, maxMatch) }
 
 // followsOn says whether the run did no more than find the machine broken.
 func (r *Run) followsOn() bool {
@@ -318,7 +333,7 @@ func (t *Tracker) Progress() Progress {
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier, failures: t.run.failures}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {

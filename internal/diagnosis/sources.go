@@ -11,6 +11,7 @@ const (
 
 	docOverview     = desktop + "sysprep--system-preparation--overview"
 	docProcess      = desktop + "sysprep-process-overview"
+	docSetupLogs    = desktop + "deployment-troubleshooting-and-log-files"
 	docRoles        = desktop + "sysprep-support-for-server-roles"
 	docNPS          = desktop + "prepare-a-network-policy-server--nps--for-imaging"
 	docSearchOrder  = desktop + "windows-setup-automation-overview"
