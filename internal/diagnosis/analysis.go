@@ -1,8 +1,11 @@
 package diagnosis
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 // analysis is one run as it is held against the catalogue.
@@ -45,7 +48,7 @@ func (a *analysis) isProblem(l problem) bool {
 		return true
 	}
 	for _, c := range catalogue() {
-		if c.anyLevel && c.tells(a.search, l) != nil {
+		if (c.anyLevel || c.warns && l.Level == Warning) && c.tells(a.search, l) != nil {
 			return true
 		}
 	}
@@ -152,15 +155,25 @@ func (a *analysis) first(places []int, want kind) (told, bool) {
 				continue
 			}
 			if m := a.search.find(*p, a.problems[i]); m != nil && a.accepts(c.cause, a.problems[i]) {
-				return told{c.cause, i, a.fillIn(named(p.Regexp, m))}, true
+				return told{c.cause, i, a.fillIn(c.cause, a.problems[i], named(p.Regexp, m))}, true
 			}
 		}
 	}
 	return told{}, false
 }
 
-// fillIn adds what the chain says to what a line says.
-func (a *analysis) fillIn(groups map[string]string) map[string]string {
+// fillIn adds what the chain and the lines around say to what a line says.
+func (a *analysis) fillIn(c cause, l problem, groups map[string]string) map[string]string {
+	if groups["pass"] == "" && strings.Contains(c.title, "{pass}") {
+		groups["pass"] = a.passAt(l.at)
+	}
+	if groups["domain"] == "" && strings.Contains(c.title, "{domain}") {
+		groups["domain"] = a.domainAt(l.at)
+	}
+	if c.id == joinFailed {
+		m := joinCode.FindStringSubmatch(l.text)
+		groups["join"] = joinAdvice(m[1])
+	}
 	f := a.failure
 	for name, text := range map[string]string{"entry": f.entry, "dll": f.module, "component": f.component, "operation": f.operation, "key": f.key} {
 		if groups[name] == "" && text != "" {
@@ -171,4 +184,43 @@ func (a *analysis) fillIn(groups map[string]string) map[string]string {
 		groups["code"] = describeCode(f.code)
 	}
 	return groups
+}
+
+// around are the lines near a place of the run, the nearest first, where names
+// are looked for that the line of a cause lacks.
+func (a *analysis) around(at int) (lines []Line) {
+	const most = 60
+	for d := 0; d <= most; d++ {
+		if at+d < len(a.run.Lines) {
+			lines = append(lines, a.run.Lines[at+d])
+		}
+		if d > 0 && at-d >= 0 {
+			lines = append(lines, a.run.Lines[at-d])
+		}
+	}
+	return lines
+}
+
+// passAt is the pass of the answer file that was at work.
+func (a *analysis) passAt(at int) string {
+	for _, l := range a.around(at) {
+		if text := l.start(); goesOnRefusal(text) || strings.Contains(text, "unattend pass [") {
+			if m := passName.FindStringSubmatch(text); m != nil {
+				return budget.Cut(m[1]+m[2], maxName)
+			}
+		}
+	}
+	return ""
+}
+
+var domainName = regexp.MustCompile(`(?i)Unattended Join: (?:Calling DsGetDcName for |NetJoinDomain\S* (?:for|to) (?:domain )?|[^\[]*JoinDomain = \[?)([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9])`)
+
+// domainAt is the domain that the machine was to join.
+func (a *analysis) domainAt(at int) string {
+	for _, l := range a.around(at) {
+		if m := domainName.FindStringSubmatch(l.start()); m != nil {
+			return budget.Cut(m[1], maxName)
+		}
+	}
+	return ""
 }

@@ -28,9 +28,9 @@ func (f failure) named() bool { return f.module != "" || f.operation != "" || f.
 var textChain = []string{"sysprepsession::", "runplatformactions:", "actionplatform::execute", textHalting, textFailure, textExecuted, "failure executing '"}
 
 var (
-	operationLine = regexp.MustCompile(`(?i)Failed during (\w+) operation(?:; dwRet = (\S+))?`)
-	componentLine = regexp.MustCompile(`(?i)Error in executing action for (\S.*?)(?:; dwRet = (\S+))?$`)
-	returnLine    = regexp.MustCompile(`(?i)(?:hr|dwRet) = (-?\w+)`)
+	operationLine = regexp.MustCompile(`(?i)Failed during (\w+) operation(?:;? dwRet ?= ?(\S+))?`)
+	componentLine = regexp.MustCompile(`(?i)Error in executing action for (\S.*?)(?:;? dwRet ?= ?(\S+))?$`)
+	returnLine    = regexp.MustCompile(`(?i)(?:hr|dwRet) ?= ?(-?\w+)`)
 )
 
 // failureOf finds the chain in the lines of a run.

@@ -37,6 +37,9 @@ type cause struct {
 	// anyLevel entries are told by Info lines too. They are worth to be known,
 	// and count where nothing failed for another reason.
 	anyLevel bool
+	// warns: Windows writes the line as a warning; it is the cause where the run
+	// failed.
+	warns bool
 }
 
 // teller is who finds a cause that no log line tells.

@@ -24,7 +24,7 @@ const (
 var (
 	// launchModule is the line of the failed provider, in the forms of Windows 8
 	// and later and of Windows 7.
-	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:; dwRet = (?P<code>\S+))?$`)
+	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:;? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
 	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
@@ -119,7 +119,7 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
 	for i, name := range re.SubexpNames() {
 		if name = strings.TrimRight(name, "0123456789"); name != "" && (groups[name] == "" || m[i] != "") {
-			groups[name] = budget.Cut(m[i], maxName)
+			groups[name] = budget.Cut(hide(m[i]), maxName)
 		}
 	}
 	if p := groups["package"]; p != "" {
@@ -165,6 +165,9 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.anyLevel {
 		d.Severity = finding.Warn
 	}
+	if l := a.problems[t.at].Line; t.groups["setting"] != "" {
+		d.alsoRefused(refusalOf(l.Message))
+	}
 	f := a.failure
 	if f.module != "" && t.pattern != "" && a.problems[t.at].at == f.at && !strings.Contains(t.title, "{entry}") && !strings.Contains(t.title, "{dll}") {
 		d.Summary += fmt.Sprintf(" ('%s' of %s failed", f.entry, f.module)
@@ -179,7 +182,7 @@ func (a *analysis) known(t told) Diagnosis {
 	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
-		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(first.Message, maxName))
+		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(hide(first.Message), maxName))
 		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
 	}
 	if f.at >= 0 {
@@ -360,7 +363,7 @@ func rawLines(lines []problem, last string) []string {
 // appendShown adds the lines of a record of evidence, each once.
 func appendShown(evidence []string, raw string) []string {
 	for _, line := range strings.Split(raw, "\n") {
-		if text := budget.Cut(line, maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
+		if text := budget.Cut(hide(line), maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
 			evidence = append(evidence, text)
 		}
 	}

@@ -29,8 +29,8 @@ var (
 	// quotedLine is what a web page, a mail or a viewer puts before the lines of a
 	// log: list numbers, marks of a quotation, blanks.
 	quotedLine = regexp.MustCompile(`^(?:\s+|[>*|-]+\s+|\d{1,6}[.:)]\s+)+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,|\[0x[0-9a-fA-F]{6,8}\] |SYSPRP )`)
-	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
-	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
+	viewerLine = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
+	lastError  = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
 
 type parser struct {

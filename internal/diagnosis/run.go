@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
@@ -128,19 +129,22 @@ func (r *Run) add(l Line) {
 	}
 }
 
-// The lines of an answer file that Setup refused: what is wrong with which
-// setting, one or more times, then that the file is not valid. They are one
-// record.
-const (
-	textSMI         = "SMI data results dump: "
-	textInvalidFile = "The provided unattend file is not valid"
-)
-
-// continues says whether next belongs to the record of l.
+// continues says whether next belongs to the record of l, which is that of an
+// answer file that Setup refused.
 func (l Line) continues(next Line) bool {
-	return strings.Contains(head(l.Message, maxHead), textSMI) && !strings.Contains(l.Message, textInvalidFile) && len(l.Raw)+len(next.Raw) < maxLine &&
-		(strings.Contains(head(next.Message, maxHead), textSMI) || strings.HasPrefix(next.Message, textInvalidFile))
+	message, more := head(l.Message, maxHead), head(next.Message, maxHead)
+	if !beginsRefusal(message) || !goesOnRefusal(more) || len(l.Raw)+len(next.Raw) >= maxLine {
+		return false
+	}
+	if gap := next.Time.Sub(l.Time).Abs(); !l.Time.IsZero() && !next.Time.IsZero() && gap > recordTime {
+		return false
+	}
+	whole := strings.Contains(l.Message, textSMI) && (strings.Contains(l.Message, textInvalidFile) || strings.Contains(l.Message, textPassFailed))
+	return !whole || !strings.Contains(more, textSMI)
 }
+
+// recordTime is how far the lines of one record can be apart.
+const recordTime = time.Minute
 
 func (l Line) joined(next Line) Line {
 	l.Message += " " + next.Message
