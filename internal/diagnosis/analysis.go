@@ -17,12 +17,16 @@ type analysis struct {
 	problems []problem
 	// firstBoot: the log is that of a first boot, not of sysprep.
 	firstBoot bool
+	// levels: the log says of its lines what they are, so that one without is
+	// something else.
+	levels bool
 }
 
 func analyse(run Run) *analysis {
 	a := &analysis{search: &search{left: maxSearched}, run: run}
 	a.failure = a.failureOf(run.Lines)
 	a.firstBoot = isFirstBoot(run, a.failure)
+	a.levels = slices.ContainsFunc(run.Lines, func(l Line) bool { return l.Level != "" })
 	var step Step
 	for i, line := range run.Lines {
 		l := newProblem(line)
@@ -44,7 +48,7 @@ func (a *analysis) isProblem(l problem) bool {
 		return false
 	case l.Level == Error || l.Level == Fatal || l.endsRun():
 		return true
-	case l.Level == "" && !contains(l.low, textGood):
+	case l.Level == "" && !contains(l.low, textGood) && strings.Trim(l.low, "= ") != "" && (!a.levels || l.Component != "" || programLine.MatchString(l.text)):
 		return true
 	}
 	for _, c := range catalogue() {
@@ -57,7 +61,7 @@ func (a *analysis) isProblem(l problem) bool {
 
 // textGood are lines that tell no failure where a log viewer left the levels out.
 var textGood = []string{"executing method '", "; executing it", "successfully", "found supported command line option", "beginning action execution", "beginning of a new sysprep run",
-	"the time is now", "initialized sysprep log", "shutting down sysprep log", "running platform actions", "pre-validing '", "winmain:processing '"}
+	"the time is now", "user has required privileges", "already exist, no need to delete", "successfully deleted tag", "createxpathforselection", "sysprep mode", "initialized sysprep log", "shutting down sysprep log", "running platform actions", "pre-validing '", "winmain:processing '"}
 
 // endsRun says whether the line itself tells that the run failed.
 func (l problem) endsRun() bool {

@@ -136,11 +136,12 @@ func (l Line) continues(next Line) bool {
 	if !beginsRefusal(message) || !goesOnRefusal(more) || len(l.Raw)+len(next.Raw) >= maxLine {
 		return false
 	}
-	if gap := next.Time.Sub(l.Time).Abs(); !l.Time.IsZero() && !next.Time.IsZero() && gap > recordTime {
-		return false
+	if !strings.Contains(more, textSMI) || !strings.Contains(l.Message, textSMI) {
+		return true
 	}
-	whole := strings.Contains(l.Message, textSMI) && (strings.Contains(l.Message, textInvalidFile) || strings.Contains(l.Message, textPassFailed))
-	return !whole || !strings.Contains(more, textSMI)
+	// Another setting, in the same record or in that of another attempt.
+	gap := next.Time.Sub(l.Time).Abs()
+	return !strings.Contains(l.Message, textInvalidFile) && !strings.Contains(l.Message, textPassFailed) && (l.Time.IsZero() || next.Time.IsZero() || gap <= recordTime || !strings.Contains(l.Message, "Description = "))
 }
 
 // recordTime is how far the lines of one record can be apart.
