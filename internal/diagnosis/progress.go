@@ -42,6 +42,9 @@ type Blocks struct {
 // after is what the counts are after one more line; before and now are the steps
 // around it, text is the line in lower case.
 func (b Blocks) after(before, now Step, text string) Blocks {
+	if before == now && !strings.Contains(text, "winmain:") {
+		return b
+	}
 	b.Pass = max(b.Pass, passOf(now, text))
 	switch {
 	case now.Named() && !now.External && b.Form == FormUnknown:
