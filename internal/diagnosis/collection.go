@@ -1,12 +1,13 @@
 package diagnosis
 
 import (
-	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
@@ -61,6 +62,13 @@ func (r *Reading) Write(b []byte) (int, error) {
 
 // maxSniff is as much of a text as tells whether it is a log of Windows Setup.
 const maxSniff = 4 << 10
+
+// ReadLog reads a log of that name.
+func ReadLog(name string, content []byte) Log {
+	r := NewReading(name, 0)
+	_, _ = r.Write(content) // has no errors
+	return r.Log()
+}
 
 // Log ends the log. What is in it counts, and then its name: "appx-failure.log"
 // may well be a log of sysprep.
@@ -161,7 +169,7 @@ func Collect(logs []Log) Found {
 	}
 	if d := f.Diagnosis; d != nil {
 		d.Where.File = f.Log.Name
-		d.consult(logs)
+		d.Consult(f.Log.Run.Progress, logs...)
 	}
 	return f
 }
@@ -250,45 +258,92 @@ func hangOf(l Log) (Diagnosis, bool) {
 }
 
 const (
-	maxConsulted  = 3 // lines of another log
-	textServicing = "the lines of %s are the last errors of servicing"
-	textApps      = "the lines of %s are what app deployment says of the package"
+	maxConsulted = 3 // lines of another log
+	// consulted is how long before the run what another log says may have been
+	// written.
+	consulted = 24 * time.Hour
 )
 
-// consult adds what other logs say of the cause.
-func (d *Diagnosis) consult(logs []Log) {
+// Asks says which other logs can say more of the cause.
+func (d Diagnosis) Asks() []Source {
 	module := ""
 	for _, c := range catalogue() {
 		if c.id == d.ID {
 			module = c.module
 		}
 	}
+	switch {
+	case module == "spopk.dll" || slices.Contains([]string{"F29", "F97"}, d.ID):
+		return []Source{OfServicing}
+	case module == appxDLL || d.ID == "F17":
+		return []Source{OfApps}
+	}
+	return nil
+}
+
+// Consult adds what other logs of the guest say of the cause of a run, and names
+// what they name.
+func (d *Diagnosis) Consult(run Progress, logs ...Log) {
+	asked := d.Asks()
 	for _, l := range logs {
-		var lines []string
-		note := ""
-		switch {
-		case l.Of == OfServicing && (module == "spopk.dll" || d.ID == "F29" || d.ID == "F97"):
-			note = textServicing
-			lines = l.Run.last(func(l Line) bool { return (l.Level == Error || l.Level == Fatal) && !harmless(l) })
-		case l.Of == OfApps && module == appxDLL:
-			note = textApps
-			name := appName(d.Summary)
-			lines = l.Run.last(func(l Line) bool {
-				low := l.lower()
-				return (name == "" || strings.Contains(low, name)) && contains(low, []string{"error", "fail", "0x8"})
-			})
+		if !slices.Contains(asked, l.Of) {
+			continue
 		}
+		name := appName(d.Summary)
+		recent := func(l Line) bool {
+			return l.Time.IsZero() || run.Start.IsZero() || !l.Time.Before(run.Start.Add(-consulted))
+		}
+		lines := l.Run.last(func(line Line) bool {
+			if l.Of == OfServicing {
+				return (line.Level == Error || line.Level == Fatal) && !harmless(line) && recent(line)
+			}
+			low := line.lower()
+			return (name == "" || strings.Contains(low, name)) && contains(low, []string{"error", "fail", "0x8"})
+		})
 		if len(lines) == 0 {
 			continue
+		}
+		note := "the last errors of servicing are those of " + l.Name
+		if l.Of == OfApps {
+			note = "what app deployment says of it is in " + l.Name
+		}
+		if said := saidBy(lines); said != "" {
+			note += ": " + said
 		}
 		if d.Note != "" {
 			d.Note += "; "
 		}
-		d.Note += fmt.Sprintf(note, l.Name)
+		d.Note += note
 		for _, line := range lines {
 			d.Evidence = appendShown(d.Evidence, line)
 		}
 	}
+}
+
+var (
+	updateName = regexp.MustCompile(`\bKB\d{6,7}\b|\b[A-Za-z][\w.-]*~[0-9a-f]{16}~[\w.~-]*`)
+	errorCode  = regexp.MustCompile(`\b0x[89a-fA-F][0-9a-fA-F]{7}\b`)
+)
+
+// saidBy names the updates and packages of servicing in some lines, and their
+// last code in words.
+func saidBy(lines []string) string {
+	var names []string
+	code := ""
+	for _, l := range lines {
+		for _, name := range updateName.FindAllString(l, maxConsulted) {
+			if name = budget.Cut(name, maxName); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if found := errorCode.FindAllString(l, -1); len(found) > 0 {
+			code = describeCode(strings.ToLower(found[len(found)-1]))
+		}
+	}
+	if code != "" {
+		names = append(names, code)
+	}
+	return strings.Join(names, ", ")
 }
 
 // appName is the first name of a package in a text, in lower case and without

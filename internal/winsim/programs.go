@@ -148,7 +148,7 @@ func (g *Guest) where(_ context.Context, c *call) int {
 	return 1
 }
 
-// wevtutil lists and clears event logs.
+// wevtutil lists, reads and clears event logs.
 func (g *Guest) wevtutil(_ context.Context, c *call) int {
 	args := c.Argv()
 	switch {
@@ -169,6 +169,10 @@ func (g *Guest) wevtutil(_ context.Context, c *call) int {
 			return 5
 		}
 		return 0
+	case len(args) > 2 && (strings.EqualFold(args[0], "qe") || strings.EqualFold(args[0], "query-events")):
+		if code, ok := g.queryEvents(c, args[1:]); ok {
+			return code
+		}
 	}
 	return g.badSyntax(c, "wevtutil")
 }
