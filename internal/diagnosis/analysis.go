@@ -1,7 +1,6 @@
 package diagnosis
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -119,6 +118,8 @@ type told struct {
 	cause
 	at     int // index of problems
 	groups map[string]string
+	// also are lines near it that name more.
+	also []problem
 }
 
 // find returns the best cause: one in words before one that is told by the
@@ -159,7 +160,11 @@ func (a *analysis) first(places []int, want kind) (told, bool) {
 				continue
 			}
 			if m := a.search.find(*p, a.problems[i]); m != nil && a.accepts(c.cause, a.problems[i]) {
-				return told{c.cause, i, a.fillIn(c.cause, a.problems[i], named(p.Regexp, m))}, true
+				t := told{c.cause, i, a.fillIn(c.cause, a.problems[i], named(p.Regexp, m)), nil}
+				if c.others != nil {
+					t.also = a.alsoNear(*c.others, a.problems[i].at, t.groups)
+				}
+				return t, true
 			}
 		}
 	}
@@ -170,9 +175,6 @@ func (a *analysis) first(places []int, want kind) (told, bool) {
 func (a *analysis) fillIn(c cause, l problem, groups map[string]string) map[string]string {
 	if groups["pass"] == "" && strings.Contains(c.title, "{pass}") {
 		groups["pass"] = a.passAt(l.at)
-	}
-	if groups["domain"] == "" && strings.Contains(c.title, "{domain}") {
-		groups["domain"] = a.domainAt(l.at)
 	}
 	if c.id == joinFailed {
 		m := joinCode.FindStringSubmatch(l.text)
@@ -217,14 +219,29 @@ func (a *analysis) passAt(at int) string {
 	return ""
 }
 
-var domainName = regexp.MustCompile(`(?i)Unattended Join: (?:Calling DsGetDcName for |NetJoinDomain\S* (?:for|to) (?:domain )?|[^\[]*JoinDomain = \[?)([A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9])`)
-
-// domainAt is the domain that the machine was to join.
-func (a *analysis) domainAt(at int) string {
-	for _, l := range a.around(at) {
-		if m := domainName.FindStringSubmatch(l.start()); m != nil {
-			return budget.Cut(m[1], maxName)
+// alsoNear adds to the groups of a cause what lines near it name, each once and in
+// the order of the log, and returns the lines.
+func (a *analysis) alsoNear(p pattern, at int, groups map[string]string) (lines []problem) {
+	const most = 200
+	found := map[string][]string{}
+	for i := max(0, at-most); i < min(len(a.run.Lines), at+most) && len(lines) < maxConsulted; i++ {
+		l := newProblem(a.run.Lines[i])
+		l.at = i
+		m := a.search.find(p, l)
+		if m == nil {
+			continue
+		}
+		lines = append(lines, l)
+		for name, text := range named(p.Regexp, m) {
+			if text != "" && !slices.Contains(found[name], text) {
+				found[name] = append(found[name], text)
+			}
 		}
 	}
-	return ""
+	for name, texts := range found {
+		if groups[name] == "" || len(texts) > 1 {
+			groups[name] = budget.Cut(strings.Join(texts, ", "), maxName)
+		}
+	}
+	return lines
 }

@@ -16,6 +16,9 @@ type cause struct {
 	// weak is told by what only follows from a cause, and counts where no
 	// pattern of another one matches.
 	weak string
+	// also is told by other lines near the one of the pattern: they fill groups
+	// that it lacks, and are evidence.
+	also string
 	// hang is matched against "entry of dll" of a provider that has begun and
 	// does not end.
 	hang string
@@ -60,7 +63,7 @@ var catalogue = sync.OnceValue(func() []compiled {
 	var all []compiled
 	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, answerFileCauses, configurationCauses, firstBootCauses} {
 		for _, c := range list {
-			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang)})
+			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang), optional(c.also)})
 		}
 	}
 	return all
@@ -68,7 +71,7 @@ var catalogue = sync.OnceValue(func() []compiled {
 
 type compiled struct {
 	cause
-	re, weakly, hangs *pattern // nil without one
+	re, weakly, hangs, others *pattern // nil without one
 }
 
 func optional(text string) *pattern {

@@ -185,6 +185,11 @@ func (a *analysis) known(t told) Diagnosis {
 		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(hide(first.Message), maxName))
 		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
 	}
+	for _, l := range t.also {
+		if l.at != evidence[0].at {
+			evidence = append(evidence, l)
+		}
+	}
 	if f.at >= 0 {
 		evidence = append(evidence, newProblem(a.run.Lines[f.at]))
 	}
