@@ -51,7 +51,7 @@ func TestWhyAFirstBootFailed(t *testing.T) {
 		"the code before the setting": {[]string{fmt.Sprintf(smiInvalid, "0x80220001"), source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x")},
 			"F92", []string{"OOBE is not a setting of Microsoft-Windows-Deployment (0x80220001", "Move OOBE to " + shell}, "0x80220001"},
 		"several settings": {[]string{source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x"), source("[setup.exe]", "Microsoft-Windows-Deployment", "UserAccounts"), why("[setup.exe]", "x"), fmt.Sprintf(smiInvalid, "0x80220001")},
-			"F92", []string{"OOBE is not a setting", "so are UserAccounts of Microsoft-Windows-Deployment", "Move OOBE to", "Move UserAccounts to " + shell}, "/settings/OOBE"},
+			"F92", []string{"OOBE is not a setting", "also refused: UserAccounts of Microsoft-Windows-Deployment", "Move OOBE to", "Move UserAccounts to " + shell}, "/settings/OOBE"},
 		"a name with a slip": {[]string{source(oobe, shell, "OOBE/HideOEMRegistrationScreens"), why(oobe, "Setting is not defined in this component")},
 			"F92", []string{"OOBE/HideOEMRegistrationScreens", "Write HideOEMRegistrationScreen instead"}, "HideOEM"},
 		"a setting too deep": {[]string{source(oobe, shell, "OOBE/UserAccounts"), why(oobe, "Setting is not defined in this component")},

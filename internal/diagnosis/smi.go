@@ -132,5 +132,5 @@ func (d *Diagnosis) alsoRefused(r refusal) {
 			d.Remedy = slices.Insert(d.Remedy, min(len(names), len(d.Remedy)), move)
 		}
 	}
-	d.Summary += "; so are " + strings.Join(names, ", ")
+	d.Summary += "; also refused: " + strings.Join(names, ", ")
 }
