@@ -15,6 +15,6 @@ var hangCauses = []cause{
 	{id: "F49", name: "HANG_EXTERNAL_PROVIDER", phase: PhaseProcess, by: byHang, external: true, hang: ` of .`, title: "sysprep hangs in the provider of other software, {entry} of {dll} (registered at {key})",
 		remedy: []string{`On a fresh machine: remove that software from the image, or delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal.`,
 			"Where only the file of a registered provider is missing, sysprep goes on after about 14 minutes."}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
-	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll}", unconfirmed: true,
-		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service that the provider belongs to is disabled."}, source: docProcess},
+	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll} ({what})", unconfirmed: true,
+		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service {service} is disabled or does not stop."}, source: docProcess},
 }

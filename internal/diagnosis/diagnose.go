@@ -165,6 +165,13 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.anyLevel {
 		d.Severity = finding.Warn
 	}
+	if d.Phase == PhaseProcess && len(d.Remedy) > 0 {
+		if rest, ok := strings.CutPrefix(d.Remedy[0], inPowerShell); ok {
+			d.Remedy[0] = onFresh + rest
+		} else if t.phase == PhaseValidate {
+			d.Remedy[0] = onFresh + d.Remedy[0]
+		}
+	}
 	if l := a.problems[t.at].Line; t.groups["setting"] != "" {
 		d.alsoRefused(refusalOf(l.Message))
 	}

@@ -40,7 +40,10 @@ func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 		if c.hangs == nil || c.external && !w.External || !c.hangs.MatchString(what) {
 			continue
 		}
-		groups := map[string]string{"entry": w.Entry, "dll": w.Module, "key": w.Key}
+		groups := map[string]string{"entry": w.Entry, "dll": w.Module, "key": w.Key, "what": providers[w.DLL()], "service": services[w.DLL()]}
+		if groups["service"] == "" {
+			groups["service"] = "that the provider belongs to"
+		}
 		if !w.Named() {
 			groups["entry"], groups["dll"] = "the work", w.Action
 		}
@@ -61,6 +64,14 @@ func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 		return d, true
 	}
 	return Diagnosis{}, false
+}
+
+// services are those that providers of Windows wait for, by the provider's DLL.
+var services = map[string]string{
+	"appxsysprep.dll": "AppXSvc (AppX Deployment Service)", "bdesysprep.dll": "BDESVC (BitLocker)", "capisp.dll": "CryptSvc (Cryptographic Services)",
+	"msdtcprx.dll": "MSDTC (Distributed Transaction Coordinator)", "mssrch.dll": "WSearch (Windows Search)", "slc.dll": "sppsvc (Software Protection)",
+	"spopk.dll": "TrustedInstaller (Windows Modules Installer)", "spwmp.dll": "WMPNetworkSvc (Windows Media Player Network Sharing)", "wevtapi.dll": "EventLog (Windows Event Log)",
+	"wuaueng.dll": "wuauserv (Windows Update)",
 }
 
 func since(w Step) string {
