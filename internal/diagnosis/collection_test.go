@@ -79,6 +79,13 @@ func TestOtherLogsAreConsulted(t *testing.T) {
 	if all := strings.Join(servicing.Evidence, "\n"); servicing.ID != "F23" || !strings.Contains(all, "Failed to get the session") || strings.Contains(all, "GameAssist") || strings.Contains(all, "UnloadStore") || !strings.Contains(servicing.Note, "CBS.log") {
 		t.Errorf("%s %q %q", servicing.ID, servicing.Evidence, servicing.Note)
 	}
+	if !strings.HasSuffix(servicing.Note, `CBS.log: 0x80080005: the COM server did not start (CO_E_SERVER_EXEC_FAILURE)`) {
+		t.Errorf("%q", servicing.Note)
+	}
+	old := reading("CBS.log", at("2024-07-22", stamp("Error                 CBS    Failed to resolve package: Package_for_KB5034441~31bf3856ad364e35~amd64~~1.3 [HRESULT = 0x800f0922]")))
+	if d := Collect([]Log{reading("setupact.log", query), old}).Diagnosis; d.Note != "" || strings.Contains(strings.Join(d.Evidence, "\n"), "KB5034441") {
+		t.Errorf("what servicing said a year ago: %q %q", d.Note, d.Evidence)
+	}
 	app := Collect([]Log{reading("setupact.log", refusedRun), cbs, apps}).Diagnosis
 	if all := strings.Join(app.Evidence, "\n"); app.ID != "F06" || !strings.Contains(all, "0x80073CFA") || strings.Contains(all, "Other.App") || strings.Contains(all, "session") || !strings.Contains(app.Note, "appx-events.txt") {
 		t.Errorf("%s %q %q", app.ID, app.Evidence, app.Note)

@@ -48,6 +48,8 @@ func TestWhyAFirstBootFailed(t *testing.T) {
 			"F92", []string{"LocalAccounts is not a setting", "0x8030000c", "below UserAccounts"}, "LocalAccounts"},
 		"the description before the setting": {[]string{why(oobe, "Value is invalid."), source(oobe, shell, "ComputerName"), fmt.Sprintf(smiInvalid, "0x80220005")},
 			"F93", []string{"the value of ComputerName of " + shell, "at most 15 characters"}, "SMI data"},
+		"and no code":                    {[]string{why(oobe, "Value is invalid."), source(oobe, shell, "ComputerName")}, "F93", []string{"the value of ComputerName of " + shell}, "SMI data"},
+		"what is said may hold a secret": {[]string{source(oobe, shell, "AutoLogon"), why(oobe, "cannot use Password=S3cret, it is bad"), fmt.Sprintf(smiInvalid, "0x80220010")}, "F60", []string{"cannot use Password=<hidden>, it is bad"}, "AutoLogon"},
 		"the code before the setting": {[]string{fmt.Sprintf(smiInvalid, "0x80220001"), source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x")},
 			"F92", []string{"OOBE is not a setting of Microsoft-Windows-Deployment (0x80220001", "Move OOBE to " + shell}, "0x80220001"},
 		"several settings": {[]string{source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x"), source("[setup.exe]", "Microsoft-Windows-Deployment", "UserAccounts"), why("[setup.exe]", "x"), fmt.Sprintf(smiInvalid, "0x80220001")},
@@ -119,6 +121,38 @@ func TestWhatIsWorthToBeKnownOfAFirstBoot(t *testing.T) {
 		if d.ID != "F89" {
 			t.Errorf("%s, and a failure: %s %q", name, d.ID, d.Summary)
 		}
+	}
+}
+
+// setuperr.log has nothing between two boots: the second one counts.
+func TestTheLastRefusalCounts(t *testing.T) {
+	record := func(path string) string {
+		return stamp(fmt.Sprintf(smiOf, shell, path), fmt.Sprintf(smiWhy, "x"), fmt.Sprintf(smiInvalid, "0x80220001"))
+	}
+	for name, test := range map[string]struct{ log, want, never string }{
+		"a day later":                     {record("RunSynchronous") + at("2025-07-23", record("SkipRearm")), "SkipRearm is not a setting", "RunSynchronous"},
+		"the same again":                  {record("RunSynchronous") + at("2025-07-23", record("RunSynchronous")), "RunSynchronous is not a setting", "also refused"},
+		"twice in one":                    {stamp(fmt.Sprintf(smiOf, shell, "RunSynchronous"), fmt.Sprintf(smiOf, shell, "RunSynchronous"), fmt.Sprintf(smiInvalid, "0x80220001")), "RunSynchronous is not a setting", "also refused"},
+		"a whole one and another at once": {record("RunSynchronous") + record("SkipRearm"), "RunSynchronous is not a setting", "also refused"},
+	} {
+		runs := Split(Parse([]byte(test.log)))
+		d, ok := Diagnose(runs[len(runs)-1])
+		if !ok || d.ID != "F92" || !strings.Contains(d.Summary, test.want) || strings.Contains(d.Summary, test.never) {
+			t.Errorf("%s: %v %s %q", name, ok, d.ID, d.Summary)
+		}
+	}
+	// The same of two runs of sysprep, the first of which did not understand its
+	// answer file.
+	var later string
+	for _, l := range strings.SplitAfter(at("2025-07-23", refusedRun), "\n") {
+		if strings.Contains(l, ", Error") {
+			later += l
+		}
+	}
+	first := stamp("Error                 SYSPRP SMI data results dump: Description = The same namespace should not appear twice in a single settings section.", "Error                 SYSPRP The provided unattend file is not valid; hrResult = 0x8022001b", "Error                 SYSPRP WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x0")
+	runs := Split(Parse([]byte(first + later)))
+	if d, ok := Diagnose(runs[len(runs)-1]); !ok || d.ID != "F06" {
+		t.Errorf("a refusal after an answer file that is not valid: %v %s", ok, d.ID)
 	}
 }
 

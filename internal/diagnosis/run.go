@@ -203,6 +203,9 @@ func (r *Run) endsBefore(l Line) bool {
 	if strings.Contains(l.lower(), textDeploy) && r.Progress.Runs == 0 {
 		return r.Progress.Lines > 0 // the logs of Windows Setup have a part for each boot
 	}
+	if r.Progress.Runs == 0 && beginsRefusal(head(l.Message, maxHead)) && r.refusedBefore(l.Time) {
+		return true // setuperr.log of two boots that were refused
+	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run, unless good runs have it as well.
 	if r.Progress.Runs > 0 || l.Level != Error && (l.Level != "" || contains(l.lower(), textGood)) {
@@ -210,6 +213,16 @@ func (r *Run) endsBefore(l Line) bool {
 	}
 	failed := strings.ToLower(head(r.Progress.FailureLine, maxMatch))
 	return contains(failed, []string{textFailure, textParse}) && !harmless(l)
+}
+
+// refusedBefore says whether an answer file was refused well before a time.
+func (r *Run) refusedBefore(at time.Time) bool {
+	for i := len(r.Lines) - 1; i >= 0; i-- {
+		if l := r.Lines[i]; beginsRefusal(head(l.Message, maxHead)) {
+			return !at.IsZero() && !l.Time.IsZero() && at.Sub(l.Time) > recordTime
+		}
+	}
+	return false
 }
 
 // next is the run that follows r in a log. It remembers the last run that broke
