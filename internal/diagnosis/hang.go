@@ -49,14 +49,15 @@ func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 		}
 		d := c.diagnosis(finding.Log, groups)
 		d.Summary += since(w)
-		d.Phase = PhaseProcess
-		if firstBoot {
+		switch {
+		case firstBoot:
 			d.Phase = PhaseFirstBoot
-		} else if p.Stage <= StageValidating {
+		case p.Stage <= StageValidating:
 			d.Phase = PhaseValidate
 			d.Summary += "; nothing was changed"
 			d.Remedy = append(d.Remedy, "Nothing was changed: end sysprep.exe by its process id, correct the cause and run it again.")
-		} else {
+		default:
+			d.Phase = PhaseProcess
 			d.Summary += "; the machine is being changed"
 			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
 		}

