@@ -52,10 +52,14 @@ func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 		switch {
 		case firstBoot:
 			d.Phase = PhaseFirstBoot
-		case p.Stage <= StageValidating:
+		case p.Stage == StageValidating, p.Stage < StageValidating && (w.Validating || strings.Contains(strings.ToLower(w.Entry), "validate")):
 			d.Phase = PhaseValidate
 			d.Summary += "; nothing was changed"
 			d.Remedy = append(d.Remedy, "Nothing was changed: end sysprep.exe by its process id, correct the cause and run it again.")
+		case p.Stage < StageValidating: // the begin of the log is missing
+			d.Phase = PhaseProcess
+			d.Summary += "; by its name it changes the machine"
+			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
 		default:
 			d.Phase = PhaseProcess
 			d.Summary += "; the machine is being changed"

@@ -61,6 +61,20 @@ func TestAHangSaysWhatItHangsIn(t *testing.T) {
 	}
 }
 
+// Where the begin of the log is missing, the entry says whether it only checks.
+func TestAHangInTheEndOfALog(t *testing.T) {
+	for line, want := range map[string]Phase{
+		begins("GeneralizeForImaging", "wuaueng.dll"): PhaseProcess, begins("Sysprep_Clean_Validate_Opk", "spopk.dll"): PhaseValidate,
+	} {
+		var tr Tracker
+		tr.Feed([]byte(stamp(line)))
+		d, ok := Hang(tr.Progress())
+		if !ok || d.Phase != want || strings.Contains(d.Summary, "nothing was changed") != (want == PhaseValidate) {
+			t.Errorf("%q: %v %s %q", line, ok, d.Phase, d.Summary)
+		}
+	}
+}
+
 func TestWhatIsOverOrHasNotBegunDoesNotHang(t *testing.T) {
 	failed := strings.TrimPrefix(strings.Split(refusedRun, "\r\n")[19], "2025-07-22 21:00:19, ")
 	for name, p := range map[string]Progress{
