@@ -194,7 +194,7 @@ func (g *Guest) where(_ context.Context, c *call) int {
 	return 1
 }
 
-// wevtutil lists and clears event logs.
+// wevtutil lists, reads and clears event logs.
 func (g *Guest) wevtutil(_ context.Context, c *call) int {
 	args := c.Argv()
 	switch {
@@ -215,6 +215,10 @@ func (g *Guest) wevtutil(_ context.Context, c *call) int {
 			return 5
 		}
 		return 0
+	case len(args) > 2 && (strings.EqualFold(args[0], "qe") || strings.EqualFold(args[0], "query-events")):
+		if g.queryEvents(c, args[1:]) {
+			return 0
+		}
 	}
 	return g.badSyntax(c, "wevtutil")
 }

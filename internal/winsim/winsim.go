@@ -99,6 +99,9 @@ type Guest struct {
 	throws func(cmdlet string) error
 	pause  func(context.Context, time.Duration) // of what a client asked for
 	rest   func(context.Context, time.Duration) // of real time
+
+	// appErrors are in the event log of app deployment.
+	appErrors []appError
 }
 
 // New starts a guest. A drive without registry hives gets a minimal Windows

@@ -180,34 +180,42 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 // diagnose names the cause from the log of the run, or from the one in the
 // guest where too little of it was seen.
 func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
+	last := r.diagnoseRun(ctx, v)
+	r.consult(ctx, v.Diagnosis, last)
+}
+
+// diagnoseRun also returns what the log says of the run that was diagnosed.
+func (r *run) diagnoseRun(ctx context.Context, v *verdict.Verdict) (run diagnosis.Progress) {
 	if v.Diagnosis != nil || v.Class == verdict.Undone || v.Class == verdict.Unarmed {
-		return
+		return run
 	}
 	seen := r.tracker.Run()
+	run = seen.Progress
 	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Progress)) {
 		v.Diagnosis = &d
-		return
+		return run
 	}
 	if v.Class == verdict.Hung {
 		if d, ok := diagnosis.Hang(seen.Progress); ok {
 			v.Diagnosis = &d
 		}
-		return
+		return run
 	}
 	if !r.answering {
-		return
+		return run
 	}
 	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)
 	if err != nil {
-		return
+		return run
 	}
 	last := diagnosis.LastRun(raw)
 	if last.Progress.Lines == 0 || !r.ownLog(last.Progress) {
-		return
+		return run
 	}
 	if d, ok := diagnosis.Diagnose(last); ok {
-		v.Diagnosis = &d
+		v.Diagnosis, run = &d, last.Progress
 	}
+	return run
 }
 
 // stopOwn ends the sysprep that this run started if it has changed nothing yet

@@ -51,6 +51,9 @@ type run struct {
 	// another run that is watched instead of one of our own.
 	running  []guest.Process
 	attached *guest.Process
+	// consulted are the logs that were asked for the cause, by their names below
+	// log_directory.
+	consulted map[string][]byte
 	// inBetween: this sysprep only brings the guest into audit mode, and another
 	// one follows.
 	inBetween bool
