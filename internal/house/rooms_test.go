@@ -16,7 +16,7 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
@@ -100,6 +100,7 @@ var rooms = []room{
 	{name: "internal/record", may: []string{"internal/hostfile"}},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
+	{name: "internal/heartbeat"},
 	{name: "internal/cloudagent"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
 	{name: "internal/foreign"},

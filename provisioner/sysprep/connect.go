@@ -11,6 +11,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
@@ -155,6 +156,9 @@ func (r *run) logInPatiently(ctx context.Context) (*winrm.Client, error) {
 	waited, cancel := context.WithTimeout(ctx, r.real(limit))
 	defer cancel()
 	var last error
+	facts := heartbeat.Facts{Doing: "connecting to WinRM", Limit: limit}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		client, err := r.logIn(waited)
 		switch {
@@ -162,6 +166,8 @@ func (r *run) logInPatiently(ctx context.Context) (*winrm.Client, error) {
 			return client, nil
 		case waited.Err() == nil || last == nil:
 			last = err // of the end of the time less can be said
+			facts.Says = err.Error()
+			wait.Set(facts)
 		}
 		silent := errors.Is(err, winrm.ErrDeadline) || errors.Is(err, winrm.ErrConnection) || errors.Is(err, winrm.ErrUnavailable)
 		if !silent || r.pause(waited, r.config.PollInterval) != nil {

@@ -73,7 +73,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 	var machine verdict.Machine
 	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
-	var heart heartbeat
+	seen := watchFacts{starter: r.plan.Starter, limit: r.config.GeneralizeTimeout}.at(r.now(), r.tracker.Progress())
+	watch := r.heart.Begin(seen.facts(r.now()))
+	defer watch.End()
 	for {
 		var v *verdict.Verdict
 		select {
@@ -110,9 +112,12 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
-		if text := heart.beat(r.now(), r.begun, r.config.GeneralizeTimeout, r.tracker.Progress()); text != "" {
-			r.ui.Say("  " + text)
+		seen = seen.at(r.now(), r.tracker.Progress())
+		seen.machine, seen.silent, seen.percent = machine, time.Time{}, r.percentOf(seen.log)
+		if !r.answering {
+			seen.silent = heard
 		}
+		watch.Set(seen.facts(r.now()))
 		if judge.WantsLastLook() && !asking {
 			asking = true
 			feeder.Go(func() { r.lastLook(feed, events) })
