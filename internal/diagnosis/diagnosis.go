@@ -114,6 +114,8 @@ type Progress struct {
 	Last     time.Time
 	// Working is what was begun last and has not ended.
 	Working Step
+	// Blocks counts what has ended; Percent is made of it.
+	Blocks Blocks
 }
 
 // Run is one sysprep run cut out of a log.

@@ -59,7 +59,9 @@ func (f Progress) with(l Line) Progress {
 	if !l.Time.IsZero() {
 		f.Last = l.Time
 	}
-	f.Working = f.Working.after(l, text)
+	working := f.Working.after(l, text)
+	f.Blocks = f.Blocks.after(f.Working, working, text)
+	f.Working = working
 	f.reach(StageStarted)
 	switch {
 	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
