@@ -43,7 +43,6 @@ type watchFacts struct {
 	limit   time.Duration
 	machine verdict.Machine
 	silent  time.Time
-	percent int
 }
 
 // at adds a look at the log.
@@ -74,7 +73,7 @@ func (w watchFacts) facts(now time.Time) heartbeat.Facts {
 		if work.Named() {
 			f.Provider, f.Since = fmt.Sprintf("%s (%s)", work.DLL(), work.Entry), w.working
 		}
-		f.Percent = w.percent
+		f.Percent = w.log.Percent()
 	}
 	switch {
 	case w.machine.Paused != "":
@@ -89,7 +88,3 @@ func (w watchFacts) facts(now time.Time) heartbeat.Facts {
 func (r *run) waitingFor(doing, says string) heartbeat.Facts {
 	return heartbeat.Facts{Doing: doing, Limit: r.config.StallTimeout, Option: "stall_timeout", Says: says}
 }
-
-// percentOf is how much of the work a run of this Windows usually has is done, 0
-// where that is not known.
-func (r *run) percentOf(diagnosis.Progress) int { return 0 }

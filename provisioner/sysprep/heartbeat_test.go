@@ -13,7 +13,12 @@ func TestAWatchedRunSaysWhereItIs(t *testing.T) {
 	at := func(after time.Duration) time.Time { return begun.Add(after) }
 	foo := diagnosis.Step{Entry: "Foo", Module: `C:\Windows\System32\Foo.dll`}
 	log := func(lines int, stage diagnosis.Stage, work diagnosis.Step) diagnosis.Progress {
-		return diagnosis.Progress{Lines: lines, Stage: stage, Working: work}
+		p := diagnosis.Progress{Lines: lines, Stage: stage, Working: work}
+		if p.Blocks.Pass = diagnosis.PassCheckGeneralize; stage > diagnosis.StageValidating {
+			p.Blocks = diagnosis.Blocks{Pass: diagnosis.PassGeneralize, Form: diagnosis.FormExecuting}
+			p.Blocks.Ended[diagnosis.PassGeneralize] = lines
+		}
+		return p
 	}
 	w := watchFacts{limit: 30 * time.Minute}
 	for _, c := range []struct {
@@ -24,13 +29,13 @@ func TestAWatchedRunSaysWhereItIs(t *testing.T) {
 	}{
 		{time.Minute, diagnosis.Progress{}, nil, "still waiting for the first line of sysprep's log: 1m of 30m (generalize_timeout)"},
 		{time.Minute, diagnosis.Progress{}, func(w *watchFacts) { w.starter = "EC2Launch v2" }, "still waiting for EC2Launch v2 to start sysprep: 1m of 30m (generalize_timeout)"},
-		{80 * time.Second, log(20, diagnosis.StageValidating, foo), nil, "still validating: 1m20s of 30m (generalize_timeout), provider foo.dll (Foo) for 0s, log quiet for 0s"},
-		{2 * time.Minute, log(20, diagnosis.StageValidating, foo), func(w *watchFacts) { w.percent = 35 },
-			"still validating: 2m of 30m (generalize_timeout), provider foo.dll (Foo) for 40s, log quiet for 40s, 35%"},
-		{3 * time.Minute, log(25, diagnosis.StageProcessing, foo), func(w *watchFacts) { w.silent = at(150 * time.Second) },
-			"still generalizing: 3m of 30m (generalize_timeout), provider foo.dll (Foo) for 1m40s, log quiet for 0s, 35%, the guest has not answered for 30s"},
-		{4 * time.Minute, log(26, diagnosis.StageProcessing, diagnosis.Step{Action: "Generalize.xml"}), func(w *watchFacts) { w.machine = verdict.Machine{Paused: "io-error"} },
-			"still generalizing: 4m of 30m (generalize_timeout), log quiet for 0s, 35%, the machine is paused (io-error)"},
+		{80 * time.Second, log(20, diagnosis.StageValidating, foo), nil, "still validating: 1m20s of 30m (generalize_timeout), provider foo.dll (Foo) for 0s, log quiet for 0s, 5%"},
+		{2 * time.Minute, log(20, diagnosis.StageValidating, foo), nil,
+			"still validating: 2m of 30m (generalize_timeout), provider foo.dll (Foo) for 40s, log quiet for 40s, 5%"},
+		{3 * time.Minute, log(15, diagnosis.StageProcessing, foo), func(w *watchFacts) { w.silent = at(150 * time.Second) },
+			"still generalizing: 3m of 30m (generalize_timeout), provider foo.dll (Foo) for 1m40s, log quiet for 0s, 53%, the guest has not answered for 30s"},
+		{4 * time.Minute, log(16, diagnosis.StageProcessing, diagnosis.Step{Action: "Generalize.xml"}), func(w *watchFacts) { w.machine = verdict.Machine{Paused: "io-error"} },
+			"still generalizing: 4m of 30m (generalize_timeout), log quiet for 0s, 56%, the machine is paused (io-error)"},
 		{10 * time.Minute, log(90, diagnosis.StageDone, foo), func(w *watchFacts) { w.machine, w.silent = verdict.Machine{}, time.Time{} },
 			"still waiting for the end of sysprep: 10m of 30m (generalize_timeout), log quiet for 0s"},
 	} {

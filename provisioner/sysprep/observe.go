@@ -113,7 +113,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 			return *v
 		}
 		seen = seen.at(r.now(), r.tracker.Progress())
-		seen.machine, seen.silent, seen.percent = machine, time.Time{}, r.percentOf(seen.log)
+		seen.machine, seen.silent = machine, time.Time{}
 		if !r.answering {
 			seen.silent = heard
 		}
