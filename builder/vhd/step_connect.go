@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/communicator"
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -23,11 +24,14 @@ func (s *stepConnect) Run(ctx context.Context, state multistep.StateBag) multist
 	run, _ := runOf(state)
 	if s.inner == nil {
 		s.inner, s.winrm = connector(run.config, run.machine)
-		s.winrm.gone = run.machine.over
+		s.winrm.gone, s.winrm.heart = run.machine.over, run.heart
 	}
 	alive, release := run.machine.bind(ctx, "connecting to the guest", func(hypervisor.Fate) time.Duration { return 0 })
 	defer release()
-	if s.inner.Run(alive, state) == multistep.ActionContinue {
+	watch := run.awaits(alive, run.config.connecting())
+	action := s.inner.Run(alive, state)
+	watch.end()
+	if action == multistep.ActionContinue {
 		if s.winrm != nil && s.winrm.comm != nil {
 			s.winrm.until(ctx)
 		}
@@ -49,6 +53,17 @@ func (s *stepConnect) Cleanup(state multistep.StateBag) {
 	if s.inner != nil {
 		s.inner.Cleanup(state)
 	}
+}
+
+// connecting says what is waited for until the communicator is there.
+func (c *Config) connecting() heartbeat.Facts {
+	switch c.Comm.Type {
+	case "winrm":
+		return heartbeat.Facts{Doing: "waiting until WinRM runs a command", Limit: c.Comm.PauseBeforeConnect + c.Comm.WinRMTimeout, Option: "winrm_timeout"}
+	case "ssh":
+		return heartbeat.Facts{Doing: "waiting for SSH", Limit: c.Comm.PauseBeforeConnect + c.Comm.SSHTimeout, Option: "ssh_timeout"}
+	}
+	return heartbeat.Facts{Doing: "connecting"}
 }
 
 // locator knows where the guest is.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -43,7 +44,10 @@ func (s *stepWaitForGuest) Run(ctx context.Context, state multistep.StateBag) mu
 	defer cancel()
 
 	w := guestWait{stepWaitForGuest: s, say: ui.Say, reach: winrm.Silent}
+	watch := run.awaits(waiting, heartbeat.Facts{Doing: "waiting for WinRM", Limit: limit, Option: "winrm_timeout"})
+	w.tell = watch.tell
 	err := w.wait(waiting, run, run.machine)
+	watch.end()
 	ended := (*endedError)(nil)
 	switch {
 	case err == nil:
@@ -64,6 +68,7 @@ func (*stepWaitForGuest) Cleanup(multistep.StateBag) {}
 type guestWait struct {
 	*stepWaitForGuest
 	say     func(string)
+	tell    func(string) // what is known by now
 	reach   winrm.Reach
 	refused error // what the login failed with last
 	rested  time.Time

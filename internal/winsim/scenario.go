@@ -151,6 +151,11 @@ type Scenario struct {
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
 
+	// Lockout is when wrong passwords lock an account. AccountAfter is how long
+	// after its start the guest knows the account's password.
+	Lockout      Lockout  `json:"lockout,omitzero"`
+	AccountAfter Duration `json:"account_after,omitempty"`
+
 	// SSH is the OpenSSH server beside WinRM.
 	SSH SSH `json:"ssh,omitzero"`
 
@@ -207,7 +212,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.checkAgents(), s.Unkind.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.Unkind.check())...)
 }
 
 // or is the duration, or def where there is none.

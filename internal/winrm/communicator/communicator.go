@@ -25,6 +25,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	Settings func(context.Context) ([]winrm.Config, error)
 	// UI shows the progress of large files; nil: nobody.
 	UI Tracker
+	// Heart says that a transfer goes on that takes long; nil: nobody.
+	Heart *heartbeat.Heart
 	// Note is told why files take a slower way; nil: nobody.
 	Note func(string)
 	// Silence, Back and Refused are in place of the constants, when not 0.
