@@ -13,6 +13,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
@@ -33,6 +34,7 @@ type login struct {
 	loginUser string
 	password  winrm.Secret
 	given     bool // there is a password
+	guard     *lockout.Guard
 }
 
 // readLogin returns what the builder says of Packer's communicator, and hides the
@@ -64,6 +66,7 @@ func (r *run) overrideLogin() error {
 	if w.Password != "" {
 		r.password, r.given = winrm.NewSecret(w.Password), true
 	}
+	r.guard = lockout.New(r.loginUser, lockout.Policy{Most: w.LoginAttempts, Option: "login_attempts in the block winrm"}, func() time.Time { return r.now() })
 	return nil
 }
 
@@ -266,7 +269,7 @@ func (r *run) settings() (all []winrm.Config, err error) {
 		slices.Reverse(ways)
 	}
 	for _, tls := range ways {
-		c := winrm.Config{Host: r.host, Port: r.loginPort, TLS: tls, User: r.loginUser, Password: r.password, Limits: r.limits, Auth: winrm.AuthNTLM}
+		c := winrm.Config{Host: r.host, Port: r.loginPort, TLS: tls, User: r.loginUser, Password: r.password, Limits: r.limits, Guard: r.guard, Auth: winrm.AuthNTLM}
 		if !w.UseNTLM.False() {
 			all = append(all, c)
 		}

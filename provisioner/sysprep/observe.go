@@ -37,6 +37,8 @@ type watched struct {
 	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	// held: it was said that the guest refuses the login.
+	held bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
@@ -84,6 +86,10 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case e := <-events:
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
+				if errors.Is(e.err, guest.ErrHeld) && !r.held {
+					r.held = true
+					r.ui.Say("Warning: the guest refuses the login of Packer's communicator. It is asked at growing intervals only, so that Windows does not lock the account")
+				}
 				o := r.unreached(ctx, e.err.Error())
 				o.Last = e.last
 				judge, v = judge.Step(o)
