@@ -81,8 +81,8 @@ type Scenario struct {
 	// setuplog lists them; Packages are the names in F01.
 	Class    string   `json:"class,omitempty"`
 	Packages []string `json:"packages,omitempty"`
-	// HangIn is where Hang stops: "validate", "generalize" (default) or
-	// "dialog", an invisible message box after the end of validation.
+	// HangIn is where Hang stops: "validate", "generalize" (default), "dialog", an
+	// invisible message box after the end of validation, or one of setuplog.Hang.
 	HangIn string `json:"hang_in,omitempty"`
 	// Validate and Generalize are how long the two halves of a run take.
 	Validate   Duration `json:"validate,omitempty"`
@@ -202,7 +202,9 @@ func (s Scenario) check() error {
 	switch s.HangIn {
 	case "", "validate", "generalize", "dialog":
 	default:
-		errs = append(errs, fmt.Errorf("unknown hang_in %q", s.HangIn))
+		if _, ok := setuplog.Hang(s.HangIn); !ok {
+			errs = append(errs, fmt.Errorf("unknown hang_in %q", s.HangIn))
+		}
 	}
 	switch s.WinRMDies {
 	case WinRMUp, WinRMNoShells, WinRMBlackHole, WinRMClosed, WinRMReset:
