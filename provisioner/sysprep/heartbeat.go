@@ -88,3 +88,30 @@ func (w watchFacts) facts(now time.Time) heartbeat.Facts {
 func (r *run) waitingFor(doing, says string) heartbeat.Facts {
 	return heartbeat.Facts{Doing: doing, Limit: r.config.StallTimeout, Option: "stall_timeout", Says: says}
 }
+
+const (
+	paceBurst = 100         // lines of progress at once: more than a run has
+	paceEach  = time.Second // for another one
+)
+
+// pace bounds how fast lines of progress are said; a plain value. A log that names a
+// provider in every line would flood the output.
+type pace struct {
+	spent   int       // of the burst
+	at      time.Time // when it was counted
+	skipped int
+}
+
+// next says whether a line may be said now, and how many before it were not.
+func (p pace) next(now time.Time) (after pace, ok bool, skipped int) {
+	if regained := int(now.Sub(p.at) / paceEach); regained > 0 {
+		p.spent, p.at = max(0, p.spent-regained), now
+	}
+	if p.spent >= paceBurst {
+		p.skipped++
+		return p, false, 0
+	}
+	p.spent++
+	skipped, p.skipped = p.skipped, 0
+	return p, true, skipped
+}

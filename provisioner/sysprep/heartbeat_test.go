@@ -47,3 +47,34 @@ func TestAWatchedRunSaysWhereItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesOfProgressAreBounded(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	var p pace
+	say := func(lines int) (said, left int) {
+		for range lines {
+			var ok bool
+			var n int
+			if p, ok, n = p.next(now); ok {
+				said, left = said+1, left+n
+			}
+		}
+		return said, left
+	}
+	for _, c := range []struct {
+		after            time.Duration
+		lines, said, out int
+	}{
+		{0, 90, 90, 0}, // a whole run at once
+		{0, 1000, 10, 0},
+		{500 * time.Millisecond, 1, 0, 0},
+		{1500 * time.Millisecond, 5, 2, 991},
+		{time.Hour, 100, 100, 3},
+		{0, 1, 0, 0},
+	} {
+		now = now.Add(c.after)
+		if said, left := say(c.lines); said != c.said || left != c.out {
+			t.Errorf("after %s: %d lines of %d, %d left out; want %d, %d", c.after, said, c.lines, left, c.said, c.out)
+		}
+	}
+}

@@ -37,6 +37,7 @@ type watched struct {
 	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	pace      pace
 	// held: it was said that the guest refuses the login.
 	held bool
 	// tidied and untidy are closed and set when our files were removed before
@@ -283,9 +284,19 @@ func (r *run) progress(lines []diagnosis.Line) {
 		if !r.ownLog(diagnosis.Progress{Start: l.Time}) {
 			continue
 		}
-		if text := diagnosis.Milestone(l); text != "" {
-			r.ui.Say("  " + text)
+		text := diagnosis.Milestone(l)
+		if text == "" {
+			continue
 		}
+		var ok bool
+		var left int
+		if r.pace, ok, left = r.pace.next(r.now()); !ok {
+			continue
+		}
+		if left > 0 {
+			r.ui.Sayf("  (lines of progress left out: %d)", left)
+		}
+		r.ui.Say("  " + text)
 	}
 }
 
