@@ -36,7 +36,7 @@ var rooms = []room{
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
-	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.

@@ -135,7 +135,7 @@ func (c *Communicator) take(ctx context.Context) (*link, error) {
 	}
 	l, err := c.connect(ctx)
 	if errors.Is(err, winrm.ErrUnauthorized) {
-		c.refused, c.until = err, time.Now().Add(c.options.Refused)
+		c.refused, c.until = err, time.Now().Add(max(c.options.Refused, c.guard.Pause(0)))
 	}
 	return l, err
 }
@@ -147,6 +147,9 @@ func (c *Communicator) connect(ctx context.Context) (*link, error) {
 	ways, err := c.options.Settings(limited)
 	if err != nil {
 		return nil, fmt.Errorf("finding the guest: %w", err)
+	}
+	if len(ways) > 0 {
+		c.guard = ways[0].Guard
 	}
 	if l, err := c.again(limited, ways); l != nil || err != nil {
 		return l, err
