@@ -52,8 +52,8 @@ type fault struct {
 var faults = []fault{
 	{name: "FIN", want: [4]string{"gn", "g", "g", "g"}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Close, Times: 2}); c.sim.Faults.CloseConnections() }},
 	{name: "RST", want: [4]string{"gn", "g", "g", "g"}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Reset, Times: 2}); c.sim.Faults.ResetConnections() }},
-	{name: "black hole", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{false, true, true, true}, set: func(c *faultCell) { c.sim.Faults.BlackHole(true) }},
-	{name: "accepts, never answers", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{false, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Hang}) }},
+	{name: "black hole", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.sim.Faults.BlackHole(true) }},
+	{name: "accepts, never answers", want: [4]string{"n", "l", "l", "lg"}, left: [4]bool{true, true, true, true}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Hang}) }},
 	{name: "freeze, then thaw", want: [4]string{"g", "g", "g", "g"}, set: func(c *faultCell) { c.inject(wsman.Rule{Do: wsman.Hang, Times: 4, For: 2 * time.Second}) }},
 	{name: "lost shells (2150858843)", want: [4]string{"gn", "g", "g", "g"}, hot: 1, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
 	{name: "lost shells, sysprep-vhd's communicator", want: [4]string{"gn", "g", "g", "g"}, builders: true, set: func(c *faultCell) { c.sim.Faults.LoseShells() }},
