@@ -79,7 +79,7 @@ func TestTheWaitForAGuestDoesNotLockTheAccount(t *testing.T) {
 		want     multistep.StepAction
 		said     string
 	}{
-		"set up late":      {winsim.Scenario{AccountAfter: winsim.Duration(2 * time.Minute)}, "secret", "30m", multistep.ActionContinue, "refuses user"},
+		"set up late":      {winsim.Scenario{AccountAfter: winsim.Duration(2 * time.Minute)}, "secret", "4h", multistep.ActionContinue, "refuses user"},
 		"a wrong password": {winsim.Scenario{}, "wrong", "30m", multistep.ActionHalt, "no login is tried for another"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestTheWaitForAGuestDoesNotLockTheAccount(t *testing.T) {
 				t.Errorf("%q was not said: %v", c.said, b.said.SayMessages)
 			}
 			if c.want == multistep.ActionHalt {
-				b.wantHalt(t, got, `did not accept user "Administrator" (logins refused in a row: `, "check winrm_username and winrm_password", "within 25m0s (winrm_timeout)")
+				b.wantHalt(t, got, `did not accept user "Administrator" (logins refused in a row: `, "check winrm_username and winrm_password", "within 30m0s (winrm_timeout)")
 			}
 		})
 	}
