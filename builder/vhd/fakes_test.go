@@ -145,6 +145,13 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 	b.run = &run{config: c, driver: c.driver(), newMachine: func() hypervisor.Machine { return ableMachine{b.fake} }, scratch: t.TempDir()}
 	b.Put("ui", packersdk.Ui(b.said))
 	b.Put(runKey, b.run)
+	heart := newHeart(b.said)
+	b.run.heart = heart
+	t.Cleanup(func() {
+		if !heart.Idle() {
+			t.Error("a wait was not ended")
+		}
+	})
 	return b
 }
 

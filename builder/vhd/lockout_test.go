@@ -104,6 +104,9 @@ func TestTheWaitForAGuestDoesNotLockTheAccount(t *testing.T) {
 			if !said(b, c.said) {
 				t.Errorf("%q was not said: %v", c.said, b.said.SayMessages)
 			}
+			if c.want == multistep.ActionContinue && said(b, "no login is tried") {
+				t.Errorf("all logins were spent: %v", b.said.SayMessages)
+			}
 			if c.want == multistep.ActionHalt {
 				b.wantHalt(t, got, `did not accept user "Administrator" (logins refused in a row: `, "check winrm_username and winrm_password", "within 30m0s (winrm_timeout)")
 			}

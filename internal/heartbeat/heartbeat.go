@@ -151,6 +151,13 @@ func (h *Heart) Looking(f Facts, look func() string) *Wait {
 	return w
 }
 
+// Idle says that every wait has ended.
+func (h *Heart) Idle() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waits) == 0
+}
+
 // During does something that takes its time.
 func (h *Heart) During(f Facts, do func() error) error {
 	defer h.Begin(f).End()

@@ -73,6 +73,9 @@ func TestALineAMinuteAndNoneInTheFirstNorAfterTheEnd(t *testing.T) {
 		said = nil
 	}
 	first := heart.Begin(Facts{Doing: "looking"})
+	if heart.Idle() {
+		t.Error("nothing is waited for")
+	}
 	h.to(59 * time.Second)
 	lines("the first minute")
 	h.to(119 * time.Second)
@@ -90,7 +93,7 @@ func TestALineAMinuteAndNoneInTheFirstNorAfterTheEnd(t *testing.T) {
 	h.to(240 * time.Second)
 	lines("the outer one goes on", "  still looking: 4m of 1h, 25%, no answer")
 	first.End()
-	if h.beat != nil {
+	if h.beat != nil || !heart.Idle() {
 		t.Error("the clock ticks though nothing is waited for")
 	}
 	second := heart.Begin(Facts{Doing: "ending"})

@@ -101,6 +101,17 @@ func TestASessionWhosePasswordIsNotRightAnyMore(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
+			if auth == AuthBasic { // on a connection that is kept
+				if _, err := client.Login(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				changed.Store(true)
+				if _, err := client.Login(t.Context()); !errors.Is(err, ErrUnauthorized) || wrong.Load() != 1 {
+					t.Errorf("%v, and the wrong password was sent %d times", err, wrong.Load())
+				}
+				changed.Store(false)
+				wrong.Store(0)
+			}
 			session := NewSession(client, ShellOptions{})
 			if _, err := session.Run(t.Context(), Command{Line: "exit 0"}); err != nil {
 				t.Fatal(err)

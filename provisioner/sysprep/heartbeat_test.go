@@ -1,6 +1,8 @@
 package sysprep
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +78,23 @@ func TestLinesOfProgressAreBounded(t *testing.T) {
 		if said, left := say(c.lines); said != c.said || left != c.out {
 			t.Errorf("after %s: %d lines of %d, %d left out; want %d, %d", c.after, said, c.lines, left, c.said, c.out)
 		}
+	}
+}
+
+func TestALogFullOfProvidersDoesNotFloodTheOutput(t *testing.T) {
+	c, err := decode(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ui := &recordUI{}
+	r := newRun(c, ui, brokenUpload{}, nil)
+	r.launched.OldLines = 1 // no line of it is another run's
+	var log strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&log, "2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\\x\\agent%d.dll,Generalize'; executing it\r\n", i)
+	}
+	r.progress(diagnosis.Parse([]byte(log.String())))
+	if n := strings.Count(ui.text(), "working on other software"); n < paceBurst || n > 2*paceBurst {
+		t.Errorf("%d lines", n)
 	}
 }

@@ -101,3 +101,14 @@ func TestALostCommandCountsForWhatFollowsIt(t *testing.T) {
 		}
 	}
 }
+
+func TestACommandThatIsRefusedWhileItRunsIsOneThatWasLost(t *testing.T) {
+	f := &fake{start: func(_ context.Context, cmd *packersdk.RemoteCmd) error {
+		_, _ = cmd.Stdout.Write([]byte("x"))
+		return errors.New("http response error: 401 - invalid content type")
+	}}
+	tr := New(f, longestRest)
+	if err := ask(t.Context(), tr); !isRefusal(err) || tr.logins.Count(tr.now()) != 3 {
+		t.Errorf("%v counts as %d", err, tr.logins.Count(tr.now()))
+	}
+}

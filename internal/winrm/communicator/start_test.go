@@ -407,3 +407,26 @@ func TestEveryWayIsTriedInItsTurn(t *testing.T) {
 	}
 	t.Error("Basic was not tried in two rounds")
 }
+
+// Provisioners try again at once: the pauses are those of the guard.
+func TestARefusedLoginWaitsAsItsGuardSays(t *testing.T) {
+	guard := lockout.New("packer", lockout.Policy{}, nil)
+	g := start(t, winsim.ServerOptions{NTLM: true, NoBasic: true}, func(o *Options) {
+		settings := o.Settings
+		o.Settings = func(ctx context.Context) ([]winrm.Config, error) {
+			all, err := settings(ctx)
+			for i := range all {
+				all[i].Password, all[i].Guard = winrm.NewSecret("wrong"), guard
+			}
+			return all, err
+		}
+	})
+	for range 5 {
+		if err := g.comm.Check(t.Context()); !errors.Is(err, winrm.ErrUnauthorized) {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := g.Guest.Wrong("packer"); n != 1 || time.Until(g.comm.until) < 11*time.Second {
+		t.Errorf("%d passwords were sent, the next in %s", n, time.Until(g.comm.until))
+	}
+}
