@@ -160,6 +160,7 @@ type Scenario struct {
 	SSH SSH `json:"ssh,omitzero"`
 
 	Unkind
+	Condition
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
@@ -214,7 +215,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.Unkind.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.Unkind.check(), s.Condition.check())...)
 }
 
 // or is the duration, or def where there is none.

@@ -64,6 +64,15 @@ func writeJSON(b *strings.Builder, v any) {
 			writeJSON(b, d)
 		}
 		b.WriteByte(']')
+	case []string:
+		b.WriteByte('[')
+		for i, text := range v {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, text)
+		}
+		b.WriteByte(']')
 	case string:
 		b.WriteByte('"')
 		for _, u := range utf16.Encode([]rune(v)) {
@@ -157,6 +166,8 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.processList()
 	case "expand":
 		return t.expand(encoded)
+	case "preflight":
+		return t.preflight(encoded)
 	}
 	return g.unknownPowerShell(c, name)
 }

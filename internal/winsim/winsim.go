@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -71,6 +72,7 @@ type Guest struct {
 	scenario Scenario
 	drive    winfs.Drive
 	reg      *registry.Registry
+	machine  *machinestate.Machine
 
 	mu       sync.Mutex
 	unknown  []string
@@ -132,13 +134,16 @@ func New(opt Options) (*Guest, error) {
 	} else {
 		err = g.seed()
 	}
-	if err = errors.Join(err, g.installSSH()); err != nil {
+	if err = errors.Join(err, g.installSSH()); err == nil {
+		err = g.setMachine()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := g.Boot(); err != nil {
 		return nil, err
 	}
-	if err := g.setStart(); err != nil {
+	if err := errors.Join(g.setFaults(), g.setStart()); err != nil {
 		return nil, err
 	}
 	return g, g.Flush()

@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,WinRM
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,WinRM,Preflight,WaitFor
 //go:generate go tool packer-sdc struct-markdown
 
 package sysprep
@@ -172,6 +172,10 @@ type Config struct {
 	// [winrm](#the-block-winrm).
 	WinRM *WinRM `mapstructure:"winrm"`
 
+	// What is looked at in the guest before anything is changed there. See
+	// [preflight](#the-block-preflight).
+	Preflight *Preflight `mapstructure:"preflight"`
+
 	ctx        interpolate.Context
 	answer     answer
 	severities finding.Overrides
@@ -259,7 +263,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

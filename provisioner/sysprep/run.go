@@ -59,6 +59,10 @@ type run struct {
 	inBetween bool
 	// resealed: that one has ended well, so the machine is not untouched any more.
 	resealed bool
+	// checked is what the pre-flight found; nil: it was not made. asked is when the guest
+	// was asked for its facts.
+	checked *checked
+	asked   time.Time
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
 	// watched is what was seen of the sysprep that was started last.
@@ -96,6 +100,7 @@ type phase struct {
 // phases are in their order.
 var phases = []phase{
 	{"connect", "connecting to the guest", (*run).connect}, {"look", "looking at the guest", (*run).look},
+	{"preflight", "checking whether Windows can be generalized", (*run).preflight}, {"objections", "checking whether Windows can be generalized", (*run).objections},
 	{"audit", "bringing Windows into audit mode", (*run).throughAudit}, {"answers", "bringing what sysprep needs into the guest", (*run).answers},
 	{"sysprep", "starting sysprep", (*run).sysprep}, {"finish", "finishing: logs, and removing what was brought", (*run).finish},
 }

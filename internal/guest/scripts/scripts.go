@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1 preflight.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -28,6 +28,7 @@ const (
 	Receive   = "receive"
 	Expand    = "expand"
 	Processes = "processes"
+	Preflight = "preflight"
 )
 
 // Scripts that are run without being a file in the guest.
@@ -39,7 +40,7 @@ const (
 
 // Names lists the scripts that Text knows.
 func Names() []string {
-	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Processes, Place, Store, Fetch}
+	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Processes, Preflight, Place, Store, Fetch}
 }
 
 // Inline returns a script's text without comments and indentation, a quarter less
