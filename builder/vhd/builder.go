@@ -58,7 +58,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }}
+	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }, heart: newHeart(ui)}
 	state.Put(runKey, run)
 
 	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)

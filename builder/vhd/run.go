@@ -13,6 +13,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
@@ -31,6 +32,7 @@ type run struct {
 	config     *Config
 	driver     hypervisor.Options
 	newMachine func() hypervisor.Machine
+	heart      *heartbeat.Heart // nil: waits say nothing
 
 	source   diskimage.Info      // stepInspectSource
 	windows  sourceFacts         // stepInspectSource; empty where nothing could be read

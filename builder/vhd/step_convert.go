@@ -12,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
@@ -80,7 +81,9 @@ func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.
 		}
 	}
 	if r.config.Compact.True() {
+		wait := r.heart.Begin(heartbeat.Facts{Doing: "looking for free space on the disk"})
 		skip, said, err := compact.Skipper(ctx, disk)
+		wait.End()
 		if err != nil {
 			return diskimage.Stats{}, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -62,6 +63,9 @@ func (r *run) copySource(ctx context.Context, to string, options diskimage.Optio
 		return err
 	}
 	defer disk.Close()
+	wait := r.heart.Begin(heartbeat.Facts{Doing: "copying the source disk"})
+	defer wait.End()
+	options.Progress = wait.Percent
 	_, err = diskimage.Convert(ctx, disk, to, options)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -101,7 +102,9 @@ func (r *run) flush(ctx context.Context, ui packersdk.Ui, button hypervisor.Powe
 	}
 	limit := min(flushLimit, r.config.ShutdownTimeout)
 	ui.Sayf("Waiting up to %s for Windows to shut down and write its logs to the disk, which is then searched for the cause; press Ctrl-C to force the machine off now", limit)
+	watch := r.awaits(ctx, heartbeat.Facts{Doing: "waiting for Windows to shut down", Limit: limit})
 	asked := r.powerButton(ctx, ui, button, limit)
+	watch.end()
 	switch {
 	case asked.off:
 		ui.Sayf("The machine has ended: %s%s", r.machine.fate, asked.clause())

@@ -14,18 +14,18 @@ var rooms = []room{
 	// The components: they speak with Packer.
 	{name: "provisioner/sysprep", packer: true, may: []string{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
-		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
+		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
-		"internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
+		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
-		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
@@ -33,10 +33,10 @@ var rooms = []room{
 	}},
 
 	// Adapters to Packer.
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
-	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/unknown", "internal/winimage"}},
+	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
-	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
@@ -45,7 +45,7 @@ var rooms = []room{
 	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
 	{name: "internal/sshport", may: []string{"internal/winrm"}},
 	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
-	{name: "internal/winrm"},
+	{name: "internal/winrm", may: []string{"internal/lockout"}},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
@@ -101,6 +101,8 @@ var rooms = []room{
 	{name: "internal/record", may: []string{"internal/hostfile"}},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
+	{name: "internal/heartbeat"},
+	{name: "internal/lockout"},
 	{name: "internal/cloudagent"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
 	{name: "internal/foreign"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -118,7 +119,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 		ui.Sayf("The image is not proven: verify.enabled is false")
 		return Result{}, nil
 	}
-	r, err := Check(ctx, o)
+	r, err := checked(ctx, ui, o)
 	if err != nil {
 		return Result{}, err
 	}
@@ -159,10 +160,21 @@ func Check(ctx context.Context, o Options) (Result, error) {
 	return r, nil
 }
 
+// checked is Check that says once a minute that it goes on: a disk may lie on slow
+// storage.
+func checked(ctx context.Context, ui packersdk.Ui, o Options) (r Result, err error) {
+	heart := heartbeat.New(heartbeat.Real(time.Now, nil), ui.Say)
+	err = heart.During(heartbeat.Facts{Doing: "reading the disk to prove it", Limit: inspectLimit}, func() error {
+		r, err = Check(ctx, o)
+		return err
+	})
+	return r, err
+}
+
 // Recheck proves what was made of a disk that had been proven. Nothing is said
 // of a disk that is proven again: the facts are the same.
 func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
-	r, err := Check(ctx, o)
+	r, err := checked(ctx, ui, o)
 	if err == nil && !r.Proven() {
 		r.write(ctx, ui, o)
 		err = fmt.Errorf("the disk was proven before the conversion, but the converted disk is not: %w", &NotProven{Disk: o.name(), Result: r})

@@ -94,7 +94,7 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 	}
 	r.Server = &wsman.Server{
 		Users: map[string]string{r.Guest.opt.User: opt.Password}, Basic: !srv.NoBasic, NTLM: srv.NTLM,
-		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
+		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), LetsIn: r.Guest.LetsIn, Machine: ComputerName, OnEvent: srv.OnEvent,
 	}
 	r.Faults = &r.Server.Faults
 	if err := r.startSSH(srv.SSHAddr); err != nil {

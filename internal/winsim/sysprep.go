@@ -158,7 +158,7 @@ func (p *preparation) main(dir string) int {
 	if !p.validate(failure, fails) {
 		return p.refused()
 	}
-	if p.scenario.Outcome == Hang && p.scenario.HangIn != "" && p.scenario.HangIn != "generalize" {
+	if p.scenario.Outcome == Hang && (p.scenario.HangIn == "validate" || p.scenario.HangIn == "dialog") {
 		return p.dialog("hang in " + p.scenario.HangIn)
 	}
 	if answers != nil {

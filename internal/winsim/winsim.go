@@ -93,6 +93,8 @@ type Guest struct {
 	// Presses of the power button in this boot that count, and the last of them.
 	pressed   int
 	lastPress time.Time
+	logins    map[string]*logins // by account in lower case
+	changed   bool               // no password is right
 	wg        sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -16,6 +17,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
@@ -108,9 +110,18 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 	}
 	defer src.Close()
 	options := p.config.conversion()
-	options.Progress = progress(ui)
+	heart := heartbeat.New(heartbeat.Real(time.Now, nil), ui.Say)
+	wait := heart.Begin(heartbeat.Facts{Doing: "converting the disk"})
+	defer wait.End()
+	fifths := progress(ui)
+	options.Progress = func(done, total int64) {
+		wait.Percent(done, total)
+		fifths(done, total)
+	}
 	if p.config.Compact.True() {
+		looking := heart.Begin(heartbeat.Facts{Doing: "looking for free space on the disk"})
 		skip, said, err := compact.Skipper(ctx, src)
+		looking.End()
 		if err != nil {
 			return "", err
 		}

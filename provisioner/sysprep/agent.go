@@ -90,6 +90,8 @@ func (r *run) awaitAzure(ctx context.Context) error {
 	}
 	deadline := r.now().Add(r.config.StallTimeout)
 	said := ""
+	wait := r.heart.Begin(r.waitingFor("waiting for Azure's agent", ""))
+	defer wait.End()
 	for {
 		services, err := r.session.Services(ctx, cloudagent.AzureServices...)
 		var waits []string
@@ -99,6 +101,11 @@ func (r *run) awaitAzure(ctx context.Context) error {
 			}
 		}
 		names := strings.Join(waits, " and ")
+		if err != nil {
+			wait.Set(r.waitingFor("waiting for Azure's agent", "the guest does not answer"))
+		} else {
+			wait.Set(r.waitingFor("waiting for Azure's agent", names+" not running"))
+		}
 		switch {
 		case ctx.Err() != nil:
 			return errors.New(notStarted)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
@@ -58,6 +59,9 @@ func (r *run) awaitAudit(ctx context.Context) error {
 	r.ui.Sayf("Waiting until the guest is back in audit mode (up to %s, see reboot_timeout)", r.config.RebootTimeout)
 	deadline := r.now().Add(r.config.RebootTimeout)
 	said, begun := "", time.Time{}
+	facts := heartbeat.Facts{Doing: "waiting until the guest is back in audit mode", Limit: r.config.RebootTimeout, Option: "reboot_timeout"}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		state, err := r.session.Look(ctx)
 		if ctx.Err() != nil {
@@ -69,6 +73,8 @@ func (r *run) awaitAudit(ctx context.Context) error {
 			r.knock(ctx) // a guest that answers again is asked again
 		}
 		in, why := verdict.InAudit(first)
+		facts.Says = why
+		wait.Set(facts)
 		if in && begun.IsZero() {
 			begun = r.now()
 		}

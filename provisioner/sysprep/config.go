@@ -110,14 +110,17 @@ type Config struct {
 	// Further arguments for sysprep.exe, each beginning with `/`. Arguments that
 	// have an option of their own are refused.
 	ExtraArguments []string `mapstructure:"extra_arguments"`
-	// How long sysprep may take in total. Defaults to `30m`.
+	// How long sysprep may take in total. Defaults to `30m`, and to as much longer as
+	// a step that is known to write nothing for long may take (`stall_timeout`),
+	// while it does.
 	GeneralizeTimeout time.Duration `mapstructure:"generalize_timeout"`
 	// How long sysprep's log may go without a new line before the run counts as hung; how
 	// long the guest may be silent before it counts as lost, whether its port is
 	// open or closed; and how long to wait at the start for a guest that does not
 	// answer or a Windows Setup that is still running. Defaults to `10m`, and
-	// to up to `40m` within `generalize_timeout` for steps that are known to
-	// write nothing for long (devices, providers of other software).
+	// to up to `40m` for steps that are known to write nothing for long (the wait
+	// for dmwappushservice, devices, apps, providers of other software). A value that
+	// is set holds for those too.
 	StallTimeout time.Duration `mapstructure:"stall_timeout"`
 	// How often the state of the guest is checked, from `100ms` to `30s`. Defaults to `2s`.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
@@ -184,6 +187,8 @@ type Config struct {
 	// patient: stall_timeout is the default, which steps known for their silence
 	// may exceed.
 	patient bool
+	// unhurried: the same of generalize_timeout.
+	unhurried bool
 }
 
 // Values of options.
@@ -317,6 +322,7 @@ func (c *Config) setDefaults() {
 	}
 	c.RunAs = cmp.Or(c.RunAs, runAsBuildUser)
 	c.Agent = cmp.Or(c.Agent, agentNone)
+	c.unhurried = c.unhurried || c.GeneralizeTimeout == 0
 	c.GeneralizeTimeout = cmp.Or(c.GeneralizeTimeout, 30*time.Minute)
 	c.patient = c.patient || c.StallTimeout == 0 // Prepare runs twice
 	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))

@@ -174,15 +174,16 @@ func (*FlatWaitFor) HCL2Spec() map[string]hcldec.Spec {
 // FlatWinRM is an auto-generated flat version of WinRM.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatWinRM struct {
-	Mode     *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	Port     *int    `mapstructure:"port" cty:"port" hcl:"port"`
-	Username *string `mapstructure:"username" cty:"username" hcl:"username"`
-	Password *string `mapstructure:"password" cty:"password" hcl:"password"`
-	UseSSL   *bool   `mapstructure:"use_ssl" cty:"use_ssl" hcl:"use_ssl"`
-	Insecure *bool   `mapstructure:"insecure" cty:"insecure" hcl:"insecure"`
-	UseNTLM  *bool   `mapstructure:"use_ntlm" cty:"use_ntlm" hcl:"use_ntlm"`
-	CAFile   *string `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
-	Pin      *string `mapstructure:"pin" cty:"pin" hcl:"pin"`
+	Mode          *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	Port          *int    `mapstructure:"port" cty:"port" hcl:"port"`
+	Username      *string `mapstructure:"username" cty:"username" hcl:"username"`
+	Password      *string `mapstructure:"password" cty:"password" hcl:"password"`
+	UseSSL        *bool   `mapstructure:"use_ssl" cty:"use_ssl" hcl:"use_ssl"`
+	Insecure      *bool   `mapstructure:"insecure" cty:"insecure" hcl:"insecure"`
+	UseNTLM       *bool   `mapstructure:"use_ntlm" cty:"use_ntlm" hcl:"use_ntlm"`
+	CAFile        *string `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
+	Pin           *string `mapstructure:"pin" cty:"pin" hcl:"pin"`
+	LoginAttempts *int    `mapstructure:"login_attempts" cty:"login_attempts" hcl:"login_attempts"`
 }
 
 // FlatMapstructure returns a new FlatWinRM.
@@ -197,15 +198,16 @@ func (*WinRM) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } 
 // The decoded values from this spec will then be applied to a FlatWinRM.
 func (*FlatWinRM) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"mode":     &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
-		"port":     &hcldec.AttrSpec{Name: "port", Type: cty.Number, Required: false},
-		"username": &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
-		"password": &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
-		"use_ssl":  &hcldec.AttrSpec{Name: "use_ssl", Type: cty.Bool, Required: false},
-		"insecure": &hcldec.AttrSpec{Name: "insecure", Type: cty.Bool, Required: false},
-		"use_ntlm": &hcldec.AttrSpec{Name: "use_ntlm", Type: cty.Bool, Required: false},
-		"ca_file":  &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
-		"pin":      &hcldec.AttrSpec{Name: "pin", Type: cty.String, Required: false},
+		"mode":           &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
+		"port":           &hcldec.AttrSpec{Name: "port", Type: cty.Number, Required: false},
+		"username":       &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
+		"password":       &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
+		"use_ssl":        &hcldec.AttrSpec{Name: "use_ssl", Type: cty.Bool, Required: false},
+		"insecure":       &hcldec.AttrSpec{Name: "insecure", Type: cty.Bool, Required: false},
+		"use_ntlm":       &hcldec.AttrSpec{Name: "use_ntlm", Type: cty.Bool, Required: false},
+		"ca_file":        &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
+		"pin":            &hcldec.AttrSpec{Name: "pin", Type: cty.String, Required: false},
+		"login_attempts": &hcldec.AttrSpec{Name: "login_attempts", Type: cty.Number, Required: false},
 	}
 	return s
 }

@@ -191,6 +191,9 @@ func (g *guestRun) provision() error {
 		g.adjust(r)
 	}
 	err := r.provision(g.ctx)
+	if !r.heart.Idle() {
+		g.t.Error("a wait was not ended")
+	}
 	if err != nil {
 		g.t.Logf("error:\n%v", err)
 		wantHead(g.t, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
@@ -26,7 +27,9 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 		r.ui.Sayf("Hygiene %s: %s", cleaning.ID, cleaning.Changes)
 	}
 	how := map[string]guest.Ending{"": guest.StayUp, actionShutdown: guest.PowerOff, actionReboot: guest.Restart}[r.plan.Then]
-	err := r.session.AtTheEnd(ctx, texts(lines), how, r.config.BeforeShutdownTimeout)
+	err := r.heart.During(heartbeat.Facts{Doing: "running before_shutdown", Limit: r.config.BeforeShutdownTimeout, Option: "before_shutdown_timeout"}, func() error {
+		return r.session.AtTheEnd(ctx, texts(lines), how, r.config.BeforeShutdownTimeout)
+	})
 	if ctx.Err() != nil {
 		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, fmt.Errorf("cancelled while before_shutdown ran; %s", r.done()))
 	}
@@ -103,8 +106,16 @@ func (r *run) untilGone(ctx context.Context, how string) verdict.Verdict {
 	expect := r.plan.Expect
 	expect.End = map[string]verdict.End{actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[how]
 	judge := verdict.Ending(r.now(), expect)
+	facts := heartbeat.Facts{Doing: "waiting for Windows to go down", Limit: r.config.ShutdownTimeout, Option: "shutdown_timeout"}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		state, err := r.session.Poll(ctx)
+		facts.Says = "it still answers"
+		if err != nil {
+			facts.Says = "it does not answer"
+		}
+		wait.Set(facts)
 		var v *verdict.Verdict
 		if judge, v = judge.Step(r.ending(ctx, state, err)); v == nil && judge.WantsLastLook() && ctx.Err() == nil {
 			state, err = r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -63,6 +64,7 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
+	defer r.heart.Begin(heartbeat.Facts{Doing: "fetching the guest's logs", Limit: logsLimit}).End()
 	found := r.fetchLogs(ctx, ask)
 	if ask {
 		r.saveAgentLogs(ctx)

@@ -72,12 +72,15 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 	}
 	deadline := r.now().Add(limit)
 	said, closed := "", 0
+	wait := r.heart.Begin(r.waitingFor("looking at the guest", ""))
+	defer wait.End()
 	for {
 		state, d := r.lookOnce(ctx)
 		if ctx.Err() != nil {
 			return state, verdict.Clearance{}, errors.New(notStarted)
 		}
 		late := r.now().After(deadline)
+		wait.Set(r.waitingFor("waiting until sysprep may run", d.Reason))
 		switch {
 		case d.Start == verdict.Go || d.Start == verdict.Already || d.Start == verdict.Attach:
 			return state, d, nil

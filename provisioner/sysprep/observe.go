@@ -37,6 +37,9 @@ type watched struct {
 	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	pace      pace
+	// held: it was said that the guest refuses the login.
+	held bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
@@ -73,7 +76,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 	var machine verdict.Machine
 	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
-	var heart heartbeat
+	seen := watchFacts{starter: r.plan.Starter, limit: r.config.GeneralizeTimeout}.at(r.now(), r.tracker.Progress())
+	watch := r.heart.Begin(seen.facts(r.now()))
+	defer watch.End()
 	for {
 		var v *verdict.Verdict
 		select {
@@ -82,6 +87,10 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case e := <-events:
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
+				if errors.Is(e.err, guest.ErrHeld) && !r.held {
+					r.held = true
+					r.ui.Say("Warning: the guest refuses the login of Packer's communicator. It is asked at growing intervals only, so that Windows does not lock the account")
+				}
 				o := r.unreached(ctx, e.err.Error())
 				o.Last = e.last
 				judge, v = judge.Step(o)
@@ -110,9 +119,12 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
-		if text := heart.beat(r.now(), r.begun, r.config.GeneralizeTimeout, r.tracker.Progress()); text != "" {
-			r.ui.Say("  " + text)
+		seen = seen.at(r.now(), r.tracker.Progress())
+		seen.machine, seen.silent = machine, time.Time{}
+		if !r.answering {
+			seen.silent = heard
 		}
+		watch.Set(seen.facts(r.now()))
 		if judge.WantsLastLook() && !asking {
 			asking = true
 			feeder.Go(func() { r.lastLook(feed, events) })
@@ -272,9 +284,19 @@ func (r *run) progress(lines []diagnosis.Line) {
 		if !r.ownLog(diagnosis.Progress{Start: l.Time}) {
 			continue
 		}
-		if text := diagnosis.Milestone(l); text != "" {
-			r.ui.Say("  " + text)
+		text := diagnosis.Milestone(l)
+		if text == "" {
+			continue
 		}
+		var ok bool
+		var left int
+		if r.pace, ok, left = r.pace.next(r.now()); !ok {
+			continue
+		}
+		if left > 0 {
+			r.ui.Sayf("  (lines of progress left out: %d)", left)
+		}
+		r.ui.Say("  " + text)
 	}
 }
 

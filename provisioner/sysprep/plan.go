@@ -68,7 +68,7 @@ func (c *Config) plan(windir, id string) Plan {
 		ImageState: windows.StateAfter(c.generalize(), c.Mode == modeAudit),
 		Generalize: c.generalize(),
 		End:        map[string]verdict.End{actionQuit: verdict.Quit, actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[p.Action],
-		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, Patient: c.patient, EndWithin: c.ShutdownTimeout,
+		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, Patient: c.patient, Unhurried: c.patient && c.unhurried, EndWithin: c.ShutdownTimeout,
 		LostAfter: c.StallTimeout,
 		// A restart of the service is shorter.
 		ClosedFor:  min(30*time.Second, c.ShutdownTimeout/4),
