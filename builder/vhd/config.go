@@ -14,6 +14,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 )
 
 // Config holds the options of source "sysprep-vhd".
@@ -129,6 +130,8 @@ type Config struct {
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
 	Verify proof.Config `mapstructure:"verify"`
+	// Where the report on this build is written; see the block below.
+	Report block.Config `mapstructure:"report"`
 
 	// drivers hold the options of each driver by its name.
 	drivers map[string]hypervisor.Options

@@ -5,6 +5,7 @@ package vhd
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -89,6 +90,7 @@ type FlatConfig struct {
 	ShutdownTimeout           *string           `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
 	StallTimeout              *string           `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
 	Verify                    *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	Report                    *block.FlatConfig `mapstructure:"report" cty:"report" hcl:"report"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -181,6 +183,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
 		"stall_timeout":                &hcldec.AttrSpec{Name: "stall_timeout", Type: cty.String, Required: false},
 		"verify":                       &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
+		"report":                       &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 	}
 	return s
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 )
 
 const (
@@ -48,9 +49,11 @@ type run struct {
 	// ran is what the sysprep provisioner left for stepProve: nil where it did not
 	// run, or said nothing.
 	ran       *record.Run
+	log       *runlog.Recorder
 	cancelled error  // what the provisioners said to a cancel
 	report    string // stepConvert: the JSON report, "" without one
 	output    output // stepConvert
+	told      noted  // for the report on the build
 }
 
 // output is the finished disk.

@@ -23,6 +23,7 @@ type stepConnect struct {
 
 func (s *stepConnect) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("connect", state)()
 	if s.inner == nil {
 		s.inner, s.winrm, s.ssh = connector(run.config, run.machine, ui.Say)
 		s.winrm.gone, s.winrm.heart = run.machine.over, run.heart

@@ -25,6 +25,7 @@ type stepConvert struct{}
 
 func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("convert", state)()
 	c, path := run.config, run.config.outputPath()
 	kind := c.Format
 	if c.VHDType != "" {
@@ -36,6 +37,7 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	var result proof.Result
 	if err == nil && !c.Verify.Enabled.False() {
 		result, err = proof.Recheck(ctx, ui, run.proving(unproven))
+		run.told.proved(result, err)
 	}
 	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})

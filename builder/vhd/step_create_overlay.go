@@ -19,6 +19,7 @@ type stepCreateOverlay struct{}
 
 func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("overlay", state)()
 	maker, ok := run.driver.(hypervisor.Maker)
 	if !ok {
 		run.disk = hypervisor.Disk{Path: run.source.Files[0]}

@@ -15,6 +15,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -26,6 +27,8 @@ type stepInspectSource struct {
 
 func (s *stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	run.log.End(phaseDownload, runlog.OK, nil) // by a step of the SDK
+	defer run.phase("source", state)()
 	path := run.config.SourcePath
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
 		path = downloaded

@@ -25,6 +25,7 @@ type stepStartMachine struct {
 
 func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("boot", state)()
 	c := run.config
 	m := run.newMachine()
 	s.machine, s.building = m, ctx
@@ -72,7 +73,8 @@ func (r *run) unexplained(state multistep.StateBag) bool {
 		return false
 	}
 	head, _ := verdict.ParseHead(err.Error())
-	return head.Cause == ""
+	// That of a hang is where it stood, and not why.
+	return head.Cause == "" || head.Class == verdict.Hung
 }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {

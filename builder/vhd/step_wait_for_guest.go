@@ -34,6 +34,7 @@ type stepWaitForGuest struct {
 
 func (s *stepWaitForGuest) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("wait", state)()
 	if run.config.Comm.Type != "winrm" {
 		return multistep.ActionContinue
 	}

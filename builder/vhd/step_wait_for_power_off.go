@@ -28,6 +28,7 @@ type stepWaitForPowerOff struct{}
 
 func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("power-off", state)()
 	m, limit := run.machine, run.config.ShutdownTimeout
 	m.ExpectOff()
 	if !m.over() {

@@ -31,6 +31,7 @@ type stepWaitUnattended struct {
 
 func (s *stepWaitUnattended) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("unattended", state)()
 	if run.config.Comm.Type != "none" {
 		return multistep.ActionContinue
 	}

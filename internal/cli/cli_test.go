@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -81,6 +82,7 @@ func TestInspectTellsByItsExitCode(t *testing.T) {
 func TestInspectAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 	disk, missing := winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), filepath.Join(t.TempDir(), "none.vhd")
 	code, stdout, stderr := run(t, "inspect", "--json", disk, missing)
+	schematest.Valid(t, []byte(stdout))
 	lines := slices.Collect(strings.Lines(stdout))
 	if code != CannotDo || stderr != "" || len(lines) != 2 {
 		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
@@ -169,6 +171,7 @@ func TestLintAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := run(t, "lint", "--json", path, missing)
+	schematest.Valid(t, []byte(stdout))
 	lines := slices.Collect(strings.Lines(stdout))
 	if code != CannotDo || stderr != "" || len(lines) != 2 {
 		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)

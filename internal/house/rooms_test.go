@@ -5,10 +5,11 @@ package house
 // right room, and takes away the one that he needs no more.
 var rooms = []room{
 	{name: "e2e"},
-	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
+	{name: "tools/winsim", may: []string{"internal/runlog", "internal/winsim", "internal/winsim/boot", "internal/winsim/replay"}},
 	{name: "tools/platforms"},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
 	// The components: they speak with Packer.
@@ -16,16 +17,16 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
-		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
@@ -33,6 +34,7 @@ var rooms = []room{
 	}},
 
 	// Adapters to Packer.
+	{name: "internal/report/block", packer: true, may: []string{"internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/unknown", "internal/verdict", "version"}},
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
@@ -59,9 +61,10 @@ var rooms = []room{
 	// The block unattend is HCL.
 	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},
 	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
-	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/weburl"}},
-	{name: "internal/finding"},
+	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
+	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
+	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
 
 	// Formats.
@@ -71,6 +74,7 @@ var rooms = []room{
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
+	{name: "internal/winsim/replay", may: []string{"internal/runlog", "internal/winsim"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
 		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/machinestate", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
@@ -99,6 +103,8 @@ var rooms = []room{
 	{name: "internal/partition", may: []string{"internal/windows"}},
 	{name: "internal/regf", may: []string{"internal/budget"}},
 	{name: "internal/record", may: []string{"internal/hostfile"}},
+	{name: "internal/runlog", may: []string{"internal/finding", "internal/hostfile"}},
+	{name: "internal/finding"},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
 	{name: "internal/heartbeat"},

@@ -104,6 +104,14 @@ func (r Result) Proven() bool {
 	return len(r.Findings) > 0 && finding.Worst(r.Findings) != finding.Fail
 }
 
+// Describe is the Windows that was proven, "" where none was.
+func (r Result) Describe() string {
+	if !r.Proven() || len(r.Facts.Windows) == 0 {
+		return ""
+	}
+	return r.Facts.Windows[0].Describe()
+}
+
 // NotProven says why an image is not to be handed over.
 type NotProven struct {
 	Disk string

@@ -190,6 +190,7 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 		return cmdshell.NotStarted
 	}
 	g.thaw(ctx)
+	g.replayAsked(ctx)
 	session := g.session()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

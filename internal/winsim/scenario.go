@@ -156,6 +156,10 @@ type Scenario struct {
 	Lockout      Lockout  `json:"lockout,omitzero"`
 	AccountAfter Duration `json:"account_after,omitempty"`
 
+	// Replay makes the machine do what a recorded one did; of the rest only what the
+	// machine is counts then, not what it does.
+	Replay *Replay `json:"replay,omitempty"`
+
 	// SSH is the OpenSSH server beside WinRM.
 	SSH SSH `json:"ssh,omitzero"`
 
@@ -217,7 +221,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.Unkind.check(), s.Condition.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.checkReplay(), s.Unkind.check(), s.Condition.check())...)
 }
 
 // or is the duration, or def where there is none.

@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	// a disk that is refused while an earlier `output` stays is
 	// `<output>.not-proven.report.json`.
 	Verify proof.Config `mapstructure:"verify"`
+	// Where the report on this run is written, see [Report](#report).
+	Report block.Config `mapstructure:"report"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
 	// file itself, and the content of that file becomes part of the image: files
@@ -155,7 +158,7 @@ func (c *Config) preparePaths() (errs []error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("output: %w", err))
 	}
-	return append(errs, c.Verify.PrepareReport(output)...)
+	return append(append(errs, c.Verify.PrepareReport(output)...), c.Report.Check(false, c.otherFiles(output)...)...)
 }
 
 // folder is where everything goes that has no path of its own.

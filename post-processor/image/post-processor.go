@@ -48,9 +48,22 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
+	p.config.Report.Begin(ctx, ui)
+	told := newTold()
+	made, keep, force, err := p.work(ctx, ui, input, told)
+	p.writeReports(ctx, ui, told, err)
+	return made, keep, force, err
+}
+
+// work is process without its report.
+func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact, told *told) (packersdk.Artifact, bool, bool, error) {
+	told.begins("find the disk")
 	// The files of an artifact may be based on each other.
 	found, err := findDisk(ctx, input.Files(), slices.Concat(p.config.BackingFiles, input.Files()))
 	if err != nil {
+		return nil, false, false, err
+	}
+	if err := told.found(found, &p.config.Report); err != nil {
 		return nil, false, false, err
 	}
 	ui.Sayf("Disk of the artifact: %s", found.path)
@@ -62,8 +75,9 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 		if err := p.checkReport(report, found.inputs); err != nil {
 			return nil, false, false, err
 		}
+		told.begins("prove")
 		options := proof.Options{Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
-		if _, err := proof.Run(ctx, ui, options); err != nil {
+		if _, err := told.proved(proof.Run(ctx, ui, options)); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -72,7 +86,7 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 	if err != nil {
 		return nil, false, false, err
 	}
-	made, err := p.convert(ctx, ui, found, output, input)
+	made, err := p.convert(ctx, ui, found, output, input, told)
 	if err != nil {
 		return nil, false, false, err
 	}

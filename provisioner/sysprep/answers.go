@@ -34,6 +34,7 @@ func (r *run) buildAnswer(architecture string) error {
 // a provisioner no way to warn any earlier.
 func (r *run) answerWarnings(architecture string) (warnings []string) {
 	for _, f := range r.config.lint(architecture) {
+		r.book.Found(f)
 		if f.Severity != finding.Info {
 			warnings = append(warnings, r.config.answer.text(f))
 		}

@@ -72,6 +72,7 @@ func (r *run) awaitAudit(ctx context.Context) error {
 			first.Reached, first.TransportErr = false, err.Error()
 			r.knock(ctx) // a guest that answers again is asked again
 		}
+		r.noteLook(first, state)
 		in, why := verdict.InAudit(first)
 		facts.Says = why
 		wait.Set(facts)

@@ -21,6 +21,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -163,7 +164,9 @@ type Config struct {
 	// success and on failure, if the guest still answers: `setupact.log`,
 	// `setuperr.log`, `diagerr.xml` and `diagwrn.xml` in `sysprep/` (from
 	// `\Windows\System32\Sysprep\Panther`), `setup/` (from `\Windows\Panther`)
-	// and `oobe/` (from `\Windows\Panther\UnattendGC`). It is created if it does
+	// and `oobe/` (from `\Windows\Panther\UnattendGC`), and `run.json`, which says
+	// what was done and seen. Passwords and product keys are taken out. See
+	// [what to attach to a report](#what-to-attach-to-a-report). It is created if it does
 	// not exist, and checked to be writable before the guest is touched. By
 	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
@@ -172,6 +175,8 @@ type Config struct {
 	// such as `temp`, `event-logs` or `component-store`. Sizes before and after are
 	// shown. Nothing is removed by default.
 	Hygiene []string `mapstructure:"hygiene"`
+	// Where the report on this run is written, see [report](#the-block-report).
+	Report block.Config `mapstructure:"report"`
 	// The connection to the guest. Without this block the provisioner makes one of
 	// its own with what Packer's communicator uses, where it can. See
 	// [winrm](#the-block-winrm).
@@ -268,7 +273,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkHygiene(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkHygiene(), c.checkWinRM(), c.checkLogDirectory(), c.checkReport(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

@@ -5,6 +5,7 @@ package sysprep
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -47,6 +48,7 @@ type FlatConfig struct {
 	ElevatedPassword       *string                     `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
 	LogDirectory           *string                     `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
 	Hygiene                []string                    `mapstructure:"hygiene" cty:"hygiene" hcl:"hygiene"`
+	Report                 *block.FlatConfig           `mapstructure:"report" cty:"report" hcl:"report"`
 	WinRM                  *FlatWinRM                  `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
 	Preflight              *FlatPreflight              `mapstructure:"preflight" cty:"preflight" hcl:"preflight"`
 }
@@ -99,6 +101,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},
 		"log_directory":              &hcldec.AttrSpec{Name: "log_directory", Type: cty.String, Required: false},
 		"hygiene":                    &hcldec.AttrSpec{Name: "hygiene", Type: cty.List(cty.String), Required: false},
+		"report":                     &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"winrm":                      &hcldec.BlockSpec{TypeName: "winrm", Nested: hcldec.ObjectSpec((*FlatWinRM)(nil).HCL2Spec())},
 		"preflight":                  &hcldec.BlockSpec{TypeName: "preflight", Nested: hcldec.ObjectSpec((*FlatPreflight)(nil).HCL2Spec())},
 	}

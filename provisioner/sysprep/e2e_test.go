@@ -194,11 +194,15 @@ func (g *guestRun) provision() error {
 	if !r.heart.Idle() {
 		g.t.Error("a wait was not ended")
 	}
+	if os.Getenv("SYSPREP_TEST_REPLAY") != "" {
+		wantReplay(g.t, throughFile(g.t, r))
+	}
 	if err != nil {
 		g.t.Logf("error:\n%v", err)
 		wantHead(g.t, err)
 	}
 	g.t.Logf("ui:\n%s", g.ui.text())
+	wantReport(g.t, r, err)
 	return err
 }
 

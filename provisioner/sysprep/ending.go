@@ -30,6 +30,7 @@ func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict,
 	err := r.heart.During(heartbeat.Facts{Doing: "running before_shutdown", Limit: r.config.BeforeShutdownTimeout, Option: "before_shutdown_timeout"}, func() error {
 		return r.session.AtTheEnd(ctx, texts(lines), how, r.config.BeforeShutdownTimeout)
 	})
+	r.noteAtTheEnd(len(lines), err)
 	if ctx.Err() != nil {
 		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, fmt.Errorf("cancelled while before_shutdown ran; %s", r.done()))
 	}
@@ -141,6 +142,7 @@ func (r *run) ending(ctx context.Context, state guest.Status, err error) verdict
 	}
 	o := observation(r.now(), state)
 	o.Machine, o.Ours = r.machine.now(), verdict.Unknown // all of it was removed
+	r.note(o, guest.Sample{Status: state})
 	return o
 }
 

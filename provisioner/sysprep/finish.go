@@ -104,6 +104,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 // that twice.
 func (r *run) explain(v verdict.Verdict) error {
 	said, next := v.Explain()
+	r.noteCause(v, said)
 	err := verdict.Fail(v.Head(), errors.New(said[0]))
 	said[0] = err.Error()
 	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
@@ -156,6 +157,7 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		return err
 	}
 	said, next := v.Explain()
+	r.noteCause(v, said)
 	if v.Unseen || v.Class != verdict.Generalized {
 		said[0] = "Warning: " + said[0]
 	}

@@ -40,6 +40,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, r.giveUp(ctx, err)
 	}
 	r.plan = r.config.plan(r.session.Windir(), r.id)
+	r.noteFirst()
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
 		r.ui.Say("Warning: " + w)
 	}
@@ -127,6 +128,7 @@ func (r *run) lookOnce(ctx context.Context) (guest.Status, verdict.Clearance) {
 		}
 		d = verdict.Clear(first, planned.Expect)
 	}
+	r.noteLook(first, state)
 	return state, d
 }
 

@@ -107,7 +107,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
-				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the state of the machine has changed"})
+				o := verdict.Observation{At: r.now(), Machine: m, TransportErr: "the state of the machine has changed"}
+				r.note(o, guest.Sample{})
+				judge, v = judge.Step(o)
 				break
 			}
 			if r.answering && r.now().Sub(heard) < silence {
@@ -237,8 +239,9 @@ func (r *run) removed(left []string) {
 }
 
 // take makes an observation of a sample, and tells the user what is new.
-func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
-	o := observation(r.now(), s.Status)
+func (r *run) take(ctx context.Context, s guest.Sample) (o verdict.Observation) {
+	defer func() { r.note(o, s) }()
+	o = observation(r.now(), s.Status)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
 	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
 	switch {
@@ -304,6 +307,7 @@ func (r *run) progress(lines []diagnosis.Line) {
 func (r *run) unreached(ctx context.Context, why string) verdict.Observation {
 	o := verdict.Observation{TransportErr: why, Port: r.knock(ctx)}
 	o.At, o.Machine = r.now(), r.machine.now()
+	r.note(o, guest.Sample{})
 	return o
 }
 

@@ -68,6 +68,8 @@ type run struct {
 	asked   time.Time
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
+	// book is what is written down of the run.
+	book book
 	// watched is what was seen of the sysprep that was started last.
 	*watched
 	applied
@@ -140,7 +142,9 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 
 // provision does the run. Everything it returns is free of secrets, and begins
 // with its class (verdict.Head).
-func (r *run) provision(ctx context.Context) error {
+func (r *run) provision(ctx context.Context) (err error) {
+	r.config.Report.Begin(ctx, r.ui)
+	defer func() { r.writeReports(ctx, err) }()
 	if r.comm == nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
@@ -152,7 +156,15 @@ func (r *run) provision(ctx context.Context) error {
 	before := log.Writer()
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
-	err := r.do(ctx)
+	r.openBook()
+	defer context.AfterFunc(ctx, r.noteCancel)()
+	err = r.headed(ctx, r.do(ctx))
+	r.closeBook(ctx, err)
+	return err
+}
+
+// headed puts class and cause before an error, and takes secrets out of it.
+func (r *run) headed(ctx context.Context, err error) error {
 	r.own.close(ctx)
 	switch {
 	case err == nil:
@@ -170,12 +182,7 @@ func (r *run) provision(ctx context.Context) error {
 
 func (r *run) do(ctx context.Context) error {
 	for _, p := range phases {
-		begun := r.now()
-		wait := r.heart.Begin(heartbeat.Facts{Doing: p.doing})
-		over, err := p.do(r, ctx)
-		wait.End()
-		log.Printf("sysprep: phase %s took %s", p.name, r.now().Sub(begun).Round(time.Millisecond))
-		if err != nil || over {
+		if over, err := r.phase(ctx, p); err != nil || over {
 			return err
 		}
 	}
