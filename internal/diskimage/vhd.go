@@ -48,7 +48,7 @@ func openVHD(s source) (Disk, error) {
 	switch f.DiskType {
 	case vhdTypeFixed:
 		if info.VirtualSize > s.size-footerSize {
-			return nil, corrupt("VHD footer: a fixed disk of %d bytes in a file of %d: the file was cut off", f.CurrentSize, s.size)
+			return nil, cutOff("VHD footer", s.size, info.VirtualSize+footerSize)
 		}
 		if info.VirtualSize < s.size-footerSize {
 			info.warn("the file holds %d bytes more than the disk", s.size-footerSize-info.VirtualSize)
@@ -112,7 +112,7 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 	if _, err := readStruct(s, table, be, t.entries); err != nil {
 		return nil, fmt.Errorf("reading VHD block allocation table: %w", err)
 	}
-	spans := []span{{header, header + vhdHeaderSize}, {table, table + 4*n}}
+	spans, need := []span{{header, header + vhdHeaderSize}, {table, table + 4*n}}, int64(0)
 	for i, e := range t.entries {
 		if e == vhdNoBlock {
 			continue
@@ -120,13 +120,19 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 		from := int64(e) * 512
 		// The last block may be cut to the disk.
 		to := from + t.bitmapSize + min(bs, info.VirtualSize-int64(i)*bs)
-		if from < footerSize || to > s.size {
+		if from < footerSize || beyond(from, info.VirtualSize) {
 			return nil, corrupt("VHD block allocation table: block %d at sector %d lies outside the file", i, e)
+		}
+		if need = max(need, to); to > s.size {
+			continue
 		}
 		if int64(len(spans)) > s.size/bs+8 { // blocks share no byte
 			return nil, corrupt("VHD block allocation table: more blocks are in the file than fit into it")
 		}
 		spans = append(spans, span{from, to})
+	}
+	if need > s.size {
+		return nil, cutOff("VHD block allocation table", s.size, need+footerSize)
 	}
 	if err := overlap(spans); err != nil {
 		return nil, fmt.Errorf("checking VHD block allocation table: %w", err)

@@ -26,6 +26,9 @@ func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
 			return nil, corrupt("MBR entry %d has boot indicator %#x: not a partition table", i+1, e[0])
 		}
 		p, err := mbrEntry(e, i+1, 0, sector, size)
+		if end := p.Start + p.Length; err != nil && p.Start > 0 && p.Length > 0 && end > size {
+			return nil, cutOff(fmt.Sprintf("MBR partition %d ends", i+1), size, end)
+		}
 		if err != nil {
 			return nil, err
 		}
