@@ -2,6 +2,7 @@ package diskimage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ func Until(ctx context.Context) Option { return func(o *opener) { o.ended = unti
 type opener struct {
 	format  Format
 	path    string        // "" when the source is not a file
+	name    string        // what it is called where it has no path
 	chain   []os.FileInfo // the children this file is opened for
 	allowed []string      // what these may be based on, besides their neighbours
 	ended   func() error  // the error of the context that this is done for
@@ -195,6 +197,10 @@ func openRaw(s source) (Disk, error) {
 		d.info.warn("file size %d is not a whole number of sectors", s.size)
 	}
 	d.info.warnSize()
+	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
+	if s.format == "" {
+		d.warnName()
+	}
 	return d, nil
 }
 

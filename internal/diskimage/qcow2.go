@@ -1,6 +1,7 @@
 package diskimage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -42,6 +43,7 @@ func openQcow2(s source) (Disk, error) {
 		d.info.adopt(backing)
 		d.info.GuessedFormat = d.info.GuessedFormat || h.backingFormat == ""
 	}
+	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
 	return d, nil
 }
 

@@ -231,7 +231,7 @@ func (h *qcow2Map) openBacking(s source) (Disk, error) {
 		}
 		format = f
 	}
-	d, err := s.openParent([]string{h.backing}, format)
+	d, err := s.openParent([]string{h.backing}, format, asWritten)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (t *vhdTable) block(i int64) (blockState, int64) {
 func (t *vhdTable) bitmap(i int64) int64 { return int64(t.entries[i]) * 512 }
 
 func openVHD(s source) (Disk, error) {
-	f, fromHeader, err := readFooter(s)
+	f, damage, err := readFooter(s)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,9 @@ func openVHD(s source) (Disk, error) {
 	info.VirtualSize = int64(f.CurrentSize)
 	info.Creator = f.app()
 	f.warnings(&info)
-	if fromHeader {
-		info.warn("the footer at the end of the file is damaged; its copy at the start was used")
+	if damage != "" {
+		info.FooterDamaged = true
+		info.warn("%s", damage)
 	}
 	switch f.DiskType {
 	case vhdTypeFixed:
@@ -53,7 +54,9 @@ func openVHD(s source) (Disk, error) {
 		if info.VirtualSize < s.size-footerSize {
 			info.warn("the file holds %d bytes more than the disk", s.size-footerSize-info.VirtualSize)
 		}
-		return &flat{source: s, info: info}, nil
+		d := &flat{source: s, info: info}
+		d.info.warnSector(gptSector(d))
+		return d, nil
 	case vhdTypeDynamic, vhdTypeDifferencing:
 		return openDynamicVHD(s, f, info)
 	}
@@ -61,27 +64,45 @@ func openVHD(s source) (Disk, error) {
 }
 
 // readFooter reads the footer at the end or, when that one is damaged, the copy
-// that all but fixed disks have at the start.
-func readFooter(s source) (f vhdFooter, fromHeader bool, err error) {
+// that all but fixed disks have at the start. damage: one of the two is of no use, or
+// they do not agree, and other programs may take the other one (QEMU reads the copy
+// at the start, block/vpc.c).
+func readFooter(s source) (f vhdFooter, damage string, err error) {
 	if s.size < footerSize {
-		return f, false, corrupt("the file of %d bytes is too short for a VHD footer", s.size)
+		return f, "", corrupt("the file of %d bytes is too short for a VHD footer", s.size)
 	}
 	b, err := readStruct(s, s.size-footerSize, be, &f)
 	if err != nil {
-		return f, false, fmt.Errorf("reading VHD footer: %w", err)
+		return f, "", fmt.Errorf("reading VHD footer: %w", err)
 	}
 	broken := f.check(b)
-	if broken == nil {
-		return f, false, nil
+	if broken == nil && f.DiskType == vhdTypeFixed {
+		return f, "", nil
 	}
 	var c vhdFooter
 	if b, err = readStruct(s, 0, be, &c); err != nil {
-		return f, false, fmt.Errorf("reading copy of VHD footer: %w", err)
+		return f, "", fmt.Errorf("reading copy of VHD footer: %w", err)
 	}
-	if c.check(b) == nil && c.DiskType != vhdTypeFixed {
-		return c, true, nil
+	copied := c.check(b)
+	switch {
+	case broken != nil && copied == nil && c.DiskType != vhdTypeFixed:
+		return c, "the footer at the end of the file is damaged; its copy at the start was used", nil
+	case broken != nil && f.wholeBefore(s.size):
+		return f, "", fmt.Errorf("%w; the disk before the footer is whole: cut the footer off and read it as a raw disk (truncate -s -512 FILE), or have a new one written from that (qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on)", broken)
+	case broken != nil:
+		return f, "", broken
+	case copied != nil:
+		return f, fmt.Sprintf("the copy of the footer at the start of the file is damaged (%v); the one at the end was used, other programs read the copy only", copied), nil
+	case c.CurrentSize != f.CurrentSize || c.DiskType != f.DiskType || c.DataOffset != f.DataOffset || c.UniqueID != f.UniqueID:
+		return f, "the footer at the end of the file and its copy at the start differ; the one at the end was used, other programs read the copy only", nil
 	}
-	return f, false, broken
+	return f, "", nil
+}
+
+// wholeBefore reports whether a damaged footer is that of a fixed disk all of
+// which is there, by its size or, where that is what is damaged, by its type.
+func (f vhdFooter) wholeBefore(fileSize int64) bool {
+	return string(f.Cookie[:]) == vhdCookie && (f.DiskType == vhdTypeFixed || int64(f.CurrentSize) == fileSize-footerSize) && fileSize%512 == 0
 }
 
 func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
@@ -143,6 +164,7 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 			return nil, err
 		}
 	}
+	d.info.warnSector(gptSector(d))
 	return d, nil
 }
 
@@ -152,7 +174,7 @@ func (d *blockDisk) attachVHDParent(h vhdHeader) error {
 	if err != nil {
 		return err
 	}
-	parent, err := d.openParent(candidates, VHD)
+	parent, err := d.openParent(candidates, VHD, anyCase)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,7 @@ func openVHDX(s source) (Disk, error) {
 			return nil, err
 		}
 	}
+	d.info.warnSector(gptSector(d))
 	return d, nil
 }
 
@@ -177,7 +178,7 @@ func readVHDXTable(s source, h vhdxHeader, r vhdxRegions, m vhdxMetadata) (*vhdx
 // 2.6.2.6) and checks that nobody wrote to it since the child was made.
 func (d *blockDisk) attachVHDXParent(locator map[string]string) error {
 	candidates := parentCandidates(locator["relative_path"], locator["absolute_win32_path"], "")
-	parent, err := d.openParent(candidates, VHDX)
+	parent, err := d.openParent(candidates, VHDX, anyCase)
 	if err != nil {
 		return err
 	}

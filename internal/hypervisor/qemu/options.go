@@ -128,6 +128,8 @@ func (*Options) Backing(source diskimage.Info) (format, copyBecause string) {
 		return "", "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
 	case slices.ContainsFunc(source.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
 		return "", "QEMU does not read differencing disks"
+	case source.FooterDamaged:
+		return "", "one of its two footers is damaged, and programs differ in which of them they read"
 	case source.GuessedFormat:
 		return "", "it does not say what format its backing file has, and QEMU would guess"
 	case source.Format == diskimage.VHD && source.Type == diskimage.Fixed:
