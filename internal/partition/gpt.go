@@ -107,7 +107,7 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 	if crc32.ChecksumIEEE(array) != h.entriesCRC {
 		return h, nil, corrupt("checksum of the entries is wrong")
 	}
-	t := &Table{Scheme: GPT}
+	t := &Table{Scheme: GPT, SectorSize: int(sector)}
 	for i := range count {
 		e := array[i*entrySize:]
 		if bytes.Equal(e[:16], make([]byte, 16)) {

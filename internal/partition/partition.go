@@ -63,6 +63,8 @@ const (
 // Table is the partition table of one disk.
 type Table struct {
 	Scheme Scheme
+	// SectorSize is the logical sector size that the table counts in.
+	SectorSize int
 	// Partitions are in table order; logical drives of an MBR follow the
 	// primary partitions.
 	Partitions []Partition
@@ -114,7 +116,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 		return nil, fmt.Errorf("reading first sector: %w", err)
 	}
 	if mbr[510] != 0x55 || mbr[511] != 0xaa || isVolume(mbr) {
-		return &Table{Scheme: None}, nil
+		return &Table{Scheme: None, SectorSize: sizes[0]}, nil
 	}
 	protective, others := 0, 0
 	for i := range 4 {
