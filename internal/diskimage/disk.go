@@ -149,6 +149,9 @@ func (i Info) Chain() []Link {
 	return append([]Link{{i.Files[0], i.Format, i.Type, i.VirtualSize}}, i.Parents...)
 }
 
+// MiB is the unit that the sizes of disks are best whole numbers of, in bytes.
+const MiB = mib
+
 const (
 	kib = int64(1) << 10
 	mib = int64(1) << 20

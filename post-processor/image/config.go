@@ -83,7 +83,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.Verify.PrepareTarget(c.Format, c.VHDType), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
