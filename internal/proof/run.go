@@ -119,7 +119,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 		ui.Sayf("The image is not proven: verify.enabled is false")
 		return Result{}, nil
 	}
-	r, err := check(ctx, o, !o.PlacedLater)
+	r, err := Check(ctx, o)
 	if err != nil {
 		return Result{}, err
 	}
@@ -146,8 +146,11 @@ func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 	r.ReportPath = path
 }
 
-// check is Run without a word and without a report: Result.Proven tells the
-// outcome. finished: the disk is the file that is handed over, so the place it goes
+// Check is Run without a word and without a report: Result.Proven tells the
+// outcome.
+func Check(ctx context.Context, o Options) (Result, error) { return check(ctx, o, !o.PlacedLater) }
+
+// check is Check. finished: the disk is the file that is handed over, so the place it goes
 // to has a say.
 func check(ctx context.Context, o Options, finished bool) (Result, error) {
 	r, info, err := o.inspect(ctx)
