@@ -4,6 +4,7 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,6 +65,7 @@ type Options struct {
 var _ interface {
 	hypervisor.Maker
 	hypervisor.Overlayer
+	hypervisor.Checker
 	hypervisor.DomainTyper
 } = (*Options)(nil)
 
@@ -115,6 +117,29 @@ func (o *Options) Reads() []hypervisor.File {
 
 // New implements hypervisor.Options.
 func (o *Options) New(b hypervisor.Build) hypervisor.Machine { return newMachine(*o, b.Say) }
+
+// Check implements hypervisor.Checker.
+func (o *Options) Check(f hypervisor.Firmware) error {
+	binary, err := o.binary()
+	if err != nil || f != hypervisor.FirmwareUEFI || o.EFIFirmwareCode != "" {
+		return err
+	}
+	machine := o.MachineType
+	if machine == auto {
+		machine = "q35"
+	}
+	_, err = findFirmware(binary, machine)
+	return err
+}
+
+// binary finds the program.
+func (o *Options) binary() (string, error) {
+	path, err := find(cmp.Or(o.QemuBinary, "qemu-system-x86_64"), installed())
+	if err != nil {
+		return "", fmt.Errorf("finding QEMU: %w; install it (Debian: qemu-system-x86, Windows: https://www.qemu.org/download/#windows) or set qemu_binary", err)
+	}
+	return path, nil
+}
 
 // DiskFormat implements hypervisor.Maker.
 func (*Options) DiskFormat() string { return "qcow2" }
