@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -149,6 +150,20 @@ func TestAFormatThatATargetDoesNotTakeIsKnownBeforeTheBuild(t *testing.T) {
 		err := Takes(c.target, c.format, c.kind)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s, %s %s: %v", c.target, c.kind, c.format, err)
+		}
+	}
+}
+
+func TestTheDocumentationNamesEveryRule(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "post-processors", "image.mdx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Names() {
+		for _, r := range rules[Target(name)] {
+			if row := fmt.Sprintf("| `%s-%s` | %s | %s | %s |\n", name, r.id, r.title, r.expected, r.remedy[0]); !strings.Contains(string(page), row) {
+				t.Errorf("docs/post-processors/image.mdx lacks the row\n%s", row)
+			}
 		}
 	}
 }
