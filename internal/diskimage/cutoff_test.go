@@ -92,3 +92,13 @@ func TestAClusterThatIsOnlyCountedIsNoCutOff(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAQcow2WithoutItsReferenceCountsWasCutOff(t *testing.T) {
+	b := fixtures(t)["qcow2"] // they come last, behind their table
+	for _, have := range []int{len(b) - 64<<10, len(b) - 128<<10} {
+		_, err := openBytes(b[:have])
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "qcow2 reference counts: the file was cut off") {
+			t.Errorf("%d of %d bytes: %v", have, len(b), err)
+		}
+	}
+}

@@ -46,6 +46,13 @@ func TestTheBackupGPTOfADiskThatGrowsIsMovedToItsEnd(t *testing.T) {
 					t.Errorf("%d+%d: partition %+v became %+v", sector, more, before.Partitions[i], after.Partitions[i])
 				}
 			}
+			head, sectors := b[sector:], uint64(len(b)/sector)
+			if place := le.Uint64(b[len(b)-sector+72:]); le.Uint64(head[32:]) != sectors-1 || le.Uint64(head[48:]) != place-1 || place < sectors-1-uint64(17<<10/sector+1) {
+				t.Errorf("%d+%d: backup at %d, usable to %d, entries at %d of %d", sector, more, le.Uint64(head[32:]), le.Uint64(head[48:]), place, sectors)
+			}
+			if protective := uint64(le.Uint32(b[446+12:])); protective != sectors-1 {
+				t.Errorf("%d+%d: the protective MBR covers %d of %d", sector, more, protective, sectors)
+			}
 			last := b[len(b)-sector:]
 			if string(last[:8]) != "EFI PART" || bytes.Count(b, []byte("EFI PART")) != 2 {
 				t.Errorf("%d+%d: %d headers, the last sector begins with %q", sector, more, bytes.Count(b, []byte("EFI PART")), last[:8])

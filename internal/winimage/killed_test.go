@@ -3,10 +3,13 @@ package winimage
 import (
 	"bytes"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
 // records are the offsets of the MFT records that hold a name.
@@ -71,5 +74,21 @@ func TestAFolderCalledWindowsIsNoKilledMachine(t *testing.T) {
 	}
 	if one := Prove(r, Expectation{})[0]; slices.Equal(one.Remedy, powerOff) {
 		t.Errorf("%+v", one)
+	}
+}
+
+func TestADirtyVolumeWithoutAWindowsFolderIsNoKilledMachine(t *testing.T) {
+	b, err := os.ReadFile(winimagetest.Disk(t, winimagetest.Spec{DirtyVolume: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from, to []byte
+	for _, c := range "Windows" {
+		from, to = append(from, byte(c), 0), append(to, byte(c)^1, 0)
+	}
+	b = bytes.ReplaceAll(b, from, to)
+	r, err := Inspect(context.Background(), open(t, bytes.NewReader(b), int64(len(b))), Options{})
+	if err != nil || len(r.Windows) != 0 || len(r.Problems) != 0 {
+		t.Errorf("%v, %d Windows, %q", err, len(r.Windows), r.Problems)
 	}
 }
