@@ -68,7 +68,7 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 	path := s.scriptFile(name)
 	if !s.there(path) {
 		s.note(path, false) // it may arrive later than it is waited for
-		if err := s.Upload(ctx, path, scripts.Text(name), uploadLimit); err != nil {
+		if err := s.Upload(ctx, path, sent(name), uploadLimit); err != nil {
 			never := !errors.Is(err, ErrNoAnswer)
 			if s.Places() { // what broke off may have begun
 				never = errors.Is(err, ErrNotSent)
@@ -92,6 +92,18 @@ func (s *Session) scriptLine(ctx context.Context, name string, params any, input
 		return call(text), nil
 	}
 	return all(call(text+" <?", input), call("del /f /q ?", input)), nil
+}
+
+// longScript is from how many bytes on a script is sent without its comments and
+// indentation: over Packer's communicator each 6,000 bytes are three requests.
+const longScript = 16 << 10
+
+func sent(name string) []byte {
+	text := scripts.Text(name)
+	if len(text) < longScript {
+		return text
+	}
+	return []byte(scripts.Inline(name))
 }
 
 // note notes that a file or folder is in the guest, or may arrive there yet.

@@ -8,7 +8,7 @@ var rooms = []room{
 	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
 	{name: "tools/platforms"},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
 	// The components: they speak with Packer.
@@ -74,11 +74,12 @@ var rooms = []room{
 	// with itself.
 	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
-		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
+		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/machinestate", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
 		"internal/winsim/stocktext", "internal/winsim/winfs", "internal/winsim/wsman",
 	}},
 	{name: "internal/winsim/cmdshell", may: []string{"internal/winsim/console", "internal/winsim/winfs"}},
 	{name: "internal/winsim/console"},
+	{name: "internal/winsim/machinestate"},
 	{name: "internal/winsim/registry", may: []string{"internal/regf", "internal/regf/hivewrite"}},
 	{name: "internal/winsim/setuplog"},
 	{name: "internal/winsim/sshd"},

@@ -23,47 +23,130 @@ import (
 // fakeState is a machine of internal/guest/scripts/test/states, in which the
 // goldens were made.
 type fakeState struct {
-	Extends   string
-	Registry  map[string]map[string]any
-	Files     map[string]*string
-	Folders   []string
-	Processes []struct{ ID int }
-	Throws    []string
-	Timeline  []step
+	Registry        map[string]map[string]any
+	Files           map[string]string
+	Folders         []string
+	Processes       []fakeProcess
+	Throws          []string
+	Timeline        []step
+	Services        map[string]string
+	Cim             map[string][]map[string]any
+	Appx            []fakeApp
+	Provisioned     []struct{ Name, PackageName, Version string }
+	NoNonRemovable  bool
+	ReservedStorage string
+	Features        []string
+	Switches        []string
+	RadiusClients   []string
+	AbsentCommands  []string
+	Programs        map[string]struct {
+		Code int
+		Out  []string
+	}
+}
+
+type fakeProcess struct {
+	Name  string
+	ID    int
+	Start *time.Time
+}
+
+type fakeApp struct {
+	Name, FullName, Family, Version, Signature, Location string
+	Framework, Resource, NonRemovable                    bool
+	Users                                                []struct{ SID, Name, State string }
 }
 
 type step struct {
 	Tick      int
 	Registry  map[string]map[string]any
 	Append    map[string]string
-	Processes *[]struct{ ID int }
+	Processes *[]fakeProcess
 }
 
 func readState(t *testing.T, name string) fakeState {
+	t.Helper()
+	text, err := json.Marshal(mergedState(t, name))
+	var s fakeState
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// mergedState is a state with all that it extends, as stubs.ps1 merges them.
+func mergedState(t *testing.T, name string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "test", "states", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s fakeState
+	s := map[string]any{}
 	if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("{C}"), []byte("C:")), &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.Extends == "" {
+	base, ok := s["extends"].(string)
+	if !ok {
 		return s
 	}
-	base := readState(t, s.Extends)
-	for name, text := range s.Files {
-		base.Files[name] = text
+	delete(s, "extends")
+	merged := mergedState(t, base)
+	merge(merged, s)
+	return merged
+}
+
+func merge(into, over map[string]any) {
+	for name, v := range over {
+		a, isMap := into[name].(map[string]any)
+		b, both := v.(map[string]any)
+		switch {
+		case v == nil:
+			delete(into, name)
+		case isMap && both:
+			merge(a, b)
+		default:
+			into[name] = v
+		}
 	}
-	if s.Processes != nil {
-		base.Processes = s.Processes
+}
+
+// setRegistry puts keys into a registry.
+func setRegistry(r *registry.Registry, keys map[string]map[string]any) {
+	for key, values := range keys {
+		key := strings.Replace(key, "HKLM:", "HKLM", 1)
+		r.Create(key)
+		for name, v := range values {
+			switch v := v.(type) {
+			case string:
+				kind := registry.StringValue
+				if strings.Contains(v, "%") {
+					kind = registry.ExpandValue
+				}
+				r.Set(key, kind(name, v))
+			case float64:
+				r.Set(key, registry.DWordValue(name, uint32(int64(v))))
+			case []any:
+				var texts []string
+				var bytes []byte
+				for _, item := range v {
+					switch item := item.(type) {
+					case string:
+						texts = append(texts, item)
+					case float64:
+						bytes = append(bytes, byte(item))
+					}
+				}
+				if bytes != nil {
+					r.Set(key, registry.Value{Name: name, Kind: registry.Binary, Data: bytes})
+				} else {
+					r.Set(key, registry.MultiValue(name, texts...))
+				}
+			}
+		}
 	}
-	if s.Throws != nil {
-		base.Throws = s.Throws
-	}
-	base.Timeline = s.Timeline
-	return base
 }
 
 func windowsPath(name string) string { return `C:\` + strings.ReplaceAll(name, "/", `\`) }
@@ -74,20 +157,8 @@ func inState(t *testing.T, name string, scenario Scenario) *Guest {
 	t.Helper()
 	g := newGuest(t, Options{Scenario: scenario})
 	s := readState(t, name)
-	set := func(keys map[string]map[string]any) {
-		for key, values := range keys {
-			for name, v := range values {
-				key := strings.Replace(key, "HKLM:", "HKLM", 1)
-				switch v := v.(type) {
-				case string:
-					g.reg.SetString(key, name, v)
-				case float64:
-					g.reg.Set(key, registry.DWordValue(name, uint32(int64(v))))
-				}
-			}
-		}
-	}
-	processes := func(list []struct{ ID int }) {
+	set := func(keys map[string]map[string]any) { setRegistry(g.reg, keys) }
+	processes := func(list []fakeProcess) {
 		for _, p := range g.processes("sysprep.exe") {
 			g.removeProcess(p)
 		}
@@ -103,10 +174,8 @@ func inState(t *testing.T, name string, scenario Scenario) *Guest {
 	crlf := func(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
 	set(s.Registry)
 	for name, text := range s.Files {
-		if text != nil {
-			if err := g.drive.WriteFile(windowsPath(name), crlf(*text)); err != nil {
-				t.Fatal(err)
-			}
+		if err := g.drive.WriteFile(windowsPath(name), crlf(text)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	processes(s.Processes)
@@ -173,13 +242,18 @@ func normal(s string) string {
 	return strings.ReplaceAll(s, "\r\n", "\n")
 }
 
-func compareGolden(t *testing.T, name, got string) {
+func golden(t *testing.T, name string) string {
 	t.Helper()
 	want, err := os.ReadFile(filepath.Join(testutil.Root(), "internal", "guest", "scripts", "golden", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, w := strings.Split(normal(got), "\n"), strings.Split(string(want), "\n")
+	return string(want)
+}
+
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	g, w := strings.Split(normal(got), "\n"), strings.Split(golden(t, name), "\n")
 	for i := range max(len(g), len(w)) {
 		var a, b string
 		if i < len(g) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/cmdshell"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/console"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 )
 
@@ -29,21 +30,23 @@ var services = []service{
 	{"WinRM", 2, true}, {"wuauserv", 3, false}, {"cdrom", 1, true},
 }
 
-// sc is sc.exe with QUERY of one service.
+// sc is sc.exe with QUERY and START of one service.
 func (g *Guest) sc(_ context.Context, c *call) int {
 	args := c.Argv()
+	if len(args) == 2 && strings.EqualFold(args[0], "start") {
+		return g.scStart(c, args[1])
+	}
 	if len(args) != 2 || !strings.EqualFold(args[0], "query") {
 		return g.badSyntax(c, "sc")
 	}
-	i := slices.IndexFunc(services, func(s service) bool { return strings.EqualFold(s.name, args[1]) })
 	azure, isAzure := g.azureService(args[1])
-	if i < 0 && !isAzure {
+	if !isAzure && !g.reg.Has(keyServices+`\`+args[1]) {
 		c.say("[SC] EnumQueryServicesStatus:OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n")
 		return 1060
 	}
 	runs := azure.running
 	if !isAzure {
-		runs = services[i].running
+		runs = g.serviceRuns(args[1])
 	}
 	state, accepts := "1  STOPPED ", ""
 	if runs {
@@ -51,6 +54,41 @@ func (g *Guest) sc(_ context.Context, c *call) int {
 	}
 	c.say("\r\nSERVICE_NAME: %s \r\n        TYPE               : 30  WIN32  \r\n        STATE              : %s%s\r\n        WIN32_EXIT_CODE    : 0  (0x0)\r\n        SERVICE_EXIT_CODE  : 0  (0x0)\r\n        CHECKPOINT         : 0x0\r\n        WAIT_HINT          : 0x0", args[1], state, accepts)
 	return 0
+}
+
+// scStart is sc.exe START.
+func (g *Guest) scStart(c *call, name string) int {
+	start, there := g.reg.GetDWord(keyServices+`\`+name, "Start")
+	switch {
+	case !there:
+		c.say("[SC] StartService: OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n")
+		return 1060
+	case start == 4:
+		c.say("[SC] StartService FAILED 1058:\r\n\r\nThe service cannot be started, either because it is disabled or because it has no enabled devices associated with it.\r\n")
+		return 1058
+	case g.serviceRuns(name):
+		c.say("[SC] StartService FAILED 1056:\r\n\r\nAn instance of the service is already running.\r\n")
+		return 1056
+	}
+	if err := g.machine.Change(func(s *machinestate.State) { s.Running[name] = true }); err != nil {
+		c.fail("%v", err)
+		return 1
+	}
+	c.say("\r\nSERVICE_NAME: %s \r\n        TYPE               : 30  WIN32  \r\n        STATE              : 2  START_PENDING \r\n", name)
+	return 0
+}
+
+// serviceRuns says whether a service of that name runs.
+func (g *Guest) serviceRuns(name string) (runs bool) {
+	if azure, ok := g.azureService(name); ok {
+		return azure.running
+	}
+	g.machine.View(func(s *machinestate.State) {
+		for service, running := range s.Running {
+			runs = runs || running && strings.EqualFold(service, name)
+		}
+	})
+	return runs
 }
 
 func (g *Guest) hostname(_ context.Context, c *call) int {
@@ -65,15 +103,23 @@ func (g *Guest) hostname(_ context.Context, c *call) int {
 const machineSID = "S-1-5-21-1004336348-1177238915-682003330"
 
 func (g *Guest) whoami(_ context.Context, c *call) int {
-	name, sid := strings.ToLower(ComputerName+`\`+account(c.user)), machineSID+"-1001"
+	name, token := strings.ToLower(ComputerName+`\`+account(c.user)), g.token(c.user, c.filtered)
 	if isSystem(c.user) {
-		name, sid = `nt authority\system`, "S-1-5-18"
+		name = `nt authority\system`
 	}
 	switch strings.ToLower(strings.Join(c.Argv(), " ")) {
 	case "":
 		c.say("%s", name)
 	case "/user /fo csv /nh":
-		c.say(`"%s","%s"`, name, sid)
+		c.say(`"%s","%s"`, name, token.SID)
+	case "/groups /fo csv /nh":
+		for _, sid := range token.Groups {
+			c.say(`"A group","Well-known group","%s","Mandatory group, Enabled by default, Enabled group"`, sid)
+		}
+	case "/priv /fo csv /nh":
+		for _, right := range token.Privileges {
+			c.say(`"%s","A right","Enabled"`, right)
+		}
 	default:
 		return g.badSyntax(c, "whoami")
 	}
@@ -148,7 +194,7 @@ func (g *Guest) where(_ context.Context, c *call) int {
 	return 1
 }
 
-// wevtutil lists and clears event logs.
+// wevtutil lists, reads and clears event logs.
 func (g *Guest) wevtutil(_ context.Context, c *call) int {
 	args := c.Argv()
 	switch {
@@ -169,6 +215,10 @@ func (g *Guest) wevtutil(_ context.Context, c *call) int {
 			return 5
 		}
 		return 0
+	case len(args) > 2 && (strings.EqualFold(args[0], "qe") || strings.EqualFold(args[0], "query-events")):
+		if g.queryEvents(c, args[1:]) {
+			return 0
+		}
 	}
 	return g.badSyntax(c, "wevtutil")
 }

@@ -155,6 +155,9 @@ type Scenario struct {
 	SSH SSH `json:"ssh,omitzero"`
 
 	Unkind
+	Condition
+	Repairs
+	Hygiene
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
@@ -207,7 +210,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.checkAgents(), s.Unkind.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.checkAgents(), s.Unkind.check(), s.Condition.check())...)
 }
 
 // or is the duration, or def where there is none.

@@ -80,6 +80,12 @@ func (g *Guest) seedRegistry() {
 	for _, s := range services {
 		r.SetDWord(keyServices+`\`+s.name, "Start", s.start)
 	}
+	if g.scenario.release().client {
+		r.SetDWord(keyServices+`\dmwappushservice`, "Start", 3)
+	}
+	r.SetString(keySessions+`\Environment`, "PROCESSOR_ARCHITECTURE", "AMD64")
+	r.Set(keySessions+`\Memory Management`, registry.MultiValue("PagingFiles", `?:\pagefile.sys`))
+	r.Set(keyProfiles+`\`+userSID, registry.ExpandValue("ProfileImagePath", `%SystemDrive%\Users\`+g.opt.User))
 }
 
 // seedFolders says where Windows is.

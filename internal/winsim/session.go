@@ -2,6 +2,8 @@ package winsim
 
 import (
 	"context"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 )
 
 // Boot starts a new Windows session: after New, and after a reboot. A
@@ -18,6 +20,10 @@ func (g *Guest) Boot() error {
 	g.setTimeZone()
 	g.reg.Forget()
 	g.reg.SetString(keyHardware, "Identifier", "AT/AT COMPATIBLE")
+	g.machine.View(func(s *machinestate.State) {
+		g.reg.SetString(keyHardware+`\BIOS`, "SystemManufacturer", s.Computer.Manufacturer)
+		g.reg.SetString(keyHardware+`\BIOS`, "SystemProductName", s.Computer.Model)
+	})
 	// What an update waited for has happened now.
 	g.reg.DeleteKey(keyRebootPending)
 	g.reg.DeleteKey(keyRebootRequired)

@@ -40,6 +40,7 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 		return 1 // one instance only; it leaves no word in the log
 	}
 	p := &preparation{g: g, ctx: ctx, opt: opt, scenario: g.scenario, run: setuplog.Run{Options: opt.names, VM: opt.vm, Privileged: g.isAdmin(c.user, c.filtered)}}
+	p.meet(c.Dir)
 	if f, ok := p.failure(); ok && f.Class == "F53" {
 		p.run.Privileged = false
 	}

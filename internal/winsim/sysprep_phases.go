@@ -22,6 +22,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 		return false
 	}
 	if fails && f.Cleanup {
+		p.logElsewhere(f)
 		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}
@@ -33,6 +34,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 		return false
 	}
 	if fails {
+		p.logElsewhere(f)
 		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}

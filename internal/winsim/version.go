@@ -101,6 +101,11 @@ func (g *Guest) seedVersion() {
 			g.reg.SetString(keyVersion, name, text)
 		}
 	}
+	product := "ServerNT"
+	if r.client {
+		product = "WinNT"
+	}
+	g.reg.SetString(keyProduct, "ProductType", product)
 	if r.kernel == "10.0" {
 		g.reg.SetString(keyVersion, "ReleaseId", "2009")
 		g.reg.SetDWord(keyVersion, "UBR", uint32(r.update))

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/winfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -71,6 +72,7 @@ type Guest struct {
 	scenario Scenario
 	drive    winfs.Drive
 	reg      *registry.Registry
+	machine  *machinestate.Machine
 
 	mu       sync.Mutex
 	unknown  []string
@@ -97,6 +99,9 @@ type Guest struct {
 	throws func(cmdlet string) error
 	pause  func(context.Context, time.Duration) // of what a client asked for
 	rest   func(context.Context, time.Duration) // of real time
+
+	// appErrors are in the event log of app deployment.
+	appErrors []appError
 }
 
 // New starts a guest. A drive without registry hives gets a minimal Windows
@@ -130,13 +135,16 @@ func New(opt Options) (*Guest, error) {
 	} else {
 		err = g.seed()
 	}
-	if err = errors.Join(err, g.installSSH()); err != nil {
+	if err = errors.Join(err, g.installSSH()); err == nil {
+		err = g.setMachine()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := g.Boot(); err != nil {
 		return nil, err
 	}
-	if err := g.setStart(); err != nil {
+	if err := errors.Join(g.setFaults(), g.setStart()); err != nil {
 		return nil, err
 	}
 	return g, g.Flush()

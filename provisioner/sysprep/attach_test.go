@@ -16,8 +16,10 @@ func (g *guestRun) second(t *testing.T, options map[string]any) *guestRun {
 	t.Helper()
 	s := *g
 	s.t, s.ui, s.options, s.adjust = t, &recordUI{}, map[string]any{"poll_interval": "100ms"}, nil
-	if block, ok := g.options["winrm"]; ok {
-		s.options["winrm"] = block
+	for _, name := range []string{"winrm", "preflight"} {
+		if block, ok := g.options[name]; ok {
+			s.options[name] = block
+		}
 	}
 	for k, v := range options {
 		s.options[k] = v
@@ -59,8 +61,12 @@ func TestASecondRunWatchesTheSysprepOfTheFirst(t *testing.T) {
 					t.Fatalf("the first has ended: %v", err)
 				}
 				s := g.second(t, c.second)
+				s.options["preflight"] = on()
 				if err := s.provision(); err != nil {
 					t.Fatal(err)
+				}
+				if strings.Contains(s.ui.text(), "(pre-flight)") {
+					t.Error("a machine in which sysprep runs is asked for what speaks against that")
 				}
 				want(t, s.ui.text(), "Not starting sysprep: sysprep.exe is already running as this run would start it (process id ", "Windows is generalized", "was left to it")
 				if answered := strings.Contains(s.ui.text(), "the answer file of this run is not in the image"); answered != (name == "an answer file") {

@@ -21,6 +21,7 @@ func (r *run) throughAudit(ctx context.Context) (over bool, err error) {
 	whole, planned := r.config, r.plan
 	r.config.Mode, r.config.Action, r.config.Generalize = modeAudit, actionReboot, config.TriFalse
 	r.config.ThroughAudit, r.config.VMMode, r.config.BeforeShutdown, r.config.DeleteCachedAnswerFile, r.config.answer = false, false, nil, false, answer{}
+	r.config.Hygiene = nil
 	r.plan, r.inBetween = r.config.plan(r.session.Windir(), r.id), true
 	restore := func() { r.config, r.plan, r.inBetween = whole, planned, false }
 	defer restore()

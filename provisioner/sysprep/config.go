@@ -1,4 +1,4 @@
-//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,WinRM
+//go:generate go tool packer-sdc mapstructure-to-hcl2 -type Config,WinRM,Preflight,WaitFor
 //go:generate go tool packer-sdc struct-markdown
 
 package sysprep
@@ -164,10 +164,19 @@ type Config struct {
 	// not exist, and checked to be writable before the guest is touched. By
 	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
+	// What is removed from the guest before sysprep runs, or right before Windows goes
+	// down: [ids](https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/remedies.md#hygiene)
+	// such as `temp`, `event-logs` or `component-store`. Sizes before and after are
+	// shown. Nothing is removed by default.
+	Hygiene []string `mapstructure:"hygiene"`
 	// The connection to the guest. Without this block the provisioner makes one of
 	// its own with what Packer's communicator uses, where it can. See
 	// [winrm](#the-block-winrm).
 	WinRM *WinRM `mapstructure:"winrm"`
+
+	// What is looked at in the guest before anything is changed there. See
+	// [preflight](#the-block-preflight).
+	Preflight *Preflight `mapstructure:"preflight"`
 
 	ctx        interpolate.Context
 	answer     answer
@@ -254,7 +263,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkHygiene(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -414,10 +423,10 @@ func (c *Config) checkArguments() (errs []error) {
 
 // checkBeforeShutdown refuses lines that could not be run in the end.
 func (c *Config) checkBeforeShutdown() []error {
-	if slices.ContainsFunc(c.BeforeShutdown, unknown.In) {
+	if slices.ContainsFunc(slices.Concat(c.BeforeShutdown, c.Hygiene), unknown.In) {
 		return nil
 	}
-	if err := guest.LastLines(c.BeforeShutdown); err != nil {
+	if err := guest.LastLines(texts(c.lastLines())); err != nil {
 		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
 	}
 	return nil

@@ -46,7 +46,9 @@ type FlatConfig struct {
 	ElevatedUser           *string                     `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
 	ElevatedPassword       *string                     `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
 	LogDirectory           *string                     `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
+	Hygiene                []string                    `mapstructure:"hygiene" cty:"hygiene" hcl:"hygiene"`
 	WinRM                  *FlatWinRM                  `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
+	Preflight              *FlatPreflight              `mapstructure:"preflight" cty:"preflight" hcl:"preflight"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -96,7 +98,75 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"elevated_user":              &hcldec.AttrSpec{Name: "elevated_user", Type: cty.String, Required: false},
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},
 		"log_directory":              &hcldec.AttrSpec{Name: "log_directory", Type: cty.String, Required: false},
+		"hygiene":                    &hcldec.AttrSpec{Name: "hygiene", Type: cty.List(cty.String), Required: false},
 		"winrm":                      &hcldec.BlockSpec{TypeName: "winrm", Nested: hcldec.ObjectSpec((*FlatWinRM)(nil).HCL2Spec())},
+		"preflight":                  &hcldec.BlockSpec{TypeName: "preflight", Nested: hcldec.ObjectSpec((*FlatPreflight)(nil).HCL2Spec())},
+	}
+	return s
+}
+
+// FlatPreflight is an auto-generated flat version of Preflight.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatPreflight struct {
+	Enabled          *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
+	Severities       map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
+	FailOn           *string           `mapstructure:"fail_on" cty:"fail_on" hcl:"fail_on"`
+	ReportOnly       *bool             `mapstructure:"report_only" cty:"report_only" hcl:"report_only"`
+	WaitFor          *FlatWaitFor      `mapstructure:"wait_for" cty:"wait_for" hcl:"wait_for"`
+	Remedies         []string          `mapstructure:"remedies" cty:"remedies" hcl:"remedies"`
+	RemoveProviders  []string          `mapstructure:"remove_providers" cty:"remove_providers" hcl:"remove_providers"`
+	BitLockerTimeout *string           `mapstructure:"bitlocker_timeout" cty:"bitlocker_timeout" hcl:"bitlocker_timeout"`
+}
+
+// FlatMapstructure returns a new FlatPreflight.
+// FlatPreflight is an auto-generated flat version of Preflight.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*Preflight) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatPreflight)
+}
+
+// HCL2Spec returns the hcl spec of a Preflight.
+// This spec is used by HCL to read the fields of Preflight.
+// The decoded values from this spec will then be applied to a FlatPreflight.
+func (*FlatPreflight) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"enabled":           &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
+		"severities":        &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
+		"fail_on":           &hcldec.AttrSpec{Name: "fail_on", Type: cty.String, Required: false},
+		"report_only":       &hcldec.AttrSpec{Name: "report_only", Type: cty.Bool, Required: false},
+		"wait_for":          &hcldec.BlockSpec{TypeName: "wait_for", Nested: hcldec.ObjectSpec((*FlatWaitFor)(nil).HCL2Spec())},
+		"remedies":          &hcldec.AttrSpec{Name: "remedies", Type: cty.List(cty.String), Required: false},
+		"remove_providers":  &hcldec.AttrSpec{Name: "remove_providers", Type: cty.List(cty.String), Required: false},
+		"bitlocker_timeout": &hcldec.AttrSpec{Name: "bitlocker_timeout", Type: cty.String, Required: false},
+	}
+	return s
+}
+
+// FlatWaitFor is an auto-generated flat version of WaitFor.
+// Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
+type FlatWaitFor struct {
+	FirstBoot *bool   `mapstructure:"first_boot" cty:"first_boot" hcl:"first_boot"`
+	Servicing *bool   `mapstructure:"servicing" cty:"servicing" hcl:"servicing"`
+	Agents    *bool   `mapstructure:"agents" cty:"agents" hcl:"agents"`
+	Timeout   *string `mapstructure:"timeout" cty:"timeout" hcl:"timeout"`
+}
+
+// FlatMapstructure returns a new FlatWaitFor.
+// FlatWaitFor is an auto-generated flat version of WaitFor.
+// Where the contents a fields with a `mapstructure:,squash` tag are bubbled up.
+func (*WaitFor) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } {
+	return new(FlatWaitFor)
+}
+
+// HCL2Spec returns the hcl spec of a WaitFor.
+// This spec is used by HCL to read the fields of WaitFor.
+// The decoded values from this spec will then be applied to a FlatWaitFor.
+func (*FlatWaitFor) HCL2Spec() map[string]hcldec.Spec {
+	s := map[string]hcldec.Spec{
+		"first_boot": &hcldec.AttrSpec{Name: "first_boot", Type: cty.Bool, Required: false},
+		"servicing":  &hcldec.AttrSpec{Name: "servicing", Type: cty.Bool, Required: false},
+		"agents":     &hcldec.AttrSpec{Name: "agents", Type: cty.Bool, Required: false},
+		"timeout":    &hcldec.AttrSpec{Name: "timeout", Type: cty.String, Required: false},
 	}
 	return s
 }

@@ -15,18 +15,23 @@ import (
 // atTheEnd runs the lines of before_shutdown, where there are any, and then ends
 // Windows as the plan says. The verdict is that of the whole run.
 func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict, error) {
-	lines := r.config.BeforeShutdown
+	lines := r.config.lastLines()
 	if len(lines) == 0 {
 		return v, nil
 	}
-	r.ui.Sayf("Running before_shutdown (lines: %d)", len(lines))
+	if n := len(r.config.BeforeShutdown); n > 0 {
+		r.ui.Sayf("Running before_shutdown (lines: %d)", n)
+	}
+	for _, cleaning := range r.config.endCleanings() {
+		r.ui.Sayf("Hygiene %s: %s", cleaning.ID, cleaning.Changes)
+	}
 	how := map[string]guest.Ending{"": guest.StayUp, actionShutdown: guest.PowerOff, actionReboot: guest.Restart}[r.plan.Then]
-	err := r.session.AtTheEnd(ctx, lines, how, r.config.BeforeShutdownTimeout)
+	err := r.session.AtTheEnd(ctx, texts(lines), how, r.config.BeforeShutdownTimeout)
 	if ctx.Err() != nil {
 		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, fmt.Errorf("cancelled while before_shutdown ran; %s", r.done()))
 	}
 	if err != nil {
-		return v, endFailed(r.done(), err)
+		return v, endFailed(r.done(), lines, err)
 	}
 	if r.plan.Then == "" {
 		return r.still(ctx, v)
@@ -43,20 +48,20 @@ func (r *run) done() string {
 }
 
 // endFailed says which line failed. The line itself may hold a secret.
-func endFailed(done string, err error) error {
+func endFailed(done string, lines []lastLine, err error) error {
 	var line *guest.LineError
 	var unsaid *guest.UnsaidError
 	var end *guest.EndError
 	head := verdict.Head{Class: verdict.AtTheEnd}
 	switch {
 	case errors.As(err, &unsaid):
-		return failed(head, fmt.Errorf("%s, but whether before_shutdown[%d] worked is not known: %w", done, unsaid.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but whether %s worked is not known: %w", done, lines[unsaid.Index].name, err), nil,
 			"look at the guest before its disk is used: it may go down all the same. A line must not end the connection; close WinRM by disabling its service, which takes effect at the next start")
 	case errors.As(err, &end):
 		return failed(head, fmt.Errorf("%s and before_shutdown has worked, but Windows did not take the order to end: %w", done, err), nil,
 			"look at the guest before its disk is used: it may go down or restart all the same. A line must not restart Windows or shut it down")
 	case errors.As(err, &line) && !errors.Is(err, guest.ErrNotSent):
-		return failed(head, fmt.Errorf("%s, but before_shutdown[%d] failed with %w", done, line.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but %s failed with %w", done, lines[line.Index].name, err), nil,
 			"correct that line and run the build again; Windows stays up")
 	}
 	return failed(head, fmt.Errorf("%s, but before_shutdown could not be run: %w", done, err), nil,

@@ -3,9 +3,12 @@ package sysprep
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -79,7 +82,60 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		}
 		saved++
 	}
-	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved)
+	more, err := r.saveConsulted(ctx)
+	if err != nil {
+		r.ui.Sayf("Could not save a log in log_directory: %s", err)
+	}
+	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved+more)
+}
+
+const (
+	// consultLimit bounds asking other logs for a cause that is known already.
+	consultLimit = 30 * time.Second
+	maxConsulted = 256 << 10 // of such a log the end is fetched
+)
+
+// consult asks the logs of servicing or the events of app deployment where the
+// cause points to them. What cannot be had within the limit is left out.
+func (r *run) consult(ctx context.Context, d *diagnosis.Diagnosis, run diagnosis.Progress) {
+	if d == nil || !r.answering {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, consultLimit)
+	defer cancel()
+	found := map[string][]byte{}
+	for _, source := range d.Asks() {
+		switch source {
+		case diagnosis.OfServicing:
+			paths := map[string]string{windows.CBSLog.In(r.session.Windir()): "servicing/CBS.log", windows.DISMLog.In(r.session.Windir()): "servicing/dism.log"}
+			// What was read of them counts, whatever the error.
+			files, _ := r.session.FetchAll(ctx, slices.Collect(maps.Keys(paths)), maxConsulted)
+			for path, content := range files {
+				found[paths[path]] = content
+			}
+		case diagnosis.OfApps:
+			if events, err := r.session.AppErrors(ctx); err == nil {
+				found["apps/appx-events.txt"] = events
+			}
+		}
+	}
+	r.consulted = found
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		d.Consult(run, diagnosis.ReadLog(name, found[name]))
+	}
+}
+
+// saveConsulted keeps what was asked for the cause beside the other logs.
+func (r *run) saveConsulted(ctx context.Context) (saved int, err error) {
+	for _, name := range slices.Sorted(maps.Keys(r.consulted)) {
+		if content := r.consulted[name]; len(content) > 0 {
+			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content); err != nil {
+				return saved, err
+			}
+			saved++
+		}
+	}
+	return saved, nil
 }
 
 // fetchLogs reads all logs by one command, and says what it could not read.

@@ -15,6 +15,9 @@ import (
 
 // look finds out whether sysprep may run, and plans the run.
 func (r *run) look(ctx context.Context) (over bool, err error) {
+	if r.config.reportOnly() {
+		return r.examine(ctx)
+	}
 	first, decision, err := r.untilClear(ctx)
 	if ctx.Err() != nil || err != nil && r.session.Brought() {
 		return true, r.giveUp(ctx, err) // the look brought a script
@@ -63,7 +66,11 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 // that it may not.
 func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, error) {
 	r.ui.Say("Looking at the guest")
-	deadline := r.now().Add(r.config.StallTimeout)
+	limit, option := r.config.StallTimeout, "stall_timeout"
+	if w := r.config.awaits(); w.FirstBoot {
+		limit, option = w.Timeout, "preflight.wait_for.timeout"
+	}
+	deadline := r.now().Add(limit)
 	said, closed := "", 0
 	for {
 		state, d := r.lookOnce(ctx)
@@ -77,7 +84,7 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 		case d.Start == verdict.Refuse, late:
 			text := "sysprep was not started: " + d.Reason
 			if d.Start != verdict.Refuse {
-				text += fmt.Sprintf(" (waited up to %s, see stall_timeout)", r.config.StallTimeout)
+				text += fmt.Sprintf(" (waited up to %s, see %s)", limit, option)
 			}
 			return state, d, failed(verdict.Head{Class: verdict.NotStarted, Cause: d.Cause}, errors.New(text), append(r.firstBoot(ctx, d), r.earlier(ctx, d, state)...), d.Next...)
 		case d.Start == verdict.Close:

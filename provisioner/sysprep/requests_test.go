@@ -73,7 +73,8 @@ func (g *guestRun) count() *counted {
 // than at commit 1c4ee8d, where a watch was a command of its own (69, 118, 52 and 72
 // were counted there, without those that fetch output: they depend on the time).
 // Over a connection of our own it opens one shell, and needs at most 20 requests and
-// 40 kB beside the polls of its watch.
+// 40 kB beside the polls of its watch. The pre-flight is left out here, and counted by
+// TestTheRequestsOfAPreflight and TestTwelveFaultsAtOnce.
 func TestTheRequestsOfARun(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -51,15 +51,23 @@ type run struct {
 	// another run that is watched instead of one of our own.
 	running  []guest.Process
 	attached *guest.Process
+	// consulted are the logs that were asked for the cause, by their names below
+	// log_directory.
+	consulted map[string][]byte
 	// inBetween: this sysprep only brings the guest into audit mode, and another
 	// one follows.
 	inBetween bool
 	// resealed: that one has ended well, so the machine is not untouched any more.
 	resealed bool
+	// checked is what the pre-flight found; nil: it was not made. asked is when the guest
+	// was asked for its facts.
+	checked *checked
+	asked   time.Time
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
 	// watched is what was seen of the sysprep that was started last.
 	*watched
+	applied
 }
 
 // address is how the guest is reached, as far as the builder says.
@@ -90,7 +98,7 @@ type phase struct {
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"preflight", (*run).preflight}, {"remedies", (*run).remedies}, {"objections", (*run).objections}, {"audit", (*run).throughAudit}, {"hygiene", (*run).hygiene}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data

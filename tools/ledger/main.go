@@ -1,5 +1,5 @@
-// Command ledger writes what internal/windows believes into docs/windows.md, and
-// its count into README.md. With -check it changes nothing and fails where
+// Command ledger writes what internal/windows believes into docs/windows.md, its count
+// into README.md, and the checks of internal/preflight into docs/preflight.md. With -check it changes nothing and fails where
 // either is stale. It is run at the root of the checkout, by make generate.
 package main
 
@@ -39,12 +39,12 @@ func run(root string, check bool) error {
 	if err != nil {
 		return err
 	}
-	for path, want := range map[string]string{readme: counted, filepath.Join(root, "docs", "windows.md"): page()} {
+	for path, want := range map[string]string{readme: counted, filepath.Join(root, "docs", "windows.md"): page(), filepath.Join(root, "docs", "preflight.md"): preflightPage()} {
 		have, err := os.ReadFile(path)
 		switch {
 		case err == nil && bytes.Equal(have, []byte(want)):
 		case check:
-			return fmt.Errorf("%s does not say what internal/windows/beliefs.go does: run make generate and commit", path)
+			return fmt.Errorf("%s does not say what internal/windows/beliefs.go and internal/preflight do: run make generate and commit", path)
 		default:
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 				return fmt.Errorf("writing the ledger: %w", err)

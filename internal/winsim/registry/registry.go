@@ -124,7 +124,16 @@ func (r *Registry) find(path string) *Key {
 	return k
 }
 
+// without are hives that a machine has only once something is in them. They have no
+// file here.
+var without = []string{"CLUSTER", "BCD00000000"}
+
 func (r *Registry) make(path string) *Key {
+	if parts := split(path); len(parts) > 1 {
+		if name := strings.ToUpper(parts[1]); r.hives[name] == nil && slices.Contains(without, name) {
+			r.hives[name] = &Key{Name: parts[1]}
+		}
+	}
 	k, names, ok := r.resolve(path)
 	if !ok {
 		return nil
@@ -288,14 +297,14 @@ func (v Value) Strings() []string {
 			units = append(units, u)
 			continue
 		}
-		if len(units) == 0 && v.Kind == MultiString {
-			break
-		}
 		list = append(list, string(utf16.Decode(units)))
 		units = nil
 	}
 	if len(units) > 0 {
 		list = append(list, string(utf16.Decode(units)))
+	}
+	if n := len(list); v.Kind == MultiString && n > 0 && list[n-1] == "" {
+		list = list[:n-1] // the zero behind the last one; there may be empty ones among them
 	}
 	return list
 }

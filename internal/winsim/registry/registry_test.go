@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
@@ -66,5 +67,28 @@ func TestDelete(t *testing.T) {
 	}
 	if !r.DeleteKey(`HKLM\SOFTWARE\a\`) || r.Has(`HKLM\SOFTWARE\A\B`) || r.DeleteKey(`HKLM\SOFTWARE\A`) {
 		t.Error("key")
+	}
+}
+
+func TestTheTextsOfAValue(t *testing.T) {
+	for _, list := range [][]string{{}, {"a"}, {"a", "b"}, {"a", "", "b"}} {
+		if got := registry.MultiValue("m", list...).Strings(); !slices.Equal(got, list) {
+			t.Errorf("%q, want %q", got, list)
+		}
+	}
+	if got := registry.StringValue("s", "").Strings(); !slices.Equal(got, []string{""}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// The boot configuration and a cluster's hive are there once something is in them.
+func TestSomeHivesComeWithTheirContent(t *testing.T) {
+	r := registry.New()
+	if r.Has(`HKLM\Cluster`) || r.Create(`HKLM\Other\Key`) {
+		t.Error("a hive is there")
+	}
+	r.SetDWord(`HKLM\Cluster\a`, "n", 1)
+	if n, ok := r.GetDWord(`HKEY_LOCAL_MACHINE\CLUSTER\A`, "N"); !ok || n != 1 || !r.Has(`HKLM\Cluster`) {
+		t.Errorf("%d, %v", n, ok)
 	}
 }
