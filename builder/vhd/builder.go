@@ -108,8 +108,10 @@ func (b *Builder) steps() []multistep.Step {
 		download.Url = []string{c.SourceURL}
 	}
 	return []multistep.Step{
+		&stepCheckHost{},
 		download,
 		&stepInspectSource{},
+		&stepCheckFirmware{},
 		&stepOutputDirectory{},
 		&stepCheckSpace{},
 		&stepCreateOverlay{},

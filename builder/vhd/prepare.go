@@ -41,7 +41,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.Verify.PrepareTarget(c.Format, c.VHDType), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()
@@ -186,6 +186,24 @@ func (c *Config) prepareOutput() (errs []error) {
 		errs = append(errs, fmt.Errorf("vhd_type: only valid with format = \"vhd\", not %q; remove one of them", c.Format))
 	}
 	return errs
+}
+
+// prepareSize says at once what a source that lies here cannot become. Whatever
+// else is wrong with it is told by the build, which may find it in another state.
+func (c *Config) prepareSize() []error {
+	if _, makes := c.driver().(hypervisor.Maker); !makes || c.SourcePath == "" || unknown.In(c.SourcePath) || weburl.Scheme(c.SourcePath) != "" ||
+		!slices.Contains(formats, c.Format) || c.VHDType != "" && !slices.Contains(diskimage.VHD.Types(), c.VHDType) {
+		return nil
+	}
+	disk, err := diskimage.Open(c.SourcePath, diskimage.Allow(c.BackingFiles...))
+	if err != nil {
+		return nil
+	}
+	defer disk.Close()
+	if err := diskimage.CanHold(disk.Info(), c.conversion()); err != nil {
+		return []error{fmt.Errorf("source_path, format: the output cannot be made of %s: %w", c.SourcePath, err)}
+	}
+	return nil
 }
 
 func (c *Config) prepareCommunicator() (errs []error) {

@@ -92,5 +92,16 @@ func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.
 		ui.Say(said)
 		options.Skip = skip
 	}
-	return diskimage.Convert(ctx, disk, to, options)
+	src := disk
+	if options.AlignMiB {
+		grown, said, err := compact.Grown(disk, diskimage.MiB)
+		if err != nil {
+			return diskimage.Stats{}, err
+		}
+		if said != "" {
+			ui.Say(said)
+		}
+		src = grown
+	}
+	return diskimage.Convert(ctx, src, to, options)
 }

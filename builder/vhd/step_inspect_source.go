@@ -74,6 +74,9 @@ func (r *run) inspect(ctx context.Context, path string, limit time.Duration, ui 
 		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not do; flatten it first", path, info.Files[1])
 	}
 	maker, makes := r.driver.(hypervisor.Maker)
+	if err := diskimage.CanHold(info, r.config.conversion()); err != nil {
+		return fmt.Errorf("reading source disk: the output cannot be made of %s: %w", path, err)
+	}
 	if err := bootable(info); err != nil && makes {
 		return fmt.Errorf("reading source disk: %s %w", path, err)
 	}

@@ -29,13 +29,13 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
+		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
 		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/unknown", "internal/verdict", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/unknown", "internal/winimage"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
@@ -56,6 +56,7 @@ var rooms = []room{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
+	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	// The block unattend is HCL.

@@ -42,6 +42,12 @@ type Config struct {
 	// other than those in the folder of the disk are read only if they are named here.
 	// A folder stands for everything below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
+	// The disk is not the builder's own: post-processor "artifice" names it before
+	// this one. Without it the builders that are known to leave no disk which could be
+	// read here, but an image in a cloud or VMDK disks (amazon, azure, googlecompute,
+	// proxmox, vsphere, vmware, virtualbox and others), are refused before they run.
+	// Defaults to `false`.
+	FromArtifice bool `mapstructure:"from_artifice"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
 	// default the disk is proven and stays as it is.
 	Format string `mapstructure:"format"`
@@ -86,7 +92,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.prepareFormat(), c.Verify.PrepareTarget(c.Format, c.VHDType), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {

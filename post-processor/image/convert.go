@@ -148,6 +148,9 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 			ui.Sayf("Removed what an earlier build left behind when it was killed: %s", strings.Join(removed, ", "))
 		}
 	}
+	for _, removed := range sweepOthers(folder) {
+		ui.Sayf("Removed what an earlier build left behind when it was killed: %s", removed)
+	}
 	proof.RemoveStale(ctx, ui, output, report, output+proof.ReportSuffix)
 	if refused != report {
 		proof.RemoveStale(ctx, ui, "", refused)
@@ -157,4 +160,26 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 		return "", func() {}, err
 	}
 	return scratch, release, nil
+}
+
+// sweepOthers removes what killed builds left of other outputs in the folder.
+// Nothing is said of what cannot be removed: it is not in the way.
+func sweepOthers(folder string) (removed []string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name, _, ok := strings.Cut(strings.TrimPrefix(e.Name(), "."), ".scratch-")
+		if !ok || name == "" || !strings.HasPrefix(e.Name(), ".") || !e.IsDir() {
+			continue
+		}
+		release, err := hostfile.LockOutput(filepath.Join(folder, name))
+		if err == nil {
+			gone, _ := hostfile.SweepScratch(folder, "."+name+".scratch-")
+			removed = append(removed, gone...)
+		}
+		release()
+	}
+	return removed
 }

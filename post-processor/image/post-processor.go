@@ -70,6 +70,9 @@ func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packers
 	if len(found.chain) > 1 {
 		ui.Sayf("Backing chain: %s", diskimage.Lineage(found.chain))
 	}
+	for _, warning := range found.warnings {
+		ui.Sayf("Warning: %s: %s", found.path, warning)
+	}
 	if p.config.Format == "" {
 		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+proof.ReportSuffix)
 		if err := p.checkReport(report, found.inputs); err != nil {
@@ -83,6 +86,9 @@ func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packers
 		return input, true, true, nil
 	}
 	output, err := p.config.outputPath(generatedData(input))
+	if err == nil {
+		err = diskimage.CanHold(found.info, p.config.conversion())
+	}
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -142,10 +148,20 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 		ui.Say(said)
 		options.Skip = skip
 	}
+	disk := src
+	if options.AlignMiB {
+		var said string
+		if disk, said, err = compact.Grown(src, diskimage.MiB); err != nil {
+			return "", err
+		}
+		if said != "" {
+			ui.Say(said)
+		}
+	}
 	kind := strings.TrimSpace(string(options.Type) + " " + string(options.Format))
 	ui.Sayf("Converting to %s: %s", kind, output)
 	unproven := filepath.Join(scratch, "unproven"+filepath.Ext(output))
-	stats, err := diskimage.Convert(ctx, src, unproven, options)
+	stats, err := diskimage.Convert(ctx, disk, unproven, options)
 	if err != nil {
 		return "", err
 	}
