@@ -179,7 +179,7 @@ func check(ctx context.Context, o Options, finished bool) (Result, error) {
 	return r, nil
 }
 
-// checked is Check that says once a minute that it goes on: a disk may lie on slow
+// checked is check that says once a minute that it goes on: a disk may lie on slow
 // storage.
 func checked(ctx context.Context, ui packersdk.Ui, o Options, made bool) (r Result, err error) {
 	heart := heartbeat.New(heartbeat.Real(time.Now, nil), ui.Say)

@@ -96,6 +96,7 @@ func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 		outcome = runlog.Over
 	}
 	r.book.End(p.name, outcome, err)
+	r.notePreflight()
 	r.saveBook(ctx)
 	return over, err
 }

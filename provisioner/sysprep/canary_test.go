@@ -184,7 +184,7 @@ func TestEveryOptionIsWrittenDownOrKnownToBeSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.AnswerFile, c.AnswerFileInGuest, c.Command, c.Lint, c.Unattend = "x", "x", "x", &answerfile.LintOptions{}, &answerfile.Unattend{}
-	c.Report.JSON, c.Preflight = "x", &Preflight{}
+	c.Report.JSON, c.Preflight, c.Hygiene = "x", &Preflight{}, []string{"temp"}
 	shown := c.shown()
 	other := map[string]string{"before_shutdown": "before_shutdown_lines", "extra_arguments": "extra_arguments_count"}
 	config := reflect.TypeFor[Config]()

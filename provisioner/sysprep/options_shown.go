@@ -26,6 +26,12 @@ func (c *Config) shown() map[string]any {
 			all[name] = isSet
 		}
 	}
+	if len(c.Hygiene) > 0 {
+		all["hygiene"] = c.Hygiene
+	}
+	if c.Preflight != nil && len(c.Preflight.Remedies) > 0 {
+		all["preflight.remedies"] = c.Preflight.Remedies
+	}
 	if n := len(c.BeforeShutdown); n > 0 {
 		all["before_shutdown_lines"] = n // a line may hold a secret
 	}
