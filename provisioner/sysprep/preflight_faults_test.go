@@ -21,7 +21,7 @@ func TestEachFaultIsMetByItsChecks(t *testing.T) {
 			t.Parallel()
 			var scenario winsim.Scenario
 			if fault != "" {
-				scenario.Condition.Faults = []string{fault}
+				scenario.Faults = []string{fault}
 			}
 			g := newGuestRun(t, scenario, nil)
 			g.start()
