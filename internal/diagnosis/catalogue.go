@@ -116,7 +116,7 @@ func (c compiled) tells(s *search, l problem) []string {
 // appxDLL checks and removes app packages.
 const appxDLL = "appxsysprep.dll"
 
-const notProvisioned = ` was installed for a user, but not provisioned for all users`
+const notProvisioned = ` (?:was |is )?installed for a user,? but (?:is |was )?not provisioned for all users`
 
 func appxPattern(names string) string {
 	return `Package (?P<package>(?:` + names + `)\S*)` + notProvisioned

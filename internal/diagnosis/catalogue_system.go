@@ -39,7 +39,7 @@ var providerCauses = []cause{
 		remedy: []string{"Onboard in the deployed machine, not in the image.", "On a fresh machine: run the offboarding script and restart before sysprep."}, source: github + "actions/runner-images/issues/9659"},
 	{id: "F39", name: "IE_SYSPREP_DLL", phase: PhaseProcess, pattern: `(?:Could not load DLL|Failure) .*iesysprep\.dll`, title: "the Internet Explorer provider iesysprep.dll could not be used (Windows 7)",
 		remedy: []string{"Remove the wrong-bitness registration of iesysprep.dll or repair Internet Explorer (KB2868126), on a fresh machine."}, source: "https://support.microsoft.com/help/2868126"},
-	{id: "F41", name: "EVENTLOG_REDIRECTED", phase: PhaseProcess, pattern: `Failure .*EvtIntSysprepCleanup`, title: "an event log was moved to a folder that does not exist",
+	{id: "F41", name: "EVENTLOG_REDIRECTED", phase: PhaseProcess, pattern: `Failure .*(?:EvtIntSysprepCleanup|EventLog_Cleanup)`, title: "an event log was moved to a folder that does not exist",
 		remedy: []string{`On a fresh machine: point the File values below HKLM\SYSTEM\CurrentControlSet\Services\EventLog and HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WINEVT\Channels back to %SystemRoot%\System32\Winevt\Logs`}, source: "https://pt.ittrip.xyz/windows/windows-server/sysprep-erro-eventlog-2019"},
 	{id: "F42", name: "BCD_GENERALIZE", phase: PhaseProcess, pattern: `Failure .*Sysprep_Generalize_Bcd`, title: "the boot configuration could not be generalized: the system partition is missing or not active",
 		remedy: []string{`On a fresh machine: make the system partition reachable and active, then bcdboot C:\Windows`}, source: "https://ftpdocs.broadcom.com/cadocs/0/CA%20AppLogic%203%208-ENU/Bookshelf_Files/HTML/AppLogicDoc/2329147.html"},

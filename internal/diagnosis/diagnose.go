@@ -24,7 +24,7 @@ const (
 var (
 	// launchModule is the line of the failed provider, in the forms of Windows 8
 	// and later and of Windows 7.
-	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:;? dwRet ?= ?(?P<code>\S+))?$`)
+	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?:DLL )?'?(?P<dll>[^;']+?)'?(?:[;.]? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
 	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
