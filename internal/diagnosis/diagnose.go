@@ -269,7 +269,7 @@ func (a *analysis) unknown() Diagnosis {
 		d.Summary += " (the log has so many long lines that not all of them were examined)"
 	}
 	what := "what the lines above the failure name"
-	if advice := byCode(f.code); advice != "" {
+	if advice := byCode(f.code, f.dll()); advice != "" {
 		what = advice
 	}
 	switch d.Phase {

@@ -163,6 +163,9 @@ func (p *parser) flush() []Line {
 // one, or continues the held one.
 func (p *parser) line(text string, out []Line) []Line {
 	text = strings.TrimRight(strings.TrimPrefix(text, "\uFEFF"), " \t\r")
+	if strings.Contains(text, "\u00a0") {
+		text = strings.ReplaceAll(text, "\u00a0", " ") // as web pages keep several blanks
+	}
 	if text == "" {
 		return out
 	}
