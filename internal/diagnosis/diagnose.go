@@ -179,7 +179,7 @@ func (a *analysis) known(t told) Diagnosis {
 	if d.Phase == PhaseProcess && len(d.Remedy) > 0 {
 		if rest, ok := strings.CutPrefix(d.Remedy[0], inPowerShell); ok {
 			d.Remedy[0] = onFresh + rest
-		} else if t.phase == PhaseValidate {
+		} else if t.phase == PhaseValidate && !strings.HasPrefix(d.Remedy[0], "Build from ") {
 			d.Remedy[0] = onFresh + d.Remedy[0]
 		}
 	}

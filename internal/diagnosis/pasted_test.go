@@ -133,3 +133,13 @@ func TestADisabledServiceIsNamed(t *testing.T) {
 		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
 	}
 }
+
+// The command and the pass of a first boot that failed are named.
+func TestAFailedCommandOfTheAnswerFileIsNamed(t *testing.T) {
+	log := "2024-05-06 07:08:09, Error                        [setup.exe] [RunSynchronous] Command [cmd /c c:\\x\\do.cmd] failed with exit code [0x643]\n" +
+		"2024-05-06 07:08:09, Error      [0x0605ae] IBS    Windows could not parse or process the unattend answer file for pass [specialize].\n"
+	found := Collect([]Log{ReadLog("setuperr.log", []byte(log))})
+	if d := found.Diagnosis; d == nil || d.ID != "F67" || !strings.Contains(d.Summary, `(cmd /c c:\x\do.cmd)`) || !strings.Contains(d.Summary, "(pass specialize)") {
+		t.Errorf("%s %+v", found.Outcome, d)
+	}
+}
