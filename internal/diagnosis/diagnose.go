@@ -26,7 +26,7 @@ var (
 	// and later and of Windows 7.
 	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?:DLL )?'?(?P<dll>[^;']+?)'?(?:[;.]? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
-	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
+	anyPackage   = compile(`Package (?P<package>[^\s._<]*[._<]\S*)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
 )
 

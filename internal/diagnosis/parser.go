@@ -182,8 +182,10 @@ func (p *parser) line(text string, out []Line) []Line {
 // piece is line for a text that holds one line at most.
 func (p *parser) piece(text string, out []Line) []Line {
 	next, begins := parseLine(text)
-	if !begins && (!p.open || p.last.Level == "") && sysprepText.MatchString(next.Message) {
-		next.Component, begins = "SYSPRP", true
+	if !begins && (!p.open || p.last.Level == "") {
+		if by := bare(next.Message); by != "" {
+			next.Component, begins = by, true
+		}
 	}
 	begins = begins || p.plain
 	if !begins && p.open {

@@ -24,6 +24,8 @@ var (
 	// placedLine has words where the time was, looseLine a time in another form.
 	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
 	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
+	// setupText is how the dialogs of Windows Setup begin, which people copy, too.
+	setupText = regexp.MustCompile(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
 	// sysprepText is how sysprep's own messages begin, where nothing is left of
 	// what stands before them.
 	sysprepText = regexp.MustCompile(`^(?:` + sysprepTexts + `)`)
@@ -31,6 +33,18 @@ var (
 
 const sysprepTexts = `Package \S+ (?:was |is )?installed for a|Failed to remove apps for the current user|Exit code of RemoveAllApps|BitLocker-Sysprep: |spopk\.dll:: |` +
 	`(?:ActionPlatform|SysprepSession)::\w+: ?|(?:RunDlls|RunExternalDlls|RunRegistryDlls|RunPlatformActions|LaunchDll|Sysprep_Clean_Validate_Opk): ?|WinMain: ?Hit failure|Audit mode can.{1,3}t be turned on`
+
+// bare says what wrote a message with nothing before it; empty where that is not
+// known.
+func bare(message string) string {
+	switch {
+	case sysprepText.MatchString(message):
+		return "SYSPRP"
+	case setupText.MatchString(message):
+		return "IBS"
+	}
+	return ""
+}
 
 // records are the lines of a log that one line of a pasted text holds; nil where
 // it holds no more than one.

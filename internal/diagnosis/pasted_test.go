@@ -62,6 +62,29 @@ func TestACopiedLogIsReadAsWindowsWroteIt(t *testing.T) {
 	}
 }
 
+// A package's name may be left out of what is copied.
+func TestAPackageThatIsNotNamedIsNotMadeUp(t *testing.T) {
+	log := "SYSPRP Package was installed for a user, but not provisioned for all users.\nSYSPRP Failed to remove apps for the current user: 0x80073cf2\n"
+	found := Collect([]Log{ReadLog("paste.txt", []byte(log))})
+	if d := found.Diagnosis; d == nil || d.ID != "F15" || strings.Contains(d.Summary+d.Remedy[0], "'was'") {
+		t.Errorf("%s %+v", found.Outcome, d)
+	}
+}
+
+// The dialogs of Windows Setup are copied from its screen.
+func TestADialogOfSetupIsReadWithoutALog(t *testing.T) {
+	for text, want := range map[string]string{
+		"Windows could not parse or process unattend answer file [C:\\Windows\\Panther\\unattend.xml] for pass [oobeSystem]. A component or setting specified in the answer file does not exist.\n": "F61",
+		"Windows could not parse or process the unattend answer file. The answer file is invalid. The error was detected at line 9 column 4 of the answer file.\n":                                  "F111",
+		"The computer restarted unexpectedly or encountered an unexpected error. Windows installation cannot proceed.\n":                                                                            "F84",
+	} {
+		found := Collect([]Log{ReadLog("paste.txt", []byte(text))})
+		if d := found.Diagnosis; d == nil || d.ID != want || d.Phase != PhaseFirstBoot {
+			t.Errorf("%q: %s %+v", text, found.Outcome, d)
+		}
+	}
+}
+
 // Prose about sysprep is no log.
 func TestProseIsNoLog(t *testing.T) {
 	for _, text := range []string{
