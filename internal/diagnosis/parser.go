@@ -43,6 +43,7 @@ type parser struct {
 	open     bool // last holds a line
 	last     Line
 	more     []string // lines that continue last
+	before   string   // what a copied text has before last
 	size     int      // bytes of last and more
 }
 
@@ -176,6 +177,10 @@ func (p *parser) line(text string, out []Line) []Line {
 	for _, piece := range pieces {
 		out = p.piece(piece, out)
 	}
+	p.before = ""
+	if before, _, _ := strings.Cut(text, pieces[0]); before != "" {
+		p.before = strings.TrimSpace(before)
+	}
 	return out
 }
 
@@ -189,7 +194,7 @@ func (p *parser) piece(text string, out []Line) []Line {
 	}
 	begins = begins || p.plain
 	if !begins && p.open {
-		if p.size+len(text) < maxLine {
+		if text = continued(text, p.before); text != "" && p.size+len(text) < maxLine {
 			p.more = append(p.more, text)
 			p.size += 1 + len(text)
 		}
@@ -198,6 +203,7 @@ func (p *parser) piece(text string, out []Line) []Line {
 	if p.open {
 		out = append(out, p.held())
 	}
+	p.before = strings.TrimSpace(strings.TrimSuffix(text, next.Raw))
 	p.last, p.more, p.size, p.open = next, p.more[:0], len(text), true
 	return out
 }

@@ -134,3 +134,16 @@ func joinLines(pieces []string) string {
 	}
 	return b.String()
 }
+
+// continued is a line that goes on, without what stood before the line that it
+// continues.
+func continued(text, before string) string {
+	if before == "" {
+		return text
+	}
+	rest, ok := strings.CutPrefix(strings.TrimSpace(text), before)
+	if !ok {
+		return text
+	}
+	return strings.TrimSpace(rest)
+}

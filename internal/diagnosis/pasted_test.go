@@ -62,6 +62,17 @@ func TestACopiedLogIsReadAsWindowsWroteIt(t *testing.T) {
 	}
 }
 
+// What stands before each line of a quotation is no part of a line that goes on.
+func TestAQuotedLineGoesOnWithoutItsMark(t *testing.T) {
+	for _, before := range []string{"> ", "    ==> build.vm: ", "# "} {
+		text := before + `2024-05-06 07:08:09, Info                  SYSPRP ActionPlatform::LaunchModule: Executing method 'Sysprep_Clean_Validate_Opk'` + "\n" + before + `from C:\Windows\System32\spopk.dll` + "\n" + before + "\n"
+		found := Collect([]Log{ReadLog("paste.txt", []byte(text))})
+		if found.Outcome != Hanging || found.Diagnosis.ID != "F29" {
+			t.Errorf("%q: %s %+v", before, found.Outcome, found.Diagnosis)
+		}
+	}
+}
+
 // A package's name may be left out of what is copied.
 func TestAPackageThatIsNotNamedIsNotMadeUp(t *testing.T) {
 	log := "SYSPRP Package was installed for a user, but not provisioned for all users.\nSYSPRP Failed to remove apps for the current user: 0x80073cf2\n"
