@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -155,6 +156,7 @@ func TestDiagnoseKnowsTheLogsAmongOtherFiles(t *testing.T) {
 func TestDiagnoseAsJSON(t *testing.T) {
 	dir := logsBelow(t, map[string]string{"Panther/setupact.log": winimagetest.RefusedLog, "Panther/setup.log": winimagetest.RefusedLog, "CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
 	code, stdout, _ := run(t, "diagnose", "--json", dir)
+	schematest.Valid(t, []byte(stdout))
 	var d struct {
 		Subject  string
 		Holds    bool

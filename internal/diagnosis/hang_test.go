@@ -97,9 +97,11 @@ func TestWhatIsOverOrHasNotBegunDoesNotHang(t *testing.T) {
 
 func TestProvidersOfOtherSoftwareAreProgress(t *testing.T) {
 	for line, want := range map[string]string{
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Program Files\Contoso\agent.dll,Generalize'; executing it`: `working on other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'DscCore.dll,SysPrep_Cleanup'; executing it`:                   `working on other software: DscCore.dll (SysPrep_Cleanup)`,
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:    "",
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Program Files\Contoso\agent.dll,Generalize'; executing it`:                 `working on other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'DscCore.dll,SysPrep_Cleanup'; executing it`:                                   `working on other software: DscCore.dll (SysPrep_Cleanup)`,
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:                    "",
+		`2026-07-31 10:24:00, Info       [0x0f0081] SYSPRP LaunchDll:Successfully executed 'C:\Program Files\Contoso\agent.dll,Generalize' without error`: `done with other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
+		`2026-07-31 10:24:00, Info       [0x0f0081] SYSPRP LaunchDll:Successfully executed 'C:\Windows\System32\slc.dll,SLReArmWindows' without error`:    "",
 	} {
 		if got := Milestone(Parse([]byte(line))[0]); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)

@@ -129,7 +129,11 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 		}
 	}
 	// Whatever is switched off, nothing is proven without a Windows.
-	return append([]finding.Finding{oneWindows.finding(oneWindows.check(w, &r, e))}, e.Severities.Apply(made)...)
+	one := oneWindows.finding(oneWindows.check(w, &r, e))
+	if w == nil && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, killedMark) }) {
+		one.Remedy = powerOff
+	}
+	return append([]finding.Finding{one}, e.Severities.Apply(made)...)
 }
 
 func (r rule) finding(got result) finding.Finding {

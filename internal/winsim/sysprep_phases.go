@@ -73,6 +73,11 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 		if i == middle {
 			p.winrmDies()
 		}
+		if hang, ok := setuplog.Hang(p.scenario.HangIn); ok && p.scenario.Outcome == Hang && i == middle {
+			p.log(hang...)
+			p.dialog("hang in " + p.scenario.HangIn)
+			return false
+		}
 		if p.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
 			p.dialog("hang in generalize")
 			return false

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -31,8 +33,12 @@ func (c *Config) checkLogDirectory() (errs []error) {
 			return []error{fmt.Errorf("log_directory: %w", err)}
 		}
 	}
+	files := []string{filepath.Join(c.LogDirectory, runlog.RunFile)}
 	for _, log := range windows.Logs() {
-		if err := hostfile.Writable(log.OnHost(c.LogDirectory), c.answerFiles()...); err != nil {
+		files = append(files, log.OnHost(c.LogDirectory))
+	}
+	for _, path := range files {
+		if err := c.writable(path); err != nil {
 			errs = append(errs, fmt.Errorf("log_directory: %w", err))
 		}
 	}
@@ -47,12 +53,30 @@ func (c *Config) answerFiles() []string {
 	return []string{c.AnswerFile}
 }
 
-// writeLog keeps a log whole or not at all. It replaces no answer file.
+// writable: a file may be written there. It replaces no answer file.
+func (c *Config) writable(path string) error { return hostfile.Writable(path, c.answerFiles()...) }
+
+// writeLog keeps a log whole or not at all.
 func (c *Config) writeLog(ctx context.Context, path string, content []byte) error {
-	if err := hostfile.Writable(path, c.answerFiles()...); err != nil {
+	if err := c.writable(path); err != nil {
 		return err
 	}
 	return hostfile.WriteFile(ctx, path, content)
+}
+
+// keepLog puts a log of the guest into log_directory, under a name below it, without
+// what is secret and as far as the limits of a bundle go.
+func (r *run) keepLog(ctx context.Context, path string, content []byte) error {
+	name, err := filepath.Rel(r.config.LogDirectory, path)
+	if err != nil {
+		return err
+	}
+	fits, file := r.book.budget.Fit(filepath.ToSlash(name), content, r.scrub.text)
+	if err := r.config.writeLog(ctx, path, fits); err != nil {
+		return err
+	}
+	r.book.Saved(file)
+	return nil
 }
 
 // saveLogs puts the logs into log_directory. Where the guest cannot be asked,
@@ -63,6 +87,7 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
+	defer r.heart.Begin(heartbeat.Facts{Doing: "fetching the guest's logs", Limit: logsLimit}).End()
 	found := r.fetchLogs(ctx, ask)
 	if ask {
 		r.saveAgentLogs(ctx)
@@ -76,7 +101,7 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		if len(content) == 0 {
 			continue
 		}
-		if err := r.config.writeLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
+		if err := r.keepLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
 			r.ui.Sayf("Could not save a log in log_directory: %s", err)
 			return
 		}
@@ -129,7 +154,7 @@ func (r *run) consult(ctx context.Context, d *diagnosis.Diagnosis, run diagnosis
 func (r *run) saveConsulted(ctx context.Context) (saved int, err error) {
 	for _, name := range slices.Sorted(maps.Keys(r.consulted)) {
 		if content := r.consulted[name]; len(content) > 0 {
-			if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content); err != nil {
+			if err := r.keepLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content); err != nil {
 				return saved, err
 			}
 			saved++
