@@ -33,6 +33,7 @@ func TestACopiedLogIsReadAsWindowsWroteIt(t *testing.T) {
 		"an ellipsis for the time":      each("(...) SYSPRP "),
 		"from a build's log":            each("==> windows.azure-arm.windows: " + stamp + "Error                 SYSPRP "),
 		"from a build's log with times": each("2024/05/06 07:08:10 ui: " + stamp + "Error SYSPRP "),
+		"from a log with long prefixes": each("2024-05-06T07:08:10Z: ==> windows image one: output: " + stamp + "Error SYSPRP "),
 		"from a search":                 each(`C:\Windows\System32\Sysprep\Panther\setuperr.log:17:` + stamp + "Error SYSPRP "),
 		"another form of time":          each("06.05.2024 07:08:09, Error SYSPRP "),
 		"a viewer's export, indented":   each("  05-06-2024 07:08:09.000 SYSPRP "),
@@ -54,6 +55,9 @@ func TestACopiedLogIsReadAsWindowsWroteIt(t *testing.T) {
 			}
 			if want := "app package " + pastedPackage + " is"; !strings.HasPrefix(found.Diagnosis.Summary, want) {
 				t.Errorf("summary %q", found.Diagnosis.Summary)
+			}
+			if first := found.Diagnosis.Evidence[0]; strings.Contains(first, "halting") {
+				t.Errorf("evidence %q", first)
 			}
 			if want := "-Name 'Contoso.Notes' |"; !strings.Contains(found.Diagnosis.Remedy[0], want) {
 				t.Errorf("remedy %q", found.Diagnosis.Remedy[0])
@@ -93,6 +97,26 @@ func TestADialogOfSetupIsReadWithoutALog(t *testing.T) {
 		if d := found.Diagnosis; d == nil || d.ID != want || d.Phase != PhaseFirstBoot {
 			t.Errorf("%q: %s %+v", text, found.Outcome, d)
 		}
+	}
+}
+
+// A name between typographic marks is a name.
+func TestTypographicMarksAreThoseOfWindows(t *testing.T) {
+	log := "Error SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing ‘Foo_Generalize’ from C:\\Windows\\System32\\fooprep.dll; dwRet = 0x57\n"
+	found := Collect([]Log{ReadLog("paste.txt", []byte(log))})
+	if d := found.Diagnosis; d == nil || !strings.HasPrefix(d.Summary, `'Foo_Generalize' of C:\Windows\System32\fooprep.dll failed with 0x57`) {
+		t.Errorf("%s %+v", found.Outcome, d)
+	}
+}
+
+// Windows 7 checks while it processes: what to do is said in the words that fit.
+func TestACleanInstallationIsNotARepair(t *testing.T) {
+	log := "Error [0x0f0036] SYSPRP spopk.dll:: Sysprep will not run on an upgraded OS. You can only run Sysprep on a custom (clean) install version of Windows.\n" +
+		"Error [0x0f0082] SYSPRP LaunchDll:Failure occurred while executing 'C:\\Windows\\System32\\spopk.dll,Sysprep_Clean_Validate_Opk', returned error code 31\n" +
+		"Error [0x0f00a8] SYSPRP WinMain:Hit failure while processing sysprep cleanup internal providers; hr = 0x8007001f\n"
+	found := Collect([]Log{ReadLog("setuperr.log", []byte(log))})
+	if d := found.Diagnosis; d == nil || d.ID != "F110" || !strings.HasPrefix(d.Remedy[0], "Build from a clean installation") {
+		t.Errorf("%s %+v", found.Outcome, d)
 	}
 }
 
