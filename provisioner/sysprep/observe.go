@@ -247,6 +247,9 @@ func (r *run) take(ctx context.Context, s guest.Sample) (o verdict.Observation) 
 	switch {
 	case s.MayBeRemoved && r.otherLog(s):
 		o.Ours = verdict.No
+	case s.MayBeRemoved && !s.LogRead:
+		// A restart, or another machine: the log tells, with the next answer.
+		o.SameBoot = verdict.Unknown
 	case r.tidied != nil:
 		o.Ours = verdict.Unknown // what is ours has gone, or is about to
 	}
