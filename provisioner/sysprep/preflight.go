@@ -134,6 +134,7 @@ func (r *run) preflightPlan() preflight.Plan {
 		Generalize: c.generalize() || c.ThroughAudit, Audit: c.Mode == modeAudit, VMMode: c.VMMode,
 		OtherUser: c.RunAs == runAsElevated, AsSystem: c.RunAs == runAsSystem,
 		AnswerFile: c.answer.content != nil, RemovesAnswerFiles: c.RemoveAnswerFiles && !c.reportOnly(),
+		OtherAnswer:   c.Command != "" || c.Agent != agentNone && c.Agent != "",
 		SetupComplete: c.DeleteCachedAnswerFile || c.answer.block != nil && len(c.answer.block.SetupComplete) > 0,
 		Azure:         strings.HasPrefix(c.PackerBuilderType, "azure-"), Now: r.asked,
 	}
