@@ -115,7 +115,7 @@ var imageChecks = []Check{
 		})},
 	{ID: "packer-leftovers", Group: Base, Severity: finding.Warn, Source: github + "hashicorp/packer-plugin-sdk/blob/main/guestexec/elevated.go",
 		Asserts: "no scheduled task of an earlier build is left", Means: "Such a task holds what an elevated provisioner ran, and stays in the image.",
-		Steps: []Step{person("schtasks /delete /tn <name> /f")},
+		Steps: []Step{person("schtasks /delete /tn <name> /f, or hygiene = [\"packer-leftovers\"]")},
 		judge: on(func(f Facts) Fact[PackerLeftovers] { return f.PackerLeftovers }, func(p PackerLeftovers, _ inquiry) answer {
 			tasks := slices.DeleteFunc(slices.Clone(p.Tasks), func(t string) bool { return strings.HasPrefix(t, ownTask) })
 			return listed(p.Tasks, when(len(tasks) > 0, fails(fmt.Sprintf("%d scheduled tasks of Packer are left", len(tasks))).seen(tasks[:min(10, len(tasks))]...)))
