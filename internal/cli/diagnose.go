@@ -161,6 +161,22 @@ var heads = map[diagnosis.Phase]string{
 	diagnosis.PhaseFirstBoot: "the first boot failed",
 }
 
+// usable says what the machine is good for.
+func usable(facts LogFacts) string {
+	untouched := facts.Phase == diagnosis.PhaseValidate || facts.Phase == diagnosis.PhaseLaunch
+	switch {
+	case facts.Phase == diagnosis.PhaseFirstBoot:
+		return "a deployed image that does not recover by itself; deploy it again, or build it again where the image is the cause"
+	case facts.Outcome == diagnosis.Hanging && untouched:
+		return "as it was; end sysprep.exe, do the steps above and run sysprep again on it"
+	case facts.Outcome == diagnosis.Hanging:
+		return "may still become an image, if sysprep goes on; cannot be used if it does not"
+	case untouched:
+		return "as it was; do the steps above and run sysprep again on it"
+	}
+	return "cannot be used; do the steps above on a fresh one"
+}
+
 // diagnosed is one report for a person: what failed, why and what to do first on
 // one line, then the evidence and the steps.
 func diagnosed(r finding.Report, named bool) (lines []string) {
@@ -189,6 +205,9 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	}
 	lines = append(lines, foreign.Text(head))
 	lines = append(lines, render.Full("cause", r.Findings...)...)
+	if facts.Outcome == diagnosis.Failed || facts.Outcome == diagnosis.Hanging {
+		lines = append(lines, "machine: "+usable(facts))
+	}
 	seen := "read: " + facts.Log
 	if facts.Started != "" {
 		seen += ", last run from " + facts.Started + " to " + facts.Last + " by the guest's clock"

@@ -13,8 +13,8 @@ var hangCauses = []cause{
 	{id: "F85", name: "HANG_DMWAPPUSHSERVICE", phase: PhaseProcess, by: byHang, hang: `^generalize\.xml$`, title: "generalize has begun and no provider follows: it takes 15 to 40 minutes, or hangs, where a debloat script has disabled the service dmwappushservice",
 		remedy: []string{"sc config dmwappushservice start= delayed-auto and sc start dmwappushservice: a waiting sysprep goes on then. In the build: before sysprep."}, source: github + "W4RH4WK/Debloat-Windows-10/issues/87"},
 	{id: "F49", name: "HANG_EXTERNAL_PROVIDER", phase: PhaseProcess, by: byHang, external: true, hang: ` of .`, title: "sysprep hangs in the provider of other software, {entry} of {dll} (registered at {key})",
-		remedy: []string{`On a fresh machine: remove that software from the image, or delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal.`,
-			"Where only the file of a registered provider is missing, sysprep goes on after about 14 minutes."}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
+		remedy: []string{"Give it 15 minutes from its begin: where only the file of a registered provider is missing, sysprep goes on by itself then. If it does not, discard the machine.",
+			`On a fresh machine, before sysprep: remove that software, or delete the registry value HKLM\{key}.`}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
 	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll} ({what})", unconfirmed: true,
 		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service {service} is disabled or does not stop."}, source: docProcess},
 }
