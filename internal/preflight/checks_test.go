@@ -124,6 +124,7 @@ var rows = []row{
 	{id: "file-renames", on: server, edits: []string{`rebootPending.fileRenames=null`}, want: CannotTell},
 
 	{id: "bitlocker", on: server, want: Passed},
+	{id: "bitlocker", on: server, edits: []string{`bitlocker.volumes=[{"drive":"C:","returnValue":2150694912,"conversionStatus":1}]`}, want: CannotTell, says: "0x80310000"},
 	{id: "bitlocker", on: win11, want: Passed},
 	{id: "bitlocker", on: "bitlocker-on", want: Failed, as: finding.Fail, says: "encrypted"},
 	{id: "bitlocker", on: win11, edits: []string{`bitlocker.volumes=[{"drive":"C:","returnValue":0,"conversionStatus":3,"encryptionPercentage":40}]`}, want: Failed, as: finding.Fail, says: "being decrypted (40% encrypted)"},

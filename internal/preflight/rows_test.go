@@ -38,6 +38,8 @@ var appRows = []row{
 	{id: "appx-per-user", on: "appx-per-user", plan: func(p *Plan) { p.Generalize = false }, want: Skipped}, // apps are looked at in generalize
 
 	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost) + `]`}, plan: func(p *Plan) { p.Generalize = false }, want: Skipped},
+	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", `{"sid":"S-1-12-1-1-2-3-4","state":"Installed"}`) + `]`}, want: Failed, as: finding.Fail, says: "S-1-12-1"}, // of Entra ID
+	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", `{"sid":"S-1-5-18","state":"Installed"}`) + `]`}, want: Passed},
 	{id: "appx-profile-gone", on: win11, want: Passed},
 	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost) + `]`}, want: Failed, as: finding.Fail, says: "S-1-5-21-1-2-3-1009"},
 	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", user) + `]`}, want: Passed},

@@ -349,6 +349,8 @@ func TestThePlanOfThePreflight(t *testing.T) {
 		"removes others": {map[string]any{"remove_answer_files": true}, with(func(p *preflight.Plan) { p.RemovesAnswerFiles = true })},
 		"only reports":   {map[string]any{"remove_answer_files": true, "preflight": map[string]any{"report_only": true}}, usual},
 		"deletes cached": {map[string]any{"delete_cached_answer_file": true}, with(func(p *preflight.Plan) { p.SetupComplete = true })},
+		"an agent":       {map[string]any{"agent": "cloudbase-init"}, with(func(p *preflight.Plan) { p.OtherAnswer = true })},
+		"a command":      {map[string]any{"command": "C:\\go.cmd"}, with(func(p *preflight.Plan) { p.OtherAnswer = true })},
 		"Azure":          {map[string]any{"packer_builder_type": "azure-arm"}, with(func(p *preflight.Plan) { p.Azure = true })},
 	} {
 		r := &run{}
