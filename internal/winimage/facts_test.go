@@ -30,6 +30,7 @@ var judged = map[string]string{
 	"Windows.Setup.SysprepMode":   "vm-mode",
 	"Windows.Setup.UnattendFile":  "unattend-pointer",
 	"Windows.Tag":                 "tag",
+	"Windows.Autologon.LSASecret": "autologon", "Secrets": "secrets", "Windows.Secrets": "secrets",
 	"Windows.Volume.Dirty":        "file-system-clean",
 	"Windows.Volume.Hibernated":   "hibernation",
 	"Windows.Volume.LogClean":     "file-system-clean",
@@ -43,7 +44,7 @@ var judged = map[string]string{
 var told = regexp.MustCompile(`^(Time|Problems|Disk\.(Path|Format|Chain|VirtualSize|SectorSize|Scheme|Partitions|Warnings|Requests|Bytes)` +
 	`|Windows\.(Partition|FirstBoot|OS\..*|Clock\..*|SkipRearm|Unread|Tag\..*|Log\.(Path|Size|Created|Modified|Record|Sequence|Runs|Last|Diagnosis)` +
 	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes|ToAudit|Generalizes|PowersOff)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.Replayed` +
-	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
+	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded|DeletesCached)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
 
 // TestEachFactBreaksItsAssertionAlone changes one fact of a good report at a
 // time, in every way its kind allows. No fact fails two assertions, and each is

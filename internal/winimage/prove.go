@@ -77,6 +77,8 @@ type result struct {
 	expected, found string
 	ok              bool
 	note            string
+	// remedy replaces that of the rule.
+	remedy []string
 	// unasked: nothing is expected, so nothing is asserted.
 	unasked bool
 }
@@ -139,7 +141,9 @@ func (r rule) finding(got result) finding.Finding {
 	}
 	f.Source, f.Unconfirmed = r.basis.cite()
 	if !got.ok {
-		f.Remedy = r.remedy
+		if f.Remedy = r.remedy; got.remedy != nil {
+			f.Remedy = got.remedy
+		}
 	}
 	return f
 }

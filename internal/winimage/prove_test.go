@@ -97,7 +97,7 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 			w.Unread = []string{`SYSTEM\Setup\Status\AuditBoot`}
 		}},
 		{"a pointer that cannot be read", "unattend-pointer", finding.Fail, func(_ *Facts, w *Windows, _ *Expectation) { w.Unread = []string{`SYSTEM\Setup\UnattendFile`} }},
-		{"a folder that cannot be read", "leftovers", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Unread = []string{`\Windows\Temp`} }},
+		{"a folder that cannot be read", "leftovers", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Unread = []string{`\Windows\System32\Tasks`} }},
 		{"automatic logon that cannot be read", "autologon", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) {
 			w.Unread = []string{`SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon\DefaultPassword`}
 		}},

@@ -21,6 +21,7 @@ func (d *drive) readRegistry(w *Windows) {
 	}
 	w.Clock = readClock(system)
 	w.Autologon = readAutologon(hives)
+	w.Autologon.LSASecret = d.readAutologonSecret()
 	w.SkipRearm = hives.number(windows.SkipRearm)
 	w.Drivers = readDrivers(system)
 	w.Hives = []Hive{system.close(), software.close()}
