@@ -206,7 +206,7 @@ func lineOf(r finding.Report) string {
 	}
 	switch codeOf(r) {
 	case OK:
-		return fmt.Sprintf("proven      %s: %s%s", r.Name, facts.Windows[0].Describe(), chain)
+		return fmt.Sprintf("proven      %s: %s%s", r.Name, winimage.Names(facts.Windows), chain)
 	case NotOK:
 		var ids []string
 		for _, f := range finding.Failed(r.Findings, finding.Fail) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
@@ -26,6 +27,10 @@ type Config struct {
 	Enabled config.Trilean `mapstructure:"enabled"`
 	// What Windows must start into next: `oobe` (default) or `audit`.
 	Expect string `mapstructure:"expect"`
+	// Which installations of Windows are held against it, where a disk has
+	// several: `all` (default), since each of them has to be generalized, or the
+	// number of the partition of one, as `inspect` names it.
+	Windows string `mapstructure:"windows"`
 	// The severity of an assertion that does not hold, by its id: `fail` (the
 	// image is not handed over), `warn`, `info` or `off`. Assertions that are not
 	// named here keep their own severity. `windows` stays `fail`. The ids are
@@ -49,6 +54,7 @@ type Config struct {
 const (
 	expectOOBE  = "oobe"
 	expectAudit = "audit"
+	allWindows  = "all"
 )
 
 // Prepare fills in defaults and returns everything that is wrong with the
@@ -63,6 +69,12 @@ func (c *Config) Prepare() (errs []error) {
 	}
 	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown.Value {
 		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
+	}
+	if c.Windows == "" {
+		c.Windows = allWindows
+	}
+	if n, err := strconv.Atoi(c.Windows); c.Windows != allWindows && c.Windows != unknown.Value && (err != nil || n < 1) {
+		errs = append(errs, fmt.Errorf("verify.windows: %q is neither %s nor the number of a partition, from 1", c.Windows, allWindows))
 	}
 	_, wrong := c.overrides()
 	return append(errs, wrong...)
@@ -92,8 +104,10 @@ func PrepareBackingFiles(paths []string) (errs []error) {
 
 // expectation is what the image is held against.
 func (c *Config) expectation(o Options) winimage.Expectation {
-	chosen, _ := c.overrides() // what is wrong with them Prepare has said
+	chosen, _ := c.overrides()              // what is wrong with them Prepare has said
+	partition, _ := strconv.Atoi(c.Windows) // 0: all
 	return winimage.Expectation{
-		Audit: c.Expect == expectAudit, Source: o.Source, Run: o.Run, VMMode: o.VMMode, AnswerFile: o.AnswerFile, Severities: chosen,
+		Partition: partition,
+		Audit:     c.Expect == expectAudit, Source: o.Source, Run: o.Run, VMMode: o.VMMode, AnswerFile: o.AnswerFile, Severities: chosen,
 	}
 }

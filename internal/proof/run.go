@@ -92,6 +92,8 @@ type Result struct {
 	// Facts are what the disk says, Findings every assertion that was made.
 	Facts    winimage.Facts
 	Findings []finding.Finding
+	// Windows are the installations that were judged, in a few words.
+	Windows string
 	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string
 	// files are the disk and its parents.
@@ -155,7 +157,8 @@ func Check(ctx context.Context, o Options) (Result, error) {
 	if len(o.Chain) > 1 {
 		r.Facts.Disk.Chain = o.Chain
 	}
-	r.Findings = winimage.Prove(r.Facts, o.Config.expectation(o))
+	e := o.Config.expectation(o)
+	r.Findings, r.Windows = winimage.Prove(r.Facts, e), winimage.Names(e.Judged(r.Facts))
 	return r, nil
 }
 

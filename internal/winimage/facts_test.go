@@ -58,6 +58,9 @@ func TestEachFactBreaksItsAssertionAlone(t *testing.T) {
 			broke[m.path] = ids
 		}
 		var failed []string
+		if len(m.report.Windows) > 1 {
+			continue // TestEachOfTwoWindowsIsProven
+		}
 		for _, a := range Prove(m.report, expectation()) {
 			if !a.Holds {
 				failed = append(failed, a.ID)

@@ -9,11 +9,15 @@ import (
 )
 
 var oneWindows = rule{
-	WindowsID, "Windows is on the disk", finding.Fail, basis{},
-	[]string{"check that this is the disk of a Windows machine, not encrypted, with a single installation"},
-	func(_ *Windows, r *Facts, _ Expectation) result {
-		found := installations(len(r.Windows)) + because(slices.Concat(r.Problems, r.Limits))
-		return result{expected: "one installation", found: found, ok: len(r.Windows) == 1}
+	WindowsID, "Windows is on the disk", finding.Fail, onPage(eachWindows),
+	[]string{"check that this is the disk of a Windows machine, that it is not encrypted, and that verify.windows names the partition of a Windows"},
+	func(_ *Windows, r *Facts, e Expectation) result {
+		expected := "an installation"
+		if e.Partition != 0 {
+			expected = fmt.Sprintf("an installation in partition %d", e.Partition)
+		}
+		found := installations(r.Windows) + because(slices.Concat(r.Problems, r.Limits))
+		return result{expected: expected, found: found, ok: len(r.Windows) > 0}
 	},
 }
 
@@ -21,6 +25,7 @@ var oneWindows = rule{
 const (
 	// packerFiles is where Packer names what it brings; internal/footprint has it all.
 	packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
+	eachWindows = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--system-preparation--overview (each of several installations)"
 	regfFormat  = "https://github.com/msuhanov/regf (Base block: the sequence numbers)"
 	dirtyBit    = "https://learn.microsoft.com/windows-server/administration/windows-commands/fsutil-dirty"
 	fastStartup = "https://learn.microsoft.com/windows-hardware/drivers/kernel/distinguishing-fast-startup-from-wake-from-hibernation"
@@ -28,7 +33,7 @@ const (
 	fveFormat   = "https://github.com/libyal/libbde (documentation of the format)"
 )
 
-// aboutDisk are the rules that need no Windows to be judged.
+// aboutDisk are the rules that need no Windows to be judged, and are made once.
 var aboutDisk = []string{"bitlocker", "boots", limitsID}
 
 // rules are all other assertions, in the order in which they are made.
@@ -92,9 +97,9 @@ var rules = []rule{
 			return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
 		}},
 	{limitsID, "nothing was left unread because there is too much of it", finding.Fail, basis{},
-		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(w *Windows, r *Facts, _ Expectation) result {
+		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(_ *Windows, r *Facts, _ Expectation) result {
 			found := r.Limits
-			if w != nil {
+			for _, w := range r.Windows {
 				found = slices.Concat(found, w.Limits)
 			}
 			return nothing(found)

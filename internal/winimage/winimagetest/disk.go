@@ -50,6 +50,9 @@ type Spec struct {
 	DirtyVolume bool
 	// BitLocker adds a partition that is encrypted.
 	BitLocker bool
+	// Beside is the volume of a second partition of an MBR disk; of its Spec what
+	// is about a disk does not count.
+	Beside *Spec
 	// Inactive leaves the partition of an MBR disk without its active flag, so
 	// that no firmware starts it.
 	Inactive bool
@@ -78,8 +81,14 @@ func Disk(t testing.TB, s Spec) string {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "volume")
 	s.makeVolume(t, dir, volume)
+	beside := ""
+	if s.Beside != nil {
+		other := t.TempDir()
+		beside = filepath.Join(other, "volume")
+		s.Beside.makeVolume(t, other, beside)
+	}
 	disk := filepath.Join(dir, "windows.raw")
-	s.assemble(t, disk, volume)
+	s.assemble(t, disk, volume, beside)
 	for _, scratch := range []string{volume, filepath.Join(dir, "tree"), filepath.Join(dir, "tree.wim"), filepath.Join(dir, "everything.ini")} {
 		if err := os.RemoveAll(scratch); err != nil {
 			t.Fatal(err)
@@ -194,7 +203,7 @@ func (s Spec) writeTree(t testing.TB, tree string) {
 }
 
 // assemble puts the volume into a partitioned disk.
-func (s Spec) assemble(t testing.TB, disk, volume string) {
+func (s Spec) assemble(t testing.TB, disk, volume, beside string) {
 	t.Helper()
 	st, err := os.Stat(volume)
 	if err != nil {
@@ -204,6 +213,13 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 	side := size // where a second partition lies
 	if s.GPT || s.BitLocker {
 		size += sidePad
+	}
+	if beside != "" {
+		other, err := os.Stat(beside)
+		if err != nil || s.GPT || s.BitLocker {
+			t.Fatalf("winimagetest: a second volume is made on MBR disks without BitLocker only (%v)", err)
+		}
+		size += other.Size()
 	}
 	create(t, disk, size+head)
 	f, err := os.OpenFile(disk, os.O_RDWR, 0)
@@ -228,6 +244,12 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 		if s.BitLocker {
 			entry(mbr, 1, 0, side, sidePad)
 			if _, err := f.WriteAt([]byte("\xeb\x58\x90-FVE-FS-"), side); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if beside != "" {
+			entry(mbr, 1, 0, side, size-side)
+			if err := copyData(f, side, beside); err != nil {
 				t.Fatal(err)
 			}
 		}
