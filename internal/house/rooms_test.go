@@ -52,7 +52,7 @@ var rooms = []room{
 	// What judges.
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
-		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
+		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
@@ -102,6 +102,7 @@ var rooms = []room{
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
 	{name: "internal/cloudagent"},
+	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
 	{name: "internal/foreign"},
 	{name: "internal/guest/scripts"},

@@ -43,6 +43,13 @@ func (r Facts) Describe() []string {
 	for _, warning := range r.Disk.Warnings {
 		say("               %s", warning)
 	}
+	if b := r.Boot; b != nil && b.Loader != "" {
+		signed := ""
+		if len(b.SignedBy) > 0 {
+			signed = ", signed by " + strings.Join(b.SignedBy, " and ")
+		}
+		say("boot:          partition %d, %s%s", b.Partition, b.Loader, signed)
+	}
 	for _, w := range r.Windows {
 		w.describe(say)
 	}
@@ -87,6 +94,9 @@ func (w Windows) describe(say func(string, ...any)) {
 			text = f.Path + ": " + f.Problem
 		}
 		say("answer file:   %s", text)
+	}
+	if len(w.Servicing.Leftovers) > 0 {
+		say("upgrade left:  %s", strings.Join(w.Servicing.Leftovers, ", "))
 	}
 	free := ""
 	if w.Volume.Free != nil {

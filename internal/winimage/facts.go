@@ -20,6 +20,9 @@ type Facts struct {
 	Disk Disk      `json:"disk"`
 	// Windows are the installations found, one a volume.
 	Windows []Windows `json:"windows"`
+	// Boot is what the firmware finds on the disk; nil where it has no partition
+	// to start from, or none that can be read.
+	Boot *Boot `json:"boot,omitempty"`
 	// Secrets are files that hold one on volumes without Windows.
 	Secrets []Secret `json:"secrets,omitempty"`
 	// Problems are volumes or structures that could not be read, with reason.
@@ -72,6 +75,8 @@ type Windows struct {
 	Leftovers []string `json:"leftovers"`
 	SkipRearm *uint32  `json:"skip_rearm,omitempty"`
 	Clock     Clock    `json:"clock"`
+	// Servicing is what updates have left.
+	Servicing Servicing `json:"servicing"`
 	// Problems are facts that could not be read, with reason.
 	Problems []string `json:"problems,omitempty"`
 	// Unread names those of them that would pass for good if they were taken
@@ -223,6 +228,20 @@ type AnswerFile struct {
 	Generalizes string `json:"generalizes,omitempty"`
 	PowersOff   bool   `json:"powers_off,omitempty"`
 	Problem     string `json:"problem,omitempty"`
+}
+
+// Servicing is what updates and upgrades have left.
+type Servicing struct {
+	// RestartPending: an update waits for a restart, by the key RebootPending of
+	// Component Based Servicing or RebootRequired of Windows Update.
+	RestartPending bool `json:"restart_pending,omitempty"`
+	// PendingXML: \Windows\WinSxS\pending.xml is there.
+	PendingXML bool `json:"pending_xml,omitempty"`
+	// FileRenames are moves of files that wait for a restart: drivers and
+	// installers leave some on a machine that is well.
+	FileRenames bool `json:"file_renames_pending,omitempty"`
+	// Leftovers are folders of an upgrade.
+	Leftovers []string `json:"upgrade_leftovers,omitempty"`
 }
 
 // Secret is a file that holds a password or a product key; which, nobody is told.

@@ -30,6 +30,7 @@ var buildStart = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func good() Facts {
 	return Facts{
 		Disk: Disk{VirtualSize: 40 << 30, Scheme: "gpt", Generation: 2},
+		Boot: &Boot{Partition: 1, Loader: `\EFI\Boot\bootx64.efi`, Entries: []BootEntry{{ID: "{a}", Name: "Windows", Partition: 3}}},
 		Windows: []Windows{{
 			Setup: Setup{
 				ImageState: "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", StateINI: "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE",
@@ -122,6 +123,14 @@ func TestEveryBrokenFactIsNamedAndNothingElse(t *testing.T) {
 		{"a shadow copy", "shadow-copies", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Volume.ShadowCopies = 1 }},
 		{"an encrypted volume", "bitlocker", finding.Fail, func(r *Facts, _ *Windows, _ *Expectation) { r.Disk.BitLocker = []int{3} }},
 		{"no system partition", "boots", finding.Warn, func(r *Facts, _ *Windows, _ *Expectation) { r.Disk.Generation = 0 }},
+		{"an empty system partition", "boots", finding.Warn, func(r *Facts, _ *Windows, _ *Expectation) { r.Boot.Missing = []string{"a file system"} }},
+		{"an entry for another disk", "boot-entries", finding.Warn, func(r *Facts, _ *Windows, _ *Expectation) { r.Boot.Entries[0].Partition = 0 }},
+		{"a boot store that cannot be read", "boot-entries", finding.Warn, func(r *Facts, _ *Windows, _ *Expectation) { r.Boot.Problem = "corrupt" }},
+		{"an update that waits", "servicing", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Servicing.RestartPending = true }},
+		{"servicing that waits", "servicing", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Servicing.PendingXML = true }},
+		{"servicing that cannot be read", "servicing", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) {
+			w.Unread = []string{`SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`}
+		}},
 		{"a file that cannot be read", "readable", finding.Warn, func(_ *Facts, w *Windows, _ *Expectation) { w.Problems = []string{"x: corrupt"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package winimage
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -26,6 +27,8 @@ const (
 	// packerFiles is where Packer names what it brings; internal/footprint has it all.
 	packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
 	eachWindows = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--system-preparation--overview (each of several installations)"
+	bcdFormat   = "https://learn.microsoft.com/previous-versions/windows/desktop/bcd/bcdosloaderelementtypes; the bytes of a device: BCD of a machine in use, regipy_tests/data of https://github.com/mkorman90/regipy"
+	pendingPage = "https://github.com/LegacyUpdate/LegacyUpdate/issues/307"
 	regfFormat  = "https://github.com/msuhanov/regf (Base block: the sequence numbers)"
 	dirtyBit    = "https://learn.microsoft.com/windows-server/administration/windows-commands/fsutil-dirty"
 	fastStartup = "https://learn.microsoft.com/windows-hardware/drivers/kernel/distinguishing-fast-startup-from-wake-from-hibernation"
@@ -34,7 +37,7 @@ const (
 )
 
 // aboutDisk are the rules that need no Windows to be judged, and are made once.
-var aboutDisk = []string{"bitlocker", "boots", limitsID}
+var aboutDisk = []string{"bitlocker", "boots", "boot-entries", limitsID}
 
 // rules are all other assertions, in the order in which they are made.
 var rules = []rule{
@@ -94,8 +97,19 @@ var rules = []rule{
 		}},
 	{"boots", "firmware can start the disk", finding.Warn, believed("firmware-bios", "firmware-uefi"),
 		[]string{"check that the system partition is there and, on an MBR disk, active"}, func(_ *Windows, r *Facts, _ Expectation) result {
-			return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
+			got := result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
+			if r.Boot != nil && len(r.Boot.Missing) > 0 && len(r.Windows) > 0 {
+				got.expected += ", with the files that start Windows"
+				got.found += fmt.Sprintf(", without %s in partition %d", strings.Join(r.Boot.Missing, ", "), r.Boot.Partition)
+				got.ok = false
+				got.remedy = []string{`write the boot files anew in the guest (bcdboot C:\Windows /s S: /f ALL, where S: is the system partition), before sysprep`}
+			}
+			return got
 		}},
+	{"boot-entries", "the boot entries name partitions that are on the disk", finding.Warn, onPage(bcdFormat),
+		[]string{`correct the entries in the guest (bcdedit /enum all; bcdboot C:\Windows writes them anew) before sysprep`}, checkBootEntries},
+	{"servicing", "no update waits for a restart", finding.Warn, onPage(pendingPage),
+		[]string{"restart the guest until nothing is pending, before sysprep"}, checkServicing},
 	{limitsID, "nothing was left unread because there is too much of it", finding.Fail, basis{},
 		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(_ *Windows, r *Facts, _ Expectation) result {
 			found := r.Limits

@@ -50,6 +50,13 @@ type Spec struct {
 	DirtyVolume bool
 	// BitLocker adds a partition that is encrypted.
 	BitLocker bool
+	// NoBootFiles leaves out what the firmware starts: the EFI system partition
+	// is empty, or an MBR disk has no bootmgr.
+	NoBootFiles bool
+	// BootStore changes the boot configuration before it is written.
+	BootStore func(root *hivewrite.Key)
+	// Loader is the content of the boot manager; empty stands for a few bytes.
+	Loader string
 	// Beside is the volume of a second partition of an MBR disk; of its Spec what
 	// is about a disk does not count.
 	Beside *Spec
@@ -233,7 +240,14 @@ func (s Spec) assemble(t testing.TB, disk, volume, beside string) {
 		}
 		run(t, testutil.Tool(t, "sgdisk"), "-o",
 			"-n", fmt.Sprintf("1:%d:%d", side/sector, (side+sidePad)/sector-1), "-t", "1:ef00",
-			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", disk)
+			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", "-u", "2:"+windowsPartition, disk)
+		if !s.NoBootFiles {
+			esp := filepath.Join(t.TempDir(), "esp")
+			s.makeESP(t, esp)
+			if err := copyData(f, side, esp); err != nil {
+				t.Fatal(err)
+			}
+		}
 	} else {
 		mbr := make([]byte, sector)
 		active := byte(0x80)
