@@ -52,6 +52,9 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 	}{
 		{"generalized on MBR", winimagetest.Spec{}, nil, nil},
 		{"generalized on GPT", winimagetest.Spec{GPT: true}, nil, nil},
+		{"an empty EFI system partition", winimagetest.Spec{GPT: true, NoBootFiles: true}, nil, []string{"boots"}},
+		{"a boot store that is none", winimagetest.Spec{Files: map[string]string{`\Boot\BCD`: "x"}}, nil, []string{"boot-entries"}},
+		{"an update that waits", winimagetest.Spec{Files: map[string]string{`\Windows\WinSxS\pending.xml`: "x"}}, nil, []string{"servicing"}},
 		{"ImageState of a machine in use", winimagetest.Spec{Software: func(k *hivewrite.Key) {
 			k.Path(state).SetString("ImageState", "IMAGE_STATE_COMPLETE")
 		}}, []string{"image-state"}, nil},
