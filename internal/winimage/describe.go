@@ -53,6 +53,9 @@ func (r Facts) Describe() []string {
 	for _, w := range r.Windows {
 		w.describe(say)
 	}
+	for _, c := range r.Against {
+		say("identity:      %s", c.line())
+	}
 	for _, problem := range slices.Concat(r.Problems, r.Limits) {
 		say("problem:       %s", problem)
 	}
@@ -97,6 +100,9 @@ func (w Windows) describe(say func(string, ...any)) {
 	}
 	if len(w.Servicing.Leftovers) > 0 {
 		say("upgrade left:  %s", strings.Join(w.Servicing.Leftovers, ", "))
+	}
+	if i := w.Identity; i.MachineSID != "" || i.ComputerName != "" {
+		say("identity:      %s, computer name %s, accounts: %s", orAbsent(i.MachineSID), orAbsent(i.ComputerName), orAbsent(strings.Join(i.Accounts, ", ")))
 	}
 	free := ""
 	if w.Volume.Free != nil {

@@ -20,6 +20,9 @@ type Facts struct {
 	Disk Disk      `json:"disk"`
 	// Windows are the installations found, one a volume.
 	Windows []Windows `json:"windows"`
+	// Against is what became of the identity of a source (Against); absent where
+	// none was named.
+	Against []Change `json:"against,omitempty"`
 	// Boot is what the firmware finds on the disk; nil where it has no partition
 	// to start from, or none that can be read.
 	Boot *Boot `json:"boot,omitempty"`
@@ -75,6 +78,8 @@ type Windows struct {
 	Leftovers []string `json:"leftovers"`
 	SkipRearm *uint32  `json:"skip_rearm,omitempty"`
 	Clock     Clock    `json:"clock"`
+	// Identity is what tells the machine from others.
+	Identity Identity `json:"identity"`
 	// Servicing is what updates have left.
 	Servicing Servicing `json:"servicing"`
 	// Problems are facts that could not be read, with reason.

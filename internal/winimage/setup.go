@@ -24,6 +24,7 @@ func (d *drive) readRegistry(w *Windows) {
 	w.Autologon.LSASecret = d.readAutologonSecret()
 	w.SkipRearm = hives.number(windows.SkipRearm)
 	w.Drivers = readDrivers(system)
+	w.Identity = d.readIdentity(system, software)
 	w.Servicing = d.readServicing(system, software)
 	w.Hives = []Hive{system.close(), software.close()}
 }
