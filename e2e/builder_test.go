@@ -163,7 +163,8 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			before := sum(t, built(c.disk))
-			p := machine{disk: c.disk, source: c.source, builders: sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`)}.start(t)
+			p := machine{disk: c.disk, source: c.source + "\n  " + reportBlock("builder"),
+				builders: sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`, reportBlock("provisioner"))}.start(t)
 			p.expect(0, "tag created", "guest-shutdown")
 			p.expectSecrets(answerFileSecret)
 			if after := sum(t, built(c.disk)); after != before {
@@ -171,6 +172,7 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 			}
 			file := filepath.Join(p.dir, "output", c.file)
 			c.check(t, file)
+			wantReports(t, p, file)
 			report, proof := proof(t, file)
 			if !proven(proof) {
 				t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))
@@ -198,11 +200,16 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 			texts: []string{"sysprep refused, the machine is untouched", edgeGameAssist, "Remove-AppxPackage"}},
 		{name: "broken midway", m: machine{scenario: winsim.Scenario{Outcome: winsim.Broken, Class: "F38"}},
 			texts: []string{"failed midway", "F38"}},
-		{name: "hung", m: machine{scenario: winsim.Scenario{Outcome: winsim.Hang}, builders: sysprepBlock(`stall_timeout = "8s"`)},
+		{name: "hung", m: machine{scenario: winsim.Scenario{Outcome: winsim.Hang}, source: reportBlock("builder"), builders: sysprepBlock(`stall_timeout = "8s"`, reportBlock("provisioner"))},
 			texts: []string{"sysprep did not finish", "The log on the disk ends in the middle of the run"},
 			check: func(t *testing.T, p *packerRun) {
 				if logs, _ := filepath.Glob(filepath.Join(p.dir, "output-logs", "sysprep", "setupact.log")); len(logs) != 1 {
 					t.Error("the log was not saved from the guest's disk")
+				}
+				for _, component := range []string{"builder", "provisioner"} {
+					if run, page := p.reported(component); run.Outcome.Good || run.Outcome.Class != "hung" || !strings.Contains(page, "sysprep did not finish") {
+						t.Errorf("%s: %+v", component, run.Outcome)
+					}
 				}
 			}},
 		{name: "the guest is killed during generalize", m: machine{scenario: winsim.Scenario{Outcome: winsim.Slow}},

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/replay"
 )
 
 const edgeGameAssist = "Microsoft.Edge.GameAssist_1.0.3423.0_x64__8wekyb3d8bbwe"
@@ -120,6 +122,17 @@ func TestARefusalNamesPackageAndRemedyWithinFiveSeconds(t *testing.T) {
 		if !strings.Contains(first, text) {
 			t.Errorf("the first line does not name %q: %s", text, first)
 		}
+	}
+	// What a user attaches to a report of it.
+	run, err := runlog.Read(filepath.Join(p.dir, "logs", runlog.RunFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := run.Verdict; !run.Complete || v == nil || v.Class != "refused" || v.Cause != "APPX_EDGE_GAMEASSIST" || v.CauseID != "F06" || run.PackerRun == "" {
+		t.Errorf("run.json: complete %v, verdict %+v, Packer's run %q", run.Complete, v, run.PackerRun)
+	}
+	if _, err := replay.Scenario(run); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
@@ -88,6 +89,8 @@ func TestBuildTurnsADiskIntoAVHD(t *testing.T) {
 			}
 			before := sum(t, c.source)
 			b := prepared(t, c.source, c.with)
+			reports := t.TempDir()
+			b.config.Report = block.Config{JSON: filepath.Join(reports, "r.json"), HTML: filepath.Join(reports, "r.html"), JUnit: filepath.Join(reports, "r.xml")}
 			provisioned := false
 			built, err := b.Run(t.Context(), packersdk.TestUi(t), hook(func(context.Context) error { provisioned = true; return nil }))
 			if err != nil {
@@ -96,6 +99,7 @@ func TestBuildTurnsADiskIntoAVHD(t *testing.T) {
 			if !provisioned {
 				t.Error("nothing was provisioned")
 			}
+			wantMade(t, b, c.source)
 			if sum(t, c.source) != before {
 				t.Error("the source changed")
 			}
@@ -145,12 +149,20 @@ func wantNothing(t *testing.T, b *Builder) {
 
 func TestBuildOfAGuestThatNeverPowersOffFails(t *testing.T) {
 	b := prepared(t, rawDisk(t, 1<<20, hangs), map[string]any{"shutdown_timeout": "300ms"})
+	b.config.Report = block.Config{JSON: filepath.Join(t.TempDir(), "r.json"), HTML: filepath.Join(t.TempDir(), "r.html")}
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), hook(nil))
 	if err == nil || !strings.Contains(err.Error(), "did not power itself off within 300ms (shutdown_timeout); nothing written to its disk; its screen has not changed; restarts: 0") || !strings.Contains(err.Error(), b.config.screenPath()) {
 		t.Fatalf("got %v", err)
 	}
 	if info, err := os.Stat(b.config.screenPath()); err != nil || info.Size() == 0 {
 		t.Errorf("no picture: %v", err)
+	}
+	run := readReport(t, b.config.Report.JSON)
+	if o := run.Outcome; o.Good || o.Class != "failed" || !strings.HasPrefix(err.Error(), o.Summary) || !strings.HasSuffix(phasesOf(run), "unattended failed") {
+		t.Errorf("%+v, %s", o, phasesOf(run))
+	}
+	if page, err := os.ReadFile(b.config.Report.HTML); err != nil || !bytes.Contains(page, []byte(`<img src="data:image/png;base64,`)) {
+		t.Errorf("the screen is not in the page: %v", err)
 	}
 	wantNothing(t, b)
 }

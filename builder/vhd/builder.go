@@ -55,27 +55,49 @@ func (p provisioners) Run(ctx context.Context, name string, ui packersdk.Ui, com
 func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook) (packersdk.Artifact, error) {
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
+	b.config.Report.Begin(ctx, ui)
+	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }, heart: newHeart(ui)}
+	run.openLog()
+	artifact, err := b.build(ctx, ui, hook, run)
+	run.writeReports(ctx, ui, err)
+	return artifact, err
+}
+
+// build does the steps.
+func (b *Builder) build(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook, run *run) (packersdk.Artifact, error) {
 	state := new(multistep.BasicStateBag)
 	state.Put("ui", ui)
 	state.Put("hook", hook)
-	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }}
 	state.Put(runKey, run)
-
+	if b.config.SourceURL != "" {
+		run.log.Begin(phaseDownload)
+	}
 	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)
 
+	err := run.outcome(ctx, state)
+	_, cancelled := state.GetOk(multistep.StateCancelled)
+	run.closeLog(ui, err, cancelled || ctx.Err() != nil)
+	if err != nil {
+		return nil, err
+	}
+	return newArtifact(run, state.Get("generated_data")), nil
+}
+
+// outcome is why there is no image; nil: there is one.
+func (r *run) outcome(ctx context.Context, state multistep.StateBag) error {
 	// A cancel sets one of the last two, by race; an error says more than both.
 	if err, ok := state.GetOk("error"); ok && err != nil {
 		if e, ok := err.(error); ok {
-			return nil, e
+			return e
 		}
 	}
 	if _, ok := state.GetOk(multistep.StateCancelled); ok || ctx.Err() != nil {
-		return nil, run.cancelError()
+		return r.cancelError()
 	}
 	if _, ok := state.GetOk(multistep.StateHalted); ok {
-		return nil, errors.New("the build stopped without giving a reason")
+		return errors.New("the build stopped without giving a reason")
 	}
-	return newArtifact(run, state.Get("generated_data")), nil
+	return nil
 }
 
 // steps are in the order they run; they are cleaned up after in reverse.
@@ -86,8 +108,10 @@ func (b *Builder) steps() []multistep.Step {
 		download.Url = []string{c.SourceURL}
 	}
 	return []multistep.Step{
+		&stepCheckHost{},
 		download,
 		&stepInspectSource{},
+		&stepCheckFirmware{},
 		&stepOutputDirectory{},
 		&stepCheckSpace{},
 		&stepCreateOverlay{},

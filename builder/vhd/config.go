@@ -12,7 +12,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 )
 
 // Config holds the options of source "sysprep-vhd".
@@ -30,6 +32,14 @@ type Config struct {
 	// hexadecimal digits with or without colons. Only that one is accepted, whoever
 	// signed it and for whatever name.
 	WinRMPin string `mapstructure:"winrm_pin"`
+
+	// How many logins in a row the guest may refuse before none is tried for 15
+	// minutes. Windows locks an account after a number of wrong passwords: 10 by default since
+	// Windows 11 22H2, 5 or fewer where the CIS benchmarks are followed. Until then
+	// they follow each other at growing intervals, because an account that
+	// Windows is still setting up is refused too. With SSH it counts passwords, not
+	// keys. Defaults to `4`.
+	LoginAttempts int `mapstructure:"login_attempts"`
 
 	// What runs the machine; each has options of its own, see
 	// [Hypervisors](#hypervisors). Defaults to `qemu`.
@@ -120,9 +130,14 @@ type Config struct {
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
 	Verify proof.Config `mapstructure:"verify"`
+	// Where the report on this build is written; see the block below.
+	Report block.Config `mapstructure:"report"`
 
 	// drivers hold the options of each driver by its name.
 	drivers map[string]hypervisor.Options
+
+	// guard is of the account that the communicator logs in with.
+	guard *lockout.Guard
 
 	ctx interpolate.Context
 }

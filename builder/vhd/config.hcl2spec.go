@@ -5,6 +5,7 @@ package vhd
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -70,6 +71,7 @@ type FlatConfig struct {
 	WinRMUseNTLM              *bool             `mapstructure:"winrm_use_ntlm" cty:"winrm_use_ntlm" hcl:"winrm_use_ntlm"`
 	WinRMCAFile               *string           `mapstructure:"winrm_ca_file" cty:"winrm_ca_file" hcl:"winrm_ca_file"`
 	WinRMPin                  *string           `mapstructure:"winrm_pin" cty:"winrm_pin" hcl:"winrm_pin"`
+	LoginAttempts             *int              `mapstructure:"login_attempts" cty:"login_attempts" hcl:"login_attempts"`
 	Hypervisor                *string           `mapstructure:"hypervisor" cty:"hypervisor" hcl:"hypervisor"`
 	SourcePath                *string           `mapstructure:"source_path" cty:"source_path" hcl:"source_path"`
 	SourceURL                 *string           `mapstructure:"source_url" cty:"source_url" hcl:"source_url"`
@@ -88,6 +90,7 @@ type FlatConfig struct {
 	ShutdownTimeout           *string           `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
 	StallTimeout              *string           `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
 	Verify                    *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	Report                    *block.FlatConfig `mapstructure:"report" cty:"report" hcl:"report"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -161,6 +164,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"winrm_use_ntlm":               &hcldec.AttrSpec{Name: "winrm_use_ntlm", Type: cty.Bool, Required: false},
 		"winrm_ca_file":                &hcldec.AttrSpec{Name: "winrm_ca_file", Type: cty.String, Required: false},
 		"winrm_pin":                    &hcldec.AttrSpec{Name: "winrm_pin", Type: cty.String, Required: false},
+		"login_attempts":               &hcldec.AttrSpec{Name: "login_attempts", Type: cty.Number, Required: false},
 		"hypervisor":                   &hcldec.AttrSpec{Name: "hypervisor", Type: cty.String, Required: false},
 		"source_path":                  &hcldec.AttrSpec{Name: "source_path", Type: cty.String, Required: false},
 		"source_url":                   &hcldec.AttrSpec{Name: "source_url", Type: cty.String, Required: false},
@@ -179,6 +183,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
 		"stall_timeout":                &hcldec.AttrSpec{Name: "stall_timeout", Type: cty.String, Required: false},
 		"verify":                       &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
+		"report":                       &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 	}
 	return s
 }

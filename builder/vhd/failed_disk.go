@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -11,6 +12,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
@@ -26,6 +28,8 @@ type diagnosed struct {
 	Progress diagnosis.Progress
 	// Logs are the files that were written, in their order.
 	Logs []string
+	// Kept are the same, as they are listed in build.json.
+	Kept []runlog.File
 }
 
 // diagnose reads the logs of sysprep and Windows Setup from the disk of a build
@@ -34,7 +38,7 @@ type diagnosed struct {
 // memory of a machine that was killed is not on the disk: no run of sysprep in the
 // log is no news. Nor is the cause that is known. A run that began before since, by
 // as much as clocks may differ, is none of this build; zero: any run may be.
-func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir string, known verdict.Head, since time.Time) (diagnosed, error) {
+func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir string, known verdict.Head, since time.Time, hide func(string) string) (diagnosed, error) {
 	d, err := disk.Open(ctx)
 	if err != nil {
 		return diagnosed{}, fmt.Errorf("reading logs from %s: %w", disk.Name, err)
@@ -60,7 +64,7 @@ func diagnose(ctx context.Context, ui packersdk.Ui, disk proof.Disk, logDir stri
 	if logDir == "" || len(logs) == 0 {
 		return said, nil
 	}
-	if said.Logs, err = writeLogs(ctx, logDir, logs); err != nil {
+	if said.Logs, said.Kept, err = writeLogs(ctx, logDir, logs, hide); err != nil {
 		return said, fmt.Errorf("keeping the logs of %s: %w", disk.Name, err)
 	}
 	ui.Sayf("Saved logs from the disk in %s (files: %d)", logDir, len(said.Logs))
@@ -104,20 +108,27 @@ func (d diagnosed) describe(r winimage.Facts) (lines []string) {
 	return lines
 }
 
-// writeLogs keeps logs where the provisioner keeps those of a guest.
-func writeLogs(ctx context.Context, dir string, logs map[windows.Path][]byte) (written []string, err error) {
+// writeLogs keeps logs where and as the provisioner keeps those of a guest: without what
+// is secret, and as far as the limits of a bundle go.
+func writeLogs(ctx context.Context, dir string, logs map[windows.Path][]byte, hide func(string) string) (written []string, kept []runlog.File, err error) {
 	var errs []error
+	var budget runlog.Budget
 	for _, log := range windows.Logs() {
 		content, ok := logs[log.Path]
 		if !ok {
 			continue
 		}
 		path := log.OnHost(dir)
-		if err := hostfile.WriteFile(ctx, path, content); err != nil {
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return written, kept, err
+		}
+		fits, file := budget.Fit(filepath.ToSlash(name), content, hide)
+		if err := hostfile.WriteFile(ctx, path, fits); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		written = append(written, path)
+		written, kept = append(written, path), append(kept, file)
 	}
-	return written, errors.Join(errs...)
+	return written, kept, errors.Join(errs...)
 }

@@ -43,7 +43,7 @@ func TestTheDiskOfAFailedBuildSaysWhy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ui, said := recorder()
-			d, err := diagnose(context.Background(), ui, proof.File(winimagetest.Disk(t, c.spec)), "", verdict.Head{}, c.since)
+			d, err := diagnose(context.Background(), ui, proof.File(winimagetest.Disk(t, c.spec)), "", verdict.Head{}, c.since, strings.Clone)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 	disk := winimagetest.Disk(t, winimagetest.Spec{Files: files})
 	dir := filepath.Join(t.TempDir(), "logs")
 	ui, said := recorder()
-	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, verdict.Head{}, time.Time{})
+	d, err := diagnose(context.Background(), ui, proof.File(disk), dir, verdict.Head{}, time.Time{}, strings.Clone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestLogsAreKeptByTheirPlace(t *testing.T) {
 
 func TestADiskThatCannotBeReadIsNoDiagnosis(t *testing.T) {
 	ui, said := recorder()
-	if _, err := diagnose(context.Background(), ui, proof.File(filepath.Join(t.TempDir(), "absent")), "", verdict.Head{}, time.Time{}); err == nil || said.Len() > 0 {
+	if _, err := diagnose(context.Background(), ui, proof.File(filepath.Join(t.TempDir(), "absent")), "", verdict.Head{}, time.Time{}, strings.Clone); err == nil || said.Len() > 0 {
 		t.Errorf("error %v, said %q", err, said)
 	}
 }

@@ -3,6 +3,7 @@ package vhd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -143,8 +144,16 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 		t.Fatal(err)
 	}
 	b.run = &run{config: c, driver: c.driver(), newMachine: func() hypervisor.Machine { return ableMachine{b.fake} }, scratch: t.TempDir()}
-	b.Put("ui", packersdk.Ui(b.said))
+	ui := &lockedUI{Ui: b.said}
+	b.Put("ui", packersdk.Ui(ui))
 	b.Put(runKey, b.run)
+	heart := newHeart(ui)
+	b.run.heart = heart
+	t.Cleanup(func() {
+		if !heart.Idle() {
+			t.Error("a wait was not ended")
+		}
+	})
 	return b
 }
 
@@ -281,3 +290,25 @@ func (h hook) Run(ctx context.Context, name string, _ packersdk.Ui, _ packersdk.
 	}
 	return h(ctx)
 }
+
+// lockedUI may be used by a step and by what says that it goes on, as Packer's may.
+type lockedUI struct {
+	packersdk.Ui
+	mu sync.Mutex
+}
+
+func (u *lockedUI) Say(text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.Ui.Say(text)
+}
+
+func (u *lockedUI) Sayf(format string, args ...any) { u.Say(fmt.Sprintf(format, args...)) }
+
+func (u *lockedUI) Error(text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.Ui.Error(text)
+}
+
+func (u *lockedUI) Errorf(format string, args ...any) { u.Error(fmt.Sprintf(format, args...)) }

@@ -34,7 +34,7 @@ func (c *Config) inputs() (known []string) {
 // known yet.
 func (c *Config) preparePaths() []error {
 	if unknown.In(c.OutputDirectory + c.OutputName + c.Format) {
-		return c.Verify.PrepareReport(c.inputs()...)
+		return append(c.Verify.PrepareReport(c.inputs()...), c.Report.Check(false, c.inputs()...)...)
 	}
 	return c.checkPaths(c.inputs())
 }
@@ -68,7 +68,17 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
-	return errs
+	return append(errs, c.Report.Check(false, c.writes(inputs)...)...)
+}
+
+// writes are the files that the build reads or writes, besides the block report, as far
+// as they are known: no report is one of them.
+func (c *Config) writes(inputs []string) []string {
+	files := append(slices.Clip(inputs), c.outputPath(), c.screenPath())
+	if !c.Verify.Enabled.False() && !unknown.In(c.Verify.Report) {
+		files = append(files, c.reportPath(), c.beside("report.json"))
+	}
+	return files
 }
 
 // reportPath is where the report of the finished disk lies.

@@ -16,6 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
@@ -40,7 +41,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.Verify.PrepareTarget(c.Format, c.VHDType), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()
@@ -52,6 +53,15 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return warnings, errs
 	}
 	return warnings, nil
+}
+
+// prepareLogins makes the guard of the account.
+func (c *Config) prepareLogins() []error {
+	c.guard = lockout.New(c.Comm.User(), lockout.Policy{Most: c.LoginAttempts, Option: "login_attempts"}, nil)
+	if c.LoginAttempts < 0 {
+		return []error{fmt.Errorf("login_attempts: %d is negative; write how many logins in a row may be refused, for instance %d", c.LoginAttempts, lockout.DefaultMost)}
+	}
+	return nil
 }
 
 func (c *Config) prepareShutdown() (errs []error) {
@@ -176,6 +186,24 @@ func (c *Config) prepareOutput() (errs []error) {
 		errs = append(errs, fmt.Errorf("vhd_type: only valid with format = \"vhd\", not %q; remove one of them", c.Format))
 	}
 	return errs
+}
+
+// prepareSize says at once what a source that lies here cannot become. Whatever
+// else is wrong with it is told by the build, which may find it in another state.
+func (c *Config) prepareSize() []error {
+	if _, makes := c.driver().(hypervisor.Maker); !makes || c.SourcePath == "" || unknown.In(c.SourcePath) || weburl.Scheme(c.SourcePath) != "" ||
+		!slices.Contains(formats, c.Format) || c.VHDType != "" && !slices.Contains(diskimage.VHD.Types(), c.VHDType) {
+		return nil
+	}
+	disk, err := diskimage.Open(c.SourcePath, diskimage.Allow(c.BackingFiles...))
+	if err != nil {
+		return nil
+	}
+	defer disk.Close()
+	if err := diskimage.CanHold(disk.Info(), c.conversion()); err != nil {
+		return []error{fmt.Errorf("source_path, format: the output cannot be made of %s: %w", c.SourcePath, err)}
+	}
+	return nil
 }
 
 func (c *Config) prepareCommunicator() (errs []error) {

@@ -13,9 +13,11 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 )
 
 const (
@@ -31,6 +33,7 @@ type run struct {
 	config     *Config
 	driver     hypervisor.Options
 	newMachine func() hypervisor.Machine
+	heart      *heartbeat.Heart // nil: waits say nothing
 
 	source   diskimage.Info      // stepInspectSource
 	windows  sourceFacts         // stepInspectSource; empty where nothing could be read
@@ -46,9 +49,11 @@ type run struct {
 	// ran is what the sysprep provisioner left for stepProve: nil where it did not
 	// run, or said nothing.
 	ran       *record.Run
+	log       *runlog.Recorder
 	cancelled error  // what the provisioners said to a cancel
 	report    string // stepConvert: the JSON report, "" without one
 	output    output // stepConvert
+	told      noted  // for the report on the build
 }
 
 // output is the finished disk.

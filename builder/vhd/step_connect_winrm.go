@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/communicator"
@@ -26,6 +27,7 @@ type stepConnectWinRM struct {
 	options  *sdk.Config // what provisioners are told
 	endpoint func(context.Context) (hypervisor.Endpoint, error)
 	interval time.Duration // checkInterval unless a test says otherwise
+	heart    *heartbeat.Heart
 
 	comm *communicator.Communicator
 	free func() bool // of the end of the build
@@ -36,7 +38,7 @@ type stepConnectWinRM struct {
 func (s *stepConnectWinRM) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	ui := state.Get("ui").(packersdk.Ui)
 	if s.comm == nil {
-		s.comm = communicator.New(communicator.Options{Settings: s.ways, UI: ui, Note: func(why string) {
+		s.comm = communicator.New(communicator.Options{Settings: s.ways, UI: ui, Heart: s.heart, Note: func(why string) {
 			ui.Say("Files go to the guest in a slower way: " + why)
 		}})
 	}

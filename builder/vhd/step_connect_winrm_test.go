@@ -31,9 +31,9 @@ func (f askedFor) Endpoint(ctx context.Context) (hypervisor.Endpoint, error) { r
 // connecting is a step that is to connect to a simulated guest.
 func connecting(t *testing.T, b *bench, sim *winsim.Running) *stepConnect {
 	t.Helper()
-	step, own := connector(b.run.config, askedFor(func(context.Context) (hypervisor.Endpoint, error) { return endpointOf(sim), nil }))
+	step, own, login := connector(b.run.config, askedFor(func(context.Context) (hypervisor.Endpoint, error) { return endpointOf(sim), nil }), b.said.Say)
 	own.gone, own.interval = b.run.machine.over, 50*time.Millisecond
-	s := &stepConnect{inner: step, winrm: own}
+	s := &stepConnect{inner: step, winrm: own, ssh: login}
 	t.Cleanup(func() { s.Cleanup(b) })
 	return s
 }
@@ -120,7 +120,7 @@ func TestConnectGivesUp(t *testing.T) {
 // A machine may get another address when it restarts.
 func TestTheMachineIsAskedForItsAddressAtEveryAttempt(t *testing.T) {
 	asked := 0
-	step, own := connector(new(Config), askedFor(func(ctx context.Context) (hypervisor.Endpoint, error) {
+	step, own, _ := connector(new(Config), askedFor(func(ctx context.Context) (hypervisor.Endpoint, error) {
 		if _, limited := ctx.Deadline(); !limited {
 			t.Error("it may wait forever")
 		}
@@ -128,7 +128,7 @@ func TestTheMachineIsAskedForItsAddressAtEveryAttempt(t *testing.T) {
 			return hypervisor.Endpoint{}, errors.New("no address yet")
 		}
 		return hypervisor.Endpoint{Host: fmt.Sprintf("192.0.2.%d", asked), Port: 5980 + asked}, nil
-	}))
+	}), nil)
 	host, _ := step.(*sdk.StepConnect).Host(nil)
 	ways, err := own.ways(t.Context())
 	if err != nil || host != "192.0.2.1" || ways[0].Host != "192.0.2.2" || ways[0].Port != 5982 {

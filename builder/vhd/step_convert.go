@@ -12,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
@@ -24,6 +25,7 @@ type stepConvert struct{}
 
 func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("convert", state)()
 	c, path := run.config, run.config.outputPath()
 	kind := c.Format
 	if c.VHDType != "" {
@@ -35,6 +37,7 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	var result proof.Result
 	if err == nil && !c.Verify.Enabled.False() {
 		result, err = proof.Recheck(ctx, ui, run.proving(unproven))
+		run.told.proved(result, err)
 	}
 	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
@@ -80,12 +83,25 @@ func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.
 		}
 	}
 	if r.config.Compact.True() {
+		wait := r.heart.Begin(heartbeat.Facts{Doing: "looking for free space on the disk"})
 		skip, said, err := compact.Skipper(ctx, disk)
+		wait.End()
 		if err != nil {
 			return diskimage.Stats{}, err
 		}
 		ui.Say(said)
 		options.Skip = skip
 	}
-	return diskimage.Convert(ctx, disk, to, options)
+	src := disk
+	if options.AlignMiB {
+		grown, said, err := compact.Grown(disk, diskimage.MiB)
+		if err != nil {
+			return diskimage.Stats{}, err
+		}
+		if said != "" {
+			ui.Say(said)
+		}
+		src = grown
+	}
+	return diskimage.Convert(ctx, src, to, options)
 }

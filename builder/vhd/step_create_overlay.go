@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -18,6 +19,7 @@ type stepCreateOverlay struct{}
 
 func (*stepCreateOverlay) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("overlay", state)()
 	maker, ok := run.driver.(hypervisor.Maker)
 	if !ok {
 		run.disk = hypervisor.Disk{Path: run.source.Files[0]}
@@ -62,6 +64,9 @@ func (r *run) copySource(ctx context.Context, to string, options diskimage.Optio
 		return err
 	}
 	defer disk.Close()
+	wait := r.heart.Begin(heartbeat.Facts{Doing: "copying the source disk"})
+	defer wait.End()
+	options.Progress = wait.Percent
 	_, err = diskimage.Convert(ctx, disk, to, options)
 	return err
 }

@@ -35,7 +35,14 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	known, _ := verdict.ParseHead(err.Error())
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	said, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning)
+	said, err := diagnose(ctx, ui, proof.File(run.disk.Path, run.backing()...), run.config.beside("logs"), known, run.provisioning, run.hide)
+	run.told.disk = said
+	for _, file := range said.Kept {
+		run.log.Saved(file)
+	}
+	if said.Cause != nil {
+		run.log.Found(said.Cause.Finding)
+	}
 	switch off := run.machine != nil && run.machine.over() && run.machine.fate.Clean(); {
 	case err != nil:
 		ui.Sayf("The guest's disk gave no further information: %s", err)

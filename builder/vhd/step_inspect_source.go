@@ -15,6 +15,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -26,6 +27,8 @@ type stepInspectSource struct {
 
 func (s *stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	run.log.End(phaseDownload, runlog.OK, nil) // by a step of the SDK
+	defer run.phase("source", state)()
 	path := run.config.SourcePath
 	if downloaded, ok := state.Get(downloadKey).(string); ok {
 		path = downloaded
@@ -71,6 +74,9 @@ func (r *run) inspect(ctx context.Context, path string, limit time.Duration, ui 
 		return fmt.Errorf("reading source disk: %s names another file as its parent (%s), which a downloaded disk may not do; flatten it first", path, info.Files[1])
 	}
 	maker, makes := r.driver.(hypervisor.Maker)
+	if err := diskimage.CanHold(info, r.config.conversion()); err != nil {
+		return fmt.Errorf("reading source disk: the output cannot be made of %s: %w", path, err)
+	}
 	if err := bootable(info); err != nil && makes {
 		return fmt.Errorf("reading source disk: %s %w", path, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -45,12 +46,8 @@ func (s *stepOutputDirectory) Run(ctx context.Context, state multistep.StateBag)
 		return halt(state, fmt.Errorf("output_directory: %w", err))
 	}
 	s.release = release
-	entries, err := foreignEntries(c.OutputDirectory)
-	switch {
-	case err != nil:
-		return halt(state, fmt.Errorf("reading output_directory: %w", err))
-	case len(entries) > 0 && !c.PackerForce:
-		return halt(state, fmt.Errorf("output_directory %s is not empty (%s): choose another, empty it, or run packer build -force to replace the disk in it", c.OutputDirectory, some(entries)))
+	if err := c.checkEmpty(false); err != nil {
+		return halt(state, err)
 	}
 	path := c.outputPath()
 	if _, err := os.Stat(path); err == nil {
@@ -89,6 +86,24 @@ func lockFolder(ui packersdk.Ui, folder string) (release func(), err error) {
 		ui.Sayf("Removed what an earlier build left behind when it was killed: %s", strings.Join(removed, ", "))
 	}
 	return release, nil
+}
+
+// checkEmpty refuses an output folder that others use, unless -force is given.
+// early: what killed builds left is still there.
+func (c *Config) checkEmpty(early bool) error {
+	entries, err := foreignEntries(c.OutputDirectory)
+	if early {
+		entries = slices.DeleteFunc(entries, func(name string) bool { return strings.HasPrefix(name, scratchPrefix) })
+	}
+	switch {
+	case early && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading output_directory: %w", err)
+	case len(entries) > 0 && !c.PackerForce:
+		return fmt.Errorf("output_directory %s is not empty (%s): choose another, empty it, or run packer build -force to replace the disk in it", c.OutputDirectory, some(entries))
+	}
+	return nil
 }
 
 // foreignEntries lists a folder without the lock.

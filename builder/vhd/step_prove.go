@@ -15,13 +15,16 @@ type stepProve struct{}
 
 func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("proof", state)()
 	if run.scratch != "" {
 		var err error
 		if run.ran, err = record.Read(run.recordPath()); err != nil {
 			ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
 		}
 	}
-	if _, err := proof.Run(ctx, ui, run.proving(run.disk.Path)); err != nil {
+	result, err := proof.Run(ctx, ui, run.proving(run.disk.Path))
+	run.told.proved(result, err)
+	if err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
 		}

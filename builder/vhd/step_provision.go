@@ -32,6 +32,7 @@ type StepProvision struct {
 // Run implements multistep.Step.
 func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("provision", state)()
 	run.provisioning = time.Now()
 	if s.inner == nil {
 		s.inner = &commonsteps.StepProvision{}

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -24,6 +25,7 @@ type stepStartMachine struct {
 
 func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("boot", state)()
 	c := run.config
 	m := run.newMachine()
 	s.machine, s.building = m, ctx
@@ -71,7 +73,8 @@ func (r *run) unexplained(state multistep.StateBag) bool {
 		return false
 	}
 	head, _ := verdict.ParseHead(err.Error())
-	return head.Cause == ""
+	// That of a hang is where it stood, and not why.
+	return head.Cause == "" || head.Class == verdict.Hung
 }
 
 func (s *stepStartMachine) Cleanup(state multistep.StateBag) {
@@ -101,7 +104,9 @@ func (r *run) flush(ctx context.Context, ui packersdk.Ui, button hypervisor.Powe
 	}
 	limit := min(flushLimit, r.config.ShutdownTimeout)
 	ui.Sayf("Waiting up to %s for Windows to shut down and write its logs to the disk, which is then searched for the cause; press Ctrl-C to force the machine off now", limit)
+	watch := r.awaits(ctx, heartbeat.Facts{Doing: "waiting for Windows to shut down", Limit: limit})
 	asked := r.powerButton(ctx, ui, button, limit)
+	watch.end()
 	switch {
 	case asked.off:
 		ui.Sayf("The machine has ended: %s%s", r.machine.fate, asked.clause())

@@ -32,7 +32,7 @@ func loggingIn(err error) func(context.Context, *run, hypervisor.Endpoint) error
 func TestWaitForGuest(t *testing.T) {
 	t.Run("answers and takes the password", func(t *testing.T) {
 		b := started(t, nil)
-		b.wantContinue(t, (&stepWaitForGuest{probing(winrm.Open), loggingIn(nil)}).Run(t.Context(), b))
+		b.wantContinue(t, (&stepWaitForGuest{probe: probing(winrm.Open), login: loggingIn(nil)}).Run(t.Context(), b))
 	})
 	t.Run("another communicator waits by itself", func(t *testing.T) {
 		b := newBench(t, map[string]any{"communicator": "none"})
@@ -51,7 +51,7 @@ func TestWaitForGuest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := started(t, map[string]any{"winrm_timeout": "50ms"})
-			b.wantHalt(t, (&stepWaitForGuest{probing(c.reach), loggingIn(c.login)}).Run(t.Context(), b),
+			b.wantHalt(t, (&stepWaitForGuest{probe: probing(c.reach), login: loggingIn(c.login)}).Run(t.Context(), b),
 				c.want, "within 50ms (winrm_timeout)", "see the screenshot "+b.run.config.screenPath())
 			if _, err := os.Stat(b.run.config.screenPath()); err != nil {
 				t.Error(err)
@@ -61,7 +61,7 @@ func TestWaitForGuest(t *testing.T) {
 	t.Run("no picture where there is no screen", func(t *testing.T) {
 		b := started(t, map[string]any{"winrm_timeout": "50ms"})
 		b.run.machine.able = resolve(b.fake)
-		b.wantHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(t.Context(), b), "has not booted")
+		b.wantHalt(t, (&stepWaitForGuest{probe: probing(winrm.Silent), login: nil}).Run(t.Context(), b), "has not booted")
 		if strings.Contains(b.Get("error").(error).Error(), "screen") {
 			t.Error(b.Get("error"))
 		}
@@ -69,10 +69,10 @@ func TestWaitForGuest(t *testing.T) {
 	t.Run("the machine ends", func(t *testing.T) {
 		b := started(t, nil)
 		b.over(crashed)
-		b.wantHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(t.Context(), b), "waiting for WinRM", "kernel fell over")
+		b.wantHalt(t, (&stepWaitForGuest{probe: probing(winrm.Silent), login: nil}).Run(t.Context(), b), "waiting for WinRM", "kernel fell over")
 	})
 	t.Run("cancel", func(t *testing.T) {
 		b := started(t, nil)
-		b.wantQuietHalt(t, (&stepWaitForGuest{probing(winrm.Silent), nil}).Run(cancelled(), b))
+		b.wantQuietHalt(t, (&stepWaitForGuest{probe: probing(winrm.Silent), login: nil}).Run(cancelled(), b))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -27,6 +28,7 @@ type stepWaitForPowerOff struct{}
 
 func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("power-off", state)()
 	m, limit := run.machine, run.config.ShutdownTimeout
 	m.ExpectOff()
 	if !m.over() {
@@ -39,10 +41,17 @@ func (s *stepWaitForPowerOff) Run(ctx context.Context, state multistep.StateBag)
 		}
 		ui.Sayf("Waiting up to %s for the guest to power off", limit)
 	}
+	watch := run.awaits(ctx, heartbeat.Facts{Doing: "waiting for the guest to power off", Limit: limit, Option: "shutdown_timeout"})
+	if m.waiter != nil {
+		watch.knows = m.waiter.WaitingFor
+	}
 	asked := presses{off: run.awaitOff(ctx, ui, limit)}
+	watch.end()
 	if m.button != nil && !asked.off && ctx.Err() == nil && hypervisor.Sum(run.events.Events()).Paused == "" {
 		ui.Sayf("The guest is still running after %s; asking it over ACPI to shut down, every %s for as long again", limit, pressEvery)
+		watch := run.awaits(ctx, heartbeat.Facts{Doing: "asking the guest over ACPI to power off", Limit: limit, Option: "shutdown_timeout"})
 		asked = run.powerButton(ctx, ui, m.button, limit)
+		watch.end()
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -11,14 +12,13 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
 const (
-	// lifeEvery is how often a guest is looked at that nobody talks to, and lifeTold
-	// how often what was seen is told.
+	// lifeEvery is how often a guest is looked at that nobody talks to.
 	lifeEvery = 10 * time.Second
-	lifeTold  = 2 * time.Minute
 	// lifeLimit bounds one look.
 	lifeLimit = 15 * time.Second
 )
@@ -27,23 +27,23 @@ const (
 // generalizes it, and powers it off. Restarts belong to that.
 type stepWaitUnattended struct {
 	every time.Duration // 0: lifeEvery
-	told  time.Duration // 0: lifeTold
 }
 
 func (s *stepWaitUnattended) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
+	defer run.phase("unattended", state)()
 	if run.config.Comm.Type != "none" {
 		return multistep.ActionContinue
 	}
-	every, told := s.every, s.told
-	if every == 0 {
-		every, told = lifeEvery, lifeTold
-	}
+	every := cmp.Or(s.every, lifeEvery)
 	limit, stall := run.config.ShutdownTimeout, run.config.StallTimeout
 	m := run.machine
 	ui.Sayf("Waiting up to %s for the guest to power itself off, by its answer file; without a sign of life for %s it is given up", limit, stall)
 	begun := time.Now()
-	v, said := beginVigil(begun), begun
+	v := beginVigil(begun)
+	facts := heartbeat.Facts{Doing: "waiting for the guest to power itself off", Limit: limit, Option: "shutdown_timeout"}
+	wait := run.heart.Begin(facts)
+	defer wait.End()
 	for !m.awaitEnd(ctx, min(every, max(0, limit-time.Since(begun)))) {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
@@ -55,10 +55,11 @@ func (s *stepWaitUnattended) Run(ctx context.Context, state multistep.StateBag) 
 			return halt(state, fmt.Errorf("waiting for the guest to power itself off: %s; %s%s\nnext: look at the screen; the answer file has to reach audit mode (Reseal in pass oobeSystem) and to generalize there (Generalize with ForceShutdownNow = true in pass auditUser); if the guest only needs longer, raise the limit",
 				why, v, run.photograph(ctx)))
 		}
-		if wrote.IsZero() != v.wrote.IsZero() || time.Since(said) >= told {
-			said = time.Now()
-			ui.Sayf("The guest is on for %s; %s", said.Sub(begun).Round(time.Second), v)
+		if wrote.IsZero() != v.wrote.IsZero() {
+			ui.Sayf("The guest is on for %s; %s", time.Since(begun).Round(time.Second), v)
 		}
+		facts.Says = v.String()
+		wait.Set(facts)
 	}
 	if !m.fate.Clean() {
 		return halt(state, &endedError{"waiting for the guest to power itself off", m.fate})

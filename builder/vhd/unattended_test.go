@@ -142,7 +142,7 @@ func (b *bench) saidText() string {
 }
 
 func TestAGuestWithoutACommunicatorIsWaitedFor(t *testing.T) {
-	quick := &stepWaitUnattended{every: time.Millisecond, told: time.Hour}
+	quick := &stepWaitUnattended{every: time.Millisecond}
 	t.Run("with a communicator others wait", func(t *testing.T) {
 		b := started(t, nil)
 		b.wantContinue(t, quick.Run(t.Context(), b))

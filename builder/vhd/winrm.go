@@ -38,7 +38,7 @@ func (c *Config) prepareTrust() (errs []error) {
 // over HTTP, and otherwise Basic as Packer's own communicator does it.
 func (c *Config) winrmWays(at hypervisor.Endpoint) ([]winrm.Config, error) {
 	o := &c.Comm
-	ntlm := winrm.Config{Host: at.Host, Port: at.Port, User: o.WinRMUser, Password: winrm.NewSecret(o.WinRMPassword), Auth: winrm.AuthNTLM, Limits: communicator.Limits()}
+	ntlm := winrm.Config{Host: at.Host, Port: at.Port, User: o.WinRMUser, Password: winrm.NewSecret(o.WinRMPassword), Auth: winrm.AuthNTLM, Guard: c.guard, Limits: communicator.Limits()}
 	if o.WinRMUseSSL {
 		ntlm.TLS = &winrm.TLS{Insecure: o.WinRMInsecure, Pin: c.WinRMPin}
 		if c.WinRMCAFile != "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -35,6 +36,7 @@ func TestInspectReadsBackingFilesWithLeaveOnly(t *testing.T) {
 		t.Errorf("a list: exit code %d\n%s", code, stdout)
 	}
 	_, stdout, _ = run(t, "inspect", "--json", "--allow-backing", base, overlay)
+	schematest.Valid(t, []byte(stdout))
 	var got struct {
 		Facts struct {
 			Disk struct {

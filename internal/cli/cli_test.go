@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -81,6 +83,7 @@ func TestInspectTellsByItsExitCode(t *testing.T) {
 func TestInspectAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 	disk, missing := winimagetest.Disk(t, winimagetest.Spec{Generalized: true}), filepath.Join(t.TempDir(), "none.vhd")
 	code, stdout, stderr := run(t, "inspect", "--json", disk, missing)
+	schematest.Valid(t, []byte(stdout))
 	lines := slices.Collect(strings.Lines(stdout))
 	if code != CannotDo || stderr != "" || len(lines) != 2 {
 		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
@@ -169,6 +172,7 @@ func TestLintAsJSONIsTheSchemaOfTheReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := run(t, "lint", "--json", path, missing)
+	schematest.Valid(t, []byte(stdout))
 	lines := slices.Collect(strings.Lines(stdout))
 	if code != CannotDo || stderr != "" || len(lines) != 2 {
 		t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
@@ -242,5 +246,66 @@ func TestInspectSaysThatAnImageFailedAtItsFirstBoot(t *testing.T) {
 	}
 	if strings.Contains(stdout, "run sysprep /generalize again") || !strings.Contains(stdout, "F84 ") {
 		t.Errorf("%s", stdout)
+	}
+}
+
+func TestInspectHoldsAFileAgainstWhereItGoes(t *testing.T) {
+	raw := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
+	d, err := diskimage.Open(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	dir := t.TempDir()
+	at := func(name string, o diskimage.Options) string {
+		path := filepath.Join(dir, name)
+		if _, err := diskimage.Convert(t.Context(), d, path, o); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	fixed, qcow2 := at("fixed.vhd", diskimage.Options{Format: diskimage.VHD, AlignMiB: true}), at("disk.qcow2", diskimage.Options{Format: diskimage.QCOW2})
+	behind := at("behind.vhd", diskimage.Options{Format: diskimage.VHD, AlignMiB: true})
+	if st, err := os.Stat(behind); err != nil || os.Truncate(behind, st.Size()+4096) != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stdout string
+	}{
+		{"taken", []string{fixed}, OK, "azure:         takes a file like this one"},
+		{"taken, asked", []string{fixed, "--for", "azure"}, OK, "PROVEN"},
+		{"told", []string{qcow2}, OK, "azure:         not as it is: the file is a VHD: expected vhd, found qcow2; next: "},
+		{"refused", []string{qcow2, "--for=azure"}, NotOK, "error: azure-format: the file is a VHD"},
+		{"another place", []string{qcow2, "--for=openstack"}, OK, "PROVEN"},
+		{"passed off as one", []string{behind}, OK, "warning: azure-footer: "},
+		{"passed off as one, asked", []string{behind, "--for=azure"}, NotOK, "error: azure-footer: "},
+		{"in a list", []string{fixed, qcow2, "--for=azure"}, NotOK, "not proven  " + qcow2 + ": azure-format"},
+	} {
+		if code, stdout, stderr := run(t, append([]string{"inspect"}, c.args...)...); code != c.code || !strings.Contains(stdout, c.stdout) {
+			t.Errorf("%s: exit code %d, want %d\n%s\n%s", c.name, code, c.code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := run(t, "inspect", fixed, "--for", "gcp"); code != CannotDo || !strings.Contains(stderr, "--for gcp: name one of azure, hyperv, aws, openstack") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// TestInspectNamesWhatIsNoDisk: what it is and the way out, and no judgement.
+func TestInspectNamesWhatIsNoDisk(t *testing.T) {
+	for content, says := range map[string]string{
+		"\x1f\x8b\x08" + strings.Repeat("x", 1024): "this is a gzip file; unpack it first",
+		"<html><title>Sign in</title></html>":      "this is an HTML page (\"Sign in\"); the download went wrong",
+		"":                                         "the file is empty",
+	} {
+		path := filepath.Join(t.TempDir(), "disk.vhd")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := run(t, "inspect", path); code != CannotDo || !strings.Contains(stderr, says) || stdout != "" {
+			t.Errorf("%q: exit code %d\n%s\n%s", says, code, stdout, stderr)
+		}
 	}
 }

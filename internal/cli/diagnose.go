@@ -98,8 +98,8 @@ func diagnoseFlags(args []string) (flagSet, []string, error) {
 	return flags, append(paths, names...), err
 }
 
-// judged is what was read, for programs.
-type judged struct {
+// LogFacts are what was read of a log, for programs.
+type LogFacts struct {
 	Outcome diagnosis.Outcome `json:"outcome"`
 	// Phase is what the failure means for the machine.
 	Phase diagnosis.Phase `json:"phase,omitempty"`
@@ -114,6 +114,8 @@ type judged struct {
 	Working string `json:"working,omitempty"`
 	// Logs are all that were read.
 	Logs []string `json:"logs"`
+
+	of diagnosis.Source
 }
 
 func diagnoseOne(ctx context.Context, path string, page int, backing []string) finding.Report {
@@ -129,7 +131,7 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 		return r
 	}
 	p := found.Log.Run.Progress
-	facts := judged{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last)}
+	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of}
 	for _, l := range logs {
 		facts.Logs = append(facts.Logs, l.Name)
 	}
@@ -162,13 +164,19 @@ var heads = map[diagnosis.Phase]string{
 // diagnosed is one report for a person: what failed, why and what to do first on
 // one line, then the evidence and the steps.
 func diagnosed(r finding.Report, named bool) (lines []string) {
-	facts, _ := r.Facts.(judged)
+	facts, _ := r.Facts.(LogFacts)
 	head := map[diagnosis.Outcome]string{
 		diagnosis.Failed: heads[facts.Phase], diagnosis.Hanging: "sysprep did not end", diagnosis.Succeeded: "nothing failed: sysprep succeeded",
 		diagnosis.Unfailed: "nothing failed in what was read",
 	}[facts.Outcome]
-	if facts.Phase == diagnosis.PhaseFirstBoot && facts.Outcome != diagnosis.Failed {
+	switch {
+	case facts.Outcome == diagnosis.Hanging && facts.Phase == diagnosis.PhaseFirstBoot:
+		head = "the first boot did not end"
+	case facts.Outcome == diagnosis.Failed:
+	case facts.Phase == diagnosis.PhaseFirstBoot:
 		head = "the first boot"
+	case facts.Outcome == diagnosis.Succeeded && facts.of == diagnosis.OfSetup:
+		head = "nothing failed: Windows Setup ended its part well"
 	}
 	for _, f := range r.Findings {
 		head += ": " + f.Summary

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -97,9 +99,64 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 	stdin = os.Stdin
 }
 
+// Of a very long log the end is read, whatever its encoding.
+func TestDiagnoseReadsTheEndOfALongLog(t *testing.T) {
+	before := longLog
+	t.Cleanup(func() { longLog = before })
+	longLog = 16 << 10
+	old := strings.Repeat("2020-01-01 00:00:00, Info                  SYSPRP an old line\r\n", 2000)
+	wide := []byte{0xff, 0xfe}
+	for _, c := range old + winimagetest.RefusedLog {
+		wide = append(wide, byte(c), byte(c>>8))
+	}
+	for name, log := range map[string]string{"UTF-8": "\ufeff" + old + winimagetest.RefusedLog, "UTF-16": string(wide)} {
+		dir := logsBelow(t, map[string]string{"setupact.log": log})
+		code, stdout, stderr := run(t, "diagnose", filepath.Join(dir, "setupact.log"))
+		if code != NotOK || !strings.HasPrefix(stdout, "sysprep refused, nothing was changed: app package Contoso.Notes") || !strings.Contains(stdout, "setupact.log (the last 0 MiB)") {
+			t.Errorf("%s: %d\n%s%s", name, code, stdout, stderr)
+		}
+	}
+}
+
+func TestDiagnoseReadsNoBombOfAZipFile(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: "setupact.log", Method: zip.Store, UncompressedSize64: 1 << 40, CompressedSize64: 1}
+	if w, err := z.CreateRaw(h); err != nil {
+		t.Fatal(err)
+	} else if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "bomb.zip")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := run(t, "diagnose", path)
+	if code != CannotDo || !strings.Contains(stderr, "the logs in the zip file have more than 2048 MiB; unpack it") {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// The folder that log_directory kept has other files too, and links that lead
+// round in a circle.
+func TestDiagnoseKnowsTheLogsAmongOtherFiles(t *testing.T) {
+	dir := logsBelow(t, map[string]string{"sysprep/setupact.log": winimagetest.RefusedLog, "run.json": `{"options":{}}`, "sysprep/diagerr.xml": "<x/>", "console.png": "\x89PNG", "report.html": "<html>", "servicing/CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
+	if err := os.Symlink(dir, filepath.Join(dir, "sysprep", "again")); err != nil {
+		testutil.Missing(t, "this user may make no symbolic links: "+err.Error())
+	}
+	code, stdout, stderr := run(t, "diagnose", dir)
+	if code != NotOK || !strings.HasPrefix(stdout, "sysprep refused, nothing was changed: app package Contoso.Notes") || !strings.Contains(stdout, "read: sysprep/setupact.log,") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+}
+
 func TestDiagnoseAsJSON(t *testing.T) {
 	dir := logsBelow(t, map[string]string{"Panther/setupact.log": winimagetest.RefusedLog, "Panther/setup.log": winimagetest.RefusedLog, "CBS.log": "2026-11-23 12:00:00, Info                  CBS    x\r\n"})
 	code, stdout, _ := run(t, "diagnose", "--json", dir)
+	schematest.Valid(t, []byte(stdout))
 	var d struct {
 		Subject  string
 		Holds    bool
@@ -145,9 +202,14 @@ func TestDiagnoseShowsNoControlCharacters(t *testing.T) {
 	}
 }
 
-// The transcripts in the documentation are what the program says.
+// The transcripts in the documentation are what the program says. UPDATE_GOLDEN=1
+// writes them anew.
 func TestTheTranscriptsInTheDocumentation(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	path, err := filepath.Abs(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +217,21 @@ func TestTheTranscriptsInTheDocumentation(t *testing.T) {
 	text := strings.ReplaceAll(string(page), "\r\n", "\n")
 	for _, name := range []string{"logs", "setupact.log", "Panther"} {
 		_, stdout, _ := run(t, "diagnose", name)
-		if want := "$ packer-plugin-sysprep diagnose " + name + "\n" + stdout; !strings.Contains(text, want) {
-			t.Errorf("docs/troubleshooting.md lacks\n%s", want)
+		begin := "```text\n$ packer-plugin-sysprep diagnose " + name + "\n"
+		before, rest, ok := strings.Cut(text, begin)
+		old, after, ended := strings.Cut(rest, "```\n")
+		switch {
+		case !ok || !ended:
+			t.Errorf("docs/troubleshooting.md has no transcript of diagnose %s", name)
+		case os.Getenv("UPDATE_GOLDEN") == "1":
+			text = before + begin + stdout + "```\n" + after
+		case old != stdout:
+			t.Errorf("docs/troubleshooting.md is old (UPDATE_GOLDEN=1 rewrites it); diagnose %s says\n%s", name, stdout)
+		}
+	}
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

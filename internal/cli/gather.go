@@ -31,6 +31,10 @@ const (
 	logPiece      = 64 << 10
 )
 
+// longLog is the size from which only the end of a file is read, in bytes: the
+// last run is there. A variable, so that tests need no such file.
+var longLog int64 = 512 << 20
+
 // gathering reads the logs of one path.
 type gathering struct {
 	ctx  context.Context
@@ -75,7 +79,18 @@ func (g *gathering) from(path string, backing []string) error {
 	case isDisk(path, begin[:n]):
 		return g.disk(path, backing)
 	}
-	return g.read(path, f)
+	return g.file(path, f, info.Size())
+}
+
+// file reads a log that is a file, or the end of a very long one.
+func (g *gathering) file(name string, f io.ReaderAt, size int64) error {
+	if size <= longLog {
+		return g.read(name, io.NewSectionReader(f, 0, size))
+	}
+	// The first bytes tell the encoding, whose units have one or two bytes.
+	const head = 4
+	from := (size - longLog) &^ 1
+	return g.read(fmt.Sprintf("%s (the last %d MiB)", name, longLog>>20), io.MultiReader(io.NewSectionReader(f, 0, head), io.NewSectionReader(f, from, size-from)))
 }
 
 // isDisk tells a disk image by the name that it has or the way it begins; a
@@ -151,12 +166,12 @@ func (g *gathering) folder(path string) error {
 		if !e.Type().IsRegular() || !diagnosis.IsLog(name) {
 			return nil
 		}
-		f, _, err := hostfile.OpenRegular(name)
+		f, info, err := hostfile.OpenRegular(name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return g.read(filepath.ToSlash(below), f)
+		return g.file(filepath.ToSlash(below), f, info.Size())
 	})
 }
 
@@ -168,6 +183,14 @@ func (g *gathering) zip(file io.ReaderAt, size int64) error {
 	}
 	if len(z.File) > maxLogEntries {
 		return fmt.Errorf("the zip file holds more than %d files; unpack the folder of the logs and name it", maxLogEntries)
+	}
+	total := uint64(0)
+	for _, entry := range z.File {
+		if diagnosis.IsLog(entry.Name) {
+			if total += entry.UncompressedSize64; total > maxLogBytes || entry.UncompressedSize64 > maxLogBytes {
+				return fmt.Errorf("the logs in the zip file have more than %d MiB; unpack it and name the last one", maxLogBytes>>20)
+			}
+		}
 	}
 	for _, entry := range z.File {
 		if !entry.Mode().IsRegular() || !diagnosis.IsLog(entry.Name) {

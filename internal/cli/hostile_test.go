@@ -18,6 +18,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -107,6 +108,7 @@ func TestAnImageCannotSpeakToTheTerminal(t *testing.T) {
 		}
 	}
 	_, stdout, _ := run(t, "inspect", "--json", good)
+	schematest.Valid(t, []byte(stdout))
 	var got struct{ Facts winimage.Facts }
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
@@ -265,6 +267,7 @@ func TestAnImageThatIsLostHalfwayCannotBeJudged(t *testing.T) {
 	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, []byte("too short")) }))
 	defer files.Close()
 	_, stdout, _ := run(t, "inspect", "--json", files.URL+"/x.vhdx")
+	schematest.Valid(t, []byte(stdout))
 	wantTraffic(t, "no disk", stdout)
 }
 

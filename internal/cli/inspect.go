@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -18,15 +19,19 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/httpdisk"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--against SOURCE] [--allow-backing PATH]... [--timeout 5m]
+const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--for TARGET] [--against SOURCE] [--allow-backing PATH]... [--timeout 5m]
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
   --json   one JSON document for each image, with all facts, each on a line of its own
   --audit  expect an image that starts in audit mode
+  --for TARGET
+           where the image goes: azure, hyperv, aws or openstack. What that place
+           does not take is an error; without it what Azure does not take is told
   --against SOURCE
            the disk that the image was made from: says of the machine SID, the
            computer name, accounts and the like what became of them. It refuses
@@ -51,12 +56,17 @@ const memoryLimit = 80 << 20
 const parallelImages = 4
 
 func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, images, err := options(args, "json", "audit", "timeout=", "allow-backing=", "against=")
+	flags, images, err := options(args, "json", "audit", "timeout=", "for=", "allow-backing=", "against=")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
 	}
 	if err == nil {
 		images, err = expanded(runtime.GOOS, images)
+	}
+	e := winimage.Expectation{Audit: flags.has("audit")}
+	goal := target.Target(flags.last("for"))
+	if err == nil && flags.has("for") && !slices.Contains(target.Names(), string(goal)) {
+		err = fmt.Errorf("--for %s: name one of %s", goal, strings.Join(target.Names(), ", "))
 	}
 	limit := inspectLimit
 	if text := flags.last("timeout"); err == nil && flags.has("timeout") {
@@ -74,7 +84,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	defer cancel()
 	var source *winimage.Facts
 	if flags.has("against") {
-		facts, err := look(ctx, flags.last("against"), flags["allow-backing"])
+		facts, _, err := look(ctx, flags.last("against"), flags["allow-backing"])
 		if err != nil {
 			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(flags.last("against")), edge.Text(reason(ctx, err)))
 			return CannotDo
@@ -90,7 +100,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			reports[n] = inspectOne(ctx, image, flags["allow-backing"], source, winimage.Expectation{Audit: flags.has("audit")})
+			reports[n] = inspectOne(ctx, image, flags["allow-backing"], source, e, goal)
 		}()
 	}
 	wg.Wait()
@@ -121,9 +131,9 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, backing []string, source *winimage.Facts, e winimage.Expectation) finding.Report {
+func inspectOne(ctx context.Context, image string, backing []string, source *winimage.Facts, e winimage.Expectation, goal target.Target) finding.Report {
 	r := finding.Report{Subject: finding.Disk, Name: weburl.Redact(image)}
-	facts, err := look(ctx, image, backing)
+	facts, info, err := look(ctx, image, backing)
 	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
 		if facts.Disk.Requests > 0 {
@@ -134,8 +144,22 @@ func inspectOne(ctx context.Context, image string, backing []string, source *win
 	if source != nil {
 		facts.Against = winimage.Against(facts, *source)
 	}
-	r.Findings, r.Facts = winimage.Prove(facts, e), facts
+	r.Findings, r.Facts = slices.Concat(winimage.Prove(facts, e), suited(info, facts.Disk, goal)), facts
 	return r
+}
+
+// suited holds the file against the place that it goes to or, where none is
+// named, against Azure, which asks most: that is told then, and warned of where the
+// file is passed off as one for it.
+func suited(info diskimage.Info, disk winimage.Disk, goal target.Target) []finding.Finding {
+	image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
+	switch {
+	case goal != "":
+		return target.Judge(goal, image, finding.Fail)
+	case target.PassedOff(image):
+		return target.Judge(target.Azure, image, finding.Warn)
+	}
+	return target.Judge(target.Azure, image, finding.Info)
 }
 
 // traffic is all that is said of an image on a web server that could not be
@@ -150,16 +174,17 @@ type requests struct {
 }
 
 // look gathers what the disk says, and always what it took.
-func look(ctx context.Context, image string, backing []string) (facts winimage.Facts, err error) {
+func look(ctx context.Context, image string, backing []string) (facts winimage.Facts, info diskimage.Info, err error) {
 	d, remote, err := openImage(ctx, image, backing)
 	if remote != nil {
 		defer remote.Close()
 		defer func() { facts.Disk.Requests, facts.Disk.Bytes = remote.Traffic() }()
 	}
 	if err != nil {
-		return facts, err
+		return facts, info, err
 	}
 	defer d.Close()
+	info = d.Info()
 	// Counting free clusters reads the volume's bitmap, too much over a network.
 	facts, err = winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil})
 	if remote != nil {
@@ -168,7 +193,7 @@ func look(ctx context.Context, image string, backing []string) (facts winimage.F
 			err = lost
 		}
 	}
-	return facts, err
+	return facts, info, err
 }
 
 // openImage opens a file or, with remote, one on a web server; remote is there
@@ -185,12 +210,20 @@ func openImage(ctx context.Context, image string, backing []string) (d diskimage
 	if remote, err = httpdisk.Open(ctx, image); err != nil {
 		return nil, nil, err
 	}
-	if d, err = diskimage.OpenReader(remote, remote.Size()); err != nil {
+	if d, err = diskimage.OpenReader(remote, remote.Size(), diskimage.Named(nameOf(image))); err != nil {
 		if lost := remote.Err(); lost != nil {
 			err = lost
 		}
 	}
 	return d, remote, err
+}
+
+// nameOf is the name of the file that an address stands for.
+func nameOf(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.Path
+	}
+	return ""
 }
 
 // reason says why an image could not be judged: of an end that was asked for,
@@ -245,7 +278,7 @@ func inFull(r finding.Report) (lines []string) {
 		cause := facts.Windows[booted].FirstBoot
 		judgement = "NOT PROVEN: this image was booted and failed at its first boot: " + cause.Summary + "; " + render.Next + cause.Remedy[0]
 	case len(failed) == 0 && len(warned) == 0:
-		judgement = fmt.Sprintf("PROVEN: the image is generalized (%d assertions hold)", len(r.Findings))
+		judgement = fmt.Sprintf("PROVEN: the image is generalized (%d assertions hold)", len(r.Findings)-len(finding.Failed(r.Findings, finding.Info))-told(r))
 	case len(failed) == 0:
 		judgement = fmt.Sprintf("PROVEN: the image is generalized, with %d warnings", len(warned))
 	default:
@@ -258,5 +291,32 @@ func inFull(r finding.Report) (lines []string) {
 	for _, line := range slices.Concat(render.Failed(r.Findings, finding.Fail), render.Failed(r.Findings, finding.Warn), render.Causes(facts.Causes())) {
 		lines = append(lines, "  "+line)
 	}
-	return append(lines, facts.Describe()...)
+	return slices.Concat(lines, facts.Describe(), azureLines(r))
+}
+
+// told is how many findings are about a place that nobody named.
+func told(r finding.Report) (n int) {
+	for _, f := range r.Findings {
+		if strings.HasPrefix(f.ID, string(target.Azure)+"-") && f.Severity != finding.Fail && f.Holds {
+			n++
+		}
+	}
+	return n
+}
+
+// azureLines say what Azure would not take, where nobody asked.
+func azureLines(r finding.Report) (lines []string) {
+	const heading = "azure:         "
+	for _, f := range r.Findings {
+		if strings.HasPrefix(f.ID, string(target.Azure)+"-") && f.Severity == finding.Info && !f.Holds {
+			lines = append(lines, foreign.Text(fmt.Sprintf("%snot as it is: %s: expected %s, found %s; %s%s", heading, f.Summary, f.Expected, f.Found, render.Next, strings.Join(f.Remedy, ", "))))
+		}
+	}
+	switch {
+	case len(lines) > 0:
+		return lines
+	case told(r) > 0 && !slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return strings.HasPrefix(f.ID, "azure-") && !f.Holds }):
+		return []string{heading + "takes a file like this one"}
+	}
+	return nil
 }

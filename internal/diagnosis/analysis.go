@@ -3,6 +3,8 @@ package diagnosis
 import (
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 // analysis is one run as it is held against the catalogue.
@@ -14,12 +16,16 @@ type analysis struct {
 	problems []problem
 	// firstBoot: the log is that of a first boot, not of sysprep.
 	firstBoot bool
+	// levels: the log says of its lines what they are, so that one without is
+	// something else.
+	levels bool
 }
 
 func analyse(run Run) *analysis {
 	a := &analysis{search: &search{left: maxSearched}, run: run}
 	a.failure = a.failureOf(run.Lines)
 	a.firstBoot = isFirstBoot(run, a.failure)
+	a.levels = slices.ContainsFunc(run.Lines, func(l Line) bool { return l.Level != "" })
 	var step Step
 	for i, line := range run.Lines {
 		l := newProblem(line)
@@ -41,11 +47,11 @@ func (a *analysis) isProblem(l problem) bool {
 		return false
 	case l.Level == Error || l.Level == Fatal || l.endsRun():
 		return true
-	case l.Level == "" && !contains(l.low, textGood):
+	case l.Level == "" && !contains(l.low, textGood) && strings.Trim(l.low, "= ") != "" && (!a.levels || l.Component != "" || programLine.MatchString(l.text)):
 		return true
 	}
 	for _, c := range catalogue() {
-		if c.anyLevel && c.tells(a.search, l) != nil {
+		if (c.anyLevel || c.warns && l.Level == Warning) && c.tells(a.search, l) != nil {
 			return true
 		}
 	}
@@ -54,7 +60,7 @@ func (a *analysis) isProblem(l problem) bool {
 
 // textGood are lines that tell no failure where a log viewer left the levels out.
 var textGood = []string{"executing method '", "; executing it", "successfully", "found supported command line option", "beginning action execution", "beginning of a new sysprep run",
-	"the time is now", "initialized sysprep log", "shutting down sysprep log", "running platform actions", "pre-validing '", "winmain:processing '"}
+	"the time is now", "user has required privileges", "already exist, no need to delete", "successfully deleted tag", "createxpathforselection", "sysprep mode", "initialized sysprep log", "shutting down sysprep log", "running platform actions", "pre-validing '", "winmain:processing '"}
 
 // endsRun says whether the line itself tells that the run failed.
 func (l problem) endsRun() bool {
@@ -112,6 +118,8 @@ type told struct {
 	cause
 	at     int // index of problems
 	groups map[string]string
+	// also are lines near it that name more.
+	also []problem
 }
 
 // find returns the best cause: one in words before one that is told by the
@@ -152,15 +160,26 @@ func (a *analysis) first(places []int, want kind) (told, bool) {
 				continue
 			}
 			if m := a.search.find(*p, a.problems[i]); m != nil && a.accepts(c.cause, a.problems[i]) {
-				return told{c.cause, i, a.fillIn(named(p.Regexp, m))}, true
+				t := told{c.cause, i, a.fillIn(c.cause, a.problems[i], named(p.Regexp, m)), nil}
+				if c.others != nil {
+					t.also = a.alsoNear(*c.others, a.problems[i].at, t.groups)
+				}
+				return t, true
 			}
 		}
 	}
 	return told{}, false
 }
 
-// fillIn adds what the chain says to what a line says.
-func (a *analysis) fillIn(groups map[string]string) map[string]string {
+// fillIn adds what the chain and the lines around say to what a line says.
+func (a *analysis) fillIn(c cause, l problem, groups map[string]string) map[string]string {
+	if groups["pass"] == "" && strings.Contains(c.title, "{pass}") {
+		groups["pass"] = a.passAt(l.at)
+	}
+	if c.id == joinFailed {
+		m := joinCode.FindStringSubmatch(l.text)
+		groups["join"] = joinAdvice(m[1])
+	}
 	f := a.failure
 	for name, text := range map[string]string{"entry": f.entry, "dll": f.module, "component": f.component, "operation": f.operation, "key": f.key} {
 		if groups[name] == "" && text != "" {
@@ -171,4 +190,58 @@ func (a *analysis) fillIn(groups map[string]string) map[string]string {
 		groups["code"] = describeCode(f.code)
 	}
 	return groups
+}
+
+// around are the lines near a place of the run, the nearest first, where names
+// are looked for that the line of a cause lacks.
+func (a *analysis) around(at int) (lines []Line) {
+	const most = 60
+	for d := 0; d <= most; d++ {
+		if at+d < len(a.run.Lines) {
+			lines = append(lines, a.run.Lines[at+d])
+		}
+		if d > 0 && at-d >= 0 {
+			lines = append(lines, a.run.Lines[at-d])
+		}
+	}
+	return lines
+}
+
+// passAt is the pass of the answer file that was at work.
+func (a *analysis) passAt(at int) string {
+	for _, l := range a.around(at) {
+		if text := l.start(); goesOnRefusal(text) || strings.Contains(text, "unattend pass [") {
+			if m := passName.FindStringSubmatch(text); m != nil {
+				return budget.Cut(m[1]+m[2], maxName)
+			}
+		}
+	}
+	return ""
+}
+
+// alsoNear adds to the groups of a cause what lines near it name, each once and in
+// the order of the log, and returns the lines.
+func (a *analysis) alsoNear(p pattern, at int, groups map[string]string) (lines []problem) {
+	const most = 200
+	found := map[string][]string{}
+	for i := max(0, at-most); i < min(len(a.run.Lines), at+most) && len(lines) < maxConsulted; i++ {
+		l := newProblem(a.run.Lines[i])
+		l.at = i
+		m := a.search.find(p, l)
+		if m == nil {
+			continue
+		}
+		lines = append(lines, l)
+		for name, text := range named(p.Regexp, m) {
+			if text != "" && !slices.Contains(found[name], text) {
+				found[name] = append(found[name], text)
+			}
+		}
+	}
+	for name, texts := range found {
+		if groups[name] == "" || len(texts) > 1 {
+			groups[name] = budget.Cut(strings.Join(texts, ", "), maxName)
+		}
+	}
+	return lines
 }

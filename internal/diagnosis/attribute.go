@@ -28,9 +28,9 @@ func (f failure) named() bool { return f.module != "" || f.operation != "" || f.
 var textChain = []string{"sysprepsession::", "runplatformactions:", "actionplatform::execute", textHalting, textFailure, textExecuted, "failure executing '"}
 
 var (
-	operationLine = regexp.MustCompile(`(?i)Failed during (\w+) operation(?:; dwRet = (\S+))?`)
-	componentLine = regexp.MustCompile(`(?i)Error in executing action for (\S.*?)(?:; dwRet = (\S+))?$`)
-	returnLine    = regexp.MustCompile(`(?i)(?:hr|dwRet) = (-?\w+)`)
+	operationLine = regexp.MustCompile(`(?i)Failed during (\w+) operation(?:;? dwRet ?= ?(\S+))?`)
+	componentLine = regexp.MustCompile(`(?i)Error in executing action for (\S.*?)(?:;? dwRet ?= ?(\S+))?$`)
+	returnLine    = regexp.MustCompile(`(?i)(?:hr|dwRet) ?= ?(-?\w+)`)
 )
 
 // failureOf finds the chain in the lines of a run.
@@ -59,7 +59,11 @@ func (s *search) failureOf(lines []Line) failure {
 		f.at = chainStart(lines, lows, f.end)
 	}
 	// The chain goes on below the line that ends the run.
-	for f.end+1 < len(lines) && contains(lows[f.end+1], textChain) && !strings.Contains(lows[f.end+1], "beginning") {
+	for f.end+1 < len(lines) {
+		low := lines[f.end+1].lower()
+		if lows[f.end+1] = low; !contains(low, textChain) || strings.Contains(low, "beginning") {
+			break
+		}
 		f.end++
 	}
 	f.names(s, lines, lows)
@@ -105,8 +109,8 @@ func (f *failure) names(s *search, lines []Line, lows []string) {
 			step, begun = next, i
 		}
 	}
-	if f.code == "" && f.end >= 0 {
-		if m := returnLine.FindStringSubmatch(lines[f.end].start()); m != nil {
+	for i := max(0, f.at); i <= f.end && f.code == ""; i++ {
+		if m := returnLine.FindStringSubmatch(lines[i].start()); m != nil {
 			f.code = m[1]
 		}
 	}

@@ -122,3 +122,29 @@ func TestASettingIsSentToItsHome(t *testing.T) {
 		}
 	}
 }
+
+// A machine that broke midway is not repaired: what to do is for a fresh one.
+func TestWhatToDoFitsThePhase(t *testing.T) {
+	appx := sys32 + "AppxSysprep.dll"
+	line := "Package Fabrikam.Scanner_3.1.0.0_x64__abcdefghjkmnp was installed for a user, but not provisioned for all users."
+	staged := "Failed to remove staged package Fabrikam.Scanner_3.1.0.0_x64__abcdefghjkmnp: 0x80070002."
+	for name, test := range map[string]struct {
+		lines    []string
+		id, next string
+	}{
+		"refused":            {chain(preGeneral, "SysprepGeneralizeValidate", appx, "0x3cf2", "0x80073cf2", line), "F01", "In Windows PowerShell on the guest: Get-AppxPackage"},
+		"broken":             {chain(general, "SysprepGeneralize", appx, "0x3cf2", "0x80073cf2", line), "F01", "On a fresh machine before sysprep: Get-AppxPackage"},
+		"staged and refused": {chain(preGeneral, "SysprepGeneralizeValidate", appx, "0x2", "0x80070002", staged), "F91", "In Windows PowerShell on the guest: Get-AppxPackage"},
+		"staged and broken":  {chain(general, "SysprepGeneralize", appx, "0x2", "0x80070002", staged), "F91", "On a fresh machine before sysprep: Get-AppxPackage"},
+		"a staged one only":  {chain(general, "SysprepGeneralize", appx, "0x2", "0x80070002", "Failed to remove staged package Fabrikam.Scanner_3.1.0.0_x64__abcdefghjkmnp. Failed to remove apps for the current user."), "F91", "On a fresh machine"},
+		"servicing, midway":  {chain("processing sysprep cleanup internal providers", "Sysprep_Clean_Validate_Opk", sys32+"spopk.dll", "0x139f", "0x8007139f", "one or more Windows updates that require a reboot"), "F21", "On a fresh machine before sysprep: Restart"},
+	} {
+		d, ok := Diagnose(Split(Parse([]byte(stamp(append(append([]string{}, opening...), test.lines...)...))))[0])
+		if !ok || d.ID != test.id || !strings.HasPrefix(d.Remedy[0], test.next) {
+			t.Errorf("%s: %v %s %q", name, ok, d.ID, d.Remedy)
+		}
+		if name != "servicing, midway" && !strings.Contains(d.Summary, "Fabrikam.Scanner_3.1.0.0_x64__abcdefghjkmnp") {
+			t.Errorf("%s: %q", name, d.Summary)
+		}
+	}
+}

@@ -32,7 +32,7 @@ func TestTheCasesAreDiagnosedAsTheyShould(t *testing.T) {
 		"14": {"F00", PhaseProcess, []string{"SxsGeneralizeFoo", "foo.dll", "Contoso-Foo", "access denied"}, "SxsGeneralizeFoo", "UnloadStore"},
 		"15": {"F95", PhaseFirstBoot, []string{"Administrator", "0x8c5", "policy", "complex password"}, "EnableLocalUserAccount", ""},
 		"16": {"F00", PhaseFirstBoot, []string{"Sysprep_Specialize_NTFS_Online", "spntfs.dll", "0x130", "specialize"}, "Sysprep_Specialize_NTFS_Online", "Winre"},
-		"18": {"F97", PhaseFirstBoot, []string{"0x80070490", "StartComponentCleanup"}, "Failed to commit", ""},
+		"18": {"F97", PhaseFirstBoot, []string{"0x80070490", "Microsoft-Windows-Kernel-LA57-FoD", "StartComponentCleanup"}, "Failed to commit", ""},
 		"19": {"F103", PhaseFirstBoot, []string{"respecialize", "SetupType", "windeploy.exe"}, "re-specialize", "MRT"},
 		"21": {"F98", PhaseFirstBoot, []string{"SetupComplete.cmd", "OEM", "FirstLogonCommands"}, "will not run", ""},
 		"22": {"F29", PhaseValidate, []string{"Sysprep_Clean_Validate_Opk", "spopk.dll", "nothing was changed", "2018-12-21 10:00:00", "TiWorker"}, "spopk.dll", ""},

@@ -16,6 +16,9 @@ type cause struct {
 	// weak is told by what only follows from a cause, and counts where no
 	// pattern of another one matches.
 	weak string
+	// also is told by other lines near the one of the pattern: they fill groups
+	// that it lacks, and are evidence.
+	also string
 	// hang is matched against "entry of dll" of a provider that has begun and
 	// does not end.
 	hang string
@@ -37,6 +40,9 @@ type cause struct {
 	// anyLevel entries are told by Info lines too. They are worth to be known,
 	// and count where nothing failed for another reason.
 	anyLevel bool
+	// warns: Windows writes the line as a warning; it is the cause where the run
+	// failed.
+	warns bool
 }
 
 // teller is who finds a cause that no log line tells.
@@ -57,7 +63,7 @@ var catalogue = sync.OnceValue(func() []compiled {
 	var all []compiled
 	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, answerFileCauses, configurationCauses, firstBootCauses} {
 		for _, c := range list {
-			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang)})
+			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang), optional(c.also)})
 		}
 	}
 	return all
@@ -65,7 +71,7 @@ var catalogue = sync.OnceValue(func() []compiled {
 
 type compiled struct {
 	cause
-	re, weakly, hangs *pattern // nil without one
+	re, weakly, hangs, others *pattern // nil without one
 }
 
 func optional(text string) *pattern {
@@ -116,9 +122,16 @@ func appxPattern(names string) string {
 	return `Package (?P<package>(?:` + names + `)\S*)` + notProvisioned
 }
 
+// inPowerShell begins a command for a machine that validation refused; one that
+// broke midway is not to be repaired.
+const (
+	inPowerShell = "In Windows PowerShell on the guest: "
+	onFresh      = "On a fresh machine before sysprep: "
+)
+
 var (
 	removeAppx = []string{
-		"In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name '{name}' | Remove-AppxPackage -AllUsers",
+		inPowerShell + "Get-AppxPackage -AllUsers -Name '{name}' | Remove-AppxPackage -AllUsers",
 		"Then: Get-AppxProvisionedPackage -Online | Where-Object DisplayName -eq '{name}' | Remove-AppxProvisionedPackage -Online",
 	}
 	keepStoreOff = "Keep the Store and Windows Update from adding it again before sysprep (policy WindowsStore\\AutoDownload = 2, or no network)."
@@ -166,8 +179,8 @@ var appxCauses = []cause{
 		remedy: appxRemedy("The user that installed it must still exist; otherwise remove that profile first.", keepStoreOff), source: docStoreApps},
 	{id: "F17", name: "APPXSVC_DISABLED", phase: PhaseValidate, pattern: `'SysprepGeneralizeValidate' from .*AppxSysprep\.dll; dwRet = 0x422\b`, title: "the AppX Deployment Service (AppXSvc) is disabled",
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f, then restart the guest`}, source: learn + "windows/win32/debug/system-error-codes--1000-1299-"},
-	{id: "F91", name: "APPX_REMOVE_OPERATION_FAILED", phase: PhaseProcess, module: appxDLL, pattern: `Package (?P<package>\S+) failed waiting for \w+ operation: (?P<code>(?:0x)?[0-9a-f]+)|Failed to (?:remove|deprovision|unstage) (?:staged |provisioned )?package (?P<package2>\S+?):? (?P<code2>0x[0-9a-f]+)`, title: "app package {package} could not be removed ({code})",
-		remedy: []string{"On a fresh machine before sysprep, for all users: Get-AppxPackage -AllUsers -Name '{name}' | Remove-AppxPackage -AllUsers", removeAppx[1]}, source: docStoreApps},
+	{id: "F91", name: "APPX_REMOVE_OPERATION_FAILED", phase: PhaseProcess, module: appxDLL, pattern: `Package (?P<package>\S+) failed waiting for \w+ operation: (?P<code>(?:0x)?[0-9a-f]+)|Failed to (?:remove|deprovision|unstage|provision) (?:staged |provisioned )?package (?P<package2>[^\s:]*[^\s:.])[.:]*(?:\s+(?P<code2>0x[0-9a-f]+))?(?:[\s.]|$)`, title: "app package {package} could not be removed ({code})",
+		remedy: removeAppx, source: docStoreApps},
 	{id: "F15", name: "APPX_22H2_KNOWN_PROBLEM", phase: PhaseValidate, module: appxDLL, pattern: `Failed to remove apps for the current user: (?P<code>0x80073cf2)|Exit code of RemoveAllApps thread was (?P<code2>0x3cf2)`, generic: true, unconfirmed: true,
 		title:  "app packages were refused ({code}) and the log names none: on Windows 10 22H2 with KB5032278 or later that is a known problem",
 		remedy: []string{"On Windows 10 22H2: install a newer cumulative update.", "Otherwise list what is installed for users only, and remove it: Get-AppxPackage -AllUsers | Where-Object { $_.PackageUserInformation.InstallState -eq 'Installed' }", "DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow"}, source: support + "sysprep-fails-remove-or-update-store-apps"},

@@ -2,6 +2,8 @@ package diagnosis
 
 // hangCauses are providers that begin and do not end. Order matters.
 var hangCauses = []cause{
+	{id: "F104", name: "HANG_FIRST_BOOT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, `, title: "the first boot hangs in {entry} of {dll}", unconfirmed: true,
+		remedy: []string{"If it does not go on within an hour, deploy the image again: a machine whose first boot was cut off does not recover. Look at C:\\Windows\\INF\\setupapi.dev.log where devices are being installed, and try without what that provider belongs to."}, source: docSetupLogs},
 	{id: "F29", name: "HANG_SERVICING_CHECK", phase: PhaseValidate, by: byHang, hang: ` of spopk\.dll$`, title: "sysprep hangs in {entry} of {dll}, the check for pending servicing", unconfirmed: true,
 		remedy: []string{"Let TrustedInstaller and TiWorker finish, restart the guest and run sysprep again. No cause is published; it is seen now and then."}, source: github + "GoogleCloudPlatform/compute-image-windows/issues/156"},
 	{id: "F100", name: "HANG_WINDOWS_UPDATE", phase: PhaseProcess, by: byHang, hang: ` of wuaueng\.dll$`, title: "sysprep hangs in {entry} of {dll}: the service wuauserv is disabled or cannot start", unconfirmed: true,
@@ -11,7 +13,8 @@ var hangCauses = []cause{
 	{id: "F85", name: "HANG_DMWAPPUSHSERVICE", phase: PhaseProcess, by: byHang, hang: `^generalize\.xml$`, title: "generalize has begun and no provider follows: it takes 15 to 40 minutes, or hangs, where a debloat script has disabled the service dmwappushservice",
 		remedy: []string{"sc config dmwappushservice start= delayed-auto and sc start dmwappushservice: a waiting sysprep goes on then. In the build: before sysprep."}, source: github + "W4RH4WK/Debloat-Windows-10/issues/87"},
 	{id: "F49", name: "HANG_EXTERNAL_PROVIDER", phase: PhaseProcess, by: byHang, external: true, hang: ` of .`, title: "sysprep hangs in the provider of other software, {entry} of {dll} (registered at {key})",
-		remedy: []string{`On a fresh machine: remove that software from the image, or delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal.`}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
-	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll}", unconfirmed: true,
-		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service that the provider belongs to is disabled."}, source: docProcess},
+		remedy: []string{`On a fresh machine: remove that software from the image, or delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal.`,
+			"Where only the file of a registered provider is missing, sysprep goes on after about 14 minutes."}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
+	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll} ({what})", unconfirmed: true,
+		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service {service} is disabled or does not stop."}, source: docProcess},
 }

@@ -13,6 +13,7 @@ var codes = map[uint32]string{
 	0x00000002: "file not found",
 	0x00000003: "path not found",
 	0x00000005: "access denied",
+	0x0000000d: "the data is invalid",
 	0x0000001f: "a device or an earlier step is not in the right state (ERROR_GEN_FAILURE)",
 	0x00000020: "sharing violation, a program holds the file open",
 	0x00000021: "lock violation, a program has locked the file",
@@ -28,6 +29,8 @@ var codes = map[uint32]string{
 	0x000005b4: "it took too long (ERROR_TIMEOUT)",
 	0x000005b9: "XML parse error",
 	0x000008c5: "the password does not meet the password policy",
+	0x00000aac: "an account of that name exists and must not be reused",
+	0x000008b0: "an account of that name exists",
 	0x0000139f: "not in the correct state (ERROR_INVALID_STATE)",
 	0x000036b7: "the requested key is not in the activation context (servicing is not finished)",
 	0x00003cf0: "the package could not be opened",
@@ -44,8 +47,11 @@ var codes = map[uint32]string{
 	0x8022001b: "the same component or setting stands twice in one pass",
 	0x80220005: "the value is invalid or too long",
 	0x8030000b: "the answer file is invalid",
+	0x8030000c: "the answer file has a component or setting that does not exist",
 	0xc0000452: "no system partition (STATUS_SYSTEM_DEVICE_NOT_FOUND)",
 	0xc004d307: "the number of rearms is used up",
+	0xc004f050: "the product key is not valid",
+	0xc004f069: "the product key is not of this edition",
 	0xc004f075: "the Software Protection service is stopping",
 }
 

@@ -1,12 +1,13 @@
 package diagnosis
 
 import (
-	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
@@ -34,38 +35,69 @@ type Reading struct {
 	name    string
 	of      Source
 	tracker Tracker
+	// events: what was read so far is a list of events, of which each line is one
+	// of its own; known from the first line with text.
+	events, begun bool
 }
 
 // NewReading begins to read the log of that name (a path); page is the guest's
 // ANSI code page, 0 where it is not known.
 func NewReading(name string, page int) *Reading {
 	r := &Reading{name: name, of: sourceOf(name)}
-	r.tracker.parser.page, r.tracker.parser.plain = page, r.of == OfApps
+	r.tracker.parser.page = page
 	return r
 }
 
 // Write takes the next bytes.
 func (r *Reading) Write(b []byte) (int, error) {
+	if !r.begun && r.of == OfApps && len(b) > 0 {
+		r.begun = true
+		first := Parse(b[:min(len(b), maxSniff)])
+		r.events = !Run{Lines: first}.readable()
+		r.tracker.parser.plain = r.events
+	}
 	r.tracker.Feed(b)
 	return len(b), nil
 }
 
-// Log ends the log.
+// maxSniff is as much of a text as tells whether it is a log of Windows Setup.
+const maxSniff = 4 << 10
+
+// ReadLog reads a log of that name.
+func ReadLog(name string, content []byte) Log {
+	r := NewReading(name, 0)
+	_, _ = r.Write(content) // has no errors
+	return r.Log()
+}
+
+// Log ends the log. What is in it counts, and then its name: "appx-failure.log"
+// may well be a log of sysprep.
 func (r *Reading) Log() Log {
 	r.tracker.Flush()
 	l := Log{Name: r.name, Of: r.of, Run: r.tracker.Run()}
 	p := l.Run.Progress
-	if l.Of == OfNothing && p.Lines > 0 {
-		switch known := slices.ContainsFunc(l.Run.Lines, func(l Line) bool { return l.Level != "" || l.Component != "" }); {
-		case !known && p.Runs == 0:
-		case p.Runs > 0 || len(p.Options) > 0 || !isFirstBoot(l.Run, failure{end: -1}):
-			l.Of = OfSysprep
-		default:
-			l.Of = OfSetup
-		}
+	switch {
+	case p.Lines == 0:
+	case p.Runs > 0 || len(p.Options) > 0:
+		l.Of = OfSysprep
+	case l.Of == OfApps && r.events, !l.Run.readable():
+	case l.Of == OfServicing && !slices.ContainsFunc(l.Run.Lines, ofSysprep):
+	case isFirstBoot(l.Run, failure{end: -1}):
+		l.Of = OfSetup
+	default:
+		l.Of = OfSysprep
 	}
 	return l
 }
+
+// readable says whether a run has lines as Windows Setup writes them.
+func (r Run) readable() bool {
+	return slices.ContainsFunc(r.Lines, func(l Line) bool {
+		return l.Level != "" || l.Component != "" || programLine.MatchString(head(l.Message, maxHead))
+	})
+}
+
+func ofSysprep(l Line) bool { return l.Component == "SYSPRP" }
 
 // sourceOf tells logs by their names, where those are enough: both sysprep and
 // Windows Setup write a setupact.log.
@@ -115,6 +147,8 @@ type Found struct {
 	Diagnosis *Diagnosis
 	// Log is the one that says it.
 	Log Log
+	// follows: the cause only follows from another failure.
+	follows bool
 }
 
 // Collect judges the logs of one machine together. What failed last counts: a
@@ -135,7 +169,7 @@ func Collect(logs []Log) Found {
 	}
 	if d := f.Diagnosis; d != nil {
 		d.Where.File = f.Log.Name
-		d.consult(logs)
+		d.Consult(f.Log.Run.Progress, logs...)
 	}
 	return f
 }
@@ -173,33 +207,36 @@ func judge(logs []Log, of Source) Found {
 	return best
 }
 
-// newer says whether a tells of what came after all that b knows.
+// newer says whether a tells of what came after all that b knows. Clocks jump: a
+// failure that b has in an earlier run is older whatever its time.
 func newer(a, b Found) bool {
 	start := b.Log.Run.Progress.Last
-	return !start.IsZero() && a.Log.Run.Progress.Start.After(start.Add(time.Minute))
+	return !start.IsZero() && a.Log.Run.Progress.Start.After(start.Add(time.Minute)) && !slices.Contains(b.Log.Run.failures, failureOfRun(a.Log.Run))
 }
 
 func rank(f Found) int {
 	switch {
-	case f.Outcome == Failed && f.Diagnosis.ID != "F00" && f.Diagnosis.Severity == finding.Fail:
+	case f.Outcome == Failed && f.Diagnosis.ID != unknownID && !f.follows:
 		return 0
-	case f.Outcome == Failed:
+	case f.Outcome == Failed && !f.follows:
 		return 1
-	case f.Outcome == Hanging:
+	case f.Outcome == Failed:
 		return 2
-	case f.Diagnosis != nil:
+	case f.Outcome == Hanging:
 		return 3
-	case f.Outcome == Succeeded:
+	case f.Diagnosis != nil:
 		return 4
+	case f.Outcome == Succeeded:
+		return 5
 	}
-	return 5
+	return 6
 }
 
 func judgeOne(l Log) Found {
 	f := Found{Outcome: Unfailed, Log: l}
 	p := l.Run.Progress
-	if d, ok := Diagnose(l.Run); ok {
-		f.Diagnosis = &d
+	if d, follows, ok := diagnose(l.Run); ok {
+		f.Diagnosis, f.follows = &d, follows
 		if d.Severity == finding.Fail {
 			f.Outcome = Failed
 		}
@@ -207,52 +244,106 @@ func judgeOne(l Log) Found {
 	}
 	if p.TagCreated || p.Passed && l.Of == OfSetup {
 		f.Outcome = Succeeded
-	} else if d, ok := Hang(p); ok && l.Of == OfSysprep {
+	} else if d, ok := hangOf(l); ok {
 		f.Outcome, f.Diagnosis = Hanging, &d
 	}
 	return f
 }
 
+func hangOf(l Log) (Diagnosis, bool) {
+	if l.Of == OfSetup {
+		return firstBootHang(l.Run.Progress)
+	}
+	return Hang(l.Run.Progress)
+}
+
 const (
-	maxConsulted  = 3 // lines of another log
-	textServicing = "the lines of %s are the last errors of servicing"
-	textApps      = "the lines of %s are what app deployment says of the package"
+	maxConsulted = 3 // lines of another log
+	// consulted is how long before the run what another log says may have been
+	// written.
+	consulted = 24 * time.Hour
 )
 
-// consult adds what other logs say of the cause.
-func (d *Diagnosis) consult(logs []Log) {
+// Asks says which other logs can say more of the cause.
+func (d Diagnosis) Asks() []Source {
 	module := ""
 	for _, c := range catalogue() {
 		if c.id == d.ID {
 			module = c.module
 		}
 	}
+	switch {
+	case module == "spopk.dll" || slices.Contains([]string{"F29", "F97"}, d.ID):
+		return []Source{OfServicing}
+	case module == appxDLL || d.ID == "F17":
+		return []Source{OfApps}
+	}
+	return nil
+}
+
+// Consult adds what other logs of the guest say of the cause of a run, and names
+// what they name.
+func (d *Diagnosis) Consult(run Progress, logs ...Log) {
+	asked := d.Asks()
 	for _, l := range logs {
-		var lines []string
-		note := ""
-		switch {
-		case l.Of == OfServicing && (module == "spopk.dll" || d.ID == "F29" || d.ID == "F97"):
-			note = textServicing
-			lines = l.Run.last(func(l Line) bool { return (l.Level == Error || l.Level == Fatal) && !harmless(l) })
-		case l.Of == OfApps && module == appxDLL:
-			note = textApps
-			name := appName(d.Summary)
-			lines = l.Run.last(func(l Line) bool {
-				low := l.lower()
-				return (name == "" || strings.Contains(low, name)) && contains(low, []string{"error", "fail", "0x8"})
-			})
+		if !slices.Contains(asked, l.Of) {
+			continue
 		}
+		name := appName(d.Summary)
+		recent := func(l Line) bool {
+			return l.Time.IsZero() || run.Start.IsZero() || !l.Time.Before(run.Start.Add(-consulted))
+		}
+		lines := l.Run.last(func(line Line) bool {
+			if l.Of == OfServicing {
+				return (line.Level == Error || line.Level == Fatal) && !harmless(line) && recent(line)
+			}
+			low := line.lower()
+			return (name == "" || strings.Contains(low, name)) && contains(low, []string{"error", "fail", "0x8"})
+		})
 		if len(lines) == 0 {
 			continue
+		}
+		note := "the last errors of servicing are those of " + l.Name
+		if l.Of == OfApps {
+			note = "what app deployment says of it is in " + l.Name
+		}
+		if said := saidBy(lines); said != "" {
+			note += ": " + said
 		}
 		if d.Note != "" {
 			d.Note += "; "
 		}
-		d.Note += fmt.Sprintf(note, l.Name)
+		d.Note += note
 		for _, line := range lines {
 			d.Evidence = appendShown(d.Evidence, line)
 		}
 	}
+}
+
+var (
+	updateName = regexp.MustCompile(`\bKB\d{6,7}\b|\b[A-Za-z][\w.-]*~[0-9a-f]{16}~[\w.~-]*`)
+	errorCode  = regexp.MustCompile(`\b0x[89a-fA-F][0-9a-fA-F]{7}\b`)
+)
+
+// saidBy names the updates and packages of servicing in some lines, and their
+// last code in words.
+func saidBy(lines []string) string {
+	var names []string
+	code := ""
+	for _, l := range lines {
+		for _, name := range updateName.FindAllString(l, maxConsulted) {
+			if name = budget.Cut(name, maxName); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if found := errorCode.FindAllString(l, -1); len(found) > 0 {
+			code = describeCode(strings.ToLower(found[len(found)-1]))
+		}
+	}
+	if code != "" {
+		names = append(names, code)
+	}
+	return strings.Join(names, ", ")
 }
 
 // appName is the first name of a package in a text, in lower case and without

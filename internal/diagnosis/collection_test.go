@@ -46,7 +46,9 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 		"what the installation did not need":     {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(before, skipped))}, Succeeded, "", "sysprep/setupact.log"},
 		"a run that was not ended":               {[]Log{reading("setupact.log", stamp(append(append([]string{}, opening...), begins("Foo", "foo.dll"))...))}, Hanging, "F102", "setupact.log"},
 		"Windows Setup alone":                    {[]Log{reading("setupact.log", installed)}, Succeeded, "", "setupact.log"},
-		"no known log":                           {[]Log{reading("notes.log", "hello\nworld\n"), reading("CBS.log", refusedRun)}, NoLog, "", ""},
+		"no known log":                           {[]Log{reading("notes.log", "hello\nworld\n"), reading("CBS.log", stamp("Info                  CBS    Starting"))}, NoLog, "", ""},
+		"a sysprep log of another name":          {[]Log{reading("29-appx-22h2.log", refusedRun), reading("cbs.log", refusedErrors)}, Failed, "F06", "29-appx-22h2.log"},
+		"one that was called after the error":    {[]Log{reading("dism-sysprep-failure.log", refusedErrors)}, Failed, "F06", "dism-sysprep-failure.log"},
 		"nothing":                                {nil, NoLog, "", ""},
 		"noise alone":                            {[]Log{reading("setuperr.log", stamp("Error                 SYSPRP MRTGeneralize:98 - ERROR: Failed ConnectServer"))}, Unfailed, "", "setuperr.log"},
 	} {
@@ -76,6 +78,13 @@ func TestOtherLogsAreConsulted(t *testing.T) {
 	servicing := Collect([]Log{reading("setupact.log", query), cbs, apps}).Diagnosis
 	if all := strings.Join(servicing.Evidence, "\n"); servicing.ID != "F23" || !strings.Contains(all, "Failed to get the session") || strings.Contains(all, "GameAssist") || strings.Contains(all, "UnloadStore") || !strings.Contains(servicing.Note, "CBS.log") {
 		t.Errorf("%s %q %q", servicing.ID, servicing.Evidence, servicing.Note)
+	}
+	if !strings.HasSuffix(servicing.Note, `CBS.log: 0x80080005: the COM server did not start (CO_E_SERVER_EXEC_FAILURE)`) {
+		t.Errorf("%q", servicing.Note)
+	}
+	old := reading("CBS.log", at("2024-07-22", stamp("Error                 CBS    Failed to resolve package: Package_for_KB5034441~31bf3856ad364e35~amd64~~1.3 [HRESULT = 0x800f0922]")))
+	if d := Collect([]Log{reading("setupact.log", query), old}).Diagnosis; d.Note != "" || strings.Contains(strings.Join(d.Evidence, "\n"), "KB5034441") {
+		t.Errorf("what servicing said a year ago: %q %q", d.Note, d.Evidence)
 	}
 	app := Collect([]Log{reading("setupact.log", refusedRun), cbs, apps}).Diagnosis
 	if all := strings.Join(app.Evidence, "\n"); app.ID != "F06" || !strings.Contains(all, "0x80073CFA") || strings.Contains(all, "Other.App") || strings.Contains(all, "session") || !strings.Contains(app.Note, "appx-events.txt") {

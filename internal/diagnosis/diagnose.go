@@ -18,12 +18,13 @@ const (
 	maxEvidence  = 12
 	maxShown     = 2 << 10 // bytes of a line of evidence
 	maxName      = 256     // bytes of a name in a title or remedy
+	unknownID    = "F00"   // of a failure that the catalogue does not know
 )
 
 var (
 	// launchModule is the line of the failed provider, in the forms of Windows 8
 	// and later and of Windows 7.
-	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:; dwRet = (?P<code>\S+))?$`)
+	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:;? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
 	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
@@ -38,37 +39,44 @@ var (
 // A diagnosis of severity warn is of a run that did not fail by its log, and is
 // worth to be known.
 func Diagnose(run Run) (Diagnosis, bool) {
+	d, _, ok := diagnose(run)
+	return d, ok
+}
+
+// diagnose also reports whether what was found only follows from another failure,
+// of which this log says nothing.
+func diagnose(run Run) (d Diagnosis, follows, found bool) {
 	if run.Progress.TagCreated && run.Progress.Failure == NoFailure {
-		return Diagnosis{}, false // errors before the tag are warnings only
+		return Diagnosis{}, false, false // errors before the tag are warnings only
 	}
 	a := analyse(run)
 	if t, ok := a.find(); ok {
-		return a.known(t), true
+		return a.known(t), false, true
 	}
 	if a.failure.named() {
-		return a.unknown(), true
+		return a.unknown(), false, true
 	}
 	if t, ok := a.findWeak(weak); ok {
 		if d, earlier := a.before(); earlier {
-			return d, true
+			return d, false, true
 		}
-		return a.known(t), true
+		return a.known(t), true, true
 	}
 	if a.failure.at >= 0 {
-		return a.unknown(), true
+		return a.unknown(), true, true
 	}
 	if e := run.earlier; e != nil && run.Progress.Runs == 0 && !run.Progress.Passed && e.Progress.Runs == 0 {
 		// A boot after one that failed says nothing of the cause.
 		if d, ok := Diagnose(*e); ok && d.Severity == finding.Fail {
-			return d, true
+			return d, false, true
 		}
 	}
 	for _, k := range []kind{notice, vagueNotice} {
 		if t, ok := a.findWeak(k); ok {
-			return a.known(t), true
+			return a.known(t), false, true
 		}
 	}
-	return Diagnosis{}, false
+	return Diagnosis{}, false, false
 }
 
 // FirstBoot names the cause of a first boot that failed, from the logs of
@@ -77,6 +85,17 @@ func Diagnose(run Run) (Diagnosis, bool) {
 func FirstBoot(logs ...Run) (Diagnosis, bool) {
 	for _, run := range logs {
 		if d, ok := Diagnose(run); ok && d.Severity == finding.Fail && d.Phase == PhaseFirstBoot {
+			return d, true
+		}
+	}
+	return Diagnosis{}, false
+}
+
+// FirstBootHang says in what a first boot hangs, from the same logs. It reports
+// false where none of them has a provider that has begun and not ended.
+func FirstBootHang(logs ...Run) (Diagnosis, bool) {
+	for _, run := range logs {
+		if d, ok := firstBootHang(run.Progress); ok {
 			return d, true
 		}
 	}
@@ -111,7 +130,7 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
 	for i, name := range re.SubexpNames() {
 		if name = strings.TrimRight(name, "0123456789"); name != "" && (groups[name] == "" || m[i] != "") {
-			groups[name] = budget.Cut(m[i], maxName)
+			groups[name] = budget.Cut(hide(m[i]), maxName)
 		}
 	}
 	if p := groups["package"]; p != "" {
@@ -157,6 +176,16 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.anyLevel {
 		d.Severity = finding.Warn
 	}
+	if d.Phase == PhaseProcess && len(d.Remedy) > 0 {
+		if rest, ok := strings.CutPrefix(d.Remedy[0], inPowerShell); ok {
+			d.Remedy[0] = onFresh + rest
+		} else if t.phase == PhaseValidate {
+			d.Remedy[0] = onFresh + d.Remedy[0]
+		}
+	}
+	if l := a.problems[t.at].Line; t.groups["setting"] != "" {
+		d.alsoRefused(refusalOf(l.Message))
+	}
 	f := a.failure
 	if f.module != "" && t.pattern != "" && a.problems[t.at].at == f.at && !strings.Contains(t.title, "{entry}") && !strings.Contains(t.title, "{dll}") {
 		d.Summary += fmt.Sprintf(" ('%s' of %s failed", f.entry, f.module)
@@ -171,8 +200,13 @@ func (a *analysis) known(t told) Diagnosis {
 	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
-		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(first.Message, maxName))
+		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(hide(first.Message), maxName))
 		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
+	}
+	for _, l := range t.also {
+		if l.at != evidence[0].at {
+			evidence = append(evidence, l)
+		}
 	}
 	if f.at >= 0 {
 		evidence = append(evidence, newProblem(a.run.Lines[f.at]))
@@ -221,7 +255,7 @@ func (d *Diagnosis) addPackages(s *search, lines []problem, first string) []prob
 func (a *analysis) unknown() Diagnosis {
 	f := a.failure
 	at := newProblem(a.run.Lines[f.at])
-	d := cause{id: "F00", name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
+	d := cause{id: unknownID, name: "UNKNOWN", unconfirmed: true}.diagnosis(finding.Log, nil)
 	d.Phase = a.observedPhase(PhaseProcess)
 	d.Summary = a.whatFailed()
 	if d.Phase == PhaseFirstBoot {
@@ -352,7 +386,7 @@ func rawLines(lines []problem, last string) []string {
 // appendShown adds the lines of a record of evidence, each once.
 func appendShown(evidence []string, raw string) []string {
 	for _, line := range strings.Split(raw, "\n") {
-		if text := budget.Cut(line, maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
+		if text := budget.Cut(hide(line), maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
 			evidence = append(evidence, text)
 		}
 	}

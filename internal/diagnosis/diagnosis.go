@@ -114,6 +114,8 @@ type Progress struct {
 	Last     time.Time
 	// Working is what was begun last and has not ended.
 	Working Step
+	// Blocks counts what has ended; Percent is made of it.
+	Blocks Blocks
 }
 
 // Run is one sysprep run cut out of a log.
@@ -125,6 +127,8 @@ type Run struct {
 	size  int // bytes of their text
 	// earlier is the last run in the log that broke off for a reason of its own.
 	earlier *Run
+	// failures are the lines with which the last earlier runs in the log failed.
+	failures []string
 }
 
 // Diagnosis is a cause with its evidence and the way out: a finding whose ID is

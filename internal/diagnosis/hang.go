@@ -11,7 +11,17 @@ import (
 // provider began and did not end, since when by the guest's clock, whether
 // anything was changed, what is known of it. It reports false where the log
 // says that the run is over, or nothing of what it does.
-func Hang(p Progress) (Diagnosis, bool) {
+func Hang(p Progress) (Diagnosis, bool) { return hang(p, false) }
+
+// firstBootHang is Hang for a log of Windows Setup.
+func firstBootHang(p Progress) (Diagnosis, bool) {
+	if p.Passed || !p.Working.Named() {
+		return Diagnosis{}, false
+	}
+	return hang(p, true)
+}
+
+func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 	w := p.Working
 	if p.Closed || p.TagCreated || p.Failure != NoFailure || !w.Named() && w.Action == "" {
 		return Diagnosis{}, false
@@ -23,29 +33,50 @@ func Hang(p Progress) (Diagnosis, bool) {
 	if w.Validating && !w.Named() {
 		what = "check of " + what
 	}
+	if firstBoot {
+		what = "first boot, " + what
+	}
 	for _, c := range catalogue() {
 		if c.hangs == nil || c.external && !w.External || !c.hangs.MatchString(what) {
 			continue
 		}
-		groups := map[string]string{"entry": w.Entry, "dll": w.Module, "key": w.Key}
+		groups := map[string]string{"entry": w.Entry, "dll": w.Module, "key": w.Key, "what": providers[w.DLL()], "service": services[w.DLL()]}
+		if groups["service"] == "" {
+			groups["service"] = "that the provider belongs to"
+		}
 		if !w.Named() {
 			groups["entry"], groups["dll"] = "the work", w.Action
 		}
 		d := c.diagnosis(finding.Log, groups)
 		d.Summary += since(w)
-		d.Phase = PhaseProcess
-		if p.Stage <= StageValidating {
+		switch {
+		case firstBoot:
+			d.Phase = PhaseFirstBoot
+		case p.Stage == StageValidating, p.Stage < StageValidating && (w.Validating || strings.Contains(strings.ToLower(w.Entry), "validate")):
 			d.Phase = PhaseValidate
 			d.Summary += "; nothing was changed"
 			d.Remedy = append(d.Remedy, "Nothing was changed: end sysprep.exe by its process id, correct the cause and run it again.")
-		} else {
+		case p.Stage < StageValidating: // the begin of the log is missing
+			d.Phase = PhaseProcess
+			d.Summary += "; by its name it changes the machine"
+			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
+		default:
+			d.Phase = PhaseProcess
 			d.Summary += "; the machine is being changed"
 			d.Remedy = append(d.Remedy, "If it does not go on, discard the machine.")
 		}
-		d.Evidence = appendShown(nil, p.LastLine)
+		d.Evidence = appendShown(appendShown(nil, w.Line), p.LastLine)
 		return d, true
 	}
 	return Diagnosis{}, false
+}
+
+// services are those that providers of Windows wait for, by the provider's DLL.
+var services = map[string]string{
+	"appxsysprep.dll": "AppXSvc (AppX Deployment Service)", "bdesysprep.dll": "BDESVC (BitLocker)", "capisp.dll": "CryptSvc (Cryptographic Services)",
+	"msdtcprx.dll": "MSDTC (Distributed Transaction Coordinator)", "mssrch.dll": "WSearch (Windows Search)", "slc.dll": "sppsvc (Software Protection)",
+	"spopk.dll": "TrustedInstaller (Windows Modules Installer)", "spwmp.dll": "WMPNetworkSvc (Windows Media Player Network Sharing)", "wevtapi.dll": "EventLog (Windows Event Log)",
+	"wuaueng.dll": "wuauserv (Windows Update)",
 }
 
 func since(w Step) string {

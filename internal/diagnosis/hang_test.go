@@ -39,7 +39,8 @@ func TestAHangSaysWhatItHangsIn(t *testing.T) {
 		"no provider":      {working(processing, executeGeneralize), "F85", PhaseProcess, []string{"dmwappushservice"}, 40 * time.Minute},
 		"validating, none": {working(strings.Replace(executeGeneralize, "Execute", "Validate", 1)), "F102", PhaseValidate, []string{"Generalize.xml"}, 0},
 		"after a provider": {working(processing, executeGeneralize, begins("A", "a.dll"), `Info SYSPRP ActionPlatform::LaunchModule: Successfully executed 'A' from C:\Windows\System32\a.dll`), "F85", PhaseProcess, nil, 40 * time.Minute},
-		"some provider":    {working(processing, executeGeneralize, begins("Foo", "foo.dll")), "F102", PhaseProcess, []string{"Foo of C:\\Windows\\System32\\foo.dll"}, 0},
+		"some provider":    {working(processing, executeGeneralize, begins("Foo", "foo.dll")), "F102", PhaseProcess, []string{"Foo of C:\\Windows\\System32\\foo.dll, begun", "the service that the provider belongs to is"}, 0},
+		"Windows Search":   {working(processing, executeGeneralize, begins("MSSrch_SysPrep_Cleanup", "mssrch.dll")), "F102", PhaseProcess, []string{"mssrch.dll (Windows Search)", "service WSearch"}, 0},
 		"Windows 8's form": {working(processing, executeGeneralize, `Info       [0x0f0080] SYSPRP ActionPlatform::LaunchModule: Found 'Foo' in C:\Windows\System32\foo.dll; executing it`), "F102", PhaseProcess, []string{"Foo of C:\\Windows\\System32\\foo.dll"}, 0},
 		"other software":   {working(processing, registered, launches), "F49", PhaseProcess, []string{`C:\Program Files\Contoso\agent.dll`, "SysPrepExternal"}, 15 * time.Minute},
 		"Windows 7's own":  {working(processing, strings.ReplaceAll(strings.Replace(registered, "SysPrepExternal", "SysPrep", 1), `C:\Program Files\Contoso\agent.dll`, `C:\Windows\System32\slc.dll`), strings.Replace(launches, `C:\Program Files\Contoso\agent.dll`, `C:\Windows\System32\slc.dll`, 1)), "F102", PhaseProcess, []string{"slc.dll"}, 0},
@@ -56,6 +57,20 @@ func TestAHangSaysWhatItHangsIn(t *testing.T) {
 		}
 		if got := Silence(test.p.Working); got != test.silent {
 			t.Errorf("%s: may be silent for %s, want %s", name, got, test.silent)
+		}
+	}
+}
+
+// Where the begin of the log is missing, the entry says whether it only checks.
+func TestAHangInTheEndOfALog(t *testing.T) {
+	for line, want := range map[string]Phase{
+		begins("GeneralizeForImaging", "wuaueng.dll"): PhaseProcess, begins("Sysprep_Clean_Validate_Opk", "spopk.dll"): PhaseValidate,
+	} {
+		var tr Tracker
+		tr.Feed([]byte(stamp(line)))
+		d, ok := Hang(tr.Progress())
+		if !ok || d.Phase != want || strings.Contains(d.Summary, "nothing was changed") != (want == PhaseValidate) {
+			t.Errorf("%q: %v %s %q", line, ok, d.Phase, d.Summary)
 		}
 	}
 }
@@ -82,9 +97,11 @@ func TestWhatIsOverOrHasNotBegunDoesNotHang(t *testing.T) {
 
 func TestProvidersOfOtherSoftwareAreProgress(t *testing.T) {
 	for line, want := range map[string]string{
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Program Files\Contoso\agent.dll,Generalize'; executing it`: `working on other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'DscCore.dll,SysPrep_Cleanup'; executing it`:                   `working on other software: DscCore.dll (SysPrep_Cleanup)`,
-		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:    "",
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Program Files\Contoso\agent.dll,Generalize'; executing it`:                 `working on other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'DscCore.dll,SysPrep_Cleanup'; executing it`:                                   `working on other software: DscCore.dll (SysPrep_Cleanup)`,
+		`2026-07-31 10:24:00, Info       [0x0f0080] SYSPRP LaunchDll:Found 'C:\Windows\System32\slc.dll,SLReArmWindows'; executing it`:                    "",
+		`2026-07-31 10:24:00, Info       [0x0f0081] SYSPRP LaunchDll:Successfully executed 'C:\Program Files\Contoso\agent.dll,Generalize' without error`: `done with other software: C:\Program Files\Contoso\agent.dll (Generalize)`,
+		`2026-07-31 10:24:00, Info       [0x0f0081] SYSPRP LaunchDll:Successfully executed 'C:\Windows\System32\slc.dll,SLReArmWindows' without error`:    "",
 	} {
 		if got := Milestone(Parse([]byte(line))[0]); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
@@ -88,9 +89,15 @@ func external(p problem) string {
 	if !strings.Contains(p.low, "launchdll:") {
 		return ""
 	}
-	m := beginDLL.FindStringSubmatch(p.text)
+	what, m := "working on other software", beginDLL.FindStringSubmatch(p.text)
+	if m == nil {
+		what, m = "done with other software", endDLL.FindStringSubmatch(p.text)
+	}
 	if m == nil || strings.Contains(strings.ToLower(m[1]), `\system32\`) {
 		return ""
 	}
-	return "working on other software: " + budget.Cut(m[1], maxName) + " (" + budget.Cut(m[2], maxName) + ")"
+	return what + ": " + budget.Cut(m[1], maxName) + " (" + budget.Cut(m[2], maxName) + ")"
 }
+
+// endDLL is the line after a provider's work, which names it as beginDLL does.
+var endDLL = regexp.MustCompile(`(?i)LaunchDll: ?Successfully executed '([^',]+), ?([^']+)'`)

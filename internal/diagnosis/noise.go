@@ -20,6 +20,8 @@ var noise = []family{
 	{compile(`BCD: Bi\w+ failed |BCD: Failed to export alterations to firmware`), "spbcd.dll"},
 	{compile(`WinMain: File operations pending`), ""},
 	{compile(`Shim considered |\bUnloadStore\(`), ""},
+	{compile(`CWcmScalarInstanceCore|FACILITY_STATE_MANAGEMENT`), ""}, // hold the refused value itself
+	{compile(`The sysprep dialog box returned FALSE`), ""},
 	{compile(`CFirstUXWnd::OpenExisting failed`), ""},
 	{compile(`Winre not found|winreFindOemWinRe failed|FindWinReSourceImageAndPartition|winreBackupRecoveryFile|Recovery file not found at `), ""},
 	{compile(`NOTE: overwrite the error code `), ""},

@@ -25,9 +25,12 @@ var (
 	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?|<Date> <Time>),\s*(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
 	levelLine   = regexp.MustCompile(`^()(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+)|(\[))(.*)$`)
 	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+(.*)$`)
-	programLine = regexp.MustCompile(`^\[\w+\.exe\] `)
-	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
-	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
+	programLine = regexp.MustCompile(`(?i)^\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `)
+	// quotedLine is what a web page, a mail or a viewer puts before the lines of a
+	// log: list numbers, marks of a quotation, blanks.
+	quotedLine = regexp.MustCompile(`^(?:\s+|[>*|-]+\s+|\d{1,6}[.:)]\s+)+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,|\[0x[0-9a-fA-F]{6,8}\] |SYSPRP )`)
+	viewerLine = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
+	lastError  = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
 
 type parser struct {
@@ -210,6 +213,7 @@ func parseLine(text string) (Line, bool) {
 		l.Message, l.GLE = cutLastError(l.Message)
 		return l, true
 	}
+	text = unquoted(text)
 	l := Line{Raw: text, Message: text}
 	head := text[:min(len(text), maxHead)]
 	rest := func(message string) string { return text[len(head)-len(message):] }
@@ -262,4 +266,16 @@ func cutLastError(message string) (rest, gle string) {
 		return message, ""
 	}
 	return strings.TrimRight(message[:len(message)-len(tail)+m[0]], " \t\r\n\v\f"), tail[m[2]:m[3]]
+}
+
+// unquoted takes off what stands before a line in a text that was copied from
+// somewhere.
+func unquoted(text string) string {
+	if c := text[0]; c != ' ' && c != '\t' && strings.IndexByte(">*|-", c) < 0 && (c < '0' || c > '9') {
+		return text
+	}
+	if m := quotedLine.FindStringSubmatchIndex(text[:min(len(text), maxHead)]); m != nil {
+		return text[m[2]:]
+	}
+	return text
 }

@@ -111,6 +111,11 @@ type problem struct {
 
 func newProblem(l Line) problem {
 	text := l.start()
+	if beginsRefusal(text) {
+		if c := refusalOf(l.Message).canonical(); c != "" {
+			text = head(c, maxMatch)
+		}
+	}
 	return problem{Line: l, text: text, low: strings.ToLower(text)}
 }
 

@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
 
 const (
@@ -59,7 +62,9 @@ func (f Progress) with(l Line) Progress {
 	if !l.Time.IsZero() {
 		f.Last = l.Time
 	}
-	f.Working = f.Working.after(l, text)
+	working := f.Working.after(l, text)
+	f.Blocks = f.Blocks.after(f.Working, working, text)
+	f.Working = working
 	f.reach(StageStarted)
 	switch {
 	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
@@ -124,19 +129,23 @@ func (r *Run) add(l Line) {
 	}
 }
 
-// The lines of an answer file that Setup refused: what is wrong with which
-// setting, one or more times, then that the file is not valid. They are one
-// record.
-const (
-	textSMI         = "SMI data results dump: "
-	textInvalidFile = "The provided unattend file is not valid"
-)
-
-// continues says whether next belongs to the record of l.
+// continues says whether next belongs to the record of l, which is that of an
+// answer file that Setup refused.
 func (l Line) continues(next Line) bool {
-	return strings.Contains(head(l.Message, maxHead), textSMI) && !strings.Contains(l.Message, textInvalidFile) && len(l.Raw)+len(next.Raw) < maxLine &&
-		(strings.Contains(head(next.Message, maxHead), textSMI) || strings.HasPrefix(next.Message, textInvalidFile))
+	message, more := head(l.Message, maxHead), head(next.Message, maxHead)
+	if !beginsRefusal(message) || !goesOnRefusal(more) || len(l.Raw)+len(next.Raw) >= maxLine {
+		return false
+	}
+	if !strings.Contains(more, textSMI) || !strings.Contains(l.Message, textSMI) {
+		return true
+	}
+	// Another setting, in the same record or in that of another attempt.
+	gap := next.Time.Sub(l.Time).Abs()
+	return !strings.Contains(l.Message, textInvalidFile) && !strings.Contains(l.Message, textPassFailed) && (l.Time.IsZero() || next.Time.IsZero() || gap <= recordTime || !strings.Contains(l.Message, "Description = "))
 }
+
+// recordTime is how far the lines of one record can be apart.
+const recordTime = time.Minute
 
 func (l Line) joined(next Line) Line {
 	l.Message += " " + next.Message
@@ -194,23 +203,49 @@ func (r *Run) endsBefore(l Line) bool {
 	if strings.Contains(l.lower(), textDeploy) && r.Progress.Runs == 0 {
 		return r.Progress.Lines > 0 // the logs of Windows Setup have a part for each boot
 	}
+	if r.Progress.Runs == 0 && beginsRefusal(head(l.Message, maxHead)) && r.refusedBefore(l.Time) {
+		return true // setuperr.log of two boots that were refused
+	}
 	// setuperr.log has no banners: the next error after the end of a failure
 	// chain belongs to another run, unless good runs have it as well.
-	return r.Progress.Runs == 0 && l.Level == Error && strings.Contains(strings.ToLower(head(r.Progress.FailureLine, maxMatch)), textFailure) && !harmless(l)
+	if r.Progress.Runs > 0 || l.Level != Error && (l.Level != "" || contains(l.lower(), textGood)) {
+		return false
+	}
+	failed := strings.ToLower(head(r.Progress.FailureLine, maxMatch))
+	return contains(failed, []string{textFailure, textParse}) && !harmless(l)
+}
+
+// refusedBefore says whether an answer file was refused well before a time.
+func (r *Run) refusedBefore(at time.Time) bool {
+	for i := len(r.Lines) - 1; i >= 0; i-- {
+		if l := r.Lines[i]; beginsRefusal(head(l.Message, maxHead)) {
+			return !at.IsZero() && !l.Time.IsZero() && at.Sub(l.Time) > recordTime
+		}
+	}
+	return false
 }
 
 // next is the run that follows r in a log. It remembers the last run that broke
 // off for a reason of its own: what follows from that one fails as well.
 func (r *Run) next() Run {
-	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier}
+	n := Run{Progress: Progress{Runs: r.Progress.Runs}, earlier: r.earlier, failures: r.failures}
+	if line := failureOfRun(*r); line != "" {
+		n.failures = append(slices.Clone(r.failures[max(0, len(r.failures)-maxFailures+1):]), line)
+	}
 	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
 	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
 		broken := *r
-		broken.earlier = nil
+		broken.earlier, broken.failures = nil, nil
 		n.earlier = &broken
 	}
 	return n
 }
+
+// maxFailures is how many failures of earlier runs are remembered.
+const maxFailures = 32
+
+// failureOfRun is the line with which a run failed, cut.
+func failureOfRun(r Run) string { return budget.Cut(r.Progress.FailureLine, maxMatch) }
 
 // followsOn says whether the run did no more than find the machine broken.
 func (r *Run) followsOn() bool {
@@ -316,7 +351,7 @@ func (t *Tracker) Progress() Progress {
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier, failures: t.run.failures}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {

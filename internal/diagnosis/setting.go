@@ -5,69 +5,106 @@ import (
 	"strings"
 )
 
-// homes are the components of settings that stand in a wrong place often
-// (Microsoft's unattend reference, one page a component).
-var homes = byName(map[string]string{
-	"Microsoft-Windows-Deployment": "RunSynchronous RunAsynchronous Reseal Generalize ExtendOSPartition AuditComputerName",
-	"Microsoft-Windows-Shell-Setup": "OOBE UserAccounts AutoLogon FirstLogonCommands LogonCommands ComputerName TimeZone RegisteredOwner RegisteredOrganization ProductKey CopyProfile " +
-		"Display DisableAutoDaylightTimeSet ShowWindowsLive DesktopOptimization OEMInformation OEMName Themes FolderLocations BluetoothTaskbarIconEnabled StartPanelOff TaskbarLinks WindowsFeatures VisualEffects ConfigureChatAutoInstall",
-	"Microsoft-Windows-International-Core":                        "InputLocale SystemLocale UILanguage UILanguageFallback UserLocale",
-	"Microsoft-Windows-UnattendedJoin":                            "Identification",
-	"Microsoft-Windows-Security-SPP":                              "SkipRearm",
-	"Microsoft-Windows-Security-SPP-UX":                           "SkipAutoActivation",
-	"Microsoft-Windows-PnpSysprep":                                "PersistAllDeviceInstalls DoNotCleanUpNonPresentDevices",
-	"Microsoft-Windows-TerminalServices-LocalSessionManager":      "fDenyTSConnections",
-	"Microsoft-Windows-TerminalServices-RDP-WinStationExtensions": "UserAuthentication SecurityLayer",
-	"Networking-MPSSVC-Svc":                                       "FirewallGroups DomainProfile_EnableFirewall PrivateProfile_EnableFirewall PublicProfile_EnableFirewall",
-	"Microsoft-Windows-LUA-Settings":                              "EnableLUA",
-	"Microsoft-Windows-Setup":                                     "DiskConfiguration ImageInstall UserData DynamicUpdate ComplianceCheck WindowsDeploymentServices",
-	"Microsoft-Windows-SecureStartup-FilterDriver":                "PreventDeviceEncryption",
-	"Microsoft-Windows-ErrorReportingCore":                        "DisableWER",
-	"Microsoft-Windows-SQMApi":                                    "CEIPEnabled",
-	"Microsoft-Windows-PnpCustomizationsNonWinPE":                 "DriverPaths",
-})
-
-// parents are the settings below which others stand.
-var parents = byName(map[string]string{
-	"UserAccounts":   "LocalAccounts AdministratorPassword DomainAccounts",
-	"OOBE":           "HideEULAPage HideOnlineAccountScreens HideWirelessSetupInOOBE HideLocalAccountScreen HideOEMRegistrationScreen ProtectYourPC SkipMachineOOBE SkipUserOOBE NetworkLocation VMModeOptimizations UnattendEnableRetailDemo",
-	"Identification": "JoinDomain JoinWorkgroup Credentials MachinePassword MachineObjectOU UnsecureJoin",
-	"Reseal":         "ForceShutdownNow",
-})
-
 // byName turns lists of names by what they belong to into what each belongs to.
 func byName(lists map[string]string) map[string]string {
 	all := map[string]string{}
 	for owner, names := range lists {
 		for _, name := range strings.Fields(names) {
 			all[strings.ToLower(name)] = owner
+			spelled[strings.ToLower(name)] = name
 		}
 	}
 	return all
 }
 
+// spelled are the names of settings as Microsoft writes them, by the name in
+// lower case.
+var spelled = map[string]string{}
+
 // settingNames turns the path of a setting into the name that a person knows,
-// and says where it belongs: {setting} and {move}.
+// and says where it belongs: {setting}, {move} and {limit}.
 func settingNames(groups map[string]string) map[string]string {
 	path := strings.Trim(strings.TrimPrefix(groups["setting"], "/settings"), "/")
-	names := strings.Split(path, "/")
-	first := names[0]
 	component := groups["component"]
-	groups["move"] = fmt.Sprintf("Remove %s from %s, or move it to the component that has it: Microsoft's reference lists the settings of each.", path, component)
-	if path != "" {
-		groups["setting"] = path
-	} else {
+	names := strings.Split(path, "/")
+	groups["setting"] = path
+	if path == "" {
 		groups["setting"] = "/settings"
 	}
-	home, parent := homes[strings.ToLower(first)], parents[strings.ToLower(first)]
-	switch {
-	case home != "" && !strings.EqualFold(home, component):
-		groups["move"] = fmt.Sprintf("Move %s to %s.", first, home)
-	case parent != "":
-		groups["move"] = fmt.Sprintf("Move %s below %s of %s.", first, parent, homes[strings.ToLower(parent)])
+	groups["move"] = move(component, path, names)
+	groups["limit"] = ""
+	if n := longest[strings.ToLower(names[len(names)-1])]; n > 0 {
+		groups["limit"] = fmt.Sprintf(" (at most %d characters)", n)
 	}
 	if strings.Contains(groups["code"], ": ") {
 		delete(groups, "why") // the code says it in plain words
 	}
 	return groups
+}
+
+// move says where a setting belongs that its component does not have.
+func move(component, path string, names []string) string {
+	first, last := names[0], names[len(names)-1]
+	home, parent := homes[strings.ToLower(first)], parents[strings.ToLower(first)]
+	switch {
+	case home != "" && !strings.EqualFold(home, component):
+		return fmt.Sprintf("Move %s to %s.", first, home)
+	case home == "" && parent != "":
+		return fmt.Sprintf("Move %s below %s of %s.", first, parent, homes[strings.ToLower(parent)])
+	}
+	if len(names) > 1 {
+		above := names[len(names)-2]
+		home, parent = homes[strings.ToLower(last)], parents[strings.ToLower(last)]
+		switch {
+		case home != "":
+			return fmt.Sprintf("Move %s out of %s, directly below the component %s.", last, above, home)
+		case parent != "" && !strings.EqualFold(parent, above):
+			return fmt.Sprintf("Move %s out of %s to below %s of %s.", last, above, parent, homes[strings.ToLower(parent)])
+		}
+	}
+	if right := meant(last); right != "" {
+		return fmt.Sprintf("Write %s instead of %s, if that is meant; otherwise remove it from %s.", right, last, component)
+	}
+	return fmt.Sprintf("Remove %s from %s, or move it to the component that has it: Microsoft's reference lists the settings of each, and in which passes.", path, component)
+}
+
+// meant is the setting whose name is nearly the given one, by at most two
+// letters; empty without one, or for a name that is known.
+func meant(name string) string {
+	low := strings.ToLower(name)
+	if spelled[low] != "" || len(low) < 5 {
+		return ""
+	}
+	best, at := "", 3
+	for other, right := range spelled {
+		if d := distance(low, other, 2); d < at || d == at && right < best {
+			best, at = right, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters differ between two texts (Levenshtein), more than
+// most where it is more than that.
+func distance(a, b string, most int) int {
+	if len(a)-len(b) > most || len(b)-len(a) > most {
+		return most + 1
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := before
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			before = row[j]
+			row[j] = min(change, before+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -21,8 +21,9 @@ type Step struct {
 	// Generalize.xml, and Validating whether it is checked only.
 	Action     string
 	Validating bool
-	// Since is the guest's local time of the line that began it.
+	// Since is the guest's local time of the line that began it, Line that line.
 	Since time.Time
+	Line  string
 }
 
 // Named reports whether a provider is at work.
@@ -69,20 +70,20 @@ func (s Step) after(l Line, text string) Step {
 	}
 	if m := entrypoint.FindStringSubmatch(message); m != nil {
 		// The module waits in Entry until LaunchDll begins it.
-		return Step{Entry: budget.Cut(m[2], maxName), Key: budget.Cut(m[1], maxName), Action: s.Action, Validating: s.Validating, Since: l.Time}
+		return Step{Entry: budget.Cut(m[2], maxName), Key: budget.Cut(m[1], maxName), Action: s.Action, Validating: s.Validating, Since: l.Time, Line: l.Raw}
 	}
 	if m := beginAction.FindStringSubmatch(message); m != nil {
-		return Step{Action: budget.Cut(m[2][strings.LastIndexAny(m[2], `\/`)+1:], maxName), Validating: strings.EqualFold(m[1], "validate"), Since: l.Time}
+		return Step{Action: budget.Cut(m[2][strings.LastIndexAny(m[2], `\/`)+1:], maxName), Validating: strings.EqualFold(m[1], "validate"), Since: l.Time, Line: l.Raw}
 	}
 	if endOfModule.MatchString(message) || strings.Contains(text, textExecuted) || strings.Contains(text, "failure executing '") {
-		return Step{Action: s.Action, Validating: s.Validating, Since: l.Time}
+		return Step{Action: s.Action, Validating: s.Validating, Since: l.Time, Line: l.Raw}
 	}
 	return s
 }
 
 func (s Step) begun(l Line, entry, module string) Step {
 	return Step{Entry: budget.Cut(strings.TrimSpace(entry), maxName), Module: budget.Cut(strings.TrimSpace(module), maxName),
-		Action: s.Action, Validating: s.Validating, Since: l.Time}
+		Action: s.Action, Validating: s.Validating, Since: l.Time, Line: l.Raw}
 }
 
 func contains(text string, parts []string) bool {

@@ -124,13 +124,13 @@ func (g guarded) NextData(off int64) (int64, int64, error) {
 
 // openParent opens the first candidate that exists and may be used. The caller
 // checks that the disk is the one the child names.
-func (o opener) openParent(candidates []string, format Format) (Disk, error) {
+func (o opener) openParent(candidates []string, format Format, names naming) (Disk, error) {
 	if o.path == "" {
 		return nil, fmt.Errorf("%w: the image depends on %q, which can only be found beside a local file", ErrParent, candidates)
 	}
 	var refused error
 	for _, name := range candidates {
-		path, err := o.locate(name)
+		path, err := o.locate(name, names)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -171,7 +171,7 @@ func (o opener) folder() string {
 
 // locate turns a name in this image into the path of a regular file that the
 // image may be based on. It is os.ErrNotExist where there is no such file.
-func (o opener) locate(name string) (string, error) {
+func (o opener) locate(name string, names naming) (string, error) {
 	if why := strangePath(runtime.GOOS, name); why != "" {
 		return "", fmt.Errorf("%w: %s names %q as its parent or backing file, which is not a plain path: it is %s; "+
 			"copy the file beside the image and name it with qemu-img rebase -u, or flatten the image (qemu-img convert -O qcow2)", ErrUnsupported, o.path, name, why)
@@ -185,6 +185,12 @@ func (o opener) locate(name string) (string, error) {
 		return "", o.refuse(name, name, "it is on another machine")
 	}
 	st, err := os.Stat(path)
+	if names == anyCase && errors.Is(err, os.ErrNotExist) {
+		if found := foldCase(path); found != "" {
+			path = found
+			st, err = os.Stat(path)
+		}
+	}
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return "", err

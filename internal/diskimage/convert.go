@@ -77,12 +77,14 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := o.outputType(); err != nil {
 		return st, err
 	}
+	info := src.Info()
+	info.VirtualSize, info.SectorSize = src.Size(), src.SectorSize()
+	if err := CanHold(info, o); err != nil {
+		return st, err
+	}
 	size := roundUp(src.Size(), int64(src.SectorSize()))
 	if o.AlignMiB {
 		size = roundUp(size, mib)
-	}
-	if err := fits(src, size, o.Format); err != nil {
-		return st, err
 	}
 	if err := notItself(src, dst); err != nil {
 		return st, err
@@ -135,13 +137,27 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	return c.stats, nil
 }
 
-// fits refuses what the output format cannot express.
-func fits(src Disk, size int64, f Format) error {
-	if f == VHD && src.SectorSize() != 512 {
-		return unsupported("a disk with sectors of %d bytes cannot be a VHD; use vhdx", src.SectorSize())
+// CanHold refuses a disk that the output cannot express, before anything is done
+// for it. Nothing is said of a size that is not known (0).
+func CanHold(i Info, o Options) error {
+	if err := o.outputType(); err != nil {
+		return err
 	}
-	if out, _ := outputOf(f); size > out.limit {
-		return unsupported("a disk of %d bytes; the limit of %s is %d", size, f, out.limit)
+	if o.Format == VHD && i.SectorSize > 512 {
+		return unsupported("the disk has sectors of %d bytes, a VHD has sectors of 512: set format = %q", i.SectorSize, VHDX)
+	}
+	size := roundUp(i.VirtualSize, int64(max(i.SectorSize, 512)))
+	if o.AlignMiB {
+		size = roundUp(size, mib)
+	}
+	out, _ := outputOf(o.Format)
+	switch {
+	case size <= out.limit:
+	case o.Format == VHD:
+		return unsupported("a VHD holds at most %d GiB, this disk has %d GiB: set format = %q, or shrink the disk",
+			out.limit/gib, (size+gib-1)/gib, VHDX)
+	default:
+		return unsupported("a %s is written with at most %d GiB, this disk has %d GiB: shrink the disk", o.Format, out.limit/gib, (size+gib-1)/gib)
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func TestOutputsThatCannotBeAreRefused(t *testing.T) {
 		"a differencing VHD":          {raw, "a", Options{Format: VHD, Type: Differencing}, "differencing"},
 		"a fixed VHDX":                {raw, "a", Options{Format: VHDX, Type: Fixed}, "fixed"},
 		"no format":                   {raw, "a", Options{}, "format"},
-		"a VHD of more than 2040 GiB": {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "limit of vhd"},
+		"a VHD of more than 2040 GiB": {sized{raw, maxVHD + 512}, "a", Options{Format: VHD}, "a VHD holds at most 2040 GiB"},
 		"a VHD with sectors of 4096":  {sectored{raw}, "a", Options{Format: VHD}, "sectors of 4096"},
 		"a folder":                    {raw, ".", Options{Format: VHD}, "not a regular file"},
 		"a folder that is not there":  {raw, "none/a", Options{Format: VHD}, "none"},

@@ -137,17 +137,21 @@ func (c *copier) copy(ctx context.Context, p piece, buf []byte) error {
 	if err == nil {
 		r, err = c.read(p, buf)
 	}
-	c.mu.Lock()
-	for c.turn != p.number {
-		c.turns.Wait()
-	}
 	var at int64
-	if err == nil && len(r.keep) > 0 {
-		at = c.w.place(p.block, r.keep)
+	if _, fixed := c.w.(*flatWriter); fixed { // each block has one place, whoever comes first
+		at = p.block * copyUnit
+	} else {
+		c.mu.Lock()
+		for c.turn != p.number {
+			c.turns.Wait()
+		}
+		if err == nil && len(r.keep) > 0 {
+			at = c.w.place(p.block, r.keep)
+		}
+		c.turn++
+		c.turns.Broadcast()
+		c.mu.Unlock()
 	}
-	c.turn++
-	c.turns.Broadcast()
-	c.mu.Unlock()
 	if err != nil {
 		return err
 	}

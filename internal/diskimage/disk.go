@@ -77,7 +77,8 @@ type Disk interface {
 	Size() int64
 	Format() Format
 	// SectorSize is the logical sector size in bytes: 512, or 4096 for a VHDX
-	// that says so. Formats that do not record it answer 512.
+	// that says so. Of formats that do not record it the GPT tells; they answer
+	// 512 without one.
 	SectorSize() int
 	// NextData returns the next run [start, end) at or after off that may hold
 	// anything but zeros. start == end == Size() says that there is none.
@@ -106,7 +107,14 @@ type Info struct {
 	GuessedFormat bool `json:"guessed_format,omitempty"`
 	// LogReplayed: the file was not closed cleanly; the log of a VHDX was
 	// applied in memory.
-	LogReplayed bool     `json:"log_replayed,omitempty"`
+	LogReplayed bool `json:"log_replayed,omitempty"`
+	// FooterDamaged: of the footer of a VHD and its copy one is of no use, or
+	// they differ; other programs may read the other one.
+	FooterDamaged bool `json:"footer_damaged,omitempty"`
+	// NamedVHD: a raw disk is called one. StrayFooter is then where a footer
+	// stands that is not in the last sector; 0 where none was found.
+	NamedVHD    bool     `json:"named_vhd,omitempty"`
+	StrayFooter int64    `json:"stray_footer,omitempty"`
 	Warnings    []string `json:"warnings,omitempty"`
 }
 
@@ -140,6 +148,9 @@ func (i Info) Chain() []Link {
 	}
 	return append([]Link{{i.Files[0], i.Format, i.Type, i.VirtualSize}}, i.Parents...)
 }
+
+// MiB is the unit that the sizes of disks are best whole numbers of, in bytes.
+const MiB = mib
 
 const (
 	kib = int64(1) << 10
@@ -190,6 +201,7 @@ func (i *Info) adopt(parent Disk) {
 	i.Parents = append(i.Parents, p.Chain()...)
 	i.GuessedFormat = i.GuessedFormat || p.GuessedFormat
 	i.LogReplayed = i.LogReplayed || p.LogReplayed
+	i.FooterDamaged = i.FooterDamaged || p.FooterDamaged
 	for _, w := range p.Warnings {
 		i.warn("parent: %s", w)
 	}

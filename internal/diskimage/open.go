@@ -2,6 +2,7 @@ package diskimage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ func Until(ctx context.Context) Option { return func(o *opener) { o.ended = unti
 type opener struct {
 	format  Format
 	path    string        // "" when the source is not a file
+	name    string        // what it is called where it has no path
 	chain   []os.FileInfo // the children this file is opened for
 	allowed []string      // what these may be based on, besides their neighbours
 	ended   func() error  // the error of the context that this is done for
@@ -131,22 +133,10 @@ func (s source) info(f Format, t Type) Info {
 	return i
 }
 
-// foreign are disks that would be taken for raw ones, and then be said to hold
-// no Windows.
-var foreign = []struct {
-	at          int64
-	magic, name string
-}{
-	{0, "KDMV", "VMDK"},
-	{0, "COWD", "VMDK"},
-	{0, "# Disk DescriptorFile", "VMDK descriptor"},
-	{64, "\x7f\x10\xda\xbe", "VDI"},
-}
-
 // detect finds the format by content. A fixed VHD has its only mark at the end.
 func detect(r io.ReaderAt, size int64) (Format, error) {
 	if size == 0 {
-		return "", corrupt("the file is empty")
+		return "", errEmpty
 	}
 	head := make([]byte, min(512, size))
 	if err := readFull(r, head, 0); err != nil {
@@ -160,23 +150,33 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 	case bytes.HasPrefix(head, []byte(vhdCookie)):
 		return VHD, nil
 	}
-	for _, f := range foreign {
-		if int64(len(head)) > f.at && bytes.HasPrefix(head[f.at:], []byte(f.magic)) {
-			return "", unsupported("this is a %s file; convert it first (qemu-img convert -O qcow2)", f.name)
+	// Other marks count only without a footer: whatever is on a disk, a VHD is one.
+	if size >= footerSize {
+		tail := make([]byte, len(vhdCookie))
+		if err := readFull(r, tail, size-footerSize); err != nil {
+			return "", fmt.Errorf("reading the last sector: %w", err)
+		}
+		switch {
+		case string(tail) == vhdCookie:
+			return VHD, nil
+		case bytes.HasPrefix(tail, []byte("koly\x00\x00\x00\x04")):
+			return "", notADisk("an Apple disk image", "convert it first (qemu-img convert -f dmg -O qcow2 FILE disk.qcow2)")
 		}
 	}
-	if size < footerSize {
-		return Raw, nil
+	if size > int64(len(head)) {
+		var err error
+		if head, err = beginning(r, size); err != nil {
+			return "", err
+		}
 	}
-	tail := make([]byte, len(vhdCookie))
-	if err := readFull(r, tail, size-footerSize); err != nil {
-		return "", fmt.Errorf("reading the last sector: %w", err)
-	}
-	if string(tail) == vhdCookie {
-		return VHD, nil
+	if err := whatIsIt(head, size); err != nil {
+		return "", err
 	}
 	return Raw, nil
 }
+
+// errEmpty: there is not one byte in the file.
+var errEmpty = corrupt("the file is empty: copy or download it again")
 
 // errNoExtents: the file system does not tell where the data of a file is.
 var errNoExtents = errors.New("no extents known")
@@ -189,7 +189,7 @@ type flat struct {
 
 func openRaw(s source) (Disk, error) {
 	if s.size == 0 {
-		return nil, corrupt("the file is empty")
+		return nil, errEmpty
 	}
 	d := &flat{source: s, info: s.info(Raw, "")}
 	d.info.VirtualSize = s.size
@@ -197,6 +197,10 @@ func openRaw(s source) (Disk, error) {
 		d.info.warn("file size %d is not a whole number of sectors", s.size)
 	}
 	d.info.warnSize()
+	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
+	if s.format == "" {
+		d.warnName()
+	}
 	return d, nil
 }
 

@@ -1,6 +1,7 @@
 package diskimage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -26,6 +27,9 @@ func openQcow2(s source) (Disk, error) {
 	d.info.VirtualSize, d.info.BlockSize = int64(h.Size), h.cluster()
 	d.tables.limit = int(min(256, max(4, 16*mib/h.cluster())))
 	d.inflated.limit = 4
+	if err := d.whole(); err != nil {
+		return nil, err
+	}
 	d.info.warnSize()
 	if h.IncompatibleFeatures&qcow2Dirty != 0 {
 		d.info.warn("the qcow2 was not closed cleanly (dirty bit)")
@@ -39,6 +43,7 @@ func openQcow2(s source) (Disk, error) {
 		d.info.adopt(backing)
 		d.info.GuessedFormat = d.info.GuessedFormat || h.backingFormat == ""
 	}
+	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
 	return d, nil
 }
 

@@ -153,16 +153,23 @@ func readQcow2Map(s source) (h qcow2Map, err error) {
 // the work of walking them is then bounded by the file.
 func (h *qcow2Map) checkL2(fileSize int64) error {
 	var spans []span
-	cluster := h.cluster()
+	cluster, need := h.cluster(), int64(0)
 	for i := range int64(len(h.l1)) {
 		at := h.l2(i)
 		if at == 0 {
 			continue
 		}
-		if at%cluster != 0 || at >= fileSize {
+		if at%cluster != 0 || beyond(at, int64(h.Size)) {
 			return corrupt("qcow2 L1 table: entry %d puts an L2 table at %d", i, at)
 		}
+		if at >= fileSize {
+			need = max(need, at+cluster)
+			continue
+		}
 		spans = append(spans, span{at, at + cluster})
+	}
+	if need > 0 {
+		return cutOff("qcow2 L1 table", fileSize, need)
 	}
 	if err := overlap(spans); err != nil {
 		return fmt.Errorf("checking qcow2 L1 table: %w", err)
@@ -224,7 +231,7 @@ func (h *qcow2Map) openBacking(s source) (Disk, error) {
 		}
 		format = f
 	}
-	d, err := s.openParent([]string{h.backing}, format)
+	d, err := s.openParent([]string{h.backing}, format, asWritten)
 	if err != nil {
 		return nil, err
 	}

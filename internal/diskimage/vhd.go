@@ -34,7 +34,7 @@ func (t *vhdTable) block(i int64) (blockState, int64) {
 func (t *vhdTable) bitmap(i int64) int64 { return int64(t.entries[i]) * 512 }
 
 func openVHD(s source) (Disk, error) {
-	f, fromHeader, err := readFooter(s)
+	f, damage, err := readFooter(s)
 	if err != nil {
 		return nil, err
 	}
@@ -42,18 +42,21 @@ func openVHD(s source) (Disk, error) {
 	info.VirtualSize = int64(f.CurrentSize)
 	info.Creator = f.app()
 	f.warnings(&info)
-	if fromHeader {
-		info.warn("the footer at the end of the file is damaged; its copy at the start was used")
+	if damage != "" {
+		info.FooterDamaged = true
+		info.warn("%s", damage)
 	}
 	switch f.DiskType {
 	case vhdTypeFixed:
 		if info.VirtualSize > s.size-footerSize {
-			return nil, corrupt("VHD footer: a fixed disk of %d bytes in a file of %d: the file was cut off", f.CurrentSize, s.size)
+			return nil, cutOff("VHD footer", s.size, info.VirtualSize+footerSize)
 		}
 		if info.VirtualSize < s.size-footerSize {
 			info.warn("the file holds %d bytes more than the disk", s.size-footerSize-info.VirtualSize)
 		}
-		return &flat{source: s, info: info}, nil
+		d := &flat{source: s, info: info}
+		d.info.warnSector(gptSector(d))
+		return d, nil
 	case vhdTypeDynamic, vhdTypeDifferencing:
 		return openDynamicVHD(s, f, info)
 	}
@@ -61,27 +64,45 @@ func openVHD(s source) (Disk, error) {
 }
 
 // readFooter reads the footer at the end or, when that one is damaged, the copy
-// that all but fixed disks have at the start.
-func readFooter(s source) (f vhdFooter, fromHeader bool, err error) {
+// that all but fixed disks have at the start. damage: one of the two is of no use, or
+// they do not agree, and other programs may take the other one (QEMU reads the copy
+// at the start, block/vpc.c).
+func readFooter(s source) (f vhdFooter, damage string, err error) {
 	if s.size < footerSize {
-		return f, false, corrupt("the file of %d bytes is too short for a VHD footer", s.size)
+		return f, "", corrupt("the file of %d bytes is too short for a VHD footer", s.size)
 	}
 	b, err := readStruct(s, s.size-footerSize, be, &f)
 	if err != nil {
-		return f, false, fmt.Errorf("reading VHD footer: %w", err)
+		return f, "", fmt.Errorf("reading VHD footer: %w", err)
 	}
 	broken := f.check(b)
-	if broken == nil {
-		return f, false, nil
+	if broken == nil && f.DiskType == vhdTypeFixed {
+		return f, "", nil
 	}
 	var c vhdFooter
 	if b, err = readStruct(s, 0, be, &c); err != nil {
-		return f, false, fmt.Errorf("reading copy of VHD footer: %w", err)
+		return f, "", fmt.Errorf("reading copy of VHD footer: %w", err)
 	}
-	if c.check(b) == nil && c.DiskType != vhdTypeFixed {
-		return c, true, nil
+	copied := c.check(b)
+	switch {
+	case broken != nil && copied == nil && c.DiskType != vhdTypeFixed:
+		return c, "the footer at the end of the file is damaged; its copy at the start was used", nil
+	case broken != nil && f.wholeBefore(s.size):
+		return f, "", fmt.Errorf("%w; the disk before the footer is whole: cut the footer off and read it as a raw disk (truncate -s -512 FILE), or have a new one written from that (qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on)", broken)
+	case broken != nil:
+		return f, "", broken
+	case copied != nil:
+		return f, fmt.Sprintf("the copy of the footer at the start of the file is damaged (%v); the one at the end was used, other programs read the copy only", copied), nil
+	case c.CurrentSize != f.CurrentSize || c.DiskType != f.DiskType || c.DataOffset != f.DataOffset || c.UniqueID != f.UniqueID:
+		return f, "the footer at the end of the file and its copy at the start differ; the one at the end was used, other programs read the copy only", nil
 	}
-	return f, false, broken
+	return f, "", nil
+}
+
+// wholeBefore reports whether a damaged footer is that of a fixed disk all of
+// which is there, by its size or, where that is what is damaged, by its type.
+func (f vhdFooter) wholeBefore(fileSize int64) bool {
+	return string(f.Cookie[:]) == vhdCookie && (f.DiskType == vhdTypeFixed || int64(f.CurrentSize) == fileSize-footerSize) && fileSize%512 == 0
 }
 
 func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
@@ -112,7 +133,7 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 	if _, err := readStruct(s, table, be, t.entries); err != nil {
 		return nil, fmt.Errorf("reading VHD block allocation table: %w", err)
 	}
-	spans := []span{{header, header + vhdHeaderSize}, {table, table + 4*n}}
+	spans, need := []span{{header, header + vhdHeaderSize}, {table, table + 4*n}}, int64(0)
 	for i, e := range t.entries {
 		if e == vhdNoBlock {
 			continue
@@ -120,13 +141,19 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 		from := int64(e) * 512
 		// The last block may be cut to the disk.
 		to := from + t.bitmapSize + min(bs, info.VirtualSize-int64(i)*bs)
-		if from < footerSize || to > s.size {
+		if from < footerSize || beyond(from, info.VirtualSize) {
 			return nil, corrupt("VHD block allocation table: block %d at sector %d lies outside the file", i, e)
+		}
+		if need = max(need, to); to > s.size {
+			continue
 		}
 		if int64(len(spans)) > s.size/bs+8 { // blocks share no byte
 			return nil, corrupt("VHD block allocation table: more blocks are in the file than fit into it")
 		}
 		spans = append(spans, span{from, to})
+	}
+	if need > s.size {
+		return nil, cutOff("VHD block allocation table", s.size, need+footerSize)
 	}
 	if err := overlap(spans); err != nil {
 		return nil, fmt.Errorf("checking VHD block allocation table: %w", err)
@@ -137,6 +164,7 @@ func openDynamicVHD(s source, f vhdFooter, info Info) (Disk, error) {
 			return nil, err
 		}
 	}
+	d.info.warnSector(gptSector(d))
 	return d, nil
 }
 
@@ -146,7 +174,7 @@ func (d *blockDisk) attachVHDParent(h vhdHeader) error {
 	if err != nil {
 		return err
 	}
-	parent, err := d.openParent(candidates, VHD)
+	parent, err := d.openParent(candidates, VHD, anyCase)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,7 @@ func openVHDX(s source) (Disk, error) {
 			return nil, err
 		}
 	}
+	d.info.warnSector(gptSector(d))
 	return d, nil
 }
 
@@ -117,11 +118,14 @@ func readVHDXTable(s source, h vhdxHeader, r vhdxRegions, m vhdxMetadata) (*vhdx
 	if _, err := readStruct(s, r.bat.from, le, table); err != nil {
 		return nil, fmt.Errorf("reading VHDX block allocation table: %w", err)
 	}
-	spans := []span{{0, mib}, r.bat, r.metadata, h.log()}
+	spans, need := []span{{0, mib}, r.bat, r.metadata, h.log()}, int64(0)
 	place := func(what string, i int64, e uint64, size int64) error {
 		from := vhdxOffset(e)
-		if from < mib || from > s.size || size > s.size-from {
+		if from < mib || beyond(from, m.size) {
 			return corrupt("VHDX block allocation table: %s block %d at %d lies outside the file", what, i, from)
+		}
+		if need = max(need, from+size); from+size > s.size {
+			return nil
 		}
 		// Blocks that share no byte are no more than fit into the file.
 		if int64(len(spans)) > s.size/mib+8 {
@@ -161,6 +165,9 @@ func readVHDXTable(s source, h vhdxHeader, r vhdxRegions, m vhdxMetadata) (*vhdx
 			}
 		}
 	}
+	if need > s.size {
+		return nil, cutOff("VHDX block allocation table", s.size, need)
+	}
 	if err := overlap(spans); err != nil {
 		return nil, fmt.Errorf("checking VHDX block allocation table: %w", err)
 	}
@@ -171,7 +178,7 @@ func readVHDXTable(s source, h vhdxHeader, r vhdxRegions, m vhdxMetadata) (*vhdx
 // 2.6.2.6) and checks that nobody wrote to it since the child was made.
 func (d *blockDisk) attachVHDXParent(locator map[string]string) error {
 	candidates := parentCandidates(locator["relative_path"], locator["absolute_win32_path"], "")
-	parent, err := d.openParent(candidates, VHDX)
+	parent, err := d.openParent(candidates, VHDX, anyCase)
 	if err != nil {
 		return err
 	}

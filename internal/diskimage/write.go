@@ -21,6 +21,10 @@ func writeSpans(f *os.File, at int64, p []byte, data []span) error {
 			return err
 		}
 	}
+	if len(data) > 0 {
+		from, to := at+data[0].from, at+data[len(data)-1].to
+		startWriting(f, from, to-from)
+	}
 	return nil
 }
 

@@ -86,10 +86,13 @@ var (
 	// ErrGivenUp: nothing was run, because too many requests were left behind and
 	// have not come back since.
 	ErrGivenUp error = notSent("the connection is no longer used: too many requests have not been answered")
+	// ErrHeld: nothing was run, because logins were refused a short while ago, and
+	// Windows locks an account that is refused too often.
+	ErrHeld error = notSent("the connection is paused, because the guest refuses the login and too many tries would lock the account")
 )
 
 // Unanswered says that the guest did not answer, or is not asked for a while.
 // What may be done twice can be asked again later.
 func Unanswered(err error) bool {
-	return errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrResting) || errors.Is(err, ErrGivenUp)
+	return errors.Is(err, ErrNoAnswer) || errors.Is(err, ErrResting) || errors.Is(err, ErrGivenUp) || errors.Is(err, ErrHeld)
 }

@@ -5,38 +5,40 @@ package house
 // right room, and takes away the one that he needs no more.
 var rooms = []room{
 	{name: "e2e"},
-	{name: "tools/winsim", may: []string{"internal/winsim", "internal/winsim/boot"}},
+	{name: "tools/winsim", may: []string{"internal/runlog", "internal/winsim", "internal/winsim/boot", "internal/winsim/replay"}},
 	{name: "tools/platforms"},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
 	// The components: they speak with Packer.
 	{name: "provisioner/sysprep", packer: true, may: []string{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
-		"internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
+		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/parent", "internal/record", "internal/unknown",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
-		"internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/unknown", "internal/weburl",
+		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
-		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/hostfile", "internal/parent", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/winimage",
+		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
 		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 
 	// Adapters to Packer.
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/hostfile", "internal/unknown", "internal/winimage"}},
-	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest"}},
+	{name: "internal/report/block", packer: true, may: []string{"internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/unknown", "internal/verdict", "version"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
+	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
-	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
@@ -45,7 +47,7 @@ var rooms = []room{
 	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
 	{name: "internal/sshport", may: []string{"internal/winrm"}},
 	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
-	{name: "internal/winrm"},
+	{name: "internal/winrm", may: []string{"internal/lockout"}},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
@@ -54,14 +56,16 @@ var rooms = []room{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
+	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	// The block unattend is HCL.
 	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},
 	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
-	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/weburl"}},
-	{name: "internal/finding"},
+	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
+	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
+	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
 
 	// Formats.
@@ -71,6 +75,7 @@ var rooms = []room{
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
+	{name: "internal/winsim/replay", may: []string{"internal/runlog", "internal/winsim"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
 		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/machinestate", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
@@ -99,8 +104,12 @@ var rooms = []room{
 	{name: "internal/partition", may: []string{"internal/windows"}},
 	{name: "internal/regf", may: []string{"internal/budget"}},
 	{name: "internal/record", may: []string{"internal/hostfile"}},
+	{name: "internal/runlog", may: []string{"internal/finding", "internal/hostfile"}},
+	{name: "internal/finding"},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
+	{name: "internal/heartbeat"},
+	{name: "internal/lockout"},
 	{name: "internal/cloudagent"},
 	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once

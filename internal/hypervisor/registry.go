@@ -60,6 +60,11 @@ type Overlayer interface {
 	Backing(source diskimage.Info) (format, copyBecause string)
 }
 
+// Checker is a Maker that can say without a disk whether this host has what its
+// machines need: programs and firmware. It is asked before a download, with
+// FirmwareAuto where the disk decides, and again when that is known.
+type Checker interface{ Check(Firmware) error }
+
 // DomainTyper is a driver that knows which accelerator its images are for, by the
 // names that the vagrant post-processor takes: kvm, hvf, tcg or none.
 type DomainTyper interface{ DomainType() string }

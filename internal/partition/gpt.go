@@ -2,6 +2,7 @@ package partition
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -32,6 +33,10 @@ func readGPT(r io.ReaderAt, size int64, sectorSizes []int) (*Table, error) {
 			t.BackupDamage = corrupt("backup GPT at sector %d describes other partitions", h.alternate)
 		}
 		return t, nil
+	}
+	var short *CutOff
+	if errors.As(primaryErr, &short) {
+		return nil, primaryErr
 	}
 	primaryErr = fmt.Errorf("primary GPT: %w", primaryErr)
 	for _, s := range sectorSizes {
@@ -83,6 +88,9 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 	}
 	first, last := lbaOf(b[40:]), lbaOf(b[48:])
 	entries, count, entrySize := lbaOf(b[72:]), int64(le.Uint32(b[80:])), int64(le.Uint32(b[84:]))
+	if first >= 1 && last >= sectors && h.alternate >= last {
+		return h, nil, cutOff("the GPT ends", size, (h.alternate+1)*sector)
+	}
 	if first < 1 || last < first || last >= sectors {
 		return h, nil, corrupt("usable sectors %d to %d of %d", first, last, sectors)
 	}
@@ -99,7 +107,7 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 	if crc32.ChecksumIEEE(array) != h.entriesCRC {
 		return h, nil, corrupt("checksum of the entries is wrong")
 	}
-	t := &Table{Scheme: GPT}
+	t := &Table{Scheme: GPT, SectorSize: int(sector)}
 	for i := range count {
 		e := array[i*entrySize:]
 		if bytes.Equal(e[:16], make([]byte, 16)) {

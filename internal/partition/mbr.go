@@ -15,7 +15,7 @@ const firstLogical = 5
 func isExtended(typ byte) bool { return typ == 0x05 || typ == 0x0f || typ == 0x85 }
 
 func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
-	t := &Table{Scheme: MBR, Signature: le.Uint32(mbr[440:])}
+	t := &Table{Scheme: MBR, SectorSize: int(sector), Signature: le.Uint32(mbr[440:])}
 	var extended *Partition
 	for i := range 4 {
 		e := mbr[446+16*i : 462+16*i]
@@ -26,6 +26,9 @@ func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
 			return nil, corrupt("MBR entry %d has boot indicator %#x: not a partition table", i+1, e[0])
 		}
 		p, err := mbrEntry(e, i+1, 0, sector, size)
+		if end := p.Start + p.Length; err != nil && p.Start > 0 && p.Length > 0 && end > size {
+			return nil, cutOff(fmt.Sprintf("MBR partition %d ends", i+1), size, end)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -27,6 +27,21 @@ func corrupt(format string, a ...any) error {
 	return fmt.Errorf("%w: %w", ErrCorrupt, fmt.Errorf(format, a...))
 }
 
+// CutOff is a disk that ends before its partitions do. It is an ErrCorrupt.
+type CutOff struct {
+	// Size is what the disk has, Need what its table asks for, in bytes.
+	Size, Need int64
+	what       string
+}
+
+func cutOff(what string, size, need int64) error { return &CutOff{size, need, what} }
+
+func (c *CutOff) Error() string {
+	return fmt.Sprintf("%v: %s at byte %d, the disk has %d: it was cut off, %d bytes are missing; copy or download it again", ErrCorrupt, c.what, c.Need, c.Size, c.Need-c.Size)
+}
+
+func (*CutOff) Unwrap() error { return ErrCorrupt }
+
 // Scheme is the kind of a partition table.
 type Scheme string
 
@@ -48,6 +63,8 @@ const (
 // Table is the partition table of one disk.
 type Table struct {
 	Scheme Scheme
+	// SectorSize is the logical sector size that the table counts in.
+	SectorSize int
 	// Partitions are in table order; logical drives of an MBR follow the
 	// primary partitions.
 	Partitions []Partition
@@ -103,7 +120,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 		return nil, fmt.Errorf("reading first sector: %w", err)
 	}
 	if mbr[510] != 0x55 || mbr[511] != 0xaa || isVolume(mbr) {
-		return &Table{Scheme: None}, nil
+		return &Table{Scheme: None, SectorSize: sizes[0]}, nil
 	}
 	protective, others := 0, 0
 	for i := range 4 {

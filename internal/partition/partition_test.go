@@ -194,7 +194,7 @@ func TestImpossibleMBRsAreRefused(t *testing.T) {
 		disk []byte
 		says string
 	}{
-		{"outside the disk", mbrDisk(size, [3]uint32{7, 64, 5000}), "outside"},
+		{"outside the disk", mbrDisk(size, [3]uint32{7, 64, 5000}), "was cut off"},
 		{"at sector 0", mbrDisk(size, [3]uint32{7, 0, 50}), "outside"},
 		{"empty", mbrDisk(size, [3]uint32{7, 64, 0}), "outside"},
 		{"overlapping", mbrDisk(size, [3]uint32{7, 64, 100}, [3]uint32{7, 163, 100}), "overlap"},
@@ -232,3 +232,34 @@ func TestDisksWithoutATableAreNone(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+
+func TestADiskThatWasCutOffSaysHowMuchIsMissing(t *testing.T) {
+	disk := gptDisk(512)
+	for _, have := range []int{512 * 400, 512 * 200, 512 * 64} {
+		_, err := read(disk[:have], 0)
+		var c *CutOff
+		if !errors.As(err, &c) || !errors.Is(err, ErrCorrupt) || c.Size != int64(have) || c.Need != int64(len(disk)) {
+			t.Errorf("GPT of %d bytes: %v", have, err)
+		} else if want := fmt.Sprintf("%d bytes are missing", len(disk)-have); !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not said: %v", want, err)
+		}
+	}
+	mbr := make([]byte, 1<<20)
+	mbr[510], mbr[511] = 0x55, 0xaa
+	e := mbr[446:]
+	e[4] = 7
+	le.PutUint32(e[8:], 63)
+	le.PutUint32(e[12:], 2000-63)
+	if _, err := read(mbr, 0); err != nil {
+		t.Fatal(err)
+	}
+	var c *CutOff
+	if _, err := read(mbr[:1000*512], 0); !errors.As(err, &c) || c.Need != 2000*512 || c.Size != 1000*512 {
+		t.Errorf("MBR: %v", err)
+	}
+	// What is no partition at all is not called cut off.
+	le.PutUint32(e[12:], 0)
+	if _, err := read(mbr[:1000*512], 0); err == nil || errors.As(err, &c) {
+		t.Errorf("a partition of no length: %v", err)
+	}
+}

@@ -10,11 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -31,6 +35,12 @@ type Config struct {
 	// several: `all` (default), since each of them has to be generalized, or the
 	// number of the partition of one, as `inspect` names it.
 	Windows string `mapstructure:"windows"`
+	// Where the image goes: `azure`, `hyperv`, `aws` or `openstack`. What that place
+	// asks of the file (its format, where its footer is, its size, which firmware
+	// starts it) is asserted of the finished image as well, one assertion a rule, and
+	// one that does not hold refuses the image. By default nothing is asked for any
+	// place.
+	Target string `mapstructure:"target"`
 	// The severity of an assertion that does not hold, by its id: `fail` (the
 	// image is not handed over), `warn`, `info` or `off`. Assertions that are not
 	// named here keep their own severity. `windows` stays `fail`. The ids are
@@ -76,6 +86,9 @@ func (c *Config) Prepare() (errs []error) {
 	if n, err := strconv.Atoi(c.Windows); c.Windows != allWindows && c.Windows != unknown.Value && (err != nil || n < 1) {
 		errs = append(errs, fmt.Errorf("verify.windows: %q is neither %s nor the number of a partition, from 1", c.Windows, allWindows))
 	}
+	if c.Target != "" && c.Target != unknown.Value && !slices.Contains(target.Names(), c.Target) {
+		errs = append(errs, fmt.Errorf("verify.target: %q is not one of %s", c.Target, strings.Join(target.Names(), ", ")))
+	}
 	_, wrong := c.overrides()
 	return append(errs, wrong...)
 }
@@ -84,11 +97,23 @@ func (c *Config) Prepare() (errs []error) {
 func (c *Config) overrides() (finding.Overrides, []error) {
 	words := maps.Clone(c.Severities)
 	maps.DeleteFunc(words, func(id, severity string) bool { return id == unknown.Value || severity == unknown.Value })
-	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, winimage.AssertionIDs())
+	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, append(winimage.AssertionIDs(), target.IDs()...))
 	if s, ok := chosen[winimage.WindowsID]; ok && s != finding.Fail {
 		errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without Windows; remove it, or set verify.enabled = false", winimage.WindowsID, s))
 	}
 	return chosen, errs
+}
+
+// PrepareTarget says why the target does not take what is going to be written. It
+// says nothing of what is not known yet.
+func (c *Config) PrepareTarget(format, vhdType string) []error {
+	if !slices.Contains(target.Names(), c.Target) || !slices.Contains(diskimage.Outputs(), format) || vhdType == unknown.Value {
+		return nil
+	}
+	if err := target.Takes(target.Target(c.Target), diskimage.Format(format), vhdType); err != nil {
+		return []error{fmt.Errorf("verify.target, format: %w", err)}
+	}
+	return nil
 }
 
 // PrepareBackingFiles checks the option backing_files of the components. The

@@ -19,6 +19,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
@@ -205,6 +206,7 @@ func TestTheReportIsWholeAndNamesTheDisk(t *testing.T) {
 		Findings []finding.Finding
 		Facts    winimage.Facts
 	}
+	schematest.Valid(t, content)
 	if err := json.Unmarshal(content, &got); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
@@ -105,6 +107,14 @@ func (r Result) Proven() bool {
 	return len(r.Findings) > 0 && finding.Worst(r.Findings) != finding.Fail
 }
 
+// Describe is the Windows that was proven, "" where none was.
+func (r Result) Describe() string {
+	if !r.Proven() || len(r.Facts.Windows) == 0 {
+		return ""
+	}
+	return r.Facts.Windows[0].Describe()
+}
+
 // NotProven says why an image is not to be handed over.
 type NotProven struct {
 	Disk string
@@ -120,7 +130,7 @@ func Run(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 		ui.Sayf("The image is not proven: verify.enabled is false")
 		return Result{}, nil
 	}
-	r, err := Check(ctx, o)
+	r, err := checked(ctx, ui, o, !o.PlacedLater)
 	if err != nil {
 		return Result{}, err
 	}
@@ -149,23 +159,43 @@ func (r *Result) write(ctx context.Context, ui packersdk.Ui, o Options) {
 
 // Check is Run without a word and without a report: Result.Proven tells the
 // outcome.
-func Check(ctx context.Context, o Options) (Result, error) {
-	r, err := o.inspect(ctx)
+func Check(ctx context.Context, o Options) (Result, error) { return check(ctx, o, !o.PlacedLater) }
+
+// check is Check. finished: the disk is the file that is handed over, so the place it goes
+// to has a say.
+func check(ctx context.Context, o Options, finished bool) (Result, error) {
+	r, info, err := o.inspect(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("proving %s: %w", o.name(), err)
 	}
+	disk := r.Facts.Disk
 	if len(o.Chain) > 1 {
 		r.Facts.Disk.Chain = o.Chain
 	}
 	e := o.Config.expectation(o)
 	r.Findings, r.Windows = winimage.Prove(r.Facts, e), winimage.Names(e.Judged(r.Facts))
+	if finished && o.Config.Target != "" {
+		image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
+		r.Findings = append(r.Findings, e.Severities.Apply(target.Judge(target.Target(o.Config.Target), image, finding.Fail))...)
+	}
 	return r, nil
 }
 
-// Recheck proves what was made of a disk that had been proven. Nothing is said
-// of a disk that is proven again: the facts are the same.
+// checked is check that says once a minute that it goes on: a disk may lie on slow
+// storage.
+func checked(ctx context.Context, ui packersdk.Ui, o Options, made bool) (r Result, err error) {
+	heart := heartbeat.New(heartbeat.Real(time.Now, nil), ui.Say)
+	err = heart.During(heartbeat.Facts{Doing: "reading the disk to prove it", Limit: inspectLimit}, func() error {
+		r, err = check(ctx, o, made)
+		return err
+	})
+	return r, err
+}
+
+// Recheck proves what was made of a disk that had been proven, and what it is
+// made for. Nothing is said of a disk that is proven again: the facts are the same.
 func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
-	r, err := Check(ctx, o)
+	r, err := checked(ctx, ui, o, true)
 	if err == nil && !r.Proven() {
 		r.write(ctx, ui, o)
 		err = fmt.Errorf("the disk was proven before the conversion, but the converted disk is not: %w", &NotProven{Disk: o.name(), Result: r})
@@ -174,14 +204,15 @@ func Recheck(ctx context.Context, ui packersdk.Ui, o Options) (Result, error) {
 }
 
 // inspect gathers what the disk says.
-func (o Options) inspect(ctx context.Context) (Result, error) {
+func (o Options) inspect(ctx context.Context) (Result, diskimage.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
 	d, err := o.Disk.Open(ctx)
 	if err != nil {
-		return Result{}, err
+		return Result{}, diskimage.Info{}, err
 	}
 	defer d.Close()
+	info := d.Info()
 	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
-	return Result{Facts: facts, files: d.Info().Files}, err
+	return Result{Facts: facts, files: info.Files}, info, err
 }

@@ -325,7 +325,7 @@ func (j Judge) stalled() *Verdict {
 	still := j.last.At.Sub(j.grown)
 	limit := j.expect.Stall
 	if j.expect.Patient {
-		limit = max(limit, diagnosis.Silence(j.last.Log.Working))
+		limit = max(limit, j.silence())
 	}
 	if !j.last.Reached || !j.gone.IsZero() || still < limit {
 		return nil
@@ -341,12 +341,32 @@ func (j Judge) stalled() *Verdict {
 		}
 		return v
 	}
-	return j.verdict(Hung, "sysprep's log has not grown for %s", still.Round(time.Second))
+	return j.verdict(Hung, "sysprep's log has not grown for %s%s", still.Round(time.Second), j.known(still))
+}
+
+// silence is how long the step at work is known to write nothing.
+func (j Judge) silence() time.Duration { return diagnosis.Silence(j.last.Log.Working) }
+
+// known says how that compares with what is known of the step, "" for nothing.
+func (j Judge) known(still time.Duration) string {
+	switch silence := j.silence(); {
+	case silence == 0:
+		return ""
+	case still >= silence:
+		return fmt.Sprintf(", longer than the %s for which this step is known to write nothing", seconds(silence))
+	default:
+		return fmt.Sprintf("; this step is known to write nothing for up to %s, and stall_timeout is set to %s", seconds(silence), j.expect.Stall)
+	}
 }
 
 // timedOut rules when the whole run takes too long.
 func (j Judge) timedOut() *Verdict {
-	if j.last.At.Sub(j.begun) < j.expect.Timeout {
+	limit := j.expect.Timeout
+	// A log that grows while a step is at work is no silence: there the limit counts.
+	if silence := j.silence(); j.expect.Unhurried && j.last.Reached && j.gone.IsZero() && j.last.At.Sub(j.grown) < silence {
+		limit += silence
+	}
+	if j.last.At.Sub(j.begun) < limit {
 		return nil
 	}
 	if j.last.Machine.Paused != "" {

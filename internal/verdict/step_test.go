@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -333,32 +334,55 @@ func TestARunIsJudged(t *testing.T) {
 // A step that is known to be silent may be so for longer, where stall_timeout
 // was left as it is.
 func TestAStepThatIsKnownForItsSilenceIsNotHung(t *testing.T) {
-	silentWork := func(p *diagnosis.Progress) {
-		p.Working = diagnosis.Step{Entry: "Generalize", Module: `C:\Program Files\Contoso\agent.dll`, External: true}
-	}
-	otherWork := func(p *diagnosis.Progress) { p.Working = diagnosis.Step{Entry: "Foo", Module: "foo.dll"} }
+	at40 := diagnosis.Step{Action: "Generalize.xml"}
+	external := diagnosis.Step{Entry: "Generalize", Module: `C:\Program Files\Contoso\agent.dll`, External: true}
+	devices := diagnosis.Step{Entry: "Sysprep_Generalize_Pnp", Module: `C:\Windows\System32\sppnp.dll`}
+	apps := diagnosis.Step{Entry: "SysprepGeneralize", Module: `C:\Windows\System32\AppxSysprep.dll`}
+	loud := diagnosis.Step{Entry: "Foo", Module: "foo.dll"}
+	const longer, set = "longer than the %s for which this step is known to write nothing", "this step is known to write nothing for up to %s, and stall_timeout is set to 10m0s"
 	for name, test := range map[string]struct {
-		patient bool
-		work    func(*diagnosis.Progress)
-		after   time.Duration
-		want    Class
+		expect Expectation
+		work   diagnosis.Step
+		begun  time.Duration // when the log grew last
+		after  time.Duration
+		want   string // of the reason; "": it goes on
 	}{
-		"silent for less":             {true, silentWork, 14 * time.Minute, Running},
-		"silent for more":             {true, silentWork, 16 * time.Minute, Hung},
-		"a limit that the user set":   {false, silentWork, 11 * time.Minute, Hung},
-		"a step that is usually loud": {true, otherWork, 11 * time.Minute, Hung},
+		"no provider, for less":     {Expectation{Patient: true, Unhurried: true}, at40, 0, 39 * time.Minute, ""},
+		"no provider, for more":     {Expectation{Patient: true, Unhurried: true}, at40, 0, 40 * time.Minute, fmt.Sprintf(longer, "40m0s")},
+		"other software, for less":  {Expectation{Patient: true}, external, 0, 14 * time.Minute, ""},
+		"other software, for more":  {Expectation{Patient: true}, external, 0, 15 * time.Minute, fmt.Sprintf(longer, "15m0s")},
+		"devices, for less":         {Expectation{Patient: true}, devices, 0, 19 * time.Minute, ""},
+		"devices, for more":         {Expectation{Patient: true}, devices, 0, 20 * time.Minute, fmt.Sprintf(longer, "20m0s")},
+		"apps, for less":            {Expectation{Patient: true}, apps, 0, 14 * time.Minute, ""},
+		"apps, for more":            {Expectation{Patient: true}, apps, 0, 15 * time.Minute, fmt.Sprintf(longer, "15m0s")},
+		"a limit that is set":       {Expectation{Stall: 10 * time.Minute}, external, 0, 10 * time.Minute, fmt.Sprintf(set, "15m0s")},
+		"within one that is set":    {Expectation{Stall: 10 * time.Minute}, external, 0, 9 * time.Minute, ""},
+		"usually loud":              {Expectation{Patient: true, Unhurried: true}, loud, 0, 10 * time.Minute, "has not grown for 10m0s"},
+		"begun late":                {Expectation{Patient: true, Unhurried: true}, at40, 20 * time.Minute, 59 * time.Minute, ""},
+		"begun late, no end":        {Expectation{Patient: true, Unhurried: true}, at40, 20 * time.Minute, time.Hour, fmt.Sprintf(longer, "40m0s")},
+		"begun late, a total limit": {Expectation{Patient: true}, at40, 20 * time.Minute, 30 * time.Minute, "has not ended within 30m0s"},
+		"loud beyond the total":     {Expectation{Patient: true, Unhurried: true}, loud, 25 * time.Minute, 30 * time.Minute, "has not ended within 30m0s"},
+		"silent beyond all":         {Expectation{Patient: true, Unhurried: true}, at40, 65 * time.Minute, 70 * time.Minute, "has not ended within 30m0s"},
 	} {
-		judge := Begin(start, Expectation{Generalize: true, Patient: test.patient})
+		test.expect.Generalize = true
+		judge := Begin(start, test.expect)
 		var v *Verdict
-		for _, after := range []time.Duration{0, test.after} {
-			judge, v = judge.Step(at(after, state(windows.StateUndeployable), log(100, processing, test.work)))
+		// Until it stands still the log grows.
+		grows := 100
+		for after := time.Duration(0); after < test.begun; after += 5 * time.Minute {
+			judge, v = judge.Step(at(after, state(windows.StateUndeployable), log(grows, processing, func(p *diagnosis.Progress) { p.Working = test.work })))
+			if grows++; v != nil {
+				t.Fatalf("%s: %s after %s", name, v.Reason, after)
+			}
 		}
-		got := Running
-		if v != nil {
-			got = v.Class
+		for _, after := range []time.Duration{test.begun, test.after} {
+			judge, v = judge.Step(at(after, state(windows.StateUndeployable), log(grows, processing, func(p *diagnosis.Progress) { p.Working = test.work })))
 		}
-		if got != test.want {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
+		switch {
+		case (v == nil) != (test.want == ""):
+			t.Errorf("%s: %+v", name, v)
+		case v != nil && (v.Class != Hung || !strings.Contains(v.Reason, test.want)):
+			t.Errorf("%s: %s, %q", name, v.Class, v.Reason)
 		}
 	}
 }

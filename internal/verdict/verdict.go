@@ -81,6 +81,7 @@ type Expectation struct {
 	Timeout     time.Duration // 30m: for the whole run
 	Stall       time.Duration // 10m: without a new log line
 	Patient     bool          // steps that are known to be silent for longer may be (diagnosis.Silence)
+	Unhurried   bool          // the whole run may take longer as long as such a step is silent
 	ProcessGone time.Duration // ProcessGone: sysprep.exe gone without a tag
 	LostAfter   time.Duration // 10m: no command was answered, whether the port is open or closed
 	ClosedFor   time.Duration // 30s: after success this much silence means that Windows restarts as it was told to

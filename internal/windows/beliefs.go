@@ -31,6 +31,7 @@ const (
 	options    = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep-command-line-options"
 	automation = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/windows-setup-automation-overview"
 	setupLogs  = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/deployment-troubleshooting-and-log-files"
+	appxEvents = "https://learn.microsoft.com/windows/win32/appxpkg/troubleshooting"
 	unattend   = "https://learn.microsoft.com/windows-hardware/customize/desktop/unattend/"
 	active     = unattend + "microsoft-windows-setup-diskconfiguration-disk-modifypartitions-modifypartition-active"
 	generation = "https://learn.microsoft.com/windows-server/virtualization/hyper-v/plan/should-i-create-a-generation-1-or-2-virtual-machine-in-hyper-v"
@@ -79,6 +80,8 @@ var Beliefs = []Belief{
 	{"setup-logs", `Windows Setup logs in \Windows\Panther, in specialize too`, setupLogs, Documented},
 	{"oobe-logs", `OOBE logs in \Windows\Panther\UnattendGC`, setupLogs, Documented},
 	{"log-options", "The log of a run names each option that sysprep understood, in capital letters", "the lines ParseCommands of a log: https://github.com/The-Virtual-Desktop-Team/Windows-Desktop-Optimization-Tool/issues/18", Seen},
+	{"servicing-logs", `Servicing logs in \Windows\Logs\CBS\CBS.log, and DISM in \Windows\Logs\DISM\dism.log`, setupLogs, Documented},
+	{"app-events", `Deployment of app packages writes to the event log Microsoft-Windows-AppXDeploymentServer/Operational`, appxEvents, Documented},
 	{"log-names", "Each of these folders has setupact.log (everything), setuperr.log (its errors), diagerr.xml and diagwrn.xml", setupLogs, Documented},
 	{"setup-complete", `Windows Setup runs \Windows\Setup\Scripts\SetupComplete.cmd as SYSTEM at its end, unless an OEM product key was used (Enterprise and Server run it all the same)`, "https://learn.microsoft.com/windows-hardware/manufacture/desktop/add-a-custom-script-to-windows-setup", Documented},
 	{"tasks", `A scheduled task is a file of its name in \Windows\System32\Tasks`, "who watches it for intruders: https://github.com/SigmaHQ/sigma/blob/master/rules/windows/file/file_event/file_event_win_susp_task_write.yml", Reported},

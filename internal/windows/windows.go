@@ -94,6 +94,15 @@ func Logs() (logs []Log) {
 // SysprepLog is the log of a run.
 const SysprepLog = SysprepLogs + `\` + ActLog // [sysprep-logs]
 
+// Logs of servicing, which sysprep asks before it begins. [servicing-logs]
+const (
+	CBSLog  Path = `\Logs\CBS\CBS.log`   // [servicing-logs]
+	DISMLog Path = `\Logs\DISM\dism.log` // [servicing-logs]
+)
+
+// AppEvents is the event log of app deployment. [app-events]
+const AppEvents = "Microsoft-Windows-AppXDeploymentServer/Operational" // [app-events]
+
 // OptionGeneralize is /generalize as the log names it.
 const OptionGeneralize = "GENERALIZE" // [log-options]
 

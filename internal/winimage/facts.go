@@ -44,7 +44,10 @@ type Disk struct {
 	Chain       []diskimage.Link `json:"chain,omitempty"`
 	VirtualSize int64            `json:"virtual_size"` // bytes
 	SectorSize  int              `json:"sector_size,omitempty"`
-	Scheme      string           `json:"partition_scheme"` // mbr, gpt, none
+	// TableSector is the sector size that the partition table counts in, where
+	// it is not that of the disk: nothing starts from it then.
+	TableSector int    `json:"table_sector_size,omitempty"`
+	Scheme      string `json:"partition_scheme"` // mbr, gpt, none
 	// Generation is 1 for BIOS and an MBR with an active partition, 2 for UEFI
 	// and a GPT with an EFI system partition, 0 where neither holds (the terms
 	// of Hyper-V and Azure).

@@ -2,8 +2,10 @@ package winimage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
@@ -38,6 +40,7 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 	if err != nil {
 		return r, err
 	}
+	var killed []string
 	for _, v := range volumes {
 		there := v.drive.hasWindows()
 		r.Limits = append(r.Limits, v.drive.limits...)
@@ -53,6 +56,7 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 				}
 			}
 			r.Problems, r.Limits = append(r.Problems, v.drive.problems...), append(r.Limits, v.drive.limits...)
+			killed = append(killed, v.killed()...)
 			continue
 		}
 		if len(r.Windows) == maxInstallations {
@@ -65,7 +69,41 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 		}
 		r.Windows = append(r.Windows, w)
 	}
-	return r, nil
+	if len(r.Windows) == 0 {
+		r.Problems = append(r.Problems, killed...)
+	}
+	return r, ctx.Err()
+}
+
+// killedMark is how a problem begins that killed tells of, behind the partition.
+const killedMark = "a Windows folder whose hives cannot be read"
+
+// killed says of a volume without hives that can be opened whether Windows was
+// killed on it; empty where nothing speaks for it.
+func (v *volume) killed() []string {
+	d := v.drive
+	defer func() { d.limits = nil }() // of a volume without Windows they were noted already
+	dirty := v.ntfs.Dirty()
+	if clean, err := v.ntfs.LogClean(); err != nil || !clean {
+		dirty = true
+	}
+	var reasons []string
+	for _, path := range []string{`\Windows`, hivePath("SYSTEM"), hivePath("SOFTWARE")} {
+		f, err := d.fs.Open(named(path))
+		if err == nil {
+			f.Close()
+			continue
+		}
+		if absent := errors.Is(err, fs.ErrNotExist); absent && (path == `\Windows` || !dirty) {
+			return nil
+		}
+		reasons = append(reasons, reason(err).Error())
+	}
+	why := "the machine was killed"
+	if !dirty {
+		why = "the machine was killed, or its disk is damaged"
+	}
+	return note(nil, fmt.Sprintf("partition %d: %s", v.partition, killedMark), fmt.Errorf("%s (%s)", why, strings.Join(reasons, "; ")))
 }
 
 // inspect reads the Windows of a volume.

@@ -150,7 +150,11 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 		}
 	}
 	// Whatever is switched off, nothing is proven without a Windows.
-	return append([]finding.Finding{oneWindows.finding(oneWindows.check(nil, &r, e))}, e.Severities.Apply(made)...)
+	one := oneWindows.finding(oneWindows.check(nil, &r, e))
+	if len(r.Windows) == 0 && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, killedMark) }) {
+		one.Remedy = powerOff
+	}
+	return append([]finding.Finding{one}, e.Severities.Apply(made)...)
 }
 
 // Judged are the installations of a disk that are held against the expectation.

@@ -28,6 +28,9 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, er
 		return nil, fmt.Errorf("reading partition table: %w", err)
 	}
 	r.Disk.Scheme, r.Disk.Generation, r.Disk.Partitions = string(table.Scheme), generation(table), len(table.Partitions)
+	if table.Scheme != partition.None && table.SectorSize != d.SectorSize() {
+		r.Disk.TableSector = table.SectorSize
+	}
 	for _, damage := range []error{table.PrimaryDamage, table.BackupDamage} {
 		if damage != nil {
 			r.Disk.Warnings = append(r.Disk.Warnings, damage.Error())

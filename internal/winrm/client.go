@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 )
 
 // Client speaks to one WinRM service (MS-WSMV), any number of requests at a
@@ -36,6 +38,9 @@ func New(c Config) (*Client, error) {
 	}
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Guard == nil {
+		c.Guard = lockout.New(c.User, lockout.Policy{}, nil)
 	}
 	c.Limits = c.Limits.withDefaults()
 	secure, err := c.tlsConfig()
@@ -68,7 +73,7 @@ func (c *Client) send(ctx context.Context, op string, envelope []byte, wait time
 			return nil, err
 		}
 		a, failed := c.post(ctx, cn, envelope, wait)
-		if failed == nil && (!kept || !forgotten(cn, a)) {
+		if failed == nil && (!kept || !c.forgotten(cn, a)) {
 			c.release(cn, a)
 			return a, nil
 		}
@@ -87,9 +92,10 @@ func (c *Client) send(ctx context.Context, op string, envelope []byte, wait time
 }
 
 // forgotten says that the service no longer knows the login, or the keys, of a
-// connection: WinRM was restarted, and HTTP.sys kept it open.
-func forgotten(cn *conn, a *answer) bool {
-	return a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest && cn.seal != nil
+// connection: WinRM was restarted, and HTTP.sys kept it open. Basic has nothing to be
+// forgotten: it was refused.
+func (c *Client) forgotten(cn *conn, a *answer) bool {
+	return a.status == http.StatusUnauthorized && c.known() != AuthBasic || a.status == http.StatusBadRequest && cn.seal != nil
 }
 
 func (c *Client) release(cn *conn, a *answer) {
@@ -105,8 +111,10 @@ func (c *Client) release(cn *conn, a *answer) {
 func (c *Client) post(ctx context.Context, cn *conn, envelope []byte, wait time.Duration) (*answer, *broken) {
 	p := c.blank()
 	p.wait, p.body = wait, envelope
+	proves := cn.token != ""
 	switch c.known() {
 	case AuthBasic:
+		proves = true
 		p.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.config.User+":"+c.config.Password.text())))
 	case AuthCertificate: // DSP0226 C.3.1 names the scheme
 		p.header.Set("Authorization", "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual")
@@ -124,6 +132,9 @@ func (c *Client) post(ctx context.Context, cn *conn, envelope []byte, wait time.
 		p.header.Set("Content-Type", sealedType)
 	}
 	a, failed := cn.exchange(ctx, c.addr, c.limits, p)
+	if proves && failed == nil {
+		c.proved(a)
+	}
 	if failed != nil || cn.seal == nil {
 		return a, failed
 	}
@@ -159,12 +170,20 @@ func (c *Client) connection(ctx context.Context, op string, fresh bool) (cn *con
 	if ctx.Err() != nil {
 		return nil, false, givenUp(ctx, op, c.addr, false)
 	}
+	if c.known() == AuthBasic { // it sends the password with every request
+		if err := c.mayLogIn(op); err != nil {
+			return nil, false, err
+		}
+	}
 	if !fresh {
 		if cn := c.pool.take(); cn != nil {
 			return cn, true, nil
 		}
 	}
 	if err := c.choose(ctx); err != nil {
+		return nil, false, err
+	}
+	if err := c.mayLogIn(op); err != nil {
 		return nil, false, err
 	}
 	if cn, err = c.open(ctx, op); err != nil {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 )
 
 // Auth is how a Client proves who it is.
@@ -48,6 +50,10 @@ type Config struct {
 	// password of AuthBasic, and messages after NTLM where the service does not
 	// seal. It is the setting of the same name in WinRM's client.
 	AllowUnencrypted bool
+
+	// Guard counts refused logins, and holds them back before Windows locks the
+	// account; whoever uses the same account shares it. nil: the client has its own.
+	Guard *lockout.Guard
 
 	Limits Limits
 	// Dial makes connections; nil: directly, by TCP. It is the only way through a

@@ -32,6 +32,8 @@ var (
 	ErrTooLarge error = &kind{what: "a message exceeds the largest envelope", next: "raise MaxEnvelopeSizekb in the guest, or send less at a time"}
 	// ErrUnauthorized: HTTP 401.
 	ErrUnauthorized error = &kind{what: "the login is refused", next: "check user and password, and that the guest allows this way to log in"}
+	// ErrHeld: no login was tried, because too many were refused (lockout.Guard).
+	ErrHeld error = &kind{what: "no login is tried", parent: ErrUnauthorized}
 	// ErrNotOffered: the service has no way to log in that the client may use.
 	ErrNotOffered error = &kind{what: "the guest does not offer this way to log in", next: "allow it in the guest's WinRM configuration, or use another", parent: ErrUnauthorized}
 	// ErrNotWinRM: what answers does not speak WS-Management.

@@ -130,6 +130,7 @@ func (c *Client) finish(ctx context.Context, cn *conn, n *ntlm, challenge []byte
 	if err != nil {
 		return err
 	}
+	c.proved(a)
 	if a.status == http.StatusUnauthorized {
 		_, err := c.read("login", a)
 		return err
@@ -139,6 +140,29 @@ func (c *Client) finish(ctx context.Context, cn *conn, n *ntlm, challenge []byte
 	}
 	cn.seal = &sealer{n.client.SecuritySession()}
 	return nil
+}
+
+// mayLogIn holds a login back that might be one too many.
+func (c *Client) mayLogIn(op string) error {
+	if c.known() == AuthCertificate {
+		return nil
+	}
+	if err := c.config.Guard.May(); err != nil {
+		return &Error{Kind: ErrHeld, Op: op, Addr: c.addr, Err: err}
+	}
+	return nil
+}
+
+// proved counts what a service says to a user and a password.
+func (c *Client) proved(a *answer) {
+	if a.status != http.StatusUnauthorized {
+		c.config.Guard.Accepted()
+		return
+	}
+	if kind, _ := c.refused(schemesIn(a)); errors.Is(kind, ErrNotOffered) {
+		return // nobody has looked at the password
+	}
+	c.config.Guard.Refused()
 }
 
 func (c *Client) withToken(token string) post {

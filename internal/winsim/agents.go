@@ -167,6 +167,9 @@ func (g *Guest) gcesysprep(ctx context.Context, c *call, shutdown bool) int {
 
 // agentRuns is what all agents have in common: it starts sysprep and waits for it.
 func (g *Guest) agentRuns(ctx context.Context, c *call, name, arguments string) int {
+	if g.replay != nil {
+		return g.replayRun(ctx)
+	}
 	how := g.scenario.Agent
 	say := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)

@@ -96,6 +96,14 @@ const keyTimeZone = `HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation`
 // now is the guest's clock, in its zone.
 func (g *Guest) now() time.Time {
 	now := g.clock.Now().Add(time.Duration(g.scenario.Clock))
+	if g.replay != nil {
+		g.mu.Lock()
+		clock, zone := g.replay.clock, g.replay.zone
+		g.mu.Unlock()
+		if now = now.Add(clock); zone != nil {
+			return now.In(zone)
+		}
+	}
 	if zone := time.Duration(g.scenario.Zone); zone != 0 {
 		return now.In(time.FixedZone("", int(zone/time.Second)))
 	}

@@ -39,6 +39,10 @@ func (g *Guest) PowerButton() {
 // beginShutdown starts a shutdown after delay; the answer is 0 or the error
 // that shutdown.exe reports.
 func (g *Guest) beginShutdown(e PowerEvent, delay time.Duration) int {
+	if g.replay != nil {
+		g.logf("asked to shut down (%v): what was recorded says when", e)
+		return 0
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.shutdown != nil || g.down {

@@ -30,9 +30,12 @@ var services = []service{
 	{"WinRM", 2, true}, {"wuauserv", 3, false}, {"cdrom", 1, true},
 }
 
-// sc is sc.exe with QUERY of one service.
+// sc is sc.exe with QUERY and START of one service.
 func (g *Guest) sc(_ context.Context, c *call) int {
 	args := c.Argv()
+	if len(args) == 2 && strings.EqualFold(args[0], "start") {
+		return g.scStart(c, args[1])
+	}
 	if len(args) != 2 || !strings.EqualFold(args[0], "query") {
 		return g.badSyntax(c, "sc")
 	}
@@ -50,6 +53,28 @@ func (g *Guest) sc(_ context.Context, c *call) int {
 		state, accepts = "4  RUNNING ", "\r\n                                (STOPPABLE, NOT_PAUSABLE, ACCEPTS_SHUTDOWN)"
 	}
 	c.say("\r\nSERVICE_NAME: %s \r\n        TYPE               : 30  WIN32  \r\n        STATE              : %s%s\r\n        WIN32_EXIT_CODE    : 0  (0x0)\r\n        SERVICE_EXIT_CODE  : 0  (0x0)\r\n        CHECKPOINT         : 0x0\r\n        WAIT_HINT          : 0x0", args[1], state, accepts)
+	return 0
+}
+
+// scStart is sc.exe START.
+func (g *Guest) scStart(c *call, name string) int {
+	start, there := g.reg.GetDWord(keyServices+`\`+name, "Start")
+	switch {
+	case !there:
+		c.say("[SC] StartService: OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n")
+		return 1060
+	case start == 4:
+		c.say("[SC] StartService FAILED 1058:\r\n\r\nThe service cannot be started, either because it is disabled or because it has no enabled devices associated with it.\r\n")
+		return 1058
+	case g.serviceRuns(name):
+		c.say("[SC] StartService FAILED 1056:\r\n\r\nAn instance of the service is already running.\r\n")
+		return 1056
+	}
+	if err := g.machine.Change(func(s *machinestate.State) { s.Running[name] = true }); err != nil {
+		c.fail("%v", err)
+		return 1
+	}
+	c.say("\r\nSERVICE_NAME: %s \r\n        TYPE               : 30  WIN32  \r\n        STATE              : 2  START_PENDING \r\n", name)
 	return 0
 }
 
@@ -169,7 +194,7 @@ func (g *Guest) where(_ context.Context, c *call) int {
 	return 1
 }
 
-// wevtutil lists and clears event logs.
+// wevtutil lists, reads and clears event logs.
 func (g *Guest) wevtutil(_ context.Context, c *call) int {
 	args := c.Argv()
 	switch {
@@ -190,6 +215,10 @@ func (g *Guest) wevtutil(_ context.Context, c *call) int {
 			return 5
 		}
 		return 0
+	case len(args) > 2 && (strings.EqualFold(args[0], "qe") || strings.EqualFold(args[0], "query-events")):
+		if g.queryEvents(c, args[1:]) {
+			return 0
+		}
 	}
 	return g.badSyntax(c, "wevtutil")
 }

@@ -53,6 +53,7 @@ func TestPrograms(t *testing.T) {
 		{`schtasks /create /tn packer-u /tr hostname /sc once /st 00:00 >nul && schtasks /query /tn \packer-u /fo csv /nh & schtasks /delete /tn packer-u /f`,
 			"\"\\packer-u\",\"N/A\",\"Ready\"\r\nSUCCESS: The scheduled task \"packer-u\" was successfully deleted.\r\n", 0},
 		{`wevtutil el`, "Application\r\nSecurity\r\nSystem\r\n", 0},
+		{`wevtutil qe "Microsoft-Windows-AppXDeploymentServer/Operational" /q:"*[System[(Level=1 or Level=2)]]" /c:20 /rd:true /f:text`, "", 0},
 		{`sc query WinRM | find "STATE"`, "        STATE              : 4  RUNNING \r\n", 0},
 		{`sc query nothing >nul`, "", 1060},
 		{`timeout /t 3 /nobreak`, "", 0},

@@ -55,7 +55,7 @@ func init() {
 	}
 	add(folderSystem32, map[string]program{
 		"certutil.exe": (*Guest).certutil, "cmd.exe": (*Guest).cmd, "fc.exe": (*Guest).fc, "find.exe": (*Guest).find, "findstr.exe": (*Guest).findstr, "hostname.exe": (*Guest).hostname, "icacls.exe": (*Guest).icacls, "more.com": (*Guest).more,
-		"ping.exe": (*Guest).ping, "reg.exe": (*Guest).regexe, "sc.exe": (*Guest).sc, "schtasks.exe": (*Guest).schtasks, "shutdown.exe": (*Guest).shutdownexe,
+		"ping.exe": (*Guest).ping, "reg.exe": (*Guest).regexe, "net.exe": (*Guest).net, "sc.exe": (*Guest).sc, "schtasks.exe": (*Guest).schtasks, "shutdown.exe": (*Guest).shutdownexe,
 		"tar.exe": (*Guest).tar, "taskkill.exe": (*Guest).taskkill, "tasklist.exe": (*Guest).tasklist, "timeout.exe": (*Guest).timeout, "wevtutil.exe": (*Guest).wevtutil,
 		"where.exe": (*Guest).where, "whoami.exe": (*Guest).whoami,
 	})
@@ -190,6 +190,7 @@ func (g *Guest) run(ctx context.Context, p *wsman.Process) int {
 		return cmdshell.NotStarted
 	}
 	g.thaw(ctx)
+	g.replayAsked(ctx)
 	session := g.session()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -81,8 +81,8 @@ type Scenario struct {
 	// setuplog lists them; Packages are the names in F01.
 	Class    string   `json:"class,omitempty"`
 	Packages []string `json:"packages,omitempty"`
-	// HangIn is where Hang stops: "validate", "generalize" (default) or
-	// "dialog", an invisible message box after the end of validation.
+	// HangIn is where Hang stops: "validate", "generalize" (default), "dialog", an
+	// invisible message box after the end of validation, or one of setuplog.Hang.
 	HangIn string `json:"hang_in,omitempty"`
 	// Validate and Generalize are how long the two halves of a run take.
 	Validate   Duration `json:"validate,omitempty"`
@@ -151,11 +151,22 @@ type Scenario struct {
 	ShutdownTakes Duration `json:"shutdown_takes,omitempty"`
 	BootTakes     Duration `json:"boot_takes,omitempty"`
 
+	// Lockout is when wrong passwords lock an account. AccountAfter is how long
+	// after its start the guest knows the account's password.
+	Lockout      Lockout  `json:"lockout,omitzero"`
+	AccountAfter Duration `json:"account_after,omitempty"`
+
+	// Replay makes the machine do what a recorded one did; of the rest only what the
+	// machine is counts then, not what it does.
+	Replay *Replay `json:"replay,omitempty"`
+
 	// SSH is the OpenSSH server beside WinRM.
 	SSH SSH `json:"ssh,omitzero"`
 
 	Unkind
 	Condition
+	Repairs
+	Hygiene
 }
 
 // PowerShellOutput says how PowerShell's output differs from what a script
@@ -198,7 +209,9 @@ func (s Scenario) check() error {
 	switch s.HangIn {
 	case "", "validate", "generalize", "dialog":
 	default:
-		errs = append(errs, fmt.Errorf("unknown hang_in %q", s.HangIn))
+		if _, ok := setuplog.Hang(s.HangIn); !ok {
+			errs = append(errs, fmt.Errorf("unknown hang_in %q", s.HangIn))
+		}
 	}
 	switch s.WinRMDies {
 	case WinRMUp, WinRMNoShells, WinRMBlackHole, WinRMClosed, WinRMReset:
@@ -208,7 +221,7 @@ func (s Scenario) check() error {
 	if !slices.Contains(startStates, s.Start) {
 		errs = append(errs, fmt.Errorf("unknown start %q", s.Start))
 	}
-	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.checkAgents(), s.Unkind.check(), s.Condition.check())...)
+	return errors.Join(append(errs, s.checkAfterwards(), s.SSH.check(), s.Lockout.check(), s.checkAgents(), s.checkReplay(), s.Unkind.check(), s.Condition.check())...)
 }
 
 // or is the duration, or def where there is none.

@@ -45,6 +45,9 @@ type Running struct {
 	SSH        *sshd.Server // nil without one
 	Faults     *wsman.Faults
 
+	reached sync.Mutex
+	was     Reach // of a Replay
+
 	cancel context.CancelFunc
 	off    chan struct{}
 	wg     sync.WaitGroup
@@ -86,6 +89,22 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 			outerWinRM(s)
 		}
 	}
+	var first Moment
+	if outer := opt.Moment; opt.Scenario.Replay != nil {
+		opt.Moment = func(m Moment, start int) {
+			select {
+			case <-ready:
+				if err := r.reach(m); err != nil {
+					r.Guest.logf("replay: %v", err)
+				}
+			default: // the first moment, before there is a service
+				first = m
+			}
+			if outer != nil {
+				outer(m, start)
+			}
+		}
+	}
 	r.Guest, err = New(opt)
 	if err != nil {
 		r.cancel()
@@ -94,7 +113,7 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 	}
 	r.Server = &wsman.Server{
 		Users: map[string]string{r.Guest.opt.User: opt.Password}, Basic: !srv.NoBasic, NTLM: srv.NTLM,
-		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), Machine: ComputerName, OnEvent: srv.OnEvent,
+		AllowUnencrypted: !srv.Encrypted, Limits: r.Guest.Limits(srv.Limits), Version: r.Guest.Version(), Handler: r.Guest.Handler(), LetsIn: r.Guest.LetsIn, Machine: ComputerName, OnEvent: srv.OnEvent,
 	}
 	r.Faults = &r.Server.Faults
 	if err := r.startSSH(srv.SSHAddr); err != nil {
@@ -116,6 +135,9 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 		r.Faults.SlowStart(delay)
 	}
 	close(ready)
+	if err := r.reach(first); err != nil {
+		r.Guest.logf("replay: %v", err)
+	}
 	r.wg.Add(2)
 	go func() {
 		defer r.wg.Done()
@@ -129,6 +151,32 @@ func Start(ctx context.Context, opt Options, srv ServerOptions) (*Running, error
 		r.Guest.end()
 	}()
 	return r, nil
+}
+
+// reach lets the service be reached as it was at a moment. Over WinRM a port that
+// answers while commands do not is one that answers nothing.
+func (r *Running) reach(m Moment) error {
+	r.reached.Lock()
+	defer r.reached.Unlock()
+	if m.Foreign || m.Rebooted {
+		r.Server.DropShells()
+	}
+	if m.Reach == r.was {
+		return nil
+	}
+	r.was = m.Reach
+	switch m.Reach {
+	case Refuses:
+		r.Faults.RejectCredentials(true, false)
+	case Hangs, Silent:
+		r.Faults.BlackHole(true)
+	case Closed:
+		r.Faults.ResetConnections()
+		return r.Faults.ClosePort(true)
+	default:
+		return r.Faults.Clear() // opens the port too
+	}
+	return nil
 }
 
 // power is what the hardware does. It runs on the guest's own goroutine.

@@ -48,7 +48,7 @@ func (g *Guest) SSHServer(addr string) *sshd.Server {
 	for name, password := range g.opt.Accounts {
 		users[name] = password
 	}
-	return &sshd.Server{Addr: addr, Users: users, Run: g.sshLine, Path: g.drive.Path, NoSFTP: s.NoSFTP, Silent: s.Silent, Log: g.logf}
+	return &sshd.Server{Addr: addr, Users: users, LetsIn: g.LetsIn, Run: g.sshLine, Path: g.drive.Path, NoSFTP: s.NoSFTP, Silent: s.Silent, Log: g.logf}
 }
 
 // installSSH puts what the server brings where it lies in Windows.

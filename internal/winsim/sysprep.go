@@ -36,6 +36,9 @@ func (g *Guest) sysprep(ctx context.Context, c *call) int {
 	g.mu.Lock()
 	g.starts = append(g.starts, c.user+": "+c.Args)
 	g.mu.Unlock()
+	if g.replay != nil {
+		return g.replayRun(ctx)
+	}
 	if others := g.processes("sysprep.exe"); len(others) > 1 {
 		return 1 // one instance only; it leaves no word in the log
 	}
@@ -158,7 +161,7 @@ func (p *preparation) main(dir string) int {
 	if !p.validate(failure, fails) {
 		return p.refused()
 	}
-	if p.scenario.Outcome == Hang && p.scenario.HangIn != "" && p.scenario.HangIn != "generalize" {
+	if p.scenario.Outcome == Hang && (p.scenario.HangIn == "validate" || p.scenario.HangIn == "dialog") {
 		return p.dialog("hang in " + p.scenario.HangIn)
 	}
 	if answers != nil {

@@ -22,6 +22,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 		return false
 	}
 	if fails && f.Cleanup {
+		p.logElsewhere(f)
 		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}
@@ -33,6 +34,7 @@ func (p *preparation) validate(f setuplog.Failure, fails bool) bool {
 		return false
 	}
 	if fails {
+		p.logElsewhere(f)
 		p.log(f.Lines(p.scenario.Packages)...)
 		return false
 	}
@@ -70,6 +72,11 @@ func (p *preparation) change(f setuplog.Failure, fails bool) bool {
 		p.log(lines...)
 		if i == middle {
 			p.winrmDies()
+		}
+		if hang, ok := setuplog.Hang(p.scenario.HangIn); ok && p.scenario.Outcome == Hang && i == middle {
+			p.log(hang...)
+			p.dialog("hang in " + p.scenario.HangIn)
+			return false
 		}
 		if p.scenario.Outcome == Hang && i >= (middle+len(steps))/2 {
 			p.dialog("hang in generalize")

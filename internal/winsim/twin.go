@@ -64,6 +64,15 @@ func writeJSON(b *strings.Builder, v any) {
 			writeJSON(b, d)
 		}
 		b.WriteByte(']')
+	case []int:
+		b.WriteByte('[')
+		for i, n := range v {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, n)
+		}
+		b.WriteByte(']')
 	case []string:
 		b.WriteByte('[')
 		for i, text := range v {
@@ -168,6 +177,10 @@ func (g *Guest) twin(ctx context.Context, c *call, name, encoded string) int {
 		return t.expand(encoded)
 	case "preflight":
 		return t.preflight(encoded)
+	case "repair":
+		return t.repair(encoded)
+	case "hygiene":
+		return t.hygiene(encoded)
 	}
 	return g.unknownPowerShell(c, name)
 }

@@ -83,6 +83,13 @@ func (t *twin) refusal(name, message string, extra member) {
 // start is launch.ps1 from the point where its parameters are good.
 func (t *twin) start(p launchParameters, stamp string) error {
 	g := t.g
+	if g.replay != nil {
+		if next := g.nextStart(false); next != nil && next.Refused != nil {
+			g.nextStart(true)
+			t.write(failed("launch", next.Refused.Name, &psError{next.Refused.Name, next.Refused.Message, next.Refused.Type, next.Refused.ID}, member{"started", false}, member{"task", nil}))
+			return nil
+		}
+	}
 	exe := g.full(folderSysprep) + `\sysprep.exe`
 	if !g.drive.IsFile(exe) {
 		t.refusal("sysprep-missing", "sysprep.exe is not there", member{"exe", exe})

@@ -44,6 +44,8 @@ func (g *Guest) inline(ctx context.Context, c *call, name string) int {
 		return t.store()
 	case scripts.Fetch:
 		return t.fetch()
+	case scripts.Password:
+		return t.password()
 	}
 	return t.place()
 }

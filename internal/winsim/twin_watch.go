@@ -181,6 +181,7 @@ func (t *twin) watch(encoded string) int {
 		t.write(failed("watch", "bad-parameters", err))
 		return 2
 	}
+	t.g.replayWaits(t.ctx)
 	started := t.g.clock.Now()
 	sequence, lastText, lastLine := 0, "", int64(0)
 	held := make([]int64, len(p.StopWhen))

@@ -58,6 +58,9 @@ type Options struct {
 	// WinRM is called when the WinRM service changes; ApplyWinRM does it for a
 	// wsman.Server.
 	WinRM func(WinRMState)
+	// Moment is called when a Replay has come to a moment, with how often sysprep was
+	// started before it.
+	Moment func(m Moment, start int)
 	// Speed divides what Windows takes; 0 means 1. It does not touch the periods
 	// that a client asks for. Clock does both, and Speed is not used then.
 	Speed float64
@@ -89,16 +92,22 @@ type Guest struct {
 	down     bool
 	// inDialogs: the first boot waits for a person.
 	inDialogs bool
+	replay    *replaying    // nil: nothing is replayed
 	frozen    chan struct{} // closed when the machine goes on; nil while it works
 	// Presses of the power button in this boot that count, and the last of them.
 	pressed   int
 	lastPress time.Time
+	logins    map[string]*logins // by account in lower case
+	changed   bool               // no password is right
 	wg        sync.WaitGroup
 
 	// Tests put something in the way of what the scripts' twins do.
 	throws func(cmdlet string) error
 	pause  func(context.Context, time.Duration) // of what a client asked for
 	rest   func(context.Context, time.Duration) // of real time
+
+	// appErrors are in the event log of app deployment.
+	appErrors []appError
 }
 
 // New starts a guest. A drive without registry hives gets a minimal Windows
@@ -141,7 +150,7 @@ func New(opt Options) (*Guest, error) {
 	if err := g.Boot(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(g.setFaults(), g.setStart()); err != nil {
+	if err := errors.Join(g.setFaults(), g.setStart(), g.beginReplay()); err != nil {
 		return nil, err
 	}
 	return g, g.Flush()

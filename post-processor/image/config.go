@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -33,12 +34,20 @@ type Config struct {
 	// a disk that is refused while an earlier `output` stays is
 	// `<output>.not-proven.report.json`.
 	Verify proof.Config `mapstructure:"verify"`
+	// Where the report on this run is written, see [Report](#report).
+	Report block.Config `mapstructure:"report"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
 	// file itself, and the content of that file becomes part of the image: files
 	// other than those in the folder of the disk are read only if they are named here.
 	// A folder stands for everything below it. Empty by default.
 	BackingFiles []string `mapstructure:"backing_files"`
+	// The disk is not the builder's own: post-processor "artifice" names it before
+	// this one. Without it the builders that are known to leave no disk which could be
+	// read here, but an image in a cloud or VMDK disks (amazon, azure, googlecompute,
+	// proxmox, vsphere, vmware, virtualbox and others), are refused before they run.
+	// Defaults to `false`.
+	FromArtifice bool `mapstructure:"from_artifice"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
 	// default the disk is proven and stays as it is.
 	Format string `mapstructure:"format"`
@@ -83,7 +92,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.Verify.Prepare(), c.prepareFormat(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.prepareFormat(), c.Verify.PrepareTarget(c.Format, c.VHDType), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -155,7 +164,7 @@ func (c *Config) preparePaths() (errs []error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("output: %w", err))
 	}
-	return append(errs, c.Verify.PrepareReport(output)...)
+	return append(append(errs, c.Verify.PrepareReport(output)...), c.Report.Check(false, c.otherFiles(output)...)...)
 }
 
 // folder is where everything goes that has no path of its own.

@@ -5,6 +5,7 @@ package image
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -20,7 +21,9 @@ type FlatConfig struct {
 	PackerUserVars      map[string]string `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
 	PackerSensitiveVars []string          `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
 	Verify              *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	Report              *block.FlatConfig `mapstructure:"report" cty:"report" hcl:"report"`
 	BackingFiles        []string          `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
+	FromArtifice        *bool             `mapstructure:"from_artifice" cty:"from_artifice" hcl:"from_artifice"`
 	Format              *string           `mapstructure:"format" cty:"format" hcl:"format"`
 	VHDType             *string           `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
 	Output              *string           `mapstructure:"output" cty:"output" hcl:"output"`
@@ -48,7 +51,9 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_user_variables":      &hcldec.AttrSpec{Name: "packer_user_variables", Type: cty.Map(cty.String), Required: false},
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
 		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
+		"report":                     &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"backing_files":              &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
+		"from_artifice":              &hcldec.AttrSpec{Name: "from_artifice", Type: cty.Bool, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"vhd_type":                   &hcldec.AttrSpec{Name: "vhd_type", Type: cty.String, Required: false},
 		"output":                     &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},

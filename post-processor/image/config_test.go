@@ -73,6 +73,11 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"an extension that importers would pass over", options{"format": "vhd", "output": "x.VHD"}, []string{"must end in .vhd"}},
 		{"a template that is none", options{"format": "vhd", "output": "{{.BuildName.vhd"}, []string{"invalid 'output'"}},
 		{"nothing left to do", options{"verify": options{"enabled": false}}, []string{"nothing is left to do"}},
+		{"a target that is none", options{"verify": options{"target": "gcp"}}, []string{`verify.target: "gcp" is not one of azure, hyperv, aws, openstack`}},
+		{"a target that is not known yet", options{"format": "vhd", "verify": options{"target": "<unknown>"}}, nil},
+		{"a format that the target does not take", options{"format": "qcow2", "verify": options{"target": "azure"}}, []string{"verify.target, format: azure takes vhd, not qcow2"}},
+		{"a type that the target does not take", options{"format": "vhd", "vhd_type": "dynamic", "verify": options{"target": "azure"}}, []string{"azure takes fixed, not dynamic vhd"}},
+		{"a rule of the target that is switched off", options{"format": "vhd", "verify": options{"target": "azure", "severities": options{"azure-size": "off"}}}, nil},
 		{"an option that does not exist", options{"formt": "vhd"}, []string{"formt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,7 +122,28 @@ func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"backing_files", "compact", "format", "output", "verify", "vhd_type"}; !slices.Equal(names, want) {
+	if want := []string{"backing_files", "compact", "format", "from_artifice", "output", "report", "verify", "vhd_type"}; !slices.Equal(names, want) {
 		t.Errorf("options %v, want %v", names, want)
+	}
+}
+
+// TestBuildersWithoutADiskAreRefusedBeforeTheyRun: Packer removes what they made
+// when this post-processor fails.
+func TestBuildersWithoutADiskAreRefusedBeforeTheyRun(t *testing.T) {
+	type options = map[string]any
+	for kind, refused := range map[string]string{
+		"qemu": "", "hyperv-iso": "", "hyperv-vmcx": "", "sysprep-vhd": "", "null": "", "file": "", "xenserver-iso": "", "": "", "something-new": "",
+		"azure-arm": "an image in Azure", "azure-chroot": "Azure", "amazon-ebs": "an AMI in AWS", "amazon-instance": "AWS", "googlecompute": "Google Cloud",
+		"proxmox-iso": "Proxmox", "proxmox-clone": "Proxmox", "proxmox": "Proxmox", "vsphere-iso": "vSphere", "vsphere-clone": "vSphere",
+		"virtualbox-iso": "VMDK", "virtualbox-ovf": "VMDK", "virtualbox-vm": "VMDK", "vmware-iso": "VMDK", "vmware-vmx": "VMDK", "openstack": "OpenStack", "oracle-oci": "Oracle", "docker": "a container",
+	} {
+		var p PostProcessor
+		err := p.Configure(options{"format": "vhd"}, options{"packer_build_name": "b", "packer_builder_type": kind})
+		if (err == nil) != (refused == "") || err != nil && (!strings.Contains(err.Error(), refused) || !strings.Contains(err.Error(), `builder "`+kind+`" leaves`)) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if err := p.Configure(options{"format": "vhd", "from_artifice": true}, options{"packer_build_name": "b", "packer_builder_type": kind}); err != nil {
+			t.Errorf("%s, from artifice: %v", kind, err)
+		}
 	}
 }

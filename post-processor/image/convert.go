@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 // gets its name. After an error an output that was there before is there still,
 // with its report, and there is no other; what remains is the report that says
 // what is wrong.
-func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disks, output string, input packersdk.Artifact) (_ *artifact, err error) {
+func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disks, output string, input packersdk.Artifact, told *told) (_ *artifact, err error) {
 	replaces, err := p.checkOutput(output, found.inputs)
 	if err != nil {
 		return nil, err
@@ -51,17 +52,20 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 		Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: refused, PlacedLater: true, Replaces: replaces, Inputs: append(found.inputs, output),
 		Chain: found.chain,
 	}
-	result, err := proof.Run(ctx, ui, options)
+	told.begins("prove")
+	result, err := told.proved(proof.Run(ctx, ui, options))
 	if err != nil {
 		return nil, err
 	}
+	told.begins("convert")
 	unproven, err := p.write(ctx, ui, found, output, scratch)
 	if err != nil {
 		return nil, err
 	}
 	options.Disk, options.Name = proof.File(unproven, found.backing...), output
 	if !p.config.Verify.Enabled.False() {
-		if result, err = proof.Recheck(ctx, ui, options); err != nil {
+		told.begins("prove the output")
+		if result, err = told.proved(proof.Recheck(ctx, ui, options)); err != nil {
 			return nil, err
 		}
 	}
@@ -72,6 +76,8 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 	if err != nil {
 		return nil, fmt.Errorf("output: %w", err)
 	}
+	told.path, told.format, told.written = output, named(p.config.Format, p.config.VHDType), a.report
+	told.virtual = cmp.Or(result.Facts.Disk.VirtualSize, told.virtual)
 	ui.Sayf("Image: %s", output)
 	if a.report != "" {
 		ui.Sayf("Report: %s", a.report)
@@ -142,6 +148,9 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 			ui.Sayf("Removed what an earlier build left behind when it was killed: %s", strings.Join(removed, ", "))
 		}
 	}
+	for _, removed := range sweepOthers(folder) {
+		ui.Sayf("Removed what an earlier build left behind when it was killed: %s", removed)
+	}
 	proof.RemoveStale(ctx, ui, output, report, output+proof.ReportSuffix)
 	if refused != report {
 		proof.RemoveStale(ctx, ui, "", refused)
@@ -151,4 +160,26 @@ func prepareFolder(ctx context.Context, ui packersdk.Ui, output, report, refused
 		return "", func() {}, err
 	}
 	return scratch, release, nil
+}
+
+// sweepOthers removes what killed builds left of other outputs in the folder.
+// Nothing is said of what cannot be removed: it is not in the way.
+func sweepOthers(folder string) (removed []string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name, _, ok := strings.Cut(strings.TrimPrefix(e.Name(), "."), ".scratch-")
+		if !ok || name == "" || !strings.HasPrefix(e.Name(), ".") || !e.IsDir() {
+			continue
+		}
+		release, err := hostfile.LockOutput(filepath.Join(folder, name))
+		if err == nil {
+			gone, _ := hostfile.SweepScratch(folder, "."+name+".scratch-")
+			removed = append(removed, gone...)
+		}
+		release()
+	}
+	return removed
 }

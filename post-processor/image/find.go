@@ -33,6 +33,9 @@ type candidate struct {
 	// parents are the files it depends on, chain all that it is made of.
 	parents []string
 	chain   []diskimage.Link
+	// info is the disk, warnings what speaks against it.
+	info     diskimage.Info
+	warnings []string
 	// problem is why it cannot be used.
 	problem error
 }
@@ -44,6 +47,9 @@ type disks struct {
 	// backing is what it may be based on, chain what it is made of, itself first.
 	backing []string
 	chain   []diskimage.Link
+	// info is the disk at path, warnings what speaks against it.
+	info     diskimage.Info
+	warnings []string
 	// left are the files that are or may be disks too, and no part of it.
 	left []string
 	// inputs are all files of the artifact and what its disks depend on.
@@ -72,16 +78,13 @@ func findDisk(ctx context.Context, files, backing []string) (disks, error) {
 		}
 	}
 	path, err := choose(found, files)
-	return disks{path: path, backing: backing, chain: chainOf(found, path), left: leftOver(found, path), inputs: slices.Clip(inputs)}, err
-}
-
-func chainOf(found []candidate, path string) []diskimage.Link {
+	d := disks{path: path, backing: backing, left: leftOver(found, path), inputs: slices.Clip(inputs)}
 	for _, c := range found {
 		if c.path == path {
-			return c.chain
+			d.chain, d.info, d.warnings = c.chain, c.info, c.warnings
 		}
 	}
-	return nil
+	return d, err
 }
 
 // look opens a file as a disk and counts the installations on it.
@@ -98,13 +101,13 @@ func look(ctx context.Context, path string, backing []string) candidate {
 	defer d.Close()
 	info := d.Info()
 	c.disk = info.Format != diskimage.Raw
-	c.chain, c.parents = info.Chain(), info.Files[1:]
+	c.chain, c.parents, c.info = info.Chain(), info.Files[1:], info
 	r, err := winimage.Inspect(ctx, d, winimage.Options{Name: path})
 	if err != nil {
 		c.problem = fmt.Errorf("%s: %w", path, err)
 		return c
 	}
-	c.windows = len(r.Windows)
+	c.windows, c.warnings = len(r.Windows), r.Disk.Warnings
 	c.disk = c.disk || r.Disk.Partitions > 0 || c.windows > 0
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -16,6 +17,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
@@ -46,31 +48,51 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, input 
 func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
+	p.config.Report.Begin(ctx, ui)
+	told := newTold()
+	made, keep, force, err := p.work(ctx, ui, input, told)
+	p.writeReports(ctx, ui, told, err)
+	return made, keep, force, err
+}
+
+// work is process without its report.
+func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packersdk.Artifact, told *told) (packersdk.Artifact, bool, bool, error) {
+	told.begins("find the disk")
 	// The files of an artifact may be based on each other.
 	found, err := findDisk(ctx, input.Files(), slices.Concat(p.config.BackingFiles, input.Files()))
 	if err != nil {
+		return nil, false, false, err
+	}
+	if err := told.found(found, &p.config.Report); err != nil {
 		return nil, false, false, err
 	}
 	ui.Sayf("Disk of the artifact: %s", found.path)
 	if len(found.chain) > 1 {
 		ui.Sayf("Backing chain: %s", diskimage.Lineage(found.chain))
 	}
+	for _, warning := range found.warnings {
+		ui.Sayf("Warning: %s: %s", found.path, warning)
+	}
 	if p.config.Format == "" {
 		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+proof.ReportSuffix)
 		if err := p.checkReport(report, found.inputs); err != nil {
 			return nil, false, false, err
 		}
+		told.begins("prove")
 		options := proof.Options{Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
-		if _, err := proof.Run(ctx, ui, options); err != nil {
+		if _, err := told.proved(proof.Run(ctx, ui, options)); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
 	}
 	output, err := p.config.outputPath(generatedData(input))
+	if err == nil {
+		err = diskimage.CanHold(found.info, p.config.conversion())
+	}
 	if err != nil {
 		return nil, false, false, err
 	}
-	made, err := p.convert(ctx, ui, found, output, input)
+	made, err := p.convert(ctx, ui, found, output, input, told)
 	if err != nil {
 		return nil, false, false, err
 	}
@@ -108,19 +130,38 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 	}
 	defer src.Close()
 	options := p.config.conversion()
-	options.Progress = progress(ui)
+	heart := heartbeat.New(heartbeat.Real(time.Now, nil), ui.Say)
+	wait := heart.Begin(heartbeat.Facts{Doing: "converting the disk"})
+	defer wait.End()
+	fifths := progress(ui)
+	options.Progress = func(done, total int64) {
+		wait.Percent(done, total)
+		fifths(done, total)
+	}
 	if p.config.Compact.True() {
+		looking := heart.Begin(heartbeat.Facts{Doing: "looking for free space on the disk"})
 		skip, said, err := compact.Skipper(ctx, src)
+		looking.End()
 		if err != nil {
 			return "", err
 		}
 		ui.Say(said)
 		options.Skip = skip
 	}
+	disk := src
+	if options.AlignMiB {
+		var said string
+		if disk, said, err = compact.Grown(src, diskimage.MiB); err != nil {
+			return "", err
+		}
+		if said != "" {
+			ui.Say(said)
+		}
+	}
 	kind := strings.TrimSpace(string(options.Type) + " " + string(options.Format))
 	ui.Sayf("Converting to %s: %s", kind, output)
 	unproven := filepath.Join(scratch, "unproven"+filepath.Ext(output))
-	stats, err := diskimage.Convert(ctx, src, unproven, options)
+	stats, err := diskimage.Convert(ctx, disk, unproven, options)
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -287,5 +288,101 @@ func TestAnArtifactWithADataDiskIsKept(t *testing.T) {
 				t.Errorf("said:\n%s", &b.said)
 			}
 		})
+	}
+}
+
+func TestADiskThatTheOutputCannotHoldIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	b := newBench(t, winimagetest.Spec{Generalized: true}, map[string]any{"format": "vhd", "output": "x.vhd"})
+	if err := os.Truncate(b.input.files[0], 2041<<30); err != nil {
+		testutil.Missing(t, "the file system has no files of 2041 GiB: "+err.Error())
+		return
+	}
+	_, _, _, err := b.run(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "a VHD holds at most 2040 GiB, this disk has 2041 GiB: set format = \"vhdx\"") {
+		t.Errorf("%v", err)
+	}
+	if got := here(t); len(got) != 0 || strings.Contains(b.said.String(), "Proven") {
+		t.Errorf("left %v, said:\n%s", got, &b.said)
+	}
+}
+
+func TestWhatSpeaksAgainstTheDiskIsSaid(t *testing.T) {
+	for _, format := range []string{"", "vhd"} {
+		options := map[string]any{}
+		if format != "" {
+			options["format"] = format
+		}
+		b := newBench(t, winimagetest.Spec{Generalized: true, GPT: true}, options)
+		f, err := os.OpenFile(b.input.files[0], os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt(make([]byte, 512), 512)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := b.run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if want := "Warning: " + b.input.files[0] + ": primary GPT: "; strings.Count(b.said.String(), want) != 1 {
+			t.Errorf("%q is not said once:\n%s", want, &b.said)
+		}
+	}
+}
+
+func TestScratchFoldersOfKilledBuildsOfOtherOutputsAreRemoved(t *testing.T) {
+	b := newBench(t, winimagetest.Spec{Generalized: true}, map[string]any{"format": "raw", "output": "x.raw", "packer_force": true})
+	dead, err := hostfile.NewScratch(".", ".other.vhd.scratch-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, err := hostfile.NewScratch(".", ".busy.vhd.scratch-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := hostfile.LockOutput("busy.vhd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if err := os.Mkdir(".theirs.scratch-1", 0o755); err != nil { // without our mark
+		t.Fatal(err)
+	}
+	if _, _, _, err := b.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(b.said.String(), filepath.Base(dead)) {
+		t.Errorf("of a dead build: %v\n%s", err, &b.said)
+	}
+	for _, kept := range []string{busy, ".theirs.scratch-1"} {
+		if _, err := os.Stat(kept); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := os.Stat(".other.vhd.lock"); err == nil {
+		t.Error("the lock of an output that nobody writes is left")
+	}
+}
+
+func TestTheTargetHasASayOnTheFinishedImage(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		spec    winimagetest.Spec
+		options map[string]any
+		wrong   string
+	}{
+		{"a fixed VHD", winimagetest.Spec{Generalized: true}, map[string]any{"format": "vhd", "verify": map[string]any{"target": "azure"}}, ""},
+		{"a disk that is only proven", winimagetest.Spec{Generalized: true}, map[string]any{"verify": map[string]any{"target": "azure"}}, "azure-format (raw)"},
+		{"a VHD of generation 2", winimagetest.Spec{Generalized: true, GPT: true}, map[string]any{"format": "vhd", "verify": map[string]any{"target": "hyperv"}}, "hyperv-uefi-vhdx (vhd)"},
+		{"the same, wanted", winimagetest.Spec{Generalized: true, GPT: true}, map[string]any{"format": "vhd", "verify": map[string]any{"target": "hyperv", "severities": map[string]any{"hyperv-uefi-vhdx": "warn"}}}, ""},
+	} {
+		b := newBench(t, c.spec, c.options)
+		_, _, _, err := b.run(context.Background())
+		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if _, there := os.Stat("output-b-image/packer-b.vhd"); there == nil && err != nil {
+			t.Errorf("%s: an image that is refused was handed over", c.name)
+		}
 	}
 }

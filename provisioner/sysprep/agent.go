@@ -12,6 +12,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -24,7 +25,7 @@ const (
 // newSession makes a session. What starts sysprep instead of us may empty
 // temporary folders.
 func (r *run) newSession(t guest.Transport) *guest.Session {
-	s := r.open(t)
+	s := r.open(r.counted(t))
 	if r.config.startsSysprep() {
 		s.Durable()
 	}
@@ -90,8 +91,13 @@ func (r *run) awaitAzure(ctx context.Context) error {
 	}
 	deadline := r.now().Add(r.config.StallTimeout)
 	said := ""
+	wait := r.heart.Begin(r.waitingFor("waiting for Azure's agent", ""))
+	defer wait.End()
 	for {
 		services, err := r.session.Services(ctx, cloudagent.AzureServices...)
+		if services != nil {
+			r.book.Change(func(l *runlog.Log) { l.Services = services })
+		}
 		var waits []string
 		for _, name := range cloudagent.AzureServices {
 			if runs, there := services[name]; there && !runs {
@@ -99,6 +105,11 @@ func (r *run) awaitAzure(ctx context.Context) error {
 			}
 		}
 		names := strings.Join(waits, " and ")
+		if err != nil {
+			wait.Set(r.waitingFor("waiting for Azure's agent", "the guest does not answer"))
+		} else {
+			wait.Set(r.waitingFor("waiting for Azure's agent", names+" not running"))
+		}
 		switch {
 		case ctx.Err() != nil:
 			return errors.New(notStarted)
@@ -186,7 +197,7 @@ func (r *run) saveAgentLogs(ctx context.Context) {
 			continue
 		}
 		name := path[strings.LastIndexByte(path, '\\')+1:]
-		if err := r.config.writeLog(ctx, filepath.Join(r.config.LogDirectory, "agent", name), content); err != nil {
+		if err := r.keepLog(ctx, filepath.Join(r.config.LogDirectory, "agent", name), content); err != nil {
 			r.ui.Sayf("Could not save a log in log_directory: %s", err)
 			return
 		}

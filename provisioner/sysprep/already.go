@@ -7,6 +7,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
@@ -19,7 +20,7 @@ func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.saveLogs(ctx, true)
 	r.reportCached(ctx, true)
 	r.cleanup(ctx, guest.Leftovers{})
-	if len(r.config.BeforeShutdown) > 0 {
+	if len(r.config.lastLines()) > 0 {
 		v, err := r.atTheEnd(ctx, verdict.Verdict{})
 		if err != nil {
 			return err
@@ -87,6 +88,7 @@ func (r *run) tellNotDone(because string) {
 	}{
 		{"remove_answer_files", r.config.RemoveAnswerFiles}, {"delete_cached_answer_file", r.config.DeleteCachedAnswerFile},
 		{"setup_complete", block != nil && len(block.SetupComplete) > 0}, {"through_audit", r.config.ThroughAudit},
+		{"hygiene", len(preflight.CleaningsOf(r.config.Hygiene, false)) > 0},
 	} {
 		if option.set {
 			r.ui.Sayf("Warning: %s of this run was not done, because %s.", option.name, because)

@@ -10,6 +10,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
@@ -33,6 +34,7 @@ func (r *run) buildAnswer(architecture string) error {
 // a provisioner no way to warn any earlier.
 func (r *run) answerWarnings(architecture string) (warnings []string) {
 	for _, f := range r.config.lint(architecture) {
+		r.book.Found(f)
 		if f.Severity != finding.Info {
 			warnings = append(warnings, r.config.answer.text(f))
 		}
@@ -88,7 +90,9 @@ func (r *run) bring(ctx context.Context) error {
 		r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
 		files = append(files, guest.File{Path: r.plan.AnswerFile, Content: r.config.answer.content, Private: true})
 	}
-	err := r.patiently(ctx, func() error { return r.session.Bring(ctx, uploadLimit, files...) })
+	err := r.heart.During(heartbeat.Facts{Doing: "uploading scripts and answer file"}, func() error {
+		return r.patiently(ctx, func() error { return r.session.Bring(ctx, uploadLimit, files...) })
+	})
 	switch {
 	case err == nil, files == nil && !guest.Unanswered(err) && ctx.Err() == nil:
 		return nil // scripts that are not there are brought at their use, which knows another way
@@ -204,6 +208,7 @@ func (r *run) upload(ctx context.Context) error {
 		}
 		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
 	}
+	defer r.heart.Begin(heartbeat.Facts{Doing: "uploading the answer file"}).End()
 	err := r.patiently(ctx, func() error {
 		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
 
@@ -21,6 +22,7 @@ func (r *run) throughAudit(ctx context.Context) (over bool, err error) {
 	whole, planned := r.config, r.plan
 	r.config.Mode, r.config.Action, r.config.Generalize = modeAudit, actionReboot, config.TriFalse
 	r.config.ThroughAudit, r.config.VMMode, r.config.BeforeShutdown, r.config.DeleteCachedAnswerFile, r.config.answer = false, false, nil, false, answer{}
+	r.config.Hygiene = nil
 	r.plan, r.inBetween = r.config.plan(r.session.Windir(), r.id), true
 	restore := func() { r.config, r.plan, r.inBetween = whole, planned, false }
 	defer restore()
@@ -57,6 +59,9 @@ func (r *run) awaitAudit(ctx context.Context) error {
 	r.ui.Sayf("Waiting until the guest is back in audit mode (up to %s, see reboot_timeout)", r.config.RebootTimeout)
 	deadline := r.now().Add(r.config.RebootTimeout)
 	said, begun := "", time.Time{}
+	facts := heartbeat.Facts{Doing: "waiting until the guest is back in audit mode", Limit: r.config.RebootTimeout, Option: "reboot_timeout"}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		state, err := r.session.Look(ctx)
 		if ctx.Err() != nil {
@@ -67,7 +72,10 @@ func (r *run) awaitAudit(ctx context.Context) error {
 			first.Reached, first.TransportErr = false, err.Error()
 			r.knock(ctx) // a guest that answers again is asked again
 		}
+		r.noteLook(first, state)
 		in, why := verdict.InAudit(first)
+		facts.Says = why
+		wait.Set(facts)
 		if in && begun.IsZero() {
 			begun = r.now()
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -110,14 +111,17 @@ type Config struct {
 	// Further arguments for sysprep.exe, each beginning with `/`. Arguments that
 	// have an option of their own are refused.
 	ExtraArguments []string `mapstructure:"extra_arguments"`
-	// How long sysprep may take in total. Defaults to `30m`.
+	// How long sysprep may take in total. Defaults to `30m`, and to as much longer as
+	// a step that is known to write nothing for long may take (`stall_timeout`),
+	// while it does.
 	GeneralizeTimeout time.Duration `mapstructure:"generalize_timeout"`
 	// How long sysprep's log may go without a new line before the run counts as hung; how
 	// long the guest may be silent before it counts as lost, whether its port is
 	// open or closed; and how long to wait at the start for a guest that does not
 	// answer or a Windows Setup that is still running. Defaults to `10m`, and
-	// to up to `40m` within `generalize_timeout` for steps that are known to
-	// write nothing for long (devices, providers of other software).
+	// to up to `40m` for steps that are known to write nothing for long (the wait
+	// for dmwappushservice, devices, apps, providers of other software). A value that
+	// is set holds for those too.
 	StallTimeout time.Duration `mapstructure:"stall_timeout"`
 	// How often the state of the guest is checked, from `100ms` to `30s`. Defaults to `2s`.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
@@ -160,10 +164,19 @@ type Config struct {
 	// success and on failure, if the guest still answers: `setupact.log`,
 	// `setuperr.log`, `diagerr.xml` and `diagwrn.xml` in `sysprep/` (from
 	// `\Windows\System32\Sysprep\Panther`), `setup/` (from `\Windows\Panther`)
-	// and `oobe/` (from `\Windows\Panther\UnattendGC`). It is created if it does
+	// and `oobe/` (from `\Windows\Panther\UnattendGC`), and `run.json`, which says
+	// what was done and seen. Passwords and product keys are taken out. See
+	// [what to attach to a report](#what-to-attach-to-a-report). It is created if it does
 	// not exist, and checked to be writable before the guest is touched. By
 	// default no logs are kept.
 	LogDirectory string `mapstructure:"log_directory"`
+	// What is removed from the guest before sysprep runs, or right before Windows goes
+	// down: [ids](https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/remedies.md#hygiene)
+	// such as `temp`, `event-logs` or `component-store`. Sizes before and after are
+	// shown. Nothing is removed by default.
+	Hygiene []string `mapstructure:"hygiene"`
+	// Where the report on this run is written, see [report](#the-block-report).
+	Report block.Config `mapstructure:"report"`
 	// The connection to the guest. Without this block the provisioner makes one of
 	// its own with what Packer's communicator uses, where it can. See
 	// [winrm](#the-block-winrm).
@@ -179,6 +192,8 @@ type Config struct {
 	// patient: stall_timeout is the default, which steps known for their silence
 	// may exceed.
 	patient bool
+	// unhurried: the same of generalize_timeout.
+	unhurried bool
 }
 
 // Values of options.
@@ -258,7 +273,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	c.setDefaults()
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkWinRM(), c.checkLogDirectory(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
+	for _, problem := range slices.Concat(c.checkValues(), c.checkTimes(), c.checkTogether(), c.checkAgent(), c.checkAccount(false), c.checkArguments(), c.checkBeforeShutdown(), c.checkHygiene(), c.checkWinRM(), c.checkLogDirectory(), c.checkReport(), c.checkLint(), c.checkPreflight(), c.readAnswer()) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -312,6 +327,7 @@ func (c *Config) setDefaults() {
 	}
 	c.RunAs = cmp.Or(c.RunAs, runAsBuildUser)
 	c.Agent = cmp.Or(c.Agent, agentNone)
+	c.unhurried = c.unhurried || c.GeneralizeTimeout == 0
 	c.GeneralizeTimeout = cmp.Or(c.GeneralizeTimeout, 30*time.Minute)
 	c.patient = c.patient || c.StallTimeout == 0 // Prepare runs twice
 	c.StallTimeout = cmp.Or(c.StallTimeout, min(10*time.Minute, c.GeneralizeTimeout))
@@ -418,10 +434,10 @@ func (c *Config) checkArguments() (errs []error) {
 
 // checkBeforeShutdown refuses lines that could not be run in the end.
 func (c *Config) checkBeforeShutdown() []error {
-	if slices.ContainsFunc(c.BeforeShutdown, unknown.In) {
+	if slices.ContainsFunc(slices.Concat(c.BeforeShutdown, c.Hygiene), unknown.In) {
 		return nil
 	}
-	if err := guest.LastLines(c.BeforeShutdown); err != nil {
+	if err := guest.LastLines(texts(c.lastLines())); err != nil {
 		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
 	}
 	return nil

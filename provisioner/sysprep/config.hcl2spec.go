@@ -5,6 +5,7 @@ package sysprep
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -46,6 +47,8 @@ type FlatConfig struct {
 	ElevatedUser           *string                     `mapstructure:"elevated_user" cty:"elevated_user" hcl:"elevated_user"`
 	ElevatedPassword       *string                     `mapstructure:"elevated_password" cty:"elevated_password" hcl:"elevated_password"`
 	LogDirectory           *string                     `mapstructure:"log_directory" cty:"log_directory" hcl:"log_directory"`
+	Hygiene                []string                    `mapstructure:"hygiene" cty:"hygiene" hcl:"hygiene"`
+	Report                 *block.FlatConfig           `mapstructure:"report" cty:"report" hcl:"report"`
 	WinRM                  *FlatWinRM                  `mapstructure:"winrm" cty:"winrm" hcl:"winrm"`
 	Preflight              *FlatPreflight              `mapstructure:"preflight" cty:"preflight" hcl:"preflight"`
 }
@@ -97,6 +100,8 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"elevated_user":              &hcldec.AttrSpec{Name: "elevated_user", Type: cty.String, Required: false},
 		"elevated_password":          &hcldec.AttrSpec{Name: "elevated_password", Type: cty.String, Required: false},
 		"log_directory":              &hcldec.AttrSpec{Name: "log_directory", Type: cty.String, Required: false},
+		"hygiene":                    &hcldec.AttrSpec{Name: "hygiene", Type: cty.List(cty.String), Required: false},
+		"report":                     &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"winrm":                      &hcldec.BlockSpec{TypeName: "winrm", Nested: hcldec.ObjectSpec((*FlatWinRM)(nil).HCL2Spec())},
 		"preflight":                  &hcldec.BlockSpec{TypeName: "preflight", Nested: hcldec.ObjectSpec((*FlatPreflight)(nil).HCL2Spec())},
 	}
@@ -106,11 +111,14 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 // FlatPreflight is an auto-generated flat version of Preflight.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatPreflight struct {
-	Enabled    *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
-	Severities map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
-	FailOn     *string           `mapstructure:"fail_on" cty:"fail_on" hcl:"fail_on"`
-	ReportOnly *bool             `mapstructure:"report_only" cty:"report_only" hcl:"report_only"`
-	WaitFor    *FlatWaitFor      `mapstructure:"wait_for" cty:"wait_for" hcl:"wait_for"`
+	Enabled          *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
+	Severities       map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
+	FailOn           *string           `mapstructure:"fail_on" cty:"fail_on" hcl:"fail_on"`
+	ReportOnly       *bool             `mapstructure:"report_only" cty:"report_only" hcl:"report_only"`
+	WaitFor          *FlatWaitFor      `mapstructure:"wait_for" cty:"wait_for" hcl:"wait_for"`
+	Remedies         []string          `mapstructure:"remedies" cty:"remedies" hcl:"remedies"`
+	RemoveProviders  []string          `mapstructure:"remove_providers" cty:"remove_providers" hcl:"remove_providers"`
+	BitLockerTimeout *string           `mapstructure:"bitlocker_timeout" cty:"bitlocker_timeout" hcl:"bitlocker_timeout"`
 }
 
 // FlatMapstructure returns a new FlatPreflight.
@@ -125,11 +133,14 @@ func (*Preflight) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spe
 // The decoded values from this spec will then be applied to a FlatPreflight.
 func (*FlatPreflight) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"enabled":     &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
-		"severities":  &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
-		"fail_on":     &hcldec.AttrSpec{Name: "fail_on", Type: cty.String, Required: false},
-		"report_only": &hcldec.AttrSpec{Name: "report_only", Type: cty.Bool, Required: false},
-		"wait_for":    &hcldec.BlockSpec{TypeName: "wait_for", Nested: hcldec.ObjectSpec((*FlatWaitFor)(nil).HCL2Spec())},
+		"enabled":           &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
+		"severities":        &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
+		"fail_on":           &hcldec.AttrSpec{Name: "fail_on", Type: cty.String, Required: false},
+		"report_only":       &hcldec.AttrSpec{Name: "report_only", Type: cty.Bool, Required: false},
+		"wait_for":          &hcldec.BlockSpec{TypeName: "wait_for", Nested: hcldec.ObjectSpec((*FlatWaitFor)(nil).HCL2Spec())},
+		"remedies":          &hcldec.AttrSpec{Name: "remedies", Type: cty.List(cty.String), Required: false},
+		"remove_providers":  &hcldec.AttrSpec{Name: "remove_providers", Type: cty.List(cty.String), Required: false},
+		"bitlocker_timeout": &hcldec.AttrSpec{Name: "bitlocker_timeout", Type: cty.String, Required: false},
 	}
 	return s
 }
@@ -166,15 +177,16 @@ func (*FlatWaitFor) HCL2Spec() map[string]hcldec.Spec {
 // FlatWinRM is an auto-generated flat version of WinRM.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatWinRM struct {
-	Mode     *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
-	Port     *int    `mapstructure:"port" cty:"port" hcl:"port"`
-	Username *string `mapstructure:"username" cty:"username" hcl:"username"`
-	Password *string `mapstructure:"password" cty:"password" hcl:"password"`
-	UseSSL   *bool   `mapstructure:"use_ssl" cty:"use_ssl" hcl:"use_ssl"`
-	Insecure *bool   `mapstructure:"insecure" cty:"insecure" hcl:"insecure"`
-	UseNTLM  *bool   `mapstructure:"use_ntlm" cty:"use_ntlm" hcl:"use_ntlm"`
-	CAFile   *string `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
-	Pin      *string `mapstructure:"pin" cty:"pin" hcl:"pin"`
+	Mode          *string `mapstructure:"mode" cty:"mode" hcl:"mode"`
+	Port          *int    `mapstructure:"port" cty:"port" hcl:"port"`
+	Username      *string `mapstructure:"username" cty:"username" hcl:"username"`
+	Password      *string `mapstructure:"password" cty:"password" hcl:"password"`
+	UseSSL        *bool   `mapstructure:"use_ssl" cty:"use_ssl" hcl:"use_ssl"`
+	Insecure      *bool   `mapstructure:"insecure" cty:"insecure" hcl:"insecure"`
+	UseNTLM       *bool   `mapstructure:"use_ntlm" cty:"use_ntlm" hcl:"use_ntlm"`
+	CAFile        *string `mapstructure:"ca_file" cty:"ca_file" hcl:"ca_file"`
+	Pin           *string `mapstructure:"pin" cty:"pin" hcl:"pin"`
+	LoginAttempts *int    `mapstructure:"login_attempts" cty:"login_attempts" hcl:"login_attempts"`
 }
 
 // FlatMapstructure returns a new FlatWinRM.
@@ -189,15 +201,16 @@ func (*WinRM) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec } 
 // The decoded values from this spec will then be applied to a FlatWinRM.
 func (*FlatWinRM) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"mode":     &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
-		"port":     &hcldec.AttrSpec{Name: "port", Type: cty.Number, Required: false},
-		"username": &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
-		"password": &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
-		"use_ssl":  &hcldec.AttrSpec{Name: "use_ssl", Type: cty.Bool, Required: false},
-		"insecure": &hcldec.AttrSpec{Name: "insecure", Type: cty.Bool, Required: false},
-		"use_ntlm": &hcldec.AttrSpec{Name: "use_ntlm", Type: cty.Bool, Required: false},
-		"ca_file":  &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
-		"pin":      &hcldec.AttrSpec{Name: "pin", Type: cty.String, Required: false},
+		"mode":           &hcldec.AttrSpec{Name: "mode", Type: cty.String, Required: false},
+		"port":           &hcldec.AttrSpec{Name: "port", Type: cty.Number, Required: false},
+		"username":       &hcldec.AttrSpec{Name: "username", Type: cty.String, Required: false},
+		"password":       &hcldec.AttrSpec{Name: "password", Type: cty.String, Required: false},
+		"use_ssl":        &hcldec.AttrSpec{Name: "use_ssl", Type: cty.Bool, Required: false},
+		"insecure":       &hcldec.AttrSpec{Name: "insecure", Type: cty.Bool, Required: false},
+		"use_ntlm":       &hcldec.AttrSpec{Name: "use_ntlm", Type: cty.Bool, Required: false},
+		"ca_file":        &hcldec.AttrSpec{Name: "ca_file", Type: cty.String, Required: false},
+		"pin":            &hcldec.AttrSpec{Name: "pin", Type: cty.String, Required: false},
+		"login_attempts": &hcldec.AttrSpec{Name: "login_attempts", Type: cty.Number, Required: false},
 	}
 	return s
 }

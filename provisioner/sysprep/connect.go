@@ -11,7 +11,9 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/packercomm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
@@ -32,6 +34,7 @@ type login struct {
 	loginUser string
 	password  winrm.Secret
 	given     bool // there is a password
+	guard     *lockout.Guard
 }
 
 // readLogin returns what the builder says of Packer's communicator, and hides the
@@ -63,6 +66,7 @@ func (r *run) overrideLogin() error {
 	if w.Password != "" {
 		r.password, r.given = winrm.NewSecret(w.Password), true
 	}
+	r.guard = lockout.New(r.loginUser, lockout.Policy{Most: w.LoginAttempts, Option: "login_attempts in the block winrm"}, func() time.Time { return r.now() })
 	return nil
 }
 
@@ -155,6 +159,9 @@ func (r *run) logInPatiently(ctx context.Context) (*winrm.Client, error) {
 	waited, cancel := context.WithTimeout(ctx, r.real(limit))
 	defer cancel()
 	var last error
+	facts := heartbeat.Facts{Doing: "connecting to WinRM", Limit: limit}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		client, err := r.logIn(waited)
 		switch {
@@ -162,6 +169,8 @@ func (r *run) logInPatiently(ctx context.Context) (*winrm.Client, error) {
 			return client, nil
 		case waited.Err() == nil || last == nil:
 			last = err // of the end of the time less can be said
+			facts.Says = err.Error()
+			wait.Set(facts)
 		}
 		silent := errors.Is(err, winrm.ErrDeadline) || errors.Is(err, winrm.ErrConnection) || errors.Is(err, winrm.ErrUnavailable)
 		if !silent || r.pause(waited, r.config.PollInterval) != nil {
@@ -260,7 +269,7 @@ func (r *run) settings() (all []winrm.Config, err error) {
 		slices.Reverse(ways)
 	}
 	for _, tls := range ways {
-		c := winrm.Config{Host: r.host, Port: r.loginPort, TLS: tls, User: r.loginUser, Password: r.password, Limits: r.limits, Auth: winrm.AuthNTLM}
+		c := winrm.Config{Host: r.host, Port: r.loginPort, TLS: tls, User: r.loginUser, Password: r.password, Limits: r.limits, Guard: r.guard, Auth: winrm.AuthNTLM}
 		if !w.UseNTLM.False() {
 			all = append(all, c)
 		}

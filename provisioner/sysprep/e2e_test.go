@@ -191,11 +191,18 @@ func (g *guestRun) provision() error {
 		g.adjust(r)
 	}
 	err := r.provision(g.ctx)
+	if !r.heart.Idle() {
+		g.t.Error("a wait was not ended")
+	}
+	if os.Getenv("SYSPREP_TEST_REPLAY") != "" {
+		wantReplay(g.t, throughFile(g.t, r))
+	}
 	if err != nil {
 		g.t.Logf("error:\n%v", err)
 		wantHead(g.t, err)
 	}
 	g.t.Logf("ui:\n%s", g.ui.text())
+	wantReport(g.t, r, err)
 	return err
 }
 

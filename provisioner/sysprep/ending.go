@@ -7,6 +7,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/winrmguest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
@@ -15,18 +16,26 @@ import (
 // atTheEnd runs the lines of before_shutdown, where there are any, and then ends
 // Windows as the plan says. The verdict is that of the whole run.
 func (r *run) atTheEnd(ctx context.Context, v verdict.Verdict) (verdict.Verdict, error) {
-	lines := r.config.BeforeShutdown
+	lines := r.config.lastLines()
 	if len(lines) == 0 {
 		return v, nil
 	}
-	r.ui.Sayf("Running before_shutdown (lines: %d)", len(lines))
+	if n := len(r.config.BeforeShutdown); n > 0 {
+		r.ui.Sayf("Running before_shutdown (lines: %d)", n)
+	}
+	for _, cleaning := range r.config.endCleanings() {
+		r.ui.Sayf("Hygiene %s: %s", cleaning.ID, cleaning.Changes)
+	}
 	how := map[string]guest.Ending{"": guest.StayUp, actionShutdown: guest.PowerOff, actionReboot: guest.Restart}[r.plan.Then]
-	err := r.session.AtTheEnd(ctx, lines, how, r.config.BeforeShutdownTimeout)
+	err := r.heart.During(heartbeat.Facts{Doing: "running before_shutdown", Limit: r.config.BeforeShutdownTimeout, Option: "before_shutdown_timeout"}, func() error {
+		return r.session.AtTheEnd(ctx, texts(lines), how, r.config.BeforeShutdownTimeout)
+	})
+	r.noteAtTheEnd(len(lines), err)
 	if ctx.Err() != nil {
 		return v, verdict.Fail(verdict.Head{Class: verdict.Cancelled}, fmt.Errorf("cancelled while before_shutdown ran; %s", r.done()))
 	}
 	if err != nil {
-		return v, endFailed(r.done(), err)
+		return v, endFailed(r.done(), lines, err)
 	}
 	if r.plan.Then == "" {
 		return r.still(ctx, v)
@@ -43,20 +52,20 @@ func (r *run) done() string {
 }
 
 // endFailed says which line failed. The line itself may hold a secret.
-func endFailed(done string, err error) error {
+func endFailed(done string, lines []lastLine, err error) error {
 	var line *guest.LineError
 	var unsaid *guest.UnsaidError
 	var end *guest.EndError
 	head := verdict.Head{Class: verdict.AtTheEnd}
 	switch {
 	case errors.As(err, &unsaid):
-		return failed(head, fmt.Errorf("%s, but whether before_shutdown[%d] worked is not known: %w", done, unsaid.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but whether %s worked is not known: %w", done, lines[unsaid.Index].name, err), nil,
 			"look at the guest before its disk is used: it may go down all the same. A line must not end the connection; close WinRM by disabling its service, which takes effect at the next start")
 	case errors.As(err, &end):
 		return failed(head, fmt.Errorf("%s and before_shutdown has worked, but Windows did not take the order to end: %w", done, err), nil,
 			"look at the guest before its disk is used: it may go down or restart all the same. A line must not restart Windows or shut it down")
 	case errors.As(err, &line) && !errors.Is(err, guest.ErrNotSent):
-		return failed(head, fmt.Errorf("%s, but before_shutdown[%d] failed with %w", done, line.Index, err), nil,
+		return failed(head, fmt.Errorf("%s, but %s failed with %w", done, lines[line.Index].name, err), nil,
 			"correct that line and run the build again; Windows stays up")
 	}
 	return failed(head, fmt.Errorf("%s, but before_shutdown could not be run: %w", done, err), nil,
@@ -98,8 +107,16 @@ func (r *run) untilGone(ctx context.Context, how string) verdict.Verdict {
 	expect := r.plan.Expect
 	expect.End = map[string]verdict.End{actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[how]
 	judge := verdict.Ending(r.now(), expect)
+	facts := heartbeat.Facts{Doing: "waiting for Windows to go down", Limit: r.config.ShutdownTimeout, Option: "shutdown_timeout"}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		state, err := r.session.Poll(ctx)
+		facts.Says = "it still answers"
+		if err != nil {
+			facts.Says = "it does not answer"
+		}
+		wait.Set(facts)
 		var v *verdict.Verdict
 		if judge, v = judge.Step(r.ending(ctx, state, err)); v == nil && judge.WantsLastLook() && ctx.Err() == nil {
 			state, err = r.session.PollRegardless(ctx, lastLookLimit(r.config.StallTimeout))
@@ -125,6 +142,7 @@ func (r *run) ending(ctx context.Context, state guest.Status, err error) verdict
 	}
 	o := observation(r.now(), state)
 	o.Machine, o.Ours = r.machine.now(), verdict.Unknown // all of it was removed
+	r.note(o, guest.Sample{Status: state})
 	return o
 }
 

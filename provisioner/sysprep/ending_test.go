@@ -198,13 +198,13 @@ func TestWhatTheLinesMayNotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := endFailed("Windows is generalized", errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
+	if err := endFailed("Windows is generalized", nil, errors.New("why")); !strings.Contains(err.Error(), "before_shutdown could not be run: why") {
 		t.Error(err)
 	}
-	if err := endFailed("Windows is generalized", &guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
+	if err := endFailed("Windows is generalized", nil, &guest.EndError{Code: 1115, Said: "in progress"}); !strings.Contains(err.Error(), `Windows did not take the order to end: exit code 1115: "in progress"`) || strings.Contains(err.Error(), "before_shutdown[") || strings.Contains(err.Error(), "stays up") {
 		t.Error(err)
 	}
-	if err := endFailed("Windows is generalized", &guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
+	if err := endFailed("Windows is generalized", (&Config{BeforeShutdown: []string{"a", "b", "c"}}).lastLines(), &guest.UnsaidError{Index: 2, Err: guest.ErrNoAnswer}); !strings.Contains(err.Error(), "whether before_shutdown[2] worked is not known") {
 		t.Error(err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
 	sdkwinrm "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/winrm"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/communicator"
@@ -360,7 +361,7 @@ func (c *faultCell) check() {
 		t.Errorf("left in the guest: %q\n%s", c.inGuest, c.ui.text())
 	}
 	for _, name := range c.onHost {
-		if !slices.ContainsFunc(windows.Logs(), func(log windows.Log) bool { return log.Name == name }) {
+		if name != runlog.RunFile && !slices.ContainsFunc(windows.Logs(), func(log windows.Log) bool { return log.Name == name }) {
 			t.Errorf("left on the host: %s", name)
 		}
 	}

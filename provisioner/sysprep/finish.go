@@ -31,6 +31,9 @@ const notStarted = "cancelled: sysprep was not started, the machine is untouched
 func (r *run) giveUp(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = errors.New(notStarted)
+		if r.applied.any() {
+			err = errors.New("cancelled: sysprep was not started; what hygiene and remedies have changed in the guest stays, as the lines above say")
+		}
 		if r.resealed {
 			err = errors.New("cancelled: Windows was brought into audit mode (through_audit), where it is still; sysprep was not started to generalize it")
 		}
@@ -38,6 +41,7 @@ func (r *run) giveUp(ctx context.Context, err error) error {
 	ctx, cancel := afterCancel(ctx, cleanupLimit)
 	defer cancel()
 	r.answering = true // as it did when it was looked at
+	r.undo(ctx)
 	r.cleanup(ctx, r.left)
 	return err
 }
@@ -76,6 +80,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		r.diagnose(ctx, &v)
 		r.explainAgent(ctx, &v)
 		r.stopOwn(ctx, &v)
+		r.undoAfter(ctx, v)
 		r.saveLogs(ctx, r.answering)
 		if r.tidied != nil {
 			if !r.answering {
@@ -99,6 +104,7 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 // that twice.
 func (r *run) explain(v verdict.Verdict) error {
 	said, next := v.Explain()
+	r.noteCause(v, said)
 	err := verdict.Fail(v.Head(), errors.New(said[0]))
 	said[0] = err.Error()
 	if r.config.LogDirectory == "" && v.Class != verdict.Cancelled {
@@ -123,6 +129,7 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 	}
 	r.stopOwn(work, v)
 	r.stopAgent(work, now)
+	r.undoAfter(work, *v)
 	last, cancelLast := afterCancel(ctx, cancelLimit)
 	defer cancelLast()
 	r.cleanup(last, r.left)
@@ -131,6 +138,9 @@ func (r *run) endCancelled(ctx context.Context, v *verdict.Verdict) {
 // succeed does what is left to do in the image, lets Windows end as it is to, and
 // says what was proven.
 func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
+	if !r.inBetween {
+		r.undoAfter(ctx, v)
+	}
 	if r.plan.Action == actionQuit {
 		r.saveLogs(ctx, true)
 		r.reportCached(ctx, true)
@@ -147,6 +157,7 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		return err
 	}
 	said, next := v.Explain()
+	r.noteCause(v, said)
 	if v.Unseen || v.Class != verdict.Generalized {
 		said[0] = "Warning: " + said[0]
 	}
@@ -171,34 +182,42 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 // diagnose names the cause from the log of the run, or from the one in the
 // guest where too little of it was seen.
 func (r *run) diagnose(ctx context.Context, v *verdict.Verdict) {
+	last := r.diagnoseRun(ctx, v)
+	r.consult(ctx, v.Diagnosis, last)
+}
+
+// diagnoseRun also returns what the log says of the run that was diagnosed.
+func (r *run) diagnoseRun(ctx context.Context, v *verdict.Verdict) (run diagnosis.Progress) {
 	if v.Diagnosis != nil || v.Class == verdict.Undone || v.Class == verdict.Unarmed {
-		return
+		return run
 	}
 	seen := r.tracker.Run()
+	run = seen.Progress
 	if d, ok := diagnosis.Diagnose(seen); ok && (v.OwnLog == verdict.Yes || r.ownLog(seen.Progress)) {
 		v.Diagnosis = &d
-		return
+		return run
 	}
 	if v.Class == verdict.Hung {
 		if d, ok := diagnosis.Hang(seen.Progress); ok {
 			v.Diagnosis = &d
 		}
-		return
+		return run
 	}
 	if !r.answering {
-		return
+		return run
 	}
 	raw, err := r.session.Fetch(ctx, r.session.Log(), maxLogFile)
 	if err != nil {
-		return
+		return run
 	}
 	last := diagnosis.LastRun(raw)
 	if last.Progress.Lines == 0 || !r.ownLog(last.Progress) {
-		return
+		return run
 	}
 	if d, ok := diagnosis.Diagnose(last); ok {
-		v.Diagnosis = &d
+		v.Diagnosis, run = &d, last.Progress
 	}
+	return run
 }
 
 // stopOwn ends the sysprep that this run started if it has changed nothing yet

@@ -37,6 +37,9 @@ func (r *run) firstBoot(ctx context.Context, d verdict.Clearance) []string {
 	}
 	cause, ok := diagnosis.FirstBoot(runs...)
 	if !ok {
+		cause, ok = diagnosis.FirstBootHang(runs...)
+	}
+	if !ok {
 		return nil
 	}
 	lines := render.Full("cause", cause.Finding)

@@ -18,12 +18,14 @@ func (r *run) sysprep(ctx context.Context) (over bool, err error) {
 	r.machine.begin()
 	if r.attached != nil {
 		r.keepRecord(ctx)
+		r.noteLaunch(nil)
 		r.watchAttached(ctx)
 		return false, nil
 	}
 	if err = r.launch(ctx); alreadyRunning(err) && ctx.Err() == nil {
 		err = r.launchAgain(ctx)
 	}
+	r.noteLaunch(err)
 	switch {
 	case ctx.Err() != nil:
 		r.verdict = r.cancelledLaunch(ctx)

@@ -3,10 +3,15 @@ package sysprep
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -28,8 +33,12 @@ func (c *Config) checkLogDirectory() (errs []error) {
 			return []error{fmt.Errorf("log_directory: %w", err)}
 		}
 	}
+	files := []string{filepath.Join(c.LogDirectory, runlog.RunFile)}
 	for _, log := range windows.Logs() {
-		if err := hostfile.Writable(log.OnHost(c.LogDirectory), c.answerFiles()...); err != nil {
+		files = append(files, log.OnHost(c.LogDirectory))
+	}
+	for _, path := range files {
+		if err := c.writable(path); err != nil {
 			errs = append(errs, fmt.Errorf("log_directory: %w", err))
 		}
 	}
@@ -44,12 +53,30 @@ func (c *Config) answerFiles() []string {
 	return []string{c.AnswerFile}
 }
 
-// writeLog keeps a log whole or not at all. It replaces no answer file.
+// writable: a file may be written there. It replaces no answer file.
+func (c *Config) writable(path string) error { return hostfile.Writable(path, c.answerFiles()...) }
+
+// writeLog keeps a log whole or not at all.
 func (c *Config) writeLog(ctx context.Context, path string, content []byte) error {
-	if err := hostfile.Writable(path, c.answerFiles()...); err != nil {
+	if err := c.writable(path); err != nil {
 		return err
 	}
 	return hostfile.WriteFile(ctx, path, content)
+}
+
+// keepLog puts a log of the guest into log_directory, under a name below it, without
+// what is secret and as far as the limits of a bundle go.
+func (r *run) keepLog(ctx context.Context, path string, content []byte) error {
+	name, err := filepath.Rel(r.config.LogDirectory, path)
+	if err != nil {
+		return err
+	}
+	fits, file := r.book.budget.Fit(filepath.ToSlash(name), content, r.scrub.text)
+	if err := r.config.writeLog(ctx, path, fits); err != nil {
+		return err
+	}
+	r.book.Saved(file)
+	return nil
 }
 
 // saveLogs puts the logs into log_directory. Where the guest cannot be asked,
@@ -60,6 +87,7 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logsLimit)
 	defer cancel()
+	defer r.heart.Begin(heartbeat.Facts{Doing: "fetching the guest's logs", Limit: logsLimit}).End()
 	found := r.fetchLogs(ctx, ask)
 	if ask {
 		r.saveAgentLogs(ctx)
@@ -73,13 +101,66 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		if len(content) == 0 {
 			continue
 		}
-		if err := r.config.writeLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
+		if err := r.keepLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
 			r.ui.Sayf("Could not save a log in log_directory: %s", err)
 			return
 		}
 		saved++
 	}
-	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved)
+	more, err := r.saveConsulted(ctx)
+	if err != nil {
+		r.ui.Sayf("Could not save a log in log_directory: %s", err)
+	}
+	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved+more)
+}
+
+const (
+	// consultLimit bounds asking other logs for a cause that is known already.
+	consultLimit = 30 * time.Second
+	maxConsulted = 256 << 10 // of such a log the end is fetched
+)
+
+// consult asks the logs of servicing or the events of app deployment where the
+// cause points to them. What cannot be had within the limit is left out.
+func (r *run) consult(ctx context.Context, d *diagnosis.Diagnosis, run diagnosis.Progress) {
+	if d == nil || !r.answering {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, consultLimit)
+	defer cancel()
+	found := map[string][]byte{}
+	for _, source := range d.Asks() {
+		switch source {
+		case diagnosis.OfServicing:
+			paths := map[string]string{windows.CBSLog.In(r.session.Windir()): "servicing/CBS.log", windows.DISMLog.In(r.session.Windir()): "servicing/dism.log"}
+			// What was read of them counts, whatever the error.
+			files, _ := r.session.FetchAll(ctx, slices.Collect(maps.Keys(paths)), maxConsulted)
+			for path, content := range files {
+				found[paths[path]] = content
+			}
+		case diagnosis.OfApps:
+			if events, err := r.session.AppErrors(ctx); err == nil {
+				found["apps/appx-events.txt"] = events
+			}
+		}
+	}
+	r.consulted = found
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		d.Consult(run, diagnosis.ReadLog(name, found[name]))
+	}
+}
+
+// saveConsulted keeps what was asked for the cause beside the other logs.
+func (r *run) saveConsulted(ctx context.Context) (saved int, err error) {
+	for _, name := range slices.Sorted(maps.Keys(r.consulted)) {
+		if content := r.consulted[name]; len(content) > 0 {
+			if err := r.keepLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content); err != nil {
+				return saved, err
+			}
+			saved++
+		}
+	}
+	return saved, nil
 }
 
 // fetchLogs reads all logs by one command, and says what it could not read.

@@ -40,6 +40,7 @@ func (r *run) look(ctx context.Context) (over bool, err error) {
 		return true, r.giveUp(ctx, err)
 	}
 	r.plan = r.config.plan(r.session.Windir(), r.id)
+	r.noteFirst()
 	for _, w := range slices.Concat(decision.Warnings, r.plan.Warnings, r.answerWarnings(first.Architecture)) {
 		r.ui.Say("Warning: " + w)
 	}
@@ -72,12 +73,15 @@ func (r *run) untilClear(ctx context.Context) (guest.Status, verdict.Clearance, 
 	}
 	deadline := r.now().Add(limit)
 	said, closed := "", 0
+	wait := r.heart.Begin(r.waitingFor("looking at the guest", ""))
+	defer wait.End()
 	for {
 		state, d := r.lookOnce(ctx)
 		if ctx.Err() != nil {
 			return state, verdict.Clearance{}, errors.New(notStarted)
 		}
 		late := r.now().After(deadline)
+		wait.Set(r.waitingFor("waiting until sysprep may run", d.Reason))
 		switch {
 		case d.Start == verdict.Go || d.Start == verdict.Already || d.Start == verdict.Attach:
 			return state, d, nil
@@ -124,6 +128,7 @@ func (r *run) lookOnce(ctx context.Context) (guest.Status, verdict.Clearance) {
 		}
 		d = verdict.Clear(first, planned.Expect)
 	}
+	r.noteLook(first, state)
 	return state, d
 }
 

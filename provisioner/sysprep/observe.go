@@ -37,6 +37,9 @@ type watched struct {
 	logOrigin
 	// answering: the newest try to ask the guest worked.
 	answering bool
+	pace      pace
+	// held: it was said that the guest refuses the login.
+	held bool
 	// tidied and untidy are closed and set when our files were removed before
 	// Windows goes down; settled delivers the state that was read with that.
 	tidied  chan struct{}
@@ -73,7 +76,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 	var machine verdict.Machine
 	asking := false
 	silence := guest.Heartbeat(r.config.PollInterval) + r.slack
-	var heart heartbeat
+	seen := watchFacts{starter: r.plan.Starter, limit: r.config.GeneralizeTimeout}.at(r.now(), r.tracker.Progress())
+	watch := r.heart.Begin(seen.facts(r.now()))
+	defer watch.End()
 	for {
 		var v *verdict.Verdict
 		select {
@@ -82,6 +87,10 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case e := <-events:
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
+				if errors.Is(e.err, guest.ErrHeld) && !r.held {
+					r.held = true
+					r.ui.Say("Warning: the guest refuses the login of Packer's communicator. It is asked at growing intervals only, so that Windows does not lock the account")
+				}
 				o := r.unreached(ctx, e.err.Error())
 				o.Last = e.last
 				judge, v = judge.Step(o)
@@ -98,7 +107,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case <-tick.C:
 			if m := r.machine.now(); m != machine {
 				machine = m
-				judge, v = judge.Step(verdict.Observation{At: r.now(), Machine: m, TransportErr: "the state of the machine has changed"})
+				o := verdict.Observation{At: r.now(), Machine: m, TransportErr: "the state of the machine has changed"}
+				r.note(o, guest.Sample{})
+				judge, v = judge.Step(o)
 				break
 			}
 			if r.answering && r.now().Sub(heard) < silence {
@@ -110,9 +121,12 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		if v != nil && ctx.Err() == nil {
 			return *v
 		}
-		if text := heart.beat(r.now(), r.begun, r.config.GeneralizeTimeout, r.tracker.Progress()); text != "" {
-			r.ui.Say("  " + text)
+		seen = seen.at(r.now(), r.tracker.Progress())
+		seen.machine, seen.silent = machine, time.Time{}
+		if !r.answering {
+			seen.silent = heard
 		}
+		watch.Set(seen.facts(r.now()))
 		if judge.WantsLastLook() && !asking {
 			asking = true
 			feeder.Go(func() { r.lastLook(feed, events) })
@@ -225,13 +239,17 @@ func (r *run) removed(left []string) {
 }
 
 // take makes an observation of a sample, and tells the user what is new.
-func (r *run) take(ctx context.Context, s guest.Sample) verdict.Observation {
-	o := observation(r.now(), s.Status)
+func (r *run) take(ctx context.Context, s guest.Sample) (o verdict.Observation) {
+	defer func() { r.note(o, s) }()
+	o = observation(r.now(), s.Status)
 	o.Launched, o.Machine = r.launchedAt(), r.machine.now()
 	success := o.Tag == verdict.Yes && s.ImageState == r.plan.Expect.ImageState
 	switch {
 	case s.MayBeRemoved && r.otherLog(s):
 		o.Ours = verdict.No
+	case s.MayBeRemoved && !s.LogRead:
+		// A restart, or another machine: the log tells, with the next answer.
+		o.SameBoot = verdict.Unknown
 	case r.tidied != nil:
 		o.Ours = verdict.Unknown // what is ours has gone, or is about to
 	}
@@ -272,9 +290,19 @@ func (r *run) progress(lines []diagnosis.Line) {
 		if !r.ownLog(diagnosis.Progress{Start: l.Time}) {
 			continue
 		}
-		if text := diagnosis.Milestone(l); text != "" {
-			r.ui.Say("  " + text)
+		text := diagnosis.Milestone(l)
+		if text == "" {
+			continue
 		}
+		var ok bool
+		var left int
+		if r.pace, ok, left = r.pace.next(r.now()); !ok {
+			continue
+		}
+		if left > 0 {
+			r.ui.Sayf("  (lines of progress left out: %d)", left)
+		}
+		r.ui.Say("  " + text)
 	}
 }
 
@@ -282,6 +310,7 @@ func (r *run) progress(lines []diagnosis.Line) {
 func (r *run) unreached(ctx context.Context, why string) verdict.Observation {
 	o := verdict.Observation{TransportErr: why, Port: r.knock(ctx)}
 	o.At, o.Machine = r.now(), r.machine.now()
+	r.note(o, guest.Sample{})
 	return o
 }
 

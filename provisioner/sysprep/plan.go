@@ -43,7 +43,7 @@ func (c *Config) plan(windir, id string) Plan {
 		p.Action, p.Why = c.autoAction()
 	}
 	final := p.Action
-	if len(c.BeforeShutdown) > 0 && p.Action != actionQuit {
+	if len(c.lastLines()) > 0 && p.Action != actionQuit {
 		p.Action, p.Then = actionQuit, p.Action
 	}
 	var arguments []string
@@ -68,7 +68,7 @@ func (c *Config) plan(windir, id string) Plan {
 		ImageState: windows.StateAfter(c.generalize(), c.Mode == modeAudit),
 		Generalize: c.generalize(),
 		End:        map[string]verdict.End{actionQuit: verdict.Quit, actionShutdown: verdict.Shutdown, actionReboot: verdict.Reboot}[p.Action],
-		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, Patient: c.patient, EndWithin: c.ShutdownTimeout,
+		Timeout:    c.GeneralizeTimeout, Stall: c.StallTimeout, Patient: c.patient, Unhurried: c.patient && c.unhurried, EndWithin: c.ShutdownTimeout,
 		LostAfter: c.StallTimeout,
 		// A restart of the service is shorter.
 		ClosedFor:  min(30*time.Second, c.ShutdownTimeout/4),
@@ -112,7 +112,7 @@ func (c *Config) warnings(final string) (warnings []string) {
 	warn(c.VMMode, "/mode:vm: deploy the image on the same hypervisor with the same hardware profile only.")
 	warn(c.VMMode && (c.quiet() || c.answer.content != nil), "/mode:vm: Microsoft documents it with /quit, /shutdown and /reboot only; with /quiet and /unattend it is known to work all the same.")
 	warn(!c.quiet(), "quiet = false: if sysprep opens a dialog, nobody will see it, and the run ends after stall_timeout (%s).", c.StallTimeout)
-	warn(c.Command != "" && len(c.BeforeShutdown) > 0 && final != actionQuit, "before_shutdown with command: the sysprep that the command starts has to end with /quit; this provisioner asks Windows for the %s afterwards.", final)
+	warn(c.Command != "" && len(c.lastLines()) > 0 && final != actionQuit, "before_shutdown with command: the sysprep that the command starts has to end with /quit; this provisioner asks Windows for the %s afterwards.", final)
 	warn(c.RunAs == runAsSystem, "run_as = \"system\": Microsoft does not support sysprep as SYSTEM.")
 	warn(!c.generalize() && !c.goesToAudit(final), "generalize = false: the image keeps the identity (SID, name) of this machine; do not deploy it more than once.")
 	warn(c.generalize() && final == actionReboot && !c.goesToAudit(final), "action = \"reboot\": the restart begins the first boot of the image, so what the builder captures is not generalized any more.")

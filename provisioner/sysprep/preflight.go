@@ -54,7 +54,11 @@ func (r *run) objections(ctx context.Context) (over bool, err error) {
 	if len(stops) == 0 {
 		return false, nil
 	}
-	return true, r.giveUp(ctx, r.stopped(stops, "sysprep was not started, the machine is untouched"))
+	so := "sysprep was not started, the machine is untouched"
+	if r.applied.any() {
+		so = "sysprep was not started; what the remedies have changed stays"
+	}
+	return true, r.giveUp(ctx, r.stopped(stops, so))
 }
 
 // recheck asks for groups again, judges anew and returns what is judged: for what was
@@ -234,6 +238,7 @@ func (r *run) examine(ctx context.Context) (over bool, err error) {
 	if err := r.check(ctx); err != nil {
 		return true, err
 	}
+	r.tellRemedies()
 	const so = "nothing was changed in the guest (preflight.report_only)"
 	switch stops := r.stops(); {
 	case len(stops) > 0:

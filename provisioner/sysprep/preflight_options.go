@@ -41,6 +41,8 @@ type Preflight struct {
 	// What to wait for before the checks are made. See [wait_for](#waiting-before-the-checks).
 	WaitFor *WaitFor `mapstructure:"wait_for"`
 
+	Remedying `mapstructure:",squash"`
+
 	severities finding.Overrides
 }
 
@@ -111,6 +113,9 @@ func (c *Config) checkPreflight() (errs []error) {
 	}
 	values := []string{failOnFail, failOnWarn, failOnNever}
 	refuse(!slices.Contains(values, p.FailOn) && !unknown.In(p.FailOn), "fail_on: %q is not one of %s", p.FailOn, strings.Join(values, ", "))
+	p.Remedying.setDefaults()
+	errs = append(errs, p.Remedying.check()...)
+	refuse(p.Enabled.False() && !p.choice().None(), "remedies are for what the checks find, which enabled = false leaves out; remove one of them")
 	refuse(p.ReportOnly && p.Enabled.False(), "report_only = true with enabled = false would do nothing at all; remove one of them")
 	words := maps.Clone(p.Severities)
 	maps.DeleteFunc(words, func(_, word string) bool { return unknown.In(word) })

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -47,10 +48,15 @@ type run struct {
 	// file.
 	deletesCached bool
 	machine       machineEvents
+	// heart says that a wait goes on.
+	heart *heartbeat.Heart
 	// running are the sysprep.exe that were found, and attached is the one of
 	// another run that is watched instead of one of our own.
 	running  []guest.Process
 	attached *guest.Process
+	// consulted are the logs that were asked for the cause, by their names below
+	// log_directory.
+	consulted map[string][]byte
 	// inBetween: this sysprep only brings the guest into audit mode, and another
 	// one follows.
 	inBetween bool
@@ -62,8 +68,11 @@ type run struct {
 	asked   time.Time
 	// record is where our own builder reads what was run; empty: it is not asked for.
 	record string
+	// book is what is written down of the run.
+	book book
 	// watched is what was seen of the sysprep that was started last.
 	*watched
+	applied
 }
 
 // address is how the guest is reached, as far as the builder says.
@@ -89,12 +98,20 @@ type clock struct {
 // phase is a part of a run. The run is over when it says so, or fails: then
 // sysprep was not started.
 type phase struct {
-	name string
-	do   func(*run, context.Context) (over bool, err error)
+	name  string
+	doing string // for a person who waits for it
+	do    func(*run, context.Context) (over bool, err error)
 }
 
 // phases are in their order.
-var phases = []phase{{"connect", (*run).connect}, {"look", (*run).look}, {"preflight", (*run).preflight}, {"objections", (*run).objections}, {"audit", (*run).throughAudit}, {"answers", (*run).answers}, {"sysprep", (*run).sysprep}, {"finish", (*run).finish}}
+var phases = []phase{
+	{"connect", "connecting to the guest", (*run).connect}, {"look", "looking at the guest", (*run).look},
+	{"preflight", "checking whether Windows can be generalized", (*run).preflight}, {"remedies", "mending what the pre-flight found", (*run).remedies},
+	{"objections", "checking whether Windows can be generalized", (*run).objections},
+	{"audit", "bringing Windows into audit mode", (*run).throughAudit}, {"hygiene", "cleaning up Windows", (*run).hygiene},
+	{"answers", "bringing what sysprep needs into the guest", (*run).answers},
+	{"sysprep", "starting sysprep", (*run).sysprep}, {"finish", "finishing: logs, and removing what was brought", (*run).finish},
+}
 
 func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[string]any) *run {
 	c.ctx.Data = data
@@ -119,13 +136,15 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 	if r.overSSH() {
 		r.probe = r.probeSSH
 	}
-	r.session = r.overPacker()
+	r.session, r.heart = r.overPacker(), r.newHeart()
 	return r
 }
 
 // provision does the run. Everything it returns is free of secrets, and begins
 // with its class (verdict.Head).
-func (r *run) provision(ctx context.Context) error {
+func (r *run) provision(ctx context.Context) (err error) {
+	r.config.Report.Begin(ctx, r.ui)
+	defer func() { r.writeReports(ctx, err) }()
 	if r.comm == nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
@@ -137,7 +156,15 @@ func (r *run) provision(ctx context.Context) error {
 	before := log.Writer()
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
-	err := r.do(ctx)
+	r.openBook()
+	defer context.AfterFunc(ctx, r.noteCancel)()
+	err = r.headed(ctx, r.do(ctx))
+	r.closeBook(ctx, err)
+	return err
+}
+
+// headed puts class and cause before an error, and takes secrets out of it.
+func (r *run) headed(ctx context.Context, err error) error {
 	r.own.close(ctx)
 	switch {
 	case err == nil:
@@ -155,10 +182,7 @@ func (r *run) provision(ctx context.Context) error {
 
 func (r *run) do(ctx context.Context) error {
 	for _, p := range phases {
-		begun := r.now()
-		over, err := p.do(r, ctx)
-		log.Printf("sysprep: phase %s took %s", p.name, r.now().Sub(begun).Round(time.Millisecond))
-		if err != nil || over {
+		if over, err := r.phase(ctx, p); err != nil || over {
 			return err
 		}
 	}
@@ -199,6 +223,8 @@ func (r *run) pause(ctx context.Context, d time.Duration) error {
 // stall_timeout: one that stands still, for a snapshot or a migration, goes on.
 func (r *run) patiently(ctx context.Context, do func() error) error {
 	deadline := r.now().Add(r.config.StallTimeout)
+	var wait *heartbeat.Wait
+	defer func() { wait.End() }()
 	for first := true; ; first = false {
 		err := do()
 		switch {
@@ -208,6 +234,7 @@ func (r *run) patiently(ctx context.Context, do func() error) error {
 			return fmt.Errorf("%w (waited up to %s, see stall_timeout)", err, r.config.StallTimeout)
 		case first:
 			r.ui.Sayf("Waiting: the guest does not answer (%s)", err)
+			wait = r.heart.Begin(r.waitingFor("waiting for an answer of the guest", ""))
 		}
 		r.knock(ctx) // a guest that answers again is asked again
 		if perr := r.pause(ctx, r.config.PollInterval); perr != nil {

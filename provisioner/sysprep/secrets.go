@@ -2,11 +2,14 @@ package sysprep
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf16"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
@@ -22,20 +25,43 @@ const minSecret = 4
 
 // secrets lists what must not be seen of a run, with others.
 func (c *Config) secrets(others ...string) []string {
-	all := append(slices.Clone(others), c.ElevatedPassword, base64.StdEncoding.EncodeToString([]byte(c.ElevatedPassword)))
+	passwords := append(slices.Clone(others), c.ElevatedPassword)
 	if c.WinRM != nil {
-		all = append(all, c.WinRM.Password)
+		passwords = append(passwords, c.WinRM.Password)
 	}
 	if c.answer.file != nil {
-		all = append(all, answerfile.Secrets(c.answer.file)...)
+		passwords = append(passwords, answerfile.Secrets(c.answer.file)...)
 	}
 	if c.answer.block != nil {
-		all = append(all, answerfile.SecretsOfCommands(c.answer.block.SetupComplete)...)
+		passwords = append(passwords, answerfile.SecretsOfCommands(c.answer.block.SetupComplete)...)
+	}
+	var all []string
+	for _, p := range passwords {
+		all = append(all, spelt(p)...)
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < minSecret })
 	// The longest first: one may hold another.
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return slices.Compact(all)
+}
+
+// spelt is a password as it may stand in a log: plain, on a command line, in XML, in
+// JSON, in base64 of its bytes and of its UTF-16.
+func spelt(s string) []string {
+	if s == "" {
+		return nil
+	}
+	var inXML strings.Builder
+	_ = xml.EscapeText(&inXML, []byte(s)) // a Builder takes all
+	inJSON, _ := json.Marshal(s)          // as it does text
+	var wide []byte
+	for _, unit := range utf16.Encode([]rune(s)) {
+		wide = append(wide, byte(unit), byte(unit>>8))
+	}
+	return []string{
+		s, strings.ReplaceAll(s, `"`, `\"`), strings.ReplaceAll(s, `"`, `""`), inXML.String(), strings.Trim(string(inJSON), `"`),
+		base64.StdEncoding.EncodeToString([]byte(s)), base64.StdEncoding.EncodeToString(wide),
+	}
 }
 
 // scrubber takes secrets out of a text. Copies of it learn of more together.

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -50,6 +51,11 @@ type WinRM struct {
 	// The SHA-256 fingerprint of the guest's certificate, in hexadecimal digits with
 	// or without colons: only that one is accepted, whoever signed it.
 	Pin string `mapstructure:"pin"`
+	// How many logins in a row the guest may refuse before none is tried for 15
+	// minutes. Windows locks an account after a number of wrong passwords: 10 by
+	// default since Windows 11 22H2, 5 or fewer where the CIS benchmarks are followed. Defaults to
+	// `4`.
+	LoginAttempts int `mapstructure:"login_attempts"`
 }
 
 // Modes of the block.
@@ -124,7 +130,8 @@ func (c *Config) checkWinRM() (errs []error) {
 	refuse(w.Insecure && (w.CAFile != "" || w.Pin != ""), "insecure accepts any certificate; remove it, or ca_file and pin")
 	pin, err := hex.DecodeString(strings.ReplaceAll(w.Pin, ":", ""))
 	refuse(w.Pin != "" && !unknown.In(w.Pin) && (err != nil || len(pin) != 32), "pin: it is no SHA-256 fingerprint; write 64 hexadecimal digits")
-	unused := w.Port != 0 || w.Username != "" || w.Password != "" || tls || w.UseSSL != config.TriUnset || w.UseNTLM != config.TriUnset
+	refuse(w.LoginAttempts < 0, "login_attempts: %d is negative; write how many logins in a row may be refused, for instance %d", w.LoginAttempts, lockout.DefaultMost)
+	unused := w.Port != 0 || w.LoginAttempts != 0 || w.Username != "" || w.Password != "" || tls || w.UseSSL != config.TriUnset || w.UseNTLM != config.TriUnset
 	refuse(w.Mode == winrmCommunicator && unused, "mode: with %q nothing else in the block is used; remove it, or the mode", winrmCommunicator)
 	return errs
 }

@@ -16,7 +16,10 @@ const usage = `usage:
   winsim disk -kernel DIR -out FILE [-uefi] [-size MiB] [-windows DIR]
         make a bootable raw disk of the guest, with DIR or a new Windows as C:
   winsim serve [-listen ADDR] [-root DIR] [-scenario JSON]
-        serve the guest here, without a machine, until it powers off`
+        serve the guest here, without a machine, until it powers off
+  winsim replay [-listen ADDR] [-root DIR] [-speed N] RUN.JSON
+        serve a guest that answers as the one of a recorded run did (run.json of
+        log_directory), until it is interrupted`
 
 func main() {
 	if os.Getpid() == 1 {
@@ -33,7 +36,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, []string) error{"disk": disk, "serve": serve}
+	commands := map[string]func(context.Context, []string) error{"disk": disk, "serve": serve, "replay": replayRun}
 	if len(args) == 0 || commands[args[0]] == nil {
 		return fmt.Errorf("%s", usage)
 	}

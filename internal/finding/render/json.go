@@ -3,14 +3,20 @@ package render
 import (
 	"encoding/json"
 	"io"
+	"reflect"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 )
 
 // Schema is the version of the JSON form, which docs/report.md describes. It
 // changes when a key goes or means something else, not when one is added.
 const Schema = 2
+
+// Document is the type of the JSON form of a report, for the tool that writes its schema.
+func Document() reflect.Type { return reflect.TypeFor[document]() }
 
 // document is the JSON form of a report.
 type document struct {
@@ -22,10 +28,11 @@ type document struct {
 	Counts   counts            `json:"counts"`
 	Findings []finding.Finding `json:"findings"`
 	Facts    any               `json:"facts,omitempty"`
+	Run      *report.Run       `json:"run,omitempty"`
 }
 
 func newDocument(r finding.Report) document {
-	d := document{Schema, r.Subject, r.Name, r.Error, r.Holds(), count(r.Findings), r.Findings, r.Facts}
+	d := document{Schema, r.Subject, r.Name, r.Error, r.Holds(), count(r.Findings), r.Findings, r.Facts, nil}
 	if d.Findings == nil {
 		d.Findings = []finding.Finding{}
 	}
@@ -61,7 +68,24 @@ func JSON(w io.Writer, reports ...finding.Report) error {
 // File is the document of one report as the content of a file that people read
 // too.
 func File(r finding.Report) ([]byte, error) {
-	content, err := json.MarshalIndent(newDocument(r), "", "  ")
+	return newDocument(r).file()
+}
+
+// RunFile is the document of a whole run as File is that of one report. Its findings
+// are in the sections of the run.
+func RunFile(r report.Run) ([]byte, error) {
+	r.Phases = append([]runlog.Phase{}, r.Phases...)
+	r.Sections = append([]report.Section{}, r.Sections...)
+	for i, s := range r.Sections {
+		r.Sections[i].Findings = append([]finding.Finding{}, s.Findings...)
+	}
+	d := newDocument(finding.Report{Subject: report.Subject, Name: r.Packer.BuildName, Facts: r.Facts})
+	d.Holds, d.Counts, d.Run = r.Outcome.Good, count(r.Findings()), &r
+	return d.file()
+}
+
+func (d document) file() ([]byte, error) {
+	content, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return nil, err
 	}

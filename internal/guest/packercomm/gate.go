@@ -19,6 +19,7 @@ type gate struct {
 	broken chan<- error // takes one error of each gate
 	mu     sync.Mutex
 	failed bool
+	wrote  bool
 	closed bool
 	late   int
 }
@@ -32,12 +33,20 @@ func (g *gate) Write(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
+	g.wrote = true
 	n, err := g.to.Write(p)
 	if err != nil && !g.failed {
 		g.failed = true
 		g.broken <- err
 	}
 	return n, err
+}
+
+// used: something came.
+func (g *gate) used() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wrote
 }
 
 func (g *gate) close() {

@@ -38,6 +38,8 @@ type Transport struct {
 	ssh      *sshServer // nil: the communicator is WinRM's
 	mu       sync.Mutex
 	health   health
+	logins   logins
+	made     time.Time
 	underway map[*request]bool // requests that have not come back
 }
 
@@ -53,7 +55,7 @@ type request struct {
 // after a request was left behind: whoever waits for the guest wants it to be
 // asked again within its own time.
 func New(comm Communicator, longest time.Duration) *Transport {
-	return &Transport{comm: comm, longest: min(longest, longestRest), speed: 1, underway: map[*request]bool{}}
+	return &Transport{comm: comm, longest: min(longest, longestRest), speed: 1, made: time.Now(), underway: map[*request]bool{}}
 }
 
 // Hurry divides every duration, for a guest whose clock runs that much faster.
@@ -61,6 +63,11 @@ func (t *Transport) Hurry(speed float64) { t.speed = speed }
 
 func (t *Transport) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / t.speed)
+}
+
+// now is the time of the guest's clock.
+func (t *Transport) now() time.Time {
+	return t.made.Add(time.Duration(float64(time.Since(t.made)) * t.speed))
 }
 
 // Run runs one cmd.exe line.
@@ -85,6 +92,9 @@ func (t *Transport) run(ctx context.Context, r guest.Request) error {
 	return t.bounded(ctx, r.Insist, broken, r.Changed, func(ctx context.Context) error {
 		cmd := &packersdk.RemoteCmd{Command: r.Line, Stdout: stdout, Stderr: stderr}
 		if err := t.comm.Start(ctx, cmd); err != nil {
+			if stdout.used() || stderr.used() {
+				err = lostUnderway{err}
+			}
 			return err // then nobody may ever say that it has ended
 		}
 		code := cmd.Wait()
@@ -133,6 +143,7 @@ func (t *Transport) bounded(ctx context.Context, insist bool, broken <-chan erro
 		t.mu.Lock()
 		delete(t.underway, r)
 		t.health.returned(abandoned, err)
+		t.logins = t.logins.after(t.now(), err)
 		t.mu.Unlock()
 		close(r.ended)
 		done <- err
@@ -165,6 +176,9 @@ func (t *Transport) begin(r *request, insist bool) error {
 	defer t.mu.Unlock()
 	if err := t.health.admit(time.Now(), insist); err != nil {
 		return err
+	}
+	if !insist && t.logins.rest(t.now()) {
+		return guest.ErrHeld
 	}
 	t.underway[r] = true
 	return nil

@@ -15,7 +15,7 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1 preflight.ps1
+//go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1 preflight.ps1 repair.ps1 hygiene.ps1 password.ps1
 var files embed.FS
 
 // The scripts the plugin runs. The others in this folder wait for the features
@@ -29,6 +29,8 @@ const (
 	Expand    = "expand"
 	Processes = "processes"
 	Preflight = "preflight"
+	Repair    = "repair"
+	Hygiene   = "hygiene"
 )
 
 // Scripts that are run without being a file in the guest.
@@ -36,11 +38,13 @@ const (
 	Place = "place"
 	Store = "store"
 	Fetch = "fetch"
+	// Password takes nothing, not even a stdin.
+	Password = "password"
 )
 
 // Names lists the scripts that Text knows.
 func Names() []string {
-	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Processes, Preflight, Place, Store, Fetch}
+	return []string{Launch, Watch, Read, Bundle, Receive, Expand, Processes, Preflight, Repair, Hygiene, Place, Store, Fetch, Password}
 }
 
 // Inline returns a script's text without comments and indentation, a quarter less
@@ -56,7 +60,7 @@ func Inline(name string) string {
 }
 
 // Inlines lists the scripts that are run without being a file.
-func Inlines() []string { return []string{Place, Store, Fetch} }
+func Inlines() []string { return []string{Place, Store, Fetch, Password} }
 
 // Encoded returns Inline as the argument of powershell.exe -EncodedCommand.
 func Encoded(name string) string {

@@ -4,6 +4,7 @@
 package qemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,6 +65,7 @@ type Options struct {
 var _ interface {
 	hypervisor.Maker
 	hypervisor.Overlayer
+	hypervisor.Checker
 	hypervisor.DomainTyper
 } = (*Options)(nil)
 
@@ -116,6 +118,29 @@ func (o *Options) Reads() []hypervisor.File {
 // New implements hypervisor.Options.
 func (o *Options) New(b hypervisor.Build) hypervisor.Machine { return newMachine(*o, b.Say) }
 
+// Check implements hypervisor.Checker.
+func (o *Options) Check(f hypervisor.Firmware) error {
+	binary, err := o.binary()
+	if err != nil || f != hypervisor.FirmwareUEFI || o.EFIFirmwareCode != "" {
+		return err
+	}
+	machine := o.MachineType
+	if machine == auto {
+		machine = "q35"
+	}
+	_, err = findFirmware(binary, machine)
+	return err
+}
+
+// binary finds the program.
+func (o *Options) binary() (string, error) {
+	path, err := find(cmp.Or(o.QemuBinary, "qemu-system-x86_64"), installed())
+	if err != nil {
+		return "", fmt.Errorf("finding QEMU: %w; install it (Debian: qemu-system-x86, Windows: https://www.qemu.org/download/#windows) or set qemu_binary", err)
+	}
+	return path, nil
+}
+
 // DiskFormat implements hypervisor.Maker.
 func (*Options) DiskFormat() string { return "qcow2" }
 
@@ -128,6 +153,8 @@ func (*Options) Backing(source diskimage.Info) (format, copyBecause string) {
 		return "", "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
 	case slices.ContainsFunc(source.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
 		return "", "QEMU does not read differencing disks"
+	case source.FooterDamaged:
+		return "", "one of its two footers is damaged, and programs differ in which of them they read"
 	case source.GuessedFormat:
 		return "", "it does not say what format its backing file has, and QEMU would guess"
 	case source.Format == diskimage.VHD && source.Type == diskimage.Fixed:

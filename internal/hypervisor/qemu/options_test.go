@@ -63,6 +63,7 @@ func TestQEMUIsNotLeftToGuess(t *testing.T) {
 		{diskimage.Info{Format: diskimage.VHDX, Type: diskimage.Dynamic}, "vhdx", ""},
 		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Dynamic}, "vpc", ""},
 		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Fixed}, "raw", ""},
+		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Dynamic, FooterDamaged: true}, "", "one of its two footers is damaged"},
 		{diskimage.Info{Format: diskimage.VHDX, LogReplayed: true}, "", "it was not closed cleanly and QEMU replays"},
 		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Differencing, Files: []string{"a", "b"}}, "", "QEMU does not read differencing disks"},
 		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, Parents: []diskimage.Link{{Type: diskimage.Differencing}}}, "", "QEMU does not read differencing disks"},

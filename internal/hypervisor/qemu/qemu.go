@@ -4,7 +4,6 @@
 package qemu
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,9 +96,9 @@ func (m *Machine) Start(ctx context.Context, spec hypervisor.Spec) (<-chan hyper
 
 // prepare settles everything that was left open in the specification.
 func (m *Machine) prepare(ctx context.Context, spec hypervisor.Spec) (hardware, error) {
-	binary, err := find(cmp.Or(m.options.QemuBinary, "qemu-system-x86_64"), installed())
+	binary, err := m.options.binary()
 	if err != nil {
-		return hardware{}, fmt.Errorf("finding QEMU: %w; install it (Debian: qemu-system-x86, Windows: https://www.qemu.org/download/#windows) or set qemu_binary", err)
+		return hardware{}, err
 	}
 	m.binary = binary
 	h := hardware{spec: spec, serialLog: filepath.Join(spec.ScratchDir, "serial.log")}

@@ -25,6 +25,8 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
@@ -38,8 +40,8 @@ const (
 	// backLimit bounds one attempt to connect, and one look whether a guest that was
 	// lost is back.
 	backLimit = 30 * time.Second
-	// refusedPause is between two logins that are refused: Windows locks accounts, and
-	// provisioners try again every two seconds.
+	// refusedPause is the least time between two logins that are refused: provisioners
+	// try again every two seconds. The guard of the account may want more.
 	refusedPause = 10 * time.Second
 	// endLimit is what Close gives commands to end.
 	endLimit = 15 * time.Second
@@ -57,6 +59,8 @@ type Options struct {
 	Settings func(context.Context) ([]winrm.Config, error)
 	// UI shows the progress of large files; nil: nobody.
 	UI Tracker
+	// Heart says that a transfer goes on that takes long; nil: nobody.
+	Heart *heartbeat.Heart
 	// Note is told why files take a slower way; nil: nobody.
 	Note func(string)
 	// Silence, Back and Refused are in place of the constants, when not 0.
@@ -71,10 +75,11 @@ type Communicator struct {
 	end     context.CancelCauseFunc
 	work    sync.WaitGroup
 
-	connecting chan struct{} // held by who connects
-	refused    error         // the same: why the last login was refused
-	until      time.Time     // the same: when it may be tried again
-	carrying   sync.RWMutex  // held by transfers, and alone by who removes what they needed
+	connecting chan struct{}  // held by who connects
+	refused    error          // the same: why the last login was refused
+	until      time.Time      // the same: when it may be tried again
+	guard      *lockout.Guard // the same: of the account that logged in last
+	carrying   sync.RWMutex   // held by transfers, and alone by who removes what they needed
 
 	mu     sync.Mutex
 	link   *link

@@ -14,14 +14,24 @@ import (
 
 // Connect logs in by the first of several ways that the guest takes. The next is
 // tried only where one is refused, and Basic only where it is offered then.
+// Where logins have been refused before, one of them is sent in a round, each in its
+// turn: every one counts towards the lockout of the account.
 func Connect(ctx context.Context, ways []winrm.Config) (*winrm.Client, error) {
 	var refused error
-	for _, way := range ways {
+	before := 0
+	if len(ways) > 0 {
+		before = ways[0].Guard.Count()
+	}
+	for i := range ways {
+		way := ways[(i+before)%len(ways)]
+		if before > 0 && way.Guard.Count() > before {
+			break
+		}
 		client, err := winrm.New(way)
 		if err != nil {
 			return nil, err
 		}
-		if refused != nil && way.Auth == winrm.AuthBasic && !offers(ctx, client, "Basic") {
+		if (refused != nil || before > 0 && len(ways) > 1) && way.Auth == winrm.AuthBasic && !offers(ctx, client, "Basic") {
 			client.Close()
 			continue
 		}
@@ -125,7 +135,7 @@ func (c *Communicator) take(ctx context.Context) (*link, error) {
 	}
 	l, err := c.connect(ctx)
 	if errors.Is(err, winrm.ErrUnauthorized) {
-		c.refused, c.until = err, time.Now().Add(c.options.Refused)
+		c.refused, c.until = err, time.Now().Add(max(c.options.Refused, c.guard.Pause(0)))
 	}
 	return l, err
 }
@@ -137,6 +147,9 @@ func (c *Communicator) connect(ctx context.Context) (*link, error) {
 	ways, err := c.options.Settings(limited)
 	if err != nil {
 		return nil, fmt.Errorf("finding the guest: %w", err)
+	}
+	if len(ways) > 0 {
+		c.guard = ways[0].Guard
 	}
 	if l, err := c.again(limited, ways); l != nil || err != nil {
 		return l, err

@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/files"
 )
 
@@ -22,22 +23,26 @@ type progress struct {
 	ui    Tracker
 	name  string
 	ended chan struct{} // closed when the copy has ended
+	wait  *heartbeat.Wait
 
 	mu    sync.Mutex
 	body  io.ReadCloser // nil: there is no bar
 	shown int64
 }
 
-func (c *Communicator) progress(name string) *progress {
-	return &progress{ui: c.options.UI, name: name, ended: make(chan struct{})}
+// progress begins to show how a transfer goes on; doing is "uploading" or
+// "downloading".
+func (c *Communicator) progress(doing, name string) *progress {
+	return &progress{ui: c.options.UI, name: name, ended: make(chan struct{}), wait: c.options.Heart.Begin(heartbeat.Facts{Doing: doing + " " + name})}
 }
 
 // tell is called by package files from one goroutine, beside the copy.
 func (p *progress) tell() files.Progress {
-	if p.ui == nil {
-		return nil
-	}
 	return func(done, total int64) {
+		p.wait.Percent(done, total)
+		if p.ui == nil {
+			return
+		}
 		p.mu.Lock()
 		p.show(done, total)
 		p.mu.Unlock()
@@ -64,6 +69,7 @@ func (p *progress) show(done, total int64) {
 
 // close ends the bar, or lets the Ui that is still busy with it do so.
 func (p *progress) close() {
+	p.wait.End()
 	close(p.ended)
 	p.settle()
 }

@@ -13,6 +13,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
@@ -368,5 +369,64 @@ func TestNoSecretIsLogged(t *testing.T) {
 	}
 	if text := logged.String(); !strings.Contains(text, "ended with 0") || strings.Contains(text, "hidden-value") || strings.Contains(text, password) {
 		t.Errorf("logged:\n%s", text)
+	}
+}
+
+// Of several ways each is tried in the first round, and then one a round.
+func TestEveryWayIsTriedInItsTurn(t *testing.T) {
+	g := start(t, winsim.ServerOptions{NTLM: true}, nil)
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	guard := lockout.New("packer", lockout.Policy{Most: 5}, func() time.Time { return now })
+	ways, err := g.comm.options.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range ways {
+		ways[i].Password, ways[i].Guard = winrm.NewSecret("wrong"), guard
+	}
+	for i, want := range []int{2, 3, 4, 5, 5, 5} {
+		now = now.Add(time.Second)
+		if client, err := Connect(t.Context(), ways); client != nil || !errors.Is(err, winrm.ErrUnauthorized) {
+			t.Fatal(err)
+		}
+		if n, _ := g.Guest.Wrong("packer"); n != want {
+			t.Errorf("round %d: %d passwords were sent, want %d", i+1, n, want)
+		}
+	}
+	// Where NTLM is offered and never right, Basic is found in its turn.
+	now = now.Add(lockout.Window)
+	guard.Refused()
+	guard.Refused()
+	ways[1].Password = winrm.NewSecret(password)
+	for range 2 {
+		client, err := Connect(t.Context(), ways)
+		if err == nil {
+			client.Close()
+			return
+		}
+	}
+	t.Error("Basic was not tried in two rounds")
+}
+
+// Provisioners try again at once: the pauses are those of the guard.
+func TestARefusedLoginWaitsAsItsGuardSays(t *testing.T) {
+	guard := lockout.New("packer", lockout.Policy{}, nil)
+	g := start(t, winsim.ServerOptions{NTLM: true, NoBasic: true}, func(o *Options) {
+		settings := o.Settings
+		o.Settings = func(ctx context.Context) ([]winrm.Config, error) {
+			all, err := settings(ctx)
+			for i := range all {
+				all[i].Password, all[i].Guard = winrm.NewSecret("wrong"), guard
+			}
+			return all, err
+		}
+	})
+	for range 5 {
+		if err := g.comm.Check(t.Context()); !errors.Is(err, winrm.ErrUnauthorized) {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := g.Guest.Wrong("packer"); n != 1 || time.Until(g.comm.until) < 11*time.Second {
+		t.Errorf("%d passwords were sent, the next in %s", n, time.Until(g.comm.until))
 	}
 }

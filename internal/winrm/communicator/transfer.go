@@ -70,7 +70,7 @@ func (c *Communicator) Upload(path string, from io.Reader, fi *os.FileInfo) erro
 		path += name
 	}
 	return c.carry(func(ctx context.Context) error {
-		p := c.progress(name)
+		p := c.progress("uploading", name)
 		defer p.close()
 		return c.files.Upload(ctx, path, from, p.tell())
 	})
@@ -95,7 +95,7 @@ func (c *Communicator) UploadDir(dst, src string, exclude []string) error {
 		to = below(dst, name)
 	}
 	return c.carry(func(ctx context.Context) error {
-		p := c.progress(filepath.Base(src))
+		p := c.progress("uploading", filepath.Base(src))
 		defer p.close()
 		return c.files.UploadDir(ctx, to, files.Tree{From: os.DirFS(src), Exclude: exclude}, p.tell())
 	})
@@ -116,7 +116,7 @@ func realName(path string) (string, error) {
 // Download reads a file of the guest. One that is missing is an error.
 func (c *Communicator) Download(path string, to io.Writer) error {
 	return c.carry(func(ctx context.Context) error {
-		p := c.progress(base(path))
+		p := c.progress("downloading", base(path))
 		defer p.close()
 		_, err := c.files.Download(ctx, path, to, files.Bounds{}, p.tell())
 		return err
@@ -164,7 +164,7 @@ func (c *Communicator) fetch(ctx context.Context, from, to string) (err error) {
 			_ = os.Remove(part.Name())
 		}
 	}()
-	p := c.progress(base(from))
+	p := c.progress("downloading", base(from))
 	_, err = c.files.Download(ctx, from, part, files.Bounds{}, p.tell())
 	p.close()
 	if err = errors.Join(err, part.Chmod(0o644), part.Close()); err != nil {

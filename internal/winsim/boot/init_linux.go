@@ -95,7 +95,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	server.Handler, server.Limits, server.Version = guest.Handler(), guest.Limits(wsman.Limits{}), guest.Version()
+	server.Handler, server.Limits, server.Version, server.LetsIn = guest.Handler(), guest.Limits(wsman.Limits{}), guest.Version(), guest.LetsIn
 	delay, ok := guest.WinRMDelay()
 	close(ready)
 	if !ok {

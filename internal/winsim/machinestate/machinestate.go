@@ -60,6 +60,14 @@ type State struct {
 	Token *Token `json:"token,omitempty"`
 	// Encrypted are the files that cipher.exe lists.
 	Encrypted []string `json:"encrypted,omitempty"`
+	// Shadows are the shadow copies, by their sizes in bytes.
+	Shadows []int64 `json:"shadows,omitempty"`
+	// Superseded is what a clean-up of the component store frees, in bytes.
+	Superseded int64 `json:"superseded,omitempty"`
+	// Off are the accounts that were disabled, and RandomPasswords is how often the
+	// built-in Administrator got one.
+	Off             []string `json:"off,omitempty"`
+	RandomPasswords int      `json:"random_passwords,omitempty"`
 	// Companies are those that made a DLL, by its path in lower case.
 	Companies map[string]string `json:"companies,omitempty"`
 }

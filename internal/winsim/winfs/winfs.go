@@ -151,11 +151,19 @@ func (d Drive) WriteFile(full string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 		return err
 	}
-	temporary := host + ".new"
-	if err := os.WriteFile(temporary, content, 0o644); err != nil {
+	temporary, err := os.CreateTemp(filepath.Dir(host), filepath.Base(host)+".*.new") // two may write it at once
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, host)
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), host)
+	}
+	if err != nil {
+		os.Remove(temporary.Name())
+	}
+	return err
 }
 
 // Append adds to a file, creating it and the folders above it.

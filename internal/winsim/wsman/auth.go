@@ -47,6 +47,14 @@ func (s *Server) account(name string) (user, password string, ok bool) {
 	return name, "", false
 }
 
+// letsIn says whether a user gets in whose password is right, or is not.
+func (s *Server) letsIn(user string, right bool) bool {
+	if s.LetsIn == nil {
+		return right
+	}
+	return s.LetsIn(user, right)
+}
+
 // authenticate returns the user of a request. When it has none, the answer was
 // sent already; next is what to call that answer.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, cs *connState) (user, next string) {
@@ -60,7 +68,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, cs *connSt
 	case strings.EqualFold(scheme, "Basic") && s.basicOffered(r):
 		if name, given, ok := r.BasicAuth(); ok {
 			user, password, known := s.account(name)
-			if known && subtle.ConstantTimeCompare([]byte(password), []byte(given)) == 1 {
+			if s.letsIn(user, known && subtle.ConstantTimeCompare([]byte(password), []byte(given)) == 1) {
 				return user, ""
 			}
 		}
@@ -80,7 +88,12 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, cs *connSt
 		if c == nil {
 			break
 		}
-		if user, session, err := c.verify(token, s.account); err == nil {
+		var claimed string
+		user, session, err := c.verify(token, func(name string) (user, password string, ok bool) {
+			claimed, password, ok = s.account(name)
+			return claimed, password, ok
+		})
+		if claimed != "" && s.letsIn(claimed, err == nil) {
 			cs.user, cs.session = user, session
 			return user, ""
 		}

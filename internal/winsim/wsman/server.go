@@ -26,6 +26,9 @@ type Server struct {
 	// requests in the clear pass over HTTP. Windows has Basic and
 	// AllowUnencrypted off.
 	Basic, NTLM, AllowUnencrypted bool
+	// LetsIn decides whether a user gets in whose password is right, or is not; it
+	// must not let in a wrong one. nil: who has the right one does.
+	LetsIn func(user string, right bool) bool
 	// Limits are the quotas.
 	Limits Limits
 	// Handler runs the commands.
