@@ -104,6 +104,13 @@ func TestTheBootStoreOfARealMachineIsRead(t *testing.T) {
 	if n, ok := deviceOf(data, table); n != 0 || !ok {
 		t.Errorf("partition %d, %t", n, ok)
 	}
+	mbr := make([]byte, 88)
+	mbr[16], mbr[33], mbr[52], mbr[56] = 6, 2, 1, 7
+	for signature, want := range map[uint32]int{7: 3, 8: 0} {
+		if n, ok := deviceOf(mbr, &partition.Table{Scheme: partition.MBR, Signature: signature, Partitions: []partition.Partition{{Index: 3, Start: 512}}}); n != want || !ok {
+			t.Errorf("signature %d: partition %d, %t", signature, n, ok)
+		}
+	}
 	if _, ok := deviceOf(make([]byte, 20), table); ok {
 		t.Error("a short device is taken for a partition")
 	}

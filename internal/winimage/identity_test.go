@@ -2,10 +2,12 @@ package winimage
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,8 +68,22 @@ func TestTheIdentityOfRealMachinesIsReadAsHivexReadsIt(t *testing.T) {
 	if sid := look(all).MachineSID; sid != "S-1-5-21-1786693902-1815088602-2777321892" {
 		t.Errorf("SID of SECURITY %q", sid)
 	}
-	if got.MachineSID == "" || !strings.HasPrefix(got.MachineSID, "S-1-5-21-") {
-		t.Errorf("SID of SAM %q", got.MachineSID)
+	raw := strings.Split(hivex(t, sam, "cd \\SAM\\Domains\\Account\nlsval\n"), "\"V\"=")
+	value := strings.Fields(raw[len(raw)-1])[0]
+	hex := strings.Split(value[strings.Index(value, ":")+1:], ",")
+	if len(raw) != 2 || len(hex) < 12 {
+		t.Fatalf("hivex shows %q", raw)
+	}
+	want := "S-1-5-21"
+	for at := len(hex) - 12; at < len(hex); at += 4 {
+		n, err := strconv.ParseUint(hex[at+3]+hex[at+2]+hex[at+1]+hex[at], 16, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want += fmt.Sprintf("-%d", n)
+	}
+	if got.MachineSID != want {
+		t.Errorf("SID of SAM %q, want %q", got.MachineSID, want)
 	}
 }
 
