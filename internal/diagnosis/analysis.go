@@ -210,7 +210,7 @@ func (a *analysis) around(at int) (lines []Line) {
 // passAt is the pass of the answer file that was at work.
 func (a *analysis) passAt(at int) string {
 	for _, l := range a.around(at) {
-		if text := l.start(); goesOnRefusal(text) || strings.Contains(text, "unattend pass [") {
+		if text := l.start(); goesOnRefusal(text) || strings.Contains(text, "unattend pass [") || strings.Contains(text, "answer file for pass [") {
 			if m := passName.FindStringSubmatch(text); m != nil {
 				return budget.Cut(m[1]+m[2], maxName)
 			}

@@ -116,7 +116,7 @@ func (c compiled) tells(s *search, l problem) []string {
 // appxDLL checks and removes app packages.
 const appxDLL = "appxsysprep.dll"
 
-const notProvisioned = ` was installed for a user, but not provisioned for all users`
+const notProvisioned = ` (?:was |is )?installed for a user,? but (?:is |was )?not provisioned for all users`
 
 func appxPattern(names string) string {
 	return `Package (?P<package>(?:` + names + `)\S*)` + notProvisioned
@@ -175,7 +175,7 @@ var appxCauses = []cause{
 	{id: "F18", name: "APPX_PROTECTED_REMOVED", phase: PhaseValidate, module: appxDLL, pattern: appxPattern(`Microsoft\.SecHealthUI|MicrosoftWindows\.Client\.CBS|Microsoft\.UI\.Xaml\.CBS|Microsoft\.Windows\.(?:ShellExperienceHost|StartMenuExperienceHost)`), title: "system app {package} lost its provisioning to a clean-up, and it cannot be removed (NonRemovable)",
 		remedy: []string{"Provision it again from its payload: Add-AppxProvisionedPackage -Online -PackagePath <its package, from the same build's media or C:\\Windows\\SystemApps> -SkipLicense; and leave it out of the clean-up.",
 			"Where its files were damaged: DISM /Online /Cleanup-Image /RestoreHealth, then Add-AppxPackage -Register -DisableDevelopmentMode -Path <its AppxManifest.xml below C:\\Windows\\SystemApps>"}, source: docStoreApps, unconfirmed: true},
-	{id: "F01", name: "APPX_NOT_PROVISIONED", phase: PhaseValidate, module: appxDLL, pattern: `Package (?P<package>\S+)` + notProvisioned, title: appxTitle,
+	{id: "F01", name: "APPX_NOT_PROVISIONED", phase: PhaseValidate, module: appxDLL, pattern: `Package (?P<package>[^\s._<]*[._<]\S*)` + notProvisioned, title: appxTitle,
 		remedy: appxRemedy("The user that installed it must still exist; otherwise remove that profile first.", keepStoreOff), source: docStoreApps},
 	{id: "F17", name: "APPXSVC_DISABLED", phase: PhaseValidate, pattern: `'SysprepGeneralizeValidate' from .*AppxSysprep\.dll; dwRet = 0x422\b`, title: "the AppX Deployment Service (AppXSvc) is disabled",
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f, then restart the guest`}, source: learn + "windows/win32/debug/system-error-codes--1000-1299-"},

@@ -105,7 +105,7 @@ func describeCode(text string) string {
 }
 
 // byCode is what to correct for a code that tells the kind of failure.
-func byCode(code string) string {
+func byCode(code, dll string) string {
 	n, ok := parseCode(code)
 	if !ok || n>>16 != 0x8007 && n > 0xffff {
 		return ""
@@ -118,6 +118,9 @@ func byCode(code string) string {
 	case 0x2, 0x3:
 		return "what is missing (a clean-up or an uninstaller removed a file or registry entry that the provider needs)"
 	case 0x422:
+		if name := services[dll]; name != "" {
+			return "the service " + name + ", which is disabled (set it to Manual)"
+		}
 		return "the service that is disabled (the provider needs it: set it to Manual)"
 	case 0x7e, 0xc1:
 		return "the registration of a module that is missing or of the wrong bitness"

@@ -93,7 +93,7 @@ func (r *Reading) Log() Log {
 // readable says whether a run has lines as Windows Setup writes them.
 func (r Run) readable() bool {
 	return slices.ContainsFunc(r.Lines, func(l Line) bool {
-		return l.Level != "" || l.Component != "" || programLine.MatchString(head(l.Message, maxHead))
+		return l.Level != "" || l.Component != "" || beginsRefusal(head(l.Message, maxHead)) || programLine.MatchString(head(l.Message, maxHead))
 	})
 }
 

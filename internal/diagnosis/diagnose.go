@@ -24,9 +24,9 @@ const (
 var (
 	// launchModule is the line of the failed provider, in the forms of Windows 8
 	// and later and of Windows 7.
-	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?P<dll>[^;]+?)(?:;? dwRet ?= ?(?P<code>\S+))?$`)
+	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?:DLL )?'?(?P<dll>[^;']+?)'?(?:[;.]? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
-	anyPackage   = compile(`Package (?P<package>\S+)` + notProvisioned)
+	anyPackage   = compile(`Package (?P<package>[^\s._<]*[._<]\S*)` + notProvisioned)
 	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
 )
 
@@ -179,7 +179,7 @@ func (a *analysis) known(t told) Diagnosis {
 	if d.Phase == PhaseProcess && len(d.Remedy) > 0 {
 		if rest, ok := strings.CutPrefix(d.Remedy[0], inPowerShell); ok {
 			d.Remedy[0] = onFresh + rest
-		} else if t.phase == PhaseValidate {
+		} else if t.phase == PhaseValidate && !strings.HasPrefix(d.Remedy[0], "Build from ") {
 			d.Remedy[0] = onFresh + d.Remedy[0]
 		}
 	}
@@ -269,7 +269,7 @@ func (a *analysis) unknown() Diagnosis {
 		d.Summary += " (the log has so many long lines that not all of them were examined)"
 	}
 	what := "what the lines above the failure name"
-	if advice := byCode(f.code); advice != "" {
+	if advice := byCode(f.code, f.dll()); advice != "" {
 		what = advice
 	}
 	switch d.Phase {

@@ -22,15 +22,12 @@ const (
 // those of printed documentation), without time as excerpts have it, without
 // level, and as log viewers export it.
 var (
-	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?|<Date> <Time>),\s*(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
-	levelLine   = regexp.MustCompile(`^()(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+)|(\[))(.*)$`)
+	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
+	levelLine   = regexp.MustCompile(`^()(Info|Warning|Error|Perf|Fatal)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+)|(\[)|\s{4,})(.*)$`)
 	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+(.*)$`)
 	programLine = regexp.MustCompile(`(?i)^\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `)
-	// quotedLine is what a web page, a mail or a viewer puts before the lines of a
-	// log: list numbers, marks of a quotation, blanks.
-	quotedLine = regexp.MustCompile(`^(?:\s+|[>*|-]+\s+|\d{1,6}[.:)]\s+)+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,|\[0x[0-9a-fA-F]{6,8}\] |SYSPRP )`)
-	viewerLine = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
-	lastError  = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
+	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
+	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
 
 type parser struct {
@@ -46,6 +43,7 @@ type parser struct {
 	open     bool // last holds a line
 	last     Line
 	more     []string // lines that continue last
+	before   string   // what a copied text has before last
 	size     int      // bytes of last and more
 }
 
@@ -166,13 +164,37 @@ func (p *parser) flush() []Line {
 // one, or continues the held one.
 func (p *parser) line(text string, out []Line) []Line {
 	text = strings.TrimRight(strings.TrimPrefix(text, "\uFEFF"), " \t\r")
+	if strings.Contains(text, "\u00a0") {
+		text = strings.ReplaceAll(text, "\u00a0", " ") // as web pages keep several blanks
+	}
 	if text == "" {
 		return out
 	}
+	pieces := records(text)
+	if pieces == nil || p.plain {
+		return p.piece(text, out)
+	}
+	for _, piece := range pieces {
+		out = p.piece(piece, out)
+	}
+	p.before = ""
+	if before, _, _ := strings.Cut(text, pieces[0]); before != "" {
+		p.before = strings.TrimSpace(before)
+	}
+	return out
+}
+
+// piece is line for a text that holds one line at most.
+func (p *parser) piece(text string, out []Line) []Line {
 	next, begins := parseLine(text)
+	if !begins && (!p.open || p.last.Level == "") {
+		if by := bare(next.Message); by != "" {
+			next.Component, begins = by, true
+		}
+	}
 	begins = begins || p.plain
 	if !begins && p.open {
-		if p.size+len(text) < maxLine {
+		if text = continued(text, p.before); text != "" && p.size+len(text) < maxLine {
 			p.more = append(p.more, text)
 			p.size += 1 + len(text)
 		}
@@ -181,6 +203,7 @@ func (p *parser) line(text string, out []Line) []Line {
 	if p.open {
 		out = append(out, p.held())
 	}
+	p.before = strings.TrimSpace(strings.TrimSuffix(text, next.Raw))
 	p.last, p.more, p.size, p.open = next, p.more[:0], len(text), true
 	return out
 }
@@ -193,7 +216,7 @@ func (p *parser) held() Line {
 	}
 	message := []string{l.Message}
 	for _, text := range p.more {
-		piece, gle := cutLastError(strings.TrimSpace(text))
+		piece, gle := cutLastError(strings.TrimSpace(asWritten(text)))
 		if gle != "" {
 			l.GLE = gle
 		}
@@ -202,7 +225,7 @@ func (p *parser) held() Line {
 		}
 	}
 	l.Raw += "\n" + strings.Join(p.more, "\n")
-	l.Message = strings.Join(message, " ")
+	l.Message = joinLines(message)
 	return l
 }
 
@@ -210,7 +233,7 @@ func (p *parser) held() Line {
 // forms are told by the head of the line, however long it is.
 func parseLine(text string) (Line, bool) {
 	if l, ok := timed(text); ok {
-		l.Message, l.GLE = cutLastError(l.Message)
+		l.Message, l.GLE = cutLastError(asWritten(l.Message))
 		return l, true
 	}
 	text = unquoted(text)
@@ -219,12 +242,20 @@ func parseLine(text string) (Line, bool) {
 	rest := func(message string) string { return text[len(head)-len(message):] }
 	begins := false
 	switch c := text[0]; {
-	case c == '<' || c >= '0' && c <= '9':
+	case c == '<' || c == '\\' || c == 'D':
+		if m := placedLine.FindStringSubmatch(head); m != nil {
+			l.set("", "", m[1], m[2], m[3], rest(m[4]))
+			begins = true
+		}
+	case c >= '0' && c <= '9':
 		if m := timedLine.FindStringSubmatch(head); m != nil {
 			l.set("2006-01-02 15:04:05", m[1], m[2], m[3], m[4], rest(m[5]))
 			begins = true
 		} else if m := viewerLine.FindStringSubmatch(head); m != nil {
 			l.set("01-02-2006 15:04:05", m[1], "", m[3], m[2], rest(m[4]))
+			begins = true
+		} else if m := looseLine.FindStringSubmatch(head); m != nil {
+			l.set("", "", m[5], m[6], m[7], rest(m[8]))
 			begins = true
 		}
 	case strings.IndexByte("IWEPFSC[", c) >= 0:
@@ -239,7 +270,7 @@ func parseLine(text string) (Line, bool) {
 		}
 	}
 	var gle string
-	if l.Message, gle = cutLastError(l.Message); gle != "" {
+	if l.Message, gle = cutLastError(asWritten(l.Message)); gle != "" {
 		l.GLE = gle
 	}
 	return l, begins
@@ -266,16 +297,4 @@ func cutLastError(message string) (rest, gle string) {
 		return message, ""
 	}
 	return strings.TrimRight(message[:len(message)-len(tail)+m[0]], " \t\r\n\v\f"), tail[m[2]:m[3]]
-}
-
-// unquoted takes off what stands before a line in a text that was copied from
-// somewhere.
-func unquoted(text string) string {
-	if c := text[0]; c != ' ' && c != '\t' && strings.IndexByte(">*|-", c) < 0 && (c < '0' || c > '9') {
-		return text
-	}
-	if m := quotedLine.FindStringSubmatchIndex(text[:min(len(text), maxHead)]); m != nil {
-		return text[m[2]:]
-	}
-	return text
 }

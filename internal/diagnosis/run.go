@@ -212,7 +212,20 @@ func (r *Run) endsBefore(l Line) bool {
 		return false
 	}
 	failed := strings.ToLower(head(r.Progress.FailureLine, maxMatch))
-	return contains(failed, []string{textFailure, textParse}) && !harmless(l)
+	return contains(failed, []string{textFailure, textParse}) && !harmless(l) && !(l.tellsOfEnd() && r.soon(l))
+}
+
+// tellsOfEnd says whether Windows Setup says with a line that what it ran failed.
+func (l Line) tellsOfEnd() bool {
+	low := l.lower()
+	return strings.HasPrefix(l.Component, "IBS") && !strings.Contains(low, "unattend") || strings.HasPrefix(low, "callback_specialize") || strings.HasPrefix(low, "[windeploy.exe]")
+}
+
+// soon says whether a line was written right after the last one, as far as the
+// log says.
+func (r *Run) soon(l Line) bool {
+	last := r.Progress.Last
+	return last.IsZero() || l.Time.IsZero() || l.Time.Sub(last).Abs() <= recordTime
 }
 
 // refusedBefore says whether an answer file was refused well before a time.

@@ -14,6 +14,7 @@ import (
 const (
 	textSMI         = "SMI data results dump: "
 	textInvalidFile = "The provided unattend file is not valid"
+	textNoAnswers   = "is not a valid unattended Setup answer file"
 	textUserError   = "User input error was detected in unattend file"
 	textPassFailed  = "Failed to complete RunSMIPass"
 	textParseFailed = "UnattendErrorFromResults"
@@ -21,7 +22,7 @@ const (
 
 // beginsRefusal and goesOnRefusal say whether a message is of such a record.
 func beginsRefusal(message string) bool {
-	return strings.Contains(message, textSMI) || strings.Contains(message, textInvalidFile)
+	return strings.Contains(message, textSMI) || strings.Contains(message, textInvalidFile) || strings.Contains(message, textNoAnswers)
 }
 
 func goesOnRefusal(message string) bool {
@@ -40,7 +41,7 @@ type refusal struct {
 }
 
 var (
-	smiPart     = regexp.MustCompile(`SMI data results dump: (?:Source = Name: ([^,]+),(?:[^/]*(/settings\S*))?|Description = (.*))`)
+	smiPart     = regexp.MustCompile(`SMI data results dump: (?:Source = (?:Name: ([^,\s]+),?)?(?:[^/]*?(?i:(/?settings(?:/\S*)?|/\w\S*)))?|Description = (.*))`)
 	refusalCode = regexp.MustCompile(`(?i)hrResult = (0x[0-9a-f]{8})|RunSMIPass for \w+\.\s+Error: \[(0x[0-9a-f]{8})\]`)
 	passName    = regexp.MustCompile(`(?i)\bpass \[(\w+)\]|RunSMIPass for (\w+)`)
 	nextLine    = regexp.MustCompile(` (?:\[[\w.]+\] )?(?:` + textSMI + `|` + textInvalidFile + `|` + textUserError + `|` + textPassFailed + `|` + textParseFailed + `)`)
@@ -65,8 +66,8 @@ func refusalOf(text string) refusal {
 		}
 		switch m := smiPart.FindStringSubmatch(part); {
 		case m == nil:
-		case m[1] != "":
-			r.settings = append(r.settings, refused{m[1], m[2], waiting})
+		case m[1]+m[2] != "":
+			r.settings = append(r.settings, refused{m[1], settingPath(m[2]), waiting})
 			waiting = ""
 		case len(r.settings) > 0 && r.settings[len(r.settings)-1].why == "":
 			r.settings[len(r.settings)-1].why = strings.TrimSpace(m[3])
@@ -84,14 +85,31 @@ func refusalOf(text string) refusal {
 	return r
 }
 
+// settingPath is the path of a setting from /settings on; excerpts leave the
+// begin of it out.
+func settingPath(path string) string {
+	const root = "/settings"
+	path = "/" + strings.TrimPrefix(path, "/")
+	switch {
+	case path == "/":
+		return ""
+	case strings.HasPrefix(strings.ToLower(path), root):
+		return root + path[len(root):]
+	}
+	return root + path
+}
+
 // canonical is a record in the order in which Setup writes it most often, of its
 // first setting: what the catalogue's patterns are held against.
 func (r refusal) canonical() string {
 	var parts []string
 	if len(r.settings) > 0 {
 		s := r.settings[0]
-		if s.component != "" {
+		switch {
+		case s.component != "":
 			parts = append(parts, textSMI+"Source = Name: "+s.component+", "+s.path)
+		case s.path != "":
+			parts = append(parts, textSMI+"Source = "+s.path)
 		}
 		if s.why != "" {
 			parts = append(parts, textSMI+"Description = "+s.why)

@@ -111,7 +111,7 @@ func (h *qcow2Map) countsBehind(s source) (behind, known bool, err error) {
 			return false, false, fmt.Errorf("reading qcow2 reference counts: %w", err)
 		}
 		if i == 0 && order < 3 { // the counts of clusters in the file share its first byte
-			counts[0] = counts[0] >> (next % perBlock << order % 8)
+			counts[0] >>= next % perBlock << order % 8
 		}
 		if !isZero(counts) {
 			return true, true, nil

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,14 +55,18 @@ func (p Package) app() bool {
 	if p.Framework || p.Resource || strings.EqualFold(p.SignatureKind, "System") || p.NonRemovable != nil && *p.NonRemovable {
 		return false
 	}
-	place := strings.ToLower(p.InstallLocation)
-	return !strings.Contains(place, `\systemapps\`) && !strings.Contains(place, `\immersivecontrolpanel`)
+	return !belowWindows.MatchString(p.InstallLocation)
 }
+
+// belowWindows begins the places of packages that belong to Windows, such as SystemApps and
+// PrintDialog. Before Windows 10 1709 nothing else tells them: they have no SignatureKind
+// and no NonRemovable, and are not provisioned. Apps are in WindowsApps on some drive.
+var belowWindows = regexp.MustCompile(`(?i)^[a-z]:\\windows\\`)
 
 // installed are the users that have the package; Staged and others are not counted.
 func (p Package) installed() (users []PackageUser) {
 	for _, u := range p.Users {
-		if strings.Contains(strings.ToLower(u.State), "installed") {
+		if strings.HasPrefix(strings.ToLower(u.State), "installed") { // NotInstalled is another one
 			users = append(users, u)
 		}
 	}

@@ -18,6 +18,8 @@ type Plan struct {
 	OtherUser, AsSystem bool
 	// AnswerFile: sysprep is given one. RemovesAnswerFiles: all others are removed.
 	AnswerFile, RemovesAnswerFiles bool
+	// OtherAnswer: an agent or a command starts sysprep, with an answer file of its own.
+	OtherAnswer bool
 	// SkipRearm: the answer file keeps the state of the licence.
 	SkipRearm bool
 	// SetupComplete: the image is to run SetupComplete.cmd.

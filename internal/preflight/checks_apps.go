@@ -25,21 +25,27 @@ var (
 
 // appChecks: app packages, of which sysprep names one a run.
 var appChecks = []Check{
-	{ID: "appxsvc-disabled", Causes: []string{"F17"}, Group: Base, Severity: finding.Fail, Source: learn + "windows/win32/debug/system-error-codes--1000-1299-",
+	{ID: "appxsvc-disabled", Causes: []string{"F17"}, Group: Base, Severity: finding.Fail, When: "warn on Server Core", Source: learn + "windows/win32/debug/system-error-codes--1000-1299-",
 		Asserts: "the service AppXSvc is not disabled", Means: "sysprep cannot look at the app packages, and refuses to run.",
-		Steps: []Step{by(RemedyStartTypes, "sc config AppXSvc start= demand"), person("Leave it alone in hardening scripts.")}, judge: disabled("AppXSvc")},
+		Steps: []Step{by(RemedyStartTypes, "sc config AppXSvc start= demand"), person("Leave it alone in hardening scripts.")}, judge: generalizing(func(q inquiry) answer {
+			a := disabled("AppXSvc")(q)
+			if v, known := q.Version(); known && v.Core && a.outcome == Failed { // whether it looks at apps there is not known
+				a = a.as(finding.Warn)
+			}
+			return a
+		})},
 	{ID: "appx-per-user", Causes: []string{"F01", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F14", "F16"}, Group: Appx, Severity: finding.Fail, Source: docApps,
 		Asserts: "every app package is provisioned for all users", Means: "sysprep refuses to run, and names one package each time.",
 		Steps: perUserSteps,
-		judge: func(q inquiry) answer { return strayAnswer(q, false) }},
+		judge: generalizing(func(q inquiry) answer { return strayAnswer(q, false) })},
 	{ID: "appx-profile-gone", Causes: []string{"F01"}, Group: Appx, Severity: finding.Fail, Source: docApps,
 		Asserts: "no app package is left of a profile that is gone", Means: "sysprep refuses to run, and Windows does not remove the package for an account that has no profile.",
 		Steps: profileGoneSteps,
-		judge: func(q inquiry) answer { return strayAnswer(q, true) }},
+		judge: generalizing(func(q inquiry) answer { return strayAnswer(q, true) })},
 	{ID: "appx-two-versions", Causes: []string{"F04", "F01"}, Group: Appx, Severity: finding.Warn, Source: github + "microsoft/winget-cli/issues/2876", Unconfirmed: true,
 		Asserts: "no app is there in two versions", Means: "The Store has updated it for a user: sysprep may take the newer one for a package that is not provisioned, as it does with winget (" + appInstaller + ").",
 		Steps: []Step{by(RemedyAppx, "In this order, or it ends with 0x80070032: "+removeProvision), by(RemedyAppx, removeForUsers), person("Provision it again, or clones have none: Add-AppxProvisionedPackage -Online -PackagePath <bundle> -LicensePath <licence> -DependencyPackagePath <dependencies>")},
-		judge: func(q inquiry) answer {
+		judge: generalizing(func(q inquiry) answer {
 			if none, a := noPackages(q); none {
 				return a
 			}
@@ -54,11 +60,11 @@ var appChecks = []Check{
 				}
 			}
 			return when(len(doubles) > 0, a)
-		}},
+		})},
 	{ID: "appx-newer", Causes: []string{"F01"}, Group: Appx, Severity: finding.Warn, Source: docApps, Unconfirmed: true,
 		Asserts: "no app is newer for a user than what is provisioned", Means: "The Store has updated it for a user, and sysprep may take the copy for one that is not provisioned. Windows removes the older version later.",
 		Steps: []Step{person("Provision the newer version (Add-AppxProvisionedPackage), or remove the app for all users and its provisioning."), person(keepStoreAway)},
-		judge: func(q inquiry) answer {
+		judge: generalizing(func(q inquiry) answer {
 			if none, a := noPackages(q); none {
 				return a
 			}
@@ -71,11 +77,11 @@ var appChecks = []Check{
 				a = a.seen(p.FullName)
 			}
 			return when(len(newer) > 0, a)
-		}},
-	{ID: "appx-system-unprovisioned", Causes: []string{"F18"}, Group: Appx, Severity: finding.Fail, Source: docApps, Unconfirmed: true,
-		Asserts: secHealthUI + " is provisioned where it is installed", Means: "A clean-up has removed its provisioning. It cannot be removed itself (NonRemovable), and sysprep refuses to run.",
+		})},
+	{ID: "appx-system-unprovisioned", Causes: []string{"F18"}, Group: Appx, Severity: finding.Warn, Source: docApps, Unconfirmed: true,
+		Asserts: secHealthUI + " is provisioned where it is installed", Means: "A clean-up has removed its provisioning. It cannot be removed itself (NonRemovable), and sysprep was reported to refuse to run.",
 		Steps: []Step{person("Provision it again from its payload: Add-AppxProvisionedPackage -Online -PackagePath <its package, from the media of the same build> -SkipLicense"), person("Leave it out of the clean-up.")},
-		judge: func(q inquiry) answer {
+		judge: generalizing(func(q inquiry) answer {
 			if none, a := noPackages(q); none {
 				return a
 			}
@@ -89,7 +95,7 @@ var appChecks = []Check{
 				return cannot(q.AppxProvisioned.Why())
 			}
 			return when(len(provisioned.named(secHealthUI)) == 0, fails(secHealthUI+" has lost its provisioning").seen(packages.Packages[at].FullName))
-		}},
+		})},
 	{ID: "store-updates", Causes: []string{"F01"}, Group: Base, Severity: finding.Info, Source: docApps,
 		Asserts: "the Store does not update apps by itself", Means: "It updates them for the users that are logged on, and sysprep refuses to run then: the check may pass a minute before.",
 		Steps: []Step{person(keepStoreAway)},

@@ -66,14 +66,17 @@ var imageChecks = []Check{
 			}
 			return listed(p.List, when(a.evidence != nil, a))
 		})},
-	{ID: "cdrom", Causes: []string{"F81"}, Group: Base, Severity: finding.Info, When: "fail for Azure, which provisions from one", Source: docAzure,
+	{ID: "cdrom", Causes: []string{"F81"}, Group: Base, Severity: finding.Info, When: "fail for Azure, which provisions from one, where it is disabled", Source: docAzure,
 		Asserts: "the CD-ROM driver starts", Means: "Clones cannot read media with their settings (Azure, ConfigDrive), and wait at their first screens.",
 		Steps: []Step{person(`reg add HKLM\SYSTEM\CurrentControlSet\Services\cdrom /v Start /t REG_DWORD /d 1 /f`)},
 		judge: on(func(f Facts) Fact[map[string]Service] { return f.Services }, func(all map[string]Service, q inquiry) answer {
 			s, there := all["cdrom"]
 			a := fails("the CD-ROM driver is disabled").seen("Start = " + said(s.Start))
-			if q.Azure {
+			switch {
+			case q.Azure && s.disabled():
 				a = a.as(finding.Fail)
+			case s.Start != nil && !s.disabled():
+				a.text = "the CD-ROM driver does not start with Windows"
 			}
 			switch {
 			case !there:
@@ -112,7 +115,7 @@ var imageChecks = []Check{
 		})},
 	{ID: "packer-leftovers", Group: Base, Severity: finding.Warn, Source: github + "hashicorp/packer-plugin-sdk/blob/main/guestexec/elevated.go",
 		Asserts: "no scheduled task of an earlier build is left", Means: "Such a task holds what an elevated provisioner ran, and stays in the image.",
-		Steps: []Step{person("schtasks /delete /tn <name> /f")},
+		Steps: []Step{person("schtasks /delete /tn <name> /f, or hygiene = [\"packer-leftovers\"]")},
 		judge: on(func(f Facts) Fact[PackerLeftovers] { return f.PackerLeftovers }, func(p PackerLeftovers, _ inquiry) answer {
 			tasks := slices.DeleteFunc(slices.Clone(p.Tasks), func(t string) bool { return strings.HasPrefix(t, ownTask) })
 			return listed(p.Tasks, when(len(tasks) > 0, fails(fmt.Sprintf("%d scheduled tasks of Packer are left", len(tasks))).seen(tasks[:min(10, len(tasks))]...)))

@@ -9,8 +9,8 @@ import (
 
 // servicingChecks: what updates have left, and encryption.
 var servicingChecks = []Check{
-	{ID: "reboot-pending", Causes: []string{"F21"}, Group: Base, Severity: finding.Fail, Source: github + "LegacyUpdate/LegacyUpdate/issues/307",
-		Asserts: "no update waits for a restart", Means: "sysprep refuses to run.",
+	{ID: "reboot-pending", Causes: []string{"F21"}, Group: Base, Severity: finding.Fail, When: "warn where Windows Update alone says so", Source: github + "LegacyUpdate/LegacyUpdate/issues/307",
+		Asserts: "no update waits for a restart", Means: "sysprep refuses to run where the servicing stack waits for one, and may where Windows Update does.",
 		Steps: []Step{person(`Restart the guest before this provisioner (provisioner "windows-restart"), as often as it takes.`)},
 		judge: on(func(f Facts) Fact[RebootPending] { return f.RebootPending }, func(p RebootPending, _ inquiry) answer {
 			if !yes(p.CBSRebootPending) && !yes(p.UpdateRebootRequired) {
@@ -22,6 +22,10 @@ var servicingChecks = []Check{
 			}
 			if yes(p.UpdateRebootRequired) {
 				a = a.seen(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`)
+			}
+			// sysprep asks the servicing stack; a driver, say, is none of its business.
+			if !yes(p.CBSRebootPending) {
+				a = a.as(finding.Warn)
 			}
 			return a
 		})},
@@ -136,8 +140,8 @@ var servicingChecks = []Check{
 			}
 			return when(b.PreventDeviceEncryption == nil || *b.PreventDeviceEncryption != 1, fails("the machine has a TPM, and nothing keeps Windows from encrypting the drive").seen("PreventDeviceEncryption "+said(b.PreventDeviceEncryption)))
 		})},
-	{ID: "trustedinstaller-disabled", Causes: []string{"F23"}, Group: Base, Severity: finding.Fail, Source: gceIssue,
-		Asserts: "the service TrustedInstaller is not disabled", Means: "sysprep asks it for pending servicing, gets no answer and refuses to run.",
+	{ID: "trustedinstaller-disabled", Causes: []string{"F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
+		Asserts: "the service TrustedInstaller is not disabled", Means: "sysprep asks it for pending servicing, and was seen to refuse where it did not start.",
 		Steps: []Step{by(RemedyStartTypes, "sc config TrustedInstaller start= demand"), person("Leave it alone in hardening scripts.")}, judge: disabled("TrustedInstaller")},
 	{ID: "wuauserv-disabled", Causes: []string{"F100", "F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service wuauserv is not disabled", Means: "Its provider (wuaueng.dll) takes part in generalize, and was seen to hang where the service cannot start.",

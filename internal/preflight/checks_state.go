@@ -74,6 +74,8 @@ var stateChecks = []Check{
 				return incomplete()
 			case id.SID == systemAccount:
 				return pass()
+			case id.IntegritySID == "" && slices.Contains(id.GroupSIDs, administrator):
+				return incomplete() // the group may be for denials only
 			}
 			return when(id.IntegritySID != elevatedSID && id.IntegritySID != systemSID || !slices.Contains(id.GroupSIDs, administrator), bad)
 		})},

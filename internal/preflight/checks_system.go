@@ -11,7 +11,7 @@ import (
 
 // licenceChecks: what a rearm needs, and what a licence means for clones.
 var licenceChecks = []Check{
-	{ID: "rearm", Causes: []string{"F30"}, Group: Licensing, Severity: finding.Fail, When: "warn where one is left, or where only the edition's own count is used up", Source: support + "error-occurs-when-running-sysprep-generalize",
+	{ID: "rearm", Causes: []string{"F30"}, Group: Licensing, Severity: finding.Fail, When: "warn where one is left, where only the edition's own count is used up, or where sysprep gets an answer file that is not known", Source: support + "error-occurs-when-running-sysprep-generalize",
 		Asserts: "a rearm of the licence is left", Means: "Each generalize uses one up, unless SkipRearm is set. At zero it fails midway, and the machine is lost. Where the count begins: " + budgets + ".",
 		Steps: []Step{person("Build from the original media: the count cannot be raised."), person("Or keep the state of the licence: SkipRearm = 1 in the answer file (Microsoft-Windows-Security-SPP, pass generalize); clones then share their KMS client id.")},
 		judge: generalizing(func(q inquiry) answer {
@@ -35,6 +35,8 @@ var licenceChecks = []Check{
 			}
 			used := slices.ContainsFunc(l.Products, func(p Product) bool { return p.RemainingSKUReArmCount != nil && *p.RemainingSKUReArmCount == 0 })
 			switch {
+			case *count <= 0 && q.foreignAnswer(): // EC2's, for one, sets SkipRearm
+				return a.as(finding.Warn).noted("sysprep gets an answer file that is not known here, and needs none if SkipRearm = 1 is set there; " + q.budget())
 			case *count <= 0:
 				return a
 			case *count == 1:
@@ -113,6 +115,13 @@ var licenceChecks = []Check{
 		})},
 }
 
+// foreignAnswer reports whether sysprep may take an answer file whose content is not known:
+// that of an agent or a command, or one that Windows finds by itself.
+func (q inquiry) foreignAnswer() bool {
+	found, _ := q.AnswerFiles.Get()
+	return q.OtherAnswer || !q.AnswerFile && !q.RemovesAnswerFiles && (len(found.Found) > 0 || found.RegistryPointer != nil && *found.RegistryPointer != "")
+}
+
 // budgets is what is known of where the count of rearms begins.
 const budgets = "3 on Windows 7 and Server 2008 R2 and older; 1001 reported for Windows 8 to Windows 10 1803 and Server 2012 to 2016; 8 by Microsoft's page on sysprep; fewer on evaluation editions"
 
@@ -144,15 +153,19 @@ func rearms(n int64) string {
 
 // systemChecks: other software, the domain and roles.
 var systemChecks = []Check{
-	{ID: "external-provider-missing", Causes: []string{"F43"}, Group: Base, Severity: finding.Fail, Source: agentBaker,
+	{ID: "external-provider-missing", Causes: []string{"F43"}, Group: Base, Severity: finding.Fail, When: "warn for a DLL without its folder, which may be elsewhere", Source: agentBaker,
 		Asserts: "the DLL of every external provider is there", Means: "sysprep calls it in the middle of generalize: it stalls for 14 minutes, or fails and the machine is lost.",
 		Steps: []Step{by(RemedyProviders, `Delete its value below HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal`)},
 		judge: on(func(f Facts) Fact[ExternalProviders] { return f.ExternalProviders }, func(e ExternalProviders, q inquiry) answer {
-			a, unsure := fails(""), false
+			a, unsure, certain := fails(""), false, false
 			for _, p := range e.List {
 				if unsure = unsure || p.Exists == nil; no(p.Exists) {
 					a = a.seen(p.Phase + `\` + p.Name + ": " + p.Data)
+					certain = certain || p.placed()
 				}
+			}
+			if !certain { // Windows searches more folders than were looked in
+				a = a.as(finding.Warn)
 			}
 			if engine, _ := q.Engine.Get(); engine.redirected() && a.evidence != nil {
 				return cannot("PowerShell runs as a 32-bit process on a 64-bit Windows and is shown other folders")
@@ -215,7 +228,7 @@ var systemChecks = []Check{
 			}
 			return listed(e.Elsewhere, when(len(e.Elsewhere) > 0, a))
 		})},
-	{ID: "upgraded", Causes: []string{"F27"}, Group: Base, Severity: finding.Info, When: "fail before Windows 10 1607", Source: docOverview,
+	{ID: "upgraded", Causes: []string{"F27"}, Group: Base, Severity: finding.Info, When: "warn before Windows 10 1607", Source: docOverview,
 		Asserts: "Windows was installed, not upgraded", Means: "sysprep supports upgraded installations from Windows 10 1607 and Server 2016 on. What the old Windows left stays in the image.",
 		Steps: []Step{person("Build from a clean installation.")},
 		judge: on(func(f Facts) Fact[Setup] { return f.Setup }, func(s Setup, q inquiry) answer {
@@ -228,7 +241,7 @@ var systemChecks = []Check{
 			case !known:
 				return cannot("Windows was upgraded in place, and its version is not known")
 			case v.Build < build1607:
-				return a.as(finding.Fail)
+				return a.as(finding.Warn) // not supported; that sysprep refuses has no source
 			}
 			return a
 		})},
@@ -314,6 +327,12 @@ func (p Provider) Windows() bool {
 	}
 	place := strings.ToLower(p.DLL)
 	return slices.Contains(windowsProviders, p.base()) && strings.Contains(place, `\windows\`)
+}
+
+// placed reports whether the registry says in which folder the DLL is.
+func (p Provider) placed() bool {
+	dll := strings.TrimLeft(p.Data, ` "`)
+	return drivePath.MatchString(dll) || strings.HasPrefix(dll, "%") || strings.HasPrefix(dll, `\\`)
 }
 
 func (p Provider) base() string {

@@ -40,6 +40,8 @@ var rows = []row{
 	{id: "not-elevated", on: server, edits: []string{`identity.groupSids=["S-1-5-32-545","S-1-16-12288"]`}, want: Failed, as: finding.Fail},
 	{id: "not-elevated", on: "filtered-token", plan: func(p *Plan) { p.OtherUser = true }, want: Failed, as: finding.Warn},
 	{id: "not-elevated", on: "system-user", want: Passed},
+	{id: "not-elevated", on: server, edits: []string{`identity.integritySid=""`}, want: CannotTell}, // the group may be for denials only
+	{id: "not-elevated", on: server, edits: []string{`identity.integritySid=""`, `identity.groupSids=["S-1-5-32-545"]`}, want: Failed, as: finding.Fail},
 	{id: "not-elevated", on: server, edits: []string{`identity!`}, want: CannotTell},
 	{id: "not-elevated", on: server, edits: []string{`identity={}`}, want: CannotTell},
 
@@ -92,7 +94,8 @@ var rows = []row{
 
 	{id: "reboot-pending", on: server, want: Passed},
 	{id: "reboot-pending", on: server, edits: []string{`rebootPending.cbsRebootPending=true`}, want: Failed, as: finding.Fail, says: `Servicing\RebootPending`},
-	{id: "reboot-pending", on: server, edits: []string{`rebootPending.updateRebootRequired=true`, `rebootPending.cbsRebootPending=null`}, want: Failed, as: finding.Fail, says: "RebootRequired"},
+	{id: "reboot-pending", on: server, edits: []string{`rebootPending.updateRebootRequired=true`, `rebootPending.cbsRebootPending=null`}, want: Failed, as: finding.Warn, says: "RebootRequired"}, // a driver from Windows Update: sysprep asks the servicing stack
+	{id: "reboot-pending", on: server, edits: []string{`rebootPending.updateRebootRequired=true`, `rebootPending.cbsRebootPending=true`}, want: Failed, as: finding.Fail, says: "RebootRequired"},
 	{id: "reboot-pending", on: server, edits: []string{`rebootPending.updateRebootRequired=null`}, want: CannotTell},
 	{id: "reboot-pending", on: server, edits: []string{`rebootPending!`}, want: CannotTell},
 
@@ -137,7 +140,7 @@ var rows = []row{
 	{id: "device-encryption", on: win11, edits: []string{`os!`}, want: CannotTell, says: "version of Windows"},
 
 	{id: "trustedinstaller-disabled", on: server, want: Passed},
-	{id: "trustedinstaller-disabled", on: server, edits: []string{`services.TrustedInstaller={"start":4}`}, want: Failed, as: finding.Fail, says: "Start = 4"},
+	{id: "trustedinstaller-disabled", on: server, edits: []string{`services.TrustedInstaller={"start":4}`}, want: Failed, as: finding.Warn, says: "Start = 4"}, // seen where it did not start, not where it is disabled
 	{id: "trustedinstaller-disabled", on: server, edits: []string{`services!`}, want: CannotTell},
 	{id: "trustedinstaller-disabled", on: server, edits: []string{`services={}`}, want: Skipped},
 	{id: "wuauserv-disabled", on: server, want: Passed},
@@ -156,6 +159,8 @@ var rows = []row{
 
 	{id: "appxsvc-disabled", on: server, want: Passed},
 	{id: "appxsvc-disabled", on: "leftovers", want: Failed, as: finding.Fail},
+	{id: "appxsvc-disabled", on: "leftovers", edits: []string{`os.InstallationType="Server Core"`}, want: Failed, as: finding.Warn}, // a hardened Core without apps
+	{id: "appxsvc-disabled", on: "leftovers", plan: func(p *Plan) { p.Generalize = false }, want: Skipped},                          // apps are looked at in generalize
 	{id: "appxsvc-disabled", on: server, edits: []string{`services.AppXSvc={}`}, want: CannotTell},
 }
 

@@ -30,6 +30,14 @@ var appRows = []row{
 	{id: "appx-per-user", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost+","+user) + `]`}, want: Failed, as: finding.Fail},
 	{id: "appx-per-user", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost) + `]`, `profiles!`}, want: Failed, as: finding.Fail},
 
+	// Windows Server 2016 has these for every user, with neither SignatureKind nor NonRemovable.
+	{id: "appx-per-user", on: "appx-before-1709", edits: []string{`appx.packages=[` + app("Windows.PrintDialog", "6.2", `,"signatureKind":"","installLocation":"C:\\Windows\\PrintDialog"`, user) + `,` + app("Windows.MiracastView", "6.3", `,"signatureKind":"","installLocation":"c:\\WINDOWS\\MiracastView"`, user) + `]`}, want: Passed},
+	{id: "appx-per-user", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", `,"installLocation":"D:\\WindowsApps\\x"`, user) + `]`}, want: Failed, as: finding.Fail},
+	{id: "appx-per-user", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", `{"sid":"S-1-5-18","state":"NotInstalled"}`) + `]`}, want: Passed},
+	{id: "appx-per-user", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", `{"sid":"S-1-5-18","state":"Installed(pending removal)"}`) + `]`}, want: Failed, as: finding.Fail},
+	{id: "appx-per-user", on: "appx-per-user", plan: func(p *Plan) { p.Generalize = false }, want: Skipped}, // apps are looked at in generalize
+
+	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost) + `]`}, plan: func(p *Plan) { p.Generalize = false }, want: Skipped},
 	{id: "appx-profile-gone", on: win11, want: Passed},
 	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", ghost) + `]`}, want: Failed, as: finding.Fail, says: "S-1-5-21-1-2-3-1009"},
 	{id: "appx-profile-gone", on: win11, edits: []string{`appx.packages=[` + app("Microsoft.X", "1.0", "", user) + `]`}, want: Passed},
@@ -47,7 +55,8 @@ var appRows = []row{
 	{id: "appx-newer", on: win11, edits: []string{`appxProvisioned!`}, want: CannotTell},
 
 	{id: "appx-system-unprovisioned", on: win11, want: Passed},
-	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`}, want: Failed, as: finding.Fail, says: "lost its provisioning"},
+	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`}, want: Failed, as: finding.Warn, says: "lost its provisioning"}, // one report
+	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`}, plan: func(p *Plan) { p.Generalize = false }, want: Skipped},
 	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`, `appxProvisioned.packages=[{"displayName":"Microsoft.SecHealthUI","packageName":"p"}]`}, want: Passed},
 	{id: "appx-system-unprovisioned", on: win11, edits: []string{`appx.packages=[` + app(secHealthUI, "1000.0", `,"nonRemovable":true`, user) + `]`, `appxProvisioned!`}, want: CannotTell},
 
@@ -61,6 +70,11 @@ var appRows = []row{
 var systemRows = []row{
 	{id: "rearm", on: server, want: Passed},
 	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, want: Failed, as: finding.Fail, says: "no rearm of the licence is left"},
+	// EC2's answer file sets SkipRearm, and one that Windows finds by itself may.
+	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, plan: func(p *Plan) { p.OtherAnswer = true }, want: Failed, as: finding.Warn, says: "that is not known here"},
+	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`, `answerFiles.found=[{"path":"C:\\Windows\\Panther\\unattend.xml","exists":true}]`}, plan: func(p *Plan) { p.AnswerFile = false }, want: Failed, as: finding.Warn},
+	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`, `answerFiles.registryPointer="C:\\u.xml"`}, plan: func(p *Plan) { p.AnswerFile = false }, want: Failed, as: finding.Warn},
+	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`, `answerFiles.registryPointer="C:\\u.xml"`}, plan: func(p *Plan) { p.AnswerFile, p.RemovesAnswerFiles = false, true }, want: Failed, as: finding.Fail},
 	{id: "rearm", on: server, edits: []string{`licensing.remainingWindowsReArmCount=1`}, want: Failed, as: finding.Warn, says: "an evaluation edition begins with a few"},
 	{id: "rearm", on: win11, edits: []string{`licensing.remainingWindowsReArmCount=1`, `os.EditionID="Enterprise"`}, want: Failed, as: finding.Warn, says: "begins with 8"},
 	{id: "rearm", on: "server-core-2012", edits: []string{`licensing.remainingWindowsReArmCount=1`, `os.EditionID="ServerStandard"`}, want: Failed, as: finding.Warn, says: "begins with 1001"},
@@ -94,8 +108,10 @@ var systemRows = []row{
 	{id: "oem-key", on: win11, edits: []string{`os.EditionID="Professional"`, `licensing!`}, plan: func(p *Plan) { p.SetupComplete = true }, want: CannotTell},
 
 	{id: "external-provider-missing", on: server, want: Passed},
-	{id: "external-provider-missing", on: "leftovers", edits: []string{`externalProviders.list=[{"phase":"Generalize","name":"azure","data":"VMAgentDisabler.dll,x","dll":"C:\\x.dll","exists":false}]`}, want: Failed, as: finding.Fail, says: `Generalize\azure: VMAgentDisabler.dll`},
-	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"dll":"a","exists":false},{"dll":"b","exists":false}]`}, want: Failed, as: finding.Fail, says: "2 external providers"},
+	{id: "external-provider-missing", on: "leftovers", edits: []string{`externalProviders.list=[{"phase":"Generalize","name":"azure","data":"C:\\Windows\\System32\\VMAgentDisabler.dll,x","dll":"C:\\x.dll","exists":false}]`}, want: Failed, as: finding.Fail, says: `Generalize\azure: C:\Windows\System32\VMAgentDisabler.dll`},
+	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"data":"%windir%\\a.dll,x","dll":"a","exists":false},{"data":"b.dll,x","dll":"b","exists":false}]`}, want: Failed, as: finding.Fail, says: "2 external providers"},
+	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"data":"\"C:\\a b.dll\",x","dll":"a","exists":false}]`}, want: Failed, as: finding.Fail},
+	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"data":"agent.dll,x","dll":"C:\\Windows\\System32\\agent.dll","exists":false}]`}, want: Failed, as: finding.Warn}, // one that is found by PATH
 	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"dll":"a","exists":false}]`, `engine.process64=false`}, want: CannotTell},
 	{id: "external-provider-missing", on: server, edits: []string{`externalProviders.list=[{"dll":"a"}]`}, want: CannotTell},
 	{id: "external-provider-missing", on: server, edits: []string{`externalProviders!`}, want: CannotTell},
@@ -123,7 +139,7 @@ var systemRows = []row{
 
 	{id: "upgraded", on: server, want: Passed},
 	{id: "upgraded", on: "leftovers", want: Failed, as: finding.Info, says: "Source OS"},
-	{id: "upgraded", on: "leftovers", edits: []string{`os.CurrentBuildNumber="10586"`}, want: Failed, as: finding.Fail},
+	{id: "upgraded", on: "leftovers", edits: []string{`os.CurrentBuildNumber="10586"`}, want: Failed, as: finding.Warn}, // not supported; that sysprep refuses has no source
 	{id: "upgraded", on: "leftovers", edits: []string{`os.CurrentBuildNumber="x"`}, want: CannotTell},
 
 	{id: "domain-controller", on: server, want: Passed},
@@ -182,6 +198,7 @@ var systemRows = []row{
 	{id: "cdrom", on: server, want: Passed},
 	{id: "cdrom", on: server, edits: []string{`services.cdrom={"start":4}`}, want: Failed, as: finding.Info},
 	{id: "cdrom", on: server, edits: []string{`services.cdrom={"start":4}`}, plan: func(p *Plan) { p.Azure = true }, want: Failed, as: finding.Fail},
+	{id: "cdrom", on: server, edits: []string{`services.cdrom={"start":3}`}, plan: func(p *Plan) { p.Azure = true }, want: Failed, as: finding.Info, says: "does not start with Windows"}, // it is loaded for a drive
 	{id: "cdrom", on: server, edits: []string{`services.cdrom={}`}, want: CannotTell},
 
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Stopped"}`}, want: Skipped},

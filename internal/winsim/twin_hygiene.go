@@ -177,11 +177,11 @@ func (c *cleaning) clean(item string) {
 	}
 	if item == "packer-leftovers" {
 		for _, name := range c.foreignTasks() {
-			t := c.g.task(name)
-			if t == nil {
-				continue
+			remove := func() error { return c.g.drive.Remove(folderTasks + `\` + name) } // one that is there from the start
+			if t := c.g.task(name); t != nil {
+				remove = func() error { return c.g.deleteTask(t) }
 			}
-			if err := c.g.deleteTask(t); err != nil {
+			if err := remove(); err != nil {
 				c.fail(err.Error())
 			}
 		}

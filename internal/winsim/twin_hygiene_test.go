@@ -98,6 +98,9 @@ func TestACleanUpLeavesThisRunAlone(t *testing.T) {
 		t.Error("temp took what Packer runs")
 	}
 	got := clean(t, g, m{"items": []string{"packer-leftovers"}, "keep": "thisrun"})[0]
+	if g.drive.IsFile(folderTasks+`\packer-old`) || !g.drive.IsFile(folderTasks+`\packer-sysprep-thisrun`) || got.After.Count != 0 {
+		t.Errorf("tasks: %+v", got)
+	}
 	if !g.drive.IsFile(ours) || g.drive.IsFile(script) || g.drive.IsDir(`\Windows\System32\Sysprep\Panther.packer-20260101T000000Z`) || got.Before.Count < 3 {
 		t.Errorf("%+v", got)
 	}

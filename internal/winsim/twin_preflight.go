@@ -85,7 +85,7 @@ func (t *twin) preflight(encoded string) int {
 func (g *gathering) add(f fact) {
 	value, err := f.value(g)
 	if slices.Contains(g.g.scenario.Unreadable, f.name) {
-		err = errors.New("Access is denied.") //nolint:staticcheck // as Windows says it
+		err = errors.New("Access is denied.") //nolint:staticcheck,revive // as Windows says it
 	}
 	if err != nil {
 		g.facts = append(g.facts, member{f.name, document{{"error", err.Error()}, {"errorId", err.Error()}, {"ms", 0}}})

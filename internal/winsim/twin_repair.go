@@ -118,7 +118,7 @@ func (r *repairing) change(what, target string, do func() error) bool {
 	}
 	var err error
 	if slices.Contains(r.g.scenario.RepairFails, what) {
-		err = errors.New("Access is denied.") //nolint:staticcheck // as Windows says it
+		err = errors.New("Access is denied.") //nolint:staticcheck,revive // as Windows says it
 	}
 	if err == nil {
 		err = do()
@@ -220,11 +220,11 @@ func (r *repairing) removePackage(p machinestate.Package) error {
 			}
 		}
 		if versions > 1 && slices.ContainsFunc(s.Provisioned, func(q machinestate.Provisioned) bool { return q.DisplayName == p.Name }) {
-			return errors.New("Deployment failed with HRESULT: 0x80070032, The request is not supported.") //nolint:staticcheck // as Windows says it
+			return errors.New("Deployment failed with HRESULT: 0x80070032, The request is not supported.") //nolint:staticcheck,revive // as Windows says it
 		}
 		for _, u := range p.Users {
 			if strings.HasPrefix(u.SID, machineSID) && !r.g.reg.Has(keyProfiles+`\`+u.SID) {
-				return errors.New("Deployment failed with HRESULT: 0x80073CFA, Removal failed.") //nolint:staticcheck // as Windows says it
+				return errors.New("Deployment failed with HRESULT: 0x80073CFA, Removal failed.") //nolint:staticcheck,revive // as Windows says it
 			}
 		}
 		s.Packages = slices.DeleteFunc(s.Packages, func(q machinestate.Package) bool { return q.FullName == p.FullName })
@@ -277,7 +277,7 @@ func (r *repairing) stopServices(before document) {
 func (r *repairing) stopService(name string) error {
 	return r.machine(func(s *machinestate.State) error {
 		if contains(s.Stubborn, name) {
-			return fmt.Errorf("Service '%s' cannot be stopped.", name) //nolint:staticcheck // as Windows says it
+			return fmt.Errorf("Service '%s' cannot be stopped.", name) //nolint:staticcheck,revive // as Windows says it
 		}
 		for service := range s.Running {
 			if strings.EqualFold(service, name) {

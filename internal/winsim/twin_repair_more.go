@@ -175,7 +175,7 @@ func (r *repairing) storageOff(before document) {
 	case before[1].value != "Disabled":
 		r.change("reserved-storage-off", "", func() error {
 			if n, _ := r.g.reg.GetDWord(`HKLM\`+reserves, "ActiveScenario"); n != 0 {
-				return errors.New("The operation is not supported when reserved storage is in use. Please wait for any servicing operations to complete and then try again later.") //nolint:staticcheck // as Windows says it
+				return errors.New("The operation is not supported when reserved storage is in use. Please wait for any servicing operations to complete and then try again later.") //nolint:staticcheck,revive // as Windows says it
 			}
 			return r.machine(func(s *machinestate.State) error { s.ReservedStorage = "Disabled"; return nil })
 		})

@@ -275,14 +275,14 @@ type counting struct {
 }
 
 func (c counting) Run(ctx context.Context, req guest.Request) error {
-	return c.came(runlog.Run, ctx, c.Transport.Run(ctx, req))
+	return c.came(ctx, runlog.Run, c.Transport.Run(ctx, req))
 }
 
 func (c counting) Upload(ctx context.Context, path string, content []byte) error {
-	return c.came("upload", ctx, c.Transport.Upload(ctx, path, content))
+	return c.came(ctx, "upload", c.Transport.Upload(ctx, path, content))
 }
 
-func (c counting) came(what string, ctx context.Context, err error) error {
+func (c counting) came(ctx context.Context, what string, err error) error {
 	book := c.run.book.Recorder
 	switch {
 	case err == nil:
@@ -305,7 +305,7 @@ type countingPlacer struct {
 }
 
 func (c countingPlacer) Place(ctx context.Context, files ...guest.File) error {
-	return c.came("place", ctx, c.placer.Place(ctx, files...))
+	return c.came(ctx, "place", c.placer.Place(ctx, files...))
 }
 
 type countingFolders struct {

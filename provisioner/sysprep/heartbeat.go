@@ -47,7 +47,7 @@ type watchFacts struct {
 
 // at adds a look at the log.
 func (w watchFacts) at(now time.Time, log diagnosis.Progress) watchFacts {
-	w.sighting = w.sighting.after(now, log)
+	w.sighting = w.after(now, log)
 	return w
 }
 

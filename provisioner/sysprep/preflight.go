@@ -91,7 +91,12 @@ func (r *run) stopped(stops []preflight.Result, so string) error {
 		said = append(said, s.Check.ID+": "+s.Summary)
 	}
 	first := fmt.Errorf("%s: %s; %s: %s", r.checked.judgement.Count(), so, stops[0].Check.ID, stops[0].Summary)
-	return failed(head, first, said, preflight.Steps(stops)...)
+	lower := finding.Warn
+	if r.config.failOn() == finding.Warn {
+		lower = finding.Info
+	}
+	overrule := fmt.Sprintf("if a check is wrong about this guest, lower it: preflight { severities = { %q = %q } }", stops[0].Check.ID, lower)
+	return failed(head, first, said, append(preflight.Steps(stops), overrule)...)
 }
 
 // check asks the guest, waits for what is to be waited for, judges and shows the table.
@@ -134,6 +139,7 @@ func (r *run) preflightPlan() preflight.Plan {
 		Generalize: c.generalize() || c.ThroughAudit, Audit: c.Mode == modeAudit, VMMode: c.VMMode,
 		OtherUser: c.RunAs == runAsElevated, AsSystem: c.RunAs == runAsSystem,
 		AnswerFile: c.answer.content != nil, RemovesAnswerFiles: c.RemoveAnswerFiles && !c.reportOnly(),
+		OtherAnswer:   c.Command != "" || c.Agent != agentNone && c.Agent != "",
 		SetupComplete: c.DeleteCachedAnswerFile || c.answer.block != nil && len(c.answer.block.SetupComplete) > 0,
 		Azure:         strings.HasPrefix(c.PackerBuilderType, "azure-"), Now: r.asked,
 	}

@@ -21,7 +21,7 @@ func TestEachFaultIsMetByItsChecks(t *testing.T) {
 			t.Parallel()
 			var scenario winsim.Scenario
 			if fault != "" {
-				scenario.Condition.Faults = []string{fault}
+				scenario.Faults = []string{fault}
 			}
 			g := newGuestRun(t, scenario, nil)
 			g.start()
@@ -72,12 +72,12 @@ var faultChecks = map[string][]string{
 	"appx-per-user":             {"fail appx-per-user"},
 	"appx-newer":                {"warn appx-newer"},
 	"appx-of-a-lost-profile":    {"fail appx-profile-gone"},
-	"appx-sechealthui":          {"fail appx-system-unprovisioned"},
+	"appx-sechealthui":          {"warn appx-system-unprovisioned"},
 	"appx-desktopappinstaller":  {"warn appx-two-versions", "warn appx-newer"},
 	"appxsvc-disabled":          {"fail appxsvc-disabled"},
 	"dmwappushservice-disabled": {"warn dmwappushservice-disabled"},
 	"wuauserv-disabled":         {"warn wuauserv-disabled"},
-	"trustedinstaller-disabled": {"fail trustedinstaller-disabled"},
+	"trustedinstaller-disabled": {"warn trustedinstaller-disabled"},
 	"sppsvc-disabled":           {"fail software-protection-disabled"},
 	"search-running":            {"warn windows-search"},
 	"wmp-sharing":               {"warn media-sharing"},

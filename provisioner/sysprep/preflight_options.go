@@ -113,8 +113,8 @@ func (c *Config) checkPreflight() (errs []error) {
 	}
 	values := []string{failOnFail, failOnWarn, failOnNever}
 	refuse(!slices.Contains(values, p.FailOn) && !unknown.In(p.FailOn), "fail_on: %q is not one of %s", p.FailOn, strings.Join(values, ", "))
-	p.Remedying.setDefaults()
-	errs = append(errs, p.Remedying.check()...)
+	p.setRemedyDefaults()
+	errs = append(errs, p.checkRemedies()...)
 	refuse(p.Enabled.False() && !p.choice().None(), "remedies are for what the checks find, which enabled = false leaves out; remove one of them")
 	refuse(p.ReportOnly && p.Enabled.False(), "report_only = true with enabled = false would do nothing at all; remove one of them")
 	words := maps.Clone(p.Severities)

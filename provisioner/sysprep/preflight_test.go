@@ -122,8 +122,8 @@ func TestWhatEndsARun(t *testing.T) {
 		ends   string // a word of the error; empty: the run goes on
 	}{
 		"a warning goes on":       {[]string{"search-running"}, on(), ""},
-		"fail_on warn":            {[]string{"search-running"}, on("fail_on", "warn"), "windows-search"},
-		"a severity that is fail": {[]string{"search-running"}, map[string]any{"severities": map[string]string{"windows-search": "fail"}}, "windows-search"},
+		"fail_on warn":            {[]string{"search-running"}, on("fail_on", "warn"), `lower it: preflight { severities = { "windows-search" = "info" } }`},
+		"a severity that is fail": {[]string{"search-running"}, map[string]any{"severities": map[string]string{"windows-search": "fail"}}, `lower it: preflight { severities = { "windows-search" = "warn" } }`},
 		"a severity that is off":  {[]string{"search-running"}, map[string]any{"fail_on": "warn", "severities": map[string]string{"windows-search": "off"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,11 +96,11 @@ func (r *run) apply(ctx context.Context, p preflight.Planned, bitLocker time.Dur
 	begun := r.now()
 	a := preflight.Applied{ID: p.Remedy.ID, Checks: p.Remedy.Answers, Actions: []preflight.Done{}, Verified: preflight.VerifiedUnknown}
 	if p.Remedy.ForTheRun { // before it is done: the answer may get lost
-		if r.paused == nil {
-			r.paused = map[string][]string{}
+		if r.applied.paused == nil {
+			r.applied.paused = map[string][]string{}
 		}
 		for _, c := range p.Calls {
-			r.paused[p.Remedy.ID] = append(r.paused[p.Remedy.ID], c.Targets...)
+			r.applied.paused[p.Remedy.ID] = append(r.applied.paused[p.Remedy.ID], c.Targets...)
 		}
 	}
 	var err error
@@ -240,11 +240,11 @@ func (r *run) verify(ctx context.Context, done []preflight.Planned) error {
 // undo starts again what was stopped for the run only, where no image comes of it.
 func (r *run) undo(ctx context.Context) {
 	for _, p := range preflight.Remedies() { // in their order
-		names := r.paused[p.ID]
+		names := r.applied.paused[p.ID]
 		if len(names) == 0 {
 			continue
 		}
-		delete(r.paused, p.ID)
+		delete(r.applied.paused, p.ID)
 		left, err := r.session.StartServices(ctx, cleanupLimit, names...)
 		said := "started again: " + strings.Join(names, ", ")
 		switch {
@@ -270,7 +270,7 @@ func (r *run) settle(id, said string) {
 // undoAfter undoes what was only for the run, as its verdict allows: a sysprep that
 // works, or has broken the machine, is left alone.
 func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
-	if len(r.paused) == 0 {
+	if len(r.applied.paused) == 0 {
 		return
 	}
 	refused := v.Class == verdict.Refused || v.Class == verdict.NotStarted || v.Class == verdict.Cancelled && !v.StillRunning
@@ -279,10 +279,10 @@ func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
 		return
 	}
 	said := "not started again: Windows starts them at its next start, because their start types are as before"
-	for id := range r.paused {
+	for id := range r.applied.paused {
 		r.settle(id, said)
 	}
-	r.paused = nil
+	r.applied.paused = nil
 }
 
 // pauseAgain stops again what was stopped for the run, after a restart.
@@ -291,7 +291,7 @@ func (r *run) pauseAgain(ctx context.Context) {
 		return
 	}
 	for _, p := range preflight.Remedies() {
-		if len(r.paused[p.ID]) == 0 {
+		if len(r.applied.paused[p.ID]) == 0 {
 			continue
 		}
 		repair := map[string]guest.Repair{preflight.RemedyUpdates: guest.RepairUpdates, preflight.RemedySearch: guest.RepairSearch}[p.ID]

@@ -31,7 +31,7 @@ type Remedying struct {
 
 const bitLockerTimeout = 2 * time.Hour
 
-func (o *Remedying) setDefaults() {
+func (o *Remedying) setRemedyDefaults() {
 	if o.BitLockerTimeout == 0 {
 		o.BitLockerTimeout = bitLockerTimeout
 	}
@@ -42,8 +42,8 @@ func (o Remedying) choice(keep ...string) preflight.Choice {
 	return preflight.Choice{IDs: o.Remedies, Providers: o.RemoveProviders, Keep: keep}
 }
 
-// check returns everything that is wrong with it.
-func (o Remedying) check() (errs []error) {
+// checkRemedies returns everything that is wrong with it.
+func (o Remedying) checkRemedies() (errs []error) {
 	if slices.ContainsFunc(slices.Concat(o.Remedies, o.RemoveProviders), unknown.In) {
 		return nil
 	}

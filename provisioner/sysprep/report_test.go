@@ -91,7 +91,7 @@ func TestTheReportOfARunThatIsRefused(t *testing.T) {
 	for _, s := range run.Sections {
 		sections = append(sections, s.ID)
 	}
-	if got := strings.Join(phases, ", "); got != "connect ok, look ok, preflight ok, objections ok, audit ok, answers ok, sysprep ok, finish failed" || run.TookMS <= 0 {
+	if got := strings.Join(phases, ", "); got != "connect ok, look ok, preflight ok, remedies ok, objections ok, audit ok, hygiene ok, answers ok, sysprep ok, finish failed" || run.TookMS <= 0 {
 		t.Errorf("phases: %s, %d ms", got, run.TookMS)
 	}
 	if got := strings.Join(sections, ", "); strings.TrimPrefix(got, "preflight, ") != "answer_file, diagnosis" {

@@ -72,7 +72,7 @@ type run struct {
 	book book
 	// watched is what was seen of the sysprep that was started last.
 	*watched
-	applied
+	applied applied
 }
 
 // address is how the guest is reached, as far as the builder says.
