@@ -59,8 +59,13 @@ func factsOf(r winimage.Facts, alone bool) sourceFacts {
 		f.warn("partition %s is encrypted by BitLocker: it cannot be read or proven; decrypt it in the guest first (manage-bde -off C:)", numbers(r.Disk.BitLocker))
 	}
 	f.Warnings = append(f.Warnings, r.Disk.Warnings...)
-	if len(r.Windows) != 1 {
-		f.warn("%d Windows installations were found; the image can be proven only if there is exactly one%s", len(r.Windows), because(r.Problems))
+	switch len(r.Windows) {
+	case 0:
+		f.warn("no Windows installation was found: nothing can be proven%s; check that this is the disk of a Windows machine", because(r.Problems))
+		return f
+	case 1:
+	default:
+		f.warn("%d Windows installations were found%s; each of them has to be generalized in its turn: see verify.windows", len(r.Windows), because(r.Problems))
 		return f
 	}
 	w := r.Windows[0]

@@ -58,14 +58,14 @@ func lintSecret(l *linter) {
 		case s.kind == productKey && !isPublishedKey(s.plain) && !placeholder(s.text):
 			report(n, finding.Info, "a product key: "+stays, "")
 		case n.command() && len(secretsInText(n.el.Text)) > 0:
-			report(n, l.rule.Severity, "the command seems to hold a password: "+stays, "let the command read it from elsewhere, or delete it there when it has run")
+			report(n, l.rule.Severity, "the command seems to hold a password or a product key: "+stays, "let the command read it from elsewhere, or delete it there when it has run")
 		}
 	}
 	for _, c := range l.file.comments {
 		if c.directive() || len(secretsInText(c.text)) == 0 {
 			continue
 		}
-		l.add(remark(l.rule.ID, l.rule.Severity, c.line, "a comment seems to hold a password; Windows keeps comments in its copies of the file", "remove it from the comment"))
+		l.add(remark(l.rule.ID, l.rule.Severity, c.line, "a comment seems to hold a password or a product key; Windows keeps comments in its copies of the file", "remove it from the comment"))
 	}
 }
 

@@ -16,7 +16,7 @@ var secretText = []struct {
 	pattern *regexp.Regexp
 }{
 	// A form in an address, as generators of answer files leave it, and settings.
-	{[]string{"password", "passwd", "passphrase", "pwd", "secret", "apikey", "api_key", "accesskey", "access_key", "token"}, regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|apikey|api_key|accesskey|access_key|\b(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`)},
+	{[]string{"password", "passwd", "passphrase", "pwd", "secret", "apikey", "api_key", "accesskey", "access_key", "token", "adminpass", "admin_pass"}, regexp.MustCompile(`(?i)(?:password|passwd|admin_?pass|passphrase|pwd|apikey|api_key|accesskey|access_key|(?:\b|_)(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`)},
 	// An element that is commented out.
 	{[]string{"password>"}, regexp.MustCompile(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`)},
 	// reg add ... /v DefaultPassword ... /d value
@@ -25,11 +25,25 @@ var secretText = []struct {
 	{[]string{"user "}, regexp.MustCompile(`(?i)\bnet1?(?:\.exe)?\s+user\s+(?:"[^"]*"|[^\s/"]+)\s+("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
 	// -Password value, /password value, -AsPlainText value, /rp value, /pass:value
 	{[]string{"password", "pwd", "pass", "/rp", "-rp"}, regexp.MustCompile(`(?i)(?:^|\s)(?:-{1,2}|/)(?:\w*password|pwd|pass|rp|passphrase|userpass)(?:\s+|[:=])("[^"]+"|'[^']+'|[^\s"'/$(-][^\s"']*)`)},
+	// net use Z: \\SERVER\SHARE PASSWORD
+	{[]string{"use "}, regexp.MustCompile(`(?i)\bnet1?(?:\.exe)?\s+use\s+(?:\S:\s+|\*\s+)?"?\\\\[^\s"]+"?\s+("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
+	// Set-ItemProperty ... -Name DefaultPassword -Value value
+	{[]string{"password"}, regexp.MustCompile(`(?i)-Name\s+["']?\w*password["']?(?:\s+-(?:PropertyType|Type)\s+\w+|\s+-Force)*\s+-Value\s+("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
+	// Sysinternals: autologon USER DOMAIN PASSWORD, psexec -u USER -p PASSWORD
+	{[]string{"autologon"}, regexp.MustCompile(`(?i)\bautologon(?:64)?(?:\.exe)?"?(?:\s+[/-]accepteula)?\s+[^\s/=<>-]\S*\s+\S+\s+("[^"]+"|[^\s/"-]\S*)`)},
+	{[]string{"psexec"}, regexp.MustCompile(`(?i)\bpsexec(?:64)?(?:\.exe)?\b[^\r\n]*?\s[-/]p\s+("[^"]+"|[^\s"]\S*)`)},
+	// "value" | ConvertTo-SecureString
+	{[]string{"securestring"}, regexp.MustCompile(`(?i)("[^"$]+"|'[^']+')\s*\|\s*ConvertTo-SecureString`)},
+	{[]string{"private key"}, regexp.MustCompile(`-----(BEGIN (?:[A-Z]+ )*PRIVATE KEY)-----`)},
 	{[]string{"securestring"}, regexp.MustCompile(`(?i)ConvertTo-SecureString\s+(?:-String\s+)?("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
 }
 
 // notSecretWords are what stands in place of a password.
-var notSecretWords = regexp.MustCompile(`(?i)^(?:\*+|true|false|yes|no|none|null|never|0|1|x{3,}|<.*|%\w+%|\$.*|\{\{.*|/.*|-.*)$`)
+var notSecretWords = regexp.MustCompile(`(?i)^(?:\*+|true|false|yes|no|none|null|never|0|1|x{3,}|<.*|%\w+%|\$.*|\{\{.*|/.*|-.*|!\w+!|[(\[][A-Za-z$].*|@[({].*|(?:Get|Read|Convert|ConvertTo|ConvertFrom|New|Import|Invoke)-\w+)$`)
+
+// productKeyText finds a product key anywhere in a text. The letters are those
+// of the keys that Windows takes.
+var productKeyText = regexp.MustCompile(`(?i)\b[BCDFGHJKMNPQRTVWXY2-9]{5}(?:-[BCDFGHJKMNPQRTVWXY2-9]{5}){4}\b`)
 
 // maxSecretText is how much of a command or comment is searched, in bytes.
 const maxSecretText = 256 << 10
@@ -69,8 +83,43 @@ func secretsInText(text string) (found []string) {
 			}
 		}
 	}
+	if strings.Contains(text, "-") {
+		for _, key := range productKeyText.FindAllString(text, 100) {
+			if !isPublishedKey(key) && !isPlaceholder(key) {
+				found = append(found, key)
+			}
+		}
+	}
 	return found
 }
+
+// isPlaceholder reports whether a product key has a group of one letter only,
+// as XXXXX-XXXXX has.
+func isPlaceholder(key string) bool {
+	for group := range strings.SplitSeq(key, "-") {
+		if strings.Count(group, group[:1]) == len(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// SecretLines returns the numbers of the lines of a text, from 1, that seem to
+// hold a password or a product key: of a script, a history, a configuration. Of a
+// line the first 4096 bytes are searched.
+func SecretLines(text string) (lines []int) {
+	n := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		n++
+		if len(secretsInText(line[:min(len(line), maxSecretLine)])) > 0 {
+			lines = append(lines, n)
+		}
+	}
+	return lines
+}
+
+// maxSecretLine is in bytes.
+const maxSecretLine = 4 << 10
 
 // Secrets returns every text that must not be seen in a log: passwords and
 // product keys as they stand in the file, plain, encoded as Windows does, and

@@ -24,7 +24,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--for TARGET] [--allow-backing PATH]... [--timeout 5m]
+const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--for TARGET] [--against SOURCE] [--allow-backing PATH]... [--timeout 5m]
 Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
 or raw file, or an http(s) address of one on a server with range requests.
   --json   one JSON document for each image, with all facts, each on a line of its own
@@ -32,6 +32,10 @@ or raw file, or an http(s) address of one on a server with range requests.
   --for TARGET
            where the image goes: azure, hyperv, aws or openstack. What that place
            does not take is an error; without it what Azure does not take is told
+  --against SOURCE
+           the disk that the image was made from: says of the machine SID, the
+           computer name, accounts and the like what became of them. It refuses
+           no image
   --allow-backing PATH
            a file, or a folder with all below it, that an image may be based on
            besides the files in its own folder; can be given several times
@@ -52,7 +56,7 @@ const memoryLimit = 80 << 20
 const parallelImages = 4
 
 func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, images, err := options(args, "json", "audit", "timeout=", "for=", "allow-backing=")
+	flags, images, err := options(args, "json", "audit", "timeout=", "for=", "allow-backing=", "against=")
 	if err == nil && len(images) == 0 {
 		err = errors.New("no image is named")
 	}
@@ -78,6 +82,15 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s; allow more with --timeout", limit))
 	defer cancel()
+	var source *winimage.Facts
+	if flags.has("against") {
+		facts, _, err := look(ctx, flags.last("against"), flags["allow-backing"])
+		if err != nil {
+			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(flags.last("against")), edge.Text(reason(ctx, err)))
+			return CannotDo
+		}
+		source = &facts
+	}
 	reports := make([]finding.Report, len(images))
 	slots := make(chan struct{}, parallelImages)
 	var wg sync.WaitGroup
@@ -87,7 +100,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			reports[n] = inspectOne(ctx, image, flags["allow-backing"], e, goal)
+			reports[n] = inspectOne(ctx, image, flags["allow-backing"], source, e, goal)
 		}()
 	}
 	wg.Wait()
@@ -118,7 +131,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, backing []string, e winimage.Expectation, goal target.Target) finding.Report {
+func inspectOne(ctx context.Context, image string, backing []string, source *winimage.Facts, e winimage.Expectation, goal target.Target) finding.Report {
 	r := finding.Report{Subject: finding.Disk, Name: weburl.Redact(image)}
 	facts, info, err := look(ctx, image, backing)
 	if err != nil {
@@ -127,6 +140,9 @@ func inspectOne(ctx context.Context, image string, backing []string, e winimage.
 			r.Facts = traffic{requests{facts.Disk.Requests, facts.Disk.Bytes}}
 		}
 		return r
+	}
+	if source != nil {
+		facts.Against = winimage.Against(facts, *source)
 	}
 	r.Findings, r.Facts = slices.Concat(winimage.Prove(facts, e), suited(info, facts.Disk, goal)), facts
 	return r
@@ -239,7 +255,7 @@ func lineOf(r finding.Report) string {
 	}
 	switch codeOf(r) {
 	case OK:
-		return fmt.Sprintf("proven      %s: %s%s", r.Name, facts.Windows[0].Describe(), chain)
+		return fmt.Sprintf("proven      %s: %s%s", r.Name, winimage.Names(facts.Windows), chain)
 	case NotOK:
 		var ids []string
 		for _, f := range finding.Failed(r.Findings, finding.Fail) {

@@ -54,7 +54,7 @@ var rooms = []room{
 	// What judges.
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
-		"internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
+		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
@@ -111,6 +111,7 @@ var rooms = []room{
 	{name: "internal/heartbeat"},
 	{name: "internal/lockout"},
 	{name: "internal/cloudagent"},
+	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
 	{name: "internal/foreign"},
 	{name: "internal/guest/scripts"},

@@ -122,6 +122,7 @@ func readCopy(r io.ReaderAt, size, sector, lba int64) (*header, *Table, error) {
 			Start:    from * sector,
 			Length:   (to - from + 1) * sector,
 			Type:     guid(e),
+			ID:       guid(e[16:]),
 			Bootable: le.Uint64(e[48:])&bootableBit != 0,
 		})
 	}

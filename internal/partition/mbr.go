@@ -15,7 +15,7 @@ const firstLogical = 5
 func isExtended(typ byte) bool { return typ == 0x05 || typ == 0x0f || typ == 0x85 }
 
 func readMBR(r io.ReaderAt, mbr []byte, size, sector int64) (*Table, error) {
-	t := &Table{Scheme: MBR, SectorSize: int(sector)}
+	t := &Table{Scheme: MBR, SectorSize: int(sector), Signature: le.Uint32(mbr[440:])}
 	var extended *Partition
 	for i := range 4 {
 		e := mbr[446+16*i : 462+16*i]

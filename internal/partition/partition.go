@@ -68,6 +68,8 @@ type Table struct {
 	// Partitions are in table order; logical drives of an MBR follow the
 	// primary partitions.
 	Partitions []Partition
+	// Signature is that of the disk in an MBR.
+	Signature uint32
 	// PrimaryDamage and BackupDamage say what is wrong with that copy of a
 	// GPT, nil if it is sound. At most one of them is set.
 	PrimaryDamage, BackupDamage error
@@ -80,6 +82,8 @@ type Partition struct {
 	Index         int
 	Start, Length int64
 	Type          string
+	// ID is the unique GUID of a partition of a GPT, in upper case.
+	ID string
 	// Bootable is the active flag of an MBR, the legacy BIOS bootable
 	// attribute of a GPT.
 	Bootable bool

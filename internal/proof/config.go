@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
@@ -30,6 +31,10 @@ type Config struct {
 	Enabled config.Trilean `mapstructure:"enabled"`
 	// What Windows must start into next: `oobe` (default) or `audit`.
 	Expect string `mapstructure:"expect"`
+	// Which installations of Windows are held against it, where a disk has
+	// several: `all` (default), since each of them has to be generalized, or the
+	// number of the partition of one, as `inspect` names it.
+	Windows string `mapstructure:"windows"`
 	// Where the image goes: `azure`, `hyperv`, `aws` or `openstack`. What that place
 	// asks of the file (its format, where its footer is, its size, which firmware
 	// starts it) is asserted of the finished image as well, one assertion a rule, and
@@ -59,6 +64,7 @@ type Config struct {
 const (
 	expectOOBE  = "oobe"
 	expectAudit = "audit"
+	allWindows  = "all"
 )
 
 // Prepare fills in defaults and returns everything that is wrong with the
@@ -73,6 +79,12 @@ func (c *Config) Prepare() (errs []error) {
 	}
 	if c.Expect != expectOOBE && c.Expect != expectAudit && c.Expect != unknown.Value {
 		errs = append(errs, fmt.Errorf("verify.expect: %q is not one of %s, %s", c.Expect, expectOOBE, expectAudit))
+	}
+	if c.Windows == "" {
+		c.Windows = allWindows
+	}
+	if n, err := strconv.Atoi(c.Windows); c.Windows != allWindows && c.Windows != unknown.Value && (err != nil || n < 1) {
+		errs = append(errs, fmt.Errorf("verify.windows: %q is neither %s nor the number of a partition, from 1", c.Windows, allWindows))
 	}
 	if c.Target != "" && c.Target != unknown.Value && !slices.Contains(target.Names(), c.Target) {
 		errs = append(errs, fmt.Errorf("verify.target: %q is not one of %s", c.Target, strings.Join(target.Names(), ", ")))
@@ -117,8 +129,10 @@ func PrepareBackingFiles(paths []string) (errs []error) {
 
 // expectation is what the image is held against.
 func (c *Config) expectation(o Options) winimage.Expectation {
-	chosen, _ := c.overrides() // what is wrong with them Prepare has said
+	chosen, _ := c.overrides()              // what is wrong with them Prepare has said
+	partition, _ := strconv.Atoi(c.Windows) // 0: all
 	return winimage.Expectation{
-		Audit: c.Expect == expectAudit, Source: o.Source, Run: o.Run, VMMode: o.VMMode, AnswerFile: o.AnswerFile, Severities: chosen,
+		Partition: partition,
+		Audit:     c.Expect == expectAudit, Source: o.Source, Run: o.Run, VMMode: o.VMMode, AnswerFile: o.AnswerFile, Severities: chosen,
 	}
 }

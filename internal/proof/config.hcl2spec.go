@@ -12,6 +12,7 @@ import (
 type FlatConfig struct {
 	Enabled    *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
 	Expect     *string           `mapstructure:"expect" cty:"expect" hcl:"expect"`
+	Windows    *string           `mapstructure:"windows" cty:"windows" hcl:"windows"`
 	Target     *string           `mapstructure:"target" cty:"target" hcl:"target"`
 	Severities map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
 	Report     *string           `mapstructure:"report" cty:"report" hcl:"report"`
@@ -32,6 +33,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
 		"enabled":    &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
 		"expect":     &hcldec.AttrSpec{Name: "expect", Type: cty.String, Required: false},
+		"windows":    &hcldec.AttrSpec{Name: "windows", Type: cty.String, Required: false},
 		"target":     &hcldec.AttrSpec{Name: "target", Type: cty.String, Required: false},
 		"severities": &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
 		"report":     &hcldec.AttrSpec{Name: "report", Type: cty.String, Required: false},

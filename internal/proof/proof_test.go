@@ -53,6 +53,9 @@ func TestDisksAreJudgedByWhatIsOnThem(t *testing.T) {
 	}{
 		{"generalized on MBR", winimagetest.Spec{}, nil, nil},
 		{"generalized on GPT", winimagetest.Spec{GPT: true}, nil, nil},
+		{"an empty EFI system partition", winimagetest.Spec{GPT: true, NoBootFiles: true}, nil, []string{"boots"}},
+		{"a boot store that is none", winimagetest.Spec{Files: map[string]string{`\Boot\BCD`: "x"}}, nil, []string{"boot-entries"}},
+		{"an update that waits", winimagetest.Spec{Files: map[string]string{`\Windows\WinSxS\pending.xml`: "x"}}, nil, []string{"servicing"}},
 		{"ImageState of a machine in use", winimagetest.Spec{Software: func(k *hivewrite.Key) {
 			k.Path(state).SetString("ImageState", "IMAGE_STATE_COMPLETE")
 		}}, []string{"image-state"}, nil},
@@ -307,6 +310,11 @@ func TestConfigReportsEveryErrorAtOnce(t *testing.T) {
 		{"values that are not known yet", Config{Expect: "<unknown>", Severities: map[string]string{"<unknown>": "<unknown>", "tag": "<unknown>"}}, nil},
 		{"everything wrong", Config{Expect: "sleep", Severities: map[string]string{"tga": "fail", "nope": "off", "tag": "fatal", "windows": "off"}},
 			[]string{`verify.expect: "sleep"`, "no assertion is called nope or tga; use one of windows, hives-clean", `tag = "fatal"`, "windows cannot be"}},
+		{"all installations", Config{Windows: "all"}, nil},
+		{"one installation", Config{Windows: "3"}, nil},
+		{"an installation that is not known yet", Config{Windows: "<unknown>"}, nil},
+		{"no number of a partition", Config{Windows: "0"}, []string{`verify.windows: "0" is neither all nor the number of a partition, from 1`}},
+		{"a drive letter", Config{Windows: "D:"}, []string{`verify.windows: "D:"`}},
 		{"Windows must stay", Config{Severities: map[string]string{"windows": "fail"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -332,6 +340,17 @@ func TestTheBlockCrossesTheWire(t *testing.T) {
 	for name, spec := range (&Config{}).FlatMapstructure().HCL2Spec() {
 		if _, err := rpc.ToProto(spec); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The option reaches the judgement.
+func TestOneOfSeveralInstallationsIsHeldAgainstTheExpectation(t *testing.T) {
+	for windows, want := range map[string]int{"": 0, "all": 0, "2": 2, "<unknown>": 0} {
+		c := Config{Windows: windows}
+		c.Prepare()
+		if got := c.expectation(Options{}).Partition; got != want {
+			t.Errorf("%q: partition %d", windows, got)
 		}
 	}
 }

@@ -94,6 +94,8 @@ type Result struct {
 	// Facts are what the disk says, Findings every assertion that was made.
 	Facts    winimage.Facts
 	Findings []finding.Finding
+	// Windows are the installations that were judged, in a few words.
+	Windows string
 	// ReportPath is the JSON file with both; "" where it is not written (yet).
 	ReportPath string
 	// files are the disk and its parents.
@@ -171,7 +173,7 @@ func check(ctx context.Context, o Options, finished bool) (Result, error) {
 		r.Facts.Disk.Chain = o.Chain
 	}
 	e := o.Config.expectation(o)
-	r.Findings = winimage.Prove(r.Facts, e)
+	r.Findings, r.Windows = winimage.Prove(r.Facts, e), winimage.Names(e.Judged(r.Facts))
 	if finished && o.Config.Target != "" {
 		image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
 		r.Findings = append(r.Findings, e.Severities.Apply(target.Judge(target.Target(o.Config.Target), image, finding.Fail))...)

@@ -51,7 +51,7 @@ func judgement(disk string, r Result) []string {
 	var head string
 	var lines []string
 	if r.Proven() {
-		head = fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Facts.Windows[0].Describe(), len(r.Findings))
+		head = fmt.Sprintf("Proven: %s holds %s, generalized (%d assertions)", disk, r.Windows, len(r.Findings))
 	} else {
 		head = (&NotProven{disk, r}).headline()
 		lines = append(render.Failed(r.Findings, finding.Fail), render.Causes(r.Facts.Causes())...)

@@ -120,7 +120,7 @@ func checkCached(w *Windows, _ *Facts, e Expectation) result {
 	return yesNo(there, true)
 }
 
-func checkSecrets(w *Windows, _ *Facts, _ Expectation) result {
+func checkSecrets(w *Windows, r *Facts, _ Expectation) result {
 	var found []string
 	for _, f := range w.AnswerFiles {
 		for _, s := range f.Secrets {
@@ -130,7 +130,47 @@ func checkSecrets(w *Windows, _ *Facts, _ Expectation) result {
 			found = append(found, f.Path+" could not be read")
 		}
 	}
-	return nothing(found)
+	for _, held := range slices.Concat(w.Secrets, r.Secrets) {
+		path := held.Path
+		if held.Partition != 0 {
+			path = fmt.Sprintf("partition %d: %s", held.Partition, path)
+		}
+		if len(held.Where) > 0 || held.Problem == "" {
+			found = append(found, fmt.Sprintf("%s: %s", path, strings.Join(held.Where, "; ")))
+		}
+		if held.Problem != "" {
+			found = append(found, path+" could not be read")
+		}
+	}
+	for _, place := range windows.SecretPlaces {
+		for _, unread := range w.Unread {
+			if strings.HasPrefix(unread, `\`) && placed(unread, place.Folder) {
+				found = append(found, unread+" was not read")
+			}
+		}
+	}
+	slices.Sort(found)
+	got := nothing(slices.Compact(found))
+	if !got.ok && w.Setup.DeletesCached {
+		got.note = `SetupComplete.cmd of the image deletes \Windows\Panther\unattend.xml at the end of the first boot`
+		got.remedy = []string{"use passwords that are changed at first boot: until its end they can be read", deleteOthers}
+	}
+	return got
+}
+
+// deleteOthers is what to do about all files but the cached answer file.
+const deleteOthers = `delete the other files that are named in the guest before sysprep (remove_answer_files = true deletes answer files that Windows finds by itself), or take the lines out of them`
+
+// placed reports whether a folder lies on the way to a place, whose parts may
+// be *.
+func placed(folder, place string) bool {
+	have, want := strings.Split(folder, `\`), strings.Split(place, `\`)
+	for i, part := range have {
+		if i >= len(want) || want[i] != "*" && !strings.EqualFold(part, want[i]) {
+			return false
+		}
+	}
+	return len(have) == len(want) || len(have) < len(want) && want[len(have)] == "*"
 }
 
 func checkVMMode(w *Windows, _ *Facts, e Expectation) result {
@@ -147,6 +187,12 @@ func checkAutologon(w *Windows, _ *Facts, _ Expectation) result {
 	}
 	if w.Autologon.DefaultPasswordPresent {
 		found = append(found, "DefaultPassword")
+	}
+	if w.Autologon.LSASecret {
+		found = append(found, "DefaultPassword among the secrets of the LSA")
+	}
+	if unread := securityHive + `\` + windows.AutologonSecret; w.missed(unread) {
+		found = append(found, unread+" was not read")
 	}
 	for _, name := range []string{"AutoAdminLogon", "DefaultPassword"} {
 		if w.missed(`SOFTWARE\` + winlogon + `\` + name) {

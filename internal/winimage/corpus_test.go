@@ -274,6 +274,9 @@ func TestRealDisksWithoutWindowsAreToldSo(t *testing.T) {
 				if len(r.Problems) != 0 {
 					t.Errorf("problems %q", r.Problems)
 				}
+				if len(r.Secrets) != 0 || len(r.Windows) > 0 && len(r.Windows[0].Secrets) > 0 {
+					t.Errorf("secrets %+v, %+v", r.Secrets, r.Windows)
+				}
 			})
 		}
 	}

@@ -43,8 +43,18 @@ func (r Facts) Describe() []string {
 	for _, warning := range r.Disk.Warnings {
 		say("               %s", warning)
 	}
+	if b := r.Boot; b != nil && b.Loader != "" {
+		signed := ""
+		if len(b.SignedBy) > 0 {
+			signed = ", signed by " + strings.Join(b.SignedBy, " and ")
+		}
+		say("boot:          partition %d, %s%s", b.Partition, b.Loader, signed)
+	}
 	for _, w := range r.Windows {
 		w.describe(say)
+	}
+	for _, c := range r.Against {
+		say("identity:      %s", c.line())
 	}
 	for _, problem := range slices.Concat(r.Problems, r.Limits) {
 		say("problem:       %s", problem)
@@ -87,6 +97,12 @@ func (w Windows) describe(say func(string, ...any)) {
 			text = f.Path + ": " + f.Problem
 		}
 		say("answer file:   %s", text)
+	}
+	if len(w.Servicing.Leftovers) > 0 {
+		say("upgrade left:  %s", strings.Join(w.Servicing.Leftovers, ", "))
+	}
+	if i := w.Identity; i.MachineSID != "" || i.ComputerName != "" {
+		say("identity:      %s, computer name %s, accounts: %s", orAbsent(i.MachineSID), orAbsent(i.ComputerName), orAbsent(strings.Join(i.Accounts, ", ")))
 	}
 	free := ""
 	if w.Volume.Free != nil {

@@ -150,6 +150,11 @@ func (d *drive) readSmall(path string, limit int64) []byte {
 
 // eachName lists a folder; an absent one is empty.
 func (d *drive) eachName(folder string, visit func(name string)) {
+	d.eachKind(folder, func(e fs.DirEntry) { visit(e.Name()) })
+}
+
+// eachKind is eachName with what kind of thing each is.
+func (d *drive) eachKind(folder string, visit func(fs.DirEntry)) {
 	f, err := d.fs.Open(named(folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -164,7 +169,7 @@ func (d *drive) eachName(folder string, visit func(name string)) {
 }
 
 // eachEntry keeps nothing of what it has listed: a folder may hold millions.
-func eachEntry(f fs.File, visit func(name string)) error {
+func eachEntry(f fs.File, visit func(fs.DirEntry)) error {
 	dir, ok := f.(fs.ReadDirFile)
 	if !ok {
 		return errors.New("it is a link or not a folder")
@@ -172,7 +177,7 @@ func eachEntry(f fs.File, visit func(name string)) error {
 	for {
 		entries, err := dir.ReadDir(256)
 		for _, e := range entries {
-			visit(e.Name())
+			visit(e)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -20,6 +20,14 @@ type Facts struct {
 	Disk Disk      `json:"disk"`
 	// Windows are the installations found, one a volume.
 	Windows []Windows `json:"windows"`
+	// Against is what became of the identity of a source (Against); absent where
+	// none was named.
+	Against []Change `json:"against,omitempty"`
+	// Boot is what the firmware finds on the disk; nil where it has no partition
+	// to start from, or none that can be read.
+	Boot *Boot `json:"boot,omitempty"`
+	// Secrets are files that hold one on volumes without Windows.
+	Secrets []Secret `json:"secrets,omitempty"`
 	// Problems are volumes or structures that could not be read, with reason.
 	Problems []string `json:"problems,omitempty"`
 	// Limits are what was left unread because there is too much of it.
@@ -66,11 +74,17 @@ type Windows struct {
 	Volume      Volume               `json:"volume"`
 	Drivers     Drivers              `json:"drivers"`
 	AnswerFiles []AnswerFile         `json:"answer_files"`
-	Autologon   Autologon            `json:"autologon"`
+	// Secrets are other files that hold one.
+	Secrets   []Secret  `json:"secrets,omitempty"`
+	Autologon Autologon `json:"autologon"`
 	// Leftovers are files and tasks that Packer or this plugin brought.
 	Leftovers []string `json:"leftovers"`
 	SkipRearm *uint32  `json:"skip_rearm,omitempty"`
 	Clock     Clock    `json:"clock"`
+	// Identity is what tells the machine from others.
+	Identity Identity `json:"identity"`
+	// Servicing is what updates have left.
+	Servicing Servicing `json:"servicing"`
 	// Problems are facts that could not be read, with reason.
 	Problems []string `json:"problems,omitempty"`
 	// Unread names those of them that would pass for good if they were taken
@@ -130,6 +144,8 @@ type Setup struct {
 	UnattendFile       string `json:"unattend_file,omitempty"`
 	UnattendFileExists bool   `json:"unattend_file_exists,omitempty"`
 	SysprepMode        string `json:"sysprep_mode,omitempty"`
+	// DeletesCached: SetupComplete.cmd deletes the cached answer file.
+	DeletesCached bool `json:"deletes_cached_answer_file,omitempty"`
 	// Upgraded: keys of an in-place upgrade are there.
 	Upgraded bool `json:"upgraded,omitempty"`
 }
@@ -222,9 +238,37 @@ type AnswerFile struct {
 	Problem     string `json:"problem,omitempty"`
 }
 
+// Servicing is what updates and upgrades have left.
+type Servicing struct {
+	// RestartPending: an update waits for a restart, by the key RebootPending of
+	// Component Based Servicing or RebootRequired of Windows Update.
+	RestartPending bool `json:"restart_pending,omitempty"`
+	// PendingXML: \Windows\WinSxS\pending.xml is there.
+	PendingXML bool `json:"pending_xml,omitempty"`
+	// FileRenames are moves of files that wait for a restart: drivers and
+	// installers leave some on a machine that is well.
+	FileRenames bool `json:"file_renames_pending,omitempty"`
+	// Leftovers are folders of an upgrade.
+	Leftovers []string `json:"upgrade_leftovers,omitempty"`
+}
+
+// Secret is a file that holds a password or a product key; which, nobody is told.
+type Secret struct {
+	// Partition is that of a volume without Windows.
+	Partition int    `json:"partition,omitempty"`
+	Path      string `json:"path"`
+	// Kind is what such a file is (windows.Keeps).
+	Kind string `json:"kind"`
+	// Where are the settings, or the lines.
+	Where   []string `json:"where,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+}
+
 // Autologon is Winlogon; the password itself is not read.
 type Autologon struct {
 	Enabled                bool   `json:"enabled"`
 	User                   string `json:"user,omitempty"`
 	DefaultPasswordPresent bool   `json:"default_password_present"`
+	// LSASecret: the LSA keeps a password for it, which may be an old one.
+	LSASecret bool `json:"lsa_secret_present,omitempty"`
 }

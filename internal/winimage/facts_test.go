@@ -30,6 +30,9 @@ var judged = map[string]string{
 	"Windows.Setup.SysprepMode":   "vm-mode",
 	"Windows.Setup.UnattendFile":  "unattend-pointer",
 	"Windows.Tag":                 "tag",
+	"Windows.Autologon.LSASecret": "autologon", "Secrets": "secrets", "Windows.Secrets": "secrets",
+	"Boot.Missing": "boots", "Boot.Entries": "boot-entries", "Boot.Entries.Partition": "boot-entries", "Boot.Problem": "boot-entries",
+	"Windows.Servicing.RestartPending": "servicing", "Windows.Servicing.PendingXML": "servicing",
 	"Windows.Volume.Dirty":        "file-system-clean",
 	"Windows.Volume.Hibernated":   "hibernation",
 	"Windows.Volume.LogClean":     "file-system-clean",
@@ -41,9 +44,9 @@ var judged = map[string]string{
 // told are facts for the reader, which no assertion rests on. (Unread names
 // other facts; TestEveryBrokenFactIsNamedAndNothingElse has its values.)
 var told = regexp.MustCompile(`^(Time|Problems|Disk\.(Path|Format|Chain|VirtualSize|SectorSize|TableSector|Scheme|Partitions|Warnings|Requests|Bytes)` +
-	`|Windows\.(Partition|FirstBoot|OS\..*|Clock\..*|SkipRearm|Unread|Tag\..*|Log\.(Path|Size|Created|Modified|Record|Sequence|Runs|Last|Diagnosis)` +
+	`|Against|Windows\.Identity\..*|Boot|Boot\.(Partition|Loader|SignedBy|Entries\.(ID|Name))|Windows\.(Servicing\.(FileRenames|Leftovers)|Partition|FirstBoot|OS\..*|Clock\..*|SkipRearm|Unread|Tag\..*|Log\.(Path|Size|Created|Modified|Record|Sequence|Runs|Last|Diagnosis)` +
 	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes|ToAudit|Generalizes|PowersOff)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.Replayed` +
-	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
+	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded|DeletesCached)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
 
 // TestEachFactBreaksItsAssertionAlone changes one fact of a good report at a
 // time, in every way its kind allows. No fact fails two assertions, and each is
@@ -57,6 +60,9 @@ func TestEachFactBreaksItsAssertionAlone(t *testing.T) {
 			broke[m.path] = ids
 		}
 		var failed []string
+		if len(m.report.Windows) > 1 {
+			continue // TestEachOfTwoWindowsIsProven
+		}
 		for _, a := range Prove(m.report, expectation()) {
 			if !a.Holds {
 				failed = append(failed, a.ID)

@@ -13,6 +13,7 @@ import (
 type registry struct {
 	notes  *notes
 	found  Hive
+	path   string
 	hive   *regf.Hive // nil where it could not be opened
 	file   *content
 	within *budget.Budget
@@ -22,7 +23,12 @@ func hivePath(name string) string { return windows.ConfigFolder.OnVolume() + `\`
 
 // openHive opens a hive of the drive; one that cannot be read has no values.
 func (d *drive) openHive(name string) *registry {
-	r := &registry{notes: &d.notes, found: Hive{Name: name}, within: hiveBudget(d.ctx)}
+	return d.openHiveAt(name, hivePath(name))
+}
+
+// openHiveAt opens a hive that lies elsewhere.
+func (d *drive) openHiveAt(name, path string) *registry {
+	r := &registry{notes: &d.notes, found: Hive{Name: name}, path: path, within: hiveBudget(d.ctx)}
 	err := r.open(d)
 	if err != nil {
 		r.found.Problem = budget.Cut(err.Error(), maxShown)
@@ -36,7 +42,7 @@ func (d *drive) openHive(name string) *registry {
 }
 
 func (r *registry) open(d *drive) (err error) {
-	path := hivePath(r.found.Name)
+	path := r.path
 	if r.file, err = d.open(path); err != nil {
 		return err
 	}

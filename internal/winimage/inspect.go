@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Options steer an inspection.
@@ -48,6 +49,13 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 			return r, err
 		}
 		if !there {
+			if !v.drive.exists(`\Windows`) { // a Windows whose hives are gone is told elsewhere
+				for _, held := range v.drive.secrets(nil, true) {
+					held.Partition = v.partition
+					r.Secrets = append(r.Secrets, held)
+				}
+			}
+			r.Problems, r.Limits = append(r.Problems, v.drive.problems...), append(r.Limits, v.drive.limits...)
 			killed = append(killed, v.killed()...)
 			continue
 		}
@@ -120,9 +128,11 @@ func (d *drive) look() Windows {
 	d.readRegistry(&w)
 	w.Tag = d.file(tagFile)
 	w.Setup.StateINI = parseStateINI(d.readSmall(stateINI, maxStateINI))
+	w.Setup.DeletesCached = deletesCached.MatchString(plainText(d.readSmall(windows.SetupComplete.OnVolume(), maxSecretFile)))
 	w.Log = d.lastRun()
 	w.FirstBoot = d.firstBoot(w)
 	w.AnswerFiles = d.answerFiles(w.Setup.UnattendFile)
+	w.Secrets = d.secrets(w.AnswerFiles, false)
 	w.Leftovers = d.leftovers()
 	w.Volume.PageFile, w.Volume.SwapFile = d.fileSize(`\pagefile.sys`), d.fileSize(`\swapfile.sys`)
 	return w

@@ -27,6 +27,10 @@ const (
 	maxAnswerFile  = 4 << 20
 	maxAnswerBytes = 12 << 20 // of all answer files
 
+	maxSecretFiles = 300      // that may hold a password
+	maxSecretFile  = 4 << 20  // bytes of one of them
+	maxSecretBytes = 24 << 20 // of all
+
 	maxStateINI = 64 << 10
 )
 

@@ -25,6 +25,9 @@ type Expectation struct {
 	// Run is the id of the sysprep run of this build: part of the name of what it
 	// brought (footprint); empty where that is not known.
 	Run string
+	// Partition is that of the one installation that is judged; 0: every one on
+	// the disk is, as each has to be generalized.
+	Partition int
 	// Severities replaces the severity of assertions, but that of windows.
 	Severities finding.Overrides
 }
@@ -77,6 +80,8 @@ type result struct {
 	expected, found string
 	ok              bool
 	note            string
+	// remedy replaces that of the rule.
+	remedy []string
 	// unasked: nothing is expected, so nothing is asserted.
 	unasked bool
 }
@@ -109,32 +114,72 @@ func AssertionIDs() []string {
 // that was made. It is a pure function. The image is proven when each of
 // severity fail holds. Besides what sysprep leaves it asks what makes a disk fit
 // to be believed: hives and a file system that were shut down.
+//
+// Of several installations each is judged (Microsoft, "Sysprep (Generalize) a
+// Windows installation": each has to be generalized), and Where names its
+// partition. In which of them this build ran is not known, so nothing is asked
+// of any that only a run can tell.
 func Prove(r Facts, e Expectation) []finding.Finding {
-	var w *Windows
-	if len(r.Windows) == 1 {
-		w = &r.Windows[0]
+	r.Windows = e.Judged(r)
+	several := len(r.Windows) > 1
+	if several {
+		e.Source, e.AnswerFile, e.VMMode = nil, false, nil
 	}
 	var made []finding.Finding
 	for _, rule := range rules {
-		// Without a Windows the disk may still say why none is seen.
-		if w == nil && !slices.Contains(aboutDisk, rule.id) {
+		if slices.Contains(aboutDisk, rule.id) {
+			if got := rule.check(nil, &r, e); !got.unasked {
+				made = append(made, rule.finding(got))
+			}
 			continue
 		}
-		if got := rule.check(w, &r, e); !got.unasked {
+		for i := range r.Windows {
+			w := &r.Windows[i]
+			got := rule.check(w, &r, e)
+			if got.unasked {
+				continue
+			}
 			f := rule.finding(got)
-			if w != nil && w.FirstBoot != nil && slices.Equal(f.Remedy, rerun) {
+			if w.FirstBoot != nil && slices.Equal(f.Remedy, rerun) {
 				f.Remedy = booted
+			}
+			if several {
+				f.Where.Path = []string{w.place()}
 			}
 			made = append(made, f)
 		}
 	}
 	// Whatever is switched off, nothing is proven without a Windows.
-	one := oneWindows.finding(oneWindows.check(w, &r, e))
-	if w == nil && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, killedMark) }) {
+	one := oneWindows.finding(oneWindows.check(nil, &r, e))
+	if len(r.Windows) == 0 && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, killedMark) }) {
 		one.Remedy = powerOff
 	}
 	return append([]finding.Finding{one}, e.Severities.Apply(made)...)
 }
+
+// Judged are the installations of a disk that are held against the expectation.
+func (e Expectation) Judged(r Facts) []Windows {
+	if e.Partition == 0 {
+		return r.Windows
+	}
+	return slices.DeleteFunc(slices.Clone(r.Windows), func(w Windows) bool { return w.Partition != e.Partition })
+}
+
+// Names are the installations in a few words, each with its partition where
+// there are several.
+func Names(list []Windows) string {
+	var names []string
+	for _, w := range list {
+		name := w.Describe()
+		if len(list) > 1 {
+			name += " in " + w.place()
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " and ")
+}
+
+func (w Windows) place() string { return fmt.Sprintf("partition %d", w.Partition) }
 
 func (r rule) finding(got result) finding.Finding {
 	f := finding.Finding{
@@ -143,7 +188,9 @@ func (r rule) finding(got result) finding.Finding {
 	}
 	f.Source, f.Unconfirmed = r.basis.cite()
 	if !got.ok {
-		f.Remedy = r.remedy
+		if f.Remedy = r.remedy; got.remedy != nil {
+			f.Remedy = got.remedy
+		}
 	}
 	return f
 }
@@ -152,11 +199,19 @@ func (r rule) finding(got result) finding.Finding {
 // nothing.
 func (w *Windows) missed(what string) bool { return slices.Contains(w.Unread, what) }
 
-func installations(n int) string {
-	if n == 0 {
-		return "none"
+// installations says how many there are, and where, if there are several.
+func installations(list []Windows) string {
+	var places []string
+	for _, w := range list {
+		places = append(places, w.place())
 	}
-	return fmt.Sprint(n)
+	switch len(list) {
+	case 0:
+		return "none"
+	case 1:
+		return "1"
+	}
+	return fmt.Sprintf("%d (%s)", len(list), strings.Join(places, ", "))
 }
 
 func because(problems []string) string {

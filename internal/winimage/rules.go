@@ -3,17 +3,22 @@ package winimage
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 var oneWindows = rule{
-	WindowsID, "Windows is on the disk", finding.Fail, basis{},
-	[]string{"check that this is the disk of a Windows machine, not encrypted, with a single installation"},
-	func(_ *Windows, r *Facts, _ Expectation) result {
-		found := installations(len(r.Windows)) + because(slices.Concat(r.Problems, r.Limits))
-		return result{expected: "one installation", found: found, ok: len(r.Windows) == 1}
+	WindowsID, "Windows is on the disk", finding.Fail, onPage(eachWindows),
+	[]string{"check that this is the disk of a Windows machine, that it is not encrypted, and that verify.windows names the partition of a Windows"},
+	func(_ *Windows, r *Facts, e Expectation) result {
+		expected := "an installation"
+		if e.Partition != 0 {
+			expected = fmt.Sprintf("an installation in partition %d", e.Partition)
+		}
+		found := installations(r.Windows) + because(slices.Concat(r.Problems, r.Limits))
+		return result{expected: expected, found: found, ok: len(r.Windows) > 0}
 	},
 }
 
@@ -21,6 +26,9 @@ var oneWindows = rule{
 const (
 	// packerFiles is where Packer names what it brings; internal/footprint has it all.
 	packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
+	eachWindows = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--system-preparation--overview (each of several installations)"
+	bcdFormat   = "https://learn.microsoft.com/previous-versions/windows/desktop/bcd/bcdosloaderelementtypes; the bytes of a device: BCD of a machine in use, regipy_tests/data of https://github.com/mkorman90/regipy"
+	pendingPage = "https://github.com/LegacyUpdate/LegacyUpdate/issues/307"
 	regfFormat  = "https://github.com/msuhanov/regf (Base block: the sequence numbers)"
 	dirtyBit    = "https://learn.microsoft.com/windows-server/administration/windows-commands/fsutil-dirty"
 	fastStartup = "https://learn.microsoft.com/windows-hardware/drivers/kernel/distinguishing-fast-startup-from-wake-from-hibernation"
@@ -28,8 +36,8 @@ const (
 	fveFormat   = "https://github.com/libyal/libbde (documentation of the format)"
 )
 
-// aboutDisk are the rules that need no Windows to be judged.
-var aboutDisk = []string{"bitlocker", "boots", limitsID}
+// aboutDisk are the rules that need no Windows to be judged, and are made once.
+var aboutDisk = []string{"bitlocker", "boots", "boot-entries", limitsID}
 
 // rules are all other assertions, in the order in which they are made.
 var rules = []rule{
@@ -62,12 +70,16 @@ var rules = []rule{
 		[]string{`delete the value UnattendFile under HKLM\SYSTEM\Setup, or put the file back: Setup stops on a dangling pointer`}, checkPointer},
 	{"cached-answer-file", "the answer file is cached for the first boot", finding.Warn, believed("cached-answer-file"),
 		[]string{`pass the answer file with answer_file, so that sysprep caches it in \Windows\Panther`}, checkCached},
-	{"secrets", "no secret in the answer files of the image", finding.Warn, believed("cached-answer-file"),
-		[]string{`use passwords that are changed at first boot, and delete \Windows\Panther\unattend.xml in SetupComplete.cmd`}, checkSecrets},
+	{"secrets", "no password and no product key in answer files, scripts, histories and user data", finding.Warn,
+		believed("cached-answer-file", "answer-files", "setup-complete", "powershell-history", "powershell-transcripts", "user-data"),
+		[]string{
+			`use passwords that are changed at first boot, and delete \Windows\Panther\unattend.xml in SetupComplete.cmd (delete_cached_answer_file = true)`,
+			deleteOthers,
+		}, checkSecrets},
 	{"vm-mode", `Setup\Sysprep\SysprepMode fits /mode:vm`, finding.Info, believed("sysprep-mode"),
 		[]string{"compare vm_mode with how sysprep was run"}, checkVMMode},
-	{"autologon", "no automatic logon, no DefaultPassword", finding.Warn, believed("autologon"),
-		[]string{"remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep"}, checkAutologon},
+	{"autologon", "no automatic logon, no DefaultPassword", finding.Warn, believed("autologon", "lsa-default-password"),
+		[]string{"remove AutoAdminLogon and DefaultPassword under Winlogon before sysprep, and a password that Autologon of Sysinternals has put among the secrets of the LSA with that program"}, checkAutologon},
 	{"leftovers", "no files or tasks of Packer", finding.Warn, onPage(packerFiles),
 		[]string{"remove them in the guest before sysprep"}, checkLeftovers},
 	{"boot-drivers", "a storage driver starts at boot", finding.Warn, believed("driver-start", "drivers-in-box"),
@@ -85,12 +97,23 @@ var rules = []rule{
 		}},
 	{"boots", "firmware can start the disk", finding.Warn, believed("firmware-bios", "firmware-uefi"),
 		[]string{"check that the system partition is there and, on an MBR disk, active"}, func(_ *Windows, r *Facts, _ Expectation) result {
-			return result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
+			got := result{expected: "generation 1 or 2", found: fmt.Sprintf("generation %d (%s)", r.Disk.Generation, r.Disk.Scheme), ok: r.Disk.Generation != 0}
+			if r.Boot != nil && len(r.Boot.Missing) > 0 && len(r.Windows) > 0 {
+				got.expected += ", with the files that start Windows"
+				got.found += fmt.Sprintf(", without %s in partition %d", strings.Join(r.Boot.Missing, ", "), r.Boot.Partition)
+				got.ok = false
+				got.remedy = []string{`write the boot files anew in the guest (bcdboot C:\Windows /s S: /f ALL, where S: is the system partition), before sysprep`}
+			}
+			return got
 		}},
+	{"boot-entries", "the boot entries name partitions that are on the disk", finding.Warn, onPage(bcdFormat),
+		[]string{`correct the entries in the guest (bcdedit /enum all; bcdboot C:\Windows writes them anew) before sysprep`}, checkBootEntries},
+	{"servicing", "no update waits for a restart", finding.Warn, onPage(pendingPage),
+		[]string{"restart the guest until nothing is pending, before sysprep"}, checkServicing},
 	{limitsID, "nothing was left unread because there is too much of it", finding.Fail, basis{},
-		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(w *Windows, r *Facts, _ Expectation) result {
+		[]string{"see what is so large, and remove it in the guest", `if it has to be there, set severities = { limits = "warn" }`}, func(_ *Windows, r *Facts, _ Expectation) result {
 			found := r.Limits
-			if w != nil {
+			for _, w := range r.Windows {
 				found = slices.Concat(found, w.Limits)
 			}
 			return nothing(found)

@@ -21,8 +21,11 @@ func (d *drive) readRegistry(w *Windows) {
 	}
 	w.Clock = readClock(system)
 	w.Autologon = readAutologon(hives)
+	w.Autologon.LSASecret = d.readAutologonSecret()
 	w.SkipRearm = hives.number(windows.SkipRearm)
 	w.Drivers = readDrivers(system)
+	w.Identity = d.readIdentity(system, software)
+	w.Servicing = d.readServicing(system, software)
 	w.Hives = []Hive{system.close(), software.close()}
 }
 

@@ -41,6 +41,7 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, er
 		// A volume without a table around it, as some tools make them.
 		parts = []partition.Partition{{Length: d.Size()}}
 	}
+	r.Boot = readBoot(ctx, reader, table)
 	var volumes []*volume
 	for _, p := range parts {
 		encrypted, err := ntfs.BitLocker(reader, p.Start)

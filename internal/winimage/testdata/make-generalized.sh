@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes generalized.raw.gz: a small disk as sysprep /generalize /oobe leaves
 # it, written by other people's tools only (Debian: ntfs-3g, wimtools, gdisk,
-# libwin-hivex-perl, python3). No root, no mount. Nothing in it comes from a
+# dosfstools, mtools, libwin-hivex-perl, python3). No root, no mount. Nothing in it comes from a
 # Windows: the texts below are short made-up logs in Windows' form.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -127,12 +127,34 @@ head -c 262144 /dev/zero | tr '\0' p >"$tree/pagefile.sys"
 find "$tree" -exec touch -d '2026-11-23 12:00:30Z' {} +
 
 cd "$work"
+partition=9B0F21A4-6E6B-4D0C-8C55-0B5E3B1F7C11
+device() { python3 -c '
+import struct, sys, uuid
+print(",".join("%02x" % b for b in bytes(16) + struct.pack("<IIII", 6, 0, 72, 0) + uuid.UUID(sys.argv[1]).bytes_le + bytes(8) + bytes(16)))' "$partition"; }
 truncate -s 4M volume
 mkntfs -F -Q -q -s 512 -p 4096 -H 16 -S 63 -L Windows volume 2>/dev/null
 printf '[ExclusionList]\n' >everything.ini # wimlib's own list drops pagefile.sys
 wimlib-imagex capture tree tree.wim --compress=none --config=everything.ini >/dev/null
 wimlib-imagex apply tree.wim 1 volume >/dev/null
 truncate -s 8M disk
-sgdisk -o -n 1:2048:4095 -t 1:ef00 -n 2:4096:12287 -t 2:0700 disk >/dev/null
+sgdisk -o -n 1:2048:4095 -t 1:ef00 -n 2:4096:12287 -t 2:0700 -u 2:$partition disk >/dev/null
+# What the firmware starts: programs by name only, and a boot store whose one
+# loader names partition 2.
+hive BCD <<R
+[HKLM\BCD\Objects\{733b62e2-f608-11eb-825c-c112f60133ab}\Description]
+"Type"=dword:10200003
+
+[HKLM\BCD\Objects\{733b62e2-f608-11eb-825c-c112f60133ab}\Elements\11000001]
+"Element"=hex:$(device)
+R
+mv "$tree/Windows/System32/config/BCD" BCD
+truncate -s 1M esp
+mkfs.vfat -F 12 -n SYSTEM esp >/dev/null
+mmd -i esp ::/EFI ::/EFI/Boot ::/EFI/Microsoft ::/EFI/Microsoft/Boot
+printf 'MZ' >efi
+mcopy -i esp efi ::/EFI/Boot/bootx64.efi
+mcopy -i esp efi ::/EFI/Microsoft/Boot/bootmgfw.efi
+mcopy -i esp BCD ::/EFI/Microsoft/Boot/BCD
+dd if=esp of=disk bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=volume of=disk bs=1M seek=2 conv=notrunc,sparse status=none
 gzip -9nc disk >"$out"

@@ -50,6 +50,16 @@ type Spec struct {
 	DirtyVolume bool
 	// BitLocker adds a partition that is encrypted.
 	BitLocker bool
+	// NoBootFiles leaves out what the firmware starts: the EFI system partition
+	// is empty, or an MBR disk has no bootmgr.
+	NoBootFiles bool
+	// BootStore changes the boot configuration before it is written.
+	BootStore func(root *hivewrite.Key)
+	// Loader is the content of the boot manager; empty stands for a few bytes.
+	Loader string
+	// Beside is the volume of a second partition of an MBR disk; of its Spec what
+	// is about a disk does not count.
+	Beside *Spec
 	// Inactive leaves the partition of an MBR disk without its active flag, so
 	// that no firmware starts it.
 	Inactive bool
@@ -78,8 +88,14 @@ func Disk(t testing.TB, s Spec) string {
 	dir := t.TempDir()
 	volume := filepath.Join(dir, "volume")
 	s.makeVolume(t, dir, volume)
+	beside := ""
+	if s.Beside != nil {
+		other := t.TempDir()
+		beside = filepath.Join(other, "volume")
+		s.Beside.makeVolume(t, other, beside)
+	}
 	disk := filepath.Join(dir, "windows.raw")
-	s.assemble(t, disk, volume)
+	s.assemble(t, disk, volume, beside)
 	for _, scratch := range []string{volume, filepath.Join(dir, "tree"), filepath.Join(dir, "tree.wim"), filepath.Join(dir, "everything.ini")} {
 		if err := os.RemoveAll(scratch); err != nil {
 			t.Fatal(err)
@@ -194,7 +210,7 @@ func (s Spec) writeTree(t testing.TB, tree string) {
 }
 
 // assemble puts the volume into a partitioned disk.
-func (s Spec) assemble(t testing.TB, disk, volume string) {
+func (s Spec) assemble(t testing.TB, disk, volume, beside string) {
 	t.Helper()
 	st, err := os.Stat(volume)
 	if err != nil {
@@ -204,6 +220,13 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 	side := size // where a second partition lies
 	if s.GPT || s.BitLocker {
 		size += sidePad
+	}
+	if beside != "" {
+		other, err := os.Stat(beside)
+		if err != nil || s.GPT || s.BitLocker {
+			t.Fatalf("winimagetest: a second volume is made on MBR disks without BitLocker only (%v)", err)
+		}
+		size += other.Size()
 	}
 	create(t, disk, size+head)
 	f, err := os.OpenFile(disk, os.O_RDWR, 0)
@@ -217,7 +240,14 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 		}
 		run(t, testutil.Tool(t, "sgdisk"), "-o",
 			"-n", fmt.Sprintf("1:%d:%d", side/sector, (side+sidePad)/sector-1), "-t", "1:ef00",
-			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", disk)
+			"-n", fmt.Sprintf("2:%d:%d", head/sector, side/sector-1), "-t", "2:0700", "-u", "2:"+windowsPartition, disk)
+		if !s.NoBootFiles {
+			esp := filepath.Join(t.TempDir(), "esp")
+			s.makeESP(t, esp)
+			if err := copyData(f, side, esp); err != nil {
+				t.Fatal(err)
+			}
+		}
 	} else {
 		mbr := make([]byte, sector)
 		active := byte(0x80)
@@ -228,6 +258,12 @@ func (s Spec) assemble(t testing.TB, disk, volume string) {
 		if s.BitLocker {
 			entry(mbr, 1, 0, side, sidePad)
 			if _, err := f.WriteAt([]byte("\xeb\x58\x90-FVE-FS-"), side); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if beside != "" {
+			entry(mbr, 1, 0, side, size-side)
+			if err := copyData(f, side, beside); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -24,6 +24,10 @@ func (s Spec) windows() map[string]string {
 	}
 	s.addHive(files, "SYSTEM", s.system, s.System)
 	s.addHive(files, "SOFTWARE", s.software, s.Software)
+	if !s.GPT && !s.NoBootFiles {
+		device := binary.LittleEndian.AppendUint64(nil, head)
+		files[`\bootmgr`], files[`\Boot\BCD`] = s.loader(), s.bootStore(append(device, make([]byte, 8)...), 1)
+	}
 	if s.Generalized {
 		files[State] = "[State]\r\nImageState=" + reseal + "\r\n"
 		files[Tag] = ""

@@ -1,0 +1,149 @@
+package winimage
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
+)
+
+// signed is a program in the form of PE32+ whose certificate table holds a text.
+func signed(text string) string {
+	b := make([]byte, 512)
+	copy(b, "MZ")
+	le := binary.LittleEndian
+	le.PutUint32(b[60:], 128)
+	copy(b[128:], "PE")
+	le.PutUint16(b[152:], 0x20b)
+	le.PutUint32(b[152+112+32:], 512)
+	le.PutUint32(b[152+112+36:], uint32(len(text)))
+	return string(b) + text
+}
+
+func TestTheFilesThatStartWindowsAreLookedFor(t *testing.T) {
+	elsewhere := func(root *hivewrite.Key) {
+		b := make([]byte, 88)
+		b[16] = 6
+		root.Path(`Objects\{733b62e2-f608-11eb-825c-c112f60133ab}\Elements\21000001`).SetBinary("Element", b)
+	}
+	for name, c := range map[string]struct {
+		spec     winimagetest.Spec
+		failed   string
+		found    string
+		signedBy string
+	}{
+		"UEFI":                           {winimagetest.Spec{GPT: true}, "", "", ""},
+		"BIOS":                           {winimagetest.Spec{}, "", "", ""},
+		"UEFI, an empty partition":       {winimagetest.Spec{GPT: true, NoBootFiles: true}, "boots", "without a file system in partition 1", ""},
+		"BIOS, no boot files":            {winimagetest.Spec{NoBootFiles: true}, "boots", `without \bootmgr, \Boot\BCD in partition 1`, ""},
+		"UEFI, an entry without a place": {winimagetest.Spec{GPT: true, BootStore: elsewhere}, "boot-entries", "Windows {733b62e2-f608-11eb-825c-c112f60133ab} names a partition that is not there", ""},
+		"BIOS, an entry without a place": {winimagetest.Spec{BootStore: elsewhere}, "boot-entries", "names a partition that is not there", ""},
+		"BIOS, an empty boot manager":    {winimagetest.Spec{Files: map[string]string{`\bootmgr`: ""}}, "boots", `without \bootmgr in`, ""},
+		"BIOS, a store that is none":     {winimagetest.Spec{Files: map[string]string{`\Boot\BCD`: "x"}}, "boot-entries", "could not be read", ""},
+		"UEFI, signed in 2011":           {winimagetest.Spec{GPT: true, Loader: signed("\x13\x24" + productionCA)}, "", "", productionCA},
+		"UEFI, signed in 2023":           {winimagetest.Spec{GPT: true, Loader: signed("\x13\x24" + uefiWindowsCA + "x")}, "", "", uefiWindowsCA},
+		"UEFI, a cut-off boot manager":   {winimagetest.Spec{GPT: true, Loader: signed(productionCA)[:520]}, "boot-entries", "cut off", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.spec.Generalized = true
+			r := inspectPath(t, winimagetest.Disk(t, c.spec))
+			list := Prove(r, Expectation{})
+			var failed []string
+			for _, f := range finding.Failed(list, finding.Warn) {
+				failed = append(failed, f.ID)
+				if !strings.Contains(f.Found, c.found) {
+					t.Errorf("found %s, want %s", f.Found, c.found)
+				}
+			}
+			if strings.Join(failed, " ") != c.failed || !proven(list) {
+				t.Errorf("failed %q, want %q; %+v", failed, c.failed, r.Boot)
+			}
+			if got := strings.Join(r.Boot.SignedBy, " "); got != c.signedBy {
+				t.Errorf("signed by %q", got)
+			}
+			if c.failed == "" && (len(r.Boot.Entries) != 1 || r.Boot.Entries[0].Partition != r.Windows[0].Partition) {
+				t.Errorf("%+v", r.Boot)
+			}
+		})
+	}
+}
+
+// The store of a real machine names a partition by its GUID.
+func TestTheBootStoreOfARealMachineIsRead(t *testing.T) {
+	hive := []byte(corpusHive(t, "regipy-BCD"))
+	h, err := regf.Open(bytes.NewReader(hive), int64(len(hive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := h.Key(`Objects\{9dea862c-5cdd-4e70-acc1-f32b344d4795}\Elements\11000001`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := k.Value("Element")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := v.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := guidOf(data[32:48])
+	table := &partition.Table{Scheme: partition.GPT, Partitions: []partition.Partition{{Index: 1, ID: "00000000-0000-0000-0000-000000000000"}, {Index: 4, ID: id}}}
+	if n, ok := deviceOf(data, table); n != 4 || !ok {
+		t.Errorf("partition %d, %t", n, ok)
+	}
+	table.Partitions = table.Partitions[:1]
+	if n, ok := deviceOf(data, table); n != 0 || !ok {
+		t.Errorf("partition %d, %t", n, ok)
+	}
+	mbr := make([]byte, 88)
+	mbr[16], mbr[33], mbr[52], mbr[56] = 6, 2, 1, 7
+	for signature, want := range map[uint32]int{7: 3, 8: 0} {
+		if n, ok := deviceOf(mbr, &partition.Table{Scheme: partition.MBR, Signature: signature, Partitions: []partition.Partition{{Index: 3, Start: 512}}}); n != want || !ok {
+			t.Errorf("signature %d: partition %d, %t", signature, n, ok)
+		}
+	}
+	if _, ok := deviceOf(make([]byte, 20), table); ok {
+		t.Error("a short device is taken for a partition")
+	}
+}
+
+func TestWhatUpdatesLeaveIsSaid(t *testing.T) {
+	key := func(path string) func(*hivewrite.Key) {
+		return func(root *hivewrite.Key) { root.Path(path) }
+	}
+	for name, c := range map[string]struct {
+		spec winimagetest.Spec
+		want Servicing
+		ok   bool
+	}{
+		"nothing":        {winimagetest.Spec{}, Servicing{}, true},
+		"CBS":            {winimagetest.Spec{Software: key(`Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)}, Servicing{RestartPending: true}, false},
+		"Windows Update": {winimagetest.Spec{Software: key(`Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`)}, Servicing{RestartPending: true}, false},
+		"pending.xml":    {winimagetest.Spec{Files: map[string]string{pendingXML: "x"}}, Servicing{PendingXML: true}, false},
+		"renames": {winimagetest.Spec{System: func(root *hivewrite.Key) {
+			root.Path(`ControlSet001\Control\Session Manager`).SetMultiString("PendingFileRenameOperations", "a", "")
+		}}, Servicing{FileRenames: true}, true},
+		"an upgrade": {winimagetest.Spec{Files: map[string]string{`\Windows.old\a`: "x", `\$WINDOWS.~BT\a`: "x"}}, Servicing{Leftovers: []string{`\Windows.old`, `\$WINDOWS.~BT`}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.spec.Generalized = true
+			w := Look(context.Background(), c.spec.FS(t))
+			got := w.Servicing
+			if got.RestartPending != c.want.RestartPending || got.PendingXML != c.want.PendingXML || got.FileRenames != c.want.FileRenames || !slices.Equal(got.Leftovers, c.want.Leftovers) {
+				t.Errorf("%+v", got)
+			}
+			if f := ofID(Prove(Facts{Windows: []Windows{w}}, Expectation{}), "servicing"); f.Holds != c.ok {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
