@@ -212,7 +212,7 @@ func (r *Run) endsBefore(l Line) bool {
 		return false
 	}
 	failed := strings.ToLower(head(r.Progress.FailureLine, maxMatch))
-	return contains(failed, []string{textFailure, textParse}) && !harmless(l) && !(l.tellsOfEnd() && r.soon(l))
+	return contains(failed, []string{textFailure, textParse}) && !harmless(l) && (!l.tellsOfEnd() || !r.soon(l))
 }
 
 // tellsOfEnd says whether Windows Setup says with a line that what it ran failed.
