@@ -178,7 +178,7 @@ func (t *Transport) begin(r *request, insist bool) error {
 		return err
 	}
 	if !insist && t.logins.rest(t.now()) {
-		return guest.ErrHeld
+		return t.logins.held()
 	}
 	t.underway[r] = true
 	return nil

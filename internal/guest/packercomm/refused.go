@@ -2,9 +2,11 @@ package packercomm
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 )
 
@@ -30,7 +32,8 @@ var risked = lockout.Policy{Most: lockout.DefaultMost - 1}
 // logins are those of Packer's communicator, which logs in for every request.
 type logins struct {
 	lockout.Tries
-	ended int // requests that followed a lost command, of which nothing is known
+	ended int    // requests that followed a lost command, of which nothing is known
+	said  string // how the last refusal was worded
 }
 
 // after is what is known after a request that ended so.
@@ -47,9 +50,12 @@ func (l logins) after(now time.Time, err error) logins {
 	for range 1 + l.ended {
 		l.Tries = l.Refused(now)
 	}
-	l.ended = 0
+	l.ended, l.said = 0, refusal.FindString(err.Error())
 	return l
 }
+
+// held says that nothing was run, and how the guest refused before.
+func (l logins) held() error { return fmt.Errorf("%w (%s)", guest.ErrHeld, l.said) }
 
 // rest: no login is tried now.
 func (l logins) rest(now time.Time) bool { return l.Next(risked, now, time.Time{}).After(now) }
