@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
@@ -119,26 +118,4 @@ func stateOf(t *testing.T, g *guestRun) string {
 		text = string(raw)
 	})
 	return text
-}
-
-// A doctor that could not look does not say that all is well, unless nothing is to fail.
-func TestReportOnlyWithoutAnAnswerFails(t *testing.T) {
-	t.Parallel()
-	for failOn, fails := range map[string]bool{"fail": true, "never": false} {
-		t.Run(failOn, func(t *testing.T) {
-			t.Parallel()
-			block := on("fail_on", failOn)
-			block["report_only"] = true
-			g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{GroupTakes: map[string]winsim.Duration{"base": winsim.Duration(time.Hour)}}}, map[string]any{"preflight": block, "poll_interval": "2s"})
-			g.shares(winsim.NewClock(25))
-			err := g.provision()
-			if (err != nil) != fails || fails && !strings.Contains(err.Error(), "nothing is known of it; nothing was changed in the guest") {
-				t.Errorf("%v", err)
-			}
-			want(t, g.ui.text(), "Warning: the pre-flight could not be made")
-			if n := len(g.sim.Guest.Starts()); n != 0 {
-				t.Errorf("sysprep was started %d times", n)
-			}
-		})
-	}
 }

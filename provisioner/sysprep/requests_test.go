@@ -94,7 +94,7 @@ func TestTheRequestsOfARun(t *testing.T) {
 		{action: "shutdown", shells: 1, inAll: 72, withAnswerFile: true},
 	} {
 		name := c.action
-		options := map[string]any{"action": c.action, "shutdown_timeout": "60s"}
+		options := map[string]any{"action": c.action, "shutdown_timeout": "24s"}
 		if c.withAnswerFile {
 			name += ", answer file and logs"
 			options["answer_file_content"], options["log_directory"] = testAnswer, t.TempDir()

@@ -157,7 +157,7 @@ func TestAPortThatIsClosedForAWhileIsNoPowerOff(t *testing.T) {
 // boots into the first boot of the image.
 func TestARestartThatTakesItsTimeIsNoPowerOff(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(50)}, map[string]any{"action": "shutdown", "shutdown_timeout": "12s"})
+	g := newGuestRun(t, winsim.Scenario{RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: seconds(50)}, map[string]any{"action": "shutdown", "shutdown_timeout": "60s"})
 	wantExplained(t, g, "the guest restarted instead of powering off: it is not generalized any more", "do not use its disk")
 }
 
