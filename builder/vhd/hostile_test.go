@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,10 @@ func TestADownloadTellsNoCredentials(t *testing.T) {
 	before := log.Writer()
 	log.SetOutput(edge.Log(&logged))
 	defer log.SetOutput(before)
+	program, err := os.Executable() // QEMU is looked for before anything is downloaded
+	if err != nil {
+		t.Fatal(err)
+	}
 	base := strings.Replace(server.URL, "http://", "HTTP://packer:TopSecret@", 1)
 	for _, c := range []struct{ path, checksum, want string }{
 		{"/missing.vhd?sig=TopSecret&X-Amz-Signature=TopSecret", "none", "404"},
@@ -47,7 +52,7 @@ func TestADownloadTellsNoCredentials(t *testing.T) {
 		{"/disk.vhd?sig=TopSecret", "none", "source disk"},
 		{"/disk.vhd?sig=TopSecret", "file:" + base + "/missing?sig=TopSecret", "404"},
 	} {
-		options := valid(t, map[string]any{"source_path": nil, "source_url": base + c.path, "source_checksum": c.checksum, "output_directory": filepath.Join(t.TempDir(), "out")})
+		options := valid(t, map[string]any{"source_path": nil, "source_url": base + c.path, "source_checksum": c.checksum, "qemu_binary": program, "output_directory": filepath.Join(t.TempDir(), "out")})
 		client := foreigntest.Plugin(t, func(s *rpc.PluginServer) error { return s.RegisterBuilder(new(Builder)) })
 		b := client.Builder()
 		if _, _, err := b.Prepare(options); err != nil {
