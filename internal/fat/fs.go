@@ -12,19 +12,19 @@ type fileSystem struct{ v *Volume }
 
 // Open opens a file or folder.
 func (s fileSystem) Open(name string) (fs.File, error) {
-	failed := func(err error) (fs.File, error) { return nil, &fs.PathError{Op: "open", Path: name, Err: err} }
+	failed := func(err error) error { return &fs.PathError{Op: "open", Path: name, Err: err} }
 	if !fs.ValidPath(name) {
-		return failed(fs.ErrInvalid)
+		return nil, failed(fs.ErrInvalid)
 	}
 	at := entry{name: ".", attributes: folder}
 	if name != "." {
 		for part := range strings.SplitSeq(name, "/") {
 			if !at.isFolder() {
-				return failed(fs.ErrNotExist)
+				return nil, failed(fs.ErrNotExist)
 			}
 			entries, err := s.v.list(at)
 			if err != nil {
-				return failed(err)
+				return nil, failed(err)
 			}
 			found := false
 			for _, e := range entries {
@@ -34,7 +34,7 @@ func (s fileSystem) Open(name string) (fs.File, error) {
 				}
 			}
 			if !found {
-				return failed(fs.ErrNotExist)
+				return nil, failed(fs.ErrNotExist)
 			}
 		}
 	}
@@ -45,10 +45,10 @@ func (s fileSystem) Open(name string) (fs.File, error) {
 	if at.size > 0 {
 		var err error
 		if f.at, err = s.v.chain(at.first, at.size); err != nil {
-			return failed(err)
+			return nil, failed(err)
 		}
 		if int64(len(f.at))*s.v.cluster < at.size {
-			return failed(corrupt("%s is %d bytes long and has %d clusters", at.name, at.size, len(f.at)))
+			return nil, failed(corrupt("%s is %d bytes long and has %d clusters", at.name, at.size, len(f.at)))
 		}
 	}
 	return f, nil
