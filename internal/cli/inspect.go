@@ -280,7 +280,7 @@ func inFull(r finding.Report) (lines []string) {
 	case len(failed) == 0 && len(warned) == 0:
 		judgement = fmt.Sprintf("PROVEN: the image is generalized (%d assertions hold)", len(r.Findings)-len(finding.Failed(r.Findings, finding.Info))-told(r))
 	case len(failed) == 0:
-		judgement = fmt.Sprintf("PROVEN: the image is generalized, with %d warnings", len(warned))
+		judgement = fmt.Sprintf("PROVEN: the image is generalized (warnings: %d)", len(warned))
 	default:
 		judgement = fmt.Sprintf("NOT PROVEN: %s (%s is %s)", failed[0].Summary, failed[0].ID, failed[0].Found)
 		if len(failed) > 1 {

@@ -102,7 +102,7 @@ func (w Windows) describe(say func(string, ...any)) {
 		say("upgrade left:  %s", strings.Join(w.Servicing.Leftovers, ", "))
 	}
 	if i := w.Identity; i.MachineSID != "" || i.ComputerName != "" {
-		say("identity:      %s, computer name %s, accounts: %s", orAbsent(i.MachineSID), orAbsent(i.ComputerName), orAbsent(strings.Join(i.Accounts, ", ")))
+		say("identity:      machine SID %s, computer name %s, accounts: %s", orAbsent(i.MachineSID), orAbsent(i.ComputerName), orAbsent(strings.Join(i.Accounts, ", ")))
 	}
 	free := ""
 	if w.Volume.Free != nil {
