@@ -213,7 +213,7 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 				}
 			}},
 		{name: "the guest is killed during generalize", m: machine{scenario: winsim.Scenario{Outcome: winsim.Slow}},
-			texts: []string{"signal: killed", "look on this host for what ended it"},
+			texts: []string{"[lost] the guest was lost while sysprep worked: the machine crashed: QEMU failed: signal: killed", "Look on the host for what ended the machine"},
 			during: func(t *testing.T, p *packerRun) {
 				p.waitLine("working on")
 				killQEMU(t, p.dir)

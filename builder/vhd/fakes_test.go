@@ -161,7 +161,7 @@ func newBench(t *testing.T, changes map[string]any) *bench {
 func started(t *testing.T, changes map[string]any) *bench {
 	b := newBench(t, changes)
 	m := ableMachine{b.fake}
-	b.run.machine = follow(m, resolve(m), b.fake.fates)
+	b.run.machine = follow(m, resolve(m), b.fake.fates, b.run.happens)
 	t.Cleanup(func() { b.fake.Close(); <-b.run.machine.ended })
 	return b
 }

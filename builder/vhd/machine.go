@@ -39,11 +39,15 @@ func resolve(m hypervisor.Machine) (a able) {
 	return a
 }
 
-// follow waits for the fate in the background, until the driver is closed.
-func follow(driven hypervisor.Machine, can able, fates <-chan hypervisor.Fate) *machine {
+// follow waits for the fate in the background, until the driver is closed, and tells of
+// a crash.
+func follow(driven hypervisor.Machine, can able, fates <-chan hypervisor.Fate, tell func(hypervisor.Event)) *machine {
 	m := &machine{locator: driven, expecter: driven, able: can, ended: make(chan struct{})}
 	go func() {
 		m.fate = <-fates
+		if m.fate.Cause == hypervisor.CauseCrash {
+			tell(hypervisor.Event{Kind: hypervisor.EventCrash, Detail: m.fate.String(), When: m.fate.When})
+		}
 		close(m.ended)
 	}()
 	return m

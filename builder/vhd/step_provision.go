@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -17,6 +18,10 @@ const (
 	// crashGrace is what a provisioner gets to report its own, better error
 	// after the machine has crashed.
 	crashGrace = 10 * time.Second
+	// reportGrace is what it gets after that to write down how it ended: the plugin's
+	// processes end with the build. The sysprep provisioner watches for a crash itself
+	// once sysprep runs, and needs it before that only.
+	reportGrace = 6 * time.Second
 	// cleanupLimit bounds the error-cleanup-provisioner: a communicator whose
 	// guest is gone can block for ever, and nothing can interrupt it.
 	cleanupLimit = 30 * time.Minute
@@ -63,12 +68,28 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 		ui.Error("The guest was already off while another provisioner was to run in it; the build no longer waits for that provisioner.")
 		return halt(state, errAfterSysprep)
 	case errors.As(context.Cause(alive), &ended):
+		if ended.fate.Cause == hypervisor.CauseCrash {
+			awaitReports(ctx, hookEnded)
+		}
 		ui.Error("The machine ended while a provisioner was running; the build no longer waits for that provisioner.")
 		return halt(state, ended)
 	case err != nil && run.machine.over():
-		return halt(state, fmt.Errorf("%w (by then %s)", err, run.machine.fate))
+		if fate := run.machine.fate.String(); !strings.Contains(err.Error(), fate) { // the provisioner may know
+			err = fmt.Errorf("%w (by then %s)", err, fate)
+		}
+		return halt(state, err)
 	}
 	return action
+}
+
+// awaitReports lets a provisioner that was told to end write its reports.
+func awaitReports(ctx context.Context, ended <-chan error) {
+	ctx, cancel := context.WithTimeout(ctx, reportGrace)
+	defer cancel()
+	select {
+	case <-ended: // never, where there is no provisioner
+	case <-ctx.Done():
+	}
 }
 
 // errAfterSysprep is a template whose order is wrong.

@@ -50,7 +50,7 @@ func (s *stepStartMachine) Run(ctx context.Context, state multistep.StateBag) mu
 		}
 		return halt(state, fmt.Errorf("starting the machine: %w", err))
 	}
-	run.machine = follow(m, can, fates)
+	run.machine = follow(m, can, fates, run.happens)
 	run.share(state)
 	state.Put("instance_id", c.OutputName)
 	return multistep.ActionContinue

@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 // provisioner, another process of the same host, where an EventLog is.
 const EventsKey = "SysprepMachineEvents"
 
-// EventKind is what happened to a machine that goes on.
+// EventKind is what happened to a machine.
 type EventKind string
 
 // The kinds of an Event.
@@ -22,7 +23,8 @@ const (
 	EventRestart EventKind = "restart" // it was reset, by its guest or from outside
 	EventPause   EventKind = "pause"   // it stands still
 	EventResume  EventKind = "resume"
-	EventOff     EventKind = "off" // the guest powered itself off
+	EventOff     EventKind = "off"   // the guest powered itself off
+	EventCrash   EventKind = "crash" // it ended, and not by its guest
 )
 
 // Event is something a driver saw.
@@ -125,6 +127,7 @@ type Standing struct {
 	LastRestart time.Time
 	Paused      string // why; empty: it runs
 	Off         bool
+	Crashed     string // why; empty: it did not
 }
 
 // Sum adds events up.
@@ -136,14 +139,13 @@ func Sum(events []Event) Standing {
 			s.Restarts++
 			s.LastRestart, s.Paused = e.When, ""
 		case EventPause:
-			s.Paused = e.Detail
-			if s.Paused == "" {
-				s.Paused = "no reason given"
-			}
+			s.Paused = cmp.Or(e.Detail, "no reason given")
 		case EventResume:
 			s.Paused = ""
 		case EventOff:
 			s.Off = true
+		case EventCrash:
+			s.Crashed = cmp.Or(e.Detail, "no reason given")
 		}
 	}
 	return s

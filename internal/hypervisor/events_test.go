@@ -67,6 +67,8 @@ func TestEventsAddUp(t *testing.T) {
 		"paused without a reason":  {[]Event{{Kind: EventPause}}, Standing{Paused: "no reason given"}},
 		"resumed":                  {[]Event{{Kind: EventPause, Detail: "why"}, {Kind: EventResume}}, Standing{}},
 		"off":                      {[]Event{{Kind: EventOff}}, Standing{Off: true}},
+		"a crash":                  {[]Event{{Kind: EventCrash, Detail: "killed"}}, Standing{Crashed: "killed"}},
+		"a crash without a reason": {[]Event{{Kind: EventCrash}}, Standing{Crashed: "no reason given"}},
 		"something of the future":  {[]Event{{Kind: "teleport"}}, Standing{}},
 		"paused again after a run": {[]Event{{Kind: EventPause}, {Kind: EventResume}, {Kind: EventPause, Detail: "x"}}, Standing{Paused: "x"}},
 	} {

@@ -223,6 +223,7 @@ type Observation struct {
 	Restarts int    `json:"restarts,omitempty"`
 	Paused   string `json:"paused,omitempty"`
 	Off      bool   `json:"off,omitempty"`
+	Crashed  string `json:"crashed,omitempty"`
 }
 
 // Transport is what became of the commands that were sent to the guest.

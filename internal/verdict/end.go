@@ -45,6 +45,17 @@ func (j Judge) replaced() *Verdict {
 	return j.verdict(Replaced, "what this run put into the guest is not on the machine that answers now")
 }
 
+// crashed rules when the hypervisor reports that the machine ended, and not by its
+// guest: what Windows had not written is lost.
+func (j Judge) crashed() *Verdict {
+	if j.last.Machine.Crashed == "" {
+		return nil
+	}
+	v := j.verdict(Lost, "%s", j.last.Machine.Crashed)
+	v.Crashed, v.ConsistentWithSuccess = true, false
+	return v
+}
+
 // restarted rules when the hypervisor reports that the machine was reset, or
 // when Windows itself says that it was started again.
 func (j Judge) restarted() *Verdict {

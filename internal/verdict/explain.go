@@ -205,6 +205,8 @@ func (v Verdict) next() []string {
 		}
 	case Lost:
 		switch {
+		case v.Crashed:
+			out = append(out, "Look on the host for what ended the machine (memory that ran out, another program), and run the build again; do not use the disk of this run.")
 		case v.Reopened > 0:
 			out = append(out, "Prove the disk offline before use: if Windows has restarted, it is not a generalized image.")
 		case v.ConsistentWithSuccess && v.Tag != Yes:

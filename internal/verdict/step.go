@@ -81,11 +81,11 @@ func Ending(at time.Time, e Expectation) Judge {
 func (j Judge) Step(o Observation) (Judge, *Verdict) {
 	j = j.learn(o)
 	rules := []func(Judge) *Verdict{
-		Judge.replaced, Judge.failed, Judge.restarted, Judge.undone, Judge.unarmed,
+		Judge.replaced, Judge.failed, Judge.crashed, Judge.restarted, Judge.undone, Judge.unarmed,
 		Judge.closedWithoutTag, Judge.vanished, Judge.unreachable, Judge.agentStarts, Judge.processGone, Judge.stalled, Judge.timedOut,
 	}
 	if !j.proven.IsZero() {
-		rules = append(rules[:5:5], Judge.succeeded)
+		rules = append(rules[:6:6], Judge.succeeded)
 	}
 	for _, rule := range rules {
 		if v := rule(j); v != nil {
@@ -105,7 +105,7 @@ func (j Judge) WantsLastLook() bool { return !j.asked.IsZero() }
 // unlessAsked holds a verdict back that rests on silence alone, until the guest
 // was asked once more.
 func (j Judge) unlessAsked(v *Verdict) (Judge, *Verdict) {
-	if v.Class != Lost && !v.Unseen || j.last.Reached || j.last.Machine.Off || j.last.Last {
+	if v.Class != Lost && !v.Unseen || j.last.Reached || j.last.Machine.Off || v.Crashed || j.last.Last {
 		return j, v
 	}
 	if j.asked.IsZero() {

@@ -143,6 +143,7 @@ type Machine struct {
 	Restarts int    // since the launch
 	Paused   string // why it does not run; empty: it runs
 	Off      bool   // the guest powered itself off
+	Crashed  string // why it ended, other than by its guest; empty: it did not
 }
 
 // Verdict is how a run ended.
@@ -163,6 +164,8 @@ type Verdict struct {
 	Paused string // why the machine does not run; empty: it does, or nobody says
 	// PoweredOff: a hypervisor reported that the guest powered itself off.
 	PoweredOff bool
+	// Crashed: a hypervisor reported that the machine ended, and not by its guest.
+	Crashed bool
 	// Closed is how long the port had been closed at the end; 0: it was not. That
 	// the machine is off it does not say.
 	Closed time.Duration

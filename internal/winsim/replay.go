@@ -88,6 +88,7 @@ type Moment struct {
 	Restarts int    `json:"restarts,omitempty"`
 	Paused   string `json:"paused,omitempty"`
 	Off      bool   `json:"off,omitempty"`
+	Crashed  string `json:"crashed,omitempty"`
 	// What only a first look sees.
 	SysprepExe            *bool     `json:"sysprep_exe,omitempty"`
 	SystemSetupInProgress *int      `json:"system_setup_in_progress,omitempty"`

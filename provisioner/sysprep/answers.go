@@ -197,6 +197,9 @@ func otherWarnings(found guest.AnswerFiles, given bool) (warnings []string) {
 // unanswered is what to do where the guest gave no answer before the start.
 const unanswered = "find out why the guest stopped answering, and run the build again; the machine is untouched"
 
+// uploadTries is how often the answer file is uploaded that does not arrive.
+const uploadTries = 2
+
 // upload puts the answer file where only administrators can read it.
 func (r *run) upload(ctx context.Context) error {
 	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
@@ -209,25 +212,28 @@ func (r *run) upload(ctx context.Context) error {
 		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), next)
 	}
 	defer r.heart.Begin(heartbeat.Facts{Doing: "uploading the answer file"}).End()
-	err := r.patiently(ctx, func() error {
-		return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
-	})
-	if err != nil {
-		return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), unanswered)
-	}
-	// Where PowerShell is locked down, Packer's upload fails without a word.
+	// Packer's upload fails without a word where PowerShell is locked down, and where the
+	// guest stood still meanwhile: then it arrives the next time.
 	there := false
-	err = r.patiently(ctx, func() (err error) {
-		there, err = r.session.Exists(ctx, r.plan.AnswerFile)
-		return err
-	})
-	if err != nil {
-		return untouched(fmt.Errorf("the answer file could not be checked in the guest: %w", err), unanswered)
+	for range uploadTries {
+		err := r.patiently(ctx, func() error {
+			return r.session.Upload(ctx, r.plan.AnswerFile, r.config.answer.content, uploadLimit)
+		})
+		if err != nil {
+			return untouched(fmt.Errorf("the answer file could not be put into the guest: %w", err), unanswered)
+		}
+		err = r.patiently(ctx, func() (err error) {
+			there, err = r.session.Exists(ctx, r.plan.AnswerFile)
+			return err
+		})
+		if err != nil {
+			return untouched(fmt.Errorf("the answer file could not be checked in the guest: %w", err), unanswered)
+		}
+		if there {
+			return nil
+		}
 	}
-	if !there {
-		return untouched(errors.New("the answer file did not arrive in the guest: Packer's upload needs PowerShell there"), "allow PowerShell for this build, or leave the answer file out")
-	}
-	return nil
+	return untouched(fmt.Errorf("the answer file did not arrive in the guest in %d uploads: Packer's upload needs PowerShell there", uploadTries), "allow PowerShell for this build, or leave the answer file out")
 }
 
 // reportCached tells what stays in the image of passwords: settings, never

@@ -186,7 +186,7 @@ func (r *run) note(o verdict.Observation, s guest.Sample) {
 func (r *run) seen(o verdict.Observation) runlog.Observation {
 	n := runlog.Observation{
 		Reached: o.Reached, Why: o.TransportErr, Port: map[verdict.Port]string{verdict.PortOpen: "open", verdict.PortClosed: "closed"}[o.Port],
-		Restarts: o.Machine.Restarts, Paused: o.Machine.Paused, Off: o.Machine.Off,
+		Restarts: o.Machine.Restarts, Paused: o.Machine.Paused, Off: o.Machine.Off, Crashed: o.Machine.Crashed,
 	}
 	if !o.Reached {
 		return n

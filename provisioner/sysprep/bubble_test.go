@@ -171,6 +171,9 @@ func (r *replayMachine) becomes(m winsim.Moment) {
 	if m.Off && !r.last.Off {
 		add(hypervisor.EventOff, "")
 	}
+	if m.Crashed != r.last.Crashed {
+		add(hypervisor.EventCrash, m.Crashed)
+	}
 	r.last = m
 }
 

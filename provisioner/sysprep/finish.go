@@ -73,8 +73,8 @@ func (r *run) end(ctx context.Context, v verdict.Verdict) error {
 		return nil
 	case v.Class == verdict.Cancelled:
 		r.endCancelled(ctx, &v)
-	case v.Class == verdict.Replaced:
-		// Nothing is asked of, or changed on, a machine that is not ours.
+	case v.Class == verdict.Replaced, v.Crashed:
+		// Nothing is asked of, or changed on, a machine that is not ours, or is no more.
 		r.saveLogs(ctx, false)
 	default:
 		r.diagnose(ctx, &v)

@@ -34,5 +34,5 @@ func (m *machineEvents) read() []hypervisor.Event {
 func (m *machineEvents) now() verdict.Machine {
 	events := m.read()
 	s := hypervisor.Sum(events[min(m.before, len(events)):])
-	return verdict.Machine{Restarts: s.Restarts, Paused: s.Paused, Off: s.Off}
+	return verdict.Machine{Restarts: s.Restarts, Paused: s.Paused, Off: s.Off, Crashed: s.Crashed}
 }

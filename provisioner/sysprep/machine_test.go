@@ -51,6 +51,8 @@ func TestWhatTheHypervisorReportsEndsTheWait(t *testing.T) {
 		"a restart":           {hypervisor.Event{Kind: hypervisor.EventRestart}, asked, "the guest restarted instead of powering off: it is not generalized any more", []string{"run the build again"}},
 		"a restart midway":    {hypervisor.Event{Kind: hypervisor.EventRestart}, "working on app packages", "sysprep failed midway", []string{"the machine was restarted while sysprep was changing the machine"}},
 		"the power-off":       {hypervisor.Event{Kind: hypervisor.EventOff}, asked, "", []string{"the machine has powered itself off"}},
+		"a crash midway":      {hypervisor.Event{Kind: hypervisor.EventCrash, Detail: "the machine crashed: killed"}, "working on app packages", "the guest was lost while sysprep worked: the machine crashed: killed", []string{"Look on the host for what ended the machine"}},
+		"a crash at the end":  {hypervisor.Event{Kind: hypervisor.EventCrash, Detail: "the machine crashed: killed"}, asked, "success could not be confirmed in the guest: the machine crashed: killed", []string{"do not use the disk of this run"}},
 		"a pause that stays":  {hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"}, asked, "the machine is paused: somebody stopped it", []string{"Resume the machine"}},
 		"a pause in the work": {hypervisor.Event{Kind: hypervisor.EventPause, Detail: "somebody stopped it"}, "working on app packages", "the machine is paused: somebody stopped it", nil},
 	} {

@@ -26,7 +26,6 @@ func TestEachFaultIsMetByItsChecks(t *testing.T) {
 			g := newGuestRun(t, scenario, nil)
 			g.start()
 			s := guest.New(packercomm.New(g.communicator(), time.Minute), "id")
-			s.Hurry(10)
 			if _, err := s.Look(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +127,6 @@ func TestNoCheckOfAGuestThatTellsNothing(t *testing.T) {
 	g := newGuestRun(t, winsim.Scenario{Condition: winsim.Condition{Unreadable: winsim.FactNames()}}, nil)
 	g.start()
 	s := guest.New(packercomm.New(g.communicator(), time.Minute), "id")
-	s.Hurry(10)
 	answer, err := s.Preflight(t.Context(), []guest.Group{guest.GroupBase, guest.GroupAppx, guest.GroupLicensing, guest.GroupRoles, guest.GroupEvents, guest.GroupEFS})
 	if err != nil {
 		t.Fatal(err)

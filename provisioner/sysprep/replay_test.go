@@ -215,7 +215,7 @@ func replayed(t *testing.T, recorded runlog.Log) (again runlog.Log) {
 	}
 	b := &bubbleRun{scenario: scenario, options: replayOptions(recorded), begins: recorded.Begun}
 	for _, o := range recorded.Observations.List {
-		b.machine = b.machine || o.Restarts > 0 || o.Paused != "" || o.Off
+		b.machine = b.machine || o.Restarts > 0 || o.Paused != "" || o.Off || o.Crashed != ""
 	}
 	b.cancels = func(r *run, cancel func()) { cancelAs(r, recorded, cancel) }
 	return b.do(t)

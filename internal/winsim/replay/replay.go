@@ -138,7 +138,7 @@ func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // moment is an observation, at its distance from a start: what was seen was so before.
 func moment(o runlog.Observation, from int64) winsim.Moment {
-	m := winsim.Moment{At: winsim.Duration(ms(max(0, o.AtMS-from-1))), Restarts: o.Restarts, Paused: o.Paused, Off: o.Off}
+	m := winsim.Moment{At: winsim.Duration(ms(max(0, o.AtMS-from-1))), Restarts: o.Restarts, Paused: o.Paused, Off: o.Off, Crashed: o.Crashed}
 	if !o.Reached {
 		m.Why = cmp.Or(o.WhyLast, o.Why)
 		for said.MatchString(m.Why) {
