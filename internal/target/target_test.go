@@ -167,3 +167,19 @@ func TestTheDocumentationNamesEveryRule(t *testing.T) {
 		}
 	}
 }
+
+// No advice ends in a format that the target refuses.
+func TestNoAdviceNamesAFormatThatTheTargetRefuses(t *testing.T) {
+	for _, name := range Names() {
+		for _, r := range rules[Target(name)] {
+			for _, format := range diskimage.Outputs() {
+				if !strings.Contains(r.remedy[0], fmt.Sprintf("format = %q", format)) {
+					continue
+				}
+				if err := Takes(Target(name), diskimage.Format(format), string(diskimage.Fixed)); err != nil {
+					t.Errorf("%s-%s: %v", name, r.id, err)
+				}
+			}
+		}
+	}
+}
