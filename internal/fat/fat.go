@@ -149,6 +149,9 @@ func (v *Volume) chain(first uint32, limit int64) (at []int64, err error) {
 		if cluster < 2 || cluster >= v.clusters {
 			return nil, corrupt("there is no cluster %d", cluster)
 		}
+		if len(at) >= int(v.clusters) {
+			return nil, corrupt("the chain from cluster %d leads back to itself", first)
+		}
 		at = append(at, v.start+v.data+int64(cluster-2)*v.cluster)
 		next, end, err := v.next(cluster)
 		if err != nil {
