@@ -238,6 +238,9 @@ func (v *Volume) decode(b []byte) entry {
 		name += "." + ending
 	}
 	e := entry{short: name, attributes: b[11], first: uint32(le.Uint16(b[26:])), size: int64(le.Uint32(b[28:]))}
+	if e.isFolder() {
+		e.size = 0 // as fatgen103 wants it; what stands there says nothing
+	}
 	if v.width == 32 {
 		e.first |= uint32(le.Uint16(b[20:])) << 16
 	}
