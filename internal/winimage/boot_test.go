@@ -76,6 +76,22 @@ func TestTheFilesThatStartWindowsAreLookedFor(t *testing.T) {
 	}
 }
 
+// The advice is for the firmware of the disk, and says how a partition without a
+// letter gets one.
+func TestMissingBootFilesAreWrittenForTheFirmwareOfTheDisk(t *testing.T) {
+	for missing, want := range map[string][]string{
+		noFiles: {"format partition 2", "letter=S", "/f UEFI"}, efiStore: {"mountvol S: /S", "/f UEFI"}, fallbackLoader: {"mountvol S: /S", "/f UEFI"},
+		biosManager: {"give partition 2 the letter S:", "/f BIOS"}, biosStore: {"give partition 2 the letter S:", "/f BIOS"},
+	} {
+		got := (&Boot{Partition: 2, Missing: []string{missing}}).rewrite()
+		for _, text := range want {
+			if len(got) != 1 || !strings.Contains(got[0], text) {
+				t.Errorf("%s: %q lacks %q", missing, got, text)
+			}
+		}
+	}
+}
+
 func TestTheSignatureIsWhereTheHeaderSays(t *testing.T) {
 	le := binary.LittleEndian
 	pe32 := []byte(signed("here"))
