@@ -198,3 +198,21 @@ func TestLoginAttemptsIsChecked(t *testing.T) {
 		t.Errorf("after two: %v", err)
 	}
 }
+
+// The last password before the SDK gives up was refused, too: no connection follows it
+// that would tell.
+func TestTheLastPasswordOfSSHIsCountedInTheError(t *testing.T) {
+	b := newBench(t, map[string]any{"communicator": "ssh", "ssh_username": "Administrator", "ssh_password": "wrong", "winrm_username": nil, "winrm_password": nil})
+	_, _, login := connector(b.run.config, askedFor(func(context.Context) (hypervisor.Endpoint, error) { return hypervisor.Endpoint{}, nil }), b.said.Say)
+	if text := login.clause(); text != "" {
+		t.Errorf("without a login: %q", text)
+	}
+	if _, err := login.password(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // once is enough
+		if text := login.clause(); !strings.Contains(text, "logins refused in a row: 1)") {
+			t.Errorf("the error ends with %q", text)
+		}
+	}
+}

@@ -41,7 +41,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.Verify.PrepareTarget(c.Format, c.VHDType), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()
@@ -187,6 +187,10 @@ func (c *Config) prepareOutput() (errs []error) {
 	}
 	return errs
 }
+
+// prepareTarget is for when prepareOutput has put the defaults in: Go does not say when the
+// arguments of a call in a list are read, only that the calls are made in their order.
+func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Format, c.VHDType) }
 
 // prepareSize says at once what a source that lies here cannot become. Whatever
 // else is wrong with it is told by the build, which may find it in another state.

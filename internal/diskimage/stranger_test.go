@@ -119,6 +119,10 @@ func TestDisksAreNotTakenForAnythingElse(t *testing.T) {
 			t.Errorf("%s is %s", name, d.Format())
 		}
 	}
+	// So little may be the beginning of anything.
+	if err := whatIsIt([]byte("hello"), 5); err == nil || !strings.Contains(err.Error(), "less than a sector") {
+		t.Errorf("five bytes: %v", err)
+	}
 	// A disk that somebody says is raw is read as one.
 	if _, err := OpenReader(bytes.NewReader(placed(size, 0, "\x1f\x8b\x08")), size, As(Raw)); err != nil {
 		t.Errorf("said to be raw: %v", err)

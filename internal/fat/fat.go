@@ -149,6 +149,9 @@ func (v *Volume) chain(first uint32, limit int64) (at []int64, err error) {
 		if cluster < 2 || cluster >= v.clusters {
 			return nil, corrupt("there is no cluster %d", cluster)
 		}
+		if len(at) >= int(v.clusters) {
+			return nil, corrupt("the chain from cluster %d leads back to itself", first)
+		}
 		at = append(at, v.start+v.data+int64(cluster-2)*v.cluster)
 		next, end, err := v.next(cluster)
 		if err != nil {
@@ -235,6 +238,9 @@ func (v *Volume) decode(b []byte) entry {
 		name += "." + ending
 	}
 	e := entry{short: name, attributes: b[11], first: uint32(le.Uint16(b[26:])), size: int64(le.Uint32(b[28:]))}
+	if e.isFolder() {
+		e.size = 0 // as fatgen103 wants it; what stands there says nothing
+	}
 	if v.width == 32 {
 		e.first |= uint32(le.Uint16(b[20:])) << 16
 	}

@@ -53,10 +53,11 @@ type rule struct {
 
 const (
 	azurePage  = "https://learn.microsoft.com/azure/virtual-machines/windows/prepare-for-upload-vhd-image"
-	azureSizes = "https://learn.microsoft.com/azure/virtual-machines/managed-disks-overview"
 	vhdSpec    = "Virtual Hard Disk Image Format Specification 1.0 (Microsoft, 2006): Hard Disk Footer Format"
 	hypervPage = "https://learn.microsoft.com/windows-server/virtualization/hyper-v/plan/should-i-create-a-generation-1-or-2-virtual-machine-in-hyper-v"
 	awsPage    = "https://docs.aws.amazon.com/vm-import/latest/userguide/prerequisites.html"
+	ebsPage    = "https://docs.aws.amazon.com/ebs/latest/userguide/volume_constraints.html"
+	gptSpec    = "UEFI Specification 2.10, 5.3.2: the header of a GPT is in the second sector"
 	glancePage = "https://docs.openstack.org/glance/latest/user/formats.html"
 )
 
@@ -65,6 +66,8 @@ var (
 	anew       = []string{`have a new footer written: post-processor "sysprep-image" with format = "vhd"`}
 	bootable   = []string{"take the disk that Windows starts from: an MBR with an active partition, or a GPT with an EFI system partition"}
 	sectors    = []string{`write the disk it was made from with format = "vhdx", or install Windows on a disk with sectors of 512 bytes`}
+	// install: no format makes small sectors of large ones.
+	install = []string{"install Windows on a disk with sectors of 512 bytes"}
 )
 
 // asVHD reports whether a file is a VHD or is passed off as one.
@@ -166,27 +169,27 @@ var rules = map[Target][]rule{
 			[]string{"cut off what is behind the footer, or have a new one written: post-processor \"sysprep-image\" with format = \"vhd\""}, footerInPlace},
 		{"exact", "there is nothing in the file but the disk and its footer", "nothing", azurePage, anew, nothingBefore},
 		{"whole-mib", "the disk is a whole number of MiB", "a multiple of 1048576 bytes", azurePage, anew, wholeMiB},
-		{"size", "the disk is not larger than a VHD of Windows can be", "at most 2040 GiB", azureSizes, []string{"shrink the disk"}, atMost(2040)},
+		{"size", "the disk is not larger than a VHD of Windows can be", "at most 2040 GiB", hypervPage, []string{"shrink the disk"}, atMost(2040)},
 		{"generation", "the disk starts as a machine of generation 1 or 2", "generation 1 or 2", azurePage, bootable, generation},
-		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", azurePage, sectors, smallSectors},
+		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", vhdSpec, install, smallSectors},
 	},
 	HyperV: {
 		{"format", "the file is a VHD or VHDX", "vhd or vhdx", hypervPage, []string{`write it with format = "vhdx"`}, oneOf(diskimage.VHD, diskimage.VHDX)},
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"exact", "there is nothing in the file but the disk and its footer", "nothing", vhdSpec, anew, nothingBefore},
-		{"size", "the disk is not larger than a VHD can be", "at most 2040 GiB", vhdSpec, []string{`write it with format = "vhdx"`}, atMost(2040, diskimage.VHD)},
+		{"size", "the disk is not larger than a VHD can be", "at most 2040 GiB", hypervPage, []string{`write it with format = "vhdx"`}, atMost(2040, diskimage.VHD)},
 		{"generation", "the disk starts as a machine of generation 1 or 2", "generation 1 or 2", hypervPage, bootable, generation},
 		{"uefi-vhdx", "a disk of generation 2 is a VHDX", "vhdx", hypervPage, []string{`write it with format = "vhdx"`}, func(i Image) (string, bool, bool) {
 			return string(i.Format), i.Format == diskimage.VHDX, i.Generation == 2 && asVHD(i)
 		}},
-		{"sectors", "the partition table counts in the sectors of the disk", "the same", hypervPage, sectors, tableFits},
+		{"sectors", "the partition table counts in the sectors of the disk", "the same", gptSpec, sectors, tableFits},
 	},
 	AWS: {
 		{"format", "the file is a VHD, VHDX or raw disk", "vhd, vhdx or raw", awsPage, []string{`write it with format = "vhd" or "raw"`}, oneOf(diskimage.VHD, diskimage.VHDX, diskimage.Raw)},
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"alone", "the disk is based on no other file", "no other file", awsPage, toFixedVHD, alone},
 		{"generation", "the disk starts by BIOS or UEFI", "generation 1 or 2", awsPage, bootable, generation},
-		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", awsPage, sectors, smallSectors},
+		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", ebsPage, install, smallSectors},
 	},
 	OpenStack: {
 		{"format", "the file is a raw disk, qcow2, VHD or VHDX", "raw, qcow2, vhd or vhdx", glancePage, []string{`write it with format = "qcow2" or "raw"`},
@@ -194,7 +197,7 @@ var rules = map[Target][]rule{
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"alone", "the disk is based on no other file", "no other file", glancePage, []string{`write it with format = "qcow2" or "raw"`}, alone},
 		{"generation", "the disk starts by BIOS or UEFI (hw_firmware_type)", "generation 1 or 2", glancePage, bootable, generation},
-		{"sectors", "the partition table counts in the sectors of the disk", "the same", glancePage, sectors, tableFits},
+		{"sectors", "the partition table counts in the sectors of the disk", "the same", gptSpec, sectors, tableFits},
 	},
 }
 

@@ -53,6 +53,7 @@ func TestEachRuleIsBrokenByADiskThatBreaksOnlyIt(t *testing.T) {
 		{"bytes before the footer", Azure, "azure-exact", func(i *Image) { i.FileSize += 512 }},
 		{"half a MiB", Azure, "azure-whole-mib", func(i *Image) { i.VirtualSize += 512 << 10; i.FileSize += 512 << 10 }},
 		{"2041 GiB", Azure, "azure-size", func(i *Image) { i.VirtualSize, i.FileSize = 2041<<30, 2041<<30+512 }},
+		{"2040 GiB and a MiB", Azure, "azure-size", func(i *Image) { i.VirtualSize, i.FileSize = 2040<<30+1<<20, 2040<<30+1<<20+512 }},
 		{"nothing to start from", Azure, "azure-generation", func(i *Image) { i.Generation = 0 }},
 		{"a table in sectors of 4096", Azure, "azure-sectors", func(i *Image) { i.TableSector = 4096 }},
 
@@ -163,6 +164,22 @@ func TestTheDocumentationNamesEveryRule(t *testing.T) {
 		for _, r := range rules[Target(name)] {
 			if row := fmt.Sprintf("| `%s-%s` | %s | %s | %s |\n", name, r.id, r.title, r.expected, r.remedy[0]); !strings.Contains(string(page), row) {
 				t.Errorf("docs/post-processors/image.mdx lacks the row\n%s", row)
+			}
+		}
+	}
+}
+
+// No advice ends in a format that the target refuses.
+func TestNoAdviceNamesAFormatThatTheTargetRefuses(t *testing.T) {
+	for _, name := range Names() {
+		for _, r := range rules[Target(name)] {
+			for _, format := range diskimage.Outputs() {
+				if !strings.Contains(r.remedy[0], fmt.Sprintf("format = %q", format)) {
+					continue
+				}
+				if err := Takes(Target(name), diskimage.Format(format), string(diskimage.Fixed)); err != nil {
+					t.Errorf("%s-%s: %v", name, r.id, err)
+				}
 			}
 		}
 	}

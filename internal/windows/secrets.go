@@ -49,7 +49,7 @@ var SecretPlaces = []SecretPlace{
 	{Histories, `\Users\*` + psReadLine, []string{"*.txt"}, false},                                                    // [powershell-history]
 	{Histories, `\Windows\System32\config\systemprofile` + psReadLine, []string{"*.txt"}, false},                      // [powershell-history]
 	{Transcripts, `\Users\*\Documents`, []string{"powershell_transcript.*.txt"}, false},                               // [powershell-transcripts]
-	{Transcripts, `\Users\*\Documents\*`, []string{"powershell_transcript.*.txt"}, false},                             // [powershell-transcripts]
+	{Transcripts, `\Users\*\Documents\*`, []string{"powershell_transcript.*.txt"}, false},                             // [powershell-transcript-days]
 	{Transcripts, `\Windows\System32\config\systemprofile\Documents`, []string{"powershell_transcript.*.txt"}, false}, // [powershell-transcripts]
 	{UserData, `\`, []string{"user-data", "user-data.*", "user_data", "meta-data", "vendor-data"}, true},              // [user-data]
 	{UserData, `\openstack\*`, []string{"user_data", "meta_data.json", "vendor_data*.json"}, true},                    // [user-data]

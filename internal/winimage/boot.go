@@ -280,6 +280,18 @@ func guidOf(b []byte) string {
 	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
 }
 
+// rewrite is how the files that are missing are written, in the guest: the partition
+// has no letter there, as a rule.
+func (b *Boot) rewrite() []string {
+	switch {
+	case slices.Contains(b.Missing, noFiles):
+		return []string{fmt.Sprintf(`format partition %d with FAT32 in the guest before sysprep (diskpart: format fs=fat32 quick), give it the letter S: (assign letter=S) and write the boot files: bcdboot C:\Windows /s S: /f UEFI`, b.Partition)}
+	case slices.Contains(b.Missing, efiStore) || slices.Contains(b.Missing, fallbackLoader):
+		return []string{`write the boot files anew in the guest before sysprep: mountvol S: /S, then bcdboot C:\Windows /s S: /f UEFI`}
+	}
+	return []string{fmt.Sprintf(`write the boot files anew in the guest before sysprep: give partition %d the letter S: (diskpart: assign letter=S), then bcdboot C:\Windows /s S: /f BIOS`, b.Partition)}
+}
+
 func checkBootEntries(_ *Windows, r *Facts, _ Expectation) result {
 	if r.Boot == nil || len(r.Boot.Entries) == 0 && r.Boot.Problem == "" {
 		return result{unasked: true}

@@ -76,6 +76,72 @@ func TestTheFilesThatStartWindowsAreLookedFor(t *testing.T) {
 	}
 }
 
+// The advice is for the firmware of the disk, and says how a partition without a
+// letter gets one.
+func TestMissingBootFilesAreWrittenForTheFirmwareOfTheDisk(t *testing.T) {
+	for missing, want := range map[string][]string{
+		noFiles: {"format partition 2", "letter=S", "/f UEFI"}, efiStore: {"mountvol S: /S", "/f UEFI"}, fallbackLoader: {"mountvol S: /S", "/f UEFI"},
+		biosManager: {"give partition 2 the letter S:", "/f BIOS"}, biosStore: {"give partition 2 the letter S:", "/f BIOS"},
+	} {
+		got := (&Boot{Partition: 2, Missing: []string{missing}}).rewrite()
+		for _, text := range want {
+			if len(got) != 1 || !strings.Contains(got[0], text) {
+				t.Errorf("%s: %q lacks %q", missing, got, text)
+			}
+		}
+	}
+}
+
+func TestTheSignatureIsWhereTheHeaderSays(t *testing.T) {
+	le := binary.LittleEndian
+	pe32 := []byte(signed("here"))
+	le.PutUint16(pe32[152:], 0x10b)
+	copy(pe32[152+96+32:], pe32[152+112+32:152+112+40])
+	clear(pe32[152+112+32 : 152+112+40])
+	far := []byte(signed("here"))
+	le.PutUint32(far[152+112+36:], 0xffffffff)
+	unsigned := []byte(signed("here"))
+	clear(unsigned[152+112+36 : 152+112+40])
+	for name, c := range map[string]struct {
+		program string
+		want    string
+		cut     bool
+	}{
+		"PE32+": {signed("here"), "here", false}, "PE32": {string(pe32), "here", false},
+		"longer than the file": {string(far), "", true}, "one byte is missing": {signed("here")[:515], "", true},
+		"not signed": {string(unsigned), "", false}, "no program": {"MZ", "", false}, "a script": {strings.Repeat("#!", 100), "", false},
+		"a header outside": {"MZ" + strings.Repeat("\xff", 100), "", false},
+	} {
+		got, err := certificates(strings.NewReader(c.program), int64(len(c.program)))
+		if string(got) != c.want || (err != nil) != c.cut {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// FuzzBoot reads the two structures of the boot files that no other room parses.
+func FuzzBoot(f *testing.F) {
+	device := make([]byte, 88)
+	device[16], device[33], device[52], device[56] = 6, 2, 1, 7
+	f.Add(device)
+	f.Add([]byte(signed(productionCA)))
+	f.Add([]byte(signed(productionCA))[:300])
+	tables := []*partition.Table{
+		{Scheme: partition.MBR, Signature: 7, Partitions: []partition.Partition{{Index: 3, Start: 512}}},
+		{Scheme: partition.GPT, Partitions: []partition.Partition{{Index: 1, ID: guidOf(device[32:48])}}},
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, table := range tables {
+			if n, ok := deviceOf(b, table); n != 0 && (!ok || n != table.Partitions[0].Index) {
+				t.Errorf("partition %d, %t", n, ok)
+			}
+		}
+		if got, err := certificates(bytes.NewReader(b), int64(len(b))); len(got) > len(b) || err != nil && got != nil {
+			t.Errorf("%d bytes of %d, %v", len(got), len(b), err)
+		}
+	})
+}
+
 // The store of a real machine names a partition by its GUID.
 func TestTheBootStoreOfARealMachineIsRead(t *testing.T) {
 	hive := []byte(corpusHive(t, "regipy-BCD"))

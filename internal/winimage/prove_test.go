@@ -1,6 +1,8 @@
 package winimage
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -307,6 +310,27 @@ func TestStateINIIsReadInEveryFormWindowsWrites(t *testing.T) {
 	for _, text := range []string{"", "ImageState=", "\xff\xfe\x00", "Other=IMAGE_STATE_COMPLETE"} {
 		if got := parseStateINI([]byte(text)); got != "" {
 			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
+
+// The page of the proof has a row for every assertion, with its severity and what it
+// rests on.
+func TestThePageOfTheProofNamesEveryAssertion(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "post-processors", "image.mdx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range append([]rule{oneWindows}, rules...) {
+		_, row, ok := strings.Cut(string(page), "\n| `"+r.id+"` | ")
+		row, _, _ = strings.Cut(row, "\n")
+		if !ok || !strings.Contains(row, " | "+string(r.severity)+" | ") {
+			t.Errorf("%s: no row with %s: %q", r.id, r.severity, row)
+		}
+		for _, belief := range r.basis.beliefs {
+			if !strings.Contains(row, "`"+belief+"`") {
+				t.Errorf("%s: %s is not in the row", r.id, belief)
+			}
 		}
 	}
 }

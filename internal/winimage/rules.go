@@ -28,7 +28,7 @@ const (
 	packerFiles = "https://github.com/hashicorp/packer/tree/main/provisioner/powershell"
 	eachWindows = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--system-preparation--overview (each of several installations)"
 	bcdFormat   = "https://learn.microsoft.com/previous-versions/windows/desktop/bcd/bcdosloaderelementtypes; the bytes of a device: BCD of a machine in use, regipy_tests/data of https://github.com/mkorman90/regipy"
-	pendingPage = "https://github.com/LegacyUpdate/LegacyUpdate/issues/307"
+	pendingPage = "https://learn.microsoft.com/azure/virtual-machines/windows/prepare-for-upload-vhd-image (Install Windows updates); the keys: https://github.com/LegacyUpdate/LegacyUpdate/issues/307"
 	regfFormat  = "https://github.com/msuhanov/regf (Base block: the sequence numbers)"
 	dirtyBit    = "https://learn.microsoft.com/windows-server/administration/windows-commands/fsutil-dirty"
 	fastStartup = "https://learn.microsoft.com/windows-hardware/drivers/kernel/distinguishing-fast-startup-from-wake-from-hibernation"
@@ -102,7 +102,7 @@ var rules = []rule{
 				got.expected += ", with the files that start Windows"
 				got.found += fmt.Sprintf(", without %s in partition %d", strings.Join(r.Boot.Missing, ", "), r.Boot.Partition)
 				got.ok = false
-				got.remedy = []string{`write the boot files anew in the guest (bcdboot C:\Windows /s S: /f ALL, where S: is the system partition), before sysprep`}
+				got.remedy = r.Boot.rewrite()
 			}
 			return got
 		}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
 )
 
@@ -227,5 +228,28 @@ func TestAnAutologonSecretOfTheLSAIsNamed(t *testing.T) {
 		if f := ofID(Prove(Facts{Windows: []Windows{w}}, Expectation{}), "autologon"); f.Found != want {
 			t.Errorf("found %s, want %s", f.Found, want)
 		}
+	}
+}
+
+func TestATextIsReadInItsEncoding(t *testing.T) {
+	for name, b := range map[string]string{
+		"8 bits": "net", "UTF-8 with its mark": "\xef\xbb\xbfnet", "UTF-16 with its mark": "\xff\xfen\x00e\x00t\x00",
+		"UTF-16 without": "n\x00e\x00t\x00", "big-endian": "\xfe\xff\x00n\x00e\x00t", "half a character": "\xff\xfen\x00e\x00t\x00!",
+	} {
+		if got := plainText([]byte(b)); got != "net" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// What is behind the limit is said to be unread, not said to be clean.
+func TestNoMoreIsReadThanTheLimitOfAllFiles(t *testing.T) {
+	files := winimagetest.Spec{Empty: true, Files: map[string]string{`\a.cmd`: "net user a " + canary, `\b.cmd`: "net user b " + canary}}.FS(t)
+	s := search{drive: &drive{ctx: t.Context(), fs: files}, left: int64(len("net user a "+canary)) + 5}
+	if held := s.file(`\a.cmd`, windows.Scripts); len(held.Where) != 1 || held.Problem != "" {
+		t.Errorf("%+v", held)
+	}
+	if held := s.file(`\b.cmd`, windows.Scripts); len(held.Where) != 0 || held.Problem == "" {
+		t.Errorf("%+v", held)
 	}
 }

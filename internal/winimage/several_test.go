@@ -70,6 +70,7 @@ func TestSecretsOnOtherVolumesAreFound(t *testing.T) {
 		Generalized: true, Volume: 8 << 20,
 		Beside: &winimagetest.Spec{Empty: true, Volume: 4 << 20, Files: map[string]string{
 			`\Autounattend.xml`: autologonAnswers(), `\openstack\latest\user_data`: "net user a " + canary, `\notes.txt`: "nothing",
+			`\Users\packer` + psHistory: "net user a " + canary, // of a Windows that is not there
 		}},
 	}))
 	list := Prove(r, Expectation{})

@@ -92,7 +92,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.prepareFormat(), c.Verify.PrepareTarget(c.Format, c.VHDType), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -143,6 +143,10 @@ func (c *Config) prepareOutput() (errs []error) {
 	}
 	return errs
 }
+
+// prepareTarget is for when prepareFormat has put the defaults in: Go does not say when the
+// arguments of a call in a list are read, only that the calls are made in their order.
+func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Format, c.VHDType) }
 
 // preparePaths tries what will be written, as far as its path is known before
 // the builder has run.
