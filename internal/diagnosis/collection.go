@@ -164,7 +164,9 @@ func Collect(logs []Log) Found {
 	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
 		f = setup
 	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
-		setup.Outcome = sysprep.Outcome
+		if setup.Outcome == Unfailed {
+			setup.Outcome = sysprep.Outcome
+		}
 		f = setup
 	}
 	if d := f.Diagnosis; d != nil {
@@ -186,7 +188,8 @@ func (l Log) whole() bool {
 }
 
 // judge looks for the failure in the logs of one source. setupact.log has
-// everything, setuperr.log the errors only, and of a longer time.
+// everything, setuperr.log the errors only, and of a longer time: the first is
+// believed where it says that the newest run succeeded, in whatever order they are.
 func judge(logs []Log, of Source) Found {
 	var list []Found
 	for _, l := range logs {
@@ -197,6 +200,15 @@ func judge(logs []Log, of Source) Found {
 	if len(list) == 0 {
 		return Found{Outcome: NoLog}
 	}
+	slices.SortStableFunc(list, func(a, b Found) int {
+		switch whole := a.Log.whole(); {
+		case whole == b.Log.whole():
+			return 0
+		case whole:
+			return -1
+		}
+		return 1
+	})
 	best := list[0]
 	for _, next := range list[1:] {
 		succeeded := best.Outcome == Succeeded && !newer(next, best)
