@@ -49,12 +49,8 @@ func bare(message string) string {
 // records are the lines of a log that one line of a pasted text holds; nil where
 // it holds no more than one.
 func records(text string) []string {
-	found := stampedText
-	switch {
-	case stamps(text):
-	case strings.Count(text, "SYSPRP ") > 1:
-		found = unstampedText
-	default:
+	found := recordsOf(text)
+	if found == nil {
 		return nil
 	}
 	var out []string
@@ -70,6 +66,32 @@ func records(text string) []string {
 		out = append(out, strings.TrimSpace(text[m[0]:end]))
 	}
 	return out
+}
+
+// recordsOf is how the lines of a log begin that one line of a pasted text holds;
+// nil where it holds no more than one.
+func recordsOf(text string) *regexp.Regexp {
+	switch {
+	case stamps(text):
+		return stampedText
+	case strings.Count(text, "SYSPRP ") > 1:
+		return unstampedText
+	}
+	return nil
+}
+
+// lastRecord is where the last line of a log begins in one line of a pasted text;
+// 0 where the text holds no more than one.
+func lastRecord(text string) int {
+	found := recordsOf(text)
+	if found == nil {
+		return 0
+	}
+	all := found.FindAllStringIndex(text, -1)
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1][0]
 }
 
 // stamps says whether a level stands behind a comma elsewhere than where Windows
