@@ -149,6 +149,8 @@ type Found struct {
 	Log Log
 	// follows: the cause only follows from another failure.
 	follows bool
+	// unsaid: the whole log names no failure, and the run has no tag.
+	unsaid bool
 }
 
 // Collect judges the logs of one machine together. What failed last counts: a
@@ -189,7 +191,8 @@ func (l Log) whole() bool {
 
 // judge looks for the failure in the logs of one source. setupact.log has
 // everything, setuperr.log the errors only, and of a longer time: the first is
-// believed where it says that the newest run succeeded, in whatever order they are.
+// believed where it says that the newest run succeeded or names no failure of it,
+// in whatever order they are.
 func judge(logs []Log, of Source) Found {
 	var list []Found
 	for _, l := range logs {
@@ -211,8 +214,8 @@ func judge(logs []Log, of Source) Found {
 	})
 	best := list[0]
 	for _, next := range list[1:] {
-		succeeded := best.Outcome == Succeeded && !newer(next, best)
-		if !succeeded && rank(next) < rank(best) {
+		newest := (best.Outcome == Succeeded || best.unsaid) && !newer(next, best)
+		if !newest && rank(next) < rank(best) {
 			best = next
 		}
 	}
@@ -228,7 +231,7 @@ func newer(a, b Found) bool {
 
 func rank(f Found) int {
 	switch {
-	case f.Outcome == Failed && f.Diagnosis.ID != unknownID && !f.follows:
+	case f.Outcome == Failed && f.Diagnosis.ID != unknownID && !f.follows && !f.unsaid:
 		return 0
 	case f.Outcome == Failed && !f.follows:
 		return 1
@@ -258,8 +261,37 @@ func judgeOne(l Log) Found {
 		f.Outcome = Succeeded
 	} else if d, ok := hangOf(l); ok {
 		f.Outcome, f.Diagnosis = Hanging, &d
+	} else if d, ok := unsaid(l.Run); ok && l.Of == OfSysprep {
+		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	}
 	return f
+}
+
+// unsaid is what is to be said of a run of sysprep that closed its log without
+// its tag and names no failure in it. A window that a person closed is none, and
+// respecialize makes no tag.
+func unsaid(r Run) (Diagnosis, bool) {
+	p := r.Progress
+	says := func(text string) bool {
+		return slices.ContainsFunc(r.Lines, func(l Line) bool { return strings.Contains(l.lower(), text) })
+	}
+	if p.Runs == 0 || !p.Closed || p.TagCreated || p.HasOption("RESPECIALIZE") || says("the sysprep dialog box returned false") {
+		return Diagnosis{}, false
+	}
+	c := cause{id: unknownID, name: "UNKNOWN", phase: PhaseProcess, title: "sysprep ended without its tag, and its log does not say why",
+		remedy: []string{"On a fresh machine: run sysprep again, and look in the events of Windows (Application, System) for what ended it."}}
+	if p.Stage < StageProcessing {
+		c.phase = PhaseValidate
+		c.remedy = []string{"Nothing was changed: run sysprep again from an elevated command prompt, and look whether it shows a window."}
+	}
+	d := c.diagnosis(finding.Log, nil)
+	if p.Stage == StageStarted && len(p.Options) == 0 && !says("user has required privileges") {
+		d, _ = ByID("F53") // sysprep looks for its rights before it reads its options
+		d.Subject = finding.Log
+	}
+	d.Unconfirmed = true
+	d.Evidence = appendShown(nil, p.LastLine)
+	return d, true
 }
 
 func hangOf(l Log) (Diagnosis, bool) {

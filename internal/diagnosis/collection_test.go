@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,50 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 		}
 		if f.Diagnosis != nil && f.Diagnosis.Where.File != test.log {
 			t.Errorf("%s: the place is %q", name, f.Diagnosis.Where.File)
+		}
+	}
+}
+
+// A run that closed its log and has no tag did not go well, whatever its log says.
+func TestARunThatEndedWithoutItsTag(t *testing.T) {
+	const closed = "Info       [0x0f0052] SYSPRP Shutting down SysPrep log"
+	begun := opening[:5]
+	for name, test := range map[string]struct {
+		lines   []string
+		outcome Outcome
+		id      string
+		phase   Phase
+	}{
+		"no word of rights":        {append(slices.Clone(begun), closed), Failed, "F53", PhaseLaunch},
+		"rights that are missing":  {append(slices.Clone(begun), fault+"ValidatePrivileges:User does not have required privileges to sysprep machine", closed), Failed, "F53", PhaseLaunch},
+		"ended while it checked":   {append(slices.Clone(opening), closed), Failed, "F00", PhaseValidate},
+		"ended while it worked":    {append(slices.Clone(opening), processing, closed), Failed, "F00", PhaseProcess},
+		"rights, and nothing more": {append(slices.Clone(opening[:6]), closed), Failed, "F00", PhaseValidate},
+		"a window that was closed": {append(slices.Clone(opening[:6]), fault+"WinMain:The sysprep dialog box returned FALSE", closed), Unfailed, "", ""},
+		"respecialize":             {append(slices.Clone(opening[:6]), "Info       [0x0f005f] SYSPRP ParseCommands:Found supported command line option 'RESPECIALIZE'", closed), Unfailed, "", ""},
+		"not closed":               {begun, Unfailed, "", ""},
+		"the tag":                  {append(slices.Clone(opening), "Info SYSPRP FCreateTagFile:Successfully created tag file x", closed), Succeeded, "", ""},
+	} {
+		f := Collect([]Log{reading("setupact.log", stamp(test.lines...))})
+		var d Diagnosis
+		if f.Diagnosis != nil {
+			d = *f.Diagnosis
+		}
+		if f.Outcome != test.outcome || d.ID != test.id || d.Phase != test.phase || d.ID != "" && (len(d.Evidence) == 0 || len(d.Remedy) == 0) {
+			t.Errorf("%s: %s %+v", name, f.Outcome, d)
+		}
+	}
+	// What setuperr.log has is of an older run, or of a newer one.
+	var refused string
+	for _, l := range strings.SplitAfter(refusedRun, "\n") {
+		if strings.Contains(l, ", Error") {
+			refused += l
+		}
+	}
+	for day, want := range map[string]string{"2025-07-20": "F53", "2025-07-25": "F06"} {
+		f := Collect([]Log{reading("setuperr.log", at(day, refused)), reading("setupact.log", stamp(append(slices.Clone(begun), closed)...))})
+		if f.Diagnosis == nil || f.Diagnosis.ID != want {
+			t.Errorf("%s: %s %+v", day, f.Outcome, f.Diagnosis)
 		}
 	}
 }
