@@ -74,6 +74,7 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 		"a zip file":            {[]string{zipped(t, refused)}, "", NotOK, why, ""},
 		"a disk":                {[]string{disk}, "", NotOK, why, ""},
 		"standard input":        {[]string{"-"}, winimagetest.RefusedLog, NotOK, why, ""},
+		"it, after an option":   {[]string{"--locale", "ja-JP", "--json", "-"}, winimagetest.RefusedLog, NotOK, `{"schema":`, ""},
 		"what succeeded":        {[]string{goodDir}, "", OK, "nothing failed: sysprep succeeded", ""},
 		"a run cut off":         {[]string{"-"}, winimagetest.CutLog, NotOK, "sysprep did not end: sysprep hangs in GeneralizeForImaging of ", ""},
 		"several":               {[]string{goodDir, log}, "", NotOK, goodDir + ": nothing failed", ""},
@@ -137,6 +138,18 @@ func TestDiagnoseReadsNoBombOfAZipFile(t *testing.T) {
 	code, _, stderr := run(t, "diagnose", path)
 	if code != CannotDo || !strings.Contains(stderr, "the logs in the zip file have more than 2048 MiB; unpack it") {
 		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// Nobody may ever write to standard input.
+func TestDiagnoseDoesNotWaitForStandardInputForEver(t *testing.T) {
+	in, out := io.Pipe()
+	defer out.Close()
+	stdin = in
+	defer func() { stdin = os.Stdin }()
+	code, stdout, stderr := run(t, "diagnose", "-", "--timeout", "10ms")
+	if code != CannotDo || stdout != "" || !strings.Contains(stderr, "it took longer than 10ms; allow more with --timeout") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
 }
 
