@@ -18,14 +18,24 @@ const (
 	maxLastError = 64
 )
 
-// The four forms a line begins with: as Windows writes it (the placeholders are
-// those of printed documentation), without time as excerpts have it, without
-// level, and as log viewers export it.
+// What lines of a log consist of; pasted.go has the forms that copying makes of
+// them.
+const (
+	levels     = `(?:Info|Warning|Error|Perf|Fatal)`
+	components = `(?:SYSPRP|IBSLIB|IBS|CSI|CBS)`
+	programs   = `\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `
+	// afterLevel are the message id, the component and the message.
+	afterLevel = `\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`
+)
+
+// The forms a line begins with: as Windows writes it, without time as excerpts
+// have it, without level, the lines of other programs of Windows Setup, and as log
+// viewers export it.
 var (
-	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
-	levelLine   = regexp.MustCompile(`^()(Info|Warning|Error|Perf|Fatal)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+)|(\[)|\s{4,})(.*)$`)
-	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+(.*)$`)
-	programLine = regexp.MustCompile(`(?i)^\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `)
+	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(` + levels + `)` + afterLevel)
+	levelLine   = regexp.MustCompile(`^()(` + levels + `)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(` + components + `)\s+)|(\[)|\s{4,})(.*)$`)
+	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(` + components + `)\s+(.*)$`)
+	programLine = regexp.MustCompile(`(?i)^` + programs)
 	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
 	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )

@@ -9,8 +9,6 @@ import (
 // and other programs' logs put something before them, join several into one,
 // break one into several and replace characters.
 
-const levels = `(?:Info|Warning|Error|Perf|Fatal)`
-
 var (
 	// stampedText is the begin of a line of Windows inside a text, unstampedText
 	// that of one without its time.
@@ -20,10 +18,10 @@ var (
 	// log: list numbers, marks of a quotation or a comment, the name of the
 	// program that printed it, an ellipsis, blanks.
 	quotedLine = regexp.MustCompile("^(?:\\s+|[>*|#\"'`•+-]+\\s*|//+\\s*|\\d{1,6}[.:)]\\s+|[\\[(]?(?:\\.{2,3}|…)[\\])]?\\s+|[\\w./\\\\:()=>-]{1,100}:\\s+)+" +
-		`(\d{2,4}-\d\d-\d{2,4} \d\d:\d\d:\d\d|\\?<[A-Za-z/ ]{4,20}\\?>|Date/Time,|\[0x[0-9a-fA-F]{6,8}\] |` + levels + `:?\s*(?:\[|SYSPRP |IBS |IBSLIB |CSI |CBS |\s{3})|(?:SYSPRP|IBSLIB|IBS) |\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] |` + textSMI + `|` + textInvalidFile + `|` + sysprepTexts + `)`)
+		`(\d{2,4}-\d\d-\d{2,4} \d\d:\d\d:\d\d|\\?<[A-Za-z/ ]{4,20}\\?>|Date/Time,|\[0x[0-9a-fA-F]{6,8}\] |` + levels + `:?\s*(?:\[|SYSPRP |IBS |IBSLIB |CSI |CBS |\s{3})|(?:SYSPRP|IBSLIB|IBS) |` + programs + `|` + textSMI + `|` + textInvalidFile + `|` + sysprepTexts + `)`)
 	// placedLine has words where the time was, looseLine a time in another form.
-	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
-	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
+	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)` + afterLevel)
+	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)` + afterLevel)
 	// setupText is how the dialogs of Windows Setup begin, which people copy, too.
 	setupText = regexp.MustCompile(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
 	// sysprepText is how sysprep's own messages begin, where nothing is left of
