@@ -308,19 +308,19 @@ const (
 	consulted = 24 * time.Hour
 )
 
-// Asks says which other logs can say more of the cause.
+// Asks says which other logs can say more of the cause: those that its entry in
+// the catalogue names, or those of the provider that it is about.
 func (d Diagnosis) Asks() []Source {
-	module := ""
 	for _, c := range catalogue() {
-		if c.id == d.ID {
-			module = c.module
+		switch {
+		case c.id != d.ID:
+		case c.asks != OfNothing:
+			return []Source{c.asks}
+		case c.module == "spopk.dll":
+			return []Source{OfServicing}
+		case c.module == appxDLL:
+			return []Source{OfApps}
 		}
-	}
-	switch {
-	case module == "spopk.dll" || slices.Contains([]string{"F29", "F97"}, d.ID):
-		return []Source{OfServicing}
-	case module == appxDLL || d.ID == "F17":
-		return []Source{OfApps}
 	}
 	return nil
 }

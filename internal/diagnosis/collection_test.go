@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // reading reads a log of a collection.
@@ -137,6 +139,15 @@ func TestOtherLogsAreConsulted(t *testing.T) {
 	app := Collect([]Log{reading("setupact.log", refusedRun), cbs, apps}).Diagnosis
 	if all := strings.Join(app.Evidence, "\n"); app.ID != "F06" || !strings.Contains(all, "0x80073CFA") || strings.Contains(all, "Other.App") || strings.Contains(all, "session") || !strings.Contains(app.Note, "appx-events.txt") {
 		t.Errorf("%s %q %q", app.ID, app.Evidence, app.Note)
+	}
+}
+
+func TestACauseAsksTheLogsThatKnowMore(t *testing.T) {
+	for id, want := range map[string]Source{"F01": OfApps, "F91": OfApps, "F17": OfApps, "F21": OfServicing, "F29": OfServicing, "F97": OfServicing, "F30": OfNothing, "F00": OfNothing} {
+		got := Diagnosis{Finding: finding.Finding{ID: id}}.Asks()
+		if want == OfNothing && len(got) != 0 || want != OfNothing && !slices.Equal(got, []Source{want}) {
+			t.Errorf("%s asks %q", id, got)
+		}
 	}
 }
 
