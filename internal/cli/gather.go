@@ -23,12 +23,15 @@ import (
 // How much is read for one diagnosis at most. Logs are read piece by piece, and
 // little of them is kept.
 const (
-	maxLogFiles   = 64
-	maxLogEntries = 20_000  // names looked at in a folder or a zip file
-	maxLogDepth   = 6       // folders below the one that is named
-	maxLogBytes   = 2 << 30 // of all logs together
-	logPiece      = 64 << 10
+	maxLogFiles = 64
+	maxLogDepth = 6       // folders below the one that is named
+	maxLogBytes = 2 << 30 // of all logs together
+	logPiece    = 64 << 10
 )
+
+// maxLogEntries is how many names are looked at in a folder or a zip file. A
+// variable, so that tests need not so many.
+var maxLogEntries = 20_000
 
 // longLog is the size from which only the end of a file is read, in bytes: the
 // last run is there. A variable, so that tests need no such file.

@@ -156,6 +156,18 @@ func TestTheLastRefusalCounts(t *testing.T) {
 	}
 }
 
+// A record has as many lines as the answer file has faults.
+func TestTheEvidenceIsBounded(t *testing.T) {
+	lines := []string{setupBegins}
+	for i := range 10 * maxEvidence {
+		lines = append(lines, fmt.Sprintf(smiOf, shell, fmt.Sprintf("Wrong%d", i)))
+	}
+	d, ok := Diagnose(Split(Parse([]byte(stamp(append(lines, fmt.Sprintf(smiInvalid, "0x80220001"))...))))[0])
+	if n := len(d.Evidence); !ok || n == 0 || n > 2*maxEvidence {
+		t.Errorf("%d lines", n)
+	}
+}
+
 func TestAFirstBootThatDoesNotEnd(t *testing.T) {
 	found := Collect([]Log{reading("setupact.log", stamp(setupBegins, begins("Sysprep_Specialize_Pnp", "sppnp.dll")))})
 	if found.Outcome != Hanging || found.Diagnosis.ID != "F104" || found.Diagnosis.Phase != PhaseFirstBoot || !strings.Contains(found.Diagnosis.Summary, "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll, begun at 2025-07-22 21:00:01") {
