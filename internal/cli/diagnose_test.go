@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +64,8 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 	log := filepath.Join(refusedDir, "Windows", "System32", "Sysprep", "Panther", "setupact.log")
 	const why = "sysprep refused, nothing was changed: app package Contoso.Notes_1.0.0.0_x64__8wekyb3d8bbwe is installed for a user but not provisioned for all users; next: In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name 'Contoso.Notes'"
 	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
+	web := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(disk))))
+	defer web.Close()
 	for name, c := range map[string]struct {
 		args   []string
 		stdin  string
@@ -73,6 +77,7 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 		"a folder":              {[]string{refusedDir}, "", NotOK, why, ""},
 		"a zip file":            {[]string{zipped(t, refused)}, "", NotOK, why, ""},
 		"a disk":                {[]string{disk}, "", NotOK, why, ""},
+		"a disk on the web":     {[]string{web.URL + "/" + filepath.Base(disk)}, "", NotOK, why, ""},
 		"standard input":        {[]string{"-"}, winimagetest.RefusedLog, NotOK, why, ""},
 		"it, after an option":   {[]string{"--locale", "ja-JP", "--json", "-"}, winimagetest.RefusedLog, NotOK, `{"schema":`, ""},
 		"what succeeded":        {[]string{goodDir}, "", OK, "nothing failed: sysprep succeeded", ""},
