@@ -35,7 +35,7 @@ be read or has no log of sysprep or Windows Setup, 130 ended at once by a second
 Ctrl-C.`
 
 func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, paths, err := diagnoseFlags(args)
+	flags, paths, err := options(args, "json", "locale=", "timeout=", "allow-backing=")
 	if err == nil && len(paths) == 0 {
 		err = errors.New("no log is named; give a log, a folder, a zip file, a disk image, or - for standard input")
 	}
@@ -82,20 +82,6 @@ func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) i
 		}
 	}
 	return code
-}
-
-// diagnoseFlags knows that a lone hyphen is standard input.
-func diagnoseFlags(args []string) (flagSet, []string, error) {
-	var rest, names []string
-	for i, arg := range args {
-		if arg == "-" && (i == 0 || !strings.HasPrefix(args[i-1], "--") || strings.Contains(args[i-1], "=")) {
-			names = append(names, arg)
-		} else {
-			rest = append(rest, arg)
-		}
-	}
-	flags, paths, err := options(rest, "json", "locale=", "timeout=", "allow-backing=")
-	return flags, append(paths, names...), err
 }
 
 // LogFacts are what was read of a log, for programs.

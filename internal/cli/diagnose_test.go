@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +64,8 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 	log := filepath.Join(refusedDir, "Windows", "System32", "Sysprep", "Panther", "setupact.log")
 	const why = "sysprep refused, nothing was changed: app package Contoso.Notes_1.0.0.0_x64__8wekyb3d8bbwe is installed for a user but not provisioned for all users; next: In Windows PowerShell on the guest: Get-AppxPackage -AllUsers -Name 'Contoso.Notes'"
 	disk := winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: winimagetest.RefusedLog}})
+	web := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(disk))))
+	defer web.Close()
 	for name, c := range map[string]struct {
 		args   []string
 		stdin  string
@@ -73,7 +77,9 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 		"a folder":              {[]string{refusedDir}, "", NotOK, why, ""},
 		"a zip file":            {[]string{zipped(t, refused)}, "", NotOK, why, ""},
 		"a disk":                {[]string{disk}, "", NotOK, why, ""},
+		"a disk on the web":     {[]string{web.URL + "/" + filepath.Base(disk)}, "", NotOK, why, ""},
 		"standard input":        {[]string{"-"}, winimagetest.RefusedLog, NotOK, why, ""},
+		"it, after an option":   {[]string{"--locale", "ja-JP", "--json", "-"}, winimagetest.RefusedLog, NotOK, `{"schema":`, ""},
 		"what succeeded":        {[]string{goodDir}, "", OK, "nothing failed: sysprep succeeded", ""},
 		"a run cut off":         {[]string{"-"}, winimagetest.CutLog, NotOK, "sysprep did not end: sysprep hangs in GeneralizeForImaging of ", ""},
 		"several":               {[]string{goodDir, log}, "", NotOK, goodDir + ": nothing failed", ""},
@@ -119,24 +125,88 @@ func TestDiagnoseReadsTheEndOfALongLog(t *testing.T) {
 }
 
 func TestDiagnoseReadsNoBombOfAZipFile(t *testing.T) {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	h := &zip.FileHeader{Name: "setupact.log", Method: zip.Store, UncompressedSize64: 1 << 40, CompressedSize64: 1}
-	if w, err := z.CreateRaw(h); err != nil {
-		t.Fatal(err)
-	} else if _, err := w.Write([]byte("x")); err != nil {
-		t.Fatal(err)
+	for name, sizes := range map[string][]uint64{"one log": {1 << 40}, "several": {3 << 29, 3 << 29}, "a sum that overflows": {1 << 63, 1 << 63}} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		for i, size := range sizes {
+			h := &zip.FileHeader{Name: fmt.Sprintf("%d/setupact.log", i), Method: zip.Store, UncompressedSize64: size, CompressedSize64: 1}
+			if w, err := z.CreateRaw(h); err != nil {
+				t.Fatal(err)
+			} else if _, err := w.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "bomb.zip")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := run(t, "diagnose", path)
+		if code != CannotDo || !strings.Contains(stderr, "the logs in the zip file have more than 2048 MiB; unpack it") {
+			t.Errorf("%s: %d %s", name, code, stderr)
+		}
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
+}
+
+// What a person is told first, and what of the machine.
+func TestDiagnoseSaysWhatTheMachineIsGoodFor(t *testing.T) {
+	const (
+		began  = "2026-11-23 12:00:00, Info                         [windeploy.exe] WinDeploy.exe launched with command-line []...\r\n"
+		works  = "2026-11-23 12:00:01, Info                  SYSPRP ActionPlatform::LaunchModule: Executing method '"
+		passed = "2026-11-23 12:00:02, Info       [0x0601dc] IBS    Setup has completed phase 4\r\n"
+		no     = "2026-11-23 12:00:01, Info                         [windeploy.exe] OEM license detected, will not run SetupComplete.cmd\r\n"
+	)
+	for name, c := range map[string]struct {
+		log         string
+		code        int
+		first, last string
+	}{
+		"a check that hangs":      {works + "Sysprep_Clean_Validate_Opk' from C:\\Windows\\System32\\spopk.dll\r\n", NotOK, "sysprep did not end: ", "machine: as it was; end sysprep.exe"},
+		"a provider that hangs":   {works + "GeneralizeForImaging' from C:\\Windows\\System32\\wuaueng.dll\r\n", NotOK, "sysprep did not end: ", "machine: may still become an image"},
+		"a first boot that hangs": {began + works + "Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n", NotOK, "the first boot did not end: ", "machine: a deployed image"},
+		"one worth a word":        {began + no + passed, OK, "the first boot: SetupComplete.cmd was not run", "read: standard input"},
+		"one that went well":      {began + passed, OK, "nothing failed: Windows Setup ended its part well\n", "read: standard input"},
+	} {
+		stdin = strings.NewReader(c.log)
+		code, stdout, _ := run(t, "diagnose", "-")
+		if code != c.code || !strings.HasPrefix(stdout, c.first) || !strings.Contains(stdout, "\n"+c.last) || code == OK && strings.Contains(stdout, "machine:") {
+			t.Errorf("%s: %d\n%s", name, code, stdout)
+		}
+		stdin = strings.NewReader(c.log)
+		if _, stdout, _ = run(t, "diagnose", "-", "--json"); strings.Contains(stdout, `"working":"`) != (code == NotOK) {
+			t.Errorf("%s: %s", name, stdout)
+		}
 	}
-	path := filepath.Join(t.TempDir(), "bomb.zip")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
+	stdin = os.Stdin
+}
+
+func TestADiskIsToldByItsNameOrItsBeginning(t *testing.T) {
+	sector := make([]byte, 512)
+	sector[510], sector[511] = 0x55, 0xAA
+	for name, c := range map[string]struct {
+		begin []byte
+		disk  bool
+	}{
+		"a.vhdx": {nil, true}, "a.IMG": {nil, true}, "a": {nil, false}, "a.log": {sector, false}, "b": {sector, true}, "b.bin": {sector[:511], false},
+		"qcow2": {[]byte("QFI\xfb"), true}, "vhdx": {[]byte("vhdxfile"), true}, "vhd": {[]byte("conectix"), true}, "text": {[]byte("2026-11-23"), false},
+	} {
+		if got := isDisk(name, c.begin); got != c.disk {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
-	code, _, stderr := run(t, "diagnose", path)
-	if code != CannotDo || !strings.Contains(stderr, "the logs in the zip file have more than 2048 MiB; unpack it") {
-		t.Errorf("%d %s", code, stderr)
+}
+
+// Nobody may ever write to standard input.
+func TestDiagnoseDoesNotWaitForStandardInputForEver(t *testing.T) {
+	in, out := io.Pipe()
+	defer out.Close()
+	stdin = in
+	defer func() { stdin = os.Stdin }()
+	code, stdout, stderr := run(t, "diagnose", "-", "--timeout", "10ms")
+	if code != CannotDo || stdout != "" || !strings.Contains(stderr, "it took longer than 10ms; allow more with --timeout") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
 }
 
@@ -250,6 +320,19 @@ func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
 		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "name the folder of one machine") {
 			t.Errorf("%v", err)
 		}
+	}
+	few := map[string]string{"a/setupact.log": "x", "b": "", "c": "", "d": ""}
+	all := maxLogEntries
+	defer func() { maxLogEntries = all }()
+	maxLogEntries = 3
+	for _, path := range []string{logsBelow(t, few), zipped(t, few)} {
+		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "holds more than 3 files") {
+			t.Errorf("%v", err)
+		}
+	}
+	maxLogEntries = all
+	if logs, err := gather(t.Context(), zipped(t, map[string]string{"a/setupact.log": "x", "setupact.log/": ""}), 0, nil); err != nil || len(logs) != 1 {
+		t.Errorf("a folder in a zip file: %d logs, %v", len(logs), err)
 	}
 	deep := strings.Repeat("a/", maxLogDepth+1) + "setupact.log"
 	if logs, err := gather(t.Context(), logsBelow(t, map[string]string{deep: "x"}), 0, nil); err != nil || len(logs) != 0 {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"archive/zip"
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -24,12 +23,15 @@ import (
 // How much is read for one diagnosis at most. Logs are read piece by piece, and
 // little of them is kept.
 const (
-	maxLogFiles   = 64
-	maxLogEntries = 20_000  // names looked at in a folder or a zip file
-	maxLogDepth   = 6       // folders below the one that is named
-	maxLogBytes   = 2 << 30 // of all logs together
-	logPiece      = 64 << 10
+	maxLogFiles = 64
+	maxLogDepth = 6       // folders below the one that is named
+	maxLogBytes = 2 << 30 // of all logs together
+	logPiece    = 64 << 10
 )
+
+// maxLogEntries is how many names are looked at in a folder or a zip file. A
+// variable, so that tests need not so many.
+var maxLogEntries = 20_000
 
 // longLog is the size from which only the end of a file is read, in bytes: the
 // last run is there. A variable, so that tests need no such file.
@@ -51,7 +53,7 @@ func gather(ctx context.Context, path string, page int, backing []string) ([]dia
 
 func (g *gathering) from(path string, backing []string) error {
 	if path == "-" {
-		return g.read("standard input", stdin)
+		return g.read("standard input", abandoned{g.ctx, stdin})
 	}
 	if weburl.Scheme(path) != "" {
 		return g.disk(path, backing)
@@ -116,13 +118,12 @@ func (g *gathering) read(name string, from io.Reader) error {
 		return fmt.Errorf("there are more than %d logs; name the folder of one machine", maxLogFiles)
 	}
 	log := diagnosis.NewReading(name, g.page)
-	in := bufio.NewReaderSize(from, logPiece)
 	piece := make([]byte, logPiece)
 	for {
 		if err := g.ctx.Err(); err != nil {
 			return err
 		}
-		n, err := in.Read(piece)
+		n, err := from.Read(piece)
 		if g.left -= int64(n); g.left < 0 {
 			return fmt.Errorf("the logs have more than %d MiB; name the last one", maxLogBytes>>20)
 		}
@@ -138,6 +139,31 @@ func (g *gathering) read(name string, from io.Reader) error {
 	}
 	g.logs = append(g.logs, log.Log())
 	return nil
+}
+
+// abandoned reads what may never come, as a terminal or a pipe, until the context
+// ends; a read that is then under way is left alone.
+type abandoned struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (a abandoned) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	own, done := make([]byte, len(p)), make(chan result, 1)
+	go func() {
+		n, err := a.from.Read(own)
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return copy(p, own[:r.n]), r.err
+	case <-a.ctx.Done():
+		return 0, a.ctx.Err()
+	}
 }
 
 // folder reads the logs below a folder; links are not followed.

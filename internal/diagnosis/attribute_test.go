@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,21 @@ func TestACauseMustAgreeWithWhatFailed(t *testing.T) {
 		"a consequence, and nothing before":          {errorsOf("RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 31", "WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x8007001f"), "F32"},
 		"an answer file, and the parser's complaint": {errorsOf("The provided unattend file is not valid; hrResult = 0x80220005", "WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x0"), "F60"},
 		"the parser's complaint alone":               {errorsOf("WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x0"), "F50"},
+	} {
+		if d, ok := Diagnose(test.run); !ok || d.ID != test.want {
+			t.Errorf("%s: %s %q", name, d.ID, d.Summary)
+		}
+	}
+	// A cause that no provider owns is near the failure, and of the same code.
+	const search = "An internal error occurred while loading or searching for an unattend answer file; hr = "
+	far := append(append([]string{search + "0x80070005"}, slices.Repeat([]string{"something else is wrong"}, above+5)...), failed("foo.dll"), halting, hit)
+	for name, test := range map[string]struct {
+		run  Run
+		want string
+	}{
+		"near":         {errorsOf(search+"0x80070005", failed("foo.dll"), halting, hit), "F62"},
+		"another code": {errorsOf(search+"0x80070002", failed("foo.dll"), halting, hit), "F00"},
+		"far above":    {errorsOf(far...), "F00"},
 	} {
 		if d, ok := Diagnose(test.run); !ok || d.ID != test.want {
 			t.Errorf("%s: %s %q", name, d.ID, d.Summary)

@@ -72,6 +72,9 @@ func TestALongLogIsReadInBoundedMemory(t *testing.T) {
 				t.Errorf("%s: runs are kept that no other needs", name)
 			}
 		}
+		if n := len(tr.run.failures); n > maxFailures {
+			t.Errorf("%s: %d failures are kept", name, n)
+		}
 		if kept > 2*maxKeptBytes+maxLine {
 			t.Errorf("%s: %d bytes are kept", name, kept)
 		}

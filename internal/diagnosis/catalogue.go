@@ -27,6 +27,8 @@ type cause struct {
 	module string
 	// external causes are those of providers of other software.
 	external bool
+	// asks are the logs that say more of the cause, where its module does not tell.
+	asks Source
 	// by is who tells a cause without a pattern.
 	by     teller
 	title  string
@@ -177,7 +179,7 @@ var appxCauses = []cause{
 			"Where its files were damaged: DISM /Online /Cleanup-Image /RestoreHealth, then Add-AppxPackage -Register -DisableDevelopmentMode -Path <its AppxManifest.xml below C:\\Windows\\SystemApps>"}, source: docStoreApps, unconfirmed: true},
 	{id: "F01", name: "APPX_NOT_PROVISIONED", phase: PhaseValidate, module: appxDLL, pattern: `Package (?P<package>[^\s._<]*[._<]\S*)` + notProvisioned, title: appxTitle,
 		remedy: appxRemedy("The user that installed it must still exist; otherwise remove that profile first.", keepStoreOff), source: docStoreApps},
-	{id: "F17", name: "APPXSVC_DISABLED", phase: PhaseValidate, pattern: `'SysprepGeneralizeValidate' from .*AppxSysprep\.dll; dwRet = 0x422\b`, title: "the AppX Deployment Service (AppXSvc) is disabled",
+	{id: "F17", name: "APPXSVC_DISABLED", phase: PhaseValidate, asks: OfApps, pattern: `'SysprepGeneralizeValidate' from .*AppxSysprep\.dll; dwRet = 0x422\b`, title: "the AppX Deployment Service (AppXSvc) is disabled",
 		remedy: []string{`reg add HKLM\SYSTEM\CurrentControlSet\Services\AppXSvc /v Start /t REG_DWORD /d 3 /f, then restart the guest`}, source: learn + "windows/win32/debug/system-error-codes--1000-1299-"},
 	{id: "F91", name: "APPX_REMOVE_OPERATION_FAILED", phase: PhaseProcess, module: appxDLL, pattern: `Package (?P<package>\S+) failed waiting for \w+ operation: (?P<code>(?:0x)?[0-9a-f]+)|Failed to (?:remove|deprovision|unstage|provision) (?:staged |provisioned )?package (?P<package2>[^\s:]*[^\s:.])[.:]*(?:\s+(?P<code2>0x[0-9a-f]+))?(?:[\s.]|$)`, title: "app package {package} could not be removed ({code})",
 		remedy: removeAppx, source: docStoreApps},

@@ -4,7 +4,7 @@ package diagnosis
 var hangCauses = []cause{
 	{id: "F104", name: "HANG_FIRST_BOOT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, `, title: "the first boot hangs in {entry} of {dll}", unconfirmed: true,
 		remedy: []string{"If it does not go on within an hour, deploy the image again: a machine whose first boot was cut off does not recover. Look at C:\\Windows\\INF\\setupapi.dev.log where devices are being installed, and try without what that provider belongs to."}, source: docSetupLogs},
-	{id: "F29", name: "HANG_SERVICING_CHECK", phase: PhaseValidate, by: byHang, hang: ` of spopk\.dll$`, title: "sysprep hangs in {entry} of {dll}, the check for pending servicing", unconfirmed: true,
+	{id: "F29", name: "HANG_SERVICING_CHECK", phase: PhaseValidate, asks: OfServicing, by: byHang, hang: ` of spopk\.dll$`, title: "sysprep hangs in {entry} of {dll}, the check for pending servicing", unconfirmed: true,
 		remedy: []string{"Let TrustedInstaller and TiWorker finish, restart the guest and run sysprep again. No cause is published; it is seen now and then."}, source: github + "GoogleCloudPlatform/compute-image-windows/issues/156"},
 	{id: "F100", name: "HANG_WINDOWS_UPDATE", phase: PhaseProcess, by: byHang, hang: ` of wuaueng\.dll$`, title: "sysprep hangs in {entry} of {dll}: the service wuauserv is disabled or cannot start", unconfirmed: true,
 		remedy: []string{"On a fresh machine before sysprep: sc config wuauserv start= demand"}, source: docProcess},

@@ -75,7 +75,7 @@ var launchCauses = []cause{
 		remedy: []string{"Look at the log of that run, end it by its process id (Stop-Process -Id <pid> -Force) or restart the guest. Audit mode opens sysprep's window by itself: close it."}, source: docProcess},
 	{id: "F52", name: "SYSPREP_MISSING", phase: PhaseLaunch, by: byVerdict, title: `C:\Windows\System32\Sysprep\sysprep.exe is missing`,
 		remedy: []string{"Use media that still has sysprep (not Nano Server, Windows PE or a stripped image).", `A 32-bit process sees it as %WINDIR%\Sysnative\Sysprep\sysprep.exe.`}, source: docProcess},
-	{id: "F53", name: "NOT_ADMIN", phase: PhaseLaunch, by: byVerdict, title: "sysprep was started without an elevated administrator token",
+	{id: "F53", name: "NOT_ADMIN", phase: PhaseLaunch, pattern: `Validate(?:Privileges|User): ?\S`, title: "sysprep was started without an elevated administrator token",
 		remedy: []string{`Connect as an administrator; for local accounts other than Administrator: reg add HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System /v LocalAccountTokenFilterPolicy /t REG_DWORD /d 1 /f`, "Or set elevated_user and elevated_password."}, source: docProcess},
 	{id: "F54", name: "RUN_AS_SYSTEM", phase: PhaseFirstBoot, by: byPreflight, title: "sysprep ran as SYSTEM, which Microsoft does not support; from build 26100 on the image shows a black screen",
 		remedy: []string{"Run it as the build user.", "An image that is black already: register the three XAML packages in a first-logon command (KB5072911)."}, source: docAsSystem},

@@ -53,6 +53,7 @@ var samples = map[string][]string{
 	"F47":  {"SysprepSession::ExecuteAction: Failed during deleteFile operation; dwRet = 0x20\r\n2025-01-02 03:04:05, Error                 SYSPRP SysprepSession::ExecuteInternal: Error in executing action for Microsoft-Windows-Security-SPP; dwRet = 0x20"},
 	"F48":  {"LaunchDll:Failure occurred while executing 'C:\\Program Files\\Contoso\\agent.dll,Generalize', returned error code 0x5\r\n2025-01-02 03:04:05, Error                 SYSPRP WinMain:Hit failure while processing sysprep generalize external providers; hr = 0x80070005"},
 	"F50":  {"ParseCommands:Malformed command line detected; no dash or slash present in option", "WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x0"},
+	"F53":  {"ValidatePrivileges:User does not have required privileges to sysprep machine", "ValidateUser:User does not have required privileges to sysprep machine"},
 	"F103": {"WinMain:Hit failure while processing sysprep re-specialize internal providers; hr = 0x8007001f"},
 	"F60":  {"The provided unattend file is not valid; hrResult = 0x8022001b", "SMI data results dump: Description = The same namespace should not appear twice in a single settings section."},
 	"F62":  {"An internal error occurred while loading or searching for an unattend answer file", "status = 0x800705b9"},

@@ -149,6 +149,8 @@ type Found struct {
 	Log Log
 	// follows: the cause only follows from another failure.
 	follows bool
+	// unsaid: the whole log names no failure, and the run has no tag.
+	unsaid bool
 }
 
 // Collect judges the logs of one machine together. What failed last counts: a
@@ -164,7 +166,9 @@ func Collect(logs []Log) Found {
 	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
 		f = setup
 	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
-		setup.Outcome = sysprep.Outcome
+		if setup.Outcome == Unfailed {
+			setup.Outcome = sysprep.Outcome
+		}
 		f = setup
 	}
 	if d := f.Diagnosis; d != nil {
@@ -186,7 +190,9 @@ func (l Log) whole() bool {
 }
 
 // judge looks for the failure in the logs of one source. setupact.log has
-// everything, setuperr.log the errors only, and of a longer time.
+// everything, setuperr.log the errors only, and of a longer time: the first is
+// believed where it says that the newest run succeeded or names no failure of it,
+// in whatever order they are.
 func judge(logs []Log, of Source) Found {
 	var list []Found
 	for _, l := range logs {
@@ -197,10 +203,19 @@ func judge(logs []Log, of Source) Found {
 	if len(list) == 0 {
 		return Found{Outcome: NoLog}
 	}
+	slices.SortStableFunc(list, func(a, b Found) int {
+		switch whole := a.Log.whole(); {
+		case whole == b.Log.whole():
+			return 0
+		case whole:
+			return -1
+		}
+		return 1
+	})
 	best := list[0]
 	for _, next := range list[1:] {
-		succeeded := best.Outcome == Succeeded && !newer(next, best)
-		if !succeeded && rank(next) < rank(best) {
+		newest := (best.Outcome == Succeeded || best.unsaid) && !newer(next, best)
+		if !newest && rank(next) < rank(best) {
 			best = next
 		}
 	}
@@ -216,7 +231,7 @@ func newer(a, b Found) bool {
 
 func rank(f Found) int {
 	switch {
-	case f.Outcome == Failed && f.Diagnosis.ID != unknownID && !f.follows:
+	case f.Outcome == Failed && f.Diagnosis.ID != unknownID && !f.follows && !f.unsaid:
 		return 0
 	case f.Outcome == Failed && !f.follows:
 		return 1
@@ -246,8 +261,37 @@ func judgeOne(l Log) Found {
 		f.Outcome = Succeeded
 	} else if d, ok := hangOf(l); ok {
 		f.Outcome, f.Diagnosis = Hanging, &d
+	} else if d, ok := unsaid(l.Run); ok && l.Of == OfSysprep {
+		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	}
 	return f
+}
+
+// unsaid is what is to be said of a run of sysprep that closed its log without
+// its tag and names no failure in it. A window that a person closed is none, and
+// respecialize makes no tag.
+func unsaid(r Run) (Diagnosis, bool) {
+	p := r.Progress
+	says := func(text string) bool {
+		return slices.ContainsFunc(r.Lines, func(l Line) bool { return strings.Contains(l.lower(), text) })
+	}
+	if p.Runs == 0 || !p.Closed || p.TagCreated || p.HasOption("RESPECIALIZE") || says("the sysprep dialog box returned false") {
+		return Diagnosis{}, false
+	}
+	c := cause{id: unknownID, name: "UNKNOWN", phase: PhaseProcess, title: "sysprep ended without its tag, and its log does not say why",
+		remedy: []string{"On a fresh machine: run sysprep again, and look in the events of Windows (Application, System) for what ended it."}}
+	if p.Stage < StageProcessing {
+		c.phase = PhaseValidate
+		c.remedy = []string{"Nothing was changed: run sysprep again from an elevated command prompt, and look whether it shows a window."}
+	}
+	d := c.diagnosis(finding.Log, nil)
+	if p.Stage == StageStarted && len(p.Options) == 0 && !says("user has required privileges") {
+		d, _ = ByID("F53") // sysprep looks for its rights before it reads its options
+		d.Subject = finding.Log
+	}
+	d.Unconfirmed = true
+	d.Evidence = appendShown(nil, p.LastLine)
+	return d, true
 }
 
 func hangOf(l Log) (Diagnosis, bool) {
@@ -264,19 +308,19 @@ const (
 	consulted = 24 * time.Hour
 )
 
-// Asks says which other logs can say more of the cause.
+// Asks says which other logs can say more of the cause: those that its entry in
+// the catalogue names, or those of the provider that it is about.
 func (d Diagnosis) Asks() []Source {
-	module := ""
 	for _, c := range catalogue() {
-		if c.id == d.ID {
-			module = c.module
+		switch {
+		case c.id != d.ID:
+		case c.asks != OfNothing:
+			return []Source{c.asks}
+		case c.module == "spopk.dll":
+			return []Source{OfServicing}
+		case c.module == appxDLL:
+			return []Source{OfApps}
 		}
-	}
-	switch {
-	case module == "spopk.dll" || slices.Contains([]string{"F29", "F97"}, d.ID):
-		return []Source{OfServicing}
-	case module == appxDLL || d.ID == "F17":
-		return []Source{OfApps}
 	}
 	return nil
 }

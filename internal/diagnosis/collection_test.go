@@ -1,8 +1,11 @@
 package diagnosis
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 )
 
 // reading reads a log of a collection.
@@ -39,6 +42,9 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 		"the errors alone":                       {[]Log{reading("setuperr.log", refusedErrors)}, Failed, "F06", "setuperr.log"},
 		"both, whole log first":                  {[]Log{reading("setupact.log", refusedRun), reading("setuperr.log", refusedErrors)}, Failed, "F06", "setupact.log"},
 		"errors of an earlier run, then success": {[]Log{reading("setupact.log", at(after, goodRun)), reading("setuperr.log", refusedErrors)}, Succeeded, "", "setupact.log"},
+		"the same in another order":              {[]Log{reading("setuperr.log", refusedErrors), reading("setupact.log", at(after, goodRun))}, Succeeded, "", "setupact.log"},
+		"a clone that hangs":                     {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(after, stamp(setupStarts, begins("Sysprep_Specialize_Pnp", "sppnp.dll"))))}, Hanging, "F104", "setup/setupact.log"},
+		"what a clone did not need":              {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(after, skipped))}, Succeeded, "F64", "setup/setupact.log"},
 		"a clone that failed":                    {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(after, booted))}, Failed, "F92", "setup/setupact.log"},
 		"a clone in another time zone":           {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setupact.log", at(before, booted))}, Failed, "F92", "setup/setupact.log"},
 		"old errors of the installation":         {[]Log{reading("sysprep/setupact.log", goodRun), reading("setup/setuperr.log", at(before, bootedErrors))}, Succeeded, "", "sysprep/setupact.log"},
@@ -66,6 +72,50 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 	}
 }
 
+// A run that closed its log and has no tag did not go well, whatever its log says.
+func TestARunThatEndedWithoutItsTag(t *testing.T) {
+	const closed = "Info       [0x0f0052] SYSPRP Shutting down SysPrep log"
+	begun := opening[:5]
+	for name, test := range map[string]struct {
+		lines   []string
+		outcome Outcome
+		id      string
+		phase   Phase
+	}{
+		"no word of rights":        {append(slices.Clone(begun), closed), Failed, "F53", PhaseLaunch},
+		"rights that are missing":  {append(slices.Clone(begun), fault+"ValidatePrivileges:User does not have required privileges to sysprep machine", closed), Failed, "F53", PhaseLaunch},
+		"ended while it checked":   {append(slices.Clone(opening), closed), Failed, "F00", PhaseValidate},
+		"ended while it worked":    {append(slices.Clone(opening), processing, closed), Failed, "F00", PhaseProcess},
+		"rights, and nothing more": {append(slices.Clone(opening[:6]), closed), Failed, "F00", PhaseValidate},
+		"a window that was closed": {append(slices.Clone(opening[:6]), fault+"WinMain:The sysprep dialog box returned FALSE", closed), Unfailed, "", ""},
+		"respecialize":             {append(slices.Clone(opening[:6]), "Info       [0x0f005f] SYSPRP ParseCommands:Found supported command line option 'RESPECIALIZE'", closed), Unfailed, "", ""},
+		"not closed":               {begun, Unfailed, "", ""},
+		"the tag":                  {append(slices.Clone(opening), "Info SYSPRP FCreateTagFile:Successfully created tag file x", closed), Succeeded, "", ""},
+	} {
+		f := Collect([]Log{reading("setupact.log", stamp(test.lines...))})
+		var d Diagnosis
+		if f.Diagnosis != nil {
+			d = *f.Diagnosis
+		}
+		if f.Outcome != test.outcome || d.ID != test.id || d.Phase != test.phase || d.ID != "" && (len(d.Evidence) == 0 || len(d.Remedy) == 0) {
+			t.Errorf("%s: %s %+v", name, f.Outcome, d)
+		}
+	}
+	// What setuperr.log has is of an older run, or of a newer one.
+	var refused string
+	for _, l := range strings.SplitAfter(refusedRun, "\n") {
+		if strings.Contains(l, ", Error") {
+			refused += l
+		}
+	}
+	for day, want := range map[string]string{"2025-07-20": "F53", "2025-07-25": "F06"} {
+		f := Collect([]Log{reading("setuperr.log", at(day, refused)), reading("setupact.log", stamp(append(slices.Clone(begun), closed)...))})
+		if f.Diagnosis == nil || f.Diagnosis.ID != want {
+			t.Errorf("%s: %s %+v", day, f.Outcome, f.Diagnosis)
+		}
+	}
+}
+
 // CBS.log and the events of app deployment are asked where the cause points to
 // them, and not otherwise.
 func TestOtherLogsAreConsulted(t *testing.T) {
@@ -89,6 +139,15 @@ func TestOtherLogsAreConsulted(t *testing.T) {
 	app := Collect([]Log{reading("setupact.log", refusedRun), cbs, apps}).Diagnosis
 	if all := strings.Join(app.Evidence, "\n"); app.ID != "F06" || !strings.Contains(all, "0x80073CFA") || strings.Contains(all, "Other.App") || strings.Contains(all, "session") || !strings.Contains(app.Note, "appx-events.txt") {
 		t.Errorf("%s %q %q", app.ID, app.Evidence, app.Note)
+	}
+}
+
+func TestACauseAsksTheLogsThatKnowMore(t *testing.T) {
+	for id, want := range map[string]Source{"F01": OfApps, "F91": OfApps, "F17": OfApps, "F21": OfServicing, "F29": OfServicing, "F97": OfServicing, "F30": OfNothing, "F00": OfNothing} {
+		got := Diagnosis{Finding: finding.Finding{ID: id}}.Asks()
+		if want == OfNothing && len(got) != 0 || want != OfNothing && !slices.Equal(got, []Source{want}) {
+			t.Errorf("%s asks %q", id, got)
+		}
 	}
 }
 

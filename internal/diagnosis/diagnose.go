@@ -280,7 +280,7 @@ func (a *analysis) unknown() Diagnosis {
 	default:
 		d.Remedy = []string{"Correct " + what + ", on a fresh machine."}
 	}
-	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the complete %s and %s that were fetched.", windows.ActLog, windows.ErrLog))
+	d.Remedy = append(d.Remedy, fmt.Sprintf("Read the complete %s and %s.", windows.ActLog, windows.ErrLog))
 	d.Evidence = rawLines(append(a.ownLines(), at), a.run.Progress.FailureLine)
 	return d
 }

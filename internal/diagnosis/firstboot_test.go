@@ -156,6 +156,18 @@ func TestTheLastRefusalCounts(t *testing.T) {
 	}
 }
 
+// A record has as many lines as the answer file has faults.
+func TestTheEvidenceIsBounded(t *testing.T) {
+	lines := []string{setupBegins}
+	for i := range 10 * maxEvidence {
+		lines = append(lines, fmt.Sprintf(smiOf, shell, fmt.Sprintf("Wrong%d", i)))
+	}
+	d, ok := Diagnose(Split(Parse([]byte(stamp(append(lines, fmt.Sprintf(smiInvalid, "0x80220001"))...))))[0])
+	if n := len(d.Evidence); !ok || n == 0 || n > 2*maxEvidence {
+		t.Errorf("%d lines", n)
+	}
+}
+
 func TestAFirstBootThatDoesNotEnd(t *testing.T) {
 	found := Collect([]Log{reading("setupact.log", stamp(setupBegins, begins("Sysprep_Specialize_Pnp", "sppnp.dll")))})
 	if found.Outcome != Hanging || found.Diagnosis.ID != "F104" || found.Diagnosis.Phase != PhaseFirstBoot || !strings.Contains(found.Diagnosis.Summary, "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll, begun at 2025-07-22 21:00:01") {
@@ -204,18 +216,29 @@ func TestTheCauseIsLookedForInAllLogs(t *testing.T) {
 
 func TestNothingSecretIsShown(t *testing.T) {
 	for text, secret := range map[string]string{
-		`RunSynchronous: cmd /c net user build S3cret!x /add`:            "S3cret!x",
-		`Process command line: net.exe user "a b" "S3 cret" /active:yes`: "S3 cret",
-		`powershell -Command Set-Thing -Password 'S3cret' -Name x`:       "S3cret",
-		`setx ADMIN_PASSWORD=S3cret /m`:                                  "S3cret",
-		`{"password": "S3cret"}`:                                         "S3cret",
-		`net use Z: \\srv\share /user:corp\build S3cret`:                 "S3cret",
-		`ConvertTo-SecureString "S3cret" -AsPlainText -Force`:            "S3cret",
-		`cmdkey /add:srv /user:x /pass:S3cret`:                           "S3cret",
-		`slmgr /ipk VK7JG-NPHTM-C97JM-9MPGT-3V66T failed`:                "VK7JG",
-		`powershell.exe -enc ` + strings.Repeat("QUJD", 20):              "QUJDQUJD",
-		`value = { type: 8204, bytes ( 12 ): 530033006300720065007400 }`: "5300330063",
-		`curl -H token=abcdef0123`:                                       "abcdef0123",
+		`RunSynchronous: cmd /c net user build S3cret!x /add`:                       "S3cret!x",
+		`Process command line: net.exe user "a b" "S3 cret" /active:yes`:            "S3 cret",
+		`powershell -Command Set-Thing -Password 'S3cret' -Name x`:                  "S3cret",
+		`setx ADMIN_PASSWORD=S3cret /m`:                                             "S3cret",
+		`{"password": "S3cret"}`:                                                    "S3cret",
+		`net use Z: \\srv\share /user:corp\build S3cret`:                            "S3cret",
+		`ConvertTo-SecureString "S3cret" -AsPlainText -Force`:                       "S3cret",
+		`cmdkey /add:srv /user:x /pass:S3cret`:                                      "S3cret",
+		`slmgr /ipk VK7JG-NPHTM-C97JM-9MPGT-3V66T failed`:                           "VK7JG",
+		`powershell.exe -enc ` + strings.Repeat("QUJD", 20):                         "QUJDQUJD",
+		`value = { type: 8204, bytes ( 12 ): 530033006300720065007400 }`:            "5300330063",
+		`net use Z: \\srv\share S3cret`:                                             "S3cret",
+		`psexec.exe \\srv -u adm -p S3cret cmd`:                                     "S3cret",
+		`autologon.exe /accepteula user dom S3cret`:                                 "S3cret",
+		`"S3cret" | ConvertTo-SecureString -AsPlainText`:                            "S3cret",
+		`Set-ItemProperty HKLM:\x -Name DefaultPassword -Type String -Value S3cret`: "S3cret",
+		`reg add HKLM\x /v DefaultPassword /t REG_SZ /d S3cret /f`:                  "S3cret",
+		`schtasks /create /ru x /rp S3cret /tn y`:                                   "S3cret",
+		`build_token = S3cret`:                                                      "S3cret",
+		`AdminPass=S3cret`:                                                          "S3cret",
+		`<AutoLogon><Password><Value>S3cret</Value>`:                                "S3cret",
+		`curl https://me:S3cret@example.com/x`:                                      "S3cret",
+		`curl -H token=abcdef0123`:                                                  "abcdef0123",
 	} {
 		if got := hide(text); strings.Contains(got, secret) || !strings.Contains(got, hidden) {
 			t.Errorf("%q: %q", text, got)
@@ -232,6 +255,8 @@ func TestNothingSecretIsShown(t *testing.T) {
 		"[audit.exe] EnableLocalUserAccount: Unable to enable local account [Administrator]; status = 0x8c5",
 		"[Shell Unattend] Failed to decode password (0x8007000d)",
 		"Package Microsoft.Winget.Source_2024.414.1454.918_neutral__8wekyb3d8bbwe was installed for a user",
+		`Command [net use Z: \\srv\share /persistent:no] ended`, `Command [net use Z: \\srv\share] failed with exit code [2]`,
+		"AutoLogon has no such account", "https://example.com:443/x", "mkdir -p x",
 		"guid {d68ddc3a-831f-4fae-9e44-da132c1acf46} and dates 2025-07-22",
 	} {
 		if got := hide(text); got != text {

@@ -18,14 +18,24 @@ const (
 	maxLastError = 64
 )
 
-// The four forms a line begins with: as Windows writes it (the placeholders are
-// those of printed documentation), without time as excerpts have it, without
-// level, and as log viewers export it.
+// What lines of a log consist of; pasted.go has the forms that copying makes of
+// them.
+const (
+	levels     = `(?:Info|Warning|Error|Perf|Fatal)`
+	components = `(?:SYSPRP|IBSLIB|IBS|CSI|CBS)`
+	programs   = `\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `
+	// afterLevel are the message id, the component and the message.
+	afterLevel = `\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`
+)
+
+// The forms a line begins with: as Windows writes it, without time as excerpts
+// have it, without level, the lines of other programs of Windows Setup, and as log
+// viewers export it.
 var (
-	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(Info|Warning|Error|Perf|Fatal)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
-	levelLine   = regexp.MustCompile(`^()(Info|Warning|Error|Perf|Fatal)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+)|(\[)|\s{4,})(.*)$`)
-	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(SYSPRP|IBSLIB|IBS|CSI|CBS)\s+(.*)$`)
-	programLine = regexp.MustCompile(`(?i)^\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] `)
+	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(` + levels + `)` + afterLevel)
+	levelLine   = regexp.MustCompile(`^()(` + levels + `)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(` + components + `)\s+)|(\[)|\s{4,})(.*)$`)
+	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(` + components + `)\s+(.*)$`)
+	programLine = regexp.MustCompile(`(?i)^` + programs)
 	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
 	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
@@ -37,6 +47,7 @@ type parser struct {
 	page  int    // the ANSI code page of the guest; 0 is 1252
 	head  []byte // the first bytes, until the encoding is known
 	buf   []byte // bytes of the unfinished line, at most maxLine
+	cut   bool   // more than buf holds of the line was read, and is lost
 	odd   []byte // UTF-16: the first half of a unit
 	// returned: a carriage return was read, and not yet what comes behind it.
 	returned bool
@@ -84,10 +95,9 @@ func (p *parser) pieces(b []byte, out []Line) []Line {
 		}
 		i := bytes.IndexByte(b, '\r')
 		if i < 0 {
-			p.hold(b)
-			return out
+			return p.hold(b, out)
 		}
-		p.hold(b[:i])
+		out = p.hold(b[:i], out)
 		p.returned = true
 		b = b[i+1:]
 	}
@@ -95,7 +105,7 @@ func (p *parser) pieces(b []byte, out []Line) []Line {
 
 // end is the end of a line.
 func (p *parser) end(out []Line) []Line {
-	p.returned = false
+	p.returned, p.cut = false, false
 	out = p.line(p.decode(p.buf), out)
 	p.buf = p.buf[:0]
 	return out
@@ -123,23 +133,41 @@ func (p *parser) feed16(b []byte) []Line {
 				out, start = p.end(out), i
 			}
 		case b[i+low] == '\n':
-			p.hold(b[start:i])
+			out = p.hold(b[start:i], out)
 			out, start = p.end(out), i+2
 		default:
 			if p.returned {
 				out = p.end(out)
 			}
-			p.hold(b[start:i])
+			out = p.hold(b[start:i], out)
 			p.returned, start = true, i+2
 		}
 	}
-	p.hold(b[start:])
-	return out
+	return p.hold(b[start:], out)
 }
 
-// hold keeps the bytes of an unfinished line; what exceeds the bound is lost.
-func (p *parser) hold(b []byte) {
-	p.buf = append(p.buf, b[:min(len(b), maxLine-len(p.buf))]...)
+// hold keeps the bytes of an unfinished line. Where they exceed the bound, the
+// lines of a log that a pasted text has joined into this one are taken; what
+// exceeds it in a line of its own is lost.
+func (p *parser) hold(b []byte, out []Line) []Line {
+	for {
+		n := min(len(b), maxLine-len(p.buf))
+		p.buf = append(p.buf, b[:n]...)
+		b = b[n:]
+		if len(b) == 0 || p.cut {
+			return out
+		}
+		last := 0
+		if p.enc == eightBit && !p.plain {
+			last = lastRecord(string(p.buf))
+		}
+		if last == 0 {
+			p.cut = true
+			return out
+		}
+		out = p.line(p.decode(p.buf[:last]), out)
+		p.buf = append(p.buf[:0], p.buf[last:]...)
+	}
 }
 
 func (p *parser) flush() []Line {

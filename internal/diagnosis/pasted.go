@@ -9,8 +9,6 @@ import (
 // and other programs' logs put something before them, join several into one,
 // break one into several and replace characters.
 
-const levels = `(?:Info|Warning|Error|Perf|Fatal)`
-
 var (
 	// stampedText is the begin of a line of Windows inside a text, unstampedText
 	// that of one without its time.
@@ -20,10 +18,10 @@ var (
 	// log: list numbers, marks of a quotation or a comment, the name of the
 	// program that printed it, an ellipsis, blanks.
 	quotedLine = regexp.MustCompile("^(?:\\s+|[>*|#\"'`•+-]+\\s*|//+\\s*|\\d{1,6}[.:)]\\s+|[\\[(]?(?:\\.{2,3}|…)[\\])]?\\s+|[\\w./\\\\:()=>-]{1,100}:\\s+)+" +
-		`(\d{2,4}-\d\d-\d{2,4} \d\d:\d\d:\d\d|\\?<[A-Za-z/ ]{4,20}\\?>|Date/Time,|\[0x[0-9a-fA-F]{6,8}\] |` + levels + `:?\s*(?:\[|SYSPRP |IBS |IBSLIB |CSI |CBS |\s{3})|(?:SYSPRP|IBSLIB|IBS) |\[(?:[\w.-]+\.exe|Shell Unattend|Action Queue)\] |` + textSMI + `|` + textInvalidFile + `|` + sysprepTexts + `)`)
+		`(\d{2,4}-\d\d-\d{2,4} \d\d:\d\d:\d\d|\\?<[A-Za-z/ ]{4,20}\\?>|Date/Time,|\[0x[0-9a-fA-F]{6,8}\] |` + levels + `:?\s*(?:\[|SYSPRP |IBS |IBSLIB |CSI |CBS |\s{3})|(?:SYSPRP|IBSLIB|IBS) |` + programs + `|` + textSMI + `|` + textInvalidFile + `|` + sysprepTexts + `)`)
 	// placedLine has words where the time was, looseLine a time in another form.
-	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
-	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)\s+(?:\[(0x[0-9a-fA-F]+)\]\s+)?(?:([A-Z]{2,8})\s+)?(.*)$`)
+	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)` + afterLevel)
+	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)` + afterLevel)
 	// setupText is how the dialogs of Windows Setup begin, which people copy, too.
 	setupText = regexp.MustCompile(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
 	// sysprepText is how sysprep's own messages begin, where nothing is left of
@@ -49,12 +47,8 @@ func bare(message string) string {
 // records are the lines of a log that one line of a pasted text holds; nil where
 // it holds no more than one.
 func records(text string) []string {
-	found := stampedText
-	switch {
-	case stamps(text):
-	case strings.Count(text, "SYSPRP ") > 1:
-		found = unstampedText
-	default:
+	found := recordsOf(text)
+	if found == nil {
 		return nil
 	}
 	var out []string
@@ -70,6 +64,32 @@ func records(text string) []string {
 		out = append(out, strings.TrimSpace(text[m[0]:end]))
 	}
 	return out
+}
+
+// recordsOf is how the lines of a log begin that one line of a pasted text holds;
+// nil where it holds no more than one.
+func recordsOf(text string) *regexp.Regexp {
+	switch {
+	case stamps(text):
+		return stampedText
+	case strings.Count(text, "SYSPRP ") > 1:
+		return unstampedText
+	}
+	return nil
+}
+
+// lastRecord is where the last line of a log begins in one line of a pasted text;
+// 0 where the text holds no more than one.
+func lastRecord(text string) int {
+	found := recordsOf(text)
+	if found == nil {
+		return 0
+	}
+	all := found.FindAllStringIndex(text, -1)
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1][0]
 }
 
 // stamps says whether a level stands behind a comma elsewhere than where Windows

@@ -1,6 +1,9 @@
 package diagnosis
 
 import (
+	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,6 +66,40 @@ func TestACopiedLogIsReadAsWindowsWroteIt(t *testing.T) {
 				t.Errorf("remedy %q", found.Diagnosis.Remedy[0])
 			}
 		})
+	}
+}
+
+// A whole log can come in one line, as a form of a web page sends it.
+func TestALongLogInOneLineIsReadToItsEnd(t *testing.T) {
+	lines := slices.Clone(opening)
+	for i := range 2 * maxLine / 100 {
+		lines = append(lines, fmt.Sprintf("Info                  SYSPRP ActionPlatform::GetValue: %d has a value that tells nobody anything", i))
+	}
+	text := stamp(lines...) + strings.Join(strings.SplitAfter(refusedRun, "\n")[len(opening):], "")
+	want := Parse([]byte(text))
+	for name, log := range map[string]string{
+		"with times":    strings.ReplaceAll(text, "\r\n", " "),
+		"without times": strings.ReplaceAll(regexp.MustCompile(`(?m)^.{19}, `).ReplaceAllString(text, ""), "\r\n", " "),
+	} {
+		for _, size := range []int{1, 4096, len(log)} {
+			var p Parser
+			var got []Line
+			for piece := range slices.Chunk([]byte(log), size) {
+				got = append(got, p.Feed(piece)...)
+			}
+			got = append(got, p.Flush()...)
+			if len(got) != len(want) || got[len(got)-1].Message != want[len(want)-1].Message {
+				t.Errorf("%s in pieces of %d: %d lines, want %d", name, size, len(got), len(want))
+			}
+			if d, ok := Diagnose(Split(got)[0]); !ok || d.ID != "F06" {
+				t.Errorf("%s: %v %s", name, ok, d.ID)
+			}
+		}
+	}
+	// The end of one line that is too long is lost, also where it looks like two.
+	two := stamp("Error                 SYSPRP " + strings.Repeat("x", maxLine) + stamp("Error                 SYSPRP y"))
+	if got := Parse([]byte(two)); len(got) != 1 {
+		t.Errorf("%d lines", len(got))
 	}
 }
 

@@ -14,7 +14,7 @@ var indistinct = map[string]string{
 	"F19": "F01", // the Store updates at an unlucky moment
 	"F24": "F21", // Windows Update is at work
 	"F26": "F21", // a feature is staged
-	"F53": "",    // sysprep writes nothing of missing rights
+	"F53": "",    // sysprep writes nothing of missing rights: TestARunThatEndedWithoutItsTag
 }
 
 // wholeLog is the log of a run of the simulated guest that fails.
