@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -153,6 +155,28 @@ func (g *guestRun) communicator() packersdk.Communicator {
 	return comm
 }
 
+// owned is a copy of options with maps and lists of its own: the SDK writes into what
+// it is given, and several runs of a test share their options.
+func owned(v reflect.Value) reflect.Value {
+	switch {
+	case v.Kind() == reflect.Interface && !v.IsNil():
+		return owned(v.Elem())
+	case v.Kind() == reflect.Slice && !v.IsNil():
+		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		for i := range v.Len() {
+			list.Index(i).Set(owned(v.Index(i)))
+		}
+		return list
+	case v.Kind() == reflect.Map && !v.IsNil():
+		table := reflect.MakeMap(v.Type())
+		for _, key := range v.MapKeys() {
+			table.SetMapIndex(key, owned(v.MapIndex(key)))
+		}
+		return table
+	}
+	return v
+}
+
 func (g *guestRun) provision() error {
 	g.t.Helper()
 	if g.sim == nil {
@@ -169,9 +193,7 @@ func (g *guestRun) provision() error {
 	if !g.own && g.sim.SSH == nil {
 		raw["winrm"] = map[string]any{"mode": winrmCommunicator}
 	}
-	for k, v := range g.options {
-		raw[k] = v
-	}
+	maps.Copy(raw, owned(reflect.ValueOf(g.options)).Interface().(map[string]any))
 	p := &Provisioner{}
 	for range 2 { // as Packer does
 		if err := p.Prepare(raw); err != nil {
