@@ -12,6 +12,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
@@ -21,9 +22,6 @@ const buildLogLimit = 10 * time.Second
 
 // phaseDownload is the phase of the SDK's step; the others have one of their own.
 const phaseDownload = "download"
-
-// minSecret: shorter texts are in every other word.
-const minSecret = 4
 
 // openLog begins to write the build down.
 func (r *run) openLog() {
@@ -37,12 +35,9 @@ func (r *run) openLog() {
 // hide takes the passwords of the communicator out of a text, and the sensitive variables
 // of the template.
 func (r *run) hide(text string) string {
-	for _, secret := range []string{r.config.Comm.WinRMPassword, r.config.Comm.SSHPassword, r.config.Comm.SSHBastionPassword, r.config.Comm.SSHProxyPassword} {
-		if len(secret) >= minSecret {
-			text = strings.ReplaceAll(text, secret, runlog.Redacted)
-		}
-	}
-	return packersdk.LogSecretFilter.FilterString(text)
+	c := r.config.Comm
+	known := secrets.Know(c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword)
+	return packersdk.LogSecretFilter.FilterString(known.Hide(text))
 }
 
 // shown are the options as they are written down: those that can hold no secret. A

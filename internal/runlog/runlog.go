@@ -2,8 +2,8 @@
 // another form, and a replay: run.json of the provisioner, and build.json of our own
 // builder, in one schema and one layout of files (docs/components/provisioner/sysprep).
 //
-// It holds no secret: who records gives texts that were scrubbed, and Scrub is for
-// all that came from a guest. It is bounded: of what there is more of than fits, the
+// It holds no secret: the secrets of the run, and what looks like one (package secrets),
+// are taken out of every text. It is bounded: of what there is more of than fits, the
 // beginning and the end are kept, and how much was left out is said.
 package runlog
 

@@ -165,7 +165,7 @@ func (r *run) noteFirst() {
 	o := r.seen(observation(r.now(), r.first))
 	looked(o.Facts, verdict.First{}, r.first, nil)
 	plan := runlog.Plan{
-		Action: r.plan.Action, Then: r.plan.Then, Why: r.plan.Why, Arguments: r.scrub.text(r.plan.Arguments), Starter: r.plan.Starter,
+		Action: r.plan.Action, Then: r.plan.Then, Why: r.plan.Why, Arguments: r.scrub.kept(r.plan.Arguments), Starter: r.plan.Starter,
 		ImageState: string(r.plan.Expect.ImageState), Generalize: r.plan.Expect.Generalize, AnswerFile: r.plan.AnswerFile != "",
 	}
 	r.book.Change(func(l *runlog.Log) { l.First, l.Plan = o.Facts, &plan })
@@ -248,7 +248,7 @@ func (r *run) noteAtTheEnd(lines int, err error) {
 	var unsaid *guest.UnsaidError
 	var end *guest.EndError
 	if err != nil {
-		n.Error = r.scrub.text(runlog.FirstLine(err.Error()))
+		n.Error = r.scrub.kept(runlog.FirstLine(err.Error()))
 	}
 	switch {
 	case errors.As(err, &unsaid):

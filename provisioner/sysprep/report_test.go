@@ -20,7 +20,7 @@ import (
 func wantReport(t *testing.T, r *run, err error) {
 	t.Helper()
 	reported := r.reported(err)
-	if r.scrub.replacer != nil {
+	if r.scrub.known != nil {
 		reported = reported.Each(r.scrub.text)
 	}
 	content, failed := render.RunFile(reported)
