@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
@@ -46,7 +48,7 @@ func (c *Config) shown() map[string]any {
 	return map[string]any{
 		"communicator": c.Comm.Type, "hypervisor": c.Hypervisor, "cpus": c.CPUs, "memory": c.Memory, "firmware": c.Firmware, "rtc_time_base": c.RTCTimeBase,
 		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(),
-		"shutdown_command_set": c.ShutdownCommand != "",
+		"shutdown_command_set": c.ShutdownCommand != "", "login_attempts": cmp.Or(c.LoginAttempts, lockout.DefaultMost),
 	}
 }
 

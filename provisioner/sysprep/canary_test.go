@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
@@ -186,12 +188,15 @@ func TestEveryOptionIsWrittenDownOrKnownToBeSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.AnswerFile, c.AnswerFileInGuest, c.Command, c.Lint, c.Unattend = "x", "x", "x", &answerfile.LintOptions{}, &answerfile.Unattend{}
-	c.Report.JSON, c.Preflight, c.Hygiene = "x", &Preflight{}, []string{"temp"}
+	c.Report.JSON, c.Hygiene = "x", []string{"temp"}
+	c.Preflight = &Preflight{Severities: map[string]string{"windows-search": "off"}, WaitFor: &WaitFor{}, Remedying: Remedying{RemoveProviders: []string{"x"}, Remedies: []string{"windows-search"}}}
+	c.WinRM = &WinRM{Mode: winrmOwn, Port: 5985, Username: canaryLogin, Password: canaryWinRM, UseSSL: config.TriFalse, UseNTLM: config.TriTrue, CAFile: "x", Pin: "x", LoginAttempts: 7}
 	shown := c.shown()
 	other := map[string]string{"before_shutdown": "before_shutdown_lines", "extra_arguments": "extra_arguments_count"}
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		field := config.Field(i)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if len(field.Index) > 1 {
+			continue // Packer's
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("mapstructure"), ",")
 		if name == "" {
 			continue
@@ -199,6 +204,24 @@ func TestEveryOptionIsWrittenDownOrKnownToBeSecret(t *testing.T) {
 		if shown[cmp.Or(other[name], name)] == nil && name != "stall_timeout" { // the default
 			t.Errorf("%s is not written down: add it to shown, or that it is set", name)
 		}
+	}
+	for name, block := range map[string]reflect.Type{"winrm": reflect.TypeFor[WinRM](), "preflight": reflect.TypeFor[Preflight](), "preflight.wait_for": reflect.TypeFor[WaitFor]()} {
+		written := shown
+		for part := range strings.SplitSeq(name, ".") {
+			written, _ = written[part].(map[string]any)
+		}
+		for _, field := range reflect.VisibleFields(block) {
+			option := field.Tag.Get("mapstructure")
+			if option != "" && option != ",squash" && option != "remedies" && written[option] == nil { // remedies are beside the block
+				t.Errorf("%s.%s is not written down: add it to shown, or that it is set", name, option)
+			}
+		}
+	}
+	if winrm := shown["winrm"].(map[string]any); winrm["login_attempts"] != 7 {
+		t.Errorf("%v", winrm)
+	}
+	if c.WinRM.LoginAttempts = 0; c.WinRM.shown()["login_attempts"] != 4 { // the default
+		t.Errorf("%v", c.WinRM.shown())
 	}
 	if text := fmt.Sprint(shown); strings.Contains(text, "C4nary") || strings.Contains(text, "Tops3cret") {
 		t.Errorf("a secret is written down: %s", text)
