@@ -47,7 +47,7 @@ type Recorder struct {
 // of a text. What looks like one is taken out of every text that is kept.
 func New(l Log, now func() time.Time, hide func(string) string) *Recorder {
 	safe := func(text string) string { return secrets.Scrub(hide(text)) }
-	l.Schema, l.Host, l.Begun = Schema, runtime.GOOS+"/"+runtime.GOARCH, now()
+	l.Schema, l.About, l.Host, l.Begun = Schema, abouts[l.Component], runtime.GOOS+"/"+runtime.GOARCH, now()
 	return &Recorder{log: l, now: now, hide: safe}
 }
 
