@@ -38,7 +38,12 @@ type book struct {
 	cause string
 	// last are the lines of the last explanation.
 	last []string
+	// class is that of a run without an error which has not generalized; empty: it has.
+	class string
 }
+
+// classChecked is the class of a run that only looks (preflight.report_only).
+const classChecked = "checked"
 
 // openBook begins to write the run down. The secrets of the run are known by now.
 func (r *run) openBook() {
@@ -107,7 +112,7 @@ func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 
 // closeBook writes down how the run ended.
 func (r *run) closeBook(ctx context.Context, err error) {
-	v := runlog.Verdict{Class: verdict.Generalized.String(), Failed: err != nil, CauseID: r.book.cause, Restarts: r.machine.now().Restarts}
+	v := runlog.Verdict{Class: cmp.Or(r.book.class, verdict.Generalized.String()), Failed: err != nil, CauseID: r.book.cause, Restarts: r.machine.now().Restarts}
 	if r.verdict.Class != verdict.Running {
 		v.Class = r.verdict.Class.String()
 	}

@@ -69,6 +69,9 @@ func outcome(err error, v *runlog.Verdict) report.Outcome {
 	if err != nil {
 		head, text := verdict.CutHead(err.Error())
 		lines := report.Lines(text)
+		if len(lines) == 0 {
+			lines = []string{"it failed without a reason"}
+		}
 		o.Class, o.Cause, o.Summary = head.Class.String(), head.Cause, lines[0]
 		if len(o.Said) == 0 {
 			o.Said = lines[1:]
