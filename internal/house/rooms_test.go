@@ -104,7 +104,7 @@ var rooms = []room{
 	{name: "internal/partition", may: []string{"internal/windows"}},
 	{name: "internal/regf", may: []string{"internal/budget"}},
 	{name: "internal/record", may: []string{"internal/hostfile"}},
-	{name: "internal/runlog", may: []string{"internal/finding", "internal/hostfile", "internal/secrets"}},
+	{name: "internal/runlog", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/secrets"}},
 	{name: "internal/finding"},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},

@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
@@ -329,11 +331,16 @@ func (r *Recorder) Log() Log {
 	return l
 }
 
-// Save writes the log as it is now, whole or not at all.
+// Save writes the log as it is now, whole or not at all. Text of others in it is safe to be
+// shown.
 func (r *Recorder) Save(ctx context.Context, path string) error {
-	content, err := json.MarshalIndent(r.Log(), "", " ")
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // so that a search finds <sensitive>
+	e.SetIndent("", " ")
+	err := e.Encode(r.Log())
 	if err == nil {
-		err = hostfile.WriteFile(ctx, path, append(content, '\n'))
+		err = hostfile.WriteFile(ctx, path, foreign.JSON(b.Bytes()))
 	}
 	if err != nil {
 		return fmt.Errorf("writing what is known of the run: %w", err)

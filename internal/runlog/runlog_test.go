@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
 
@@ -250,5 +251,24 @@ func TestNoTextThatIsKeptHasTheFormOfASecret(t *testing.T) {
 	content, err := os.ReadFile(path)
 	if err != nil || strings.Contains(string(content), "Canary") || strings.Count(string(content), "sensitive") < 15 {
 		t.Errorf("%v: %s", err, content)
+	}
+}
+
+// The file is shown on terminals and in CI logs, and searched.
+func TestTheFileIsSafeToShowAndCanBeSearched(t *testing.T) {
+	r, c := begin()
+	text := foreigntest.Hostile + "\n::error::x\n<hush> & more"
+	seen(r, c, Observation{Reached: true, Log: text + "\n"})
+	path := filepath.Join(t.TempDir(), RunFile)
+	if err := r.Save(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil || foreigntest.Harm(string(content)) != "" || !strings.Contains(string(content), "<<sensitive>> & more") {
+		t.Errorf("%v, %s: %s", err, foreigntest.Harm(string(content)), content)
+	}
+	l, err := Read(path)
+	if err != nil || !strings.Contains(l.Observations.List[0].Log, "::error::x") {
+		t.Errorf("%v: %+v", err, l.Observations)
 	}
 }
