@@ -117,7 +117,9 @@ func (r *run) afterCrash(ctx context.Context) {
 		_ = r.giveUp(ctx, errors.New("it crashed"))
 	case r.verdict.Class == verdict.Replaced || r.verdict.Crashed: // as end does
 	default:
-		r.saveLogs(ctx, r.answering)
+		logs, end := afterCancel(ctx, logsLimit)
+		defer end()
+		r.saveLogs(logs, r.answering)
 		limit := cleanupLimit
 		if !r.answering {
 			limit = cancelLimit

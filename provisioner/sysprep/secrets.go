@@ -60,8 +60,24 @@ type scrubUI struct {
 
 func (u scrubUI) Say(text string)              { u.Ui.Say(u.scrub.text(text)) }
 func (u scrubUI) Error(text string)            { u.Ui.Error(u.scrub.text(text)) }
+func (u scrubUI) Message(text string)          { u.Say(text) } // Message is deprecated for it
 func (u scrubUI) Sayf(f string, args ...any)   { u.Say(fmt.Sprintf(f, args...)) }
 func (u scrubUI) Errorf(f string, args ...any) { u.Error(fmt.Sprintf(f, args...)) }
+
+func (u scrubUI) Ask(query string) (string, error)           { return u.Ui.Ask(u.scrub.text(query)) }
+func (u scrubUI) Askf(f string, args ...any) (string, error) { return u.Ask(fmt.Sprintf(f, args...)) }
+
+func (u scrubUI) Machine(category string, args ...string) {
+	safe := make([]string, len(args))
+	for i, text := range args {
+		safe[i] = u.scrub.text(text)
+	}
+	u.Ui.Machine(category, safe...)
+}
+
+func (u scrubUI) TrackProgress(src string, at, of int64, body io.ReadCloser) io.ReadCloser {
+	return u.Ui.TrackProgress(u.scrub.text(src), at, of, body)
+}
 
 // scrubWriter is a log output that never shows a secret. The log package
 // writes a whole message at once.
