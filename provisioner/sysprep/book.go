@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
@@ -89,7 +90,7 @@ func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 		r.book.begins(p.name)
 	}
 	wait := r.heart.Begin(heartbeat.Facts{Doing: p.doing})
-	err = guarded(p.doing, func() (err error) {
+	err = edge.Guard(p.doing, func() (err error) {
 		over, err = p.do(r, ctx)
 		return err
 	})
