@@ -12,6 +12,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -192,6 +193,8 @@ func (r *run) groups() []guest.Group {
 func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts) (guest.PreflightAnswer, error) {
 	wait := r.config.awaits()
 	deadline, said := r.now().Add(wait.Timeout), ""
+	var heart *heartbeat.Wait
+	defer func() { heart.End() }()
 	for {
 		answer, err := r.session.Preflight(ctx, []guest.Group{group})
 		r.asked = r.now()
@@ -207,8 +210,13 @@ func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts
 		if r.now().After(deadline) {
 			return answer, untouched(fmt.Errorf("%w: %s (waited up to %s, see preflight.wait_for.timeout)", errStillBusy, busy, wait.Timeout), "find out what it does, or raise the timeout")
 		}
+		facts := heartbeat.Facts{Doing: "waiting before the checks", Limit: wait.Timeout, Option: "preflight.wait_for.timeout", Says: busy}
+		if said == "" {
+			heart = r.heart.Begin(facts)
+		}
 		if busy != said {
 			r.ui.Sayf("Waiting: %s", busy)
+			heart.Set(facts)
 			said = busy
 		}
 		if err := r.pause(ctx, max(min(pollsBetween*r.config.PollInterval, askAgain), r.config.PollInterval)); err != nil {

@@ -246,6 +246,19 @@ func TestWaitFor(t *testing.T) {
 			t.Errorf("left in the guest: %q", ours)
 		}
 	})
+	t.Run("it says that it goes on", func(t *testing.T) {
+		t.Parallel()
+		var mu sync.Mutex
+		var said []string
+		b := &bubbleRun{scenario: scenario, options: map[string]any{"packer_builder_type": "null", "packer_build_name": "test", "winrm": map[string]any{"mode": winrmCommunicator}, "preflight": block("servicing", "3m")}}
+		b.onSay = func(line string, _ func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, line)
+		}
+		b.do(t)
+		want(t, strings.Join(said, "\n"), "  still waiting before the checks: 1m", " of 3m (preflight.wait_for.timeout), TiWorker")
+	})
 	t.Run("it is not waited for", func(t *testing.T) {
 		t.Parallel()
 		g := newOwnRun(t, scenario, map[string]any{"preflight": block("agents", "1s")})

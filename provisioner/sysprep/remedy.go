@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
@@ -163,6 +164,9 @@ var errStillEncrypted = errors.New("the drive is not decrypted")
 func (r *run) awaitDecrypted(ctx context.Context, c preflight.Call, limit time.Duration) error {
 	deadline := r.now().Add(limit)
 	said := 101
+	facts := heartbeat.Facts{Doing: "decrypting the drive", Limit: limit, Option: "bitlocker_timeout"}
+	wait := r.heart.Begin(facts)
+	defer wait.End()
 	for {
 		var state guest.Repaired
 		err := r.again(ctx, func() (err error) {
@@ -181,6 +185,8 @@ func (r *run) awaitDecrypted(ctx context.Context, c preflight.Call, limit time.D
 			return nil
 		}
 		v := busy[0]
+		facts.Says = fmt.Sprintf("of %s %d%% is still encrypted", v.Drive, v.Percent)
+		wait.Set(facts)
 		if v.Percent <= said-decryptedStep {
 			said = v.Percent
 			r.ui.Sayf("Decrypting %s, of which %d%% is still encrypted (waiting up to %s, see bitlocker_timeout)", v.Drive, v.Percent, limit)
@@ -285,6 +291,19 @@ func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
 	r.applied.paused = nil
 }
 
+// whyFailed is the error of the first action that was not done; nil: all were.
+func whyFailed(did guest.Repaired) error {
+	if did.Failed == 0 {
+		return nil
+	}
+	for _, action := range did.Actions {
+		if !action.Done && action.Error != "" {
+			return fmt.Errorf("%s: %s", action.Target, action.Error)
+		}
+	}
+	return fmt.Errorf("actions that failed: %d; the guest does not say why", did.Failed)
+}
+
 // pauseAgain stops again what was stopped for the run, after a restart.
 func (r *run) pauseAgain(ctx context.Context) {
 	if !r.resealed {
@@ -296,8 +315,8 @@ func (r *run) pauseAgain(ctx context.Context) {
 		}
 		repair := map[string]guest.Repair{preflight.RemedyUpdates: guest.RepairUpdates, preflight.RemedySearch: guest.RepairSearch}[p.ID]
 		did, err := r.session.Repair(ctx, repair, nil, false)
-		if err == nil && did.Failed > 0 {
-			err = errors.New(did.Actions[0].Error)
+		if err == nil {
+			err = whyFailed(did)
 		}
 		if err != nil && ctx.Err() == nil {
 			r.ui.Sayf("Warning: the remedy %s could not be applied again after the restart into audit mode: %s", p.ID, err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
@@ -327,4 +329,37 @@ func TestTheOptionsOfRemedies(t *testing.T) {
 			want(t, err.Error(), c.parts...)
 		}
 	}
+}
+
+// What a guest counts is its word: it may name no action, and the first may not be the one.
+func TestWhyARemedyFailedIsTheFirstErrorThatTheGuestNames(t *testing.T) {
+	for want, did := range map[string]guest.Repaired{
+		"":                                  {Actions: []guest.RepairAction{{Target: "a", Error: "x"}}},
+		"b: access denied":                  {Failed: 1, Actions: []guest.RepairAction{{Target: "a", Done: true}, {Target: "b", Error: "access denied"}}},
+		"actions that failed: 2; the guest": {Failed: 2},
+	} {
+		if err := whyFailed(did); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", did, err, want)
+		}
+	}
+}
+
+// A drive may take hours, of which the wait says how far it is.
+func TestTheWaitForADriveSaysHowFarItIs(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex // a line of a wait comes from a goroutine of its own
+	var said []string
+	b := &bubbleRun{scenario: winsim.Scenario{Condition: winsim.Condition{Faults: []string{"bitlocker"}}, Validate: seconds(5), Generalize: seconds(20)}, options: map[string]any{
+		"packer_builder_type": "null", "packer_build_name": "test", "winrm": map[string]any{"mode": winrmCommunicator}, "preflight": map[string]any{"remedies": []string{"bitlocker"}}}}
+	b.onGuest = func(line string, g *winsim.Guest) {
+		mu.Lock()
+		defer mu.Unlock()
+		if said = append(said, line); len(said) == 1 {
+			if err := g.Machine().Change(func(s *machinestate.State) { s.Volumes[0].DecryptTakes = 5 * time.Minute }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	b.do(t)
+	want(t, strings.Join(said, "\n"), "  still decrypting the drive: 1m", " of 2h (bitlocker_timeout), of C: ", "% is still encrypted\n")
 }
