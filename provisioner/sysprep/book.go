@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,7 +128,8 @@ func (r *run) closeBook(ctx context.Context, err error) {
 	if err != nil {
 		head, rest := verdict.CutHead(err.Error())
 		v.Class, v.Cause, text = head.Class.String(), head.Cause, rest
-		if len(v.Lines) == 0 {
+		// What was explained last may be another end: of the way into audit mode.
+		if len(v.Lines) == 0 || runlog.FirstLine(r.scrub.text(v.Lines[0])) != runlog.FirstLine(rest) {
 			v.Lines = strings.Split(rest, "\n")
 		}
 	}
@@ -239,7 +241,7 @@ func (r *run) noteLaunch(err error) {
 
 // noteCause keeps what a verdict blames.
 func (r *run) noteCause(v verdict.Verdict, said []string) {
-	r.book.last = said
+	r.book.last = slices.Clone(said) // who says it changes its first line
 	if v.Diagnosis == nil {
 		return
 	}

@@ -157,10 +157,10 @@ func (r *run) succeed(ctx context.Context, v verdict.Verdict) error {
 		return err
 	}
 	said, next := v.Explain()
-	r.noteCause(v, said)
 	if v.Unseen || v.Class != verdict.Generalized {
 		said[0] = "Warning: " + said[0]
 	}
+	r.noteCause(v, said)
 	if r.config.PackerBuilderType == ownBuilder || r.inBetween {
 		next = nil // it does what a person would have to do
 	}
