@@ -72,7 +72,8 @@ func asTemplate(text string) (string, error) {
 		return text[r.Start.Byte:b.CloseBraceRange.End.Byte] + "\n"
 	}
 	var top, inBuild, inProvisioner, inUnattend strings.Builder
-	replaced, sources, built := map[string]bool{}, []string{}, false
+	var sources []string
+	built := false
 	for _, b := range file.Body.(*hclsyntax.Body).Blocks {
 		switch b.Type {
 		case "packer":
@@ -80,12 +81,10 @@ func asTemplate(text string) (string, error) {
 				return "", fmt.Errorf("required_plugins does not name this plugin")
 			}
 		case "source":
-			name := "source." + strings.Join(b.Labels, ".")
-			if b.Labels[0] != "sysprep-vhd" && b.Labels[0] != "null" {
-				replaced[name] = true
+			if b.Labels[0] != "sysprep-vhd" {
 				continue
 			}
-			sources = append(sources, name)
+			sources = append(sources, "source."+strings.Join(b.Labels, "."))
 			top.WriteString(cut(b))
 		case "variable", "locals", "local", "data":
 			top.WriteString(cut(b))
@@ -118,10 +117,13 @@ func asTemplate(text string) (string, error) {
 		top.WriteString("build {\n  sources = [\"" + strings.Join(sources, `", "`) + "\"]\n" + inBuild.String() + "}\n")
 	}
 	template := top.String()
-	for name := range replaced {
-		template = strings.ReplaceAll(template, name, "source.null.any")
-	}
-	if !strings.Contains(template, `source "null" "any"`) && strings.Contains(template, "source.null.any") {
+	template = regexp.MustCompile(`"source\.([\w-]+)\.\w+"`).ReplaceAllStringFunc(template, func(name string) string {
+		if strings.HasPrefix(name, `"source.sysprep-vhd.`) {
+			return name
+		}
+		return `"source.null.any"`
+	})
+	if strings.Contains(template, "source.null.any") {
 		template = anySource + template
 	}
 	if name := "source.sysprep-vhd.server"; strings.Contains(template, name) && !strings.Contains(template, `source "sysprep-vhd" "server"`) {
@@ -156,12 +158,12 @@ func TestEveryBlockOfTheDocumentsIsValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := folder(t, "server2022.vhd", "server2022.vhdx", "server2022.qcow2", "windows.iso", "install.ps1", "guest-ca.pem")
-			for _, sub := range []string{"overlays", "packer_cache"} {
+			for _, sub := range []string{"overlays", "packer_cache", "build"} {
 				if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
-			for name, content := range map[string]string{"overlays/server2022.qcow2": "stands for a disk", "unattend.xml": "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>"} {
+			for name, content := range map[string]string{"overlays/server2022.qcow2": "stands for a disk", "build/guest-bios.vhd": "stands for a disk", "unattend.xml": "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>"} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 					t.Fatal(err)
 				}

@@ -46,7 +46,8 @@ source "hyperv-iso" "windows" {
   winrm_password = var.password
   winrm_timeout  = "2h"
 
-  # The guest powers itself off: no shutdown_command.
+  # The guest powers itself off, and the builder waits for it.
+  disable_shutdown = true
   shutdown_timeout = "30m"
 }
 
