@@ -87,6 +87,10 @@ var systemRows = []row{
 	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, plan: func(p *Plan) { p.SkipRearm = true }, want: Skipped},
 	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, plan: func(p *Plan) { p.Generalize = false }, want: Skipped},
 
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode="Disabled"`}, want: Failed, as: finding.Fail, says: "disabled until Windows is restarted"},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode="Disabled"`}, want: Failed, as: finding.Fail, says: "Start = 2, which the service control manager has not read yet"},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode=null`}, want: Passed},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.start=4`}, want: Failed, as: finding.Fail, says: "sppsvc is disabled"},
 	{id: "software-protection-disabled", on: server, want: Passed},
 	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc={"start":4}`}, want: Failed, as: finding.Fail},
 	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc={"start":4}`}, plan: func(p *Plan) { p.SkipRearm = true }, want: Skipped},
