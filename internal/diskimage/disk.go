@@ -118,7 +118,7 @@ type Info struct {
 	FooterDamaged bool `json:"footer_damaged,omitempty"`
 	// NamedVHD: a raw disk is called one. StrayFooter is then where a footer
 	// stands that is not in the last sector; 0 where none was found.
-	NamedVHD    bool     `json:"named_vhd,omitempty"`
+	NamedVHD    bool  `json:"named_vhd,omitempty"`
 	StrayFooter int64 `json:"stray_footer,omitempty"`
 	// Member is the name of the disk in the OVA that the file is; OtherDisks are
 	// those of the OVA that are not read.

@@ -127,16 +127,16 @@ func FuzzQcow2(f *testing.F) {
 }
 
 func FuzzVMDK(f *testing.F) {
-	disk := make([]byte, 1<<20)
-	copy(disk[testGrain:], bytes.Repeat([]byte("data"), int(testGrain/4)))
-	f.Add(plainSparse(disk))
-	f.Add(streamVMDK(disk[:3*testGrain]))
+	disk := bytes.Repeat([]byte("data"), 1024)
+	sparse := plainSparse(disk)
+	f.Add(sparse[:len(sparse)-int(testGrain)+len(disk)]) // small enough to be mutated usefully
+	f.Add(streamVMDK(append(disk, make([]byte, 3*testGrain)...)))
 	f.Add(descriptor("custom", "ffffffff", "RW 2048 ZERO", "RW 7 ZERO"))
 	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b) })
 }
 
 func FuzzOVA(f *testing.F) {
-	disk := streamVMDK(bootable(int(2 * testGrain)))
+	disk := streamVMDK(bootable(4096))
 	f.Add(tarOf(tarFile{"vm.ovf", ovf("", "a.vmdk")}, tarFile{"a.vmdk", disk}))
 	f.Add(tarOf(tarFile{"vm.ovf", ovf(`ovf:compression="gzip"`, "a.vmdk", "b.vmdk")}, tarFile{"a.vmdk", disk}, tarFile{"b.vmdk", disk}))
 	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b) })

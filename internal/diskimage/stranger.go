@@ -26,10 +26,10 @@ type stranger struct {
 
 const (
 	// toQcow2 is the way out for a disk in a format that is not read here.
-	toQcow2   = "convert it first (qemu-img convert -O qcow2 FILE disk.qcow2)"
+	toQcow2 = "convert it first (qemu-img convert -O qcow2 FILE disk.qcow2)"
 	// fromSnapshot is for disks that a machine of ESX writes on top of another one.
 	fromSnapshot = "ESX keeps snapshots in such files: delete the snapshots, or export the machine as an OVA (ovftool), and name that; or convert the disk first by its descriptor, with all its files beside it (qemu-img convert -f vmdk -O qcow2 FILE disk.qcow2)"
-	fromMedia = "this plugin starts from a disk that Windows is installed on: install Windows from it first, with source \"qemu\" or \"hyperv-iso\" for instance, and use the disk that comes of it"
+	fromMedia    = "this plugin starts from a disk that Windows is installed on: install Windows from it first, with source \"qemu\" or \"hyperv-iso\" for instance, and use the disk that comes of it"
 )
 
 // strangers in the order they are tried. Sources of the magics: the formats'

@@ -76,8 +76,10 @@ func TestDamagedVMDKsAreRefusedWithTheReason(t *testing.T) {
 		"a grain far away":         {sparse, noCopy(put32(table, 0xfffffff0)), ErrCorrupt, "puts a grain at sector"},
 		"a huge descriptor":        {sparse, set(func(h *vmdkHeader) { h.DescriptorSize = 1 << 40 }), ErrCorrupt, "descriptor of"},
 		"a content id of letters":  {sparse, func(b []byte) []byte { return bytes.Replace(b, []byte("CID=12345678"), []byte("CID=1234xyz8"), 1) }, ErrCorrupt, "VMDK descriptor"},
-		"a parent without a name":  {sparse, func(b []byte) []byte { return bytes.Replace(b, []byte("parentCID=ffffffff"), []byte("parentCID=12345678"), 1) }, ErrCorrupt, "does not name its file"},
-		"a piece":                  {sparse, set(func(h *vmdkHeader) { h.DescriptorOffset = 0 }), ErrUnsupported, "one piece of a VMDK"},
+		"a parent without a name": {sparse, func(b []byte) []byte {
+			return bytes.Replace(b, []byte("parentCID=ffffffff"), []byte("parentCID=12345678"), 1)
+		}, ErrCorrupt, "does not name its file"},
+		"a piece": {sparse, set(func(h *vmdkHeader) { h.DescriptorOffset = 0 }), ErrUnsupported, "one piece of a VMDK"},
 	} {
 		b := c.damage(bytes.Clone(c.base))
 		d, err := OpenReader(bytes.NewReader(b), int64(len(b)))
@@ -95,7 +97,7 @@ func TestDamagedVMDKsAreRefusedWithTheReason(t *testing.T) {
 func TestADamagedGrainIsNotRead(t *testing.T) {
 	disk := bytes.Repeat([]byte("data"), 3<<18)
 	base := streamVMDK(disk)
-	const grain = 128 * 512 // where the first one stands
+	const grain = 21 * 512 // where the first one stands
 	for name, c := range map[string]struct {
 		damage func(b []byte)
 		says   string

@@ -42,7 +42,7 @@ func sparseVMDK(disk, desc []byte, zero ...int64) []byte {
 	directory := roundUp(4*tables, vmdkSector)
 	h.RGDOffset = 21
 	h.GDOffset = h.RGDOffset + uint64((directory+tables*vmdkTableSize)/vmdkSector)
-	h.OverHead = uint64(roundUp(int64(h.GDOffset)*vmdkSector+directory+tables*vmdkTableSize, testGrain) / vmdkSector)
+	h.OverHead = uint64(roundUp(int64(h.GDOffset)*vmdkSector+directory+tables*vmdkTableSize, vmdkSector) / vmdkSector)
 	b := make([]byte, h.OverHead*vmdkSector)
 	copy(b, pack(le, h))
 	copy(b[vmdkSector:], desc)
@@ -75,7 +75,7 @@ func sparseVMDK(disk, desc []byte, zero ...int64) []byte {
 func streamVMDK(disk []byte) []byte {
 	size := int64(len(disk))
 	h := testHeader(size, vmdkCompressed|vmdkMarkers)
-	h.Version, h.CompressAlgorithm, h.GDOffset, h.OverHead = 3, vmdkDeflate, vmdkAtEnd, 128
+	h.Version, h.CompressAlgorithm, h.GDOffset, h.OverHead = 3, vmdkDeflate, vmdkAtEnd, 21
 	b := make([]byte, h.OverHead*vmdkSector)
 	copy(b, pack(le, h))
 	copy(b[vmdkSector:], descriptor("streamOptimized", "ffffffff", fmt.Sprintf("RW %d SPARSE \"x.vmdk\"", size/vmdkSector)))
