@@ -31,7 +31,8 @@ deployment as text (appx*.txt) are asked where the cause points to them.
   --timeout DURATION
            how long all of it may take; 5m by default
 Exit code: 0 nothing failed, 1 a failure or a hang was found, 2 a PATH could not
-be read or has no log of sysprep or Windows Setup, 130 ended at once by a second
+be read, or not all of it, has no log of sysprep or Windows Setup, or has errors
+that are not known and no word of how it ended, 130 ended at once by a second
 Ctrl-C.`
 
 func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
@@ -62,7 +63,7 @@ func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) i
 	var reports []finding.Report
 	for _, path := range paths {
 		r := diagnoseOne(ctx, path, page, flags["allow-backing"])
-		code = max(code, codeOf(r))
+		code = max(code, codeOfLog(r))
 		reports = append(reports, r)
 	}
 	if flags.has("json") {
@@ -84,6 +85,17 @@ func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) i
 	return code
 }
 
+// codeOfLog is codeOf for logs: where nothing failed in what was read, and not all
+// of it was, or there are errors that nobody knows, it cannot be told.
+func codeOfLog(r finding.Report) int {
+	code := codeOf(r)
+	facts, _ := r.Facts.(LogFacts)
+	if code == OK && (len(facts.Unread) > 0 || facts.Outcome == diagnosis.Undecided) {
+		return CannotDo
+	}
+	return code
+}
+
 // LogFacts are what was read of a log, for programs.
 type LogFacts struct {
 	Outcome diagnosis.Outcome `json:"outcome"`
@@ -100,24 +112,35 @@ type LogFacts struct {
 	Working string `json:"working,omitempty"`
 	// Logs are all that were read.
 	Logs []string `json:"logs"`
+	// Unread are those that could not be, with the reason.
+	Unread []string `json:"unread,omitempty"`
+	// Errors are the first of those that the catalogue does not know, where nothing
+	// says how it ended.
+	Errors     []string `json:"errors,omitempty"`
+	ErrorCount int      `json:"error_count,omitempty"`
 
 	of diagnosis.Source
 }
 
 func diagnoseOne(ctx context.Context, path string, page int, backing []string) finding.Report {
 	r := finding.Report{Subject: finding.Log, Name: weburl.Redact(path)}
-	logs, err := gather(ctx, path, page, backing)
+	logs, unread, err := gather(ctx, path, page, backing)
 	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
 		return r
 	}
 	found := diagnosis.Collect(logs)
+	if found.Outcome == diagnosis.NoLog && len(unread) > 0 {
+		r.Error = edge.Text("no log of sysprep or Windows Setup could be read: " + strings.Join(unread, "; "))
+		return r
+	}
 	if found.Outcome == diagnosis.NoLog {
 		r.Error = "there is no log of sysprep or Windows Setup in it; name setupact.log, or the folder Windows\\System32\\Sysprep\\Panther or Windows\\Panther"
 		return r
 	}
 	p := found.Log.Run.Progress
-	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of}
+	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of,
+		Unread: unread, Errors: found.Errors, ErrorCount: found.ErrorCount}
 	for _, l := range logs {
 		facts.Logs = append(facts.Logs, l.Name)
 	}
@@ -169,7 +192,8 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	facts, _ := r.Facts.(LogFacts)
 	head := map[diagnosis.Outcome]string{
 		diagnosis.Failed: heads[facts.Phase], diagnosis.Hanging: "sysprep did not end", diagnosis.Succeeded: "nothing failed: sysprep succeeded",
-		diagnosis.Unfailed: "nothing failed in what was read",
+		diagnosis.Unfailed:  "nothing failed in what was read",
+		diagnosis.Undecided: "not known: the log has errors that the catalogue does not know, and does not say how it ended",
 	}[facts.Outcome]
 	switch {
 	case facts.Outcome == diagnosis.Hanging && facts.Phase == diagnosis.PhaseFirstBoot:
@@ -191,6 +215,15 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	}
 	lines = append(lines, foreign.Text(head))
 	lines = append(lines, render.Full("cause", r.Findings...)...)
+	for _, text := range facts.Errors {
+		lines = append(lines, foreign.Text("error: "+text))
+	}
+	if n := facts.ErrorCount - len(facts.Errors); n > 0 {
+		lines = append(lines, fmt.Sprintf("error: and %d more", n))
+	}
+	for _, text := range facts.Unread {
+		lines = append(lines, foreign.Text("not read: "+text))
+	}
 	if facts.Outcome == diagnosis.Failed || facts.Outcome == diagnosis.Hanging {
 		lines = append(lines, "machine: "+usable(facts))
 	}

@@ -20,7 +20,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl", "version",
 	}},
