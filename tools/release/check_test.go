@@ -120,6 +120,7 @@ func buildTwice(t *testing.T) string {
 	}
 	same(t, outs[0], outs[1])
 	wholesome(t, outs[0], len(strings.Split(platforms, ",")))
+	checkParts(t, outs[0])
 	return outs[0]
 }
 
