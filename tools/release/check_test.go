@@ -102,11 +102,14 @@ func buildTwice(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var outs []string
-	for i, folder := range []string{"a", "another/folder with a longer name"} {
-		work := t.TempDir()
-		tree := filepath.Join(work, folder)
+	// Both before the first build, so that an edit meanwhile is no difference.
+	trees := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "another", "folder with a longer name")}
+	for _, tree := range trees {
 		copySources(t, tree)
+	}
+	var outs []string
+	for i, tree := range trees {
+		work := t.TempDir()
 		// The settings of whoever builds do not count.
 		env := append(os.Environ(), "SOURCE_DATE_EPOCH=1767355200", "GOFLAGS=", "GOARM=5")
 		if i == 1 && os.Getenv("SYSPREP_RELEASE_FRESH") == "1" {
