@@ -6,7 +6,9 @@ package house
 var rooms = []room{
 	{name: "e2e"},
 	{name: "tools/winsim", may: []string{"internal/runlog", "internal/winsim", "internal/winsim/boot", "internal/winsim/replay"}},
-	{name: "tools/platforms"},
+	{name: "tools/platforms", may: []string{"tools/released"}},
+	{name: "tools/release", may: []string{"tools/released", "version"}},
+	{name: "tools/released"},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
