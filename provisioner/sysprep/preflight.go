@@ -252,7 +252,12 @@ func (r *run) examine(ctx context.Context) (over bool, err error) {
 	case r.checked == nil && r.config.failOn() != finding.Off:
 		err = untouched(errors.New("the guest could not be looked at, so nothing is known of it; "+so), "allow PowerShell for this build, and connect as an administrator")
 	default:
-		r.ui.Say("sysprep was not run: " + so)
+		said := "sysprep was not run: " + so
+		r.ui.Say(said)
+		if r.checked != nil {
+			said += "; " + r.checked.judgement.Count()
+		}
+		r.book.class, r.book.last = classChecked, []string{said}
 	}
 	return true, r.giveUp(ctx, err)
 }
