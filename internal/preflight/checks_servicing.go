@@ -68,6 +68,9 @@ var servicingChecks = []Check{
 		Asserts: "reserved storage is not in use", Means: "sysprep refuses to run while an update uses reserved storage. Where it is enabled and nothing is at work, it does no harm; a clone keeps it.",
 		Steps: []Step{person("Let updates finish and restart the guest."), by(RemedyReserves, "DISM /Online /Set-ReservedStorageState /State:Disabled")},
 		judge: on(func(f Facts) Fact[ReservedStorage] { return f.ReservedStorage }, func(r ReservedStorage, q inquiry) answer {
+			if r.State == nil && r.StateError != "" {
+				return cannot("Windows did not tell its state: " + short(r.StateError))
+			}
 			if r.State == nil {
 				v, known := q.Version()
 				return q.only(!known || v.Build >= build1903 && v.Client, cannot("the guest has no Get-WindowsReservedStorageState"))
@@ -89,7 +92,7 @@ var servicingChecks = []Check{
 			if p.FileRenames == nil {
 				return incomplete()
 			}
-			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d file operations wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
+			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d names of files are in operations that wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
 		})},
 	{ID: "bitlocker", Causes: []string{"F20"}, Group: Base, Severity: finding.Fail, Source: github + "antifob/incus-windows/issues/30",
 		Asserts: "the system drive is not encrypted", Means: "sysprep refuses to run until the drive is decrypted completely, also where protection is off or waits to be activated.",

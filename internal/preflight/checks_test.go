@@ -118,6 +118,8 @@ var rows = []row{
 	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage.state="Enabled"`, `processes.list=[{"name":"TiWorker","id":1}]`}, want: Failed, as: finding.Warn},
 	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage.state=null`}, want: CannotTell},
 	{id: "reserved-storage", on: "server-core-2012", want: Skipped},
+	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage={"ActiveScenario":3,"cmdlet":true,"state":null,"stateError":"DismOpenSession failed."}`}, want: CannotTell, says: "DismOpenSession failed."},
+	{id: "active-scenario", on: win11, edits: []string{`reservedStorage={"ActiveScenario":3,"cmdlet":true,"state":null,"stateError":"DismOpenSession failed."}`}, want: Failed, as: finding.Warn, says: "= 3"},
 
 	{id: "file-renames", on: server, want: Passed},
 	{id: "file-renames", on: "reboot-pending", want: Failed, as: finding.Info, says: "a.tmp"},

@@ -180,6 +180,8 @@ type RebootPending struct {
 type ReservedStorage struct {
 	ActiveScenario *int64
 	State          *string `json:"state"`
+	// StateError is why Windows did not tell the state, though it has the cmdlet.
+	StateError string `json:"stateError"`
 }
 
 // BitLocker is the encryption of the volumes.

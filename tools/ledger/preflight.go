@@ -31,7 +31,8 @@ one that only reports.
   groups events and efs are asked for with ` + "`report_only`" + ` only: cipher.exe looks at every
   file of the machine.
 - **It changes nothing** but a folder for the script in ` + `\Windows\Temp` + `, which is removed at
-  the end of the run.
+  the end of the run. What Windows does to answer is its own: DISM and WMI write into their
+  logs, and TrustedInstaller and TiWorker run for some minutes.
 
 ## What was never run on Windows
 
