@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -160,7 +161,26 @@ var servicingChecks = []Check{
 		Steps: []Step{person("net stop WMPNetworkSvc and sc.exe config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
 }
 
+// byQuestion are programs that a question to DISM starts.
+var byQuestion = []string{"TiWorker", "TrustedInstaller", "DismHost"}
+
+// since marks what the questions of the pre-flight may have started: what was not there
+// before. An update that begins in between is not told from it, which sysprep itself is.
+func (p Processes) since(before Processes) Processes {
+	list := slices.Clone(p.List)
+	for i, q := range list {
+		at := slices.IndexFunc(before.List, func(old Process) bool { return old.ID == q.ID })
+		list[i].asked = slices.ContainsFunc(byQuestion, q.is) && (at < 0 || before.List[at].asked)
+	}
+	return Processes{list}
+}
+
+func (q Process) is(name string) bool {
+	return strings.EqualFold(name, strings.TrimSuffix(q.Name, ".exe"))
+}
+
 // Servicing lists what installs or updates at this moment.
 func (p Processes) Servicing() []string {
+	p.List = slices.DeleteFunc(slices.Clone(p.List), func(q Process) bool { return q.asked })
 	return p.named("TiWorker", "TrustedInstaller", "MoUsoCoreWorker", "UsoClient", "wuauclt", "msiexec", "Dism", "DismHost", "wusa")
 }

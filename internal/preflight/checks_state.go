@@ -205,7 +205,7 @@ func said(n *int64) string {
 // named lists the processes with one of the names.
 func (p Processes) named(names ...string) (found []string) {
 	for _, q := range p.List {
-		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, strings.TrimSuffix(q.Name, ".exe")) }) {
+		if slices.ContainsFunc(names, q.is) {
 			found = append(found, fmt.Sprintf("%s (process id %d)", q.Name, q.ID))
 		}
 	}

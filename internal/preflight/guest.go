@@ -120,10 +120,16 @@ type Identity struct {
 
 // Processes are the programs of sysprep, Setup and servicing that run.
 type Processes struct {
-	List []struct {
-		Name string `json:"name"`
-		ID   int    `json:"id"`
-	} `json:"list"`
+	List []Process `json:"list"`
+}
+
+// Process is one of them.
+type Process struct {
+	Name string `json:"name"`
+	ID   int    `json:"id"`
+	// asked: it was not there when the guest was asked first. What services Windows is
+	// started by questions to it, and then runs for minutes without work.
+	asked bool
 }
 
 // ImageState is the state of the installation, by its two sources.

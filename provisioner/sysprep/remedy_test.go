@@ -276,6 +276,21 @@ func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 	}
 }
 
+// The questions of the pre-flight start TiWorker, which is no update when the guest is
+// asked again after a remedy.
+func TestTheQuestionsAreNoServicing(t *testing.T) {
+	t.Parallel()
+	wakes := winsim.Scenario{Condition: winsim.Condition{ServicingWakes: seconds(3600)}}
+	g, _ := remedyRun(t, wakes, []string{"search-running"}, map[string]any{"severities": map[string]string{"servicing-busy": "fail"}}, preflight.RemedySearch)
+	machine(t, g, func(s *machinestate.State) { s.ReservedStorage = "Disabled" })
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if said := g.ui.text(); !strings.Contains(said, "Pre-flight after the remedies") || !strings.Contains(said, "Windows is generalized") || strings.Contains(said, "servicing-busy") {
+		t.Error(said)
+	}
+}
+
 // What cannot be started again is not called undone.
 func TestAServiceThatDoesNotStartAgain(t *testing.T) {
 	t.Parallel()
