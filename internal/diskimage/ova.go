@@ -185,6 +185,9 @@ func (e envelope) disks(s source, members []tarMember, folder string) (list []ta
 			return nil, corrupt("OVA: its OVF has the disk %.100q in a file %.100q that it does not list", d.ID, d.FileRef)
 		}
 		f := e.Files[i]
+		if strings.EqualFold(path.Ext(f.Href), ".iso") {
+			continue // VirtualBox lists optical discs as well
+		}
 		switch {
 		case f.Compression != "" && f.Compression != "identity":
 			return nil, unsupported("OVA: the disk %.100q is packed once more (%.40s); unpack the OVA (tar -xf) and then the disk (gunzip), and name that", f.Href, f.Compression)

@@ -22,6 +22,7 @@ func TestTheDiskInAnOVAIsReadInPlace(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"as VirtualBox writes it": tarOf(tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", streamVMDK(disk)}, tarFile{"vm.mf", []byte("SHA256 (vm.ovf) = 00\n")}),
 		"in a folder":             tarOf(tarFile{"./vm/vm.OVF", ovf(`ovf:compression="identity"`, "vm%20disk001.vmdk")}, tarFile{"./vm/vm disk001.vmdk", streamVMDK(disk)}),
+		"with an optical disc":    tarOf(tarFile{"vm.ovf", ovf("", "cd2.iso", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", streamVMDK(disk)}, tarFile{"cd2.iso", []byte("x")}),
 		"with another format":     tarOf(tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", imageOf(t, disk, Options{Format: QCOW2})}),
 		"the OVF at the end":      tarOf(tarFile{"vm-disk001.vmdk", disk}, tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}),
 	} {

@@ -59,6 +59,11 @@ func openVMDK(s source) (Disk, error) {
 		return nil, err
 	}
 	d.info.VirtualSize = d.extents[len(d.extents)-1].to
+	if d.path != "" {
+		if _, err := os.Stat(d.path + ".lck"); err == nil {
+			d.info.warn("%s.lck is there: VMware has the disk open, and what is read may be half written; shut the machine down first, or remove that if none runs", d.path)
+		}
+	}
 	d.info.warnSize()
 	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
 	return d, nil

@@ -133,6 +133,16 @@ func TestEveryKindOfExtentIsRead(t *testing.T) {
 	}
 }
 
+func TestADiskThatVMwareHasOpenIsWarnedOf(t *testing.T) {
+	path := writeFile(t, "d.vmdk", plainSparse(make([]byte, 1<<20)))
+	for _, want := range []int{0, 1} {
+		if w := open(t, path).Info().Warnings; len(w) != want || want == 1 && !strings.Contains(w[0], "VMware has the disk open") {
+			t.Errorf("%q", w)
+		}
+		os.Mkdir(path+".lck", 0o700)
+	}
+}
+
 func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 	outside := writeFile(t, "secret", make([]byte, 1<<20))
 	for name, c := range map[string]struct {

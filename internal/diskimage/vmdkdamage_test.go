@@ -68,6 +68,7 @@ func TestDamagedVMDKsAreRefusedWithTheReason(t *testing.T) {
 		"too large":                {sparse, set(func(h *vmdkHeader) { h.Capacity = 1 << 60 }), ErrCorrupt, "capacity"},
 		"tiny grains, a huge disk": {sparse, set(func(h *vmdkHeader) { h.Capacity, h.GrainSize = 1<<37, 1 }), ErrUnsupported, "grain directory of"},
 		"another compression":      {stream, set(func(h *vmdkHeader) { h.CompressAlgorithm = 2 }), ErrUnsupported, "method 2"},
+		"grains of 4 MiB":          {stream, set(func(h *vmdkHeader) { h.GrainSize = 8192 }), ErrUnsupported, "compressed grains of 8192 sectors"},
 		"no markers":               {stream, set(func(h *vmdkHeader) { h.Flags &^= vmdkMarkers }), ErrUnsupported, "without markers"},
 		"a directory far away":     {sparse, noCopy(set(func(h *vmdkHeader) { h.GDOffset = 1 << 40 })), ErrCorrupt, "grain directory at sector"},
 		"no directory":             {sparse, noCopy(set(func(h *vmdkHeader) { h.GDOffset = 0 })), ErrCorrupt, "grain directory at sector 0"},

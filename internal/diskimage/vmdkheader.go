@@ -16,6 +16,8 @@ const (
 
 	// maxGrain bounds a grain: 64 KiB is what all programs write.
 	maxGrain = 16 * mib / vmdkSector
+	// maxPacked bounds a grain that has to be unpacked as a whole.
+	maxPacked = 2 * mib / vmdkSector
 	// maxDescriptor bounds a descriptor. QEMU reads no more either (block/vmdk.c).
 	maxDescriptor = mib
 
@@ -100,6 +102,8 @@ func (h *vmdkHeader) check() error {
 		return unsupported("VMDK header: grain tables of %d entries, not %d; %s", h.NumGTEsPerGT, vmdkPerTable, toQcow2)
 	case compressed && h.CompressAlgorithm != vmdkDeflate:
 		return unsupported("VMDK header: compressed by method %d (1 is deflate); %s", h.CompressAlgorithm, toQcow2)
+	case compressed && h.GrainSize > uint64(maxPacked):
+		return unsupported("VMDK header: compressed grains of %d sectors; %s", h.GrainSize, toQcow2)
 	case compressed && h.Flags&vmdkMarkers == 0:
 		return unsupported("VMDK header: compressed grains without markers; %s", toQcow2)
 	case !compressed && h.CompressAlgorithm != 0:
