@@ -84,7 +84,7 @@ func openOVA(s source) (Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(members, func(m tarMember) bool { return strings.EqualFold(path.Ext(m.name), ".ovf") })
+	i := findOVF(members)
 	if i < 0 {
 		return nil, noOVA
 	}
@@ -111,6 +111,11 @@ func openOVA(s source) (Disk, error) {
 		info.warn("%s", warning)
 	}
 	return &ovaDisk{Disk: d, info: info, close: s.close}, nil
+}
+
+// findOVF is which of the files is the OVF; below 0 where none is.
+func findOVF(list []tarMember) int {
+	return slices.IndexFunc(list, func(m tarMember) bool { return strings.EqualFold(path.Ext(m.name), ".ovf") })
 }
 
 // tarMembers lists the archive without reading what is in it.
@@ -153,6 +158,9 @@ func tarMembers(s source) (list []tarMember, err error) {
 			return nil, cutOff(fmt.Sprintf("OVA: file %.100q of %d bytes", m.name, m.size), s.size, m.at+roundUp(min(m.size, maxDisk), 512)+1024)
 		}
 		if list = append(list, m); len(list) > maxMembers {
+			if findOVF(list) < 0 {
+				return list, nil
+			}
 			return nil, unsupported("OVA: more than %d files; unpack it first (tar -xf), and name the disk in it", maxMembers)
 		}
 	}
