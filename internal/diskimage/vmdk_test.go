@@ -211,6 +211,7 @@ func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 
 func TestAVMDKAndItsParentAreOneDisk(t *testing.T) {
 	base, dir := pattern(3<<20), t.TempDir()
+	copy(base[2*testGrain:], "hidden by the child")
 	// The child has grain 1, says that grain 2 is zeros, and has the rest from below.
 	own := make([]byte, len(base))
 	copy(own[testGrain:], bytes.Repeat([]byte("child"), 1000))

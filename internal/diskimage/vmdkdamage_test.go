@@ -58,6 +58,7 @@ func TestDamagedVMDKsAreRefusedWithTheReason(t *testing.T) {
 		"a stream cut":             {stream, cut(512), ErrCorrupt, "the footer of the stream-optimized disk"},
 		"a stream cut long before": {stream, cut(len(stream) / 2), ErrCorrupt, "the footer of the stream-optimized disk"},
 		"a stream without an end":  {stream, func(b []byte) []byte { b[len(b)-500] = 7; return b }, ErrCorrupt, "the footer of the stream-optimized disk"},
+		"a footer without marker":  {stream, func(b []byte) []byte { b[len(b)-3*512+12] = 2; return b }, ErrCorrupt, "the footer of the stream-optimized disk"},
 		"a footer of another disk": {stream, func(b []byte) []byte { b[len(b)-1024+12]++; return b }, ErrCorrupt, "not that of the header"},
 		"line ends changed":        {sparse, set(func(h *vmdkHeader) { h.DoubleEndLineChar1 = '\n' }), ErrCorrupt, "transferred as a text"},
 		"a later version":          {sparse, set(func(h *vmdkHeader) { h.Version = 4 }), ErrUnsupported, "version 4"},
