@@ -1,7 +1,6 @@
 package diskimage
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -400,7 +399,7 @@ func parseSectors(s string) (int64, error) {
 
 // clean is a word of a descriptor that can be shown as a type of disk.
 func clean(word string) string {
-	if len(word) > 40 || bytes.ContainsFunc([]byte(word), func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(word) > 40 || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "unknown"
 	}
 	return word

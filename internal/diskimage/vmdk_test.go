@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // subformats are the kinds of VMDK that QEMU writes.
@@ -45,6 +47,7 @@ func TestADiskInSeveralFilesIsOne(t *testing.T) {
 	for _, kind := range []string{"twoGbMaxExtentSparse", "twoGbMaxExtentFlat"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			testutil.Tool(t, "qemu-img")
 			dir := t.TempDir()
 			raw, path := filepath.Join(dir, "disk.raw"), filepath.Join(dir, "disk.vmdk")
 			f, err := os.Create(raw)
@@ -56,7 +59,7 @@ func TestADiskInSeveralFilesIsOne(t *testing.T) {
 				f.WriteAt([]byte(s), off)
 			}
 			if err := errors.Join(f.Truncate(5<<30), f.Close()); err != nil {
-				t.Skip("the file system has no large files: " + err.Error())
+				testutil.Missing(t, "the file system has no files of 5 GiB: "+err.Error())
 			}
 			run(t, "qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat="+kind, raw, path)
 			d := open(t, path)
@@ -185,9 +188,7 @@ func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 			}
 			os.Mkdir(filepath.Join(dir, "folder"), 0o700)
 			if name == "a link" {
-				if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
-					t.Skip(err)
-				}
+				testutil.Symlink(t, outside, filepath.Join(dir, "link"))
 			}
 			_, err := Open(filepath.Join(dir, "d.vmdk"))
 			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
