@@ -25,8 +25,8 @@ import (
 )
 
 const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--for TARGET] [--against SOURCE] [--allow-backing PATH]... [--timeout 5m]
-Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
-or raw file, or an http(s) address of one on a server with range requests.
+Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2,
+VMDK, OVA or raw file, or an http(s) address of one on a server with range requests.
   --json   one JSON document for each image, with all facts, each on a line of its own
   --audit  expect an image that starts in audit mode
   --for TARGET

@@ -71,7 +71,7 @@ var rooms = []room{
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
-	{name: "internal/diskimage", may: []string{"internal/hostfile"}},
+	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.

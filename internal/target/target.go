@@ -157,6 +157,14 @@ func oneOf(formats ...diskimage.Format) func(Image) (string, bool, bool) {
 	}
 }
 
+// forAWS: of VMDK only the compressed kind is taken, also in an OVA.
+func forAWS(i Image) (string, bool, bool) {
+	if i.Format == diskimage.VMDK {
+		return kind(i), i.Type == diskimage.StreamOptimized, true
+	}
+	return oneOf(diskimage.VHD, diskimage.VHDX, diskimage.Raw)(i)
+}
+
 // alone asks for a disk that is not based on another file.
 func alone(i Image) (string, bool, bool) {
 	if i.Type == diskimage.Differencing || len(i.Parents) > 0 {
@@ -191,7 +199,7 @@ var rules = map[Target][]rule{
 		{"sectors", "the partition table counts in the sectors of the disk", "the same", gptSpec, sectors, tableFits},
 	},
 	AWS: {
-		{"format", "the file is a VHD, VHDX or raw disk (VM Import takes an OVA and a stream-optimized VMDK, too)", "vhd, vhdx or raw", awsPage, []string{`write it with format = "vhd" or "raw"`}, oneOf(diskimage.VHD, diskimage.VHDX, diskimage.Raw)},
+		{"format", "the file is a VHD, VHDX, raw disk, OVA or stream-optimized VMDK", "vhd, vhdx, raw or streamOptimized vmdk", awsPage, []string{`write it with format = "vhd" or "raw"`}, forAWS},
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"alone", "the disk is based on no other file", "no other file", awsPage, toFixedVHD, alone},
 		{"generation", "the disk starts by BIOS or UEFI", "generation 1 or 2", awsPage, bootable, generation},

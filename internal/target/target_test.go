@@ -77,6 +77,8 @@ func TestEachRuleIsBrokenByADiskThatBreaksOnlyIt(t *testing.T) {
 		{"a VMDK", AWS, "aws-format", func(i *Image) { i.Format, i.Type = "vmdk", "" }},
 		{"a dynamic VHD", AWS, "", func(i *Image) { i.Type, i.FileSize = diskimage.Dynamic, 1<<30 }},
 		{"a qcow2", AWS, "aws-format", qcow2},
+		{"a compressed VMDK", AWS, "", func(i *Image) { i.Format, i.Type = diskimage.VMDK, diskimage.StreamOptimized }},
+		{"another VMDK", AWS, "aws-format", func(i *Image) { i.Format, i.Type = diskimage.VMDK, "monolithicSparse" }},
 		{"a footer that is not in the last sector", AWS, "aws-footer", func(i *Image) { raw(i); i.StrayFooter = 1 << 20 }},
 		{"a differencing VHD", AWS, "aws-alone", func(i *Image) { i.Type, i.Parents = diskimage.Differencing, make([]diskimage.Link, 1) }},
 		{"nothing to start from", AWS, "aws-generation", func(i *Image) { i.Generation = 0 }},
@@ -151,7 +153,7 @@ func TestAFormatThatATargetDoesNotTakeIsKnownBeforeTheBuild(t *testing.T) {
 	}{
 		{Azure, diskimage.VHD, "fixed", ""}, {Azure, diskimage.VHD, "dynamic", "azure takes fixed, not dynamic vhd"}, {Azure, diskimage.VHDX, "", "azure takes vhd, not vhdx"},
 		{HyperV, diskimage.VHDX, "", ""}, {HyperV, diskimage.QCOW2, "", "hyperv takes vhd or vhdx, not qcow2"},
-		{AWS, diskimage.Raw, "", ""}, {AWS, diskimage.QCOW2, "", "aws takes vhd, vhdx or raw, not qcow2"}, {OpenStack, diskimage.QCOW2, "", ""},
+		{AWS, diskimage.Raw, "", ""}, {AWS, diskimage.QCOW2, "", "aws takes vhd, vhdx, raw or streamOptimized vmdk, not qcow2"}, {OpenStack, diskimage.QCOW2, "", ""},
 	} {
 		err := Takes(c.target, c.format, c.kind)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
