@@ -59,6 +59,8 @@ func canaries() map[string]string {
 		`\Windows\Panther\wide.xml`:                                     wide16(strings.Replace(autologonAnswers(), "utf-8", "utf-16", 1)),
 		`\Windows\Panther\wide-comment.xml`:                             wide16(strings.Replace(answersWith("", "<!-- AccountPassword0="+canary+" -->"), "utf-8", "utf-16", 1)),
 		`\Windows\System32\Sysprep\Unattend_old`:                        autologonAnswers(),
+		`\Windows\Panther\NewOs\unattend.xml`:                           autologonAnswers(),
+		`\Windows\Setup\Scripts\lib\users.ps1`:                          "$password = '" + canary + "'\r\n",
 		`\Windows\ConfigSetRoot\Autounattend.xml`:                       autologonAnswers(),
 		`\Recovery\AutoApply\unattend.xml`:                              autologonAnswers(),
 		`\Recovery\AutoApply\CustomizationFiles\run.ps1`:                "$password = '" + canary + "'\r\n",
