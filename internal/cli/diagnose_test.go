@@ -95,7 +95,7 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 		"a limit":               {[]string{"--timeout=1ns", log}, "", CannotDo, "", "it took longer than 1ns"},
 		"a limit of nothing":    {[]string{"--timeout=0s", log}, "", CannotDo, "", "give a time with its unit"},
 		"half a zip file":       {[]string{filepath.Join(logsBelow(t, map[string]string{"a.zip": "PK\x03\x04nothing"}), "a.zip")}, "", CannotDo, "", "the zip file cannot be read"},
-		"help":                  {[]string{"--help"}, "", OK, "usage: packer-plugin-sysprep diagnose", ""},
+		"help":                  {[]string{"--help"}, "", OK, "packer-plugin-sysprep diagnose: says why", ""},
 	} {
 		stdin = strings.NewReader(c.stdin)
 		code, stdout, stderr := run(t, append([]string{"diagnose"}, c.args...)...)

@@ -79,7 +79,7 @@ func brokenLinks(tree fs.FS) (faults []string, links int, err error) {
 			links++
 			target, anchor, _ := strings.Cut(m[1], "#")
 			switch {
-			case strings.HasPrefix(target, ourFiles):
+			case strings.HasPrefix(target, ourFiles+"blob/main/"), strings.HasPrefix(target, ourFiles+"tree/main/"):
 				_, target, _ = strings.Cut(strings.TrimPrefix(target, ourFiles), "/main/")
 			case strings.HasPrefix(target, ourPages):
 				kind, page, _ := strings.Cut(strings.TrimPrefix(target, ourPages), "/")

@@ -6,9 +6,12 @@ package house
 var rooms = []room{
 	{name: "e2e"},
 	{name: "tools/winsim", may: []string{"internal/runlog", "internal/winsim", "internal/winsim/boot", "internal/winsim/replay"}},
-	{name: "tools/platforms"},
+	{name: "tools/platforms", may: []string{"tools/released"}},
+	{name: "tools/release", may: []string{"tools/released", "version"}},
+	{name: "tools/released"},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
