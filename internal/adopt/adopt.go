@@ -43,10 +43,14 @@ type Result struct {
 // Reader reads a local file that a template names.
 type Reader func(path string) ([]byte, error)
 
+// Names tells whether a text names the plugin, as required_plugins has it.
+func Names(text []byte) bool { return bytes.Contains(text, []byte(`"`+ours+`"`)) }
+
 // Template looks into the text of a template. Its format is told by the end of name: .json
 // but not .pkr.json is the older JSON, all else HCL. An error says that the text is
-// no template.
-func Template(name string, text []byte, read Reader) (Result, error) {
+// no template. Named is another file of its folder that names the plugin already, and empty
+// where none does: Packer takes a folder as one template, and refuses the name twice.
+func Template(name string, text []byte, named string, read Reader) (Result, error) {
 	var (
 		t   *template
 		err error
@@ -64,7 +68,7 @@ func Template(name string, text []byte, read Reader) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("reading the template %s: %w", name, err)
 	}
-	t.name, t.text, t.read = name, text, read
+	t.name, t.text, t.named, t.read = name, text, named, read
 	w := &work{template: t}
 	w.run()
 	slices.SortStableFunc(w.notes, func(a, b Note) int { return a.Line - b.Line })
@@ -99,6 +103,7 @@ type template struct {
 	text  []byte
 	json  bool
 	read  Reader
+	named string  // the file that names the plugin, where that is another one
 	steps []block // provisioners
 	// builders are its sources.
 	builders []block

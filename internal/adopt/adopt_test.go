@@ -19,7 +19,7 @@ func adopted(t *testing.T, name string) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Template(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), readTest)
+	r, err := Template(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "", readTest)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -43,7 +43,7 @@ func TestTemplatesAreAdopted(t *testing.T) {
 		}
 		golden(t, name+".golden", got)
 		// What came out is a template, without what was replaced.
-		again, err := Template(name, r.After, readTest)
+		again, err := Template(name, r.After, "", readTest)
 		if err != nil || again.Replaced != 0 || again.Steps != want.steps-want.replaced {
 			t.Errorf("%s: once more: %d steps, %d replaced, %v\n%s", name, again.Steps, again.Replaced, err, again.Diff)
 		}
@@ -97,7 +97,7 @@ func TestACallOfSysprepIsRead(t *testing.T) {
 		"if (Test-Path C:\\u.xml) {\n" + sysprep + "/generalize /oobe /unattend:C:\\u.xml\n}":    `answer_file_in_guest = "C:\\u.xml"`,
 		"<# sysprep.exe /generalize\n/oobe #>\n" + sysprep + "/generalize /oobe # /mode:vm here": "vm_mode",
 	} {
-		r, err := Template("t.pkr.hcl", []byte(inline(lines)), readTest)
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
 		if err != nil || r.Replaced != 1 || !strings.Contains(string(r.After), want) || strings.Contains(string(r.After), "powershell") {
 			t.Errorf("%s: %v, %d replaced, want %q\n%s%v", lines, err, r.Replaced, want, r.After, r.Notes)
 		}
@@ -109,7 +109,7 @@ func TestWhatIsNoCallIsLeftAlone(t *testing.T) {
 		"", "Write-Output 'running sysprep.exe /generalize /oobe'", "# sysprep.exe /generalize", "Get-Content C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log",
 		"Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State", "virt-sysprep --enable machine-id", "Copy-Item u.xml C:\\Windows\\System32\\Sysprep\\",
 	} {
-		if r, err := Template("t.pkr.hcl", []byte(inline(lines)), readTest); err != nil || r.Steps != 0 || r.Diff != "" || !bytes.Equal(r.After, []byte(inline(lines))) {
+		if r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest); err != nil || r.Steps != 0 || r.Diff != "" || !bytes.Equal(r.After, []byte(inline(lines))) {
 			t.Errorf("%s: %v %+v", lines, err, r)
 		}
 	}
@@ -126,7 +126,7 @@ func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
 		"Remove-Item 'a'; " + sysprep + "/frobnicate":                                         "/frobnicate is handed on",
 		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "worked out in the guest",
 	} {
-		r, err := Template("t.pkr.hcl", []byte(inline(lines)), readTest)
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
 		said := ""
 		for _, n := range r.Notes {
 			if n.Decide && n.Line > 0 {
@@ -144,7 +144,7 @@ func TestTextThatIsNoTemplateIsRefused(t *testing.T) {
 		"a.pkr.hcl": "build {", "b.json": `{"provisioners": [}`, "c.json": "[]", "d.json": "\xef\xbb\xbf{}", "e.pkr.json": "{}", "f.json": "",
 		"g.json": strings.Repeat("[", 1000), "h.pkr.hcl": strings.Repeat(" ", MaxSize+1), "i.json": `{"a":`,
 	} {
-		if r, err := Template(name, []byte(text), readTest); err == nil || !strings.Contains(err.Error(), name) {
+		if r, err := Template(name, []byte(text), "", readTest); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v %+v", name, err, r)
 		}
 	}
@@ -153,7 +153,7 @@ func TestTextThatIsNoTemplateIsRefused(t *testing.T) {
 // Line ends, and a mark of the encoding, stay as they are.
 func TestTheFormOfATextStays(t *testing.T) {
 	text := "\xef\xbb\xbf" + strings.ReplaceAll(inline("sysprep.exe /generalize /oobe /mode:vm"), "\n", "\r\n")
-	r, err := Template("t.pkr.hcl", []byte(text), readTest)
+	r, err := Template("t.pkr.hcl", []byte(text), "", readTest)
 	if err != nil || r.Replaced != 1 || bytes.Count(r.After, []byte("\n")) != bytes.Count(r.After, []byte("\r\n")) || !bytes.HasPrefix(r.After, []byte("\xef\xbb\xbfpacker {")) {
 		t.Errorf("%v\n%q", err, r.After)
 	}
@@ -175,15 +175,27 @@ func FuzzTemplate(f *testing.F) {
 		if asJSON {
 			name = "t.json"
 		}
-		r, err := Template(name, text, readTest)
+		r, err := Template(name, text, "", readTest)
 		if err != nil {
 			return
 		}
 		if r.Replaced > r.Steps || r.Replaced > 0 && r.Diff == "" {
 			t.Errorf("%d steps, %d replaced, diff %q", r.Steps, r.Replaced, r.Diff)
 		}
-		if _, err := Template(name, r.After, readTest); err != nil {
+		if _, err := Template(name, r.After, "", readTest); err != nil {
 			t.Errorf("the change makes no template: %v\n%s", err, r.After)
 		}
 	})
+}
+
+// Packer takes the files of a folder as one template, in which a plugin is named once.
+func TestAPluginThatIsNamedElsewhereIsNotNamedAgain(t *testing.T) {
+	text := []byte(inline("sysprep.exe /generalize /oobe"))
+	r, err := Template("t.pkr.hcl", text, "plugins.pkr.hcl", readTest)
+	if err != nil || r.Replaced != 1 || Names(r.After) || len(r.Notes) == 0 || !strings.Contains(r.Notes[0].Text, "named in plugins.pkr.hcl") {
+		t.Errorf("%v\n%s%v", err, r.After, r.Notes)
+	}
+	if r, err = Template("t.pkr.hcl", text, "", readTest); err != nil || !Names(r.After) {
+		t.Errorf("%v\n%s", err, r.After)
+	}
 }

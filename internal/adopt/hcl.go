@@ -23,7 +23,7 @@ func readHCL(name string, text []byte) (*template, error) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	r := &hclReader{text, &template{plugins: -1, hasPlugin: strings.Contains(string(text), `"`+ours+`"`)}}
+	r := &hclReader{text, &template{plugins: -1, hasPlugin: Names(text)}}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return r.t, nil

@@ -179,6 +179,8 @@ func (w *work) require() {
 	case w.json:
 		w.say(0, "JSON templates cannot name a plugin: run packer plugins install %s once", ours)
 	case w.hasPlugin:
+	case w.named != "":
+		w.say(0, "the plugin is named in %s, which is enough where Packer is given the folder; name it in this file as well where that is given alone", w.named)
 	case w.plugins >= 0:
 		outer := indentAt(w.text, w.plugins)
 		at := lineStart(w.text, w.plugins)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,6 +25,8 @@ import (
 type adopting struct {
 	common
 	write bool
+	// named are the files that name the plugin, by their folders.
+	named map[string]string
 }
 
 func adoptCommand(c *call) *cobra.Command {
@@ -75,6 +79,7 @@ type Adopted struct {
 
 func (o *adopting) run(ctx context.Context, files []string, stdout, stderr *edge.Writer) int {
 	code := OK
+	o.named = map[string]string{}
 	for _, file := range files {
 		a := o.one(ctx, file)
 		switch {
@@ -95,7 +100,10 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 	a := Adopted{Template: file}
 	text, err := o.read(file)
 	if err == nil {
-		a.Result, err = adopt.Template(file, text, func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
+		a.Result, err = adopt.Template(file, text, o.namedBeside(file), func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
+	}
+	if adopt.Names(a.After) {
+		o.named[filepath.Dir(file)] = file
 	}
 	if err == nil && ctx.Err() != nil {
 		err = errInterrupted
@@ -113,6 +121,29 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 		a.Notes = []adopt.Note{}
 	}
 	return a
+}
+
+// namedBeside is another file of the same folder that names the plugin, or will
+// when the changes are made.
+func (o *adopting) namedBeside(file string) string {
+	folder := filepath.Dir(file)
+	if o.named[folder] != "" || file == "-" {
+		return o.named[folder]
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "" // the template itself was read: nothing beside it is known
+	}
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if !strings.HasSuffix(e.Name(), ".pkr.hcl") || e.Name() == filepath.Base(file) {
+			continue
+		}
+		if text, err := hostfile.ReadRegular(path, adopt.MaxSize); err == nil && adopt.Names(text) {
+			return path
+		}
+	}
+	return ""
 }
 
 func (o *adopting) read(file string) ([]byte, error) {

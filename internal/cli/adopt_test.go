@@ -108,3 +108,19 @@ func TestATemplateCannotSpeakToTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestAPluginIsNamedOnceInAFolder(t *testing.T) {
+	first := templateFile(t, homeMade)
+	second := filepath.Join(filepath.Dir(first), "u.pkr.hcl")
+	if err := os.WriteFile(second, []byte(strings.NewReplacer(`"a"`, `"b"`, "qemu.a", "qemu.b").Replace(homeMade)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const named = "+      source  = "
+	if _, stdout, stderr := run(t, "adopt", first, second); strings.Count(stdout, named) != 1 || !strings.Contains(stderr, second+": the plugin is named in "+first) {
+		t.Errorf("in one call:\n%s\n%s", stdout, stderr)
+	}
+	run(t, "adopt", "--write", second)
+	if _, stdout, stderr := run(t, "adopt", first); strings.Contains(stdout, named) || !strings.Contains(stderr, first+": the plugin is named in "+second) {
+		t.Errorf("in another call:\n%s\n%s", stdout, stderr)
+	}
+}
