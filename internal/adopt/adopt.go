@@ -116,7 +116,6 @@ type template struct {
 
 // build is a list of provisioners.
 type build struct {
-	line int
 	// end is where one more provisioner can be put, and indent what stands before it.
 	end    int
 	indent string
@@ -144,9 +143,7 @@ type block struct {
 // attr is an option of a block.
 type attr struct {
 	span // the value
-	// whole is the option with its name.
-	whole span
-	line  int
+	line int
 	// elems are the texts of it, one where it is no list.
 	elems []elem
 	list  bool

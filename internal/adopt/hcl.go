@@ -55,7 +55,7 @@ func readHCL(name string, text []byte) (*template, error) {
 }
 
 func (r *hclReader) build(b *hclsyntax.Block) {
-	one := build{line: b.Range().Start.Line, end: b.CloseBraceRange.Start.Byte, indent: indentAt(r.text, b.Range().Start.Byte) + "  "}
+	one := build{end: b.CloseBraceRange.Start.Byte, indent: indentAt(r.text, b.Range().Start.Byte) + "  "}
 	if a := b.Body.Attributes["sources"]; a != nil {
 		for _, e := range r.attr(a).elems {
 			one.builders = append(one.builders, sourceName(e.text))
@@ -91,7 +91,7 @@ func (r *hclReader) block(b *hclsyntax.Block, kind, name string) block {
 }
 
 func (r *hclReader) attr(a *hclsyntax.Attribute) attr {
-	out := attr{span: of(a.Expr.Range()), whole: of(a.SrcRange), line: a.SrcRange.Start.Line}
+	out := attr{span: of(a.Expr.Range()), line: a.SrcRange.Start.Line}
 	list, ok := a.Expr.(*hclsyntax.TupleConsExpr)
 	if !ok {
 		e, known := r.elem(a.Expr)

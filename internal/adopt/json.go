@@ -104,7 +104,7 @@ func readJSON(text []byte) (*template, error) {
 		}
 		t.builders = append(t.builders, b)
 	}
-	one := build{root: root.from, line: 1}
+	one := build{root: root.from}
 	for _, b := range t.builders {
 		one.builders = append(one.builders, b.name)
 	}
@@ -115,9 +115,9 @@ func readJSON(text []byte) (*template, error) {
 	switch {
 	case len(t.steps) > 0:
 		last := t.steps[len(t.steps)-1]
-		one.line, one.end, one.indent = lineAt(text, list.from), last.to, last.indent
+		one.end, one.indent = last.to, last.indent
 	case list != nil && list.kind == '[':
-		one.line, one.end, one.indent, one.first = lineAt(text, list.from), list.from+1, indentAt(text, list.from)+"  ", true
+		one.end, one.indent, one.first = list.from+1, indentAt(text, list.from)+"  ", true
 	default:
 		one.end = -1
 	}
@@ -141,7 +141,7 @@ func (r *jsonReader) block(n *node) block {
 	b := block{span: n.span, line: lineAt(r.text, n.from), indent: indentAt(r.text, n.from), attrs: map[string]attr{}}
 	for _, key := range n.keys {
 		m := n.members[key]
-		a := attr{span: m.span, whole: span{n.starts[key], m.to}, line: lineAt(r.text, n.starts[key]), list: m.kind == '['}
+		a := attr{span: m.span, line: lineAt(r.text, n.starts[key]), list: m.kind == '['}
 		switch {
 		case m.isText:
 			a.elems = []elem{{m.span, lineAt(r.text, m.from), m.text}}
