@@ -33,8 +33,10 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
-		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
+	// Templates are HCL.
+	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
