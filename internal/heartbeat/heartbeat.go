@@ -73,8 +73,8 @@ func Short(d time.Duration) string {
 // Clock is the time that a Heart goes by.
 type Clock struct {
 	Now func() time.Time
-	// Tick calls beat about every so often until stop, which returns when no call is
-	// under way any more.
+	// Tick calls beat about every so often until stop, which does not wait for a call
+	// that is under way.
 	Tick func(beat func()) (stop func())
 }
 
@@ -88,9 +88,8 @@ func Real(now func() time.Time, real func(time.Duration) time.Duration) Clock {
 		real = func(d time.Duration) time.Duration { return d }
 	}
 	return Clock{now, func(beat func()) func() {
-		ended, gone := make(chan struct{}), make(chan struct{})
+		ended := make(chan struct{})
 		go func() {
-			defer close(gone)
 			ticker := time.NewTicker(max(real(tick), time.Millisecond))
 			defer ticker.Stop()
 			for {
@@ -102,10 +101,7 @@ func Real(now func() time.Time, real func(time.Duration) time.Duration) Clock {
 				}
 			}
 		}()
-		return func() {
-			close(ended)
-			<-gone
-		}
+		return func() { close(ended) }
 	}}
 }
 
@@ -115,14 +111,32 @@ type Heart struct {
 	clock Clock
 	say   func(string)
 
-	mu    sync.Mutex
+	// patience is how long End waits for a line that is being said.
+	patience time.Duration
+
+	mu    sync.Mutex // never held while something outside is called but the clock
 	waits []*Wait
 	said  time.Time
 	stop  func()
+	now   *beat // the one under way; nil: none is
 }
 
-// New makes a Heart that says its lines with say, one at a time.
-func New(clock Clock, say func(string)) *Heart { return &Heart{clock: clock, say: say} }
+// patience is that of New: a terminal that is scrolled back may hold a line for ever, and
+// the run goes on without it.
+const patience = 5 * time.Second
+
+// New makes a Heart that says its lines with say, one at a time. While say does not
+// return no other line is made, and nothing that a Heart or a Wait does waits for it but
+// End, for a few seconds.
+func New(clock Clock, say func(string)) *Heart {
+	return &Heart{clock: clock, say: say, patience: patience}
+}
+
+// beat is one look whether a line is due that has found one to be.
+type beat struct {
+	of           *Wait
+	looked, done chan struct{} // closed when that is over
+}
 
 // Wait is one wait. A nil Wait does nothing.
 type Wait struct {
@@ -184,7 +198,8 @@ func (w *Wait) Percent(done, total int64) {
 	w.facts.Percent = int(float64(done) / float64(total) * 100)
 }
 
-// End ends the wait. No line of it is said when it has returned.
+// End ends the wait. No line of it is begun when it has returned, and one that is being
+// said has come to its end, unless whoever shows it has held it for seconds.
 func (w *Wait) End() {
 	if w == nil {
 		return
@@ -201,26 +216,66 @@ func (w *Wait) End() {
 	if len(h.waits) == 0 {
 		stop, h.stop = h.stop, nil
 	}
+	b := h.now
 	h.mu.Unlock()
 	if stop != nil {
 		stop()
+	}
+	if b == nil || b.of != w {
+		return
+	}
+	<-b.looked
+	t := time.NewTimer(h.patience)
+	defer t.Stop()
+	select {
+	case <-b.done:
+	case <-t.C:
 	}
 }
 
 // beat says a line where one is due.
 func (h *Heart) beat() {
-	w := h.due()
-	if w == nil {
+	b := h.begin()
+	if b == nil {
 		return
 	}
-	seen := ""
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.now = nil
+		close(b.done)
+	}()
+	if line, due := h.line(b); due {
+		h.say(line)
+	}
+}
+
+// begin is the beat that a line is due in; nil: none is, or the last is still being said.
+func (h *Heart) begin() *beat {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waits) == 0 || h.now != nil {
+		return nil
+	}
+	w, now := h.waits[len(h.waits)-1], h.clock.Now()
+	if now.Sub(w.begun) < Every || !h.said.IsZero() && now.Sub(h.said) < Every {
+		return nil
+	}
+	h.now = &beat{w, make(chan struct{}), make(chan struct{})}
+	return h.now
+}
+
+// line looks, and makes the line unless the wait has ended meanwhile, or another has begun.
+func (h *Heart) line(b *beat) (line string, due bool) {
+	defer close(b.looked)
+	w, seen := b.of, ""
 	if w.look != nil {
 		seen = w.look()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.waits) == 0 || h.waits[len(h.waits)-1] != w {
-		return // it has ended meanwhile, or another has begun
+		return "", false
 	}
 	f := w.facts
 	if seen != "" {
@@ -228,19 +283,5 @@ func (h *Heart) beat() {
 	}
 	now := h.clock.Now()
 	h.said = now
-	h.say("  " + f.Line(w.begun, now))
-}
-
-// due is the wait that a line is due for.
-func (h *Heart) due() *Wait {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.waits) == 0 {
-		return nil
-	}
-	w, now := h.waits[len(h.waits)-1], h.clock.Now()
-	if now.Sub(w.begun) < Every || !h.said.IsZero() && now.Sub(h.said) < Every {
-		return nil
-	}
-	return w
+	return "  " + f.Line(w.begun, now), true
 }

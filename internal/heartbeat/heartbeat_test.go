@@ -113,12 +113,91 @@ func TestAWaitThatEndsWhileItIsLookedAtSaysNothing(t *testing.T) {
 	heart := New(h.clock(), func(text string) { said = append(said, text) })
 	outer := heart.Begin(Facts{Doing: "outer"})
 	var w *Wait
-	w = heart.Looking(Facts{Doing: "inner"}, func() string { w.End(); return "late" })
+	ended, looked := make(chan struct{}), false
+	w = heart.Looking(Facts{Doing: "inner"}, func() string {
+		go func() { w.End(); looked = true; close(ended) }()
+		for last := false; !last; time.Sleep(time.Millisecond) {
+			heart.mu.Lock()
+			last = len(heart.waits) == 1
+			heart.mu.Unlock()
+		}
+		if looked {
+			t.Error("End does not wait for the look")
+		}
+		return "late"
+	})
 	h.to(time.Minute)
+	<-ended
 	if len(said) != 0 {
 		t.Errorf("said %q", said)
 	}
 	outer.End()
+}
+
+// A terminal that holds a line holds nothing but the next lines.
+func TestAScreenThatBlocksStopsNoWait(t *testing.T) {
+	h := &hand{now: begun}
+	var mu sync.Mutex
+	var said []string
+	showing, release, shown := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	heart := New(h.clock(), func(text string) {
+		close(showing) // a second line would close it again
+		<-release
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, text)
+	})
+	heart.patience = 20 * time.Millisecond
+	w := heart.Begin(Facts{Doing: "watching"})
+	go func() { h.to(time.Minute); close(shown) }()
+	within := func(what string, do func()) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() { do(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s waits for the screen", what)
+		}
+	}
+	<-showing
+	within("Begin, Set, Percent, End of another wait, or Idle", func() {
+		inner := heart.Begin(Facts{Doing: "uploading"})
+		inner.Percent(1, 2)
+		inner.End()
+		w.Set(Facts{Doing: "watching", Says: "more"})
+		if heart.Idle() {
+			t.Error("nothing is waited for")
+		}
+	})
+	h.mu.Lock()
+	h.now = at(10 * time.Minute)
+	h.mu.Unlock()
+	within("the next beat", heart.beat)
+	within("End", w.End)
+	close(release)
+	<-shown
+	within("a beat after the end", heart.beat)
+	if want := []string{"  still watching: 1m"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+func TestEndWaitsForALineThatIsBeingSaid(t *testing.T) {
+	h := &hand{now: begun}
+	showing, release, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	heart := New(h.clock(), func(string) { close(showing); <-release })
+	w := heart.Begin(Facts{Doing: "watching"})
+	go func() { h.to(time.Minute) }()
+	<-showing
+	go func() { w.End(); close(over) }()
+	select {
+	case <-over:
+		t.Error("it did not wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	<-over
 }
 
 func TestWithoutAHeartNothingIsSaid(t *testing.T) {

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -214,8 +215,22 @@ func disabled(name string) func(inquiry) answer {
 		case s.Start == nil:
 			return cannot("the start type of the service " + name + " was not reported")
 		}
+		if s.untilRestart() {
+			return fails("the service "+name+" is disabled until Windows is restarted").
+				seen(fmt.Sprintf(`HKLM\SYSTEM\CurrentControlSet\Services\%s\Start = %d, which the service control manager has not read yet`, name, *s.Start)).
+				todo(person(`Restart Windows (provisioner "windows-restart"): what is written into the registry counts from the next start on.`), by(RemedyStartTypes, "Or let the service control manager set it: sc.exe config."))
+		}
 		return when(s.disabled(), fails("the service "+name+" is disabled").seen(`HKLM\SYSTEM\CurrentControlSet\Services\`+name+`\Start = 4`))
 	})
+}
+
+// enabling are the steps for a service that is disabled. Windows protects some of them
+// from sc.exe, in versions that are not documented.
+func enabling(name, scType string, start int) []Step {
+	return []Step{
+		by(RemedyStartTypes, "sc.exe config "+name+" start= "+scType),
+		person(fmt.Sprintf(`Where Windows refuses that: reg add HKLM\SYSTEM\CurrentControlSet\Services\%s /v Start /t REG_DWORD /d %d /f, and restart Windows before sysprep.`, name, start)),
+	}
 }
 
 // running is a check that a service does not run.

@@ -142,19 +142,19 @@ var servicingChecks = []Check{
 		})},
 	{ID: "trustedinstaller-disabled", Causes: []string{"F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service TrustedInstaller is not disabled", Means: "sysprep asks it for pending servicing, and was seen to refuse where it did not start.",
-		Steps: []Step{by(RemedyStartTypes, "sc config TrustedInstaller start= demand"), person("Leave it alone in hardening scripts.")}, judge: disabled("TrustedInstaller")},
+		Steps: append(enabling("TrustedInstaller", "demand", 3), person("Leave it alone in hardening scripts.")), judge: disabled("TrustedInstaller")},
 	{ID: "wuauserv-disabled", Causes: []string{"F100", "F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service wuauserv is not disabled", Means: "Its provider (wuaueng.dll) takes part in generalize, and was seen to hang where the service cannot start.",
-		Steps: []Step{by(RemedyStartTypes, "sc config wuauserv start= demand"), person("To keep updates away stop it instead, or use a policy.")}, judge: disabled("wuauserv")},
+		Steps: append(enabling("wuauserv", "demand", 3), person("To keep updates away stop it instead, or use a policy.")), judge: disabled("wuauserv")},
 	{ID: "dmwappushservice-disabled", Causes: []string{"F85"}, Group: Base, Severity: finding.Warn, Source: github + "W4RH4WK/Debloat-Windows-10/issues/87", Unconfirmed: true,
 		Asserts: "the service dmwappushservice is not disabled", Means: "Generalize then takes 15 to 40 minutes, or hangs. Debloat scripts disable it.",
-		Steps: []Step{by(RemedyStartTypes, "sc config dmwappushservice start= delayed-auto")}, judge: disabled("dmwappushservice")},
+		Steps: enabling("dmwappushservice", "delayed-auto", 2), judge: disabled("dmwappushservice")},
 	{ID: "windows-search", Causes: []string{"F36"}, Group: Base, Severity: finding.Warn, Source: github + "eryph-org/basecatlets-hyperv/blob/HEAD/templates/windows/cookbooks/packer/files/default/sysprep.ps1",
 		Asserts: "Windows Search does not run", Means: "It works on files that sysprep cleans up: now and then generalize fails midway, and the machine is lost.",
 		Steps: []Step{by(RemedySearch, "Stop-Service WSearch -Force right before sysprep")}, judge: running("WSearch", "Windows Search (WSearch) is running")},
 	{ID: "media-sharing", Causes: []string{"F35"}, Group: Base, Severity: finding.Warn, Source: docProcess, Unconfirmed: true,
 		Asserts: "the network sharing of Windows Media Player does not run", Means: "Generalize was reported to fail midway where it does (Windows 7 to 10).",
-		Steps: []Step{person("net stop WMPNetworkSvc and sc config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
+		Steps: []Step{person("net stop WMPNetworkSvc and sc.exe config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
 }
 
 // Servicing lists what installs or updates at this moment.

@@ -201,3 +201,14 @@ func judged(t *testing.T, f Facts, plan Plan, id string) Result {
 	}
 	return j.Results[at]
 }
+
+// Lines are pasted into PowerShell, where "sc" is Set-Content up to version 5.1.
+func TestNoStepWritesAFileInPowerShell(t *testing.T) {
+	for _, c := range Checks() {
+		for _, s := range c.Steps {
+			if strings.Contains(" "+s.Text, " sc ") {
+				t.Errorf("%s: write sc.exe: %s", c.ID, s.Text)
+			}
+		}
+	}
+}

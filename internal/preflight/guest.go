@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -199,14 +200,23 @@ type TPM struct {
 	Present *bool `json:"present"`
 }
 
-// Service is one that exists. Status is nil for a driver.
+// Service is one that exists. Status and Mode are nil for a driver.
 type Service struct {
-	Start  *int64  `json:"start"` // 0 boot, 1 system, 2 automatic, 3 manual, 4 disabled
+	Start  *int64  `json:"start"` // of the registry: 0 boot, 1 system, 2 automatic, 3 manual, 4 disabled
 	Status *string `json:"status"`
+	// Mode is the start type that the service control manager goes by until Windows starts
+	// again: Automatic, Manual or Disabled. Nil: not known.
+	Mode *string `json:"mode"`
 }
 
 func (s Service) disabled() bool { return s.Start != nil && *s.Start == 4 }
-func (s Service) runs() bool     { return s.Status != nil && *s.Status == "Running" }
+
+// untilRestart reports whether it is disabled until Windows starts again, though the registry
+// says otherwise.
+func (s Service) untilRestart() bool {
+	return s.Start != nil && *s.Start != 4 && s.Mode != nil && strings.EqualFold(*s.Mode, "Disabled")
+}
+func (s Service) runs() bool { return s.Status != nil && *s.Status == "Running" }
 
 // AnswerFiles are those on Windows' search path.
 type AnswerFiles struct {

@@ -24,7 +24,7 @@ func startTypes(f Facts, _ Choice) ([]Call, string) {
 	}
 	var names []string
 	for _, name := range restored {
-		if s, there := services[name]; there && s.disabled() {
+		if s, there := services[name]; there && (s.disabled() || s.untilRestart()) {
 			names = append(names, name)
 		}
 	}

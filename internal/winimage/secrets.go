@@ -169,6 +169,8 @@ func plainText(b []byte) string {
 	case big || bytes.HasPrefix(b, []byte{0xff, 0xfe}):
 		b = b[2:]
 	case len(b) >= 4 && b[1] == 0 && b[3] == 0:
+	case len(b) >= 4 && b[0] == 0 && b[2] == 0 && b[1] != 0:
+		big = true
 	default:
 		return string(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
 	}

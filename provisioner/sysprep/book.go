@@ -78,12 +78,16 @@ func (r *run) noBook(err error) {
 // phase does one of the phases, and writes down how it ended.
 func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 	begun := r.now()
+	r.doing = p.name
 	r.book.Begin(p.name)
 	if r.book.begins != nil {
 		r.book.begins(p.name)
 	}
 	wait := r.heart.Begin(heartbeat.Facts{Doing: p.doing})
-	over, err = p.do(r, ctx)
+	err = guarded(p.doing, func() (err error) {
+		over, err = p.do(r, ctx)
+		return err
+	})
 	wait.End()
 	log.Printf("sysprep: phase %s took %s", p.name, r.now().Sub(begun).Round(time.Millisecond))
 	outcome := runlog.OK

@@ -50,13 +50,14 @@ type watched struct {
 	tidying, following atomic.Bool
 }
 
-// event is a sample, why there is none, or what is left of our files.
+// event is a sample, why there is none, what is left of our files, or a panic.
 type event struct {
 	sample  guest.Sample
 	err     error
 	removed bool
 	left    []string
 	last    bool // of the last look
+	crash   *crash
 }
 
 // observe watches until there is a verdict.
@@ -66,7 +67,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 	events := make(chan event)
 	var feeder sync.WaitGroup
 	r.following.Store(r.launched.Follow != nil)
-	feeder.Go(func() { r.feed(feed, events) })
+	feeder.Go(func() { carried(feed, events, func() { r.feed(feed, events) }) })
 	defer feeder.Wait()
 	defer stop()
 
@@ -85,6 +86,9 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		case <-ctx.Done():
 			return judge.Cancel(r.now())
 		case e := <-events:
+			if e.crash != nil {
+				panic(e.crash) // the phase takes it
+			}
 			if e.err != nil {
 				r.answering, asking = false, asking && !e.last
 				if errors.Is(e.err, guest.ErrHeld) && !r.held {
@@ -129,7 +133,7 @@ func (r *run) observe(ctx context.Context) verdict.Verdict {
 		watch.Set(seen.facts(r.now()))
 		if judge.WantsLastLook() && !asking {
 			asking = true
-			feeder.Go(func() { r.lastLook(feed, events) })
+			feeder.Go(func() { carried(feed, events, func() { r.lastLook(feed, events) }) })
 		}
 	}
 }

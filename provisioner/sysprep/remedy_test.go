@@ -48,7 +48,7 @@ var remedied = []struct {
 	checks []string
 	fails  string
 }{
-	{preflight.RemedyStartTypes, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, []string{`set to 3 HKLM:\SYSTEM\CurrentControlSet\Services\AppXSvc\Start`, `set to 2 HKLM:\SYSTEM\CurrentControlSet\Services\dmwappushservice\Start`}, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, "set-3"},
+	{preflight.RemedyStartTypes, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, []string{"set to start demand: the service AppXSvc", "set to start delayed-auto: the service dmwappushservice"}, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, "start-demand"},
 	{preflight.RemedyUpdates, nil, []string{"stopped the service UsoSvc"}, nil, ""},
 	{preflight.RemedyDomain, []string{"domain-member"}, []string{"left the domain example.test"}, []string{"domain-joined"}, "domain-leave"},
 	{preflight.RemedyNPS, []string{"nps"}, []string{"removed the RADIUS client switch-1"}, []string{"nps-clients"}, "nps-client-remove"},
@@ -189,6 +189,40 @@ func TestWhatWasNotAskedForIsNotDone(t *testing.T) {
 	want(t, g.ui.text(), "Not applied, because of report_only: remedy windows-search (WSearch)", "remedy autologon")
 	if !g.runs("WSearch") || strings.Contains(g.ui.text(), "has changed") {
 		t.Error("report_only has changed something")
+	}
+}
+
+// The service control manager goes by what it read when Windows started: a start type
+// that is in the registry alone changes nothing for sysprep, and is told.
+func TestAStartTypeInTheRegistryAloneIsNotEnough(t *testing.T) {
+	t.Parallel()
+	unread := func(s *machinestate.State) { s.Unread = []string{"AppXSvc"} }
+	for name, c := range map[string]struct {
+		change   func(*machinestate.State)
+		remedies []string
+		error    []string
+		said     []string
+	}{
+		"it fails":       {change: unread, error: []string{"the service AppXSvc is disabled until Windows is restarted", "windows-restart"}},
+		"the remedy":     {change: unread, remedies: []string{preflight.RemedyStartTypes}, said: []string{"set to start demand: the service AppXSvc", "Windows is generalized"}},
+		"it is refused":  {change: func(s *machinestate.State) { unread(s); s.Protected = []string{"AppXSvc"} }, remedies: []string{preflight.RemedyStartTypes}, error: []string{"disabled until Windows is restarted"}, said: []string{"not done: AppXSvc (start-demand): sc.exe ended with exit code 5", "still says: the service AppXSvc is disabled until"}},
+		"nothing is due": {change: func(*machinestate.State) {}, said: []string{"Windows is generalized"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, r := remedyRun(t, winsim.Scenario{}, nil, nil, c.remedies...)
+			machine(t, g, c.change)
+			err := g.provision()
+			if c.error != nil {
+				wantError(t, err, c.error...)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			want(t, g.ui.text(), c.said...)
+			if list := (*r).applied.remedies; name == "it is refused" && (len(list) != 1 || list[0].Verified != preflight.VerifiedNot || list[0].Changed) {
+				t.Errorf("the record is %+v", list)
+			}
+		})
 	}
 }
 

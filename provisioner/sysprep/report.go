@@ -39,9 +39,6 @@ func (r *run) writeReports(ctx context.Context, err error) {
 	if !r.config.Report.Wanted() {
 		return
 	}
-	if r.scrub.replacer == nil { // it ended before the secrets were known in full
-		r.scrub = newScrubber(r.config.secrets(r.hidden))
-	}
 	r.config.Report.Write(ctx, r.ui, r.reported(err), r.scrub.text, r.sarif, r.config.otherFiles()...)
 }
 

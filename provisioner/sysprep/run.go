@@ -48,6 +48,7 @@ type run struct {
 	// file.
 	deletesCached bool
 	machine       machineEvents
+	doing         string // the name of the phase that goes on
 	// heart says that a wait goes on.
 	heart *heartbeat.Heart
 	// running are the sysprep.exe that were found, and attached is the one of
@@ -142,23 +143,39 @@ func newRun(c Config, ui packersdk.Ui, comm packersdk.Communicator, data map[str
 
 // provision does the run. Everything it returns is free of secrets, and begins
 // with its class (verdict.Head).
-func (r *run) provision(ctx context.Context) (err error) {
+func (r *run) provision(ctx context.Context) error {
+	r.scrub = newScrubber(r.config.secrets(r.hidden))
+	r.ui = scrubUI{r.ui, r.scrub}
+	before := log.Writer()
+	log.SetOutput(scrubWriter{before, r.scrub})
+	defer log.SetOutput(before)
 	r.config.Report.Begin(ctx, r.ui)
-	defer func() { r.writeReports(ctx, err) }()
+	err := guarded("beginning or ending the run", func() error { return r.inGuest(ctx) })
+	if c := (*crash)(nil); errors.As(err, &c) { // outside of the phases: their errors are text by now
+		err = errors.New(r.scrub.text(r.explainCrash(c, nil).Error()))
+	}
+	if failed := guarded("writing the reports on the run", func() error { r.writeReports(ctx, err); return nil }); failed != nil {
+		r.ui.Errorf("The reports on this run could not be written: %s; %s", failed, nextOfCrash)
+	}
+	return err
+}
+
+// inGuest does the phases, and writes them down.
+func (r *run) inGuest(ctx context.Context) error {
 	if r.comm == nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, errors.New("sysprep runs in the guest and needs a communicator: set communicator = \"winrm\" in the source"))
 	}
 	if err := errors.Join(r.renderUser(), r.overrideLogin()); err != nil {
 		return verdict.Fail(verdict.Head{Class: verdict.NotStarted}, err)
 	}
-	r.scrub = newScrubber(r.config.secrets(r.hidden))
-	r.ui = scrubUI{r.ui, r.scrub}
-	before := log.Writer()
-	log.SetOutput(scrubWriter{before, r.scrub})
-	defer log.SetOutput(before)
+	r.scrub.hide(r.config.secrets(r.hidden))
 	r.openBook()
 	defer context.AfterFunc(ctx, r.noteCancel)()
-	err = r.headed(ctx, r.do(ctx))
+	err := r.do(ctx)
+	if c := (*crash)(nil); errors.As(err, &c) {
+		err = r.crashed(ctx, c)
+	}
+	err = r.headed(ctx, err)
 	r.closeBook(ctx, err)
 	return err
 }
