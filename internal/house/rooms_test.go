@@ -9,6 +9,7 @@ var rooms = []room{
 	{name: "tools/platforms", may: []string{"tools/released"}},
 	{name: "tools/release", may: []string{"tools/released", "version"}},
 	{name: "tools/released"},
+	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
