@@ -18,8 +18,8 @@ import (
 )
 
 func main() {
-	if code, handled := cli.Run(os.Args[1:], os.Stdout, os.Stderr); handled {
-		os.Exit(code)
+	if !cli.ForPacker(os.Args[1:], os.Getenv(plugin.MagicCookieKey) == plugin.MagicCookieValue) {
+		os.Exit(cli.Run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	log.SetOutput(edge.Log(os.Stderr)) // Packer shows it with PACKER_LOG=1
 	set := plugin.NewSet()

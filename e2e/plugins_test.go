@@ -19,7 +19,7 @@ import (
 var theirSources = map[string]string{
 	"azure": "github.com/hashicorp/azure", "vmware": "github.com/hashicorp/vmware", "vsphere": "github.com/hashicorp/vsphere", "amazon": "github.com/hashicorp/amazon",
 	"qemu": "github.com/hashicorp/qemu", "hyperv": "github.com/hashicorp/hyperv", "virtualbox": "github.com/hashicorp/virtualbox", "proxmox": "github.com/hashicorp/proxmox",
-	"googlecompute": "github.com/hashicorp/googlecompute",
+	"googlecompute": "github.com/hashicorp/googlecompute", "nutanix": "github.com/nutanix-cloud-native/nutanix",
 }
 
 // builtByDefault are those that `make plugins` builds, so that a test may count on them.

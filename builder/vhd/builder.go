@@ -118,6 +118,11 @@ func (b *Builder) steps() []multistep.Step {
 	}
 	return []multistep.Step{
 		&stepCheckHost{},
+		&stepCheckDownload{target: func(source string) (string, error) {
+			where := *download // it notes the checksum that an address carries
+			_, target, err := where.UseSourceToFindCacheTarget(source)
+			return target, err
+		}},
 		download,
 		&stepInspectSource{},
 		&stepCheckFirmware{},

@@ -46,7 +46,7 @@ type Config struct {
 	Hypervisor string `mapstructure:"hypervisor"`
 
 	// The disk to start from: a VHD (fixed, dynamic or differencing), VHDX,
-	// qcow2 or raw file. The format is recognised by content, not by name. The
+	// qcow2, VMDK, OVA or raw file. The format is recognised by content, not by name. The
 	// file is opened read-only and never changed. One of `source_path` and
 	// `source_url` is required, unless the machine exists already.
 	SourcePath string `mapstructure:"source_path"`

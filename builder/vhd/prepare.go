@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -195,20 +196,58 @@ func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Forma
 // prepareSize says at once what a source that lies here cannot become. Whatever
 // else is wrong with it is told by the build, which may find it in another state.
 func (c *Config) prepareSize() []error {
-	if _, makes := c.driver().(hypervisor.Maker); !makes || c.SourcePath == "" || unknown.In(c.SourcePath) || weburl.Scheme(c.SourcePath) != "" ||
+	option, path := "source_path", c.SourcePath
+	if path == "" {
+		option, path = "source_url", localFile(c.SourceURL)
+	}
+	if _, makes := c.driver().(hypervisor.Maker); !makes || path == "" || unknown.In(path) || weburl.Scheme(path) != "" ||
 		!slices.Contains(formats, c.Format) || c.VHDType != "" && !slices.Contains(diskimage.VHD.Types(), c.VHDType) {
 		return nil
 	}
-	disk, err := diskimage.Open(c.SourcePath, diskimage.Allow(c.BackingFiles...))
-	if err != nil {
+	info := infoWithin(lookLimit, path, c.BackingFiles)
+	if info == nil {
 		return nil
 	}
-	defer disk.Close()
-	if err := diskimage.CanHold(disk.Info(), c.conversion()); err != nil {
-		return []error{fmt.Errorf("source_path, format: the output cannot be made of %s: %w", c.SourcePath, err)}
+	if err := diskimage.CanHold(*info, c.conversion()); err != nil {
+		return []error{fmt.Errorf("%s, format: the output cannot be made of %s: %w", option, path, err)}
 	}
 	return nil
 }
+
+// lookLimit bounds the look at a source in validation, which reads its headers.
+const lookLimit = 10 * time.Second
+
+// infoWithin is what a disk says of itself; nil where it cannot be read, or not in
+// time: a look at storage that hangs is abandoned.
+func infoWithin(limit time.Duration, path string, backing []string) *diskimage.Info {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	found := make(chan *diskimage.Info, 1)
+	go func() {
+		defer cancel()
+		disk, err := openSource(path, diskimage.Until(ctx), diskimage.Allow(backing...))
+		if err != nil {
+			found <- nil
+			return
+		}
+		info := disk.Info()
+		disk.Close()
+		found <- &info
+	}()
+	select {
+	case info := <-found:
+		return info
+	case <-ctx.Done():
+	}
+	select {
+	case info := <-found: // it ended, and with it the context
+		return info
+	default:
+		return nil
+	}
+}
+
+// openSource opens a disk; a variable, so that a test can have storage that hangs.
+var openSource = diskimage.Open
 
 func (c *Config) prepareCommunicator() (errs []error) {
 	if choice(&errs, "communicator", &c.Comm.Type, "winrm", communicators...); len(errs) > 0 || c.Comm.Type == unknown.Value {

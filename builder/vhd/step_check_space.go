@@ -49,6 +49,9 @@ func spaceNeeded(r *run) int64 {
 	for _, path := range r.source.Files {
 		data += allocated(path)
 	}
+	if r.source.Type == diskimage.StreamOptimized {
+		data *= 2 // compressed
+	}
 	if size := r.source.VirtualSize; size > 0 {
 		data = min(data, size)
 	}

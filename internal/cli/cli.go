@@ -1,6 +1,7 @@
-// Package cli is what the plugin's binary can do besides being a plugin:
-// inspect proves images, lint checks answer files, diagnose reads logs. Packer's own sub-commands
-// (describe, start) are not touched.
+// Package cli is what the plugin's binary can do besides being a plugin: inspect
+// proves images, lint checks answer files, diagnose reads logs. Help, man pages, the
+// reference and the completion of shells are made of the same definitions. What Packer
+// asks (describe, start) is not touched.
 package cli
 
 import (
@@ -11,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -29,19 +29,48 @@ const (
 	Interrupted = 130
 )
 
-type command func(ctx context.Context, args []string, stdout, stderr *edge.Writer) int
-
-var commands = map[string]command{"inspect": inspect, "lint": lint, "diagnose": diagnose}
-
-// Run executes the command named by args[0]. Handled is false when it is not
-// one of ours, and nothing was done.
-func Run(args []string, stdout, stderr io.Writer) (code int, handled bool) {
-	if len(args) == 0 || commands[args[0]] == nil {
-		return 0, false
+// ForPacker tells whether a command line is Packer's and not a person's: the SDK answers
+// it. Cookie says that Packer's magic cookie is in the environment, which alone
+// decides nothing: what a shell-local provisioner starts inherits it.
+func ForPacker(args []string, cookie bool) bool {
+	for _, arg := range args {
+		switch {
+		case arg == "--protobuf": // the SDK takes it anywhere
+		case arg == "describe" || arg == "start":
+			return true
+		default:
+			return cookie && !isOurs(arg)
+		}
 	}
+	return cookie
+}
+
+// isOurs tells whether a first argument is a command or an option of ours.
+func isOurs(arg string) bool {
+	if strings.HasPrefix(arg, "-") || strings.HasPrefix(arg, "__complete") {
+		return true
+	}
+	for _, c := range newRoot(&call{}).Commands() {
+		if c.Name() == arg {
+			return true
+		}
+	}
+	return false
+}
+
+// Run executes a command line and returns the exit code.
+func Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(stderr)
 	defer stop()
-	return commands[args[0]](ctx, args[1:], edge.Screen(stdout), edge.Screen(stderr)), true
+	c := &call{stdout: edge.Screen(stdout), stderr: edge.Screen(stderr)}
+	root := newRoot(c)
+	root.SetArgs(twoDashes(root, args))
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if cmd, err := root.ExecuteContextC(ctx); err != nil {
+		return c.misused(cmd, err)
+	}
+	return c.code
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -74,56 +103,6 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 	}
 }
 
-var errHelp = errors.New("help was asked for")
-
-// flagSet holds the values of each flag that was given, in their order; one
-// that takes no value has an empty one.
-type flagSet map[string][]string
-
-func (f flagSet) has(name string) bool { return len(f[name]) > 0 }
-
-// last is the value that counts of a flag that was given more than once.
-func (f flagSet) last(name string) string {
-	if !f.has(name) {
-		return ""
-	}
-	return f[name][len(f[name])-1]
-}
-
-// options splits arguments into the flags named and everything else; flags may
-// stand anywhere. A flag whose name is known with "=" at its end takes a value,
-// as --name=value or --name value.
-func options(args []string, known ...string) (flags flagSet, rest []string, err error) {
-	flags = flagSet{}
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		name, value, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		valued := slices.Contains(known, name+"=")
-		switch {
-		case arg == "--":
-			return flags, append(rest, args[i+1:]...), nil
-		case arg == "-h" || arg == "--help":
-			return nil, nil, errHelp
-		case !strings.HasPrefix(arg, "-") || arg == "-":
-			rest = append(rest, arg)
-			continue
-		case slices.Contains(known, name) && !assigned:
-		case valued && !assigned && i+1 < len(args) && !strings.HasPrefix(args[i+1], "--"):
-			i++
-			value = args[i]
-		case valued && !assigned:
-			return nil, nil, fmt.Errorf("option %s needs a value", arg)
-		case !valued:
-			return nil, nil, fmt.Errorf("unknown option %s", arg)
-		}
-		if valued && value == "" {
-			return nil, nil, fmt.Errorf("option --%s needs a value", name)
-		}
-		flags[name] = append(flags[name], value)
-	}
-	return flags, rest, nil
-}
-
 // expanded replaces patterns such as *.vhdx by the files they name, on Windows:
 // its shells hand them on as they are, all others have expanded them already. A
 // file that has such a name is itself.
@@ -147,15 +126,4 @@ func expanded(goos string, names []string) (files []string, err error) {
 		files = append(files, found...)
 	}
 	return files, nil
-}
-
-// usage prints how to call a command: on stdout when asked for, else with the
-// reason on stderr.
-func usage(err error, text string, stdout, stderr io.Writer) int {
-	if errors.Is(err, errHelp) {
-		fmt.Fprintln(stdout, text)
-		return OK
-	}
-	fmt.Fprintf(stderr, "%v\n%s\n", err, text)
-	return CannotDo
 }

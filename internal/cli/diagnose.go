@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -16,56 +18,69 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 )
 
-const diagnoseUsage = `usage: packer-plugin-sysprep diagnose PATH... [--json] [--locale LOCALE] [--allow-backing PATH]... [--timeout 5m]
-Says why sysprep or the first boot of an image failed, from the logs of Windows.
-PATH is a log (setupact.log, setuperr.log), a folder or a zip file with logs
-(Panther, or what log_directory kept), a disk image, or - for standard input. The
-logs of one PATH are judged together; CBS.log, dism.log and the events of app
-deployment as text (appx*.txt) are asked where the cause points to them.
-  --json   one JSON document for each PATH, each on a line of its own
-  --locale LOCALE
-           the guest's locale (ja-JP) or code page (932), for logs that are not
-           in Unicode
-  --allow-backing PATH
-           as for inspect, where PATH is a disk image
-  --timeout DURATION
-           how long all of it may take; 5m by default
-Exit code: 0 nothing failed, 1 a failure or a hang was found, 2 a PATH could not
-be read or has no log of sysprep or Windows Setup, 130 ended at once by a second
-Ctrl-C.`
+// diagnosing is one call of diagnose.
+type diagnosing struct {
+	common
+	locale  value
+	backing values
+	limit   limit
+}
 
-func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, paths, err := options(args, "json", "locale=", "timeout=", "allow-backing=")
-	if err == nil && len(paths) == 0 {
-		err = errors.New("no log is named; give a log, a folder, a zip file, a disk image, or - for standard input")
+func diagnoseCommand(c *call) *cobra.Command {
+	o := diagnosing{limit: limit(inspectLimit)}
+	cmd := &cobra.Command{
+		Use:   "diagnose PATH... [options]",
+		Short: "says why sysprep or the first boot of an image failed",
+		Long: `It reads the logs of Windows. PATH is a log (setupact.log, setuperr.log), a folder or a zip file with logs (Panther, or what log_directory kept), a disk image, or - for standard input.
+
+The logs of one PATH are judged together; CBS.log, dism.log and the events of app deployment as text (appx*.txt) are asked where the cause points to them.`,
+		Example: `# the logs that the provisioner kept (log_directory)
+` + program + ` diagnose logs
+# the disk of a machine that does not start
+` + program + ` diagnose clone.vhdx
+# a log that is not in Unicode
+` + program + ` diagnose --locale ja-JP setupact.log
+# what a bug report has attached, for a program
+curl -s https://example.com/setupact.log |
+  ` + program + ` diagnose --json -`,
+		Annotations: map[string]string{exits: "0 nothing failed\n1 a failure or a hang was found\n2 a PATH could not be read, or not all of it, has no log of sysprep or Windows Setup, or has errors that are not known and no word of how it ended, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			if len(paths) == 0 {
+				return errors.New("no log is named; give a log, a folder, a zip file, a disk image, or - for standard input")
+			}
+			paths, err := expanded(runtime.GOOS, paths)
+			if err != nil {
+				return err
+			}
+			page := 0
+			if o.locale != "" {
+				if page, err = diagnosis.CodePage(string(o.locale)); err != nil {
+					return fmt.Errorf("--locale %s: %w", o.locale, err)
+				}
+			}
+			return o.to(cmd.Context(), c, o.json, paths, func(stdout, stderr *edge.Writer) int {
+				return o.run(cmd.Context(), paths, page, stdout, stderr)
+			})
+		},
 	}
-	if err == nil {
-		paths, err = expanded(runtime.GOOS, paths)
-	}
-	limit, page := inspectLimit, 0
-	if text := flags.last("timeout"); err == nil && flags.has("timeout") {
-		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
-			err = fmt.Errorf("--timeout %s: give a time with its unit, for instance 90s or 5m", text)
-		}
-	}
-	if text := flags.last("locale"); err == nil && flags.has("locale") {
-		if page, err = diagnosis.CodePage(text); err != nil {
-			err = fmt.Errorf("--locale %s: %w", text, err)
-		}
-	}
-	if err != nil {
-		return usage(err, diagnoseUsage, stdout, stderr)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s; allow more with --timeout", limit))
+	f := cmd.Flags()
+	o.flags(f, "each PATH")
+	f.Var(&o.locale, "locale", "the guest's `LOCALE` (ja-JP) or code page (932), for logs that are not in Unicode")
+	o.shared(f, &o.backing, &o.limit)
+	return cmd
+}
+
+func (o *diagnosing) run(ctx context.Context, paths []string, page int, stdout, stderr *edge.Writer) int {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(o.limit), fmt.Errorf("it took longer than %s; allow more with --timeout", time.Duration(o.limit)))
 	defer cancel()
 	code := OK
 	var reports []finding.Report
 	for _, path := range paths {
-		r := diagnoseOne(ctx, path, page, flags["allow-backing"])
-		code = max(code, codeOf(r))
+		r := diagnoseOne(ctx, path, page, o.backing)
+		code = max(code, codeOfLog(r))
 		reports = append(reports, r)
 	}
-	if flags.has("json") {
+	if o.json {
 		if err := render.JSON(stdout.Raw(), reports...); err != nil {
 			fmt.Fprintln(stderr, err)
 			return CannotDo
@@ -80,6 +95,17 @@ func diagnose(ctx context.Context, args []string, stdout, stderr *edge.Writer) i
 		for _, line := range diagnosed(r, len(reports) > 1) {
 			fmt.Fprintln(stdout, line)
 		}
+	}
+	return code
+}
+
+// codeOfLog is codeOf for logs: where nothing failed in what was read, and not all
+// of it was, or there are errors that nobody knows, it cannot be told.
+func codeOfLog(r finding.Report) int {
+	code := codeOf(r)
+	facts, _ := r.Facts.(LogFacts)
+	if code == OK && (len(facts.Unread) > 0 || facts.Outcome == diagnosis.Undecided) {
+		return CannotDo
 	}
 	return code
 }
@@ -100,24 +126,35 @@ type LogFacts struct {
 	Working string `json:"working,omitempty"`
 	// Logs are all that were read.
 	Logs []string `json:"logs"`
+	// Unread are those that could not be, with the reason.
+	Unread []string `json:"unread,omitempty"`
+	// Errors are the first of those that the catalogue does not know, where nothing
+	// says how it ended.
+	Errors     []string `json:"errors,omitempty"`
+	ErrorCount int      `json:"error_count,omitempty"`
 
 	of diagnosis.Source
 }
 
 func diagnoseOne(ctx context.Context, path string, page int, backing []string) finding.Report {
 	r := finding.Report{Subject: finding.Log, Name: weburl.Redact(path)}
-	logs, err := gather(ctx, path, page, backing)
+	logs, unread, err := gather(ctx, path, page, backing)
 	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
 		return r
 	}
 	found := diagnosis.Collect(logs)
+	if found.Outcome == diagnosis.NoLog && len(unread) > 0 {
+		r.Error = edge.Text("no log of sysprep or Windows Setup could be read: " + strings.Join(unread, "; "))
+		return r
+	}
 	if found.Outcome == diagnosis.NoLog {
 		r.Error = "there is no log of sysprep or Windows Setup in it; name setupact.log, or the folder Windows\\System32\\Sysprep\\Panther or Windows\\Panther"
 		return r
 	}
 	p := found.Log.Run.Progress
-	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of}
+	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of,
+		Unread: unread, Errors: found.Errors, ErrorCount: found.ErrorCount}
 	for _, l := range logs {
 		facts.Logs = append(facts.Logs, l.Name)
 	}
@@ -169,7 +206,8 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	facts, _ := r.Facts.(LogFacts)
 	head := map[diagnosis.Outcome]string{
 		diagnosis.Failed: heads[facts.Phase], diagnosis.Hanging: "sysprep did not end", diagnosis.Succeeded: "nothing failed: sysprep succeeded",
-		diagnosis.Unfailed: "nothing failed in what was read",
+		diagnosis.Unfailed:  "nothing failed in what was read",
+		diagnosis.Undecided: "not known: the log has errors that the catalogue does not know, and does not say how it ended",
 	}[facts.Outcome]
 	switch {
 	case facts.Outcome == diagnosis.Hanging && facts.Phase == diagnosis.PhaseFirstBoot:
@@ -191,6 +229,15 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	}
 	lines = append(lines, foreign.Text(head))
 	lines = append(lines, render.Full("cause", r.Findings...)...)
+	for _, text := range facts.Errors {
+		lines = append(lines, foreign.Text("error: "+text))
+	}
+	if n := facts.ErrorCount - len(facts.Errors); n > 0 {
+		lines = append(lines, fmt.Sprintf("error: and %d more", n))
+	}
+	for _, text := range facts.Unread {
+		lines = append(lines, foreign.Text("not read: "+text))
+	}
 	if facts.Outcome == diagnosis.Failed || facts.Outcome == diagnosis.Hanging {
 		lines = append(lines, "machine: "+usable(facts))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,7 +95,7 @@ func TestDiagnoseReadsWhateverHoldsTheLogs(t *testing.T) {
 		"a limit":               {[]string{"--timeout=1ns", log}, "", CannotDo, "", "it took longer than 1ns"},
 		"a limit of nothing":    {[]string{"--timeout=0s", log}, "", CannotDo, "", "give a time with its unit"},
 		"half a zip file":       {[]string{filepath.Join(logsBelow(t, map[string]string{"a.zip": "PK\x03\x04nothing"}), "a.zip")}, "", CannotDo, "", "the zip file cannot be read"},
-		"help":                  {[]string{"--help"}, "", OK, "usage: packer-plugin-sysprep diagnose", ""},
+		"help":                  {[]string{"--help"}, "", OK, "packer-plugin-sysprep diagnose: says why", ""},
 	} {
 		stdin = strings.NewReader(c.stdin)
 		code, stdout, stderr := run(t, append([]string{"diagnose"}, c.args...)...)
@@ -317,7 +318,7 @@ func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
 		files[fmt.Sprintf("%d/setupact.log", i)] = "x"
 	}
 	for _, path := range []string{logsBelow(t, files), zipped(t, files)} {
-		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "name the folder of one machine") {
+		if _, _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "name the folder of one machine") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -326,16 +327,89 @@ func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
 	defer func() { maxLogEntries = all }()
 	maxLogEntries = 3
 	for _, path := range []string{logsBelow(t, few), zipped(t, few)} {
-		if _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "holds more than 3 files") {
+		if _, _, err := gather(t.Context(), path, 0, nil); err == nil || !strings.Contains(err.Error(), "holds more than 3 files") {
 			t.Errorf("%v", err)
 		}
 	}
 	maxLogEntries = all
-	if logs, err := gather(t.Context(), zipped(t, map[string]string{"a/setupact.log": "x", "setupact.log/": ""}), 0, nil); err != nil || len(logs) != 1 {
+	if logs, _, err := gather(t.Context(), zipped(t, map[string]string{"a/setupact.log": "x", "setupact.log/": ""}), 0, nil); err != nil || len(logs) != 1 {
 		t.Errorf("a folder in a zip file: %d logs, %v", len(logs), err)
 	}
 	deep := strings.Repeat("a/", maxLogDepth+1) + "setupact.log"
-	if logs, err := gather(t.Context(), logsBelow(t, map[string]string{deep: "x"}), 0, nil); err != nil || len(logs) != 0 {
+	if logs, _, err := gather(t.Context(), logsBelow(t, map[string]string{deep: "x"}), 0, nil); err != nil || len(logs) != 0 {
 		t.Errorf("%d logs, %v", len(logs), err)
+	}
+}
+
+// What is beside a log or a folder that cannot be read is judged, and what was not
+// read is said; the exit code is not that of a success then.
+func TestDiagnoseNamesWhatItCouldNotRead(t *testing.T) {
+	before := walk
+	t.Cleanup(func() { walk = before })
+	walk = func(root string, visit fs.WalkDirFunc) error {
+		return before(root, func(name string, e fs.DirEntry, err error) error {
+			result := visit(name, e, err)
+			if result == nil && e.Name() == "locked" {
+				if result = visit(name, e, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}); result == nil {
+					result = fs.SkipDir
+				}
+			}
+			return result
+		})
+	}
+	disk := func(log string) string {
+		return winimagetest.Disk(t, winimagetest.Spec{Files: map[string]string{winimagetest.Log: log, `\Windows\Panther\setupact.log\x`: "x"}})
+	}
+	for name, c := range map[string]struct {
+		path string
+		code int
+		says []string
+	}{
+		"a folder beside a failure": {logsBelow(t, map[string]string{"a/setupact.log": winimagetest.RefusedLog, "locked/setupact.log": winimagetest.GoodLog}), NotOK, []string{"sysprep refused", "not read: ", "locked: permission denied"}},
+		"a folder beside a success": {logsBelow(t, map[string]string{"a/setupact.log": winimagetest.GoodLog, "locked/setupact.log": winimagetest.GoodLog}), CannotDo, []string{"nothing failed: sysprep succeeded", "locked: permission denied"}},
+		"a folder alone":            {logsBelow(t, map[string]string{"locked/setupact.log": winimagetest.GoodLog}), CannotDo, []string{"no log of sysprep or Windows Setup could be read: ", "locked: permission denied"}},
+		"a log of a failed disk":    {disk(winimagetest.RefusedLog), NotOK, []string{"sysprep refused", `not read: on the disk: \Windows\Panther\setupact.log: it is a folder`}},
+		"a log of a good disk":      {disk(winimagetest.GoodLog), CannotDo, []string{"nothing failed: sysprep succeeded", "not read: on the disk: "}},
+	} {
+		code, stdout, stderr := run(t, "diagnose", c.path)
+		for _, text := range c.says {
+			if !strings.Contains(stdout+stderr, text) {
+				t.Errorf("%s lacks %q", name, text)
+			}
+		}
+		if code != c.code {
+			t.Errorf("%s: exit code %d\n%s%s", name, code, stdout, stderr)
+		}
+	}
+	if _, _, err := gather(t.Context(), filepath.Join(t.TempDir(), "none"), 0, nil); err == nil {
+		t.Error("a folder that is not there is read")
+	}
+	_, stdout, _ := run(t, "diagnose", "--json", logsBelow(t, map[string]string{"a/setupact.log": winimagetest.RefusedLog, "locked/setupact.log": ""}))
+	schematest.Valid(t, []byte(stdout))
+	if !strings.Contains(stdout, `"unread":[`) {
+		t.Errorf("%s", stdout)
+	}
+}
+
+// Errors that nobody knows are shown, and are not called nothing.
+func TestDiagnoseSaysThatErrorsAreNotKnown(t *testing.T) {
+	excerpt := "2026-11-23 12:00:00, Error                 SYSPRP Contoso: the frobnicator did not answer, password=TopSecret1\r\n" +
+		strings.Repeat("2026-11-23 12:00:01, Error                 SYSPRP Contoso: another thing\r\n2026-11-23 12:00:02, Error                 SYSPRP Contoso: a third\r\n", 3)
+	stdin = strings.NewReader(excerpt)
+	t.Cleanup(func() { stdin = os.Stdin })
+	code, stdout, stderr := run(t, "diagnose", "-")
+	for _, text := range []string{"not known: the log has errors that the catalogue does not know", "error: 2026-11-23 12:00:00, Error                 SYSPRP Contoso: the frobnicator", "error: and 4 more", "read: standard input"} {
+		if !strings.Contains(stdout, text) {
+			t.Errorf("no %q", text)
+		}
+	}
+	if code != CannotDo || strings.Contains(stdout, "nothing failed") || strings.Contains(stdout, "TopSecret1") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+	stdin = strings.NewReader(excerpt)
+	_, stdout, _ = run(t, "diagnose", "--json", "-")
+	schematest.Valid(t, []byte(stdout))
+	if !strings.Contains(stdout, `"outcome":"undecided"`) || !strings.Contains(stdout, `"error_count":7`) {
+		t.Error(stdout)
 	}
 }

@@ -33,6 +33,9 @@ const (
 // variable, so that tests need not so many.
 var maxLogEntries = 20_000
 
+// walk is a variable, so that a test can have folders that cannot be read.
+var walk = filepath.WalkDir
+
 // longLog is the size from which only the end of a file is read, in bytes: the
 // last run is there. A variable, so that tests need no such file.
 var longLog int64 = 512 << 20
@@ -43,12 +46,27 @@ type gathering struct {
 	page int
 	left int64
 	logs []diagnosis.Log
+	// unread are logs and folders that could not be read, with the reason.
+	unread []string
 }
 
-// gather reads the logs that a path leads to.
-func gather(ctx context.Context, path string, page int, backing []string) ([]diagnosis.Log, error) {
+// gather reads the logs that a path leads to, and names those of them that cannot be
+// read where others can.
+func gather(ctx context.Context, path string, page int, backing []string) (logs []diagnosis.Log, unread []string, err error) {
 	g := &gathering{ctx: ctx, page: page, left: maxLogBytes}
-	return g.logs, g.from(path, backing)
+	err = g.from(path, backing)
+	return g.logs, g.unread, err
+}
+
+// skip notes what could not be read, and goes on.
+func (g *gathering) skip(what string, err error) {
+	const most = 20
+	switch {
+	case len(g.unread) < most:
+		g.unread = append(g.unread, fmt.Sprintf("%s: %s", what, err))
+	case len(g.unread) == most:
+		g.unread = append(g.unread, "and more")
+	}
 }
 
 func (g *gathering) from(path string, backing []string) error {
@@ -134,7 +152,7 @@ func (g *gathering) read(name string, from io.Reader) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", name, err)
+			return &unreadable{fmt.Errorf("reading %s: %w", name, err)}
 		}
 	}
 	g.logs = append(g.logs, log.Log())
@@ -169,9 +187,16 @@ func (a abandoned) Read(p []byte) (int, error) {
 // folder reads the logs below a folder; links are not followed.
 func (g *gathering) folder(path string) error {
 	seen := 0
-	return filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
+	return walk(path, func(name string, e fs.DirEntry, err error) error {
+		if err != nil && (name == path || e == nil) {
 			return err
+		}
+		if err != nil { // what is beside it may be enough
+			g.skip(name, cause(err))
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		}
 		if seen++; seen > maxLogEntries {
 			return fmt.Errorf("%s holds more than %d files; name the folder of the logs", path, maxLogEntries)
@@ -194,11 +219,31 @@ func (g *gathering) folder(path string) error {
 		}
 		f, info, err := hostfile.OpenRegular(name)
 		if err != nil {
-			return err
+			g.skip(name, cause(err))
+			return nil
 		}
 		defer f.Close()
-		return g.file(filepath.ToSlash(below), f, info.Size())
+		err = g.file(filepath.ToSlash(below), f, info.Size())
+		if broken := new(unreadable); errors.As(err, &broken) {
+			g.skip(name, cause(err))
+			return nil
+		}
+		return err
 	})
+}
+
+// unreadable is the error for a log that was opened and cannot be read.
+type unreadable struct{ error }
+
+func (u *unreadable) Unwrap() error { return u.error }
+
+// cause is an error without the name of the file, which is said beside it.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // zip reads the logs in a zip file.
@@ -246,8 +291,13 @@ func (g *gathering) disk(path string, backing []string) error {
 	}
 	defer d.Close()
 	found, err := winimage.ExtractLogs(g.ctx, d)
-	if err != nil && len(found) == 0 {
+	if err != nil && (len(found) == 0 || g.ctx.Err() != nil) {
 		return err
+	}
+	if err != nil {
+		for _, text := range strings.Split(err.Error(), "\n") {
+			g.skip("on the disk", errors.New(text))
+		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(found)) {
 		if name := path.OnVolume(); diagnosis.IsLog(name) {

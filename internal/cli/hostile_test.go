@@ -73,12 +73,12 @@ func utf16le(s string) (b []byte) {
 	return b
 }
 
-// golden compares with a file below testdata, which -update writes.
+// golden compares with a file below testdata, which UPDATE_GOLDEN=1 writes.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if os.Getenv("UPDATE_GOLDEN") == "1" {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"runtime"
@@ -12,6 +13,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
@@ -24,26 +28,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
-const inspectUsage = `usage: packer-plugin-sysprep inspect IMAGE... [--json] [--audit] [--for TARGET] [--against SOURCE] [--allow-backing PATH]... [--timeout 5m]
-Proves that disk images hold a generalized Windows. IMAGE is a VHD, VHDX, qcow2
-or raw file, or an http(s) address of one on a server with range requests.
-  --json   one JSON document for each image, with all facts, each on a line of its own
-  --audit  expect an image that starts in audit mode
-  --for TARGET
-           where the image goes: azure, hyperv, aws or openstack. What that place
-           does not take is an error; without it what Azure does not take is told
-  --against SOURCE
-           the disk that the image was made from: says of the machine SID, the
-           computer name, accounts and the like what became of them. It refuses
-           no image
-  --allow-backing PATH
-           a file, or a folder with all below it, that an image may be based on
-           besides the files in its own folder; can be given several times
-  --timeout DURATION
-           how long all of it may take, for instance 90s; 5m by default
-Exit code: 0 every image is proven, 1 one is not, 2 one could not be judged,
-130 ended at once by a second Ctrl-C.`
-
 // inspectLimit is how long all images together may take. A local one is read in
 // less than ten seconds, whatever is on it; the rest is for slow servers.
 const inspectLimit = 5 * time.Minute
@@ -55,38 +39,82 @@ const memoryLimit = 80 << 20
 // parallelImages is how many images are looked into side by side.
 const parallelImages = 4
 
-func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	flags, images, err := options(args, "json", "audit", "timeout=", "for=", "allow-backing=", "against=")
-	if err == nil && len(images) == 0 {
-		err = errors.New("no image is named")
+// inspecting is one call of inspect.
+type inspecting struct {
+	common
+	audit   bool
+	goal    value
+	against value
+	backing values
+	limit   limit
+}
+
+func inspectCommand(c *call) *cobra.Command {
+	o := inspecting{limit: limit(inspectLimit)}
+	cmd := &cobra.Command{
+		Use:   "inspect IMAGE... [options]",
+		Short: "proves that disk images hold a generalized Windows",
+		Long: `IMAGE is a VHD, VHDX, qcow2, VMDK, OVA or raw file, or an http(s) address of one on a server with range requests. The name - is standard input, where that is a file (< disk.vhdx) and no pipe. Nothing is mounted, and nothing is written to an image.
+
+Of one image all is said; of several a line each.`,
+		Example: `# all that is known about an image
+` + program + ` inspect disk.vhdx
+# would Azure take it?
+` + program + ` inspect --for azure disk.vhd
+# many at once, for a program
+` + program + ` inspect --json -o report.json *.qcow2
+# in a script: the exit code is enough
+` + program + ` inspect -q disk.vhdx && publish disk.vhdx`,
+		Annotations: map[string]string{exits: "0 every image is proven\n1 one is not\n2 one could not be judged, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
+		RunE: func(cmd *cobra.Command, images []string) error {
+			images, err := o.check(images)
+			if err != nil {
+				return err
+			}
+			return o.to(cmd.Context(), c, o.json, append(images, string(o.against)), func(stdout, stderr *edge.Writer) int {
+				return o.run(cmd.Context(), images, stdout, stderr)
+			})
+		},
 	}
-	if err == nil {
-		images, err = expanded(runtime.GOOS, images)
+	f := cmd.Flags()
+	o.flags(f, "each image, with all facts")
+	f.BoolVar(&o.audit, "audit", false, "expect an image that starts in audit mode")
+	f.Var(&o.goal, "for", "where the image goes: `TARGET` is azure, hyperv, aws or openstack. What that place does not take is an error; without it what Azure does not take is told")
+	f.Var(&o.against, "against", "the disk `SOURCE` that the image was made from: says of the machine SID, the computer name, accounts and the like what became of them. It refuses no image")
+	o.shared(f, &o.backing, &o.limit)
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp)) // the option is there
+	return cmd
+}
+
+// shared are the options of commands that read disk images.
+func (o *common) shared(f *pflag.FlagSet, backing *values, limit *limit) {
+	f.Var(backing, "allow-backing", "a file or a folder (`PATH`), with all below it, that an image may be based on besides the files in its own folder; can be given several times")
+	f.Var(limit, "timeout", "how long all of it may take: a `DURATION` such as 90s")
+}
+
+func (o *inspecting) check(images []string) ([]string, error) {
+	switch {
+	case len(images) == 0:
+		return nil, errors.New("no image is named")
+	case o.goal != "" && !slices.Contains(target.Names(), string(o.goal)):
+		return nil, fmt.Errorf("--for %s: name one of %s", o.goal, strings.Join(target.Names(), ", "))
+	case slices.Contains(images, "-") && len(images) > 1:
+		return nil, errors.New("standard input (-) is named beside other images; inspect it in a call of its own")
 	}
-	e := winimage.Expectation{Audit: flags.has("audit")}
-	goal := target.Target(flags.last("for"))
-	if err == nil && flags.has("for") && !slices.Contains(target.Names(), string(goal)) {
-		err = fmt.Errorf("--for %s: name one of %s", goal, strings.Join(target.Names(), ", "))
-	}
-	limit := inspectLimit
-	if text := flags.last("timeout"); err == nil && flags.has("timeout") {
-		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
-			err = fmt.Errorf("--timeout %s: give a time with its unit, for instance 90s or 5m", text)
-		}
-	}
-	if err != nil {
-		return usage(err, inspectUsage, stdout, stderr)
-	}
+	return expanded(runtime.GOOS, images)
+}
+
+func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *edge.Writer) int {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s; allow more with --timeout", limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(o.limit), fmt.Errorf("it took longer than %s; allow more with --timeout", time.Duration(o.limit)))
 	defer cancel()
 	var source *winimage.Facts
-	if flags.has("against") {
-		facts, _, err := look(ctx, flags.last("against"), flags["allow-backing"])
+	if o.against != "" {
+		facts, _, err := look(ctx, string(o.against), o.backing)
 		if err != nil {
-			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(flags.last("against")), edge.Text(reason(ctx, err)))
+			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(string(o.against)), edge.Text(reason(ctx, err)))
 			return CannotDo
 		}
 		source = &facts
@@ -100,7 +128,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			reports[n] = inspectOne(ctx, image, flags["allow-backing"], source, e, goal)
+			reports[n] = inspectOne(ctx, image, o.backing, source, winimage.Expectation{Audit: o.audit}, target.Target(o.goal))
 		}()
 	}
 	wg.Wait()
@@ -109,7 +137,7 @@ func inspect(ctx context.Context, args []string, stdout, stderr *edge.Writer) in
 	for _, r := range reports {
 		code = max(code, codeOf(r))
 	}
-	if flags.has("json") {
+	if o.json {
 		if err := render.JSON(stdout.Raw(), reports...); err != nil {
 			fmt.Fprintln(stderr, err)
 			return CannotDo
@@ -199,6 +227,10 @@ func look(ctx context.Context, image string, backing []string) (facts winimage.F
 // openImage opens a file or, with remote, one on a web server; remote is there
 // too where it holds no disk.
 func openImage(ctx context.Context, image string, backing []string) (d diskimage.Disk, remote *httpdisk.File, err error) {
+	if image == "-" {
+		d, err = redirected(stdin)
+		return d, nil, err
+	}
 	switch scheme := weburl.Scheme(image); scheme {
 	case "":
 		d, err = diskimage.Open(image, diskimage.Until(ctx), diskimage.Allow(backing...))
@@ -216,6 +248,16 @@ func openImage(ctx context.Context, image string, backing []string) (d diskimage
 		}
 	}
 	return d, remote, err
+}
+
+// redirected opens standard input, where it is a file.
+func redirected(in io.Reader) (diskimage.Disk, error) {
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return diskimage.OpenReader(f, info.Size())
+		}
+	}
+	return nil, errors.New("standard input is no file, and a disk is not read from front to back; write it to a file and name that")
 }
 
 // nameOf is the name of the file that an address stands for.

@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 	switch what := os.Getenv("SYSPREP_TEST_COMMAND"); what {
 	case "":
 		os.Exit(m.Run())
+	case "arguments":
+		os.Exit(Run(os.Args[1:], os.Stdout, os.Stderr))
 	case "hang":
 		ctx, _ := interruptible(os.Stderr)
 		fmt.Println("ready")
@@ -27,8 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("interrupted")
 		<-make(chan int)
 	default:
-		code, _ := Run(strings.Fields(what), os.Stdout, os.Stderr)
-		os.Exit(code)
+		os.Exit(Run(strings.Fields(what), os.Stdout, os.Stderr))
 	}
 }
 

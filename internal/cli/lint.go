@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -20,42 +22,74 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
 
-const lintUsage = `usage: packer-plugin-sysprep lint UNATTEND.XML... [--json | --sarif] [--vm-mode] [--audit]
-           [--severity ID=WORD]... [--fix [--encode-passwords]]
-Checks answer files for what Windows Setup would refuse, ignore or leave behind.
-The name - is standard input.
-  --json              one JSON document for each file, each on a line of its own
-  --sarif             one SARIF 2.1.0 log for all files, for code hosts
-  --vm-mode           sysprep will be run with /mode:vm
-  --audit             sysprep will be run with /audit instead of /oobe
-  --severity ID=WORD  error, warning, note or off for the findings of a rule
-  --fix               change in the files what is mechanical, and say it; of standard
-                      input the changed text goes to standard output
-  --encode-passwords  with --fix, encode passwords as Windows does, which hides them
-                      from a glance only
-A comment in a file turns rules off for the element after it, or for the whole
-file where it stands before <unattend>: <!-- sysprep-lint off: ID, ID -->
-Exit code: 0 no errors, 1 errors, 2 a file could not be read or written.`
-
 // stdin is what the name - stands for; tests replace it.
 var stdin io.Reader = os.Stdin
 
 // linting is one call of lint.
 type linting struct {
+	common
 	ctx              answerfile.Context
+	sarif            bool
+	vmMode, audit    bool
+	severity         values
 	fix, encode      bool
-	json, sarif      bool
 	stdout, stderr   *edge.Writer
 	fixedFromStdin   []byte
 	stdinIsOneOfThem bool
 }
 
-func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
-	l := &linting{stdout: stdout, stderr: stderr}
-	files, err := l.options(args)
-	if err != nil {
-		return usage(err, lintUsage, stdout, stderr)
+func lintCommand(c *call) *cobra.Command {
+	l := &linting{}
+	cmd := &cobra.Command{
+		Use:   "lint UNATTEND.XML... [options]",
+		Short: "checks answer files",
+		Long: `It finds what Windows Setup would refuse, ignore or leave behind. The name - is standard input.
+
+A comment in a file turns rules off for the element after it, or for the whole file where it stands before <unattend>:
+
+  <!-- sysprep-lint off: ID, ID -->`,
+		Example: `# all answer files of a folder
+` + program + ` lint *.xml
+# correct what is mechanical
+` + program + ` lint --fix unattend.xml
+# one that a script makes
+render-template | ` + program + ` lint -
+# a rule of no interest, and one that shall fail the build
+` + program + ` lint --severity secret=off \
+  --severity time-zone=error unattend.xml
+# for a code host
+` + program + ` lint --sarif -o lint.sarif *.xml`,
+		Annotations: map[string]string{exits: "0 no errors\n1 errors\n2 a file could not be read or written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			files, err := l.check(files)
+			if err != nil {
+				return err
+			}
+			document := l.json || l.sarif || l.fix && l.stdinIsOneOfThem
+			return l.to(cmd.Context(), c, document, files, func(stdout, stderr *edge.Writer) int {
+				l.stdout, l.stderr = stdout, stderr
+				return l.run(cmd.Context(), files)
+			})
+		},
 	}
+	f := cmd.Flags()
+	l.flags(f, "each file")
+	f.BoolVar(&l.sarif, "sarif", false, "one SARIF 2.1.0 log for all files, for code hosts")
+	f.BoolVar(&l.vmMode, "vm-mode", false, "sysprep will be run with /mode:vm")
+	f.BoolVar(&l.audit, "audit", false, "sysprep will be run with /audit instead of /oobe")
+	f.Var(&l.severity, "severity", "error, warning, note or off for the findings of a rule: `ID=WORD`; can be given several times")
+	f.BoolVar(&l.fix, "fix", false, "change in the files what is mechanical, and say it; of standard input the changed text goes to standard output")
+	f.BoolVar(&l.encode, "encode-passwords", false, "with --fix, encode passwords as Windows does, which hides them from a glance only")
+	_ = cmd.RegisterFlagCompletionFunc("severity", func(*cobra.Command, []string, string) (ids []cobra.Completion, _ cobra.ShellCompDirective) {
+		for _, r := range answerfile.Rules() {
+			ids = append(ids, r.ID+"=")
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}) // the option is there
+	return cmd
+}
+
+func (l *linting) run(ctx context.Context, files []string) int {
 	code := OK
 	var reports []finding.Report
 	for _, file := range files {
@@ -66,23 +100,18 @@ func lint(ctx context.Context, args []string, stdout, stderr *edge.Writer) int {
 		code = max(code, codeOf(r))
 		reports = append(reports, r)
 	}
-	err = l.say(reports)
+	err := l.say(reports)
 	if err == nil && len(reports) < len(files) {
 		err = errors.New("interrupted: not all files were checked")
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(l.stderr, err)
 		return CannotDo
 	}
 	return code
 }
 
-func (l *linting) options(args []string) (files []string, err error) {
-	flags, files, err := options(args, "json", "sarif", "vm-mode", "audit", "severity=", "fix", "encode-passwords")
-	if err != nil {
-		return nil, err
-	}
-	l.fix, l.encode, l.json, l.sarif = flags.has("fix"), flags.has("encode-passwords"), flags.has("json"), flags.has("sarif")
+func (l *linting) check(files []string) ([]string, error) {
 	l.stdinIsOneOfThem = slices.Contains(files, "-")
 	switch {
 	case len(files) == 0:
@@ -97,7 +126,7 @@ func (l *linting) options(args []string) (files []string, err error) {
 		return nil, errors.New("with --fix and standard input, the changed text is what is written; leave out --json and --sarif")
 	}
 	words := map[string]string{}
-	for _, one := range flags["severity"] {
+	for _, one := range l.severity {
 		id, word, ok := strings.Cut(one, "=")
 		if !ok {
 			return nil, fmt.Errorf("--severity %s: write ID=WORD, such as secret=off", one)
@@ -109,7 +138,7 @@ func (l *linting) options(args []string) (files []string, err error) {
 		return nil, err
 	}
 	l.ctx = answerfile.Context{Severities: severities, CommandLine: &answerfile.CommandLine{
-		Generalize: true, OOBE: !flags.has("audit"), Audit: flags.has("audit"), VMMode: flags.has("vm-mode")}}
+		Generalize: true, OOBE: !l.audit, Audit: l.audit, VMMode: l.vmMode}}
 	return expanded(runtime.GOOS, files)
 }
 
@@ -127,6 +156,9 @@ func (l *linting) say(reports []finding.Report) error {
 	case l.fix && l.stdinIsOneOfThem:
 		if _, err := l.stdout.Raw().Write(l.fixedFromStdin); err != nil {
 			return err
+		}
+		if l.quiet {
+			return nil
 		}
 		return render.Text(l.stderr.Raw(), reports...)
 	}
@@ -198,6 +230,9 @@ func (l *linting) change(ctx context.Context, file string, content []byte) ([]by
 		}
 	}
 	for _, c := range changes {
+		if l.quiet {
+			break
+		}
 		c.Where.File = weburl.Redact(file)
 		fmt.Fprintln(l.stderr, "changed: "+edge.Text(strings.Replace(render.Line(c), ": info: ", ": ", 1)))
 	}

@@ -157,9 +157,18 @@ func (a *analysis) accepts(c cause, l problem) bool {
 	return a.near(l) && a.sameCode(l)
 }
 
-// near bounds how far above the chain a line without a provider may stand.
+// near bounds how far above the chain a line without a provider may stand, in lines
+// or in problems. It is asked for each line and cause, so that it searches and does
+// not count.
 func (a *analysis) near(l problem) bool {
-	return a.failure.at-l.at <= above || slices.IndexFunc(a.problems, func(p problem) bool { return p.at >= a.failure.at })-slices.IndexFunc(a.problems, func(p problem) bool { return p.at == l.at }) <= above
+	if a.failure.at-l.at <= above {
+		return true
+	}
+	place := func(at int) int {
+		i, _ := slices.BinarySearchFunc(a.problems, at, func(p problem, at int) int { return p.at - at })
+		return i
+	}
+	return place(a.failure.at)-place(l.at) <= above
 }
 
 func (a *analysis) sameCode(l problem) bool {

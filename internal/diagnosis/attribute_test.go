@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // errorsOf makes a setuperr.log of messages.
@@ -162,5 +163,30 @@ func TestWhatToDoFitsThePhase(t *testing.T) {
 		if name != "servicing, midway" && !strings.Contains(d.Summary, "Fabrikam.Scanner_3.1.0.0_x64__abcdefghjkmnp") {
 			t.Errorf("%s: %q", name, d.Summary)
 		}
+	}
+}
+
+// A log of many errors is told in the time of one look at each: what a line stands
+// near to is looked up, and not counted anew for each line and cause.
+func TestManyErrorsFarAboveAFailureAreTold(t *testing.T) {
+	a := &analysis{failure: failure{at: 1_000_000}}
+	for i := range 40_000 {
+		a.problems = append(a.problems, problem{at: i * 20})
+	}
+	a.problems = append(a.problems, problem{at: 1_000_000})
+	began, near := time.Now(), 0
+	for range 5 { // counting takes 5 x 40,000 x 40,000 steps
+		near = 0
+		for _, p := range a.problems {
+			if a.near(p) {
+				near++
+			}
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if near != above+1 {
+		t.Errorf("%d are near, want %d", near, above+1)
 	}
 }

@@ -137,7 +137,8 @@ const (
 	Hanging   Outcome = "hanging"   // begun and not ended: it hangs, or the log was taken before its end
 	Succeeded Outcome = "succeeded" // the tag was created, and nothing failed later
 	Unfailed  Outcome = "no failure"
-	NoLog     Outcome = "no log" // none that is known
+	Undecided Outcome = "undecided" // errors that the catalogue does not know, and no word of how it ended
+	NoLog     Outcome = "no log"    // none that is known
 )
 
 // Found is what a collection of logs says.
@@ -147,6 +148,10 @@ type Found struct {
 	Diagnosis *Diagnosis
 	// Log is the one that says it.
 	Log Log
+	// Errors are those of a log that is Undecided, the first ones, and ErrorCount
+	// how many there are.
+	Errors     []string
+	ErrorCount int
 	// follows: the cause only follows from another failure.
 	follows bool
 	// unsaid: the whole log names no failure, and the run has no tag.
@@ -166,7 +171,7 @@ func Collect(logs []Log) Found {
 	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
 		f = setup
 	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
-		if setup.Outcome == Unfailed {
+		if setup.Outcome == Unfailed || setup.Outcome == Undecided {
 			setup.Outcome = sysprep.Outcome
 		}
 		f = setup
@@ -243,8 +248,10 @@ func rank(f Found) int {
 		return 4
 	case f.Outcome == Succeeded:
 		return 5
+	case f.Outcome == Undecided:
+		return 6
 	}
-	return 6
+	return 7
 }
 
 func judgeOne(l Log) Found {
@@ -254,6 +261,8 @@ func judgeOne(l Log) Found {
 		f.Diagnosis, f.follows = &d, follows
 		if d.Severity == finding.Fail {
 			f.Outcome = Failed
+		} else {
+			f.undecided()
 		}
 		return f
 	}
@@ -263,8 +272,28 @@ func judgeOne(l Log) Found {
 		f.Outcome, f.Diagnosis = Hanging, &d
 	} else if d, ok := unsaid(l.Run); ok && l.Of == OfSysprep {
 		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
+	} else {
+		f.undecided()
 	}
 	return f
+}
+
+// undecided is for a log in which nothing failed that is known: where it has errors,
+// and its run is not known to have ended well, that is not known of it either.
+func (f *Found) undecided() {
+	run := f.Log.Run
+	if run.Progress.TagCreated || run.Progress.Passed && f.Log.Of == OfSetup {
+		return
+	}
+	for _, l := range run.Lines {
+		if l.Level != Error && l.Level != Fatal || harmless(l) {
+			continue
+		}
+		f.Outcome = Undecided
+		if f.ErrorCount++; f.ErrorCount <= maxConsulted {
+			f.Errors = appendShown(f.Errors, l.Raw)
+		}
+	}
 }
 
 // unsaid is what is to be said of a run of sysprep that closed its log without

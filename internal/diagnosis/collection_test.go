@@ -56,6 +56,11 @@ func TestTheLogsOfOneMachineAreJudgedTogether(t *testing.T) {
 		"a sysprep log of another name":          {[]Log{reading("29-appx-22h2.log", refusedRun), reading("cbs.log", refusedErrors)}, Failed, "F06", "29-appx-22h2.log"},
 		"one that was called after the error":    {[]Log{reading("dism-sysprep-failure.log", refusedErrors)}, Failed, "F06", "dism-sysprep-failure.log"},
 		"nothing":                                {nil, NoLog, "", ""},
+		"errors that nobody knows":               {[]Log{reading("setuperr.log", stamp("Error                 SYSPRP Contoso: it did not answer"))}, Undecided, "", "setuperr.log"},
+		"the same beside a log without":          {[]Log{reading("setupact.log", stamp(opening[:5]...)), reading("setuperr.log", stamp("Error                 SYSPRP Contoso: it did not answer"))}, Undecided, "", "setuperr.log"},
+		"the same beside a success":              {[]Log{reading("setupact.log", goodRun), reading("setuperr.log", at(before, stamp("Error                 SYSPRP Contoso: it did not answer")))}, Succeeded, "", "setupact.log"},
+		"the same in a run that succeeded":       {[]Log{reading("setupact.log", strings.Replace(goodRun, opening[5], opening[5]+"\r\n2025-07-22 21:00:06, Error                 SYSPRP Contoso: it did not answer", 1))}, Succeeded, "", "setupact.log"},
+		"warnings that nobody knows":             {[]Log{reading("setuperr.log", stamp("Warning               SYSPRP Contoso: it did not answer"))}, Unfailed, "", "setuperr.log"},
 		"noise alone":                            {[]Log{reading("setuperr.log", stamp("Error                 SYSPRP MRTGeneralize:98 - ERROR: Failed ConnectServer"))}, Unfailed, "", "setuperr.log"},
 	} {
 		f := Collect(test.logs)

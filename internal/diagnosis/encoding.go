@@ -127,12 +127,16 @@ func decode8(b []byte, page int) string {
 }
 
 // decode16 reads UTF-16; low is the place of the low byte in a unit.
-func decode16(b []byte, low int) string {
+func decode16(b []byte, low int) string { return printable(text16(b, low)) }
+
+// text16 is decode16 for a text that nobody is shown. Each unit that is no
+// character stands for one.
+func text16(b []byte, low int) string {
 	units := make([]uint16, len(b)/2)
 	for i := range units {
 		units[i] = uint16(b[2*i+low]) | uint16(b[2*i+1-low])<<8
 	}
-	return printable(string(utf16.Decode(units)))
+	return string(utf16.Decode(units))
 }
 
 // printable replaces control characters: log lines end up on a terminal. NULs

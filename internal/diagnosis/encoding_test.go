@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -128,5 +129,32 @@ func TestALineIsReadTheSameWithoutARegularExpression(t *testing.T) {
 	}
 	if _, ok := timed("2025-07-22 21:55:35, Info       [0x0f004d] SYSPRP The time is now"); !ok {
 		t.Error("the usual form is left to the regular expression")
+	}
+}
+
+// A program that joins the lines of a log into one makes it longer than a line may
+// be, in whatever encoding; no line of it is lost.
+func TestALongLineOfManyLinesIsTakenApartInEachEncoding(t *testing.T) {
+	joined := strings.Repeat("2025-07-22 21:00:00, Info                  SYSPRP ActionPlatform::GetValue: é a line before ", 600) + strings.ReplaceAll(refusedRun, "\r\n", " ")
+	for name, log := range map[string][]byte{
+		"UTF-8": []byte(joined), "UTF-16": inUTF16(joined, 0), "UTF-16 big-endian": inUTF16(joined, 1), "UTF-16 without mark": inUTF16(joined, 0)[2:],
+		"UTF-16 with half a character": inUTF16(strings.Replace(joined, "é", "\U0001F600", 300), 0),
+	} {
+		found := Collect([]Log{ReadLog("setupact.log", log)})
+		if found.Outcome != Failed || found.Diagnosis.ID != "F06" {
+			t.Errorf("%s: %s, %d lines", name, found.Outcome, found.Log.Run.Progress.Lines)
+		}
+		// In pieces it is the same.
+		var p Parser
+		var lines []Line
+		for rest := log; len(rest) > 0; {
+			n := min(999, len(rest))
+			lines = append(lines, p.Feed(rest[:n])...)
+			rest = rest[n:]
+		}
+		lines = append(lines, p.Flush()...)
+		if whole := Parse(log); !reflect.DeepEqual(lines, whole) || len(whole) < 600 {
+			t.Errorf("%s: %d lines in pieces, %d at once", name, len(lines), len(whole))
+		}
 	}
 }

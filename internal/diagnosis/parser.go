@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 const (
@@ -158,8 +159,8 @@ func (p *parser) hold(b []byte, out []Line) []Line {
 			return out
 		}
 		last := 0
-		if p.enc == eightBit && !p.plain {
-			last = lastRecord(string(p.buf))
+		if !p.plain {
+			last = p.lastRecord()
 		}
 		if last == 0 {
 			p.cut = true
@@ -168,6 +169,19 @@ func (p *parser) hold(b []byte, out []Line) []Line {
 		out = p.line(p.decode(p.buf[:last]), out)
 		p.buf = append(p.buf[:0], p.buf[last:]...)
 	}
+}
+
+// lastRecord is lastRecord for the bytes of the unfinished line.
+func (p *parser) lastRecord() int {
+	if p.enc == eightBit {
+		return lastRecord(string(p.buf))
+	}
+	low := 0
+	if p.enc == utf16be {
+		low = 1
+	}
+	text := text16(p.buf, low)
+	return 2 * len(utf16.Encode([]rune(text[:lastRecord(text)])))
 }
 
 func (p *parser) flush() []Line {

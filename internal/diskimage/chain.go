@@ -173,8 +173,8 @@ func (o opener) folder() string {
 // image may be based on. It is os.ErrNotExist where there is no such file.
 func (o opener) locate(name string, names naming) (string, error) {
 	if why := strangePath(runtime.GOOS, name); why != "" {
-		return "", fmt.Errorf("%w: %s names %q as its parent or backing file, which is not a plain path: it is %s; "+
-			"copy the file beside the image and name it with qemu-img rebase -u, or flatten the image (qemu-img convert -O qcow2)", ErrUnsupported, o.path, name, why)
+		return "", fmt.Errorf("%w: %s names %q as %s, which is not a plain path: it is %s; "+
+			"copy the file beside the image and name it with qemu-img rebase -u, or flatten the image (qemu-img convert -O qcow2)", ErrUnsupported, o.path, name, o.role(), why)
 	}
 	path := name
 	if !filepath.IsAbs(name) && !os.IsPathSeparator(name[0]) {
@@ -209,7 +209,7 @@ func (o opener) locate(name string, names naming) (string, error) {
 		return "", o.refuse(name, real, "it is outside the folder of the image, "+filepath.Dir(own))
 	}
 	if !st.Mode().IsRegular() {
-		return "", fmt.Errorf("%w: %s names %q as its parent or backing file, which is not a regular file", ErrParent, o.path, name)
+		return "", fmt.Errorf("%w: %s names %q as %s, which is not a regular file", ErrParent, o.path, name, o.role())
 	}
 	return path, nil
 }
@@ -221,10 +221,19 @@ type Refused struct {
 	Name  string // what it names, as it stands there
 	Path  string // where that is, links resolved
 	Why   string
+	role  string // what it is named as
+}
+
+// role is what a file is to the image that names it.
+func (o opener) role() string {
+	if o.part {
+		return "a part of its disk"
+	}
+	return "its parent or backing file"
 }
 
 func (o opener) refuse(name, path, why string) error {
-	return &Refused{Image: o.path, Name: name, Path: path, Why: why}
+	return &Refused{Image: o.path, Name: name, Path: path, Why: why, role: o.role()}
 }
 
 func (r *Refused) Unwrap() []error { return []error{ErrNotAllowed, ErrParent} }
@@ -234,9 +243,9 @@ func (r *Refused) Error() string {
 	if r.Path != r.Name {
 		what += fmt.Sprintf(" (%s)", r.Path)
 	}
-	return fmt.Sprintf("%s names %s as its parent or backing file, which is %s: %s. What a backing file holds becomes part of the disk. "+
+	return fmt.Sprintf("%s names %s as %s, which is %s: %s. What such a file holds becomes part of the disk. "+
 		"If it belongs to the image, allow it: backing_files = [%q] in the template, --allow-backing with this path on the command line",
-		r.Image, what, ErrNotAllowed, r.Why, r.Path)
+		r.Image, what, r.role, ErrNotAllowed, r.Why, r.Path)
 }
 
 // allows reports whether the user named the file or a folder above it.

@@ -216,7 +216,7 @@ func TestBackingFileOfAnOverlayIsNotGuessed(t *testing.T) {
 		"raw without a format":  {[]string{"-o", "compat=0.10", "-u", "-b", secret, "-F", "raw"}, ErrUnsupported, "without a format"},
 		"a network address":     {[]string{"-u", "-b", "nbd://localhost/x", "-F", "raw"}, ErrUnsupported, "not a plain path"},
 		"a JSON description":    {[]string{"-u", "-b", `json:{"driver":"file"}`, "-F", "raw"}, ErrUnsupported, "not a plain path"},
-		"a format not read":     {[]string{"-u", "-b", secret, "-F", "vmdk"}, ErrUnsupported, "vmdk"},
+		"a format not read":     {[]string{"-u", "-b", secret, "-F", "vdi"}, ErrUnsupported, "vdi"},
 		"missing":               {[]string{"-u", "-b", "gone", "-F", "raw"}, ErrParent, "gone"},
 		"said raw, but is vhdx": {[]string{"-u", "-b", secret, "-F", "vhdx"}, ErrCorrupt, "VHDX"},
 	} {

@@ -101,7 +101,7 @@ func TestDamagedFieldIsNamed(t *testing.T) {
 		"qcow2 unknown feature":          {"qcow2", func(b []byte) { b[79] = 0x20 }, false, ErrUnsupported, "features 0x20"},
 		"qcow2 header length":            {"qcow2", func(b []byte) { be.PutUint32(b[100:], 7) }, false, ErrCorrupt, "header length 7"},
 		"qcow2 backing name":             {"qcow2", func(b []byte) { b[15], b[17] = 200, 9 }, false, ErrCorrupt, "backing file name"},
-		"VMDK":                           {"vhd-fixed", func(b []byte) { copy(b, "KDMV"); end(b)[0] = 0 }, false, ErrUnsupported, "VMDK"},
+		"VMDK":                           {"vhd-fixed", func(b []byte) { copy(b, "KDMV"); end(b)[0] = 0 }, false, ErrUnsupported, "VMDK header: version 0"},
 		"VDI":                            {"vhd-fixed", func(b []byte) { copy(b[64:], "\x7f\x10\xda\xbe"); end(b)[0] = 0 }, false, ErrUnsupported, "VDI"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,12 +11,14 @@ import (
 // Format is how a file holds a disk.
 type Format string
 
-// The formats that can be read and written.
+// The formats that can be read, and written unless it is said.
 const (
 	Raw   Format = "raw"
 	VHD   Format = "vhd"
 	VHDX  Format = "vhdx"
 	QCOW2 Format = "qcow2"
+	// VMDK is read only. What is in an OVA has the format of the disk in it.
+	VMDK Format = "vmdk"
 )
 
 // QEMU returns QEMU's driver name for the format. A fixed VHD probed by QEMU
@@ -28,7 +30,7 @@ func (f Format) QEMU() string {
 	return string(f)
 }
 
-// ParseFormat accepts our names and QEMU's ("vpc").
+// ParseFormat accepts our names of what can be written, and QEMU's ("vpc").
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
 	case Raw, VHD, VHDX, QCOW2:
@@ -39,7 +41,8 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("disk format %q is not one of %s", s, strings.Join(Outputs(), ", "))
 }
 
-// Type is the kind of disk inside a VHD or VHDX. It is empty for raw and qcow2.
+// Type is the kind of disk inside a VHD or VHDX. It is empty for raw and qcow2; a
+// VMDK has the createType of its descriptor, such as StreamOptimized.
 type Type string
 
 // The types of disk. Differencing disks can be read, not written.
@@ -47,6 +50,8 @@ const (
 	Fixed        Type = "fixed"
 	Dynamic      Type = "dynamic"
 	Differencing Type = "differencing"
+	// StreamOptimized is a VMDK whose data is compressed, as an OVA holds it.
+	StreamOptimized Type = "streamOptimized"
 )
 
 // Errors callers can branch on with errors.Is.
@@ -94,11 +99,11 @@ type Info struct {
 	VirtualSize int64  `json:"virtual_size"`
 	FileSize    int64  `json:"file_size"`
 	SectorSize  int    `json:"sector_size"`
-	BlockSize   int64  `json:"block_size,omitempty"` // VHD, VHDX block or qcow2 cluster, bytes
+	BlockSize   int64  `json:"block_size,omitempty"` // VHD, VHDX block, qcow2 cluster or VMDK grain, bytes
 	// Creator is the program that wrote the file, as the file says.
 	Creator string `json:"creator,omitempty"`
-	// Files are the path of the image and of its parents, child first. Empty
-	// when the image is not a file.
+	// Files are the path of the image, of the files that hold its data (VMDK), and of
+	// its parents, child first. Empty when the image is not a file.
 	Files []string `json:"files,omitempty"`
 	// Parents are the disks that this one is based on, the nearest first.
 	Parents []Link `json:"parents,omitempty"`
@@ -113,9 +118,13 @@ type Info struct {
 	FooterDamaged bool `json:"footer_damaged,omitempty"`
 	// NamedVHD: a raw disk is called one. StrayFooter is then where a footer
 	// stands that is not in the last sector; 0 where none was found.
-	NamedVHD    bool     `json:"named_vhd,omitempty"`
-	StrayFooter int64    `json:"stray_footer,omitempty"`
-	Warnings    []string `json:"warnings,omitempty"`
+	NamedVHD    bool  `json:"named_vhd,omitempty"`
+	StrayFooter int64 `json:"stray_footer,omitempty"`
+	// Member is the name of the disk in the OVA that the file is; OtherDisks are
+	// those of the OVA that are not read.
+	Member     string   `json:"member,omitempty"`
+	OtherDisks []string `json:"other_disks,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
 }
 
 // Link is one file of a chain.
@@ -190,6 +199,7 @@ func (i *Info) warn(format string, a ...any) {
 func (i Info) copy() Info {
 	i.Files = append([]string(nil), i.Files...)
 	i.Parents = append([]Link(nil), i.Parents...)
+	i.OtherDisks = append([]string(nil), i.OtherDisks...)
 	i.Warnings = append([]string(nil), i.Warnings...)
 	return i
 }
@@ -220,7 +230,7 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
 }
 
-// VHD and qcow2 are big endian, VHDX is little endian.
+// VHD and qcow2 are big endian, VHDX and VMDK are little endian.
 var be, le = binary.BigEndian, binary.LittleEndian
 
 // readStruct reads an on-disk structure, or a slice of numbers or structures,

@@ -1,5 +1,5 @@
 // Package diskimage reads and writes virtual disks: VHD (fixed, dynamic,
-// differencing), VHDX, qcow2 and raw. A disk is an io.ReaderAt that knows where
+// differencing), VHDX, qcow2 and raw; VMDK, and the disk in an OVA, are read only. A disk is an io.ReaderAt that knows where
 // its data is; nothing here needs root, a mount or another program, and a
 // source is never written.
 //
@@ -46,15 +46,38 @@
 // Its format is a header extension: an image without it leaves the format to be
 // guessed from content that a guest has written, so raw is never guessed.
 //
+// # VMDK
+//
+// Little endian, in sectors of 512 bytes. A descriptor, a text, says what the disk
+// is made of: its extents, each in a file, and the parent with its content id. An
+// extent is flat (the bytes and nothing else), zeros, or sparse: a header, from which
+// the grain directory is found, whose entries are the sectors of grain tables of 512
+// entries, which are the sectors of grains, usually of 64 KiB. 0 stands for what is
+// not there, 1, if the header says so, for zeros. Directory and tables are there
+// twice. A disk in one sparse file has its descriptor in it. A stream-optimized one
+// was written from its start to its end: its grains are compressed, each behind a
+// marker that says how long it is, and its directory is known from a copy of the
+// header, the footer, before the end. Files of ESX with a header of their own (COWD,
+// SESparse) are not read.
+//
+// # OVA
+//
+// A tar file: first the OVF, XML that says which of the other files are disks, then,
+// not always, a manifest of checksums, which is not read, and the disks, mostly
+// stream-optimized VMDK. A disk is read where it lies. Of several the one is taken that
+// a machine can start from.
+//
 // # Trust
 //
 // Images are foreign bytes. Sizes are checked before anything is allocated,
 // blocks and tables may not overlap, a disk is at most 64 deep and is not its
 // own parent, and a parent or backing file elsewhere than beside its child is
-// read only when Allow names it.
+// read only when Allow names it. The files of a VMDK are named without a folder and lie
+// beside the descriptor. What is unpacked is bounded by the size of a grain or cluster.
 //
 // Sources: [VHD] "Virtual Hard Disk Image Format Specification" 1.0
 // (Microsoft, 2006); [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format";
-// [qcow2] QEMU docs/interop/qcow2.rst. The structs of headers and tables have
+// [qcow2] QEMU docs/interop/qcow2.rst; [VMDK] "Virtual Disk Format 5.0" (VMware,
+// 2011), with what libyal's libvmdk documentation adds; [OVF] DMTF DSP0243. The structs of headers and tables have
 // the names of these.
 package diskimage

@@ -131,5 +131,7 @@ func fixtures(t testing.TB) map[string][]byte {
 		"qcow2":       imageOf(t, disk, Options{Format: QCOW2}),
 	}
 	m["vhdx-dirty"] = dirtyVHDX(m["vhdx"], 250, 3)
+	m["vmdk-sparse"], m["vmdk-stream"] = plainSparse(disk), streamVMDK(disk)
+	m["vmdk-ova"] = tarOf(tarFile{"vm.ovf", ovf("", "d.vmdk")}, tarFile{"d.vmdk", m["vmdk-stream"]})
 	return m
 }

@@ -126,6 +126,38 @@ func FuzzQcow2(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, l2, l1 []byte) { try(t, header, l2, l1) })
 }
 
+func FuzzVMDK(f *testing.F) {
+	disk := bytes.Repeat([]byte("data"), 1024)
+	sparse := plainSparse(disk)
+	f.Add(sparse[:len(sparse)-int(testGrain)+len(disk)]) // small enough to be mutated usefully
+	f.Add(streamVMDK(append(disk, make([]byte, 3*testGrain)...)))
+	f.Add(descriptor("custom", "ffffffff", "RW 2048 ZERO", "RW 7 ZERO"))
+	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b) })
+}
+
+func FuzzOVA(f *testing.F) {
+	disk := streamVMDK(bootable(4096))
+	f.Add(tarOf(tarFile{"vm.ovf", ovf("", "a.vmdk")}, tarFile{"a.vmdk", disk}))
+	f.Add(tarOf(tarFile{"vm.ovf", ovf(`ovf:compression="gzip"`, "a.vmdk", "b.vmdk")}, tarFile{"a.vmdk", disk}, tarFile{"b.vmdk", disk}))
+	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b) })
+}
+
+// FuzzVMDKDescriptor: extents never add up to what no disk has.
+func FuzzVMDKDescriptor(f *testing.F) {
+	f.Add(descriptor("monolithicFlat", "12345678", `RW 2048 FLAT "x.vmdk" 0`, `RDONLY 1 SPARSE "a b"`, "NOACCESS 3 ZERO"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := parseDescriptor(b)
+		if err == nil && len(d.extents) > vmdkMaxExtents {
+			t.Fatalf("%d extents", len(d.extents))
+		}
+		for _, e := range d.extents {
+			if e.sectors <= 0 || e.sectors > maxDisk/vmdkSector || e.offset < 0 || e.offset > maxDisk/vmdkSector {
+				t.Fatalf("%+v", e)
+			}
+		}
+	})
+}
+
 // smallVHD is a dynamic VHD of two blocks of 4 KiB, small enough to be mutated
 // usefully.
 func smallVHD() []byte {

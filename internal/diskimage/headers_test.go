@@ -33,6 +33,8 @@ func TestStructuresAreReadAsTheyAreWritten(t *testing.T) {
 		{vhdxLocatorEntry{}, le, 12},
 		{qcow2Header{}, be, 112},
 		{qcow2Extension{}, be, 8},
+		{vmdkHeader{}, le, 512},
+		{vmdkMarker{}, le, 16},
 	} {
 		kind := reflect.TypeOf(c.structure)
 		t.Run(kind.Name(), func(t *testing.T) {
@@ -86,12 +88,16 @@ func TestFieldsLieWhereTheSpecificationPutsThem(t *testing.T) {
 	q.BackingFileOffset, q.L1TableOffset, q.RefcountTableOffset, q.IncompatibleFeatures, q.CompressionType = 200, 1, 2, 3, 4
 	h := vhdxHeader{SequenceNumber: 5, DataWriteGuid: newID(), LogGuid: newID(), Version: 1, LogLength: 1 << 20, LogOffset: 2 << 20}
 	l := vhdxLogEntry{EntryLength: 4096, Tail: 8192, SequenceNumber: 9, DescriptorCount: 3, LogGuid: newID(), LastFileOffset: 10}
+	v := vmdkHeader{Flags: 3, Capacity: 100, GrainSize: 128, DescriptorOffset: 1, DescriptorSize: 20, NumGTEsPerGT: 512, RGDOffset: 21, GDOffset: 26, UncleanShutdown: 1, CompressAlgorithm: 7}
 	for _, c := range []struct {
 		name string
 		b    []byte
 		at   int
 		want []byte
 	}{
+		{"VMDK header: flags to descriptor", pack(le, v), 8, pack(le, uint32(3), uint64(100), uint64(128), uint64(1), uint64(20))},
+		{"VMDK header: tables", pack(le, v), 44, pack(le, uint32(512), uint64(21), uint64(26))},
+		{"VMDK header: unclean and compression", pack(le, v), 72, []byte{1, 0, 0, 0, 0, 7, 0}},
 		{"footer: data offset", footer.encode(), 16, pack(be, uint64(512))},
 		{"footer: creator", footer.encode(), 28, []byte("win ")},
 		{"footer: current size", footer.encode(), 48, pack(be, uint64(3<<20))},

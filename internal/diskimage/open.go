@@ -29,6 +29,8 @@ type opener struct {
 	name    string        // what it is called where it has no path
 	chain   []os.FileInfo // the children this file is opened for
 	allowed []string      // what these may be based on, besides their neighbours
+	part    bool          // a file that holds data of this image is looked for, no parent
+	member  bool          // it lies in an OVA
 	ended   func() error  // the error of the context that this is done for
 }
 
@@ -119,6 +121,10 @@ func (s source) open() (Disk, error) {
 		return openVHDX(s)
 	case QCOW2:
 		return openQcow2(s)
+	case VMDK:
+		return openVMDK(s)
+	case inOVA:
+		return openOVA(s)
 	case Raw:
 		return openRaw(s)
 	}
@@ -168,6 +174,12 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 		if head, err = beginning(r, size); err != nil {
 			return "", err
 		}
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte(vmdkMagic)), isDescriptor(head):
+		return VMDK, nil
+	case isTar(head):
+		return inOVA, nil
 	}
 	if err := whatIsIt(head, size); err != nil {
 		return "", err

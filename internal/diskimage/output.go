@@ -53,6 +53,9 @@ func Outputs() (names []string) {
 	return names
 }
 
+// Inputs names the formats that Open reads.
+func Inputs() []string { return append(Outputs(), string(VMDK), string(inOVA)) }
+
 // Types are the kinds of disk that a user can choose between in the format, the
 // default first; none where there is one only.
 func (f Format) Types() (names []string) {

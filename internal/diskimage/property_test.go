@@ -90,7 +90,7 @@ func (c *chain) String() string {
 
 // newChain writes the images of a chain into a folder.
 func newChain(r *rand.Rand, dir string) (*chain, error) {
-	base := []Format{Raw, Raw, VHD, VHD, VHDX, QCOW2}[r.Intn(6)]
+	base := []Format{Raw, Raw, VHD, VHD, VHDX, QCOW2, VMDK, VMDK}[r.Intn(8)]
 	fixed := base == VHD && r.Intn(2) == 0
 	c := &chain{model: model{sizeOf(r, base), map[int64][]byte{}}}
 	if base == Raw && r.Intn(3) == 0 {
@@ -116,9 +116,9 @@ func newChain(r *rand.Rand, dir string) (*chain, error) {
 		}
 		parent := c.top()
 		format := QCOW2
-		if (parent.format == VHD || parent.format == VHDX) && r.Intn(2) == 0 {
+		if (parent.format == VHD || parent.format == VHDX || parent.format == VMDK) && r.Intn(2) == 0 {
 			format = parent.format
-			c.foreign = true
+			c.foreign = c.foreign || format != VMDK
 		}
 		limit := 64 * tib
 		if format != QCOW2 {
@@ -128,7 +128,7 @@ func newChain(r *rand.Rand, dir string) (*chain, error) {
 		list := writes(r, m.size, c.size, []int64{512, 4 * kib, 64 * kib, 2 * mib}[r.Intn(4)])
 		m.apply(r, list)
 		c.model = m
-		write := map[Format]func(*rand.Rand, string, model, []change, *level) (level, error){VHD: writeVHD, VHDX: writeVHDX, QCOW2: writeQcow2}[format]
+		write := map[Format]func(*rand.Rand, string, model, []change, *level) (level, error){VHD: writeVHD, VHDX: writeVHDX, QCOW2: writeQcow2, VMDK: writeVMDK}[format]
 		l, err := write(r, path, m, list, &parent)
 		if err != nil {
 			return nil, err
@@ -146,6 +146,8 @@ func writeBase(r *rand.Rand, path string, f Format, fixed bool, m model, list []
 		return writeVHD(r, path, m, list, nil)
 	case f == QCOW2:
 		return writeQcow2(r, path, m, list, nil)
+	case f == VMDK:
+		return writeVMDK(r, path, m, list, nil)
 	}
 	l := level{path: path, format: f, size: m.size, id: newID(), what: fmt.Sprintf("flat %s %d bytes", f, m.size)}
 	file, err := os.Create(path)

@@ -226,7 +226,10 @@ func (h *qcow2Map) openBacking(s source) (Disk, error) {
 	var format Format
 	if h.backingFormat != "" {
 		f, err := ParseFormat(h.backingFormat)
-		if err != nil {
+		switch {
+		case h.backingFormat == VMDK.QEMU():
+			f = VMDK
+		case err != nil:
 			return nil, unsupported("qcow2 backing file %q: %v", h.backing, err)
 		}
 		format = f
@@ -235,7 +238,8 @@ func (h *qcow2Map) openBacking(s source) (Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	if format == "" && d.Format() == Raw {
+	// An OVA is a raw file to QEMU.
+	if format == "" && (d.Format() == Raw || d.Info().Member != "") {
 		d.Close()
 		return nil, unsupported("qcow2 backing file %q without a format; set it with qemu-img rebase -u -b %s -F raw", h.backing, h.backing)
 	}

@@ -26,16 +26,18 @@ type stranger struct {
 
 const (
 	// toQcow2 is the way out for a disk in a format that is not read here.
-	toQcow2   = "convert it first (qemu-img convert -O qcow2 FILE disk.qcow2)"
-	fromMedia = "this plugin starts from a disk that Windows is installed on: install Windows from it first, with source \"qemu\" or \"hyperv-iso\" for instance, and use the disk that comes of it"
+	toQcow2 = "convert it first (qemu-img convert -O qcow2 FILE disk.qcow2)"
+	// fromSnapshot is for disks that a machine of ESX writes on top of another one.
+	fromSnapshot = "ESX keeps snapshots in such files: delete the snapshots, or export the machine as an OVA (ovftool), and name that; or convert the disk first by its descriptor, with all its files beside it (qemu-img convert -f vmdk -O qcow2 FILE disk.qcow2)"
+	fromMedia    = "this plugin starts from a disk that Windows is installed on: install Windows from it first, with source \"qemu\" or \"hyperv-iso\" for instance, and use the disk that comes of it"
 )
 
 // strangers in the order they are tried. Sources of the magics: the formats'
 // own descriptions, and for disks QEMU's block drivers (block/vmdk.c, vdi.c,
 // qed.c, parallels.c, bochs.c, dmg.c, cloop.c, luks.c).
 var strangers = []stranger{
-	{"a VMDK", toQcow2, 0, []string{"KDMV", "COWD"}},
-	{"a VMDK descriptor, which only names the files of a disk", "convert it first, with those files beside it (qemu-img convert -f vmdk -O qcow2 FILE disk.qcow2)", 0, []string{"# Disk DescriptorFile"}},
+	{"a piece of a VMDK of ESX (COWD, of type vmfsSparse)", fromSnapshot, 0, []string{"COWD"}},
+	{"a piece of a VMDK of ESX (SESparse)", fromSnapshot, 0, []string{"\xbe\xba\xfe\xca\x00\x00\x00\x00"}},
 	{"a VDI (VirtualBox)", toQcow2, 64, []string{"\x7f\x10\xda\xbe"}},
 	{"a QED disk", toQcow2, 0, []string{"QED\x00"}},
 	{"a Parallels disk", "convert it first (qemu-img convert -f parallels -O qcow2 FILE disk.qcow2)", 0, []string{"WithoutFreeSpace", "WithouFreSpacExt"}},
@@ -52,7 +54,7 @@ var strangers = []stranger{
 	{"a 7z file", "unpack it first (7z x)", 0, []string{"7z\xbc\xaf\x27\x1c"}},
 	{"a RAR file", "unpack it first (unrar x)", 0, []string{"Rar!\x1a\x07"}},
 	{"a CAB file", "unpack it first (expand -F:* or cabextract)", 0, []string{"MSCF\x00\x00\x00\x00"}},
-	{"a tar file, such as an OVA or a Vagrant box", "unpack it first (tar -xf), and convert the disk in it if it is a VMDK (qemu-img convert -O qcow2)", 257, []string{"ustar\x0000", "ustar  \x00"}},
+	{tarName, tarNext, tarAt, tarMagics},
 	{"an ISO: the image of an optical disc", fromMedia, 0x8001, []string{"CD001", "BEA01", "NSR02", "NSR03"}},
 	{"an Apple disk image", "convert it first (qemu-img convert -f dmg -O qcow2 FILE disk.qcow2)", 0, []string{"encrcdsa"}},
 	{"a Windows program", "name the disk", 0, []string{"MZ\x90\x00\x03\x00\x00\x00"}},
@@ -109,7 +111,7 @@ func textKind(head []byte, size int64) (name, next string) {
 	case strings.Contains(text, "<Code>") && strings.Contains(text, "<Error>"):
 		return "an XML error of a web server" + quoted(errorInXML, text) + quoted(messageInTag, text), wrong
 	case strings.HasPrefix(text, "<?xml") && strings.Contains(text, "<Envelope"):
-		return "an OVF, the XML description of a machine", "name its disk, converted if it is a VMDK (qemu-img convert -O qcow2)"
+		return "an OVF, the XML description of a machine", "name its disk"
 	case strings.HasPrefix(text, "<?xml"), strings.HasPrefix(text, "<"):
 		return "an XML file", wrong
 	case strings.HasPrefix(text, "version https://git-lfs.github.com/spec/"):

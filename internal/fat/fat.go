@@ -55,6 +55,10 @@ type Volume struct {
 	width    int    // bits of an entry: 12, 16, 32
 	page     []byte // of the FAT
 	pageAt   int64
+	// listed are the entries of the folder that was read last, which begins in
+	// cluster listedAt: paths are looked up one after the other.
+	listed   []entry
+	listedAt uint32
 }
 
 type region struct{ at, length int64 }
@@ -176,8 +180,19 @@ type entry struct {
 
 func (e entry) isFolder() bool { return e.attributes&folder != 0 }
 
-// list reads a directory.
+// list reads a directory, unless it is the one that was read last.
 func (v *Volume) list(dir entry) (entries []entry, err error) {
+	if v.listed != nil && v.listedAt == dir.first {
+		return v.listed, nil
+	}
+	if entries, err = v.entries(dir); err == nil && entries != nil {
+		v.listed, v.listedAt = entries, dir.first
+	}
+	return entries, err
+}
+
+// entries reads a directory.
+func (v *Volume) entries(dir entry) (entries []entry, err error) {
 	var pieces []region
 	if dir.first == 0 && v.width != 32 { // the root; ".." of its folders is not followed
 		pieces = []region{{v.start + v.fixed.at, v.fixed.length}}

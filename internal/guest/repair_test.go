@@ -7,10 +7,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
@@ -139,5 +141,23 @@ func TestServicesAreStartedByCmd(t *testing.T) {
 	}
 	if left, err := New(&fake{start: func(context.Context, Request) error { return ErrNoAnswer }}, "id").StartServices(t.Context(), CommandLimit, "BITS"); err == nil || len(left) != 1 {
 		t.Errorf("%v, %q", err, left)
+	}
+}
+
+// repair.ps1 has the repairs that the plugin asks for, and no others.
+func TestRepairsAreThoseOfTheScript(t *testing.T) {
+	_, rest, _ := strings.Cut(string(scripts.Text(scripts.Repair)), "$ids = @(")
+	list, _, there := strings.Cut(rest, ")\n")
+	var ids []string
+	for _, quoted := range regexp.MustCompile(`'([a-z-]+)'`).FindAllStringSubmatch(list, -1) {
+		ids = append(ids, quoted[1])
+	}
+	var want []string
+	for id := range repairLimits {
+		want = append(want, string(id))
+	}
+	slices.Sort(ids)
+	if slices.Sort(want); !there || !slices.Equal(ids, want) {
+		t.Errorf("repair.ps1 has %q, and the plugin asks for %q", ids, want)
 	}
 }

@@ -6,9 +6,13 @@ package house
 var rooms = []room{
 	{name: "e2e"},
 	{name: "tools/winsim", may: []string{"internal/runlog", "internal/winsim", "internal/winsim/boot", "internal/winsim/replay"}},
-	{name: "tools/platforms"},
+	{name: "tools/platforms", may: []string{"tools/released"}},
+	{name: "tools/release", may: []string{"tools/released", "version"}},
+	{name: "tools/released"},
+	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
 	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
 
@@ -20,7 +24,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
@@ -30,8 +34,10 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
-		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
+	// Templates are HCL.
+	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
@@ -71,7 +77,7 @@ var rooms = []room{
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
-	{name: "internal/diskimage", may: []string{"internal/hostfile"}},
+	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -43,6 +44,75 @@ func FuzzPartition(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzGrow writes edits, of a place and a byte each, into both headers of a GPT disk
+// and its entries, puts the checksums right and makes the disk larger by so many
+// sectors: what is to be written lies in the new disk, which holds the same
+// partitions then, or there is nothing to write.
+func FuzzGrow(f *testing.F) {
+	f.Add(false, uint16(300), []byte{})
+	f.Add(true, uint16(40), []byte{})
+	f.Add(false, uint16(1), []byte{80, 16, 84, 0, 85, 1})
+	f.Add(false, uint16(9), []byte{48, 0xff, 49, 0xff, 12, 0xff})
+	f.Add(true, uint16(9), []byte{32, 7, 72, 200, 92, 1, 130, 3})
+	f.Fuzz(func(t *testing.T, large bool, more uint16, edits []byte) {
+		sector := 512
+		if large {
+			sector = 4096
+		}
+		disk := gptDisk(sector)
+		edit(disk, sector, edits)
+		size, newSize := int64(len(disk)), int64(len(disk)+int(more)*sector)
+		patches, err := Grow(bytes.NewReader(disk), size, newSize, 0)
+		if err != nil || len(patches) == 0 {
+			return
+		}
+		before, err := Read(bytes.NewReader(disk), size, 0)
+		if err != nil {
+			t.Fatalf("grown, and it cannot be read: %v", err)
+		}
+		b := append(bytes.Clone(disk), make([]byte, newSize-size)...)
+		for _, p := range patches {
+			if p.At < 0 || p.At+int64(len(p.Bytes)) > newSize {
+				t.Fatalf("%d bytes at %d of %d", len(p.Bytes), p.At, newSize)
+			}
+			copy(b[p.At:], p.Bytes)
+		}
+		after, err := Read(bytes.NewReader(b), newSize, 0)
+		if err != nil || after.PrimaryDamage != nil || after.BackupDamage != nil || !slices.Equal(after.Partitions, before.Partitions) {
+			t.Errorf("%v, %+v became %+v", err, before, after)
+		}
+		for _, p := range before.Partitions {
+			if !bytes.Equal(b[p.Start:p.Start+p.Length], disk[p.Start:p.Start+p.Length]) {
+				t.Errorf("%+v was written into", p)
+			}
+		}
+	})
+}
+
+// edit changes both headers of a GPT disk, which keep their own places, and from 92
+// on its entries.
+func edit(disk []byte, sector int, edits []byte) {
+	last := len(disk)/sector - 1
+	for _, at := range []int{1, last} {
+		h := disk[at*sector:][:sector]
+		entries := disk[int(le.Uint64(h[72:]))*sector:][:128*128]
+		for i := 0; i+1 < len(edits); i += 2 {
+			if place := int(edits[i]); place < 92 {
+				if place < 24 || place >= 40 {
+					h[place] = edits[i+1]
+				}
+			} else {
+				entries[place-92] = edits[i+1]
+			}
+		}
+		if n := int(le.Uint32(h[80:])) * int(le.Uint32(h[84:])); n >= 0 && n <= len(entries) {
+			le.PutUint32(h[88:], crc32.ChecksumIEEE(entries[:n]))
+		}
+		clear(h[16:20])
+		le.PutUint32(h[16:], crc32.ChecksumIEEE(h[:min(max(92, int(le.Uint32(h[12:]))), sector)]))
+	}
 }
 
 func TestDamagedTablesNeitherPanicNorExhaustMemory(t *testing.T) {

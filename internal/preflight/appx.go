@@ -27,6 +27,7 @@ type Package struct {
 	SignatureKind   string        `json:"signatureKind"`
 	Framework       bool          `json:"framework"`
 	Resource        bool          `json:"resource"`
+	Bundle          bool          `json:"bundle"`
 	NonRemovable    *bool         `json:"nonRemovable"` // nil before Windows 10 1709
 	InstallLocation string        `json:"installLocation"`
 	Users           []PackageUser `json:"users"`
@@ -49,14 +50,18 @@ type Provisioned struct {
 // secHealthUI cannot be removed, and is provisioned all the same.
 const secHealthUI = "Microsoft.SecHealthUI"
 
-// app reports whether sysprep asks that the package is provisioned: no frameworks and
-// resources, nothing that belongs to Windows.
+// app reports whether sysprep asks that the package is provisioned: no frameworks,
+// resources and bundles, nothing that belongs to Windows.
 func (p Package) app() bool {
-	if p.Framework || p.Resource || strings.EqualFold(p.SignatureKind, "System") || p.NonRemovable != nil && *p.NonRemovable {
+	if p.Framework || p.Resource || p.Bundle || notAnApp.MatchString(p.FullName) || strings.EqualFold(p.SignatureKind, "System") || p.NonRemovable != nil && *p.NonRemovable {
 		return false
 	}
 	return !belowWindows.MatchString(p.InstallLocation)
 }
+
+// notAnApp is the full name (Name_Version_Architecture_ResourceId_PublisherId) of a bundle
+// or of a resource package of one. Parts of Windows have the resource id "neutral".
+var notAnApp = regexp.MustCompile(`(?i)^[^_]+_[^_]+_[^_]*_(~|split\.[^_]*)_[^_]+$`)
 
 // belowWindows begins the places of packages that belong to Windows, such as SystemApps and
 // PrintDialog. Before Windows 10 1709 nothing else tells them: they have no SignatureKind
@@ -137,8 +142,9 @@ func (f Facts) gone(users []PackageUser) bool {
 	return true
 }
 
-// Doubles lists apps that are there in several versions, one of them provisioned:
-// each name with its packages.
+// Doubles lists apps that are there in several versions, of which one is installed for a
+// user and one is provisioned: each with its packages, of all versions and architectures.
+// One version for several architectures is one version.
 func (f Facts) Doubles() (doubles [][]Package, known bool, why string) {
 	packages, ok := f.Appx.Get()
 	if !ok {
@@ -148,18 +154,21 @@ func (f Facts) Doubles() (doubles [][]Package, known bool, why string) {
 	if !ok {
 		return nil, false, f.AppxProvisioned.Why()
 	}
-	byName := map[string][]Package{}
+	byFamily := map[string][]Package{}
 	for _, p := range packages.Packages {
-		if p.app() && len(p.Users) > 0 && !slices.ContainsFunc(byName[p.Name], func(q Package) bool { return q.Version == p.Version }) {
-			byName[p.Name] = append(byName[p.Name], p)
+		if p.app() && len(p.Users) > 0 {
+			of := strings.ToLower(family(p.FullName))
+			byFamily[of] = append(byFamily[of], p)
 		}
 	}
-	for name, versions := range byName {
-		if len(versions) > 1 && len(provisioned.named(name)) > 0 {
-			doubles = append(doubles, versions)
+	for _, list := range byFamily {
+		other := func(p Package) bool { return p.Version != list[0].Version }
+		used := func(p Package) bool { return len(p.installed()) > 0 }
+		if slices.ContainsFunc(list, other) && slices.ContainsFunc(list, used) && len(provisioned.named(list[0].Name)) > 0 {
+			doubles = append(doubles, list)
 		}
 	}
-	slices.SortFunc(doubles, func(a, b []Package) int { return strings.Compare(a[0].Name, b[0].Name) })
+	slices.SortFunc(doubles, func(a, b []Package) int { return strings.Compare(a[0].FullName, b[0].FullName) })
 	return doubles, true, ""
 }
 

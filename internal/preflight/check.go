@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -169,14 +170,13 @@ func (f Facts) Version() (Version, bool) {
 
 // Builds that checks go by.
 const (
-	builds2008       = 6003  // the last of Windows Vista and Server 2008
-	builds2008R2     = 7601  // the last of Windows 7 and Server 2008 R2
-	build1607        = 14393 // Windows 10 1607 and Server 2016
-	build1803        = 17134
-	build1903        = 18362 // the first with reserved storage
-	buildWindows11   = 22000
-	notUnderstood    = "the version of Windows is not known"
-	serviceIsMissing = "the service is not there"
+	builds2008     = 6003  // the last of Windows Vista and Server 2008
+	builds2008R2   = 7601  // the last of Windows 7 and Server 2008 R2
+	build1607      = 14393 // Windows 10 1607 and Server 2016
+	build1803      = 17134
+	build1903      = 18362 // the first with reserved storage
+	buildWindows11 = 22000
+	notUnderstood  = "the version of Windows is not known"
 )
 
 // client judges on clients only.
@@ -214,8 +214,22 @@ func disabled(name string) func(inquiry) answer {
 		case s.Start == nil:
 			return cannot("the start type of the service " + name + " was not reported")
 		}
+		if s.untilRestart() {
+			return fails("the service "+name+" is disabled until Windows is restarted").
+				seen(fmt.Sprintf(`HKLM\SYSTEM\CurrentControlSet\Services\%s\Start = %d, which the service control manager has not read yet`, name, *s.Start)).
+				todo(person(`Restart Windows (provisioner "windows-restart"): what is written into the registry counts from the next start on.`), by(RemedyStartTypes, "Or let the service control manager set it: sc.exe config."))
+		}
 		return when(s.disabled(), fails("the service "+name+" is disabled").seen(`HKLM\SYSTEM\CurrentControlSet\Services\`+name+`\Start = 4`))
 	})
+}
+
+// enabling are the steps for a service that is disabled. Windows protects some of them
+// from sc.exe, in versions that are not documented.
+func enabling(name, scType string, start int) []Step {
+	return []Step{
+		by(RemedyStartTypes, "sc.exe config "+name+" start= "+scType),
+		person(fmt.Sprintf(`Where Windows refuses that: reg add HKLM\SYSTEM\CurrentControlSet\Services\%s /v Start /t REG_DWORD /d %d /f, and restart Windows before sysprep.`, name, start)),
+	}
 }
 
 // running is a check that a service does not run.

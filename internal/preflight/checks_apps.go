@@ -27,7 +27,7 @@ var (
 var appChecks = []Check{
 	{ID: "appxsvc-disabled", Causes: []string{"F17"}, Group: Base, Severity: finding.Fail, When: "warn on Server Core", Source: learn + "windows/win32/debug/system-error-codes--1000-1299-",
 		Asserts: "the service AppXSvc is not disabled", Means: "sysprep cannot look at the app packages, and refuses to run.",
-		Steps: []Step{by(RemedyStartTypes, "sc config AppXSvc start= demand"), person("Leave it alone in hardening scripts.")}, judge: generalizing(func(q inquiry) answer {
+		Steps: append(enabling("AppXSvc", "demand", 3), person("Leave it alone in hardening scripts.")), judge: generalizing(func(q inquiry) answer {
 			a := disabled("AppXSvc")(q)
 			if v, known := q.Version(); known && v.Core && a.outcome == Failed { // whether it looks at apps there is not known
 				a = a.as(finding.Warn)

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -68,6 +69,9 @@ var servicingChecks = []Check{
 		Asserts: "reserved storage is not in use", Means: "sysprep refuses to run while an update uses reserved storage. Where it is enabled and nothing is at work, it does no harm; a clone keeps it.",
 		Steps: []Step{person("Let updates finish and restart the guest."), by(RemedyReserves, "DISM /Online /Set-ReservedStorageState /State:Disabled")},
 		judge: on(func(f Facts) Fact[ReservedStorage] { return f.ReservedStorage }, func(r ReservedStorage, q inquiry) answer {
+			if r.State == nil && r.StateError != "" {
+				return cannot("Windows did not tell its state: " + short(r.StateError))
+			}
 			if r.State == nil {
 				v, known := q.Version()
 				return q.only(!known || v.Build >= build1903 && v.Client, cannot("the guest has no Get-WindowsReservedStorageState"))
@@ -89,7 +93,7 @@ var servicingChecks = []Check{
 			if p.FileRenames == nil {
 				return incomplete()
 			}
-			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d file operations wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
+			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d names of files are in operations that wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
 		})},
 	{ID: "bitlocker", Causes: []string{"F20"}, Group: Base, Severity: finding.Fail, Source: github + "antifob/incus-windows/issues/30",
 		Asserts: "the system drive is not encrypted", Means: "sysprep refuses to run until the drive is decrypted completely, also where protection is off or waits to be activated.",
@@ -142,22 +146,41 @@ var servicingChecks = []Check{
 		})},
 	{ID: "trustedinstaller-disabled", Causes: []string{"F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service TrustedInstaller is not disabled", Means: "sysprep asks it for pending servicing, and was seen to refuse where it did not start.",
-		Steps: []Step{by(RemedyStartTypes, "sc config TrustedInstaller start= demand"), person("Leave it alone in hardening scripts.")}, judge: disabled("TrustedInstaller")},
+		Steps: append(enabling("TrustedInstaller", "demand", 3), person("Leave it alone in hardening scripts.")), judge: disabled("TrustedInstaller")},
 	{ID: "wuauserv-disabled", Causes: []string{"F100", "F23"}, Group: Base, Severity: finding.Warn, Source: gceIssue, Unconfirmed: true,
 		Asserts: "the service wuauserv is not disabled", Means: "Its provider (wuaueng.dll) takes part in generalize, and was seen to hang where the service cannot start.",
-		Steps: []Step{by(RemedyStartTypes, "sc config wuauserv start= demand"), person("To keep updates away stop it instead, or use a policy.")}, judge: disabled("wuauserv")},
+		Steps: append(enabling("wuauserv", "demand", 3), person("To keep updates away stop it instead, or use a policy.")), judge: disabled("wuauserv")},
 	{ID: "dmwappushservice-disabled", Causes: []string{"F85"}, Group: Base, Severity: finding.Warn, Source: github + "W4RH4WK/Debloat-Windows-10/issues/87", Unconfirmed: true,
 		Asserts: "the service dmwappushservice is not disabled", Means: "Generalize then takes 15 to 40 minutes, or hangs. Debloat scripts disable it.",
-		Steps: []Step{by(RemedyStartTypes, "sc config dmwappushservice start= delayed-auto")}, judge: disabled("dmwappushservice")},
+		Steps: enabling("dmwappushservice", "delayed-auto", 2), judge: disabled("dmwappushservice")},
 	{ID: "windows-search", Causes: []string{"F36"}, Group: Base, Severity: finding.Warn, Source: github + "eryph-org/basecatlets-hyperv/blob/HEAD/templates/windows/cookbooks/packer/files/default/sysprep.ps1",
 		Asserts: "Windows Search does not run", Means: "It works on files that sysprep cleans up: now and then generalize fails midway, and the machine is lost.",
 		Steps: []Step{by(RemedySearch, "Stop-Service WSearch -Force right before sysprep")}, judge: running("WSearch", "Windows Search (WSearch) is running")},
 	{ID: "media-sharing", Causes: []string{"F35"}, Group: Base, Severity: finding.Warn, Source: docProcess, Unconfirmed: true,
 		Asserts: "the network sharing of Windows Media Player does not run", Means: "Generalize was reported to fail midway where it does (Windows 7 to 10).",
-		Steps: []Step{person("net stop WMPNetworkSvc and sc config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
+		Steps: []Step{person("net stop WMPNetworkSvc and sc.exe config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
+}
+
+// byQuestion are programs that a question to DISM starts.
+var byQuestion = []string{"TiWorker", "TrustedInstaller", "DismHost"}
+
+// since marks what the questions of the pre-flight may have started: what was not there
+// before. An update that begins in between is not told from it, which sysprep itself is.
+func (p Processes) since(before Processes) Processes {
+	list := slices.Clone(p.List)
+	for i, q := range list {
+		at := slices.IndexFunc(before.List, func(old Process) bool { return old.ID == q.ID })
+		list[i].asked = slices.ContainsFunc(byQuestion, q.is) && (at < 0 || before.List[at].asked)
+	}
+	return Processes{list}
+}
+
+func (q Process) is(name string) bool {
+	return strings.EqualFold(name, strings.TrimSuffix(q.Name, ".exe"))
 }
 
 // Servicing lists what installs or updates at this moment.
 func (p Processes) Servicing() []string {
+	p.List = slices.DeleteFunc(slices.Clone(p.List), func(q Process) bool { return q.asked })
 	return p.named("TiWorker", "TrustedInstaller", "MoUsoCoreWorker", "UsoClient", "wuauclt", "msiexec", "Dism", "DismHost", "wusa")
 }

@@ -49,7 +49,7 @@ var licenceChecks = []Check{
 		})},
 	{ID: "software-protection-disabled", Causes: []string{"F31"}, Group: Base, Severity: finding.Fail, Source: docSkip, Unconfirmed: true,
 		Asserts: "the service sppsvc is not disabled", Means: "The rearm fails midway (0xc004f075), and the machine is lost.",
-		Steps: []Step{by(RemedyStartTypes, "sc config sppsvc start= delayed-auto"), person("Or SkipRearm = 1 in the answer file.")},
+		Steps: append(enabling("sppsvc", "delayed-auto", 2), person("Or SkipRearm = 1 in the answer file.")),
 		judge: generalizing(func(q inquiry) answer {
 			if q.SkipRearm {
 				return skip()

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -119,10 +120,16 @@ type Identity struct {
 
 // Processes are the programs of sysprep, Setup and servicing that run.
 type Processes struct {
-	List []struct {
-		Name string `json:"name"`
-		ID   int    `json:"id"`
-	} `json:"list"`
+	List []Process `json:"list"`
+}
+
+// Process is one of them.
+type Process struct {
+	Name string `json:"name"`
+	ID   int    `json:"id"`
+	// asked: it was not there when the guest was asked first. What services Windows is
+	// started by questions to it, and then runs for minutes without work.
+	asked bool
 }
 
 // ImageState is the state of the installation, by its two sources.
@@ -179,6 +186,8 @@ type RebootPending struct {
 type ReservedStorage struct {
 	ActiveScenario *int64
 	State          *string `json:"state"`
+	// StateError is why Windows did not tell the state, though it has the cmdlet.
+	StateError string `json:"stateError"`
 }
 
 // BitLocker is the encryption of the volumes.
@@ -199,14 +208,23 @@ type TPM struct {
 	Present *bool `json:"present"`
 }
 
-// Service is one that exists. Status is nil for a driver.
+// Service is one that exists. Status and Mode are nil for a driver.
 type Service struct {
-	Start  *int64  `json:"start"` // 0 boot, 1 system, 2 automatic, 3 manual, 4 disabled
+	Start  *int64  `json:"start"` // of the registry: 0 boot, 1 system, 2 automatic, 3 manual, 4 disabled
 	Status *string `json:"status"`
+	// Mode is the start type that the service control manager goes by until Windows starts
+	// again: Automatic, Manual or Disabled. Nil: not known.
+	Mode *string `json:"mode"`
 }
 
 func (s Service) disabled() bool { return s.Start != nil && *s.Start == 4 }
-func (s Service) runs() bool     { return s.Status != nil && *s.Status == "Running" }
+
+// untilRestart reports whether it is disabled until Windows starts again, though the registry
+// says otherwise.
+func (s Service) untilRestart() bool {
+	return s.Start != nil && *s.Start != 4 && s.Mode != nil && strings.EqualFold(*s.Mode, "Disabled")
+}
+func (s Service) runs() bool { return s.Status != nil && *s.Status == "Running" }
 
 // AnswerFiles are those on Windows' search path.
 type AnswerFiles struct {

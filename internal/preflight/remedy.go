@@ -209,6 +209,9 @@ func (d Done) text() string {
 	if value, set := strings.CutPrefix(d.What, "set-"); set {
 		word, known = "set to "+value, true
 	}
+	if value, set := strings.CutPrefix(d.What, "start-"); set {
+		word, known = "set to start "+value+": the service", true
+	}
 	if !known {
 		word = d.What
 	}

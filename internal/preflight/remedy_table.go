@@ -8,8 +8,8 @@ func Remedies() []Remedy {
 	return []Remedy{
 		{
 			ID: RemedyStartTypes, Answers: []string{"appxsvc-disabled", "trustedinstaller-disabled", "wuauserv-disabled", "dmwappushservice-disabled", "software-protection-disabled"}, Groups: []Group{Base}, calls: startTypes,
-			Changes: "gives AppXSvc, wuauserv, TrustedInstaller, sppsvc and dmwappushservice, of those that are disabled, the start type that Windows is delivered with",
-			Keeps:   "services with any other start type; none is started",
+			Changes: "gives AppXSvc, wuauserv and TrustedInstaller the start type demand, and sppsvc and dmwappushservice delayed-auto, those of them that are disabled: with sc.exe, so that it counts at once",
+			Keeps:   "services with any other start type; none is started; the registry, where Windows refuses the change",
 			Source:  "reports on dwRet 0x422 of AppxSysprep.dll and on dmwappushservice; GoogleCloudPlatform/compute-image-windows, issue 156",
 		},
 		{

@@ -80,9 +80,19 @@ func TestWhatRemediesHaveToDo(t *testing.T) {
 			[]string{`appx-remove {"first":[],"packages":["Microsoft.Winget.Source_2024.414.1454.918_neutral__8wekyb3d8bbwe","Editeur.Cafe_1.0.0.0_x64__abcdefghjkmnp"],"provisioned":[]}`}},
 		{"two versions and a stray", "clean-win11", map[string]string{"appx": stray, "appxProvisioned": provisioned}, Choice{IDs: []string{RemedyAppx}},
 			[]string{`appx-remove {"first":["B_p"],"packages":["B_1_x64__p","A_1_x64__p"],"provisioned":["B_1_neutral_~_p"]}`}},
+		{"two versions for two architectures", "clean-win11", map[string]string{"appxProvisioned": provisioned, "appx": `{"value":{"available":true,"packages":[` +
+			`{"name":"B","fullName":"B_1_x86__p","version":"1","users":[{"state":"Installed"}]},{"name":"B","fullName":"B_1_x64__p","version":"1","users":[{"state":"Installed"}]},` +
+			`{"name":"B","fullName":"B_2_x64__p","version":"2","users":[{"state":"Installed"}]},{"name":"B","fullName":"B_9_neutral_~_p","version":"9","users":[{"state":"Installed"}]}]}}`}, Choice{IDs: []string{RemedyAppx}},
+			[]string{`appx-remove {"first":["B_p"],"packages":["B_1_x86__p","B_1_x64__p","B_2_x64__p"],"provisioned":["B_1_neutral_~_p"]}`}},
+		{"two versions that nobody has", "clean-win11", map[string]string{"appxProvisioned": provisioned, "appx": `{"value":{"available":true,"packages":[` +
+			`{"name":"B","fullName":"B_1_x64__p","version":"1","users":[{"state":"Staged"}]},{"name":"B","fullName":"B_2_x64__p","version":"2","users":[{"state":"Staged"}]}]}}`}, Choice{IDs: []string{RemedyAppx}}, nil},
 		{"RADIUS clients", "nps", nil, Choice{IDs: []string{RemedyNPS}}, []string{`nps-clients-remove {"clients":["switch-1"]}`}},
 		{"a domain", "clean-server-2022", map[string]string{"computer": `{"value":{"partOfDomain":true,"domain":"example.test"}}`}, Choice{IDs: []string{RemedyDomain}}, []string{"domain-leave null"}},
 		{"reserved storage", "clean-win11", map[string]string{"reservedStorage": `{"value":{"ActiveScenario":0,"state":"Enabled"}}`}, Choice{IDs: []string{RemedyReserves}}, []string{"reserved-storage-off null"}},
+		{"a volume that does not tell", "bitlocker-on", map[string]string{"bitlocker": `{"value":{"available":true,"systemDrive":"C:","volumes":[{"drive":"C:","returnValue":2150694912,"conversionStatus":null}]}}`}, Choice{IDs: []string{RemedyBitLocker}},
+			[]string{"bitlocker unknown: Windows did not tell how far C: is encrypted (0x80310000)"}},
+		{"reserved storage that does not tell", "clean-win11", map[string]string{"reservedStorage": `{"value":{"ActiveScenario":0,"state":null,"stateError":"no session"}}`}, Choice{IDs: []string{RemedyReserves}},
+			[]string{"reserved-storage unknown: Windows did not tell the state of reserved storage: no session"}},
 		{"a scenario", "clean-win11", map[string]string{"reservedStorage": `{"value":{"ActiveScenario":3,"state":"Enabled"}}`}, Choice{IDs: []string{RemedyReserves}}, []string{`reserved-storage-off {"scenario":true}`}},
 		{"a scenario at work", "clean-win11", map[string]string{"reservedStorage": `{"value":{"ActiveScenario":3}}`, "processes": `{"value":{"list":[{"name":"TiWorker","id":7}]}}`}, Choice{IDs: []string{RemedyReserves}},
 			[]string{"reserved-storage unknown: TiWorker is at work, and reserved storage may be in use: let it finish"}},

@@ -12,6 +12,20 @@ func app(name, version, more, users string) string {
 	return `{"name":"` + name + `","fullName":"` + name + "_" + version + `_x64__8wekyb3d8bbwe","version":"` + version + `","signatureKind":"Store"` + more + `,"users":[` + users + `]}`
 }
 
+const (
+	staged               = `{"sid":"S-1-5-18","state":"Staged"}`
+	installerProvisioned = `appxProvisioned.packages=[{"displayName":"Microsoft.DesktopAppInstaller","packageName":"p"}]`
+)
+
+// twoOf is two packages of the app installer: the end of the full name, version and users
+// of each.
+func twoOf(endA, versionA, usersA, endB, versionB, usersB string) string {
+	one := func(end, version, users string) string {
+		return `{"name":"` + appInstaller + `","fullName":"` + appInstaller + "_" + end + `","version":"` + version + `","signatureKind":"Store","users":[` + users + `]}`
+	}
+	return `appx.packages=[` + one(endA, versionA, usersA) + "," + one(endB, versionB, usersB) + `]`
+}
+
 var appRows = []row{
 	{id: "appx-per-user", on: win11, want: Passed},
 	{id: "appx-per-user", on: server, want: Passed},
@@ -48,6 +62,13 @@ var appRows = []row{
 	{id: "appx-two-versions", on: win11, want: Passed},
 	{id: "appx-two-versions", on: win11, edits: []string{`appx.packages=[` + app(appInstaller, "1.0", "", user) + `,` + app(appInstaller, "2.0", "", user) + `]`, `appxProvisioned.packages=[{"displayName":"Microsoft.DesktopAppInstaller","packageName":"p"}]`}, want: Failed, as: finding.Warn, says: "_2.0_"},
 	{id: "appx-two-versions", on: win11, edits: []string{`appx.packages=[` + app(appInstaller, "1.0", "", user) + `,` + app(appInstaller, "1.0", "", user) + `]`, `appxProvisioned.packages=[{"displayName":"Microsoft.DesktopAppInstaller","packageName":"p"}]`}, want: Passed},
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x86__p", "1.0", user, "1.0_x64__p", "1.0", user), installerProvisioned}, want: Passed},                                    // two architectures
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x64__p", "1.0", user, "2.0_neutral_~_p", "2.0", user), installerProvisioned}, want: Passed},                               // its bundle has its own number
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x64__p", "1.0", user, "2.0_neutral_split.scale-100_p", "2.0", user), installerProvisioned}, want: Passed},                 // a resource package
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x64__p", "1.0", staged, "2.0_x64__p", "2.0", staged), installerProvisioned}, want: Passed},                                // of no user
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x64__p", "1.0", user, "2.0_x64__q", "2.0", user), installerProvisioned}, want: Passed},                                    // of two publishers
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x64__p", "1.0", staged, "2.0_x64__p", "2.0", user), installerProvisioned}, want: Failed, as: finding.Warn, says: "_2.0_"}, // the Store's update
+	{id: "appx-two-versions", on: win11, edits: []string{twoOf("1.0_x86__p", "1.0", user, "2.0_x64__p", "2.0", user), installerProvisioned}, want: Failed, as: finding.Warn, says: "_x86_"},
 	{id: "appx-two-versions", on: win11, edits: []string{`appxProvisioned-`}, want: CannotTell},
 
 	{id: "appx-newer", on: win11, want: Passed}, // its bundle is numbered by the year
@@ -87,6 +108,10 @@ var systemRows = []row{
 	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, plan: func(p *Plan) { p.SkipRearm = true }, want: Skipped},
 	{id: "rearm", on: "low-rearm", edits: []string{`licensingRegistry.SkipRearm=null`}, plan: func(p *Plan) { p.Generalize = false }, want: Skipped},
 
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode="Disabled"`}, want: Failed, as: finding.Fail, says: "disabled until Windows is restarted"},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode="Disabled"`}, want: Failed, as: finding.Fail, says: "Start = 2, which the service control manager has not read yet"},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.mode=null`}, want: Passed},
+	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc.start=4`}, want: Failed, as: finding.Fail, says: "sppsvc is disabled"},
 	{id: "software-protection-disabled", on: server, want: Passed},
 	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc={"start":4}`}, want: Failed, as: finding.Fail},
 	{id: "software-protection-disabled", on: server, edits: []string{`services.sppsvc={"start":4}`}, plan: func(p *Plan) { p.SkipRearm = true }, want: Skipped},
@@ -206,6 +231,8 @@ var systemRows = []row{
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Stopped"}`}, want: Skipped},
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Stopped"}`}, plan: func(p *Plan) { p.Azure = true }, want: Failed, as: finding.Warn, says: "RdAgent"},
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Running"}`}, plan: func(p *Plan) { p.Azure = true }, want: Passed},
+	{id: "azure-agent", on: server, plan: func(p *Plan) { p.Azure = true }, want: CannotTell, says: "not installed"}, // no pass for what is not there
+	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2}`}, plan: func(p *Plan) { p.Azure = true }, want: CannotTell},
 	{id: "azure-agent", on: server, edits: []string{`services!`}, plan: func(p *Plan) { p.Azure = true }, want: CannotTell},
 
 	{id: "efs", on: server, want: Passed},

@@ -55,10 +55,16 @@ const (
 	azurePage  = "https://learn.microsoft.com/azure/virtual-machines/windows/prepare-for-upload-vhd-image"
 	vhdSpec    = "Virtual Hard Disk Image Format Specification 1.0 (Microsoft, 2006): Hard Disk Footer Format"
 	hypervPage = "https://learn.microsoft.com/windows-server/virtualization/hyper-v/plan/should-i-create-a-generation-1-or-2-virtual-machine-in-hyper-v"
+	// osDiskPage: an OS disk of Azure has at most 4095 GiB, 2 TiB with an MBR. Hyper-V
+	// and all tools of Windows stop at 2040 GiB for a VHD, and so does the writer here.
+	osDiskPage = "https://learn.microsoft.com/azure/virtual-machines/managed-disks-overview"
 	awsPage    = "https://docs.aws.amazon.com/vm-import/latest/userguide/prerequisites.html"
 	ebsPage    = "https://docs.aws.amazon.com/ebs/latest/userguide/volume_constraints.html"
 	gptSpec    = "UEFI Specification 2.10, 5.3.2: the header of a GPT is in the second sector"
-	glancePage = "https://docs.openstack.org/glance/latest/user/formats.html"
+	// ironicIssue: a raw file and a qcow2 keep no sector size; machines have 512 bytes,
+	// bare-metal nodes may have more.
+	ironicIssue = "https://github.com/rackerlabs/understack/pull/2069"
+	glancePage  = "https://docs.openstack.org/glance/latest/user/formats.html"
 )
 
 var (
@@ -151,6 +157,14 @@ func oneOf(formats ...diskimage.Format) func(Image) (string, bool, bool) {
 	}
 }
 
+// forAWS: of VMDK only the compressed kind is taken, also in an OVA.
+func forAWS(i Image) (string, bool, bool) {
+	if i.Format == diskimage.VMDK {
+		return kind(i), i.Type == diskimage.StreamOptimized, true
+	}
+	return oneOf(diskimage.VHD, diskimage.VHDX, diskimage.Raw)(i)
+}
+
 // alone asks for a disk that is not based on another file.
 func alone(i Image) (string, bool, bool) {
 	if i.Type == diskimage.Differencing || len(i.Parents) > 0 {
@@ -169,7 +183,7 @@ var rules = map[Target][]rule{
 			[]string{"cut off what is behind the footer, or have a new one written: post-processor \"sysprep-image\" with format = \"vhd\""}, footerInPlace},
 		{"exact", "there is nothing in the file but the disk and its footer", "nothing", azurePage, anew, nothingBefore},
 		{"whole-mib", "the disk is a whole number of MiB", "a multiple of 1048576 bytes", azurePage, anew, wholeMiB},
-		{"size", "the disk is not larger than a VHD of Windows can be", "at most 2040 GiB", hypervPage, []string{"shrink the disk"}, atMost(2040)},
+		{"size", "the disk is not larger than a VHD of Windows can be", "at most 2040 GiB", hypervPage + "; " + osDiskPage, []string{"shrink the disk; in Azure an OS disk can be made larger again, up to 4095 GiB with a GPT"}, atMost(2040)},
 		{"generation", "the disk starts as a machine of generation 1 or 2", "generation 1 or 2", azurePage, bootable, generation},
 		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", vhdSpec, install, smallSectors},
 	},
@@ -185,7 +199,7 @@ var rules = map[Target][]rule{
 		{"sectors", "the partition table counts in the sectors of the disk", "the same", gptSpec, sectors, tableFits},
 	},
 	AWS: {
-		{"format", "the file is a VHD, VHDX or raw disk", "vhd, vhdx or raw", awsPage, []string{`write it with format = "vhd" or "raw"`}, oneOf(diskimage.VHD, diskimage.VHDX, diskimage.Raw)},
+		{"format", "the file is a VHD, VHDX, raw disk, OVA or stream-optimized VMDK", "vhd, vhdx, raw or streamOptimized vmdk", awsPage, []string{`write it with format = "vhd" or "raw"`}, forAWS},
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"alone", "the disk is based on no other file", "no other file", awsPage, toFixedVHD, alone},
 		{"generation", "the disk starts by BIOS or UEFI", "generation 1 or 2", awsPage, bootable, generation},
@@ -197,7 +211,29 @@ var rules = map[Target][]rule{
 		{"footer", "the VHD footer, with the cookie conectix, is in the last sector", "in the last sector", vhdSpec, anew, footerInPlace},
 		{"alone", "the disk is based on no other file", "no other file", glancePage, []string{`write it with format = "qcow2" or "raw"`}, alone},
 		{"generation", "the disk starts by BIOS or UEFI (hw_firmware_type)", "generation 1 or 2", glancePage, bootable, generation},
-		{"sectors", "the partition table counts in the sectors of the disk", "the same", gptSpec, sectors, tableFits},
+		{"sectors", "the disk has sectors of 512 bytes", "512 bytes", gptSpec + "; " + ironicIssue, install, smallSectors},
+	},
+}
+
+// notes say more of a finding, by its id; "" where there is nothing to say.
+var notes = map[string]func(i Image, ok bool) string{
+	"azure-size": func(_ Image, ok bool) string {
+		if ok {
+			return ""
+		}
+		return "Azure itself has OS disks of up to 4095 GiB, of which 2 TiB can be used with an MBR; no tool of Windows makes or opens a VHD of more than 2040 GiB"
+	},
+	"aws-generation": func(i Image, ok bool) string {
+		if !ok || i.Generation != 2 {
+			return ""
+		}
+		return "import it with --boot-mode uefi: VM Import may otherwise choose BIOS, and makes an MBR of the GPT then; Windows 11 needs UEFI"
+	},
+	"openstack-sectors": func(_ Image, ok bool) string {
+		if ok {
+			return ""
+		}
+		return `the machines of Nova have disks with sectors of 512 bytes; for bare-metal nodes with larger ones (Ironic) the image is right, and severities = { openstack-sectors = "off" } says so`
 	},
 }
 
@@ -240,6 +276,9 @@ func Judge(t Target, i Image, severity finding.Severity) (made []finding.Finding
 		}
 		if !ok {
 			f.Remedy = r.remedy
+		}
+		if note := notes[f.ID]; note != nil {
+			f.Note = note(i, ok)
 		}
 		made = append(made, f)
 	}

@@ -69,16 +69,23 @@ func TestEachRuleIsBrokenByADiskThatBreaksOnlyIt(t *testing.T) {
 		{"a VHD of generation 2", HyperV, "hyperv-uefi-vhdx", func(*Image) {}},
 		{"a table in sectors of 4096", HyperV, "hyperv-sectors", func(i *Image) { vhdx(i); i.TableSector = 4096 }},
 
+		{"of 2 TiB, which Azure has as an OS disk", Azure, "azure-size", func(i *Image) { i.VirtualSize, i.FileSize = 2<<40, 2<<40+512 }},
+
 		{"a raw disk", AWS, "", raw},
+		{"a VHDX of generation 1", AWS, "", func(i *Image) { vhdx(i); i.Generation, i.Scheme = 1, "mbr" }},
+		{"a raw disk of generation 2", AWS, "", raw},
+		{"a VMDK", AWS, "aws-format", func(i *Image) { i.Format, i.Type = "vmdk", "" }},
 		{"a dynamic VHD", AWS, "", func(i *Image) { i.Type, i.FileSize = diskimage.Dynamic, 1<<30 }},
 		{"a qcow2", AWS, "aws-format", qcow2},
+		{"a compressed VMDK", AWS, "", func(i *Image) { i.Format, i.Type = diskimage.VMDK, diskimage.StreamOptimized }},
+		{"another VMDK", AWS, "aws-format", func(i *Image) { i.Format, i.Type = diskimage.VMDK, "monolithicSparse" }},
 		{"a footer that is not in the last sector", AWS, "aws-footer", func(i *Image) { raw(i); i.StrayFooter = 1 << 20 }},
 		{"a differencing VHD", AWS, "aws-alone", func(i *Image) { i.Type, i.Parents = diskimage.Differencing, make([]diskimage.Link, 1) }},
 		{"nothing to start from", AWS, "aws-generation", func(i *Image) { i.Generation = 0 }},
 		{"sectors of 4096", AWS, "aws-sectors", func(i *Image) { vhdx(i); i.SectorSize = 4096 }},
 
 		{"a qcow2", OpenStack, "", qcow2},
-		{"a raw disk with sectors of 4096", OpenStack, "", func(i *Image) { raw(i); i.SectorSize = 4096 }},
+		{"a raw disk with sectors of 4096", OpenStack, "openstack-sectors", func(i *Image) { raw(i); i.SectorSize = 4096 }},
 		{"something else", OpenStack, "openstack-format", func(i *Image) { i.Format, i.Type = "vmdk", "" }},
 		{"a footer that is not in the last sector", OpenStack, "openstack-footer", func(i *Image) { raw(i); i.StrayFooter = 1 << 20 }},
 		{"an overlay", OpenStack, "openstack-alone", func(i *Image) { qcow2(i); i.Parents = make([]diskimage.Link, 1) }},
@@ -146,7 +153,7 @@ func TestAFormatThatATargetDoesNotTakeIsKnownBeforeTheBuild(t *testing.T) {
 	}{
 		{Azure, diskimage.VHD, "fixed", ""}, {Azure, diskimage.VHD, "dynamic", "azure takes fixed, not dynamic vhd"}, {Azure, diskimage.VHDX, "", "azure takes vhd, not vhdx"},
 		{HyperV, diskimage.VHDX, "", ""}, {HyperV, diskimage.QCOW2, "", "hyperv takes vhd or vhdx, not qcow2"},
-		{AWS, diskimage.Raw, "", ""}, {AWS, diskimage.QCOW2, "", "aws takes vhd, vhdx or raw, not qcow2"}, {OpenStack, diskimage.QCOW2, "", ""},
+		{AWS, diskimage.Raw, "", ""}, {AWS, diskimage.QCOW2, "", "aws takes vhd, vhdx, raw or streamOptimized vmdk, not qcow2"}, {OpenStack, diskimage.QCOW2, "", ""},
 	} {
 		err := Takes(c.target, c.format, c.kind)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
@@ -181,6 +188,43 @@ func TestNoAdviceNamesAFormatThatTheTargetRefuses(t *testing.T) {
 					t.Errorf("%s-%s: %v", name, r.id, err)
 				}
 			}
+		}
+	}
+}
+
+// What a target takes under a condition, or takes elsewhere, is said beside the rule.
+func TestAFindingSaysUnderWhatConditionItCounts(t *testing.T) {
+	note := func(target Target, id string, change func(i *Image)) string {
+		i := fixed()
+		change(&i)
+		list := Judge(target, i, finding.Fail)
+		at := slices.IndexFunc(list, func(f finding.Finding) bool { return f.ID == id })
+		if at < 0 {
+			t.Fatalf("%s is not asserted", id)
+		}
+		return list[at].Note
+	}
+	for _, c := range []struct {
+		target Target
+		id     string
+		change func(i *Image)
+		says   string // "": nothing
+	}{
+		{Azure, "azure-size", func(*Image) {}, ""},
+		{Azure, "azure-size", func(i *Image) { i.VirtualSize = 4 << 40 }, "4095 GiB"},
+		{AWS, "aws-generation", func(*Image) {}, "--boot-mode uefi"},
+		{AWS, "aws-generation", func(i *Image) { i.Generation = 1 }, ""},
+		{AWS, "aws-generation", func(i *Image) { i.Generation = 0 }, ""},
+		{OpenStack, "openstack-sectors", func(*Image) {}, ""},
+		{OpenStack, "openstack-sectors", func(i *Image) { i.SectorSize = 4096 }, "bare-metal"},
+	} {
+		if got := note(c.target, c.id, c.change); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q, want %q", c.id, got, c.says)
+		}
+	}
+	for id := range notes {
+		if !slices.Contains(IDs(), id) {
+			t.Errorf("a note is for %s, which is no finding", id)
 		}
 	}
 }

@@ -30,20 +30,29 @@ var scripts = []string{
 	"*.txt", "*.ini", "*.json", "*.yml", "*.yaml", "*.log", // [setup-complete]
 }
 
+// copies are answer files of any name, and copies of one under another ending.
+var copies = []string{"*.xml", "*unattend*"} // [answer-file-copies]
+
 // SecretPlaces are all of them.
 var SecretPlaces = []SecretPlace{
-	{AnswerFiles, `\Windows\Panther`, []string{"*.xml"}, false},                                                       // [answer-file-copies]
-	{AnswerFiles, `\Windows\Panther\Unattend`, []string{"*.xml"}, false},                                              // [answer-files]
-	{AnswerFiles, `\Windows\Panther\UnattendGC`, []string{"*unattend*.xml"}, false},                                   // [answer-file-copies]
-	{AnswerFiles, `\Windows\System32\Sysprep`, []string{"*.xml"}, false},                                              // [answer-files]
+	{AnswerFiles, `\Windows\Panther`, copies, false},                                                                  // [answer-file-copies]
+	{AnswerFiles, `\Windows\Panther\Unattend`, copies, false},                                                         // [answer-files]
+	{AnswerFiles, `\Windows\Panther\UnattendGC`, []string{"*unattend*"}, false},                                       // [answer-file-copies]
+	{AnswerFiles, `\Windows\Panther\*`, []string{"*unattend*"}, false},                                                // [answer-file-copies]
+	{AnswerFiles, `\Windows\System32\Sysprep`, copies, false},                                                         // [answer-files]
 	{AnswerFiles, `\Windows\System32\Sysprep\Panther`, []string{"*unattend*.xml"}, false},                             // [answer-file-copies]
 	{AnswerFiles, `\Windows\System32\Sysprep\*`, []string{"*.xml"}, false},                                            // [answer-files]
 	{AnswerFiles, `\Windows`, []string{"unattend.xml", "autounattend.xml"}, false},                                    // [answer-file-copies]
 	{AnswerFiles, `\Windows\System32`, []string{"unattend.xml", "autounattend.xml"}, false},                           // [answer-file-copies]
 	{AnswerFiles, `\$WINDOWS.~BT\Sources\Panther`, []string{"*unattend*.xml"}, false},                                 // [answer-file-copies]
 	{AnswerFiles, `\Windows.old\Windows\Panther`, []string{"*unattend*.xml"}, false},                                  // [answer-file-copies]
-	{AnswerFiles, `\`, []string{"*.xml"}, true},                                                                       // [answer-files] [answer-files-media]
+	{AnswerFiles, `\Windows\ConfigSetRoot`, []string{"*.xml"}, false},                                                 // [configuration-sets]
+	{AnswerFiles, `\Recovery\AutoApply`, []string{"*.xml"}, true},                                                     // [recovery-folders]
+	{Scripts, `\Recovery\AutoApply\CustomizationFiles`, scripts, true},                                                // [recovery-folders]
+	{Scripts, `\Recovery\OEM`, scripts, true},                                                                         // [recovery-folders]
+	{AnswerFiles, `\`, copies, true},                                                                                  // [answer-files] [answer-files-media]
 	{Scripts, `\Windows` + string(ScriptsFolder), scripts, false},                                                     // [setup-complete]
+	{Scripts, `\Windows` + string(ScriptsFolder) + `\*`, scripts, false},                                              // [setup-complete]
 	{Scripts, `\Windows\OEM`, scripts, false},                                                                         // [setup-complete]
 	{Scripts, `\`, []string{"*.cmd", "*.bat", "*.ps1", "*.reg"}, true},                                                // [setup-complete]
 	{Histories, `\Users\*` + psReadLine, []string{"*.txt"}, false},                                                    // [powershell-history]

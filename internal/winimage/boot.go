@@ -28,7 +28,10 @@ type Boot struct {
 	// where that is absent, names in its signature. The signature is not checked.
 	SignedBy []string `json:"signed_by,omitempty"`
 	// Missing are files that Windows does not start without.
-	Missing []string    `json:"missing,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+	// Store is how the hive of the boot configuration was found; nil where there
+	// is none.
+	Store   *Hive       `json:"store,omitempty"`
 	Entries []BootEntry `json:"entries,omitempty"`
 	Problem string      `json:"problem,omitempty"`
 }
@@ -208,13 +211,17 @@ const (
 	elementOSDevice    = "21000001"
 	elementDescription = "12000004"
 
+	deviceFile      = 0 // a RAM disk made of a file, as of the recovery environment
 	devicePartition = 6
+	// nested is where the device of such a file stands, without its options.
+	nested = 68 - 16
 )
 
 // readEntries notes every entry of the boot manager, of Windows and of its
 // resuming that names a partition.
 func (b *Boot) readEntries(d *drive, table *partition.Table) {
-	store := d.openHiveAt(storeHive, b.store(table))
+	// Before Windows 8.1 the log of a store has no number.
+	store := d.openHiveAt(storeHive, b.store(table), ".LOG1", ".LOG2", ".LOG")
 	objects := store.key("Objects")
 	if objects != nil {
 		err := objects.EachSubkey(func(k *regf.Key) bool {
@@ -251,16 +258,30 @@ func (b *Boot) readEntries(d *drive, table *partition.Table) {
 		})
 		store.note("Objects", err)
 	}
-	b.Problem = cmp.Or(b.Problem, store.close().Problem)
+	found := store.close()
+	b.Store, b.Problem = &found, cmp.Or(b.Problem, found.Problem)
+}
+
+// unflushed says that the boot configuration was read by means of its log; empty
+// where its file alone was enough, or could not be read.
+func (b *Boot) unflushed() string {
+	if b.Store == nil || b.Store.Clean || b.Store.Problem != "" {
+		return ""
+	}
+	return fmt.Sprintf("the boot configuration was not flushed by a full shutdown; %d entries of its log were replayed to read it", b.Store.Replayed)
 }
 
 // deviceOf is the partition that a device of a boot entry names, 0 where the disk
 // has none such; ok: it names one. The layout was seen in stores of real machines:
 // 16 bytes of options, type, flags, length, a reserved word; then of a partition
 // its GUID or offset, a reserved word, the style of the table (0 GPT, 1 MBR) and
-// the GUID or signature of the disk.
+// the GUID or signature of the disk; of a file, further behind, the same of the
+// partition that it lies in.
 func deviceOf(b []byte, table *partition.Table) (number int, ok bool) {
 	le := binary.LittleEndian
+	if len(b) >= nested+72 && le.Uint32(b[16:]) == deviceFile {
+		b = b[nested:]
+	}
 	if len(b) < 72 || le.Uint32(b[16:]) != devicePartition {
 		return 0, false
 	}
@@ -296,7 +317,7 @@ func checkBootEntries(_ *Windows, r *Facts, _ Expectation) result {
 	if r.Boot == nil || len(r.Boot.Entries) == 0 && r.Boot.Problem == "" {
 		return result{unasked: true}
 	}
-	got := result{expected: "partitions of the disk", found: "partitions of the disk", ok: true}
+	got := result{expected: "partitions of the disk", found: "partitions of the disk", ok: true, note: r.Boot.unflushed()}
 	var lost []string
 	for _, e := range r.Boot.Entries {
 		if e.Partition == 0 {

@@ -76,6 +76,144 @@ func TestTheFilesThatStartWindowsAreLookedFor(t *testing.T) {
 	}
 }
 
+// The boot manager replays the log of its store, and so is it read here. That the
+// store was not flushed is said; without its log nothing is known of its entries.
+func TestABootStoreThatWasNotFlushedIsReadWithItsLogAndSaidToBe(t *testing.T) {
+	store, log := winimagetest.DirtyStore()
+	for name, c := range map[string]struct {
+		files    map[string]string
+		ok       bool
+		found    string
+		replayed int
+	}{
+		"its log":            {map[string]string{`\Boot\BCD`: store, `\Boot\BCD.LOG1`: log}, true, "partitions of the disk", 1},
+		"its second log":     {map[string]string{`\Boot\BCD`: store, `\Boot\BCD.LOG1`: "", `\Boot\BCD.LOG2`: log}, true, "partitions of the disk", 1},
+		"a log of Windows 7": {map[string]string{`\Boot\BCD`: store, `\Boot\BCD.LOG`: log}, true, "partitions of the disk", 1},
+		"no log":             {map[string]string{`\Boot\BCD`: store}, false, "was not flushed and cannot be recovered", 0},
+		"half a log":         {map[string]string{`\Boot\BCD`: store, `\Boot\BCD.LOG1`: log[:len(log)/2]}, false, "could not be read", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := inspectPath(t, winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: c.files}))
+			f := ofID(Prove(r, Expectation{}), "boot-entries")
+			if f.Holds != c.ok || !strings.Contains(f.Found, c.found) || r.Boot.Store == nil || r.Boot.Store.Replayed != c.replayed {
+				t.Errorf("%+v, store %+v", f, r.Boot.Store)
+			}
+			said := strings.Join(r.Describe(), "\n")
+			if c.ok && (!strings.Contains(f.Note, "was not flushed") || !strings.Contains(said, "the boot configuration was not flushed by a full shutdown; 1 entries of its log")) {
+				t.Errorf("note %q, described\n%s", f.Note, said)
+			}
+		})
+	}
+	clean := inspectPath(t, winimagetest.Disk(t, winimagetest.Spec{Generalized: true}))
+	if said := strings.Join(clean.Describe(), "\n"); !clean.Boot.Store.Clean || strings.Contains(said, "flushed") {
+		t.Errorf("%+v\n%s", clean.Boot.Store, said)
+	}
+}
+
+// Every partition that the store of a real machine names is missed where the disk
+// lacks it, and only then.
+func TestEachPartitionThatARealBootStoreNamesIsLookedFor(t *testing.T) {
+	// The second is of a medium, where nothing names a partition.
+	for name, want := range map[string]int{"regipy-BCD": 3, "registrytest-BCD": 0} {
+		store := corpusHive(t, name)
+		read := func(table *partition.Table) []BootEntry {
+			d := &drive{ctx: t.Context(), fs: winimagetest.Spec{Empty: true, Files: map[string]string{`\Boot\BCD`: store, efiStore: store}}.FS(t)}
+			b := &Boot{}
+			b.readEntries(d, table)
+			if b.Problem != "" || len(d.problems) > 0 {
+				t.Fatalf("%s: %s %q", name, b.Problem, d.problems)
+			}
+			return b.Entries
+		}
+		devices := partitionsOf(t, store)
+		entries := read(devices)
+		if len(devices.Partitions) != want || (len(entries) == 0) != (want == 0) {
+			t.Fatalf("%s names %d partitions, want %d; %+v", name, len(devices.Partitions), want, entries)
+		}
+		for _, e := range entries {
+			if e.Partition == 0 {
+				t.Errorf("%s: %+v is not found among %+v", name, e, devices.Partitions)
+			}
+		}
+		for i, gone := range devices.Partitions {
+			less := *devices
+			less.Partitions = slices.Delete(slices.Clone(devices.Partitions), i, i+1)
+			lost := 0
+			for _, e := range read(&less) {
+				if e.Partition == 0 {
+					lost++
+				}
+			}
+			if lost == 0 {
+				t.Errorf("%s: partition %+v is gone, and no entry says so", name, gone)
+			}
+		}
+	}
+}
+
+// partitionsOf is the table of a disk with all partitions that a boot store names,
+// read from the bytes of its elements.
+func partitionsOf(t *testing.T, store string) *partition.Table {
+	t.Helper()
+	h, err := regf.Open(strings.NewReader(store), int64(len(store)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := h.Key("Objects")
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	table := &partition.Table{Scheme: partition.GPT}
+	err = objects.EachSubkey(func(k *regf.Key) bool {
+		d, err := k.Key("Description")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := d.Value("Type")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind, err := v.AsDWord(); err != nil || !slices.Contains([]uint32{bootManager, bootLoader, bootResume}, kind) {
+			return true
+		}
+		for _, element := range []string{elementDevice, elementOSDevice} {
+			e, err := k.Key(`Elements\` + element)
+			if err != nil {
+				continue
+			}
+			v, err := e.Value("Element")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := v.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The recovery environment is a file in a partition.
+			if len(b) > 144 && le.Uint32(b[16:]) == 0 && le.Uint32(b[68:]) == devicePartition {
+				b = b[52:]
+			}
+			if len(b) < 72 || le.Uint32(b[16:]) != devicePartition {
+				continue
+			}
+			p := partition.Partition{Index: len(table.Partitions) + 1, ID: guidOf(b[32:48])}
+			if le.Uint32(b[52:]) == 1 {
+				table.Scheme, table.Signature, p.Start = partition.MBR, le.Uint32(b[56:]), int64(le.Uint64(b[32:]))
+			}
+			if !slices.ContainsFunc(table.Partitions, func(have partition.Partition) bool { return have.ID == p.ID }) {
+				table.Partitions = append(table.Partitions, p)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
 // The advice is for the firmware of the disk, and says how a partition without a
 // letter gets one.
 func TestMissingBootFilesAreWrittenForTheFirmwareOfTheDisk(t *testing.T) {

@@ -49,6 +49,9 @@ func (r Facts) Describe() []string {
 			signed = ", signed by " + strings.Join(b.SignedBy, " and ")
 		}
 		say("boot:          partition %d, %s%s", b.Partition, b.Loader, signed)
+		if text := b.unflushed(); text != "" {
+			say("               %s", text)
+		}
 	}
 	for _, w := range r.Windows {
 		w.describe(say)

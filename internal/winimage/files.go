@@ -42,7 +42,7 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[windows.Path][]byte
 	var problems []error
 	left := int64(maxSaved)
 	for _, v := range volumes {
-		if !v.drive.hasWindows() {
+		if v.ntfs == nil || !v.drive.hasWindows() {
 			continue
 		}
 		for _, log := range windows.Logs() {

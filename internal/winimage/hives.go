@@ -23,13 +23,13 @@ func hivePath(name string) string { return windows.ConfigFolder.OnVolume() + `\`
 
 // openHive opens a hive of the drive; one that cannot be read has no values.
 func (d *drive) openHive(name string) *registry {
-	return d.openHiveAt(name, hivePath(name))
+	return d.openHiveAt(name, hivePath(name), ".LOG1", ".LOG2")
 }
 
-// openHiveAt opens a hive that lies elsewhere.
-func (d *drive) openHiveAt(name, path string) *registry {
+// openHiveAt opens a hive that lies elsewhere; logs are the endings of its logs.
+func (d *drive) openHiveAt(name, path string, logs ...string) *registry {
 	r := &registry{notes: &d.notes, found: Hive{Name: name}, path: path, within: hiveBudget(d.ctx)}
-	err := r.open(d)
+	err := r.open(d, logs)
 	if err != nil {
 		r.found.Problem = budget.Cut(err.Error(), maxShown)
 		if limited(err) {
@@ -41,13 +41,13 @@ func (d *drive) openHiveAt(name, path string) *registry {
 	return r
 }
 
-func (r *registry) open(d *drive) (err error) {
+func (r *registry) open(d *drive, endings []string) (err error) {
 	path := r.path
 	if r.file, err = d.open(path); err != nil {
 		return err
 	}
 	var logs []regf.Log
-	for _, ending := range []string{".LOG1", ".LOG2"} {
+	for _, ending := range endings {
 		logs = append(logs, func() ([]byte, error) {
 			if !d.exists(path + ending) {
 				return nil, nil

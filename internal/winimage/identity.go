@@ -28,7 +28,7 @@ type Identity struct {
 // Change is one fact of the identity beside that of the source.
 type Change struct {
 	Name string `json:"name"`
-	// State is same, changed, gone or new.
+	// State is same, changed, gone or new; unknown where no disk says it.
 	State string `json:"state"`
 	Was   string `json:"was,omitempty"`
 	Is    string `json:"is,omitempty"`
@@ -134,11 +134,29 @@ func Against(image, source Facts) (changes []Change) {
 		one("computer name", was.ComputerName, is.ComputerName, "specialize sets a new one at the first boot", false)
 		one("MachineGuid", was.MachineGUID, is.MachineGUID, "generalize, or the first boot, makes a new one", true)
 		one("WSUS client id", was.WSUSClientID, is.WSUSClientID, "the same one on two machines makes WSUS count them as one", true)
+		changes = append(changes, kmsClient(now))
 		list("local account", was.Accounts, is.Accounts, "generalize keeps local accounts")
 		list("profile", was.Profiles, is.Profiles, "generalize keeps profiles")
 	}
 	list("boot entry", entriesOf(source), entriesOf(image), "generalize may keep the identifiers")
 	return changes
+}
+
+// kmsClient is what a disk says of the KMS client machine id (CMID): nothing, as
+// Windows keeps it in the encrypted store of its licensing service, but whether
+// generalize made a new one (Microsoft, "SkipRearm").
+func kmsClient(w Windows) Change {
+	c := Change{Name: "KMS client id", State: "unknown", Note: `it is in the encrypted store of the licensing service (\Windows\System32\spp\store), which only Windows itself reads: slmgr /dlv in the guest; `}
+	unread := slices.ContainsFunc(w.Hives, func(h Hive) bool { return h.Name == "SOFTWARE" && h.Problem != "" })
+	switch {
+	case w.SkipRearm != nil && *w.SkipRearm == 1:
+		c.Note += "SkipRearm is 1, so that generalize keeps it and all clones share it"
+	case unread:
+		c.Note += "whether SkipRearm is set could not be read"
+	default:
+		c.Note += "SkipRearm is not set, so that generalize makes a new one"
+	}
+	return c
 }
 
 func entriesOf(r Facts) (ids []string) {
@@ -173,6 +191,7 @@ func (c Change) line() string {
 		text += ": " + c.Was + " became " + c.Is
 	case "gone":
 		text += ": " + c.Was
+	case "unknown":
 	default:
 		text += ": " + c.Is
 	}

@@ -45,6 +45,9 @@ func TestTheIdentityOfRealMachinesIsReadAsHivexReadsIt(t *testing.T) {
 	if want := hivex(t, software, "cd \\Microsoft\\Cryptography\nlsval MachineGuid\n"); got.MachineGUID == "" || got.MachineGUID != want {
 		t.Errorf("MachineGuid %q, want %q", got.MachineGUID, want)
 	}
+	if want := hivex(t, software, "cd \\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\nlsval SusClientId\n"); got.WSUSClientID == "" || got.WSUSClientID != want {
+		t.Errorf("WSUS client id %q, want %q", got.WSUSClientID, want)
+	}
 	names := strings.Fields(strings.ReplaceAll(hivex(t, sam, "cd \\SAM\\Domains\\Account\\Users\\Names\nls\n"), " ", "_"))
 	accounts := slices.Clone(got.Accounts)
 	for i := range accounts {
@@ -87,6 +90,25 @@ func TestTheIdentityOfRealMachinesIsReadAsHivexReadsIt(t *testing.T) {
 	}
 }
 
+// No disk says it, which is said, and what generalize does to it where that is known.
+func TestTheKMSClientIdIsSaidToBeUnknown(t *testing.T) {
+	one, none := uint32(1), uint32(0)
+	for name, c := range map[string]struct {
+		windows Windows
+		says    string
+	}{
+		"not set":      {Windows{}, "generalize makes a new one"},
+		"switched off": {Windows{SkipRearm: &none}, "generalize makes a new one"},
+		"kept":         {Windows{SkipRearm: &one}, "all clones share it"},
+		"not read":     {Windows{Hives: []Hive{{Name: "SOFTWARE", Problem: "x"}}}, "could not be read"},
+	} {
+		changes := Against(Facts{Windows: []Windows{c.windows}}, Facts{Windows: []Windows{{}}})
+		if len(changes) != 1 || changes[0].Name != "KMS client id" || changes[0].State != "unknown" || changes[0].Belief || !strings.Contains(changes[0].line(), c.says) || !strings.Contains(changes[0].line(), "KMS client id unknown (") {
+			t.Errorf("%s: %+v", name, changes)
+		}
+	}
+}
+
 func TestEachFactOfTheIdentityIsSaidToBeChangedSameOrGone(t *testing.T) {
 	was := Facts{Boot: &Boot{Entries: []BootEntry{{ID: "{a}"}, {ID: "{a}"}, {ID: "{b}"}}}, Windows: []Windows{{Partition: 2, Identity: Identity{
 		MachineSID: "S-1-5-21-1-2-3", ComputerName: "BUILD", MachineGUID: "g1", WSUSClientID: "w1", Accounts: []string{"Administrator", "packer"}, Profiles: []string{`C:\\Users\\packer`},
@@ -97,7 +119,7 @@ func TestEachFactOfTheIdentityIsSaidToBeChangedSameOrGone(t *testing.T) {
 	got := map[string]string{}
 	for _, c := range Against(is, was) {
 		got[c.Name+" "+c.Was+" "+c.Is] = c.State
-		if line := c.line(); !strings.HasPrefix(line, c.Name+" "+c.State+": ") || strings.Contains(line, "belief, no document") != c.Belief {
+		if line := c.line(); !strings.HasPrefix(line, c.Name+" "+c.State) || strings.Contains(line, ": ") == (c.Was+c.Is == "") && c.State != "unknown" || strings.Contains(line, "belief, no document") != c.Belief {
 			t.Errorf("%+v: %s", c, line)
 		}
 	}
@@ -105,6 +127,7 @@ func TestEachFactOfTheIdentityIsSaidToBeChangedSameOrGone(t *testing.T) {
 		"machine SID S-1-5-21-1-2-3 S-1-5-21-1-2-3": "same", "computer name BUILD WIN-X": "changed", "MachineGuid g1 g2": "changed", "WSUS client id w1 ": "gone",
 		"local account Administrator Administrator": "same", "local account packer ": "gone", "local account  other": "new", `profile C:\\Users\\packer `: "gone",
 		"boot entry {a} {a}": "same", "boot entry {b} ": "gone",
+		"KMS client id  ": "unknown",
 	} {
 		if got[key] != want {
 			t.Errorf("%s: %q, want %q", key, got[key], want)

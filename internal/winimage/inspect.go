@@ -42,21 +42,18 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 	}
 	var killed []string
 	for _, v := range volumes {
-		there := v.drive.hasWindows()
+		there := v.ntfs != nil && v.drive.hasWindows()
 		r.Limits = append(r.Limits, v.drive.limits...)
 		v.drive.limits = nil
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
 		if !there {
-			if !v.drive.exists(`\Windows`) { // a Windows whose hives are gone is told elsewhere
-				for _, held := range v.drive.secrets(nil, true) {
-					held.Partition = v.partition
-					r.Secrets = append(r.Secrets, held)
-				}
-			}
+			v.otherSecrets(&r)
 			r.Problems, r.Limits = append(r.Problems, v.drive.problems...), append(r.Limits, v.drive.limits...)
-			killed = append(killed, v.killed()...)
+			if v.ntfs != nil {
+				killed = append(killed, v.killed()...)
+			}
 			continue
 		}
 		if len(r.Windows) == maxInstallations {
@@ -73,6 +70,21 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 		r.Problems = append(r.Problems, killed...)
 	}
 	return r, ctx.Err()
+}
+
+// otherSecrets notes those of a volume without Windows, and what of it could not be
+// looked into.
+func (v *volume) otherSecrets(r *Facts) {
+	if v.ntfs != nil && v.drive.exists(`\Windows`) {
+		return // a Windows whose hives are gone is told elsewhere
+	}
+	for _, held := range v.drive.secrets(nil, true) {
+		held.Partition = v.partition
+		r.Secrets = append(r.Secrets, held)
+	}
+	for _, folder := range v.drive.unread {
+		r.unsearched(v.partition, folder, errors.New("it could not be read"))
+	}
 }
 
 // killedMark is how a problem begins that killed tells of, behind the partition.

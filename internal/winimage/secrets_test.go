@@ -2,6 +2,7 @@ package winimage
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -37,6 +38,20 @@ func wide16(s string) string {
 	return string(b)
 }
 
+// encoded is a command as PowerShell takes it with -EncodedCommand.
+func encoded(command string) string {
+	return base64.StdEncoding.EncodeToString([]byte(wide16(command)[2:]))
+}
+
+// bigEndian is UTF-16 without its mark, as some editors write it.
+func bigEndian(s string) string {
+	b := []byte{}
+	for _, r := range s {
+		b = append(b, byte(r>>8), byte(r))
+	}
+	return string(b)
+}
+
 // canaries are files that hold a secret, by path: one for each place and kind.
 func canaries() map[string]string {
 	command := func(line string) string {
@@ -46,6 +61,20 @@ func canaries() map[string]string {
 	return map[string]string{
 		`\Windows\Panther\unattend-original.xml`:                        autologonAnswers(),
 		`\Windows\Panther\unattend.xml`:                                 autologonAnswers(),
+		`\Windows\Panther\unattend.xml.bak`:                             autologonAnswers(),
+		`\Windows\Panther\wide.xml`:                                     wide16(strings.Replace(autologonAnswers(), "utf-8", "utf-16", 1)),
+		`\Windows\Panther\wide-comment.xml`:                             wide16(strings.Replace(answersWith("", "<!-- AccountPassword0="+canary+" -->"), "utf-8", "utf-16", 1)),
+		`\Windows\System32\Sysprep\Unattend_old`:                        autologonAnswers(),
+		`\Windows\Panther\NewOs\unattend.xml`:                           autologonAnswers(),
+		`\Windows\Setup\Scripts\encoded.cmd`:                            "@echo off\r\npowershell -NoProfile -enc " + encoded("net user packer "+canary+" /add") + "\r\n",
+		`\Unattend.xml`:                                                 command("powershell.exe -e " + encoded("$password = '"+canary+"'")),
+		`\Windows\Panther\encoded.xml`:                                  command("powershell.exe -EncodedCommand " + encoded("$p = ConvertTo-SecureString '"+canary+"' -AsPlainText -Force")),
+		`\Windows\Setup\Scripts\lib\users.ps1`:                          "$password = '" + canary + "'\r\n",
+		`\Windows\ConfigSetRoot\Autounattend.xml`:                       autologonAnswers(),
+		`\Recovery\AutoApply\unattend.xml`:                              autologonAnswers(),
+		`\Recovery\AutoApply\CustomizationFiles\run.ps1`:                "$password = '" + canary + "'\r\n",
+		`\Recovery\OEM\reset.cmd`:                                       "net user a " + canary + "\r\n",
+		`\Windows\Setup\Scripts\big-endian.cmd`:                         bigEndian("net user packer " + canary + " /add\r\n"),
 		`\Windows\Panther\old-answers.xml`:                              answersWith("", "<!-- https://example.org/?AccountPassword0="+canary+"&Lang=en -->"),
 		`\Windows\Panther\Unattend\Unattend.xml`:                        answersWith(`<ProductKey>`+canaryKey+`</ProductKey>`, ""),
 		`\Windows\Panther\Unattend\other.xml`:                           command("net user packer " + canary + " /add"),
@@ -162,6 +191,7 @@ func TestWhatIsNoSecretIsNotTakenForOne(t *testing.T) {
 			"New-LocalUser a -Password $password\r\nConvertTo-SecureString $x -AsPlainText -Force\r\nget-autologon a b\r\n",
 		`\ProgramData\Amazon\EC2Launch\config\agent-config.yml`:                      "      adminPassword:\n        type: random\n      password:\n",
 		`\Program Files\Cloudbase Solutions\Cloudbase-Init\conf\cloudbase-init.conf`: "inject_user_password=true\nusername=Admin\nuser_password_length=20\n",
+		`\Windows\Setup\Scripts\encoded.ps1`:                                         "powershell -EncodedCommand " + encoded("Get-ChildItem C:\\; net user") + "\r\npowershell -e AAAAAAAAAAAAAAAAA\r\nfc.exe /e:AAAAAAAAAAAAAAAAAAAAAAAA\r\n",
 		`\Windows\System32\Sysprep\ActionFiles\Generalize.xml`:                       "<sysprepInformation><imaging/></sysprepInformation>",
 	}}.FS(t))
 	if len(holders(w)) > 0 || len(w.Secrets) > 0 || !w.Setup.DeletesCached {
@@ -235,6 +265,7 @@ func TestATextIsReadInItsEncoding(t *testing.T) {
 	for name, b := range map[string]string{
 		"8 bits": "net", "UTF-8 with its mark": "\xef\xbb\xbfnet", "UTF-16 with its mark": "\xff\xfen\x00e\x00t\x00",
 		"UTF-16 without": "n\x00e\x00t\x00", "big-endian": "\xfe\xff\x00n\x00e\x00t", "half a character": "\xff\xfen\x00e\x00t\x00!",
+		"big-endian without its mark": "\x00n\x00e\x00t",
 	} {
 		if got := plainText([]byte(b)); got != "net" {
 			t.Errorf("%s: %q", name, got)

@@ -1,7 +1,10 @@
 package winimage
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -85,4 +88,100 @@ func TestSecretsOnOtherVolumesAreFound(t *testing.T) {
 		t.Errorf("%q, %+v", paths, f)
 	}
 	silent(t, r, list)
+}
+
+// A FAT volume is searched as an NTFS one is: an EFI partition, a recovery
+// partition, a configuration drive.
+func TestSecretsOnFATVolumesAreFound(t *testing.T) {
+	secret := map[string]string{
+		`\Autounattend.xml`: autologonAnswers(), `\unattend.bak`: autologonAnswers(), `\openstack\latest\user_data`: "net user a " + canary, `\user-data`: "passwd: " + canary,
+		`\Recovery\AutoApply\unattend.xml`: autologonAnswers(), `\Recovery\OEM\setup.cmd`: "net user a " + canary, `\setup.cmd`: wide16("net user a " + canary),
+		`\notes.txt`: "nothing",
+	}
+	harmless := map[string]string{`\Autounattend.xml`: winimagetest.AnswerFile, `\setup.cmd`: "echo hello\r\n"}
+	for name, c := range map[string]struct {
+		spec      winimagetest.Spec
+		partition int
+		found     int
+	}{
+		"an EFI partition":               {winimagetest.Spec{GPT: true, ESP: secret}, 1, 7},
+		"a data partition":               {winimagetest.Spec{Beside: &winimagetest.Spec{Empty: true, FAT: true, Files: secret}}, 2, 7},
+		"an EFI partition without any":   {winimagetest.Spec{GPT: true, ESP: harmless}, 1, 0},
+		"a data partition without any":   {winimagetest.Spec{Beside: &winimagetest.Spec{Empty: true, FAT: true, Files: harmless}}, 2, 0},
+		"an EFI partition as it is made": {winimagetest.Spec{GPT: true}, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.spec.Generalized, c.spec.Volume = true, 8<<20
+			r := inspectPath(t, winimagetest.Disk(t, c.spec))
+			list := Prove(r, Expectation{})
+			f := ofID(list, "secrets")
+			for _, s := range r.Secrets {
+				if s.Partition != c.partition || len(s.Where) == 0 || s.Problem != "" || !strings.Contains(f.Found, fmt.Sprintf("partition %d: %s", c.partition, s.Path)) {
+					t.Errorf("%+v, found %s", s, f.Found)
+				}
+			}
+			if len(r.Secrets) != c.found || f.Holds != (c.found == 0) || !proven(list) {
+				t.Errorf("%+v, %+v", r.Secrets, f)
+			}
+			silent(t, r, list)
+		})
+	}
+}
+
+// "None" is said of a disk only when each of its volumes was searched.
+func TestAVolumeThatCannotBeSearchedIsNoVolumeWithoutSecrets(t *testing.T) {
+	disk := func(change func(volume []byte)) []byte {
+		path := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Volume: 8 << 20, Beside: &winimagetest.Spec{Empty: true, FAT: true}})
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(b[9<<20:])
+		return b
+	}
+	for name, c := range map[string]struct {
+		change func(volume []byte)
+		says   string
+	}{
+		"as it is":       {func([]byte) {}, ""},
+		"zeros":          {func(v []byte) { clear(v) }, ""},
+		"another's":      {func(v []byte) { clear(v); copy(v[1080:], "\x53\xef") }, ""},
+		"exFAT":          {func(v []byte) { copy(v, "\xeb\x76\x90EXFAT   "); clear(v[11:64]) }, "it is an exFAT volume"},
+		"ReFS":           {func(v []byte) { copy(v, "\x00\x00\x00ReFS\x00\x00\x00\x00"); clear(v[11:64]) }, "it is an ReFS volume"},
+		"a damaged FAT":  {func(v []byte) { v[19], v[20] = 0xff, 0xff }, "corrupt FAT volume"},
+		"a damaged NTFS": {func(v []byte) { copy(v[3:], "NTFS    "); v[13] = 3 }, "sectors"},
+		"a damaged root": {func(v []byte) {
+			copy(v[fatRoot(v):], "OPENSTAC   \x10")
+			v[fatRoot(v)+26] = 0xff
+			v[fatRoot(v)+27] = 0xff
+		}, ""},
+		"a damaged folder": {func(v []byte) {
+			copy(v[fatRoot(v):], "RECOVERY   \x10")
+			v[fatRoot(v)+26] = 0xff
+			v[fatRoot(v)+27] = 0x0f
+		}, ""},
+	} {
+		b := disk(c.change)
+		r, err := Inspect(t.Context(), open(t, bytes.NewReader(b), int64(len(b))), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := ofID(Prove(r, Expectation{}), "secrets")
+		if c.says == "" {
+			if !f.Holds || len(r.Secrets) > 0 {
+				t.Errorf("%s: %+v", name, r.Secrets)
+			}
+			continue
+		}
+		if len(r.Secrets) != 1 || !strings.Contains(r.Secrets[0].Problem, c.says) || f.Holds || !strings.Contains(f.Found, `partition 2: \ could not be read`) {
+			t.Errorf("%s: %+v, found %s", name, r.Secrets, f.Found)
+		}
+	}
+}
+
+// fatRoot is where the root folder of a FAT12 volume begins (fatgen103).
+func fatRoot(v []byte) int {
+	le := binary.LittleEndian
+	return (int(le.Uint16(v[14:])) + int(v[16])*int(le.Uint16(v[22:]))) * int(le.Uint16(v[11:]))
 }

@@ -5,21 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/fat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
-// volume is an opened NTFS volume, its files, and the partition it lies in.
+// volume is an opened volume, its files, and the partition it lies in.
 type volume struct {
-	ntfs      *ntfs.Volume
+	ntfs      *ntfs.Volume // nil: it is a FAT volume, which no Windows lives on
 	drive     *drive
 	partition int
 }
 
 // openVolumes reads the partition table, notes it in the report, and opens
-// every NTFS volume.
+// every NTFS and FAT volume.
 func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, error) {
 	reader := contextReader{ctx, d}
 	within, log := structure(ctx), logBudget(ctx)
@@ -53,10 +57,18 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, er
 		what := fmt.Sprintf("partition %d", p.Index)
 		switch {
 		case errors.Is(err, ntfs.ErrNotNTFS):
+			other, err := openOther(reader, p)
+			if err != nil {
+				r.unsearched(p.Index, `\`, err)
+			}
+			if other != nil {
+				volumes = append(volumes, &volume{nil, &drive{ctx: ctx, fs: other, name: what, log: log}, p.Index})
+			}
 		case limited(err):
 			r.Limits = note(r.Limits, what, err)
 		case err != nil:
 			r.Problems = note(r.Problems, what, err)
+			r.unsearched(p.Index, `\`, err)
 		default:
 			volumes = append(volumes, &volume{v, &drive{ctx: ctx, fs: v.FS(), name: what, log: log}, p.Index})
 		}
@@ -65,6 +77,41 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, er
 		}
 	}
 	return volumes, nil
+}
+
+// openOther opens a volume that is not NTFS. It returns nil for one of a kind that
+// Windows keeps no files on, or for none; the error is for files that cannot be
+// looked into.
+func openOther(r io.ReaderAt, p partition.Partition) (fs.FS, error) {
+	v, err := fat.Open(r, p.Start, p.Length)
+	if err == nil {
+		return v.FS(), nil
+	}
+	if !errors.Is(err, fat.ErrNotFAT) {
+		return nil, err
+	}
+	// What the boot sector of any volume of Windows has behind its jump.
+	kind := make([]byte, 8)
+	if p.Length < 512 {
+		return nil, nil
+	}
+	if _, err := r.ReadAt(kind, p.Start+3); err != nil {
+		return nil, fmt.Errorf("reading boot sector: %w", err)
+	}
+	switch string(kind) {
+	case "EXFAT   ":
+		return nil, errors.New("it is an exFAT volume, which is not searched")
+	case "ReFS\x00\x00\x00\x00":
+		return nil, errors.New("it is an ReFS volume, which is not searched")
+	}
+	return nil, nil
+}
+
+// unsearched notes a place where secrets were not looked for.
+func (r *Facts) unsearched(partition int, path string, err error) {
+	if len(r.Secrets) < maxSecretFiles {
+		r.Secrets = append(r.Secrets, Secret{Partition: partition, Path: path, Kind: string(windows.AnswerFiles), Problem: budget.Cut(err.Error(), maxShown)})
+	}
 }
 
 // generation tells which firmware starts the disk: 1 BIOS, 2 UEFI, 0 neither.

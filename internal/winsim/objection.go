@@ -35,9 +35,20 @@ func (p *preparation) meet(dir string) {
 }
 
 // disabled says whether a service cannot be started.
-func (g *Guest) disabled(service string) bool {
+func (g *Guest) disabled(service string) bool { return g.startMode(service) == "Disabled" }
+
+// startMode is what the service control manager goes by.
+func (g *Guest) startMode(service string) string {
 	start, ok := g.reg.GetDWord(keyServices+`\`+service, "Start")
-	return ok && start == 4
+	g.machine.View(func(s *machinestate.State) {
+		if contains(s.Unread, service) {
+			start = 4
+		}
+	})
+	if modes := []string{"Boot", "System", "Automatic", "Manual", "Disabled"}; ok && int(start) < len(modes) {
+		return modes[start]
+	}
+	return ""
 }
 
 // objection is the failure class that sysprep meets first: in the validation of

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 )
 
 // pendingShutdown is a shutdown with a timer, or one under way.
@@ -103,6 +105,10 @@ func (g *Guest) powerDown(e PowerEvent) {
 		g.kill(p)
 	}
 	if err := g.Flush(); err != nil {
+		g.logf("shutting down: %v", err)
+	}
+	// The service control manager reads the registry anew when Windows starts.
+	if err := g.machine.Change(func(s *machinestate.State) { s.Unread = nil }); err != nil {
 		g.logf("shutting down: %v", err)
 	}
 	g.logf("%v", e)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/registry"
 )
 
@@ -196,8 +197,16 @@ func (g *Guest) regAdd(c *call, a regArgs) int {
 		}
 		v = registry.Value{Name: *a.value, Kind: registry.Binary, Data: b}
 	}
+	_, service, isService := strings.Cut(strings.ToLower(a.key), `\currentcontrolset\services\`)
+	unread := isService && strings.EqualFold(*a.value, "Start") && g.startMode(service) == "Disabled"
 	if !g.reg.Set(a.key, v) {
 		return g.badSyntax(c, "reg")
+	}
+	if unread {
+		if err := g.machine.Change(func(s *machinestate.State) { s.Unread = append(s.Unread, service) }); err != nil {
+			c.fail("%v", err)
+			return 1
+		}
 	}
 	c.say("The operation completed successfully.")
 	return 0

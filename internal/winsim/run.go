@@ -1,6 +1,7 @@
 package winsim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -241,7 +242,7 @@ func (g *Guest) ver() string {
 func (g *Guest) environment(user string) cmdshell.Env {
 	env := cmdshell.Env{}
 	profile, name, drive, windows := g.profile(), account(user), g.drive.Name(), g.full(folderWindows)
-	temp := profile + `\AppData\Local\Temp`
+	temp := cmp.Or(g.scenario.Temp, profile+`\AppData\Local\Temp`)
 	if isSystem(user) {
 		profile, name, temp = windows+`\System32\config\systemprofile`, ComputerName+"$", windows+`\TEMP`
 	}

@@ -17,8 +17,12 @@ import (
 type Hygiene struct {
 	// CleanTakes is how long an item takes.
 	CleanTakes Duration `json:"clean_takes,omitempty"`
-	// ComponentStoreFails is the exit code of dism.exe; 3010 works, and wants a restart.
+	// ComponentStoreExit is the exit code of dism.exe; 3010 works, and wants a restart.
 	ComponentStoreExit int `json:"component_store_exit,omitempty"`
+	// Temp is TEMP and TMP of the accounts that log in; empty: a folder of their profile.
+	Temp string `json:"temp,omitempty"`
+	// Junctions are folders that lead elsewhere, which the simulation does not follow.
+	Junctions []string `json:"junctions,omitempty"`
 }
 
 // cleaning is a run of hygiene.ps1.
@@ -28,6 +32,8 @@ type cleaning struct {
 	left    int
 	trouble string
 	restart bool
+	// refused are folders that are left alone, and why, each once.
+	refused []string
 }
 
 var hygieneItems = []string{"temp", "update-cache", "recycle-bin", "powershell-history", "transcripts", "packer-leftovers", "event-logs", "shadow-copies", "component-store"}
@@ -71,6 +77,9 @@ func (t *twin) hygiene(encoded string) int {
 		if !p.DryRun {
 			c.clean(item)
 			after = c.measure(item)
+		}
+		for _, why := range c.refused {
+			c.fail(why)
 		}
 		var trouble any
 		if c.trouble != "" {
@@ -203,6 +212,9 @@ func (c *cleaning) filledLogs() (logs []os.FileInfo) {
 
 // names is Select-Name.
 func (c *cleaning) names(folder string, pattern *regexp.Regexp) (paths []string) {
+	if c.junction(folder) {
+		return nil
+	}
 	entries, _ := c.g.drive.ReadDir(folder)
 	for _, e := range entries {
 		if pattern.MatchString(e.Name()) {
@@ -228,7 +240,7 @@ func (c *cleaning) foreignTasks() (names []string) {
 
 // tree is Get-Tree.
 func (c *cleaning) tree(path string) (paths []string) {
-	if c.g.drive.IsDir(path) {
+	if c.g.drive.IsDir(path) && !c.junction(path) {
 		for _, entry := range c.names(path, anything) {
 			paths = append(paths, c.tree(entry)...)
 		}
@@ -236,17 +248,10 @@ func (c *cleaning) tree(path string) (paths []string) {
 	return append(paths, path)
 }
 
-func (c *cleaning) temps() []string {
-	temps := []string{c.full(`%windir%\Temp`)}
-	if own := strings.TrimRight(c.c.Env.Get("TEMP"), `\`); own != "" && !strings.EqualFold(own, temps[0]) {
-		temps = append(temps, own)
-	}
-	return temps
-}
-
 // targets is Get-Target.
 func (c *cleaning) targets(item string) (paths []string) {
 	users := append(c.names(c.g.full(`\Users`), anything), c.full(`%windir%\System32\config\systemprofile`))
+	users = slices.DeleteFunc(users, c.junction)
 	switch item {
 	case "temp":
 		for _, folder := range c.temps() {
@@ -255,9 +260,9 @@ func (c *cleaning) targets(item string) (paths []string) {
 			})...)
 		}
 	case "update-cache":
-		return c.names(c.full(`%windir%\SoftwareDistribution\Download`), anything)
+		return c.own(c.full(`%windir%\SoftwareDistribution\Download`))
 	case "recycle-bin":
-		return c.names(c.g.full(`\$Recycle.Bin`), anything)
+		return c.own(c.g.full(`\$Recycle.Bin`))
 	case "powershell-history":
 		for _, user := range users {
 			paths = append(paths, c.names(user+`\AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine`, history)...)
@@ -269,6 +274,13 @@ func (c *cleaning) targets(item string) (paths []string) {
 				paths = append(paths, c.names(day, transcript)...)
 			}
 		}
+		if output, ok := c.text(keyTranscription, "OutputDirectory").(string); ok && output != "" {
+			for _, folder := range c.own(c.full(output)) {
+				paths = append(paths, slices.DeleteFunc(c.tree(folder), func(path string) bool {
+					return !transcript.MatchString(path[strings.LastIndexByte(path, '\\')+1:])
+				})...)
+			}
+		}
 	case "packer-leftovers":
 		for _, folder := range c.temps() {
 			paths = append(paths, c.foreign(folder, oursInTemp)...)
@@ -278,6 +290,8 @@ func (c *cleaning) targets(item string) (paths []string) {
 	}
 	return paths
 }
+
+const keyTranscription = `HKLM\SOFTWARE\Policies\Microsoft\Windows\PowerShell\Transcription`
 
 // password is the twin of password.ps1.
 func (t *twin) password() int {

@@ -131,3 +131,83 @@ func TestWhatIsInUseStaysAndIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// %TEMP% is a variable: where it leads to no temporary folder, nothing there is touched.
+func TestOnlyTemporaryFoldersAreEmptied(t *testing.T) {
+	for temp, want := range map[string]string{
+		`C:\`:                                  "it is the root of a drive",
+		`C:`:                                   "it is the root of a drive",
+		`C:\Users\packer`:                      "it is a profile",
+		`C:\Users\Temp`:                        "it is a profile",
+		`C:\Users`:                             `it holds C:\Users`,
+		`C:\Windows`:                           `it holds C:\Windows`,
+		`c:\windows\system32`:                  `it holds C:\Windows\System32`,
+		`C:\Program Files`:                     `it holds C:\Program Files`,
+		`C:\Windows\Web`:                       "its name is not that of a temporary folder (Temp, Tmp)",
+		`C:\Work\2`:                            "its name is not that of a temporary folder (Temp, Tmp)",
+		`\\server\share\Temp`:                  "it is on the network",
+		`Z:\Temp`:                              "its drive is no local disk (Network)",
+		`C:\Link\Temp`:                         `C:\Link is a junction or a link`,
+		`C:\Users\packer\AppData\Local\Temp`:   "",
+		`C:\Users\packer\AppData\Local\Temp\2`: "",
+		`C:\Windows\TEMP`:                      "",
+		`C:\Windows\SystemTemp\`:               "",
+		`C:\tmp`:                               "",
+	} {
+		t.Run(temp, func(t *testing.T) {
+			g := newGuest(t, Options{Scenario: Scenario{Hygiene: Hygiene{Temp: temp, Junctions: []string{`C:\Link`}}}})
+			mine, folder := strings.TrimRight(temp, `\`)+`\mine.txt`, strings.TrimRight(temp, `\`)+`\packer-mine`
+			local := strings.HasPrefix(strings.ToUpper(temp), `C:`)
+			for _, path := range []string{mine, folder + `\mine.txt`} {
+				if err := g.drive.WriteFile(path, []byte("x")); local && err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, item := range []string{"temp", "packer-leftovers"} {
+				c := clean(t, g, m{"items": []string{item}})[0]
+				problem := ""
+				if c.Problem != nil {
+					problem = *c.Problem
+				}
+				if want == "" && (c.Left != 0 || problem != "") || want != "" && (c.Left != 1 || !strings.Contains(problem, " is left alone: "+want+"; set TEMP and TMP of the build account to ")) {
+					t.Errorf("%s: %d left, %s", item, c.Left, problem)
+				}
+			}
+			if local && (g.drive.IsFile(mine) != (want != "") || g.drive.IsFile(folder+`\mine.txt`) != (want != "")) {
+				t.Errorf("%s is there: %v", mine, g.drive.IsFile(mine))
+			}
+		})
+	}
+}
+
+// Transcripts are collected on a share for many machines, and a cache may lie on another
+// volume: neither is ours to empty.
+func TestWhatLiesElsewhereIsLeftAlone(t *testing.T) {
+	g := newGuest(t, Options{Scenario: Scenario{Hygiene: Hygiene{Junctions: []string{`C:\Windows\SoftwareDistribution`, `C:\Users\All Users`}}}})
+	files := []string{`\Windows\SoftwareDistribution\Download\x.cab`, `\Users\All Users\Documents\PowerShell_transcript.A.txt`}
+	for _, path := range files {
+		if err := g.drive.WriteFile(path, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.reg.SetString(keyTranscription, "OutputDirectory", `\\server\transcripts`)
+	for _, c := range clean(t, g, m{"items": []string{"update-cache", "transcripts"}}) {
+		want := map[string]string{"update-cache": `C:\Windows\SoftwareDistribution\Download is left alone: C:\Windows\SoftwareDistribution is a junction or a link`, "transcripts": `\\server\transcripts is left alone: it is on the network`}[c.Item]
+		if c.Left != 1 || c.Problem == nil || *c.Problem != want || c.Before.Count != 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+	for _, path := range files {
+		if !g.drive.IsFile(path) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+	const kept = `\Transcripts\20260101\PowerShell_transcript.WIN.txt`
+	if err := g.drive.WriteFile(kept, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	g.reg.SetString(keyTranscription, "OutputDirectory", `C:\Transcripts`)
+	if c := clean(t, g, m{"items": []string{"transcripts"}})[0]; c.Left != 0 || c.Before.Count != 1 || g.drive.IsFile(kept) {
+		t.Errorf("%+v", c)
+	}
+}

@@ -105,6 +105,7 @@ var baseFacts = []fact{
 		cmdlet := g.s.ReservedStorage != ""
 		if cmdlet {
 			state = g.s.ReservedStorage
+			g.g.wakeServicing()
 		}
 		return append(d, member{"cmdlet", cmdlet}, member{"state", state}), err
 	}},
@@ -123,14 +124,14 @@ var baseFacts = []fact{
 			if !g.g.reg.Has(key) {
 				continue
 			}
-			var status any = "Stopped"
+			var status, mode any = "Stopped", g.g.startMode(name)
 			switch {
 			case name == "cdrom":
-				status = nil
+				status, mode = nil, nil
 			case g.g.serviceRuns(name):
 				status = "Running"
 			}
-			d = append(d, member{name, document{{"start", g.value(key, "Start")}, {"delayed", g.value(key, "DelayedAutoStart")}, {"status", status}}})
+			d = append(d, member{name, document{{"start", g.value(key, "Start")}, {"delayed", g.value(key, "DelayedAutoStart")}, {"status", status}, {"mode", mode}}})
 		}
 		return d, g.try("Get-Service")
 	}},

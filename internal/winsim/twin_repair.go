@@ -38,7 +38,6 @@ type repairParameters struct {
 		Phase, Name string
 		Named       bool
 	}
-	Pids []int
 }
 
 // repairs are the ids: what the state is, and what is done about it.
@@ -54,11 +53,9 @@ var repairs = map[string]struct {
 	"reserved-storage-off":     {(*repairing).storage, (*repairing).storageOff},
 	"external-provider-remove": {(*repairing).providers, (*repairing).removeProviders},
 	"answer-files-aside":       {(*repairing).answerFiles, (*repairing).moveAnswerFiles},
-	"appxsvc-manual":           {(*repairing).appxService, (*repairing).appxServiceManual},
 	"autologon-clear":          {(*repairing).autologon, (*repairing).clearAutologon},
 	"nps-clients-remove":       {(*repairing).radius, (*repairing).removeRadius},
 	"domain-leave":             {(*repairing).domain, (*repairing).leaveDomain},
-	"sysprep-stop":             {(*repairing).syspreps, (*repairing).stopSyspreps},
 }
 
 // repair is the twin of repair.ps1.
@@ -289,7 +286,7 @@ func (r *repairing) stopService(name string) error {
 }
 
 // startTypesOf are those of repair.ps1.
-var startTypesOf = []service{{"AppXSvc", 3, false}, {"dmwappushservice", 2, false}, {"wuauserv", 3, false}, {"TrustedInstaller", 3, false}, {"sppsvc", 2, false}}
+var startTypesOf = []struct{ name, start string }{{"AppXSvc", "demand"}, {"dmwappushservice", "delayed-auto"}, {"wuauserv", "demand"}, {"TrustedInstaller", "demand"}, {"sppsvc", "delayed-auto"}}
 
 func (r *repairing) number(key, name string) any {
 	if n, ok := r.g.reg.GetDWord(key, name); ok {
@@ -306,7 +303,11 @@ func (r *repairing) startTypes() (document, error) {
 	for _, s := range startTypesOf {
 		if contains(r.p.Services, s.name) {
 			key := keyServices + `\` + s.name
-			d = append(d, member{s.name, document{{"start", r.number(key, "Start")}, {"delayed", r.number(key, "DelayedAutostart")}}})
+			var mode any
+			if text := r.g.startMode(s.name); text != "" {
+				mode = text
+			}
+			d = append(d, member{s.name, document{{"start", r.number(key, "Start")}, {"delayed", r.number(key, "DelayedAutostart")}, {"mode", mode}}})
 		}
 	}
 	return d, nil
@@ -315,15 +316,34 @@ func (r *repairing) startTypes() (document, error) {
 func (r *repairing) enableServices(before document) {
 	for _, m := range before {
 		state, _ := m.value.(document)
-		if state[0].value != int32(4) {
+		if state[0].value != int32(4) && state[2].value != "Disabled" {
 			continue
 		}
-		i := slices.IndexFunc(startTypesOf, func(s service) bool { return s.name == m.name })
-		r.set(`SYSTEM\CurrentControlSet\Services\`+m.name, "Start", startTypesOf[i].start)
-		if startTypesOf[i].start == 2 && state[1].value != int32(1) {
-			r.set(`SYSTEM\CurrentControlSet\Services\`+m.name, "DelayedAutostart", 1)
+		for _, s := range startTypesOf {
+			if s.name == m.name {
+				r.change("start-"+s.start, m.name, func() error { return r.g.configureStart(m.name, s.start) })
+			}
 		}
 	}
+}
+
+// configureStart is sc.exe config with start=, which the service control manager knows at
+// once.
+func (g *Guest) configureStart(name, start string) error {
+	protected := false
+	err := g.machine.Change(func(s *machinestate.State) {
+		if protected = contains(s.Protected, name); !protected {
+			s.Unread = slices.DeleteFunc(s.Unread, func(u string) bool { return strings.EqualFold(u, name) })
+		}
+	})
+	if protected {
+		return errors.New("sc.exe ended with exit code 5: Access is denied.") //nolint:staticcheck,revive // as repair.ps1 says it
+	}
+	g.reg.SetDWord(keyServices+`\`+name, "Start", map[string]uint32{"demand": 3, "delayed-auto": 2}[start])
+	if start == "delayed-auto" {
+		g.reg.SetDWord(keyServices+`\`+name, "DelayedAutostart", 1)
+	}
+	return err
 }
 
 // set sets a DWORD below HKLM.
@@ -346,17 +366,4 @@ func (r *repairing) remove(what, key, name string) {
 		r.g.reg.DeleteValue(`HKLM\`+key, name)
 		return nil
 	})
-}
-
-func (r *repairing) appxService() (document, error) {
-	if err := r.try("Test-Path"); err != nil {
-		return nil, err
-	}
-	return document{{"start", r.number(keyServices+`\AppXSvc`, "Start")}}, nil
-}
-
-func (r *repairing) appxServiceManual(before document) {
-	if start := before[0].value; start != nil && start != int32(3) {
-		r.set(`SYSTEM\CurrentControlSet\Services\AppXSvc`, "Start", 3)
-	}
 }

@@ -233,23 +233,3 @@ func (r *repairing) leaveDomain(before document) {
 		})
 	}
 }
-
-func (r *repairing) syspreps() (document, error) {
-	if err := r.try("Get-Process"); err != nil {
-		return nil, err
-	}
-	pids := []int{}
-	for _, p := range r.g.processes("sysprep.exe") {
-		pids = append(pids, p.pid)
-	}
-	return document{{"pids", pids}}, nil
-}
-
-func (r *repairing) stopSyspreps(before document) {
-	pids, _ := before[0].value.([]int)
-	for _, p := range r.g.processes("sysprep.exe") {
-		if slices.Contains(pids, p.pid) && slices.Contains(r.p.Pids, p.pid) {
-			r.change("process-stop", fmt.Sprint(p.pid), func() error { r.g.kill(p); return nil })
-		}
-	}
-}

@@ -44,8 +44,9 @@ type Config struct {
 	BackingFiles []string `mapstructure:"backing_files"`
 	// The disk is not the builder's own: post-processor "artifice" names it before
 	// this one. Without it the builders that are known to leave no disk which could be
-	// read here, but an image in a cloud or VMDK disks (amazon, azure, googlecompute,
-	// proxmox, vsphere, vmware, virtualbox and others), are refused before they run.
+	// read here, but an image in a cloud or on a server (amazon, azure, googlecompute,
+	// proxmox, vsphere and others), are refused before they run. With the `export` block of
+	// a vsphere builder the exported files are the artifact: set it to `true` then.
 	// Defaults to `false`.
 	FromArtifice bool `mapstructure:"from_artifice"`
 	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By

@@ -134,8 +134,9 @@ func TestBuildersWithoutADiskAreRefusedBeforeTheyRun(t *testing.T) {
 	for kind, refused := range map[string]string{
 		"qemu": "", "hyperv-iso": "", "hyperv-vmcx": "", "sysprep-vhd": "", "null": "", "file": "", "xenserver-iso": "", "": "", "something-new": "",
 		"azure-arm": "an image in Azure", "azure-chroot": "Azure", "amazon-ebs": "an AMI in AWS", "amazon-instance": "AWS", "googlecompute": "Google Cloud",
-		"proxmox-iso": "Proxmox", "proxmox-clone": "Proxmox", "proxmox": "Proxmox", "vsphere-iso": "vSphere", "vsphere-clone": "vSphere",
-		"virtualbox-iso": "VMDK", "virtualbox-ovf": "VMDK", "virtualbox-vm": "VMDK", "vmware-iso": "VMDK", "vmware-vmx": "VMDK", "openstack": "OpenStack", "oracle-oci": "Oracle", "docker": "a container",
+		"virtualbox-iso": "", "virtualbox-ovf": "", "virtualbox-vm": "", "vmware-iso": "", "vmware-vmx": "",
+		"proxmox-iso": "Proxmox", "proxmox-clone": "Proxmox", "proxmox": "Proxmox", "vsphere-iso": "a block export", "vsphere-clone": "vSphere", "parallels-iso": "qemu-img convert -f parallels",
+		"openstack": "OpenStack", "oracle-oci": "Oracle", "docker": "a container",
 	} {
 		var p PostProcessor
 		err := p.Configure(options{"format": "vhd"}, options{"packer_build_name": "b", "packer_builder_type": kind})

@@ -17,7 +17,7 @@ import (
 // noDisks are extensions of what builders put beside disks and what content
 // alone could take for a raw one.
 var noDisks = []string{
-	".iso", ".fd", ".nvram", ".vmgs", ".vmcx", ".vmrs", ".vmx", ".vmxf", ".vmsd", ".vbox", ".ovf", ".mf", ".cert", ".ova", ".box",
+	".iso", ".fd", ".nvram", ".vmgs", ".vmcx", ".vmrs", ".vmx", ".vmxf", ".vmsd", ".vbox", ".ovf", ".mf", ".cert", ".box",
 	".json", ".xml", ".txt", ".log", ".png", ".zip", ".gz", ".tar", ".md5", ".sha1", ".sha256", ".sha512",
 }
 
@@ -30,7 +30,7 @@ type candidate struct {
 	disk bool
 	// size of the file in bytes.
 	size int64
-	// parents are the files it depends on, chain all that it is made of.
+	// parents are the other files that it is made of or depends on, chain the disks among them.
 	parents []string
 	chain   []diskimage.Link
 	// info is the disk, warnings what speaks against it.
@@ -151,15 +151,19 @@ func choose(found []candidate, files []string) (string, error) {
 const smallestDisk = 1 << 20
 
 // diskNames are extensions of what is a disk even where it cannot be read.
-var diskNames = []string{".vhd", ".vhdx", ".avhdx", ".qcow2", ".raw", ".img", ".vmdk", ".vdi"}
+var diskNames = []string{".vhd", ".vhdx", ".avhdx", ".qcow2", ".raw", ".img", ".vmdk", ".ova", ".vdi"}
 
 // leftOver is the decision on data disks: whatever is or may be a disk, and is
-// neither the one that was chosen nor one that it depends on.
+// neither the one that was chosen nor one that it depends on, and what else is in
+// the OVA that the disk was chosen from.
 func leftOver(found []candidate, chosen string) (left []string) {
 	part := []string{chosen}
 	for _, c := range found {
 		if c.path == chosen {
 			part = append(part, c.parents...)
+			for _, other := range c.info.OtherDisks {
+				left = append(left, fmt.Sprintf("%s in %s", other, c.path))
+			}
 		}
 	}
 	for _, c := range found {

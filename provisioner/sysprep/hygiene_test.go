@@ -103,6 +103,7 @@ func TestACleanUpThatFails(t *testing.T) {
 	}{
 		"a restart is due":  {scen: winsim.Scenario{Hygiene: winsim.Hygiene{ComponentStoreExit: 3010}}, items: []string{"component-store"}, error: []string{"sysprep was not started: the component store was cleaned, and Windows wants a restart", "next: clean it in an earlier provisioner"}},
 		"DISM fails":        {scen: winsim.Scenario{Hygiene: winsim.Hygiene{ComponentStoreExit: 87}}, items: []string{"component-store"}, said: "Warning: cleaned component-store: 27.9 GiB free before, 27.9 GiB free after; not removed: 1, the first because: exit code 87"},
+		"TEMP is a profile": {scen: winsim.Scenario{Hygiene: winsim.Hygiene{Temp: `C:\Users\packer`}}, items: []string{"temp"}, said: `; not removed: 1, the first because: C:\Users\packer is left alone: it is a profile; set TEMP and TMP of the build account to a folder for temporary files`},
 		"no PowerShell":     {scen: winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, items: []string{"temp"}, error: []string{"sysprep was not started: the guest could not be cleaned", "next: allow PowerShell for this build, or leave hygiene out"}},
 		"a cancel":          {scen: winsim.Scenario{Hygiene: winsim.Hygiene{CleanTakes: seconds(3)}}, items: []string{"recycle-bin", "temp"}, cancel: "Cleaned recycle-bin", error: []string{"cancelled", "what hygiene and remedies have changed in the guest stays"}},
 		"the shell is lost": {scen: winsim.Scenario{Hygiene: winsim.Hygiene{CleanTakes: seconds(4)}}, items: []string{"recycle-bin", "temp"}, said: "Cleaned temp: "},

@@ -252,7 +252,10 @@ func (r *run) undo(ctx context.Context) {
 		}
 		delete(r.applied.paused, p.ID)
 		left, err := r.session.StartServices(ctx, cleanupLimit, names...)
-		said := "started again: " + strings.Join(names, ", ")
+		said, head := "started again: "+strings.Join(names, ", "), "Remedy "+p.ID+" is undone: services "
+		if err != nil || len(left) > 0 {
+			head = "Warning: remedy " + p.ID + " is not undone: services "
+		}
 		switch {
 		case err != nil:
 			said = fmt.Sprintf("not started again (%s): %s; their start types are as before", err, strings.Join(names, ", "))
@@ -260,7 +263,7 @@ func (r *run) undo(ctx context.Context) {
 			said = fmt.Sprintf("not started again: %s; their start types are as before", strings.Join(left, ", "))
 		}
 		r.settle(p.ID, said)
-		r.ui.Sayf("Remedy %s is undone: services %s", p.ID, said)
+		r.ui.Say(head + said)
 	}
 }
 
@@ -291,19 +294,6 @@ func (r *run) undoAfter(ctx context.Context, v verdict.Verdict) {
 	r.applied.paused = nil
 }
 
-// whyFailed is the error of the first action that was not done; nil: all were.
-func whyFailed(did guest.Repaired) error {
-	if did.Failed == 0 {
-		return nil
-	}
-	for _, action := range did.Actions {
-		if !action.Done && action.Error != "" {
-			return fmt.Errorf("%s: %s", action.Target, action.Error)
-		}
-	}
-	return fmt.Errorf("actions that failed: %d; the guest does not say why", did.Failed)
-}
-
 // pauseAgain stops again what was stopped for the run, after a restart.
 func (r *run) pauseAgain(ctx context.Context) {
 	if !r.resealed {
@@ -315,8 +305,10 @@ func (r *run) pauseAgain(ctx context.Context) {
 		}
 		repair := map[string]guest.Repair{preflight.RemedyUpdates: guest.RepairUpdates, preflight.RemedySearch: guest.RepairSearch}[p.ID]
 		did, err := r.session.Repair(ctx, repair, nil, false)
-		if err == nil {
-			err = whyFailed(did)
+		for _, action := range did.Actions {
+			if err == nil && action.Error != "" {
+				err = fmt.Errorf("%s (%s): %s", action.Target, action.What, action.Error)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			r.ui.Sayf("Warning: the remedy %s could not be applied again after the restart into audit mode: %s", p.ID, err)

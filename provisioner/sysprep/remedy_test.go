@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
@@ -50,7 +49,7 @@ var remedied = []struct {
 	checks []string
 	fails  string
 }{
-	{preflight.RemedyStartTypes, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, []string{`set to 3 HKLM:\SYSTEM\CurrentControlSet\Services\AppXSvc\Start`, `set to 2 HKLM:\SYSTEM\CurrentControlSet\Services\dmwappushservice\Start`}, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, "set-3"},
+	{preflight.RemedyStartTypes, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, []string{"set to start demand: the service AppXSvc", "set to start delayed-auto: the service dmwappushservice"}, []string{"appxsvc-disabled", "dmwappushservice-disabled"}, "start-demand"},
 	{preflight.RemedyUpdates, nil, []string{"stopped the service UsoSvc"}, nil, ""},
 	{preflight.RemedyDomain, []string{"domain-member"}, []string{"left the domain example.test"}, []string{"domain-joined"}, "domain-leave"},
 	{preflight.RemedyNPS, []string{"nps"}, []string{"removed the RADIUS client switch-1"}, []string{"nps-clients"}, "nps-client-remove"},
@@ -194,6 +193,40 @@ func TestWhatWasNotAskedForIsNotDone(t *testing.T) {
 	}
 }
 
+// The service control manager goes by what it read when Windows started: a start type
+// that is in the registry alone changes nothing for sysprep, and is told.
+func TestAStartTypeInTheRegistryAloneIsNotEnough(t *testing.T) {
+	t.Parallel()
+	unread := func(s *machinestate.State) { s.Unread = []string{"AppXSvc"} }
+	for name, c := range map[string]struct {
+		change   func(*machinestate.State)
+		remedies []string
+		error    []string
+		said     []string
+	}{
+		"it fails":       {change: unread, error: []string{"the service AppXSvc is disabled until Windows is restarted", "windows-restart"}},
+		"the remedy":     {change: unread, remedies: []string{preflight.RemedyStartTypes}, said: []string{"set to start demand: the service AppXSvc", "Windows is generalized"}},
+		"it is refused":  {change: func(s *machinestate.State) { unread(s); s.Protected = []string{"AppXSvc"} }, remedies: []string{preflight.RemedyStartTypes}, error: []string{"disabled until Windows is restarted"}, said: []string{"not done: AppXSvc (start-demand): sc.exe ended with exit code 5", "still says: the service AppXSvc is disabled until"}},
+		"nothing is due": {change: func(*machinestate.State) {}, said: []string{"Windows is generalized"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, r := remedyRun(t, winsim.Scenario{}, nil, nil, c.remedies...)
+			machine(t, g, c.change)
+			err := g.provision()
+			if c.error != nil {
+				wantError(t, err, c.error...)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			want(t, g.ui.text(), c.said...)
+			if list := (*r).applied.remedies; name == "it is refused" && (len(list) != 1 || list[0].Verified != preflight.VerifiedNot || list[0].Changed) {
+				t.Errorf("the record is %+v", list)
+			}
+		})
+	}
+}
+
 // What was only for the run is undone where no image comes of it.
 func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 	t.Parallel()
@@ -241,6 +274,39 @@ func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 				want(t, err.Error(), "cancelled", "what hygiene and remedies have changed in the guest stays")
 			}
 		})
+	}
+}
+
+// The questions of the pre-flight start TiWorker, which is no update when the guest is
+// asked again after a remedy.
+func TestTheQuestionsAreNoServicing(t *testing.T) {
+	t.Parallel()
+	wakes := winsim.Scenario{Condition: winsim.Condition{ServicingWakes: seconds(3600)}}
+	g, _ := remedyRun(t, wakes, []string{"search-running"}, map[string]any{"severities": map[string]string{"servicing-busy": "fail"}}, preflight.RemedySearch)
+	machine(t, g, func(s *machinestate.State) { s.ReservedStorage = "Disabled" })
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if said := g.ui.text(); !strings.Contains(said, "Pre-flight after the remedies") || !strings.Contains(said, "Windows is generalized") || strings.Contains(said, "servicing-busy") {
+		t.Error(said)
+	}
+}
+
+// What cannot be started again is not called undone.
+func TestAServiceThatDoesNotStartAgain(t *testing.T) {
+	t.Parallel()
+	g, r := remedyRun(t, winsim.Scenario{}, []string{"search-running", "appx-per-user"}, nil, preflight.RemedySearch)
+	g.ui.onSay = func(line string) {
+		if strings.HasPrefix(line, "Remedy windows-search has changed") {
+			if err := g.sim.Guest.Machine().Change(func(s *machinestate.State) { s.Unread = []string{"WSearch"} }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	wantError(t, g.provision(), "appx-per-user: ")
+	want(t, g.ui.text(), "Warning: remedy windows-search is not undone: services not started again: WSearch")
+	if a := (*r).applied.remedies[0]; !strings.HasPrefix(a.Undone, "not started again: WSearch") {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -327,19 +393,6 @@ func TestTheOptionsOfRemedies(t *testing.T) {
 		}
 		if err != nil {
 			want(t, err.Error(), c.parts...)
-		}
-	}
-}
-
-// What a guest counts is its word: it may name no action, and the first may not be the one.
-func TestWhyARemedyFailedIsTheFirstErrorThatTheGuestNames(t *testing.T) {
-	for want, did := range map[string]guest.Repaired{
-		"":                                  {Actions: []guest.RepairAction{{Target: "a", Error: "x"}}},
-		"b: access denied":                  {Failed: 1, Actions: []guest.RepairAction{{Target: "a", Done: true}, {Target: "b", Error: "access denied"}}},
-		"actions that failed: 2; the guest": {Failed: 2},
-	} {
-		if err := whyFailed(did); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%+v: %v, want %q", did, err, want)
 		}
 	}
 }

@@ -20,23 +20,13 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-)
 
-// released is the list of HashiCorp's plugins in Go, such as
-// packer-plugin-qemu (.release/*-artifacts.hcl), and arm64 where Go has it.
-var released = []string{
-	"darwin/amd64", "darwin/arm64",
-	"freebsd/386", "freebsd/amd64", "freebsd/arm", "freebsd/arm64",
-	"linux/386", "linux/amd64", "linux/arm", "linux/arm64",
-	"netbsd/386", "netbsd/amd64", "netbsd/arm",
-	"openbsd/386", "openbsd/amd64", "openbsd/arm",
-	"solaris/amd64",
-	"windows/386", "windows/amd64", "windows/arm64",
-}
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/tools/released"
+)
 
 func main() {
 	failed := 0
-	for _, platform := range released {
+	for _, platform := range released.Platforms {
 		packages, err := check(platform)
 		if err != nil {
 			failed++
@@ -45,7 +35,7 @@ func main() {
 		}
 		fmt.Printf("ok   %s: %d packages\n", platform, packages)
 	}
-	fmt.Printf("%d platforms, %d do not compile\n", len(released), failed)
+	fmt.Printf("%d platforms, %d do not compile\n", len(released.Platforms), failed)
 	if failed > 0 {
 		os.Exit(1)
 	}

@@ -27,7 +27,7 @@ function lowered(table) {
 
 // about_CommonParameters, as far as 4.0 has them.
 const common = new Set(['debug', 'erroraction', 'errorvariable', 'outvariable', 'outbuffer', 'pipelinevariable', 'verbose', 'warningaction', 'warningvariable'])
-const natives = new Set(['whoami.exe', 'icacls.exe', 'netsh.exe', 'cipher.exe', 'wevtutil.exe', 'dism.exe'])
+const natives = new Set(['whoami.exe', 'icacls.exe', 'netsh.exe', 'cipher.exe', 'wevtutil.exe', 'dism.exe', 'sc.exe'])
 // The named blocks of a script, which the parser takes for commands.
 const blocks = new Set(['begin', 'process', 'end'])
 

@@ -47,7 +47,7 @@ var words = map[reflect.Type][]any{
 	reflect.TypeFor[finding.Severity]():  {"fail", "warn", "info"},
 	reflect.TypeFor[finding.Subject]():   {"answer_file", "disk", "guest", "log"},
 	reflect.TypeFor[diagnosis.Phase]():   {"validate", "process", "launch", "first boot", "silent"},
-	reflect.TypeFor[diagnosis.Outcome](): {"failed", "hanging", "succeeded", "no failure", "no log"},
+	reflect.TypeFor[diagnosis.Outcome](): {"failed", "hanging", "succeeded", "no failure", "undecided", "no log"},
 }
 
 // members are those of one key that have a list of words.

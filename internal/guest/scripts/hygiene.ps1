@@ -1,7 +1,7 @@
 # hygiene.ps1 - removes what an image should not carry, each thing only when it is named, and measures it before and after.
 # Changes, by item: temp, update-cache, recycle-bin, powershell-history, transcripts, packer-leftovers (files, tasks),
 # event-logs (clears them), shadow-copies (deletes them), component-store (DISM; takes minutes). What is in use stays
-# and is counted. dryRun = true changes nothing and shows "before".
+# and is counted, as is a %TEMP% that is no temporary folder. dryRun = true changes nothing and shows "before".
 param([string]$Json = '')
 
 #region common (the same lines in every script; test/run.ps1 compares them)
@@ -58,6 +58,8 @@ $transcriptionKey = 'HKLM:\SOFTWARE\Policies\Microsoft\Windows\PowerShell\Transc
 # What Packer and this plugin bring. It is none of temp's business: some of it runs.
 $ours = '^(packer-|winrmcp-.*\.tmp$|script-.*\.(ps1|bat|cmd)$)'
 $state = @{ 'left' = 0; 'problem' = $null; 'restart' = $false }
+# Folders that an item leaves alone, and why.
+$refused = [ordered]@{}
 
 function Get-RegistryValue([string]$Key, [string]$Name) {
     if (-not (Test-Path -LiteralPath $Key)) { return $null }
@@ -85,14 +87,15 @@ function Invoke-Native([scriptblock]$Call, [int[]]$Good) {
 
 # ---- files ------------------------------------------------------------------------------------------------------
 
-# Names of a folder; none where it cannot be read.
-function Get-Entry([string]$Folder) {
-    try { return @([IO.Directory]::GetFileSystemEntries($Folder)) } catch { return @() }
-}
-
 # 16 = directory, 1024 = reparse point. Never through a junction or a link: what it leads to is not ours.
 function Test-Folder([string]$Path) {
     try { return ([int][IO.File]::GetAttributes($Path) -band 1040) -eq 16 } catch { return $false }
+}
+
+# Names of a folder; none where it cannot be read.
+function Get-Entry([string]$Folder) {
+    if (-not (Test-Folder $Folder)) { return @() }
+    try { return @([IO.Directory]::GetFileSystemEntries($Folder)) } catch { return @() }
 }
 
 # A path and all that is below it, the inner ones first.
@@ -101,14 +104,65 @@ function Get-Tree([string]$Path) {
     return $Path
 }
 
-function Get-TempFolder {
-    $windows = Get-FullPath '%windir%\Temp'
-    $own = [IO.Path]::GetTempPath().TrimEnd([char[]]@('\', '/'))
-    $windows
-    if ($own -ne $windows) { $own }
+# Why a folder is not one of this machine's own disks, or is reached through a junction; '' = neither.
+function Get-Detour([string]$Folder) {
+    if ($Folder -match '^[\\/]{2}') { return 'it is on the network' }
+    $separator = [IO.Path]::DirectorySeparatorChar
+    $top = (Get-FullPath '%SystemDrive%') + $separator
+    if (-not "$Folder$separator".StartsWith($top, [StringComparison]::OrdinalIgnoreCase)) {
+        $top = [IO.Path]::GetPathRoot($Folder)
+        $type = "$((New-Object -TypeName 'IO.DriveInfo' -ArgumentList $top).DriveType)"
+        if (@('Fixed', 'Ram') -notcontains $type) { return "its drive is no local disk ($type)" }
+    }
+    for ($at = $Folder; "$at".Length -gt $top.Length; $at = [IO.Path]::GetDirectoryName($at)) {
+        $attributes = 0
+        try { $attributes = [int][IO.File]::GetAttributes($at) } catch { $null = $_ }
+        if (($attributes -band 1024) -ne 0) { return "$at is a junction or a link" }
+    }
+    return ''
 }
 
-function Get-FolderOfUser { return @(Get-Entry (Get-FullPath '%SystemDrive%\Users')) + @(Get-FullPath '%windir%\System32\config\systemprofile') }
+# Why a folder is not to be emptied; '' = it may be. %TEMP% is a variable, and may lead anywhere.
+function Get-Refusal([string]$Folder) {
+    $separator = [IO.Path]::DirectorySeparatorChar
+    $detour = Get-Detour $Folder
+    if ($detour -ne '') { return $detour }
+    if ($Folder -eq (Get-FullPath '%SystemDrive%') -or $Folder -eq [IO.Path]::GetPathRoot($Folder).TrimEnd($separator)) { return 'it is the root of a drive' }
+    foreach ($name in @('%windir%', '%windir%\System32', '%SystemDrive%\Users', '%ProgramFiles%', '%ProgramData%')) {
+        if ("$(Get-FullPath $name)$separator".StartsWith("$Folder$separator", [StringComparison]::OrdinalIgnoreCase)) { return "it holds $(Get-FullPath $name)" }
+    }
+    $above = [IO.Path]::GetDirectoryName($Folder)
+    if ($Folder -eq (Get-FullPath '%USERPROFILE%') -or $above -eq (Get-FullPath '%SystemDrive%\Users')) { return 'it is a profile' }
+    # A session of Remote Desktop has a folder with its number below the one of the user.
+    $name = [IO.Path]::GetFileName($Folder)
+    if ($name -match '^\d+$') { $name = [IO.Path]::GetFileName($above) }
+    if ($name -notmatch '^(temp|tmp|systemtemp)$') { return 'its name is not that of a temporary folder (Temp, Tmp)' }
+    return ''
+}
+
+function Get-TempFolder {
+    $windows = Get-FullPath '%windir%\Temp'
+    $own = [IO.Path]::GetFullPath([IO.Path]::GetTempPath()).TrimEnd([char[]]@('\', '/'))
+    $folders = @($windows)
+    if ($own -ne $windows) { $folders += $own }
+    foreach ($folder in $folders) {
+        $why = Get-Refusal $folder
+        if ($why -eq '') { $folder; continue }
+        $refused[$folder] = "$folder is left alone: $why; set TEMP and TMP of the build account to a folder for temporary files"
+    }
+}
+
+# A folder that may lie elsewhere: it is emptied where Windows has it, and not where a junction leads.
+function Get-OwnEntry([string]$Folder) {
+    $why = Get-Detour $Folder
+    if ($why -eq '') { return Get-Entry $Folder }
+    $refused[$Folder] = "$Folder is left alone: $why"
+}
+
+# "All Users" and "Default User" are links to folders that are in the list themselves.
+function Get-FolderOfUser {
+    foreach ($folder in @(Get-Entry (Get-FullPath '%SystemDrive%\Users')) + @(Get-FullPath '%windir%\System32\config\systemprofile')) { if (Test-Folder $folder) { $folder } }
+}
 
 function Select-Name([string]$Folder, [string]$Pattern) {
     foreach ($entry in @(Get-Entry $Folder)) { if ([IO.Path]::GetFileName($entry) -match $Pattern) { $entry } }
@@ -122,8 +176,8 @@ function Get-Target([string]$Id) {
                 foreach ($entry in @(Get-Entry $folder)) { if ([IO.Path]::GetFileName($entry) -notmatch $ours) { $entry } }
             }
         }
-        'update-cache' { Get-Entry (Get-FullPath '%windir%\SoftwareDistribution\Download') }
-        'recycle-bin' { Get-Entry (Get-FullPath '%SystemDrive%\$Recycle.Bin') }
+        'update-cache' { Get-OwnEntry (Get-FullPath '%windir%\SoftwareDistribution\Download') }
+        'recycle-bin' { Get-OwnEntry (Get-FullPath '%SystemDrive%\$Recycle.Bin') }
         'powershell-history' {
             foreach ($user in @(Get-FolderOfUser)) { Select-Name ([IO.Path]::Combine($user, (Get-FullPath 'AppData\Roaming\Microsoft\Windows\PowerShell\PSReadLine'))) '_history\.txt$' }
         }
@@ -134,7 +188,11 @@ function Get-Target([string]$Id) {
                 foreach ($day in @(Select-Name $documents '^\d{8}$')) { Select-Name $day '^PowerShell_transcript\..*\.txt$' }
             }
             $output = "$(Get-RegistryValue $transcriptionKey 'OutputDirectory')"
-            if ($output -ne '') { foreach ($entry in @(Get-Tree (Get-FullPath $output))) { if ([IO.Path]::GetFileName($entry) -match '^PowerShell_transcript\..*\.txt$') { $entry } } }
+            if ($output -ne '') {
+                foreach ($folder in @(Get-OwnEntry (Get-FullPath $output))) {
+                    foreach ($entry in @(Get-Tree $folder)) { if ([IO.Path]::GetFileName($entry) -match '^PowerShell_transcript\..*\.txt$') { $entry } }
+                }
+            }
         }
         'packer-leftovers' {
             foreach ($folder in @(Get-TempFolder)) { Select-Foreign $folder $ours }
@@ -173,8 +231,9 @@ function Remove-Target([string]$Id) {
         foreach ($path in @(Get-Tree $target)) {
             $folder = [IO.Directory]::Exists($path)
             try {
+                [IO.File]::SetAttributes($path, 'Normal')
                 if ($folder) { [IO.Directory]::Delete($path) }
-                else { [IO.File]::SetAttributes($path, 'Normal'); [IO.File]::Delete($path) }
+                else { [IO.File]::Delete($path) }
             }
             catch { if (-not $folder) { Add-Trouble "$($_.Exception.GetBaseException().Message)" } }
         }
@@ -255,7 +314,8 @@ function Invoke-Item([string]$Id) {
             foreach ($name in @('wuauserv', 'BITS')) {
                 foreach ($service in @(Get-Service -Name $name -ErrorAction 'SilentlyContinue')) {
                     if ("$($service.Status)" -ne 'Running') { continue }
-                    try { Stop-Service -Name $name -Force } catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
+                    # Stop-Service would wait without end for one that hangs in StopPending.
+                    try { $service.Stop(); $service.WaitForStatus('Stopped', (New-TimeSpan -Seconds 50)) } catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
                 }
             }
         }
@@ -279,6 +339,7 @@ try {
         $state['left'] = 0
         $state['problem'] = $null
         $state['restart'] = $false
+        $refused.Clear()
         $watch = [Diagnostics.Stopwatch]::StartNew()
         $before = $null
         $after = $null
@@ -290,6 +351,7 @@ try {
             }
         }
         catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
+        foreach ($why in @($refused.Values)) { Add-Trouble $why }
         Write-Json ([ordered]@{
             'script' = 'hygiene'; 'schema' = 1; 'ok' = $true; 'item' = $id; 'dryRun' = $dryRun; 'before' = $before; 'after' = $after
             'left' = $state['left']; 'restart' = $state['restart']; 'problem' = $state['problem']; 'ms' = $watch.ElapsedMilliseconds

@@ -18,8 +18,7 @@ import (
 //go:embed launch.ps1 watch.ps1 read.ps1 bundle.ps1 receive.ps1 expand.ps1 place.ps1 store.ps1 fetch.ps1 processes.ps1 preflight.ps1 repair.ps1 hygiene.ps1 password.ps1
 var files embed.FS
 
-// The scripts the plugin runs. The others in this folder wait for the features
-// that need them and are kept with their harness.
+// The scripts the plugin runs.
 const (
 	Launch    = "launch"
 	Watch     = "watch"

@@ -153,6 +153,10 @@ func (*Options) Backing(source diskimage.Info) (format, copyBecause string) {
 		return "", "it was not closed cleanly and QEMU replays its log only in a disk that it may write to"
 	case slices.ContainsFunc(source.Chain(), func(l diskimage.Link) bool { return l.Type == diskimage.Differencing }):
 		return "", "QEMU does not read differencing disks"
+	case source.Member != "":
+		return "", "it lies in an OVA"
+	case slices.ContainsFunc(source.Chain(), func(l diskimage.Link) bool { return l.Format == diskimage.VMDK }):
+		return "", "QEMU does not read all kinds of VMDK, and opens whatever files one names"
 	case source.FooterDamaged:
 		return "", "one of its two footers is damaged, and programs differ in which of them they read"
 	case source.GuessedFormat:

@@ -68,6 +68,9 @@ func TestQEMUIsNotLeftToGuess(t *testing.T) {
 		{diskimage.Info{Format: diskimage.VHD, Type: diskimage.Differencing, Files: []string{"a", "b"}}, "", "QEMU does not read differencing disks"},
 		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, Parents: []diskimage.Link{{Type: diskimage.Differencing}}}, "", "QEMU does not read differencing disks"},
 		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, GuessedFormat: true}, "", "QEMU would guess"},
+		{diskimage.Info{Format: diskimage.VMDK, Files: []string{"a"}}, "", "QEMU does not read all kinds of VMDK"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a", "b"}, Parents: []diskimage.Link{{Format: diskimage.VMDK}}}, "", "QEMU does not read all kinds of VMDK"},
+		{diskimage.Info{Format: diskimage.QCOW2, Files: []string{"a"}, Member: "b"}, "", "it lies in an OVA"},
 	} {
 		format, why := new(Options).Backing(c.source)
 		if format != c.format || (why == "") != (c.copy == "") || !strings.Contains(why, c.copy) {

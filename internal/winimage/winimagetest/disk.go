@@ -57,6 +57,10 @@ type Spec struct {
 	BootStore func(root *hivewrite.Key)
 	// Loader is the content of the boot manager; empty stands for a few bytes.
 	Loader string
+	// ESP are more files of the EFI system partition, by path: `\Autounattend.xml`.
+	ESP map[string]string
+	// FAT makes the volume a FAT one; it must be Empty.
+	FAT bool
 	// Beside is the volume of a second partition of an MBR disk; of its Spec what
 	// is about a disk does not count.
 	Beside *Spec
@@ -107,6 +111,10 @@ func Disk(t testing.TB, s Spec) string {
 // makeVolume writes the files into a new NTFS volume.
 func (s Spec) makeVolume(t testing.TB, dir, volume string) {
 	t.Helper()
+	if s.FAT {
+		s.makeFAT(t, volume)
+		return
+	}
 	mkntfs, wimlib := testutil.Tool(t, "mkntfs"), testutil.Tool(t, "wimlib-imagex")
 	tree := filepath.Join(dir, "tree")
 	s.writeTree(t, tree)

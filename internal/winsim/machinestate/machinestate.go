@@ -17,8 +17,13 @@ type State struct {
 	// Running are the services that run, by name. Which services there are, and
 	// how they start, is in the registry.
 	Running map[string]bool `json:"running,omitempty"`
-	// Stubborn are services that do not stop.
-	Stubborn []string `json:"stubborn,omitempty"`
+	// Stubborn are services that do not stop, and Protected those whose start type
+	// Windows lets nobody change.
+	Stubborn  []string `json:"stubborn,omitempty"`
+	Protected []string `json:"protected,omitempty"`
+	// Unread are services that the service control manager has as disabled until the next
+	// start, whatever the registry says.
+	Unread []string `json:"unread,omitempty"`
 
 	// NoAppx: the cmdlets of Appx are not there, as on Server Core. NoNonRemovable:
 	// packages have no such property, as before 1709.

@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+)
+
+// side is one of the plugins that are compared.
+type side struct {
+	name    string // in templates
+	program string
+	dir     string // of Packer's plugins, template and cache
+	took    []time.Duration
+}
+
+const dailyRuns = 15
+
+// BenchmarkDailyUse compares the plugin with two of tools/emptyplugin, all built as a release
+// is: one has no code but the SDK's, the other the SDK's download step too, as every builder
+// has that boots a disk. Measured are the size of the program; its start, by describe; packer
+// validate of a template that uses it; packer build of one that requires it. They take turns,
+// and each time is the shortest of its runs: what other programs add is not ours.
+func BenchmarkDailyUse(b *testing.B) {
+	packer := filepath.Join(testutil.Root(), "build", "packer")
+	if _, err := os.Stat(packer); err != nil {
+		testutil.Missing(b, "Packer is not built: make packer")
+	}
+	sides := []*side{
+		newSide(b, packer, "sysprep", "."),
+		newSide(b, packer, "empty", "./tools/emptyplugin"),
+		newSide(b, packer, "download", "./tools/emptyplugin", "-tags", "download"),
+	}
+	b.Run("size", func(b *testing.B) {
+		for b.Loop() {
+		}
+		report(b, sides, "MB", func(s *side) float64 { return megabytes(b, s.program) })
+	})
+	for _, use := range []struct {
+		name string
+		line func(s *side) []string
+	}{
+		{"describe", func(s *side) []string { return []string{s.program, "describe"} }},
+		{"validate", func(s *side) []string { return []string{packer, "validate", s.template("validate")} }},
+		{"build", func(s *side) []string { return []string{packer, "build", s.template("build")} }},
+	} {
+		b.Run(use.name, func(b *testing.B) {
+			for b.Loop() {
+				for _, s := range sides {
+					s.took = nil
+				}
+				for range dailyRuns {
+					for _, s := range sides {
+						s.run(b, use.line(s))
+					}
+				}
+			}
+			report(b, sides, "ms", func(s *side) float64 { return ms(slices.Min(s.took)) })
+		})
+	}
+}
+
+// report gives each side's figure, and how many times those of the others ours is.
+func report(b *testing.B, sides []*side, unit string, figure func(*side) float64) {
+	b.Helper()
+	b.ReportMetric(0, "ns/op")
+	for i, s := range sides {
+		b.ReportMetric(figure(s), s.name+"-"+unit)
+		if i > 0 {
+			b.ReportMetric(figure(sides[0])/figure(s), "x-"+s.name)
+		}
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func megabytes(b *testing.B, path string) float64 {
+	b.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(info.Size()) / 1e6
+}
+
+func newSide(b *testing.B, packer, name, source string, flags ...string) *side {
+	b.Helper()
+	s := &side{name: name, dir: b.TempDir()}
+	s.program = filepath.Join(s.dir, "packer-plugin-"+name)
+	if runtime.GOOS == "windows" {
+		s.program += ".exe"
+	}
+	line := append([]string{"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", s.program}, flags...)
+	command(b, 20*time.Minute, testutil.Root(), []string{"CGO_ENABLED=0"}, append(line, source)...)
+	for kind, block := range map[string]string{
+		"validate": fmt.Sprintf("provisioner %q {}", name), // which starts it
+		"build":    "",
+	} {
+		text := fmt.Sprintf(`packer {
+  required_plugins {
+    %s = { source = "github.com/example/%s", version = ">= 0.1.0" }
+  }
+}
+source "null" "x" {
+  communicator = "none"
+}
+build {
+  sources = ["source.null.x"]
+  %s
+}
+`, name, name, block)
+		if err := os.WriteFile(s.template(kind), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.run(b, []string{packer, "plugins", "install", "--path", s.program, "github.com/example/" + name})
+	return s
+}
+
+func (s *side) template(kind string) string { return filepath.Join(s.dir, kind+".pkr.hcl") }
+
+// run measures a command line.
+func (s *side) run(b *testing.B, line []string) {
+	b.Helper()
+	started := time.Now()
+	command(b, time.Minute, s.dir, []string{
+		"PACKER_PLUGIN_PATH=" + filepath.Join(s.dir, "plugins"), "PACKER_CONFIG_DIR=" + s.dir, "HOME=" + s.dir, "CHECKPOINT_DISABLE=1", "PACKER_LOG=",
+	}, line...)
+	s.took = append(s.took, time.Since(started))
+}
+
+func command(b *testing.B, limit time.Duration, dir string, env []string, line ...string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), env...), 5*time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%s: %v\n%s", strings.Join(line, " "), err, out)
+	}
+}

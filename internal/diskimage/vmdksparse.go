@@ -1,0 +1,277 @@
+package diskimage
+
+import (
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// vmdkSparse is a hosted sparse extent: its grain directory points to grain tables,
+// whose entries point to grains.
+type vmdkSparse struct {
+	source
+	header    vmdkHeader
+	grain     int64 // bytes
+	size      int64 // of the extent, bytes
+	directory []uint32
+	tables    cache[uint32, []uint32] // grain tables by their sector
+	inflated  cache[int64, []byte]    // compressed grains by the place of their marker
+}
+
+// coverage is how much of the disk one grain table describes, in bytes.
+func (h *vmdkHeader) coverage() int64 { return int64(h.GrainSize) * vmdkSector * vmdkPerTable }
+
+// tables is how many grain tables describe size bytes.
+func (h *vmdkHeader) tables(size int64) int64 {
+	if h.GrainSize == 0 {
+		return 0
+	}
+	return (size + h.coverage() - 1) / h.coverage()
+}
+
+// openSparse reads the grain directory of an extent of which size bytes belong to the
+// disk. Where it, or a table that it points to, is damaged, the copy is taken.
+func openSparse(s source, h vmdkHeader, size int64) (x *vmdkSparse, warnings []string, err error) {
+	x = &vmdkSparse{source: s, header: h, grain: int64(h.GrainSize) * vmdkSector, size: size}
+	x.tables.limit = 1024
+	if h.Capacity == 0 {
+		return nil, nil, corrupt("VMDK header: capacity 0")
+	}
+	if n := 4 * h.tables(size); n > maxTable {
+		return nil, nil, unsupported("VMDK grain directory of %d bytes", n)
+	}
+	x.inflated.limit = int(max(4, 4*mib/x.grain))
+	if h.UncleanShutdown != 0 {
+		warnings = append(warnings, "the VMDK was not closed cleanly: the machine, or the program that wrote it, did not end as it should")
+	}
+	first, firstErr := x.load(h.GDOffset)
+	x.directory = first.entries
+	if h.Flags&vmdkRedundant == 0 || h.RGDOffset == 0 || h.Flags&vmdkCompressed != 0 {
+		return x, warnings, firstErr
+	}
+	// Over a network the copy is only read where it is needed.
+	if _, local := s.ReaderAt.(*os.File); firstErr == nil && !local {
+		return x, warnings, nil
+	}
+	if firstErr != nil && !errors.Is(firstErr, ErrCorrupt) {
+		return nil, nil, firstErr
+	}
+	second, secondErr := x.load(h.RGDOffset)
+	if err := s.ended(); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case firstErr != nil && secondErr != nil:
+		return nil, nil, firstErr
+	case firstErr != nil:
+		x.directory = second.entries
+		warnings = append(warnings, fmt.Sprintf("the grain directory or a grain table of the VMDK is damaged (%v); their copies were used, other programs may read the damaged ones", firstErr))
+	case secondErr != nil:
+		warnings = append(warnings, fmt.Sprintf("the copy of the grain directory or of a grain table of the VMDK is damaged (%v); the first ones were used", secondErr))
+	case first.sum != second.sum:
+		warnings = append(warnings, "the grain tables of the VMDK and their copies differ; the first ones were used, and what is on the disk may be older or damaged: check it with the program that wrote it (vmware-vdiskmanager -R)")
+	}
+	return x, warnings, nil
+}
+
+// vmdkTables is a grain directory, and a checksum of what its tables hold.
+type vmdkTables struct {
+	entries []uint32
+	sum     uint32
+}
+
+// load reads a grain directory and, where grains are not compressed, checks all its
+// tables: what is missing of a file that was cut off is known then. Of a file that
+// was written as a stream the footer at its end says that it is whole.
+func (x *vmdkSparse) load(sector uint64) (t vmdkTables, err error) {
+	n := x.header.tables(x.size)
+	if sector == 0 || sector > uint64(maxDisk/vmdkSector) {
+		return t, corrupt("VMDK header: grain directory at sector %d", sector)
+	}
+	at := int64(sector) * vmdkSector
+	if at+4*n > x.source.size {
+		return t, cutOff("VMDK grain directory", x.source.size, at+4*n)
+	}
+	t.entries = make([]uint32, n)
+	if _, err := readStruct(x, at, le, t.entries); err != nil {
+		return t, fmt.Errorf("reading VMDK grain directory: %w", err)
+	}
+	spans, need := []span{{at, at + 4*n}}, int64(0)
+	for i, e := range t.entries {
+		if x.none(e) {
+			continue
+		}
+		from := int64(e) * vmdkSector
+		if beyond(from, x.size) {
+			return t, corrupt("VMDK grain directory: entry %d puts a grain table at sector %d", i, e)
+		}
+		if from+vmdkTableSize > x.source.size {
+			need = max(need, from+vmdkTableSize)
+			continue
+		}
+		spans = append(spans, span{from, from + vmdkTableSize})
+	}
+	if need > 0 {
+		return t, cutOff("VMDK grain directory", x.source.size, need)
+	}
+	if err := overlap(spans); err != nil {
+		return t, fmt.Errorf("checking VMDK grain directory: %w", err)
+	}
+	if x.header.Flags&vmdkCompressed != 0 {
+		return t, nil
+	}
+	return t, x.walk(&t)
+}
+
+// walk looks at every table of a directory.
+func (x *vmdkSparse) walk(t *vmdkTables) error {
+	need, grains := int64(0), int64(0)
+	b := make([]byte, vmdkTableSize)
+	for i, e := range t.entries {
+		if err := x.ended(); err != nil {
+			return err
+		}
+		if clear(b); !x.none(e) {
+			if err := readFull(x, b, int64(e)*vmdkSector); err != nil {
+				return fmt.Errorf("reading VMDK grain table %d: %w", i, err)
+			}
+		}
+		t.sum = crc32.Update(t.sum, crc32.IEEETable, b)
+		for k := range vmdkPerTable {
+			g, start := le.Uint32(b[4*k:]), int64(i)*x.header.coverage()+int64(k)*x.grain
+			if x.none(g) || start >= x.size {
+				continue
+			}
+			at := int64(g) * vmdkSector
+			if beyond(at, x.size) {
+				return corrupt("VMDK grain table %d: entry %d puts a grain at sector %d", i, k, g)
+			}
+			need = max(need, at+min(x.grain, x.size-start))
+			grains++
+		}
+	}
+	if need > x.source.size {
+		return cutOff("VMDK grain tables", x.source.size, need)
+	}
+	if grains > x.source.size/x.grain+1 {
+		return corrupt("VMDK grain tables: more grains are in the file than fit into it")
+	}
+	return nil
+}
+
+// none reports an entry, of the directory or of a table, that points nowhere.
+func (x *vmdkSparse) none(entry uint32) bool {
+	return entry == 0 || entry == 1 && x.header.Flags&vmdkZeroGrains != 0
+}
+
+// empty is what is meant by an entry that points nowhere.
+func empty(entry uint32) blockState {
+	if entry == 1 {
+		return allZero
+	}
+	return inParent
+}
+
+func (x *vmdkSparse) run(off, limit int64, loose bool) (vmdkRun, error) {
+	coverage := x.header.coverage()
+	limit = min(limit, coverage-off%coverage)
+	e := x.directory[off/coverage]
+	if x.none(e) {
+		return vmdkRun{kind: empty(e), n: limit}, nil
+	}
+	table, err := x.tables.get(e, func() ([]uint32, error) {
+		t := make([]uint32, vmdkPerTable)
+		_, err := readStruct(x, int64(e)*vmdkSector, le, t)
+		return t, err
+	})
+	if err != nil {
+		return vmdkRun{}, fmt.Errorf("reading VMDK grain table at sector %d: %w", e, err)
+	}
+	r := x.piece(table, off, coverage)
+	for r.n < limit {
+		next := x.piece(table, off+r.n, coverage)
+		data := r.kind == inFile || r.kind == compressed
+		if next.kind != r.kind || data && !loose && (r.kind == compressed || next.at != r.at+r.n) {
+			break
+		}
+		r.n += next.n
+	}
+	r.n = min(r.n, limit)
+	return r, nil
+}
+
+// piece is what a table says of an offset, up to the end of the grain.
+func (x *vmdkSparse) piece(table []uint32, off, coverage int64) vmdkRun {
+	in := off % x.grain
+	e := table[off%coverage/x.grain]
+	r := vmdkRun{n: x.grain - in}
+	switch {
+	case x.none(e):
+		r.kind = empty(e)
+	case x.header.Flags&vmdkCompressed != 0:
+		r.kind, r.at = compressed, int64(e)*vmdkSector
+	default:
+		r.kind, r.at = inFile, int64(e)*vmdkSector+in
+	}
+	return r
+}
+
+func (x *vmdkSparse) read(p []byte, off int64, r vmdkRun) error {
+	if r.kind == inFile {
+		return readFull(x, p, r.at)
+	}
+	b, err := x.inflated.get(r.at, func() ([]byte, error) { return x.inflate(r.at, off/x.grain*x.grain) })
+	if err != nil {
+		return err
+	}
+	if in := off % x.grain; in+int64(len(p)) <= int64(len(b)) {
+		copy(p, b[in:])
+		return nil
+	}
+	return corrupt("VMDK: the compressed grain at %d has %d bytes, too few", r.at, len(b))
+}
+
+// inflate unpacks the grain whose marker is at a place in the file and that begins at
+// an offset of the extent. What it says of its size is bounded, and so is what
+// comes out.
+func (x *vmdkSparse) inflate(at, begins int64) ([]byte, error) {
+	var m struct {
+		Value uint64
+		Size  uint32
+	}
+	if at+vmdkGrainMarker > x.source.size {
+		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
+	}
+	if _, err := readStruct(x, at, le, &m); err != nil {
+		return nil, fmt.Errorf("reading VMDK grain marker: %w", err)
+	}
+	// Data that cannot be compressed grows by less than this.
+	if most := 2*x.grain + 4*kib; m.Value != uint64(begins/vmdkSector) || m.Size == 0 || int64(m.Size) > most {
+		return nil, corrupt("VMDK: the marker at %d is for %d bytes of sector %d, there should be one for sector %d", at, m.Size, m.Value, begins/vmdkSector)
+	}
+	if at+vmdkGrainMarker+int64(m.Size) > x.source.size {
+		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
+	}
+	packed := make([]byte, m.Size)
+	if err := readFull(x, packed, at+vmdkGrainMarker); err != nil {
+		return nil, err
+	}
+	z, err := zlib.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
+	}
+	b := make([]byte, x.grain+1) // one more, which must not come
+	n, err := io.ReadFull(z, b)
+	if err == nil {
+		return nil, corrupt("VMDK: the compressed grain at %d has more than %d bytes", at, x.grain)
+	}
+	// The checksum of the data was compared when its end was read.
+	if !errors.Is(err, io.ErrUnexpectedEOF) || z.Close() != nil {
+		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
+	}
+	return b[:n], nil
+}
