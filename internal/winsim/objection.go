@@ -51,6 +51,14 @@ func (g *Guest) startMode(service string) string {
 	return ""
 }
 
+// startType is that of Get-Service, which has it from PowerShell 5 on.
+func (g *Guest) startType(service string) any {
+	if mode := g.startMode(service); mode != "" && g.scenario.release().powershell >= "5" {
+		return mode
+	}
+	return nil
+}
+
 // objection is the failure class that sysprep meets first: in the validation of
 // cleanup, in that of generalize, in cleanup, in generalize. Empty: none.
 func (g *Guest) objection(generalize, skipRearm bool) (class string, packages []string) {

@@ -124,7 +124,7 @@ var baseFacts = []fact{
 			if !g.g.reg.Has(key) {
 				continue
 			}
-			var status, mode any = "Stopped", g.g.startMode(name)
+			var status, mode any = "Stopped", g.g.startType(name)
 			switch {
 			case name == "cdrom":
 				status, mode = nil, nil

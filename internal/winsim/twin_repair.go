@@ -303,11 +303,7 @@ func (r *repairing) startTypes() (document, error) {
 	for _, s := range startTypesOf {
 		if contains(r.p.Services, s.name) {
 			key := keyServices + `\` + s.name
-			var mode any
-			if text := r.g.startMode(s.name); text != "" {
-				mode = text
-			}
-			d = append(d, member{s.name, document{{"start", r.number(key, "Start")}, {"delayed", r.number(key, "DelayedAutostart")}, {"mode", mode}}})
+			d = append(d, member{s.name, document{{"start", r.number(key, "Start")}, {"delayed", r.number(key, "DelayedAutostart")}, {"mode", r.g.startType(s.name)}}})
 		}
 	}
 	return d, nil

@@ -290,3 +290,12 @@ func TestTheServiceControlManagerReadsTheRegistryAtTheStart(t *testing.T) {
 		t.Errorf("Start is %d", n)
 	}
 }
+
+func TestOldPowerShellDoesNotTellStartTypes(t *testing.T) {
+	for version, want := range map[string]string{"2012r2": `"mode":null`, "2022": `"mode":"Manual"`} {
+		g := newGuest(t, Options{Scenario: Scenario{Unkind: Unkind{Windows: version}}})
+		if out, _ := runScript(t, g, "repair", m{"id": "service-enable", "services": []string{"wuauserv"}, "dryRun": true}, ""); !strings.Contains(out, want) {
+			t.Errorf("%s: %s", version, out)
+		}
+	}
+}

@@ -215,8 +215,8 @@ func (r *run) await(ctx context.Context, wait WaitFor) error {
 		switch {
 		case ctx.Err() != nil || guest.Unanswered(err):
 			return err
-		case err != nil: // the checks say so
-			return nil
+		case err != nil:
+			return nil //nolint:nilerr // the checks say so
 		}
 		now := taken(answer)
 		busy := strings.Join(now.Awaited(wait.FirstBoot, wait.Servicing, wait.Agents), ", ")

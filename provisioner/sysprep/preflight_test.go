@@ -275,6 +275,15 @@ func TestWaitFor(t *testing.T) {
 			t.Errorf("%v\n%s", err, g.ui.text())
 		}
 	})
+	t.Run("without PowerShell", func(t *testing.T) {
+		t.Parallel()
+		locked := scenario
+		locked.Unkind = winsim.Unkind{ConstrainedLanguage: true}
+		g := newOwnRun(t, locked, map[string]any{"preflight": block("servicing", "1s")})
+		if err := g.provision(); err == nil || !strings.Contains(err.Error(), "the machine is untouched: TiWorker") {
+			t.Errorf("%v\n%s", err, g.ui.text())
+		}
+	})
 	t.Run("it is not waited for", func(t *testing.T) {
 		t.Parallel()
 		g := newOwnRun(t, scenario, map[string]any{"preflight": block("agents", "1s")})
