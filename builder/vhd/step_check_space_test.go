@@ -17,6 +17,7 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 		err    error
 		taken  bool
 		format string // of the disk that boots
+		kind   diskimage.Type
 		halts  bool
 	}{
 		{name: "enough", free: 5 << 20},
@@ -25,6 +26,8 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 		{name: "nothing left", halts: true},
 		{name: "room for a copy", free: 8 << 20, format: "vhdx"},
 		{name: "room for an overlay but not for a copy", free: 5 << 20, format: "vhdx", halts: true},
+		{name: "room for a file that is compressed, but not for what is in it", free: 5 << 20, kind: diskimage.StreamOptimized, halts: true},
+		{name: "room for what is compressed, at most the disk", free: 10 << 20, kind: diskimage.StreamOptimized},
 		{name: "not known", err: errors.New("no such call")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -33,7 +36,7 @@ func TestSpaceIsCheckedBeforeTheWork(t *testing.T) {
 			if err := os.WriteFile(full, []byte(strings.Repeat("x", 4<<20)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			b.run.source = diskimage.Info{Files: []string{full}, VirtualSize: 8 << 20}
+			b.run.source = diskimage.Info{Files: []string{full}, VirtualSize: 8 << 20, Type: c.kind}
 			if c.format != "" {
 				b.run.driver = fakeMaker{format: c.format}
 			}

@@ -81,7 +81,7 @@ type Disk interface {
 	// Size is the virtual size in bytes.
 	Size() int64
 	Format() Format
-	// SectorSize is the logical sector size in bytes: 512, or 4096 for a VHDX
+	// SectorSize is the logical sector size in bytes: 512, or 4096 for a VHDX or VMDK
 	// that says so. Of formats that do not record it the GPT tells; they answer
 	// 512 without one.
 	SectorSize() int

@@ -17,6 +17,7 @@ type vmdkDisk struct {
 	opener
 	info    Info
 	cid     uint32
+	sector  int // as the descriptor says; 0 where it does not
 	extents []vmdkPart
 	files   []io.Closer
 	parent  *parentDisk
@@ -64,7 +65,9 @@ func openVMDK(s source) (Disk, error) {
 		}
 	}
 	d.info.warnSize()
-	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
+	table := gptSector(d)
+	d.info.SectorSize = cmp.Or(d.sector, table, d.info.SectorSize)
+	d.info.warnSector(table)
 	return d, nil
 }
 
@@ -101,7 +104,7 @@ func (d *vmdkDisk) open(s source, sparse bool) error {
 	if sparse && desc.createType == "" && len(desc.extents) == 0 {
 		return errPiece // QEMU leaves room for a descriptor in each piece
 	}
-	d.info.Type, d.cid = Type(clean(desc.createType)), desc.cid
+	d.info.Type, d.cid, d.sector = Type(clean(desc.createType)), desc.cid, desc.sector
 	if sparse && h.Capacity > 0 {
 		if len(desc.extents) > 1 {
 			return unsupported("VMDK descriptor: it is in one of %d extents; %s", len(desc.extents), toQcow2)

@@ -146,6 +146,32 @@ func TestADiskThatVMwareHasOpenIsWarnedOf(t *testing.T) {
 	}
 }
 
+func TestADiskWithLargeSectorsSaysSo(t *testing.T) {
+	gpt := make([]byte, 1<<20)
+	copy(gpt[4096:], "EFI PART")
+	small := make([]byte, 1<<20)
+	copy(small[512:], "EFI PART")
+	for name, c := range map[string]struct {
+		disk []byte
+		ddb  string
+		want int
+		says string
+	}{
+		"nothing is said": {make([]byte, 1<<20), "", 512, ""}, "the partition table": {gpt, "", 4096, ""}, "the descriptor": {make([]byte, 1<<20), "4096", 4096, ""},
+		"both": {gpt, "4096", 4096, ""}, "a table that does not fit": {small, "4096", 4096, "the partition table is in sectors of 512 bytes"}, "nonsense": {gpt, "7", 4096, ""},
+	} {
+		desc := append(descriptor("monolithicSparse", "ffffffff", `RW 2048 SPARSE "x"`), "ddb.logicalSectorSize = \""+c.ddb+"\"\n"...)
+		b := sparseVMDK(c.disk, desc)
+		d, err := OpenReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := strings.Join(d.Info().Warnings, ""); d.SectorSize() != c.want || (w == "") != (c.says == "") || !strings.Contains(w, c.says) {
+			t.Errorf("%s: %d bytes, warnings %q", name, d.SectorSize(), w)
+		}
+	}
+}
+
 func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 	outside := writeFile(t, "secret", make([]byte, 1<<20))
 	for name, c := range map[string]struct {

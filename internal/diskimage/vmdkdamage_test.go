@@ -181,7 +181,7 @@ func TestTheCopyOfDamagedTablesIsUsed(t *testing.T) {
 // TestADescriptorIsReadAsPeopleWriteIt: case, blanks, comments and line ends.
 func TestADescriptorIsReadAsPeopleWriteIt(t *testing.T) {
 	text := "\xef\xbb\xbf\n  # disk DESCRIPTORFILE \r\nversion = 1\r\nencoding=\"windows-1252\"\r\ncid = ABC\r\nPARENTCID=0000000f\r\ncreateType = \"vmfs\"\r\n" +
-		"parentFileNameHint = \"a = b.vmdk\"\r\nrw\t\t\r\nRW   7   FLAT   \"a b.vmdk\"   9  \r\nRW 8 VMFS \"c\"\r\n#RW 9 FLAT \"d\" 0\r\nnonsense\r\n\x00RW 1 ZERO\n"
+		"parentFileNameHint = \"a = b.vmdk\"\r\nrw\t\t\r\nRW   7   FLAT   \"a b.vmdk\"   9  \r\nRW 8 VMFS \"c\"\r\n#RW 9 FLAT \"d\" 0\r\nnonsense\r\nddb.logicalSectorSize = \"4096\"\r\n\x00RW 1 ZERO\n"
 	text = strings.ReplaceAll(text, "rw\t\t\r\n", "")
 	if !isDescriptor([]byte(text)) {
 		t.Error("it is not known for one")
@@ -190,7 +190,7 @@ func TestADescriptorIsReadAsPeopleWriteIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "{createType:vmfs cid:2748 parentCID:15 parent:a = b.vmdk extents:[{access:RW kind:FLAT name:a b.vmdk sectors:7 offset:9} {access:RW kind:VMFS name:c sectors:8 offset:0}]}"
+	want := "{createType:vmfs cid:2748 parentCID:15 parent:a = b.vmdk sector:4096 extents:[{access:RW kind:FLAT name:a b.vmdk sectors:7 offset:9} {access:RW kind:VMFS name:c sectors:8 offset:0}]}"
 	if got := fmt.Sprintf("%+v", d); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -144,6 +145,7 @@ type vmdkDescriptor struct {
 	cid        uint32
 	parentCID  uint32
 	parent     string // the name of the parent; "" where there is none
+	sector     int    // of the disk, in bytes; 0 where it is not said
 	extents    []vmdkExtentLine
 }
 
@@ -196,6 +198,10 @@ func parseDescriptor(b []byte) (d vmdkDescriptor, err error) {
 			d.createType = value
 		case "parentfilenamehint":
 			d.parent = value
+		case "ddb.logicalsectorsize": // of newer programs (VMware's open-vmdk)
+			if value == "4096" || value == "512" {
+				d.sector, err = strconv.Atoi(value)
+			}
 		case "cid":
 			d.cid, err = parseCID(value)
 		case "parentcid":
