@@ -19,11 +19,43 @@ func pieces(elems []elem) (all []piece) {
 	for i, e := range elems {
 		line := e.line
 		for text := range strings.SplitSeq(e.text, "\n") {
-			all = append(all, piece{strings.TrimRight(text, "\r"), line, i})
+			for _, command := range commands(strings.TrimRight(text, "\r")) {
+				all = append(all, piece{command, line, i})
+			}
 			line++
 		}
 	}
 	return all
+}
+
+// commands are the parts of a line that ; & or && separate, outside of quotes and braces.
+func commands(line string) (parts []string) {
+	if comment().MatchString(line) {
+		return []string{line}
+	}
+	quote, depth, from := byte(0), 0, 0
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '{' || c == '(':
+			depth++
+		case c == '}' || c == ')':
+			depth--
+		case depth > 0:
+		// The & before a program is PowerShell's way to run it.
+		case c == ';' || c == '&' && strings.TrimSpace(line[from:i]) != "":
+			parts, from = append(parts, line[from:i]), i+1
+			for from < len(line) && line[from] == '&' {
+				from, i = from+1, i+1
+			}
+		}
+	}
+	return append(parts, line[from:])
 }
 
 // role is what a statement is there for.
@@ -233,7 +265,7 @@ func calls(s statement) (all []run) {
 		if !isCall(text) {
 			continue
 		}
-		r := run{line: p.line, generalize: true, conditional: len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.HasPrefix(strings.ToLower(strings.TrimSpace(p.text)), "if ")}
+		r := run{line: p.line, generalize: true, conditional: inside(s, p)}
 		switch {
 		case ec2v2().MatchString(text):
 			r.agent, r.down = "ec2launch-v2", strings.Contains(text, "--shutdown")
@@ -247,6 +279,12 @@ func calls(s statement) (all []run) {
 		all = append(all, r)
 	}
 	return all
+}
+
+// inside tells whether a line of a statement stands in a block or after a condition.
+func inside(s statement, p piece) bool {
+	text := strings.ReplaceAll(p.text, "${", "")
+	return len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.Contains(text, "{") || strings.HasPrefix(strings.ToLower(strings.TrimSpace(text)), "if ")
 }
 
 func (r *run) arguments(text string) {

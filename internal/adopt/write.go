@@ -80,7 +80,7 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 		settled = onlyWhere(all, r) && w.carried(baseOf(r.answers), r.answers, builders) != ""
 	}
 	if (len(runs) > 1 || r.conditional) && !settled {
-		w.decide(at, "sysprep is called under a condition: the change does what line %d%s does; check that this is what you want in all cases", r.line, of2(script))
+		w.decide(at, "sysprep is called under a condition or inside a larger statement: the change does what line %d%s does; check that this is what you want in all cases, and that nothing else of the statement is needed", r.line, of2(script))
 	}
 	set := func(name string, value any) { options = append(options, option{name, value}) }
 	switch {
