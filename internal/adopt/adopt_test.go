@@ -123,7 +123,11 @@ func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
 		"function f {\n" + strings.Repeat("Do-It\n", 20) + sysprep + "\n}\nf":                 "inside a larger statement",
 		"if ($a) {\n" + sysprep + "/mode:vm\n} else {\n" + sysprep + "\n}":                    "under a condition",
 		"Stop-Service x\nif exist C:\\x " + sysprep:                                           "under a condition",
-		"Remove-Item 'a'; " + sysprep + "/frobnicate":                                         "/frobnicate is handed on",
+		"Remove-Item 'a; b'; " + sysprep:                                                      "one text holds the call",
+		"echo 'a' && " + sysprep + "& del c":                                                  "one text holds the call",
+		sysprep + "\nwhile ($true) { ImageState; Start-Sleep 5 }; Restart-Service x":          "one text holds the call",
+		"try { " + sysprep + "; Do-More } catch { }":                                          "inside a larger statement",
+		sysprep + "/frobnicate":                                                               "/frobnicate is handed on",
 		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "worked out in the guest",
 	} {
 		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)

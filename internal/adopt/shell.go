@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // piece is one line of a script.
@@ -18,11 +19,43 @@ func pieces(elems []elem) (all []piece) {
 	for i, e := range elems {
 		line := e.line
 		for text := range strings.SplitSeq(e.text, "\n") {
-			all = append(all, piece{strings.TrimRight(text, "\r"), line, i})
+			for _, command := range commands(strings.TrimRight(text, "\r")) {
+				all = append(all, piece{command, line, i})
+			}
 			line++
 		}
 	}
 	return all
+}
+
+// commands are the parts of a line that ; & or && separate, outside of quotes and braces.
+func commands(line string) (parts []string) {
+	if comment().MatchString(line) {
+		return []string{line}
+	}
+	quote, depth, from := byte(0), 0, 0
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '{' || c == '(':
+			depth++
+		case c == '}' || c == ')':
+			depth--
+		case depth > 0:
+		// The & before a program is PowerShell's way to run it.
+		case c == ';' || c == '&' && strings.TrimSpace(line[from:i]) != "":
+			parts, from = append(parts, line[from:i]), i+1
+			for from < len(line) && line[from] == '&' {
+				from, i = from+1, i+1
+			}
+		}
+	}
+	return append(parts, line[from:])
 }
 
 // role is what a statement is there for.
@@ -56,21 +89,27 @@ func (s statement) text() string {
 }
 
 var (
-	comment   = regexp.MustCompile(`(?i)^\s*(#|rem\b|::|//)`)
-	sysprep   = regexp.MustCompile(`(?i)sysprep(\.exe)?\b["'` + "`" + `]*[\s,)]`)
-	switches  = regexp.MustCompile(`(?i)[/-](generalize|oobe|audit)\b`)
-	ec2v2     = regexp.MustCompile(`(?i)ec2launch(\.exe)?["']?\s+["']?sysprep\b`)
-	ec2v1     = regexp.MustCompile(`(?i)\bSysprepInstance\.ps1`)
-	ec2set    = regexp.MustCompile(`(?i)\bInitializeInstance\.ps1\b.*-Schedule`)
-	gce       = regexp.MustCompile(`(?i)\bgcesysprep\b`)
-	states    = regexp.MustCompile(`(?i)\b(ImageState|GeneralizationState)\b|IMAGE_STATE_|Get-Process\b.*\bsysprep|Wait-Process\b.*\bsysprep`)
-	pause     = regexp.MustCompile(`(?i)^\s*(Start-Sleep|timeout(\.exe)?|ping)\b`)
-	unattends = regexp.MustCompile(`(?i)(rm|del|erase|Remove-Item)\b.*unattend\.xml|unattend\.xml.*\b(rm|del|erase|Remove-Item)\b`)
-	azure     = regexp.MustCompile(`(?i)RdAgent|WindowsAzure(TelemetryService|GuestAgent)|\$telemetryService`)
-	notWait   = regexp.MustCompile(`(?i)Stop-Service|sc\.exe|\bdelete\b|Remove-|Restart-Service|Set-Service|DeprovisioningScript`)
-	says      = regexp.MustCompile(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
-	assigns   = regexp.MustCompile(`^\s*\$(\w+)\s*=\s*`)
+	comment   = lazily(`(?i)^\s*(#|rem\b|::|//)`)
+	sysprep   = lazily(`(?i)sysprep(\.exe)?\b["'` + "`" + `]*[\s,)]`)
+	switches  = lazily(`(?i)[/-](generalize|oobe|audit)\b`)
+	ec2v2     = lazily(`(?i)ec2launch(\.exe)?["']?\s+["']?sysprep\b`)
+	ec2v1     = lazily(`(?i)\bSysprepInstance\.ps1`)
+	ec2set    = lazily(`(?i)\bInitializeInstance\.ps1\b.*-Schedule`)
+	gce       = lazily(`(?i)\bgcesysprep\b`)
+	states    = lazily(`(?i)\b(ImageState|GeneralizationState)\b|IMAGE_STATE_|Get-Process\b.*\bsysprep|Wait-Process\b.*\bsysprep`)
+	pause     = lazily(`(?i)^\s*(Start-Sleep|timeout(\.exe)?|ping)\b`)
+	unattends = lazily(`(?i)(rm|del|erase|Remove-Item)\b.*unattend\.xml|unattend\.xml.*\b(rm|del|erase|Remove-Item)\b`)
+	azure     = lazily(`(?i)RdAgent|WindowsAzure(TelemetryService|GuestAgent)|\$telemetryService`)
+	notWait   = lazily(`(?i)Stop-Service|sc\.exe|\bdelete\b|Remove-|Restart-Service|Set-Service|DeprovisioningScript`)
+	says      = lazily(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
+	assigns   = lazily(`^\s*\$(\w+)\s*=\s*`)
 )
+
+// lazily compiles an expression when it is used first: Packer starts the plugin many
+// times, and none of these is for it.
+func lazily(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
 
 // statements groups lines by their braces, and says what each is for.
 func statements(lines []piece) (all []statement) {
@@ -87,7 +126,7 @@ func statements(lines []piece) (all []statement) {
 			s, all = all[len(all)-1], all[:len(all)-1]
 		}
 		s.pieces = append(s.pieces, p)
-		if !comment.MatchString(p.text) {
+		if !comment().MatchString(p.text) {
 			depth += nesting(p.text)
 		}
 		if trimmed := strings.TrimSpace(p.text); depth > 0 || strings.HasSuffix(trimmed, "`") || strings.HasSuffix(trimmed, "^") {
@@ -133,23 +172,23 @@ func nesting(line string) (n int) {
 func judged(s statement) statement {
 	text := ""
 	for _, p := range s.pieces {
-		if !comment.MatchString(p.text) {
+		if !comment().MatchString(p.text) {
 			text += p.text + "\n"
 		}
 	}
-	assigned := assigns.FindStringSubmatch(text)
+	assigned := assigns().FindStringSubmatch(text)
 	switch {
 	case strings.TrimSpace(text) == "" || strings.Trim(text, " \t\r\n){}") == "":
 		s.role = talk
 	case isCall(text):
 		s.role = call
-	case unattends.MatchString(strings.ReplaceAll(text, "\n", " ")):
+	case unattends().MatchString(strings.ReplaceAll(text, "\n", " ")):
 		s.role = stale
-	case states.MatchString(text) || pause.MatchString(text):
+	case states().MatchString(text) || pause().MatchString(text):
 		s.role = wait
-	case azure.MatchString(text) && !notWait.MatchString(text):
+	case azure().MatchString(text) && !notWait().MatchString(text):
 		s.role = agents
-	case says.MatchString(text) && strings.Count(text, "\n") == 1:
+	case says().MatchString(text) && strings.Count(text, "\n") == 1:
 		s.role = talk
 	case assigned != nil:
 		s.role, s.variable = setting, assigned[1]
@@ -158,15 +197,15 @@ func judged(s statement) statement {
 }
 
 func isCall(text string) bool {
-	if ec2v2.MatchString(text) || ec2v1.MatchString(text) || gce.MatchString(text) {
+	if ec2v2().MatchString(text) || ec2v1().MatchString(text) || gce().MatchString(text) {
 		return true
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		if sysprep.MatchString(line+" ") && switches.MatchString(line) && !says.MatchString(line) {
+		if sysprep().MatchString(line+" ") && switches().MatchString(line) && !says().MatchString(line) {
 			return true
 		}
 	}
-	return sysprep.MatchString(text) && switches.MatchString(text) && strings.Contains(text, "`\n")
+	return sysprep().MatchString(text) && switches().MatchString(text) && strings.Contains(text, "`\n")
 }
 
 // settle gives the roles that depend on what stands around: a variable that only sysprep's
@@ -178,10 +217,10 @@ func settle(all []statement) {
 	for i := range all {
 		s := &all[i]
 		after = after || s.role == call
-		if s.role == wait && pause.MatchString(s.text()) && !states.MatchString(s.text()) && !after {
+		if s.role == wait && pause().MatchString(s.text()) && !states().MatchString(s.text()) && !after {
 			s.role = other
 		}
-		if s.role == other && ec2set.MatchString(s.text()) && slices.ContainsFunc(all, func(c statement) bool { return ec2v1.MatchString(c.text()) }) {
+		if s.role == other && ec2set().MatchString(s.text()) && slices.ContainsFunc(all, func(c statement) bool { return ec2v1().MatchString(c.text()) }) {
 			s.role = prepare
 		}
 	}
@@ -211,12 +250,12 @@ type run struct {
 	conditional        bool
 }
 
-var argument = regexp.MustCompile(`(?i)(?:^|[\s"'(,=])[/-](generalize|oobe|audit|quiet|quit|shutdown|reboot|mode:vm|unattend:(?:"[^"]*"|'[^']*'|[^\s"',)]+)|[a-z]\w*(?::\S+)?)`)
+var argument = lazily(`(?i)(?:^|[\s"'(,=])[/-](generalize|oobe|audit|quiet|quit|shutdown|reboot|mode:vm|unattend:(?:"[^"]*"|'[^']*'|[^\s"',)]+)|[a-z]\w*(?::\S+)?)`)
 
 // calls are all runs in a statement.
 func calls(s statement) (all []run) {
 	for n, p := range s.pieces {
-		if comment.MatchString(p.text) {
+		if comment().MatchString(p.text) {
 			continue
 		}
 		text := p.text
@@ -226,13 +265,13 @@ func calls(s statement) (all []run) {
 		if !isCall(text) {
 			continue
 		}
-		r := run{line: p.line, generalize: true, conditional: len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.HasPrefix(strings.ToLower(strings.TrimSpace(p.text)), "if ")}
+		r := run{line: p.line, generalize: true, conditional: inside(s, p)}
 		switch {
-		case ec2v2.MatchString(text):
+		case ec2v2().MatchString(text):
 			r.agent, r.down = "ec2launch-v2", strings.Contains(text, "--shutdown")
-		case ec2v1.MatchString(text):
+		case ec2v1().MatchString(text):
 			r.agent, r.down = "ec2launch", !strings.Contains(strings.ToLower(text), "-noshutdown")
-		case gce.MatchString(text):
+		case gce().MatchString(text):
 			r.agent, r.down = "gcesysprep", !strings.Contains(strings.ToLower(text), "no_shutdown")
 		default:
 			r.arguments(text)
@@ -242,13 +281,19 @@ func calls(s statement) (all []run) {
 	return all
 }
 
+// inside tells whether a line of a statement stands in a block or after a condition.
+func inside(s statement, p piece) bool {
+	text := strings.ReplaceAll(p.text, "${", "")
+	return len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.Contains(text, "{") || strings.HasPrefix(strings.ToLower(strings.TrimSpace(text)), "if ")
+}
+
 func (r *run) arguments(text string) {
 	r.generalize = false
-	at := sysprep.FindAllStringIndex(text+" ", -1)
-	if after := text[at[len(at)-1][0]:]; switches.MatchString(after) {
+	at := sysprep().FindAllStringIndex(text+" ", -1)
+	if after := text[at[len(at)-1][0]:]; switches().MatchString(after) {
 		text = after
 	}
-	for _, m := range argument.FindAllStringSubmatch(text, -1) {
+	for _, m := range argument().FindAllStringSubmatch(text, -1) {
 		word := strings.ToLower(m[1])
 		switch {
 		case word == "generalize":

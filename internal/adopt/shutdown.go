@@ -3,7 +3,6 @@ package adopt
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,7 +10,7 @@ import (
 // plainShutdown takes the place of a shutdown_command that called sysprep.
 const plainShutdown = "shutdown /s /t 5 /f"
 
-var scriptName = regexp.MustCompile(`(?i)[^\s"']*\.(bat|cmd|ps1)\b`)
+var scriptName = lazily(`(?i)[^\s"']*\.(bat|cmd|ps1)\b`)
 
 // ending is how the builders of a template that call sysprep at their end did it.
 type ending struct {
@@ -44,7 +43,7 @@ func (w *work) shutdownRuns(b block, a attr, quiet bool) *found {
 		runs, _, _ := part(all)
 		return &found{runs, all, nil}
 	}
-	name := scriptName.FindString(text)
+	name := scriptName().FindString(text)
 	if name == "" {
 		return nil
 	}

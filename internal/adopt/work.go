@@ -53,7 +53,7 @@ func (w *work) step(s block) {
 		if calling(all) {
 			w.steps++
 			w.inline(s, a, all)
-		} else if a.computed && !a.list && sysprep.MatchString(w.source(a.span)+" ") {
+		} else if a.computed && !a.list && sysprep().MatchString(w.source(a.span)+" ") {
 			w.steps++
 			w.decide(a.line, "inline is worked out by an expression that names sysprep; replace this step by hand: provisioner \"sysprep\" {}")
 		} else {
@@ -122,8 +122,8 @@ func (w *work) inline(s block, a attr, all []statement) {
 // list of commands runs.
 func (w *work) inGuest(s block, a attr) {
 	for _, e := range a.elems {
-		name := scriptName.FindString(e.text)
-		if name == "" || comment.MatchString(e.text) {
+		name := scriptName().FindString(e.text)
+		if name == "" || comment().MatchString(e.text) {
 			continue
 		}
 		local := w.carried(path.Base(strings.ReplaceAll(name, `\`, "/")), name, nil)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -81,7 +80,7 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 		settled = onlyWhere(all, r) && w.carried(baseOf(r.answers), r.answers, builders) != ""
 	}
 	if (len(runs) > 1 || r.conditional) && !settled {
-		w.decide(at, "sysprep is called under a condition: the change does what line %d%s does; check that this is what you want in all cases", r.line, of2(script))
+		w.decide(at, "sysprep is called under a condition or inside a larger statement: the change does what line %d%s does; check that this is what you want in all cases, and that nothing else of the statement is needed", r.line, of2(script))
 	}
 	set := func(name string, value any) { options = append(options, option{name, value}) }
 	switch {
@@ -139,7 +138,7 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 func onlyWhere(all []statement, r run) bool {
 	for _, s := range all {
 		for _, p := range s.pieces {
-			if exists.MatchString(p.text) && strings.Contains(strings.ToLower(p.text), strings.ToLower(r.answers)) {
+			if exists().MatchString(p.text) && strings.Contains(strings.ToLower(p.text), strings.ToLower(r.answers)) {
 				return true
 			}
 		}
@@ -159,17 +158,17 @@ func of2(script *string) string {
 }
 
 var (
-	environment = regexp.MustCompile(`(?i)\$\{?env:([\w()]+)\}?`)
-	variable    = regexp.MustCompile(`\$(\w+)`)
-	exists      = regexp.MustCompile(`(?i)\b(exist|Test-Path)\b`)
-	drive       = regexp.MustCompile(`^[a-zA-Z]:|^%`)
+	environment = lazily(`(?i)\$\{?env:([\w()]+)\}?`)
+	variable    = lazily(`\$(\w+)`)
+	exists      = lazily(`(?i)\b(exist|Test-Path)\b`)
+	drive       = lazily(`^[a-zA-Z]:|^%`)
 )
 
 // answers is the option for the answer file of /unattend.
 func (w *work) answers(at int, r run, all []statement, builders []block) (option, bool) {
 	name := r.answers
 	for _, s := range all {
-		m := assigns.FindStringSubmatchIndex(s.text())
+		m := assigns().FindStringSubmatchIndex(s.text())
 		if m == nil {
 			continue
 		}
@@ -178,13 +177,13 @@ func (w *work) answers(at int, r run, all []statement, builders []block) (option
 			name = strings.ReplaceAll(name, v, strings.Trim(strings.TrimSpace(text[m[1]:]), `"'`))
 		}
 	}
-	name = environment.ReplaceAllString(name, "%$1%")
+	name = environment().ReplaceAllString(name, "%$1%")
 	base := baseOf(name)
 	if local := w.carried(base, name, builders); local != "" {
 		w.say(at, "/unattend:%s became answer_file: %s is uploaded for sysprep, checked before anything runs, and removed again", r.answers, local)
 		return option{"answer_file", local}, true
 	}
-	if strings.Contains(variable.ReplaceAllString(name, "$$"), "$") && !strings.Contains(name, "${") || !drive.MatchString(name) || strings.HasPrefix(name, "%~") {
+	if strings.Contains(variable().ReplaceAllString(name, "$$"), "$") && !strings.Contains(name, "${") || !drive().MatchString(name) || strings.HasPrefix(name, "%~") {
 		w.decide(at, "/unattend:%s is worked out in the guest; give the file as answer_file (on this machine) or answer_file_in_guest (its path there), and replace this step by hand", r.answers)
 		return option{}, false
 	}

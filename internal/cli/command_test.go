@@ -178,6 +178,13 @@ func TestInspectReadsStandardInputThatIsAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	out := filepath.Join(t.TempDir(), "out")
+	if code, stdout, stderr := run(t, "inspect", f.Name(), "-o", out); code != OK || stdout+stderr != "" {
+		t.Errorf("%d %s%s", code, stdout, stderr)
+	}
+	if text, err := os.ReadFile(out); err != nil || !strings.HasPrefix(string(text), "PROVEN") {
+		t.Errorf("%v %s", err, text)
+	}
 	give(t, "a pipe")
 	if code, _, stderr := run(t, "inspect", "-"); code != CannotDo || !strings.Contains(stderr, "write it to a file") {
 		t.Errorf("%d %s", code, stderr)
