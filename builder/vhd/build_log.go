@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
@@ -21,9 +24,6 @@ const buildLogLimit = 10 * time.Second
 
 // phaseDownload is the phase of the SDK's step; the others have one of their own.
 const phaseDownload = "download"
-
-// minSecret: shorter texts are in every other word.
-const minSecret = 4
 
 // openLog begins to write the build down.
 func (r *run) openLog() {
@@ -37,12 +37,9 @@ func (r *run) openLog() {
 // hide takes the passwords of the communicator out of a text, and the sensitive variables
 // of the template.
 func (r *run) hide(text string) string {
-	for _, secret := range []string{r.config.Comm.WinRMPassword, r.config.Comm.SSHPassword, r.config.Comm.SSHBastionPassword, r.config.Comm.SSHProxyPassword} {
-		if len(secret) >= minSecret {
-			text = strings.ReplaceAll(text, secret, runlog.Redacted)
-		}
-	}
-	return packersdk.LogSecretFilter.FilterString(text)
+	c := r.config.Comm
+	known := secrets.Know(c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword)
+	return packersdk.LogSecretFilter.FilterString(known.Hide(text))
 }
 
 // shown are the options as they are written down: those that can hold no secret. A
@@ -51,7 +48,7 @@ func (c *Config) shown() map[string]any {
 	return map[string]any{
 		"communicator": c.Comm.Type, "hypervisor": c.Hypervisor, "cpus": c.CPUs, "memory": c.Memory, "firmware": c.Firmware, "rtc_time_base": c.RTCTimeBase,
 		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(),
-		"shutdown_command_set": c.ShutdownCommand != "",
+		"shutdown_command_set": c.ShutdownCommand != "", "login_attempts": cmp.Or(c.LoginAttempts, lockout.DefaultMost),
 	}
 }
 

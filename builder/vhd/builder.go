@@ -6,6 +6,7 @@ package vhd
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -58,7 +59,15 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	b.config.Report.Begin(ctx, ui)
 	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }, heart: newHeart(ui)}
 	run.openLog()
-	artifact, err := b.build(ctx, ui, hook, run)
+	var artifact packersdk.Artifact
+	err := edge.Guard("building", func() (err error) {
+		artifact, err = b.build(ctx, ui, hook, run)
+		return err
+	})
+	if c := (*edge.Crash)(nil); errors.As(err, &c) {
+		err = fmt.Errorf("%w; next: %s", err, edge.NextOfCrash)
+		_ = edge.Guard("writing it down", func() error { run.closeLog(ui, err, false); return nil })
+	}
 	run.writeReports(ctx, ui, err)
 	return artifact, err
 }

@@ -35,37 +35,42 @@ type stepCheckDownload struct {
 const askLimit = 30 * time.Second
 
 func (s *stepCheckDownload) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
-	run, _ := runOf(state)
+	run, ui := runOf(state)
 	address := run.config.SourceURL
 	if scheme := weburl.Scheme(address); scheme != "http" && scheme != "https" {
 		return multistep.ActionContinue
 	}
-	if err := s.check(ctx, run, address); err != nil {
+	size, err := s.check(ctx, run, address)
+	if err != nil {
 		return halt(state, fmt.Errorf("source_url: %s: %w", weburl.Redact(address), err))
+	}
+	if size > 0 {
+		ui.Sayf("Source disk: %s has %.1f GiB", weburl.Redact(address), gib(size))
 	}
 	return multistep.ActionContinue
 }
 
 func (*stepCheckDownload) Cleanup(multistep.StateBag) {}
 
-func (s *stepCheckDownload) check(ctx context.Context, r *run, address string) error {
+// check also returns the size of the download in bytes; 0 where it is not known.
+func (s *stepCheckDownload) check(ctx context.Context, r *run, address string) (size int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.limit, askLimit))
 	defer cancel()
 	info, size := askServer(ctx, address)
 	if info != nil {
 		if err := diskimage.CanHold(*info, r.config.conversion()); err != nil {
-			return fmt.Errorf("the output cannot be made of it: %w", err)
+			return 0, fmt.Errorf("the output cannot be made of it: %w", err)
 		}
 		if _, makes := r.driver.(hypervisor.Maker); makes {
 			if err := bootable(*info); err != nil {
-				return fmt.Errorf("the disk %w", err)
+				return 0, fmt.Errorf("the disk %w", err)
 			}
 		}
 	}
 	if size <= 0 {
-		return nil
+		return 0, nil
 	}
-	return s.room(r, address, size)
+	return size, s.room(r, address, size)
 }
 
 // askServer says what a server tells of a disk without its download; the size in

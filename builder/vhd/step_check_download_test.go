@@ -122,6 +122,10 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 			action := step.Run(t.Context(), b)
 			if c.wants == nil {
 				b.wantContinue(t, action)
+				said := len(b.said.SayMessages) > 0 && strings.HasSuffix(b.said.SayMessages[0].Message, "/disk.img?*** has 0.0 GiB")
+				if known := c.output > 0 || c.cached; said != known {
+					t.Errorf("said %v", b.said.SayMessages)
+				}
 			} else {
 				b.wantHalt(t, action, append(c.wants, "source_url: http://127.0.0.1:")...)
 				if err, _ := b.Get("error").(error); err != nil && strings.Contains(err.Error(), "TopSecret") {

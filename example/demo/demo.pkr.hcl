@@ -11,7 +11,7 @@ packer {
 
 variable "source_path" {
   type        = string
-  description = "The disk to start from: VHD, VHDX, qcow2 or raw."
+  description = "The disk to start from: VHD, VHDX, qcow2, VMDK, OVA or raw."
 }
 
 variable "output_directory" {

@@ -76,7 +76,7 @@ The commands below need no Packer.`,
 		_, _ = io.WriteString(c.stdout.Raw(), help(cmd)) // a terminal that is gone
 	})
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(inspectCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c))
+	root.AddCommand(inspectCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c), adoptCommand(c))
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()
 	for _, cmd := range append(root.Commands(), root) {
@@ -206,7 +206,7 @@ func flagError(cmd *cobra.Command, err error) error {
 // commandOf is the command that a file is for, by the end of its name.
 var commandOf = map[string]string{
 	".vhd": "inspect", ".vhdx": "inspect", ".qcow2": "inspect", ".raw": "inspect", ".img": "inspect", ".vmdk": "inspect", ".ova": "inspect",
-	".xml": "lint", ".log": "diagnose", ".zip": "diagnose",
+	".hcl": "adopt", ".xml": "lint", ".log": "diagnose", ".zip": "diagnose",
 }
 
 func unknownCommand(root *cobra.Command, args []string) error {

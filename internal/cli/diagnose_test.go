@@ -342,7 +342,7 @@ func TestWhatDiagnoseReadsIsBounded(t *testing.T) {
 }
 
 // What is beside a log or a folder that cannot be read is judged, and what was not
-// read is said; that nothing failed is not said then.
+// read is said; the exit code is not that of a success then.
 func TestDiagnoseNamesWhatItCouldNotRead(t *testing.T) {
 	before := walk
 	t.Cleanup(func() { walk = before })

@@ -86,17 +86,16 @@ func blocks(text, begin, end string) string {
 			b.WriteString(end)
 		}
 		in = indented
-		if !in && begin == verbatim {
-			line = roff(line)
-			if line == "" {
-				line = ".PP"
-			}
-		} else if in && begin == verbatim {
-			line = roff(line[2:])
-		} else if !in {
-			line = strings.NewReplacer("<", "`<", ">", ">`").Replace(line)
-		} else {
+		if in {
 			line = line[2:]
+		}
+		switch {
+		case begin == verbatim && line == "":
+			line = ".PP"
+		case begin == verbatim:
+			line = roff(line)
+		case !in:
+			line = strings.NewReplacer("<", "`<", ">", ">`").Replace(line)
 		}
 		b.WriteString(line + "\n")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -130,7 +131,7 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
 	for i, name := range re.SubexpNames() {
 		if name = strings.TrimRight(name, "0123456789"); name != "" && (groups[name] == "" || m[i] != "") {
-			groups[name] = budget.Cut(hide(m[i]), maxName)
+			groups[name] = budget.Cut(secrets.Scrub(m[i]), maxName)
 		}
 	}
 	if p := groups["package"]; p != "" {
@@ -200,7 +201,7 @@ func (a *analysis) known(t told) Diagnosis {
 	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
-		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(hide(first.Message), maxName))
+		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(secrets.Scrub(first.Message), maxName))
 		evidence = slices.Concat(a.problems[:1], a.problems[max(1, t.at-aboveUnknown):t.at], evidence)
 	}
 	for _, l := range t.also {
@@ -386,7 +387,7 @@ func rawLines(lines []problem, last string) []string {
 // appendShown adds the lines of a record of evidence, each once.
 func appendShown(evidence []string, raw string) []string {
 	for _, line := range strings.Split(raw, "\n") {
-		if text := budget.Cut(hide(line), maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
+		if text := budget.Cut(secrets.Scrub(line), maxShown); line != "" && !slices.Contains(evidence, text) && len(evidence) < 2*maxEvidence {
 			evidence = append(evidence, text)
 		}
 	}

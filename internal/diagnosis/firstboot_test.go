@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
 
 const shell = "Microsoft-Windows-Shell-Setup"
@@ -49,7 +50,7 @@ func TestWhyAFirstBootFailed(t *testing.T) {
 		"the description before the setting": {[]string{why(oobe, "Value is invalid."), source(oobe, shell, "ComputerName"), fmt.Sprintf(smiInvalid, "0x80220005")},
 			"F93", []string{"the value of ComputerName of " + shell, "at most 15 characters"}, "SMI data"},
 		"and no code":                    {[]string{why(oobe, "Value is invalid."), source(oobe, shell, "ComputerName")}, "F93", []string{"the value of ComputerName of " + shell}, "SMI data"},
-		"what is said may hold a secret": {[]string{source(oobe, shell, "AutoLogon"), why(oobe, "cannot use Password=S3cret, it is bad"), fmt.Sprintf(smiInvalid, "0x80220010")}, "F60", []string{"cannot use Password=<hidden>, it is bad"}, "AutoLogon"},
+		"what is said may hold a secret": {[]string{source(oobe, shell, "AutoLogon"), why(oobe, "cannot use Password=S3cret, it is bad"), fmt.Sprintf(smiInvalid, "0x80220010")}, "F60", []string{"cannot use Password=<sensitive>, it is bad"}, "AutoLogon"},
 		"the code before the setting": {[]string{fmt.Sprintf(smiInvalid, "0x80220001"), source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x")},
 			"F92", []string{"OOBE is not a setting of Microsoft-Windows-Deployment (0x80220001", "Move OOBE to " + shell}, "0x80220001"},
 		"several settings": {[]string{source("[setup.exe]", "Microsoft-Windows-Deployment", "OOBE"), why("[setup.exe]", "x"), source("[setup.exe]", "Microsoft-Windows-Deployment", "UserAccounts"), why("[setup.exe]", "x"), fmt.Sprintf(smiInvalid, "0x80220001")},
@@ -78,7 +79,7 @@ func TestWhyAFirstBootFailed(t *testing.T) {
 			"Error                        [DJOIN.EXE] Unattended Join: NetJoinDomain failed error code is [1355]"}, "F96", []string{"corp.fabrikam.com", "0x8007054b", "No domain controller"}, "NetJoinDomain"},
 		"a password that the domain refuses": {[]string{"Error                        [DJOIN.EXE] Unattended Join: NetJoinDomain failed error code is [1326]"}, "F96", []string{"wrong user name or password", "correct Username, Password"}, "1326"},
 		"an account that must not be reused": {[]string{"Error                        [DJOIN.EXE] Unattended Join: Unable to join; gdwError = 0xaac"}, "F96", []string{"KB5020276"}, "0xaac"},
-		"a product key":                      {[]string{"Error                        [Shell Unattend] Product key VK7JG-NPHTM-C97JM-9MPGT-3V66T could not be installed [0xc004f050]"}, "F68", []string{"0xc004f050", "KMS client key"}, "Product key <hidden>"},
+		"a product key":                      {[]string{"Error                        [Shell Unattend] Product key VK7JG-NPHTM-C97JM-9MPGT-3V66T could not be installed [0xc004f050]"}, "F68", []string{"0xc004f050", "KMS client key"}, "Product key <sensitive>"},
 		"a command":                          {[]string{"Error                        [setup.exe] RunSynchronousCommand 3 exited with code [0x5]", childFailed}, "F67", []string{"a command of the answer file failed (0x5"}, "RunSynchronousCommand 3"},
 		"a failed child and no more":         {[]string{"Error                        [setup.exe] Contoso driver package cannot be injected: 0x80070002", childFailed, setupFailed}, "F84", []string{"Contoso driver package"}, "Contoso"},
 		"crypto keys":                        {[]string{"Error      [0x0f0082] SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'CryptoSysPrep_Specialize' from C:\\Windows\\System32\\capisp.dll; dwRet = 0x2", "Error      [0x060435] IBS    Callback_Specialize: An error occurred while either deciding if we need to specialize or while specializing; dwRet = 0x2"}, "F45", []string{"domain"}, "CryptoSysPrep_Specialize"},
@@ -240,7 +241,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 		`curl https://me:S3cret@example.com/x`:                                      "S3cret",
 		`curl -H token=abcdef0123`:                                                  "abcdef0123",
 	} {
-		if got := hide(text); strings.Contains(got, secret) || !strings.Contains(got, hidden) {
+		if got := secrets.Scrub(text); strings.Contains(got, secret) || !strings.Contains(got, secrets.Redacted) {
 			t.Errorf("%q: %q", text, got)
 		}
 		line := "Error                        [setup.exe] " + text
@@ -259,7 +260,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 		"AutoLogon has no such account", "https://example.com:443/x", "mkdir -p x",
 		"guid {d68ddc3a-831f-4fae-9e44-da132c1acf46} and dates 2025-07-22",
 	} {
-		if got := hide(text); got != text {
+		if got := secrets.Scrub(text); got != text {
 			t.Errorf("%q became %q", text, got)
 		}
 	}

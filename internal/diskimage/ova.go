@@ -25,6 +25,10 @@ const (
 	maxMembers = 1000
 	maxOVF     = 4 * mib
 	maxDisks   = 64
+
+	// tarName is a tar file in which there is nothing to read, tarNext the way out.
+	tarName = "a tar file that is no OVA, such as a Vagrant box"
+	tarNext = "unpack it first (tar -xf), and name the disk in it"
 )
 
 var tarMagics = []string{"ustar\x0000", "ustar  \x00"}
@@ -76,7 +80,7 @@ type ovfDisk struct {
 // from. The manifest is not read: it has checksums of whole files, which would
 // have to be read for them, and may be missing.
 func openOVA(s source) (Disk, error) {
-	noOVA := notADisk(strangerOf(tarMagics[0]), "unpack it first (tar -xf), and name the disk in it")
+	noOVA := notADisk(tarName, tarNext)
 	if s.member {
 		return nil, noOVA
 	}
@@ -84,7 +88,7 @@ func openOVA(s source) (Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(members, func(m tarMember) bool { return strings.EqualFold(path.Ext(m.name), ".ovf") })
+	i := findOVF(members)
 	if i < 0 {
 		return nil, noOVA
 	}
@@ -113,6 +117,11 @@ func openOVA(s source) (Disk, error) {
 	return &ovaDisk{Disk: d, info: info, close: s.close}, nil
 }
 
+// findOVF is which of the files is the OVF; below 0 where none is.
+func findOVF(list []tarMember) int {
+	return slices.IndexFunc(list, func(m tarMember) bool { return strings.EqualFold(path.Ext(m.name), ".ovf") })
+}
+
 // tarMembers lists the archive without reading what is in it.
 func tarMembers(s source) (list []tarMember, err error) {
 	r := io.NewSectionReader(s, 0, s.size)
@@ -138,13 +147,13 @@ func tarMembers(s source) (list []tarMember, err error) {
 		}
 		if h.Typeflag != tar.TypeReg {
 			if h.Typeflag == tar.TypeGNUSparse {
-				return nil, unsupported("OVA: %.100q is stored with holes, which an OVA must not have; unpack it first (tar -xf), and name the disk in it", h.Name)
+				return nil, unsupported("OVA: %.100q is stored with holes, which an OVA must not have; %s", h.Name, tarNext)
 			}
 			continue
 		}
 		for key := range h.PAXRecords {
 			if strings.HasPrefix(key, "GNU.sparse.") {
-				return nil, unsupported("OVA: %.100q is stored with holes, which an OVA must not have; unpack it first (tar -xf), and name the disk in it", h.Name)
+				return nil, unsupported("OVA: %.100q is stored with holes, which an OVA must not have; %s", h.Name, tarNext)
 			}
 		}
 		m := tarMember{path.Clean(strings.ReplaceAll(h.Name, `\`, "/")), at, h.Size}
@@ -153,7 +162,10 @@ func tarMembers(s source) (list []tarMember, err error) {
 			return nil, cutOff(fmt.Sprintf("OVA: file %.100q of %d bytes", m.name, m.size), s.size, m.at+roundUp(min(m.size, maxDisk), 512)+1024)
 		}
 		if list = append(list, m); len(list) > maxMembers {
-			return nil, unsupported("OVA: more than %d files; unpack it first (tar -xf), and name the disk in it", maxMembers)
+			if findOVF(list) < 0 {
+				return list, nil
+			}
+			return nil, unsupported("OVA: more than %d files; %s", maxMembers, tarNext)
 		}
 	}
 }
@@ -175,7 +187,6 @@ func readOVF(s source, m tarMember) (e envelope, err error) {
 // disks are the files of the archive that the OVF, which lies in folder, calls disks,
 // in its order.
 func (e envelope) disks(s source, members []tarMember, folder string) (list []tarMember, err error) {
-	const unpack = "unpack the OVA (tar -xf), and name the disk in it"
 	for _, d := range e.Disks {
 		if d.FileRef == "" {
 			continue // an empty one, which is made when the machine is
@@ -185,6 +196,9 @@ func (e envelope) disks(s source, members []tarMember, folder string) (list []ta
 			return nil, corrupt("OVA: its OVF has the disk %.100q in a file %.100q that it does not list", d.ID, d.FileRef)
 		}
 		f := e.Files[i]
+		if strings.EqualFold(path.Ext(f.Href), ".iso") {
+			continue // VirtualBox lists optical discs as well
+		}
 		switch {
 		case f.Compression != "" && f.Compression != "identity":
 			return nil, unsupported("OVA: the disk %.100q is packed once more (%.40s); unpack the OVA (tar -xf) and then the disk (gunzip), and name that", f.Href, f.Compression)
@@ -206,9 +220,9 @@ func (e envelope) disks(s source, members []tarMember, folder string) (list []ta
 	}
 	switch {
 	case len(list) == 0:
-		return nil, corrupt("OVA: its OVF names no disk with content; %s", unpack)
+		return nil, corrupt("OVA: its OVF names no disk with content; %s", tarNext)
 	case len(list) > maxDisks:
-		return nil, unsupported("OVA: more than %d disks; %s", maxDisks, unpack)
+		return nil, unsupported("OVA: more than %d disks; %s", maxDisks, tarNext)
 	}
 	return list, nil
 }
@@ -265,14 +279,4 @@ func canStart(d Disk) bool {
 	}
 	start := t.Startup()
 	return start.Missing == "" && t.Scheme != partition.None
-}
-
-// strangerOf is the name of a kind of file by its mark.
-func strangerOf(magic string) string {
-	for _, s := range strangers {
-		if slices.Contains(s.magics, magic) {
-			return s.name
-		}
-	}
-	return ""
 }

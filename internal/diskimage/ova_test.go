@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,7 @@ func TestTheDiskInAnOVAIsReadInPlace(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"as VirtualBox writes it": tarOf(tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", streamVMDK(disk)}, tarFile{"vm.mf", []byte("SHA256 (vm.ovf) = 00\n")}),
 		"in a folder":             tarOf(tarFile{"./vm/vm.OVF", ovf(`ovf:compression="identity"`, "vm%20disk001.vmdk")}, tarFile{"./vm/vm disk001.vmdk", streamVMDK(disk)}),
+		"with an optical disc":    tarOf(tarFile{"vm.ovf", ovf("", "cd2.iso", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", streamVMDK(disk)}, tarFile{"cd2.iso", []byte("x")}),
 		"with another format":     tarOf(tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}, tarFile{"vm-disk001.vmdk", imageOf(t, disk, Options{Format: QCOW2})}),
 		"the OVF at the end":      tarOf(tarFile{"vm-disk001.vmdk", disk}, tarFile{"vm.ovf", ovf("", "vm-disk001.vmdk")}),
 	} {
@@ -83,6 +85,7 @@ func TestOVAsThatCannotBeReadSayWhy(t *testing.T) {
 	disk := streamVMDK(pattern(1 << 20))
 	file := tarFile{"d.vmdk", disk}
 	whole := tarOf(tarFile{"vm.ovf", ovf("", "d.vmdk")}, file)
+	many := slices.Repeat([]tarFile{{"x", nil}}, maxMembers+1)
 	for name, c := range map[string]struct {
 		b    []byte
 		is   error
@@ -92,6 +95,9 @@ func TestOVAsThatCannotBeReadSayWhy(t *testing.T) {
 		"cut before the disk":      {whole[:512+int(roundUp(int64(len(ovf("", "d.vmdk"))), 512))], ErrCorrupt, `the disk "d.vmdk" (123456 bytes by the OVF) is not in the archive`},
 		"cut in a header":          {whole[:512+int(roundUp(int64(len(ovf("", "d.vmdk"))), 512))+100], ErrCorrupt, "cut off inside of the archive"},
 		"no OVF":                   {tarOf(file), ErrUnsupported, "a tar file that is no OVA"},
+		"many files":               {tarOf(many...), ErrUnsupported, "a tar file that is no OVA"},
+		"an OVF among many files":  {tarOf(append(many, tarFile{"vm.ovf", ovf("", "d.vmdk")}, file)...), ErrUnsupported, "a tar file that is no OVA"},
+		"many files and an OVF":    {tarOf(append([]tarFile{{"vm.ovf", ovf("", "d.vmdk")}}, many...)...), ErrUnsupported, "more than 1000 files"},
 		"an OVA in an OVA":         {tarOf(tarFile{"vm.ovf", ovf("", "x.ova")}, tarFile{"x.ova", whole}), ErrUnsupported, "a tar file that is no OVA"},
 		"a packed disk":            {tarOf(tarFile{"vm.ovf", ovf(`ovf:compression="gzip"`, "d.vmdk")}, file), ErrUnsupported, "packed once more (gzip); unpack the OVA (tar -xf) and then the disk (gunzip)"},
 		"a disk in chunks":         {tarOf(tarFile{"vm.ovf", ovf(`ovf:chunkSize="7"`, "d.vmdk")}, file), ErrUnsupported, "cut into chunks"},

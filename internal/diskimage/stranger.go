@@ -54,7 +54,7 @@ var strangers = []stranger{
 	{"a 7z file", "unpack it first (7z x)", 0, []string{"7z\xbc\xaf\x27\x1c"}},
 	{"a RAR file", "unpack it first (unrar x)", 0, []string{"Rar!\x1a\x07"}},
 	{"a CAB file", "unpack it first (expand -F:* or cabextract)", 0, []string{"MSCF\x00\x00\x00\x00"}},
-	{"a tar file that is no OVA, such as a Vagrant box", "unpack it first (tar -xf), and name the disk in it", tarAt, tarMagics},
+	{tarName, tarNext, tarAt, tarMagics},
 	{"an ISO: the image of an optical disc", fromMedia, 0x8001, []string{"CD001", "BEA01", "NSR02", "NSR03"}},
 	{"an Apple disk image", "convert it first (qemu-img convert -f dmg -O qcow2 FILE disk.qcow2)", 0, []string{"encrcdsa"}},
 	{"a Windows program", "name the disk", 0, []string{"MZ\x90\x00\x03\x00\x00\x00"}},

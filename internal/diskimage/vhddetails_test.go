@@ -52,6 +52,17 @@ func TestTheTwoFootersOfAVHDAreHeldAgainstEachOther(t *testing.T) {
 	}
 }
 
+func TestADamagedDynamicHeaderSaysTheWayOut(t *testing.T) {
+	whole := fixtures(t)["vhd-dynamic"]
+	for _, at := range []int{0, 8, 16, 24, 28, 32, 36, 40, 1000} {
+		b := bytes.Clone(whole)
+		b[footerSize+at]++
+		if _, err := openBytes(b); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "copy or download it again") {
+			t.Errorf("byte %d: %v", at, err)
+		}
+	}
+}
+
 func TestADamagedFixedFooterSaysThatTheDiskIsWhole(t *testing.T) {
 	whole := fixtures(t)["vhd-fixed"]
 	for at, says := range map[int]bool{70: true, 64: true, 51: true, 63: true} {

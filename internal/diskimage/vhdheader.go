@@ -86,16 +86,19 @@ func (f vhdFooter) check(b []byte) error {
 	return nil
 }
 
+// onlyOne is the way out of damage to what the file holds once.
+const onlyOne = "; the file has no second one: copy or download it again"
+
 func readVHDHeader(s source, off int64) (h vhdHeader, err error) {
 	b, err := readStruct(s, off, be, &h)
 	if err != nil {
 		return h, fmt.Errorf("reading VHD dynamic disk header: %w", err)
 	}
 	if string(h.Cookie[:]) != vhdHeaderCookie {
-		return h, corrupt("VHD dynamic disk header: cookie %q is not %q", h.Cookie, vhdHeaderCookie)
+		return h, corrupt("VHD dynamic disk header: cookie %q is not %q%s", h.Cookie, vhdHeaderCookie, onlyOne)
 	}
 	if sum := vhdChecksum(b, h.Checksum); sum != h.Checksum {
-		return h, corrupt("VHD dynamic disk header: checksum is %#08x, the content gives %#08x", h.Checksum, sum)
+		return h, corrupt("VHD dynamic disk header: checksum is %#08x, the content gives %#08x%s", h.Checksum, sum, onlyOne)
 	}
 	return h, nil
 }

@@ -1,7 +1,6 @@
 package diskimage
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -59,6 +58,11 @@ func openVMDK(s source) (Disk, error) {
 		return nil, err
 	}
 	d.info.VirtualSize = d.extents[len(d.extents)-1].to
+	if d.path != "" {
+		if _, err := os.Stat(d.path + ".lck"); err == nil {
+			d.info.warn("%s.lck is there: VMware has the disk open, and what is read may be half written; shut the machine down first, or remove that if none runs", d.path)
+		}
+	}
 	d.info.warnSize()
 	d.info.SectorSize = cmp.Or(gptSector(d), d.info.SectorSize)
 	return d, nil
@@ -395,7 +399,7 @@ func parseSectors(s string) (int64, error) {
 
 // clean is a word of a descriptor that can be shown as a type of disk.
 func clean(word string) string {
-	if len(word) > 40 || bytes.ContainsFunc([]byte(word), func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(word) > 40 || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "unknown"
 	}
 	return word

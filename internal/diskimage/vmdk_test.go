@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 )
 
 // subformats are the kinds of VMDK that QEMU writes.
@@ -45,6 +47,7 @@ func TestADiskInSeveralFilesIsOne(t *testing.T) {
 	for _, kind := range []string{"twoGbMaxExtentSparse", "twoGbMaxExtentFlat"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			testutil.Tool(t, "qemu-img")
 			dir := t.TempDir()
 			raw, path := filepath.Join(dir, "disk.raw"), filepath.Join(dir, "disk.vmdk")
 			f, err := os.Create(raw)
@@ -56,7 +59,7 @@ func TestADiskInSeveralFilesIsOne(t *testing.T) {
 				f.WriteAt([]byte(s), off)
 			}
 			if err := errors.Join(f.Truncate(5<<30), f.Close()); err != nil {
-				t.Skip("the file system has no large files: " + err.Error())
+				testutil.Missing(t, "the file system has no files of 5 GiB: "+err.Error())
 			}
 			run(t, "qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat="+kind, raw, path)
 			d := open(t, path)
@@ -133,6 +136,16 @@ func TestEveryKindOfExtentIsRead(t *testing.T) {
 	}
 }
 
+func TestADiskThatVMwareHasOpenIsWarnedOf(t *testing.T) {
+	path := writeFile(t, "d.vmdk", plainSparse(make([]byte, 1<<20)))
+	for _, want := range []int{0, 1} {
+		if w := open(t, path).Info().Warnings; len(w) != want || want == 1 && !strings.Contains(w[0], "VMware has the disk open") {
+			t.Errorf("%q", w)
+		}
+		os.Mkdir(path+".lck", 0o700)
+	}
+}
+
 func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 	outside := writeFile(t, "secret", make([]byte, 1<<20))
 	for name, c := range map[string]struct {
@@ -175,9 +188,7 @@ func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 			}
 			os.Mkdir(filepath.Join(dir, "folder"), 0o700)
 			if name == "a link" {
-				if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
-					t.Skip(err)
-				}
+				testutil.Symlink(t, outside, filepath.Join(dir, "link"))
 			}
 			_, err := Open(filepath.Join(dir, "d.vmdk"))
 			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
@@ -201,6 +212,7 @@ func TestADescriptorReadsNoFileElsewhere(t *testing.T) {
 
 func TestAVMDKAndItsParentAreOneDisk(t *testing.T) {
 	base, dir := pattern(3<<20), t.TempDir()
+	copy(base[2*testGrain:], "hidden by the child")
 	// The child has grain 1, says that grain 2 is zeros, and has the rest from below.
 	own := make([]byte, len(base))
 	copy(own[testGrain:], bytes.Repeat([]byte("child"), 1000))

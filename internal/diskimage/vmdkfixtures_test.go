@@ -26,7 +26,7 @@ func testHeader(size int64, flags uint32) vmdkHeader {
 	return vmdkHeader{
 		MagicNumber: [4]byte([]byte(vmdkMagic)), Version: 1, Flags: vmdkNewLines | flags, Capacity: uint64(size / vmdkSector), GrainSize: uint64(testGrain / vmdkSector),
 		DescriptorOffset: testDesc, DescriptorSize: 20, NumGTEsPerGT: vmdkPerTable,
-		SingleEndLineChar: '\n', NonEndLineChar: ' ', DoubleEndLineChar1: '\r', DoubleEndLineC2: '\n',
+		SingleEndLineChar: '\n', NonEndLineChar: ' ', DoubleEndLineChar1: '\r', DoubleEndLineChar2: '\n',
 	}
 }
 

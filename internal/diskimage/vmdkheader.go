@@ -2,7 +2,9 @@ package diskimage
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +18,8 @@ const (
 
 	// maxGrain bounds a grain: 64 KiB is what all programs write.
 	maxGrain = 16 * mib / vmdkSector
+	// maxPacked bounds a grain that has to be unpacked as a whole.
+	maxPacked = 2 * mib / vmdkSector
 	// maxDescriptor bounds a descriptor. QEMU reads no more either (block/vmdk.c).
 	maxDescriptor = mib
 
@@ -35,17 +39,17 @@ const (
 // vmdkHeader is the SparseExtentHeader ([VMDK], "Hosted Sparse Extents"), of which
 // the footer of a stream-optimized file is a copy. Places and sizes are in sectors.
 type vmdkHeader struct {
-	MagicNumber                         [4]byte
-	Version, Flags                      uint32
-	Capacity, GrainSize                 uint64
-	DescriptorOffset, DescriptorSize    uint64
-	NumGTEsPerGT                        uint32
-	RGDOffset, GDOffset, OverHead       uint64
-	UncleanShutdown                     uint8
-	SingleEndLineChar, NonEndLineChar   byte
-	DoubleEndLineChar1, DoubleEndLineC2 byte
-	CompressAlgorithm                   uint16
-	_                                   [433]byte
+	MagicNumber                            [4]byte
+	Version, Flags                         uint32
+	Capacity, GrainSize                    uint64
+	DescriptorOffset, DescriptorSize       uint64
+	NumGTEsPerGT                           uint32
+	RGDOffset, GDOffset, OverHead          uint64
+	UncleanShutdown                        uint8
+	SingleEndLineChar, NonEndLineChar      byte
+	DoubleEndLineChar1, DoubleEndLineChar2 byte
+	CompressAlgorithm                      uint16
+	_                                      [433]byte
 }
 
 // vmdkMarker is what stands before each part of a stream-optimized file ([VMDK],
@@ -88,7 +92,7 @@ func (h *vmdkHeader) check() error {
 		return corrupt("VMDK header: magic number %q is not %q", h.MagicNumber, vmdkMagic)
 	case h.Version < 1 || h.Version > 3:
 		return unsupported("VMDK header: version %d; %s", h.Version, toQcow2)
-	case h.Flags&vmdkNewLines != 0 && (h.SingleEndLineChar != '\n' || h.NonEndLineChar != ' ' || h.DoubleEndLineChar1 != '\r' || h.DoubleEndLineC2 != '\n'):
+	case h.Flags&vmdkNewLines != 0 && (h.SingleEndLineChar != '\n' || h.NonEndLineChar != ' ' || h.DoubleEndLineChar1 != '\r' || h.DoubleEndLineChar2 != '\n'):
 		return corrupt("VMDK header: its line ends were changed: the file was transferred as a text, which ruins it; copy it again in binary mode")
 	case h.Capacity > uint64(maxDisk/vmdkSector):
 		return corrupt("VMDK header: capacity of %d sectors", h.Capacity)
@@ -100,6 +104,8 @@ func (h *vmdkHeader) check() error {
 		return unsupported("VMDK header: grain tables of %d entries, not %d; %s", h.NumGTEsPerGT, vmdkPerTable, toQcow2)
 	case compressed && h.CompressAlgorithm != vmdkDeflate:
 		return unsupported("VMDK header: compressed by method %d (1 is deflate); %s", h.CompressAlgorithm, toQcow2)
+	case compressed && h.GrainSize > uint64(maxPacked):
+		return unsupported("VMDK header: compressed grains of %d sectors; %s", h.GrainSize, toQcow2)
 	case compressed && h.Flags&vmdkMarkers == 0:
 		return unsupported("VMDK header: compressed grains without markers; %s", toQcow2)
 	case !compressed && h.CompressAlgorithm != 0:
@@ -170,8 +176,7 @@ func parseDescriptor(b []byte) (d vmdkDescriptor, err error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		switch first, _, _ := strings.Cut(line, " "); strings.ToUpper(first) {
-		case "RW", "RDONLY", "NOACCESS":
+		if isExtent(line) {
 			e, err := parseExtent(line)
 			if err != nil {
 				return d, err
@@ -206,13 +211,19 @@ func parseDescriptor(b []byte) (d vmdkDescriptor, err error) {
 // parseCID reads a content id, eight hexadecimal digits as a rule.
 func parseCID(s string) (uint32, error) {
 	if len(s) > 8 {
-		return 0, fmt.Errorf("more than 8 digits")
+		return 0, errors.New("more than 8 digits")
 	}
 	b, err := hex.DecodeString(strings.Repeat("0", 8-len(s)) + s)
 	if err != nil {
 		return 0, err
 	}
 	return be.Uint32(b), nil
+}
+
+// isExtent knows a line of the extent description by its first word.
+func isExtent(line string) bool {
+	words := strings.Fields(line)
+	return len(words) > 1 && slices.Contains([]string{"RW", "RDONLY", "NOACCESS"}, strings.ToUpper(words[0])) && !strings.HasPrefix(words[1], "=")
 }
 
 // parseExtent reads a line such as: RW 4192256 FLAT "test-f001.vmdk" 0

@@ -37,13 +37,14 @@ func (h *vmdkHeader) tables(size int64) int64 {
 // disk. Where it, or a table that it points to, is damaged, the copy is taken.
 func openSparse(s source, h vmdkHeader, size int64) (x *vmdkSparse, warnings []string, err error) {
 	x = &vmdkSparse{source: s, header: h, grain: int64(h.GrainSize) * vmdkSector, size: size}
-	x.tables.limit, x.inflated.limit = 1024, 4
+	x.tables.limit = 1024
 	if h.Capacity == 0 {
 		return nil, nil, corrupt("VMDK header: capacity 0")
 	}
 	if n := 4 * h.tables(size); n > maxTable {
 		return nil, nil, unsupported("VMDK grain directory of %d bytes", n)
 	}
+	x.inflated.limit = int(max(4, 4*mib/x.grain))
 	if h.UncleanShutdown != 0 {
 		warnings = append(warnings, "the VMDK was not closed cleanly: the machine, or the program that wrote it, did not end as it should")
 	}

@@ -156,11 +156,25 @@ func (s *Session) Preflight(ctx context.Context, ask []Group) (PreflightAnswer, 
 	return all, errors.Join(errs...)
 }
 
-// preflight asks for one group.
-func (s *Session) preflight(ctx context.Context, group Group) GroupFacts {
+// Awaited asks for those facts of the base group by which a run waits. It starts nothing in
+// the guest, where the others ask the servicing stack, which is then at work for minutes.
+func (s *Session) Awaited(ctx context.Context) (PreflightAnswer, error) {
+	g := s.preflight(ctx, GroupBase, "processes", "imageState", "setup", "services")
+	if errors.Is(g.Err, ErrNoDocument) && !Unanswered(g.Err) && ctx.Err() == nil {
+		return s.preflightWithout(ctx, []Group{GroupBase}, g.Err)
+	}
+	return PreflightAnswer{Groups: []GroupFacts{g}}, g.Err
+}
+
+// preflight asks for one group, or for some of its facts.
+func (s *Session) preflight(ctx context.Context, group Group, only ...string) GroupFacts {
 	g := GroupFacts{Group: group}
 	var doc *preflightDocument
-	err := s.Script(ctx, scripts.Preflight, map[string]any{"groups": []Group{group}}, func(raw []byte) {
+	parameters := map[string]any{"groups": []Group{group}}
+	if len(only) > 0 {
+		parameters["only"] = only
+	}
+	err := s.Script(ctx, scripts.Preflight, parameters, func(raw []byte) {
 		d := preflightDocument{}
 		if json.Unmarshal(raw, &d) == nil && d.Facts != nil {
 			doc = &d

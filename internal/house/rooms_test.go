@@ -21,12 +21,12 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
@@ -34,11 +34,13 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
-		"internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
+	// Templates are HCL.
+	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
-	{name: "internal/report/block", packer: true, may: []string{"internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/unknown", "internal/verdict", "version"}},
+	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
 	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
@@ -64,8 +66,8 @@ var rooms = []room{
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
 	// The block unattend is HCL.
-	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/windows"}},
-	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/windows"}},
+	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/secrets", "internal/windows"}},
+	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/secrets", "internal/windows"}},
 	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
 	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
@@ -108,7 +110,7 @@ var rooms = []room{
 	{name: "internal/partition", may: []string{"internal/windows"}},
 	{name: "internal/regf", may: []string{"internal/budget"}},
 	{name: "internal/record", may: []string{"internal/hostfile"}},
-	{name: "internal/runlog", may: []string{"internal/finding", "internal/hostfile"}},
+	{name: "internal/runlog", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/secrets"}},
 	{name: "internal/finding"},
 	{name: "internal/edge", may: []string{"internal/foreign", "internal/weburl"}},
 	{name: "internal/budget"},
@@ -122,6 +124,7 @@ var rooms = []room{
 	{name: "internal/hostfile"},
 	{name: "internal/parent"},
 	{name: "internal/option", may: []string{"internal/unknown"}},
+	{name: "internal/secrets"},
 	{name: "internal/unknown"},
 	{name: "internal/weburl"},
 	{name: "internal/windows"},

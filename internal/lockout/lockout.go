@@ -111,8 +111,13 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	text := fmt.Sprintf("user %q was refused %d times in a row; Windows locks an account after as few as 5 wrong passwords, so no login is tried for another %s; check user and password",
-		e.User, e.Refused, e.Wait.Round(time.Second))
+	often := fmt.Sprintf("%d times in a row", e.Refused)
+	if e.Refused == 1 {
+		often = "once"
+	}
+	wait := (e.Wait + time.Second - 1).Truncate(time.Second) // a wait that goes on is not 0s
+	text := fmt.Sprintf("user %q was refused %s; Windows locks an account after as few as 5 wrong passwords, so no login is tried for another %s; check user and password",
+		e.User, often, wait)
 	if e.Option != "" {
 		text += " (" + e.Option + " sets how many are risked)"
 	}

@@ -153,3 +153,19 @@ func TestAGuardHoldsLoginsAndSaysWhy(t *testing.T) {
 		t.Error("without a guard something is held")
 	}
 }
+
+func TestAHeldLoginSaysHowLong(t *testing.T) {
+	for _, c := range []struct {
+		e    HeldError
+		want string
+	}{
+		{HeldError{User: "a", Refused: 4, Wait: 90 * time.Second, Option: "x"}, `user "a" was refused 4 times in a row; `},
+		{HeldError{User: "a", Refused: 4, Wait: 90 * time.Second, Option: "x"}, "for another 1m30s; check user and password (x sets how many are risked)"},
+		{HeldError{User: "a", Refused: 1, Wait: 200 * time.Millisecond}, `user "a" was refused once; `},
+		{HeldError{User: "a", Refused: 1, Wait: 200 * time.Millisecond}, "for another 1s; check user and password"}, // 0s would say that one may be tried
+	} {
+		if got := c.e.Error(); !strings.Contains(got, c.want) {
+			t.Errorf("%q lacks %q", got, c.want)
+		}
+	}
+}

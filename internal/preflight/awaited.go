@@ -44,8 +44,12 @@ func (f Facts) Awaited(firstBoot, servicing, agents bool) (what []string) {
 	return what
 }
 
-// Take takes the facts of other groups.
+// Take takes the facts of other groups, or those of the same groups anew.
 func (f *Facts) Take(other Facts) {
+	before, known := f.Processes.Get()
+	if now, again := other.Processes.Get(); known && again {
+		other.Processes = Known(now.since(before))
+	}
 	if f.Time.IsZero() {
 		f.Time = other.Time
 	}

@@ -170,14 +170,13 @@ func (f Facts) Version() (Version, bool) {
 
 // Builds that checks go by.
 const (
-	builds2008       = 6003  // the last of Windows Vista and Server 2008
-	builds2008R2     = 7601  // the last of Windows 7 and Server 2008 R2
-	build1607        = 14393 // Windows 10 1607 and Server 2016
-	build1803        = 17134
-	build1903        = 18362 // the first with reserved storage
-	buildWindows11   = 22000
-	notUnderstood    = "the version of Windows is not known"
-	serviceIsMissing = "the service is not there"
+	builds2008     = 6003  // the last of Windows Vista and Server 2008
+	builds2008R2   = 7601  // the last of Windows 7 and Server 2008 R2
+	build1607      = 14393 // Windows 10 1607 and Server 2016
+	build1803      = 17134
+	build1903      = 18362 // the first with reserved storage
+	buildWindows11 = 22000
+	notUnderstood  = "the version of Windows is not known"
 )
 
 // client judges on clients only.

@@ -94,10 +94,19 @@ var imageChecks = []Check{
 				return skip()
 			}
 			var not []string
+			installed := false
 			for _, name := range []string{"RdAgent", "WindowsAzureGuestAgent"} {
-				if s, there := all[name]; there && !s.runs() {
+				s, there := all[name]
+				installed = installed || there
+				switch {
+				case there && s.Status == nil:
+					return cannot("whether the service " + name + " runs was not reported")
+				case there && !s.runs():
 					not = append(not, name)
 				}
+			}
+			if !installed { // an image may be made without it, and nothing else is known
+				return cannot("Azure's agent is not installed in this guest")
 			}
 			return when(not != nil, fails(strings.Join(not, " and ")+" of Azure's agent does not run"))
 		})},

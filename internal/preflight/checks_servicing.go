@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -68,6 +69,9 @@ var servicingChecks = []Check{
 		Asserts: "reserved storage is not in use", Means: "sysprep refuses to run while an update uses reserved storage. Where it is enabled and nothing is at work, it does no harm; a clone keeps it.",
 		Steps: []Step{person("Let updates finish and restart the guest."), by(RemedyReserves, "DISM /Online /Set-ReservedStorageState /State:Disabled")},
 		judge: on(func(f Facts) Fact[ReservedStorage] { return f.ReservedStorage }, func(r ReservedStorage, q inquiry) answer {
+			if r.State == nil && r.StateError != "" {
+				return cannot("Windows did not tell its state: " + short(r.StateError))
+			}
 			if r.State == nil {
 				v, known := q.Version()
 				return q.only(!known || v.Build >= build1903 && v.Client, cannot("the guest has no Get-WindowsReservedStorageState"))
@@ -89,7 +93,7 @@ var servicingChecks = []Check{
 			if p.FileRenames == nil {
 				return incomplete()
 			}
-			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d file operations wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
+			return when(*p.FileRenames > 0, fails(fmt.Sprintf("%d names of files are in operations that wait for a restart", *p.FileRenames)).seen(p.FileRenameSample...))
 		})},
 	{ID: "bitlocker", Causes: []string{"F20"}, Group: Base, Severity: finding.Fail, Source: github + "antifob/incus-windows/issues/30",
 		Asserts: "the system drive is not encrypted", Means: "sysprep refuses to run until the drive is decrypted completely, also where protection is off or waits to be activated.",
@@ -157,7 +161,26 @@ var servicingChecks = []Check{
 		Steps: []Step{person("net stop WMPNetworkSvc and sc.exe config WMPNetworkSvc start= disabled")}, judge: running("WMPNetworkSvc", "WMPNetworkSvc is running")},
 }
 
+// byQuestion are programs that a question to DISM starts.
+var byQuestion = []string{"TiWorker", "TrustedInstaller", "DismHost"}
+
+// since marks what the questions of the pre-flight may have started: what was not there
+// before. An update that begins in between is not told from it, which sysprep itself is.
+func (p Processes) since(before Processes) Processes {
+	list := slices.Clone(p.List)
+	for i, q := range list {
+		at := slices.IndexFunc(before.List, func(old Process) bool { return old.ID == q.ID })
+		list[i].asked = slices.ContainsFunc(byQuestion, q.is) && (at < 0 || before.List[at].asked)
+	}
+	return Processes{list}
+}
+
+func (q Process) is(name string) bool {
+	return strings.EqualFold(name, strings.TrimSuffix(q.Name, ".exe"))
+}
+
 // Servicing lists what installs or updates at this moment.
 func (p Processes) Servicing() []string {
+	p.List = slices.DeleteFunc(slices.Clone(p.List), func(q Process) bool { return q.asked })
 	return p.named("TiWorker", "TrustedInstaller", "MoUsoCoreWorker", "UsoClient", "wuauclt", "msiexec", "Dism", "DismHost", "wusa")
 }

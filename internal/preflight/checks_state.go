@@ -145,7 +145,8 @@ var stateChecks = []Check{
 			}
 			bad := fails("Windows Setup is still at work").seen(fmt.Sprintf("SystemSetupInProgress %s, OOBEInProgress %s", said(s.Setup.SystemSetupInProgress), said(s.Setup.OOBEInProgress))).seen(found...)
 			if !busy { // its programs alone may be those of other software
-				bad = bad.as(finding.Warn)
+				bad.text = "a program runs that is called like one of Windows Setup"
+				bad = bad.as(finding.Warn).todo(person("Let that installation end before this provisioner; wait_for { first_boot } does not wait for it."))
 			}
 			return when(busy || len(found) > 0, bad)
 		})},
@@ -205,7 +206,7 @@ func said(n *int64) string {
 // named lists the processes with one of the names.
 func (p Processes) named(names ...string) (found []string) {
 	for _, q := range p.List {
-		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, strings.TrimSuffix(q.Name, ".exe")) }) {
+		if slices.ContainsFunc(names, q.is) {
 			found = append(found, fmt.Sprintf("%s (process id %d)", q.Name, q.ID))
 		}
 	}

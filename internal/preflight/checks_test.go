@@ -73,6 +73,7 @@ var rows = []row{
 	{id: "first-boot", on: server, edits: []string{`setup.setup.SystemSetupInProgress=1`}, want: Failed, as: finding.Fail},
 	{id: "first-boot", on: server, edits: []string{`setup.setup.SystemSetupInProgress=1`, `imageState.registry="IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"`}, want: Passed},
 	{id: "first-boot", on: server, edits: []string{`processes.list=[{"name":"setup.exe","id":8}]`}, want: Failed, as: finding.Warn, says: "process id 8"},
+	{id: "first-boot", on: server, edits: []string{`processes.list=[{"name":"setup.exe","id":8}]`}, want: Failed, as: finding.Warn, says: "is called like one of Windows Setup"},
 	{id: "first-boot", on: server, edits: []string{`setup!`}, want: CannotTell},
 
 	{id: "vm-mode", on: server, want: Skipped},
@@ -118,6 +119,8 @@ var rows = []row{
 	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage.state="Enabled"`, `processes.list=[{"name":"TiWorker","id":1}]`}, want: Failed, as: finding.Warn},
 	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage.state=null`}, want: CannotTell},
 	{id: "reserved-storage", on: "server-core-2012", want: Skipped},
+	{id: "reserved-storage", on: win11, edits: []string{`reservedStorage={"ActiveScenario":3,"cmdlet":true,"state":null,"stateError":"DismOpenSession failed."}`}, want: CannotTell, says: "DismOpenSession failed."},
+	{id: "active-scenario", on: win11, edits: []string{`reservedStorage={"ActiveScenario":3,"cmdlet":true,"state":null,"stateError":"DismOpenSession failed."}`}, want: Failed, as: finding.Warn, says: "= 3"},
 
 	{id: "file-renames", on: server, want: Passed},
 	{id: "file-renames", on: "reboot-pending", want: Failed, as: finding.Info, says: "a.tmp"},
@@ -210,5 +213,14 @@ func TestNoStepWritesAFileInPowerShell(t *testing.T) {
 				t.Errorf("%s: write sc.exe: %s", c.ID, s.Text)
 			}
 		}
+	}
+}
+
+// What is done about a program of Setup is not what is done about Setup.
+func TestAProgramCalledSetupIsNotAwaited(t *testing.T) {
+	program := judged(t, facts(t, server, `processes.list=[{"name":"setup.exe","id":8}]`), ordinary, "first-boot")
+	setup := judged(t, facts(t, server, `setup.setup.OOBEInProgress=1`), ordinary, "first-boot")
+	if len(program.Steps) != 1 || strings.Contains(program.Steps[0].Text, "first_boot = true") || len(setup.Steps) != 1 || !strings.Contains(setup.Steps[0].Text, "first_boot = true") {
+		t.Errorf("%+v\n%+v", program.Steps, setup.Steps)
 	}
 }

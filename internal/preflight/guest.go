@@ -120,10 +120,16 @@ type Identity struct {
 
 // Processes are the programs of sysprep, Setup and servicing that run.
 type Processes struct {
-	List []struct {
-		Name string `json:"name"`
-		ID   int    `json:"id"`
-	} `json:"list"`
+	List []Process `json:"list"`
+}
+
+// Process is one of them.
+type Process struct {
+	Name string `json:"name"`
+	ID   int    `json:"id"`
+	// asked: it was not there when the guest was asked first. What services Windows is
+	// started by questions to it, and then runs for minutes without work.
+	asked bool
 }
 
 // ImageState is the state of the installation, by its two sources.
@@ -180,6 +186,8 @@ type RebootPending struct {
 type ReservedStorage struct {
 	ActiveScenario *int64
 	State          *string `json:"state"`
+	// StateError is why Windows did not tell the state, though it has the cmdlet.
+	StateError string `json:"stateError"`
 }
 
 // BitLocker is the encryption of the volumes.

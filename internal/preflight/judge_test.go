@@ -263,3 +263,34 @@ func TestFactsOfOtherGroupsAreTaken(t *testing.T) {
 		t.Errorf("%q", f.Cluster.Why())
 	}
 }
+
+// What the questions of the pre-flight start is not taken for an update, when the guest is
+// asked again.
+func TestServicingThatTheQuestionsStarted(t *testing.T) {
+	list := func(processes string) Facts { return facts(t, server, `processes.list=[`+processes+`]`) }
+	const old, ours, setup = `{"name":"TiWorker","id":8}`, `{"name":"TiWorker.exe","id":12},{"name":"TrustedInstaller","id":16},{"name":"DismHost","id":20}`, `{"name":"msiexec","id":24}`
+	for name, c := range map[string]struct {
+		first string
+		again []string
+		want  Outcome
+	}{
+		"asked once":                 {first: ours, want: Failed},
+		"started since":              {again: []string{ours}, want: Passed},
+		"and once more":              {again: []string{ours, ours}, want: Passed},
+		"there before":               {first: old, again: []string{old + "," + ours}, want: Failed},
+		"another program":            {again: []string{ours + "," + setup}, want: Failed},
+		"it is gone, and then ours":  {first: old, again: []string{ours}, want: Passed},
+		"the first was not answered": {first: "none", again: []string{ours}, want: Failed},
+	} {
+		f := facts(t, server, `processes!`)
+		if c.first != "none" {
+			f = list(c.first)
+		}
+		for _, next := range c.again {
+			f.Take(list(next))
+		}
+		if got := judged(t, f, ordinary, "servicing-busy"); got.Outcome != c.want {
+			t.Errorf("%s: %v: %s", name, got.Outcome, got.Summary)
+		}
+	}
+}

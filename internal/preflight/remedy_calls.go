@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -125,6 +126,8 @@ func reserved(f Facts, _ Choice) ([]Call, string) {
 	active := storage.ActiveScenario != nil && *storage.ActiveScenario != 0
 	on := storage.State != nil && *storage.State == "Enabled"
 	switch {
+	case !active && storage.StateError != "":
+		return nil, "Windows did not tell the state of reserved storage: " + short(storage.StateError)
 	case !active && !on:
 		return nil, ""
 	case !active:
@@ -151,7 +154,13 @@ func bitlocker(f Facts, _ Choice) ([]Call, string) {
 		return nil, f.BitLocker.Why()
 	}
 	for _, v := range state.Volumes {
-		if strings.EqualFold(v.Drive, state.SystemDrive) && v.Drive != "" && (v.ConversionStatus == nil || *v.ConversionStatus != 0) {
+		if !strings.EqualFold(v.Drive, state.SystemDrive) || v.Drive == "" {
+			continue
+		}
+		if v.ReturnValue != 0 || v.ConversionStatus == nil {
+			return nil, fmt.Sprintf("Windows did not tell how far %s is encrypted (0x%08x)", short(v.Drive), uint32(v.ReturnValue))
+		}
+		if *v.ConversionStatus != 0 {
 			return call([]string{v.Drive}, "bitlocker-off", map[string]any{"drives": []string{v.Drive}}), ""
 		}
 	}

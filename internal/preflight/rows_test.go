@@ -231,6 +231,8 @@ var systemRows = []row{
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Stopped"}`}, want: Skipped},
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Stopped"}`}, plan: func(p *Plan) { p.Azure = true }, want: Failed, as: finding.Warn, says: "RdAgent"},
 	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2,"status":"Running"}`}, plan: func(p *Plan) { p.Azure = true }, want: Passed},
+	{id: "azure-agent", on: server, plan: func(p *Plan) { p.Azure = true }, want: CannotTell, says: "not installed"}, // no pass for what is not there
+	{id: "azure-agent", on: server, edits: []string{`services.RdAgent={"start":2}`}, plan: func(p *Plan) { p.Azure = true }, want: CannotTell},
 	{id: "azure-agent", on: server, edits: []string{`services!`}, plan: func(p *Plan) { p.Azure = true }, want: CannotTell},
 
 	{id: "efs", on: server, want: Passed},

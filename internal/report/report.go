@@ -154,9 +154,13 @@ func (r Run) Findings() (all []finding.Finding) {
 
 // Each returns a copy with every text of the run replaced by what change makes of
 // it, so that nothing is forgotten where secrets are taken out.
-// Facts stay as they are: what reads a disk leaves secrets out.
-func (r Run) Each(change func(string) string) Run {
-	return each(reflect.ValueOf(r), change).Interface().(Run)
+// Facts stay as they are.
+func (r Run) Each(change func(string) string) Run { return Each(r, change) }
+
+// Each returns a copy of a value with every text in its fields, pointers and lists replaced
+// by what change makes of it.
+func Each[T any](value T, change func(string) string) T {
+	return each(reflect.ValueOf(value), change).Interface().(T)
 }
 
 func each(v reflect.Value, change func(string) string) reflect.Value {

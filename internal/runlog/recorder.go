@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -13,7 +14,9 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
 
 // Limits of what is kept.
@@ -42,10 +45,12 @@ type Recorder struct {
 	text    struct{ head, tail int } // bytes of log in them
 }
 
-// New begins a log. now is the clock of the run, hide takes secrets out of a text.
+// New begins a log. now is the clock of the run, hide takes the secrets that are known out
+// of a text. What looks like one is taken out of every text that is kept.
 func New(l Log, now func() time.Time, hide func(string) string) *Recorder {
-	l.Schema, l.Host, l.Begun = Schema, runtime.GOOS+"/"+runtime.GOARCH, now()
-	return &Recorder{log: l, now: now, hide: hide}
+	safe := func(text string) string { return secrets.Scrub(hide(text)) }
+	l.Schema, l.About, l.Host, l.Begun = Schema, abouts[l.Component], runtime.GOOS+"/"+runtime.GOARCH, now()
+	return &Recorder{log: l, now: now, hide: safe}
 }
 
 // Change lets f set what has no method of its own. f must not keep the log.
@@ -196,7 +201,7 @@ func (r *Recorder) wholeLines(text string, rotated bool) string {
 		end = len(text)
 	}
 	r.partial = text[end:]
-	return Scrub(r.hide(text[:end]))
+	return r.hide(text[:end])
 }
 
 // newest is the observation that was kept last.
@@ -274,18 +279,15 @@ func (r *Recorder) Found(list ...finding.Finding) {
 		if len(r.log.Findings) >= maxFindings {
 			return
 		}
-		f.Summary, f.Found, f.Expected, f.Note = r.safe(f.Summary), r.safe(f.Found), r.safe(f.Expected), r.safe(f.Note)
+		f.Summary, f.Found, f.Expected, f.Note = r.shown(f.Summary), r.shown(f.Found), r.shown(f.Expected), r.shown(f.Note)
 		f.Evidence, f.Remedy = r.all(f.Evidence), r.all(f.Remedy)
 		r.log.Findings = append(r.log.Findings, f)
 	}
 }
 
-// safe is a text of a guest as it may be kept.
-func (r *Recorder) safe(text string) string { return Scrub(r.shown(text)) }
-
 func (r *Recorder) all(texts []string) (safe []string) {
 	for _, t := range texts {
-		safe = append(safe, r.safe(t))
+		safe = append(safe, r.shown(t))
 	}
 	return safe
 }
@@ -297,7 +299,7 @@ func (r *Recorder) Judged(v Verdict) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v.FirstLine, v.Lines = r.safe(v.FirstLine), r.all(v.Lines)
+	v.FirstLine, v.Lines = r.shown(v.FirstLine), r.all(v.Lines)
 	r.log.Verdict, r.log.Complete = &v, true
 }
 
@@ -329,11 +331,16 @@ func (r *Recorder) Log() Log {
 	return l
 }
 
-// Save writes the log as it is now, whole or not at all.
+// Save writes the log as it is now, whole or not at all. Text of others in it is safe to be
+// shown.
 func (r *Recorder) Save(ctx context.Context, path string) error {
-	content, err := json.MarshalIndent(r.Log(), "", " ")
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // so that a search finds <sensitive>
+	e.SetIndent("", " ")
+	err := e.Encode(r.Log())
 	if err == nil {
-		err = hostfile.WriteFile(ctx, path, append(content, '\n'))
+		err = hostfile.WriteFile(ctx, path, foreign.JSON(b.Bytes()))
 	}
 	if err != nil {
 		return fmt.Errorf("writing what is known of the run: %w", err)

@@ -1,9 +1,9 @@
 // Package runlog is what is written down of a run, for a bug report, a report in
 // another form, and a replay: run.json of the provisioner, and build.json of our own
-// builder, in one schema and one layout of files (docs/components/provisioner/sysprep).
+// builder, in one schema (docs/run.md) and one layout of files.
 //
-// It holds no secret: who records gives texts that were scrubbed, and Scrub is for
-// all that came from a guest. It is bounded: of what there is more of than fits, the
+// It holds no secret: the secrets of the run, and what looks like one (package secrets),
+// are taken out of every text. It is bounded: of what there is more of than fits, the
 // beginning and the end are kept, and how much was left out is said.
 package runlog
 
@@ -30,10 +30,21 @@ const (
 	Builder     = "source sysprep-vhd"
 )
 
+// page describes the file.
+const page = "https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/run.md"
+
+// abouts are the texts of Log.About, by component.
+var abouts = map[string]string{
+	Provisioner: `What provisioner "sysprep" of packer-plugin-sysprep did and saw in one run, without secrets. How to read and to replay it: ` + page,
+	Builder:     `What source "sysprep-vhd" of packer-plugin-sysprep did in one build that failed, without secrets. How to read it: ` + page,
+}
+
 // Log is a run, as far as it came when it was written. Times are the host's;
 // durations and offsets (`_ms`) are milliseconds, offsets count from Begun.
 type Log struct {
-	Schema    int    `json:"schema"`
+	Schema int `json:"schema"`
+	// About is what the file is, for a person who finds it.
+	About     string `json:"about,omitempty"`
 	Component string `json:"component"`
 	// Version is that of the plugin.
 	Version string `json:"plugin_version"`

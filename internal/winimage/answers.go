@@ -89,6 +89,9 @@ func (d *drive) answerFile(file File) AnswerFile {
 	route := parsed.Route()
 	a.ToAudit, a.Generalizes, a.PowersOff = route.ToAudit, route.Generalize, route.PowersOff
 	secrets := answerfile.SecretSettings(parsed)
+	for _, line := range encodedSecrets(plainText(content)) {
+		secrets = append(secrets, inEncoded(line))
+	}
 	for _, s := range secrets[:min(maxList, len(secrets))] {
 		a.Secrets = append(a.Secrets, budget.Cut(s, maxSetting))
 	}

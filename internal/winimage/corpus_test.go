@@ -2,6 +2,7 @@ package winimage
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -185,6 +186,17 @@ func corpusDisk(t testing.TB, name string) string {
 			t.Fatalf("%v in %s, %v", files, name, err)
 		}
 		return files[0]
+	case ".zip":
+		dir := t.TempDir()
+		z, err := zip.OpenReader(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		if err := os.CopyFS(dir, z); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, z.File[0].Name)
 	case ".gz", ".bz2":
 	default:
 		return path
@@ -251,6 +263,8 @@ func TestRealDisksWithoutWindowsAreToldSo(t *testing.T) {
 		{"util-linux-ntfs.img.gz", 1, []string{"windows"}},
 		{"*.vhd.bz2", 2, []string{"windows"}},
 		{"*.vhdx.bz2", 2, []string{"windows"}},
+		{"*.vhdx.gz", 1, []string{"windows"}},
+		{"*.vhdx.zip", 1, []string{"windows"}},
 		{"*.qcow2", 1, []string{"windows"}},
 		{"dfir_ntfs-*.raw.gz", 3, []string{"windows"}},
 		{"dfir_ntfs-vss_*.tar.gz", 2, []string{"windows"}},

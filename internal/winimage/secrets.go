@@ -3,6 +3,7 @@ package winimage
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -133,6 +134,9 @@ func (s *search) file(path string, keeps windows.Keeps) Secret {
 	}
 	s.left -= int64(len(content))
 	text := plainText(content)
+	for _, line := range encodedSecrets(text) {
+		held.add(inEncoded(line))
+	}
 	parsed, err := answerfile.Parse(content)
 	switch {
 	case err == nil:
@@ -148,6 +152,28 @@ func (s *search) file(path string, keeps windows.Keeps) Secret {
 	}
 	return held
 }
+
+// encodedCommand is a command of PowerShell in base64 (Microsoft,
+// about_PowerShell_exe: -EncodedCommand, in UTF-16; its name may be shortened).
+var encodedCommand = regexp.MustCompile(`(?i)[-/](?:ec|e(?:n(?:c(?:o(?:d(?:e(?:d(?:c[a-z]*)?)?)?)?)?)?)?)[\s:"'=]+([A-Za-z0-9+/]{16,}={0,2})`)
+
+// encodedSecrets are the lines of a text with an encoded command that holds a secret.
+func encodedSecrets(text string) (lines []int) {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		for _, m := range encodedCommand.FindAllStringSubmatch(line, maxList) {
+			b, err := base64.StdEncoding.DecodeString(m[1])
+			if err == nil && len(answerfile.SecretLines(plainText(b))) > 0 {
+				lines = append(lines, n)
+				break
+			}
+		}
+	}
+	return lines
+}
+
+func inEncoded(line int) string { return fmt.Sprintf("line %d, in an encoded command", line) }
 
 // answerNamespace stands in every answer file.
 const answerNamespace = "urn:schemas-microsoft-com:unattend"

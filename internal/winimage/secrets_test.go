@@ -2,6 +2,7 @@ package winimage
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -37,6 +38,11 @@ func wide16(s string) string {
 	return string(b)
 }
 
+// encoded is a command as PowerShell takes it with -EncodedCommand.
+func encoded(command string) string {
+	return base64.StdEncoding.EncodeToString([]byte(wide16(command)[2:]))
+}
+
 // bigEndian is UTF-16 without its mark, as some editors write it.
 func bigEndian(s string) string {
 	b := []byte{}
@@ -59,6 +65,11 @@ func canaries() map[string]string {
 		`\Windows\Panther\wide.xml`:                                     wide16(strings.Replace(autologonAnswers(), "utf-8", "utf-16", 1)),
 		`\Windows\Panther\wide-comment.xml`:                             wide16(strings.Replace(answersWith("", "<!-- AccountPassword0="+canary+" -->"), "utf-8", "utf-16", 1)),
 		`\Windows\System32\Sysprep\Unattend_old`:                        autologonAnswers(),
+		`\Windows\Panther\NewOs\unattend.xml`:                           autologonAnswers(),
+		`\Windows\Setup\Scripts\encoded.cmd`:                            "@echo off\r\npowershell -NoProfile -enc " + encoded("net user packer "+canary+" /add") + "\r\n",
+		`\Unattend.xml`:                                                 command("powershell.exe -e " + encoded("$password = '"+canary+"'")),
+		`\Windows\Panther\encoded.xml`:                                  command("powershell.exe -EncodedCommand " + encoded("$p = ConvertTo-SecureString '"+canary+"' -AsPlainText -Force")),
+		`\Windows\Setup\Scripts\lib\users.ps1`:                          "$password = '" + canary + "'\r\n",
 		`\Windows\ConfigSetRoot\Autounattend.xml`:                       autologonAnswers(),
 		`\Recovery\AutoApply\unattend.xml`:                              autologonAnswers(),
 		`\Recovery\AutoApply\CustomizationFiles\run.ps1`:                "$password = '" + canary + "'\r\n",
@@ -180,6 +191,7 @@ func TestWhatIsNoSecretIsNotTakenForOne(t *testing.T) {
 			"New-LocalUser a -Password $password\r\nConvertTo-SecureString $x -AsPlainText -Force\r\nget-autologon a b\r\n",
 		`\ProgramData\Amazon\EC2Launch\config\agent-config.yml`:                      "      adminPassword:\n        type: random\n      password:\n",
 		`\Program Files\Cloudbase Solutions\Cloudbase-Init\conf\cloudbase-init.conf`: "inject_user_password=true\nusername=Admin\nuser_password_length=20\n",
+		`\Windows\Setup\Scripts\encoded.ps1`:                                         "powershell -EncodedCommand " + encoded("Get-ChildItem C:\\; net user") + "\r\npowershell -e AAAAAAAAAAAAAAAAA\r\nfc.exe /e:AAAAAAAAAAAAAAAAAAAAAAAA\r\n",
 		`\Windows\System32\Sysprep\ActionFiles\Generalize.xml`:                       "<sysprepInformation><imaging/></sysprepInformation>",
 	}}.FS(t))
 	if len(holders(w)) > 0 || len(w.Secrets) > 0 || !w.Setup.DeletesCached {

@@ -19,6 +19,8 @@ type Condition struct {
 	Unreadable []string `json:"unreadable,omitempty"`
 	// Apps is how many more packages there are, each provisioned for all users.
 	Apps int `json:"apps,omitempty"`
+	// ServicingWakes is how long TiWorker runs after a question to DISM.
+	ServicingWakes Duration `json:"servicing_wakes,omitempty"`
 	// GroupTakes is how long a pre-flight gathers the facts of a group, by its name.
 	GroupTakes map[string]Duration `json:"group_takes,omitempty"`
 }
@@ -44,6 +46,19 @@ func (c Condition) check() error {
 		errs = append(errs, fmt.Errorf("apps is %d", c.Apps))
 	}
 	return errors.Join(errs...)
+}
+
+// wakeServicing is what a question to the servicing stack does.
+func (g *Guest) wakeServicing() {
+	takes := time.Duration(g.scenario.ServicingWakes)
+	if takes <= 0 {
+		return
+	}
+	p, boot := g.addProcess("TiWorker.exe", "", "SYSTEM", 0), g.boot
+	g.goDo(func() {
+		g.sleep(boot, takes)
+		g.removeProcess(p)
+	})
 }
 
 // keySaved keeps a state that something in the guest has changed, as registry and

@@ -58,12 +58,11 @@ func (g *Guest) sc(_ context.Context, c *call) int {
 
 // scStart is sc.exe START.
 func (g *Guest) scStart(c *call, name string) int {
-	start, there := g.reg.GetDWord(keyServices+`\`+name, "Start")
-	switch {
-	case !there:
+	switch mode := g.startMode(name); {
+	case mode == "":
 		c.say("[SC] StartService: OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n")
 		return 1060
-	case start == 4:
+	case mode == "Disabled":
 		c.say("[SC] StartService FAILED 1058:\r\n\r\nThe service cannot be started, either because it is disabled or because it has no enabled devices associated with it.\r\n")
 		return 1058
 	case g.serviceRuns(name):

@@ -41,7 +41,7 @@ func preflightFacts() []fact {
 
 // preflight is the twin of preflight.ps1.
 func (t *twin) preflight(encoded string) int {
-	p := struct{ Groups []string }{}
+	p := struct{ Groups, Only []string }{}
 	if err := parameters(encoded, &p); err != nil {
 		t.write(failed("preflight", "bad-parameters", err))
 		return 2
@@ -69,7 +69,7 @@ func (t *twin) preflight(encoded string) int {
 		}
 		t.g.machine.View(func(s *machinestate.State) { g.s = s.At(t.g.now()) })
 		for _, f := range preflightFacts() {
-			if f.group == group {
+			if f.group == group && (len(p.Only) == 0 || contains(p.Only, f.name)) {
 				g.add(f)
 			}
 		}

@@ -105,6 +105,7 @@ var baseFacts = []fact{
 		cmdlet := g.s.ReservedStorage != ""
 		if cmdlet {
 			state = g.s.ReservedStorage
+			g.g.wakeServicing()
 		}
 		return append(d, member{"cmdlet", cmdlet}, member{"state", state}), err
 	}},

@@ -4,6 +4,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -50,7 +51,15 @@ func (p *PostProcessor) process(ctx context.Context, ui packersdk.Ui, input pack
 	defer cancel()
 	p.config.Report.Begin(ctx, ui)
 	told := newTold()
-	made, keep, force, err := p.work(ctx, ui, input, told)
+	var made packersdk.Artifact
+	var keep, force bool
+	err := edge.Guard("proving or converting the disk", func() (err error) {
+		made, keep, force, err = p.work(ctx, ui, input, told)
+		return err
+	})
+	if c := (*edge.Crash)(nil); errors.As(err, &c) {
+		err = fmt.Errorf("%w; next: %s", err, edge.NextOfCrash)
+	}
 	p.writeReports(ctx, ui, told, err)
 	return made, keep, force, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,28 +181,25 @@ func (r *run) explainAgent(ctx context.Context, v *verdict.Verdict) {
 }
 
 // saveAgentLogs puts the agent's own logs into the folder agent of log_directory.
-func (r *run) saveAgentLogs(ctx context.Context) {
+func (r *run) saveAgentLogs(ctx context.Context) (saved int) {
 	var paths []string
 	for _, log := range r.plan.StarterLogs {
 		paths = append(paths, r.onDrive(log))
 	}
 	if paths == nil {
-		return
+		return 0
 	}
 	found, err := r.session.FetchAll(ctx, paths, maxLogFile)
 	if err != nil {
 		r.ui.Sayf("Could not fetch logs of %s: %s", r.plan.Starter, err)
 	}
-	for path, content := range found {
-		if len(content) == 0 {
-			continue
-		}
-		name := path[strings.LastIndexByte(path, '\\')+1:]
-		if err := r.keepLog(ctx, filepath.Join(r.config.LogDirectory, "agent", name), content); err != nil {
-			r.ui.Sayf("Could not save a log in log_directory: %s", err)
-			return
+	for _, path := range slices.Sorted(maps.Keys(found)) {
+		if content := found[path]; len(content) > 0 {
+			name := path[strings.LastIndexByte(path, '\\')+1:]
+			saved += r.savedLog(ctx, filepath.Join(r.config.LogDirectory, "agent", name), content)
 		}
 	}
+	return saved
 }
 
 // stopAgent ends an agent that has not started sysprep yet: after a cancel nobody

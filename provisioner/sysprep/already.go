@@ -15,6 +15,7 @@ import (
 // run again, only what follows it is done.
 func (r *run) endAlready(ctx context.Context, d verdict.Clearance) error {
 	r.ui.Sayf("Not running sysprep: %s", d.Reason)
+	r.book.last = []string{"sysprep was not run again: " + d.Reason}
 	r.machine.begin() // restarts before now tell nothing of what follows
 	r.tellNotDone("sysprep was run before")
 	r.saveLogs(ctx, true)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
@@ -38,7 +39,12 @@ type book struct {
 	cause string
 	// last are the lines of the last explanation.
 	last []string
+	// class is that of a run without an error which has not generalized; empty: it has.
+	class string
 }
+
+// classChecked is the class of a run that only looks (preflight.report_only).
+const classChecked = "checked"
 
 // openBook begins to write the run down. The secrets of the run are known by now.
 func (r *run) openBook() {
@@ -84,7 +90,7 @@ func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 		r.book.begins(p.name)
 	}
 	wait := r.heart.Begin(heartbeat.Facts{Doing: p.doing})
-	err = guarded(p.doing, func() (err error) {
+	err = edge.Guard(p.doing, func() (err error) {
 		over, err = p.do(r, ctx)
 		return err
 	})
@@ -107,7 +113,7 @@ func (r *run) phase(ctx context.Context, p phase) (over bool, err error) {
 
 // closeBook writes down how the run ended.
 func (r *run) closeBook(ctx context.Context, err error) {
-	v := runlog.Verdict{Class: verdict.Generalized.String(), Failed: err != nil, CauseID: r.book.cause, Restarts: r.machine.now().Restarts}
+	v := runlog.Verdict{Class: cmp.Or(r.book.class, verdict.Generalized.String()), Failed: err != nil, CauseID: r.book.cause, Restarts: r.machine.now().Restarts}
 	if r.verdict.Class != verdict.Running {
 		v.Class = r.verdict.Class.String()
 	}
@@ -165,7 +171,7 @@ func (r *run) noteFirst() {
 	o := r.seen(observation(r.now(), r.first))
 	looked(o.Facts, verdict.First{}, r.first, nil)
 	plan := runlog.Plan{
-		Action: r.plan.Action, Then: r.plan.Then, Why: r.plan.Why, Arguments: r.scrub.text(r.plan.Arguments), Starter: r.plan.Starter,
+		Action: r.plan.Action, Then: r.plan.Then, Why: r.plan.Why, Arguments: r.scrub.kept(r.plan.Arguments), Starter: r.plan.Starter,
 		ImageState: string(r.plan.Expect.ImageState), Generalize: r.plan.Expect.Generalize, AnswerFile: r.plan.AnswerFile != "",
 	}
 	r.book.Change(func(l *runlog.Log) { l.First, l.Plan = o.Facts, &plan })
@@ -248,7 +254,7 @@ func (r *run) noteAtTheEnd(lines int, err error) {
 	var unsaid *guest.UnsaidError
 	var end *guest.EndError
 	if err != nil {
-		n.Error = r.scrub.text(runlog.FirstLine(err.Error()))
+		n.Error = r.scrub.kept(runlog.FirstLine(err.Error()))
 	}
 	switch {
 	case errors.As(err, &unsaid):

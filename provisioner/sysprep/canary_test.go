@@ -11,8 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
 )
@@ -90,6 +93,7 @@ func TestNoSecretIsInABundle(t *testing.T) {
 			options := map[string]any{
 				"packer_builder_type": "null", "packer_build_name": "test", "winrm": map[string]any{"mode": winrmCommunicator},
 				"answer_file_content": answer, "elevated_user": "other", "elevated_password": canaryElevated, "log_directory": folder,
+				"report": map[string]any{"json": filepath.Join(folder, "r.json"), "html": filepath.Join(folder, "r.html"), "junit": filepath.Join(folder, "r.xml"), "sarif": filepath.Join(folder, "r.sarif")},
 			}
 			for k, v := range c.options {
 				options[k] = v
@@ -141,11 +145,11 @@ func TestNoSecretIsInABundle(t *testing.T) {
 
 func wantNoCanary(t *testing.T, folder string, planted bool) {
 	t.Helper()
-	secrets := []string{canaryLogin, canaryWinRM, canaryElevated, canaryAnswer, canaryKey, canaryLine, canaryNetUser, canaryReg, canarySwitch, canarySetting, canaryOtherKey, canarySplit, canaryProgram}
-	for _, s := range secrets {
-		secrets = append(secrets, spelt(s)...)
+	list := []string{canaryLogin, canaryWinRM, canaryElevated, canaryAnswer, canaryKey, canaryLine, canaryNetUser, canaryReg, canarySwitch, canarySetting, canaryOtherKey, canarySplit, canaryProgram}
+	for _, s := range list {
+		list = append(list, secrets.Spelt(s)...)
 	}
-	secrets = append(secrets, "C4nary", "CANRY") // of each, even a part
+	list = append(list, "C4nary", "CANRY") // of each, even a part
 	files, hidden := 0, 0
 	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -157,8 +161,8 @@ func wantNoCanary(t *testing.T, folder string, planted bool) {
 		}
 		files++
 		text := strings.ReplaceAll(string(content), "\x00", "")
-		hidden += strings.Count(text, runlog.Redacted) + strings.Count(text, `\u003csensitive\u003e`)
-		for _, s := range secrets {
+		hidden += strings.Count(text, secrets.Redacted) + strings.Count(text, `\u003csensitive\u003e`)
+		for _, s := range list {
 			if at := strings.Index(text, s); at >= 0 {
 				t.Errorf("%s has %q: ...%s...", filepath.Base(path), s, text[max(0, at-80):min(len(text), at+80)])
 				return nil
@@ -169,8 +173,8 @@ func wantNoCanary(t *testing.T, folder string, planted bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if files == 0 {
-		t.Error("there is no file")
+	if files < 5 { // run.json and the reports
+		t.Errorf("there are %d files", files)
 	}
 	if planted && hidden < 10 {
 		t.Errorf("%d secrets were hidden: they did not come so far", hidden)
@@ -184,12 +188,15 @@ func TestEveryOptionIsWrittenDownOrKnownToBeSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.AnswerFile, c.AnswerFileInGuest, c.Command, c.Lint, c.Unattend = "x", "x", "x", &answerfile.LintOptions{}, &answerfile.Unattend{}
-	c.Report.JSON, c.Preflight, c.Hygiene = "x", &Preflight{}, []string{"temp"}
+	c.Report.JSON, c.Hygiene = "x", []string{"temp"}
+	c.Preflight = &Preflight{Severities: map[string]string{"windows-search": "off"}, WaitFor: &WaitFor{}, Remedying: Remedying{RemoveProviders: []string{"x"}, Remedies: []string{"windows-search"}}}
+	c.WinRM = &WinRM{Mode: winrmOwn, Port: 5985, Username: canaryLogin, Password: canaryWinRM, UseSSL: config.TriFalse, UseNTLM: config.TriTrue, CAFile: "x", Pin: "x", LoginAttempts: 7}
 	shown := c.shown()
 	other := map[string]string{"before_shutdown": "before_shutdown_lines", "extra_arguments": "extra_arguments_count"}
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		field := config.Field(i)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if len(field.Index) > 1 {
+			continue // Packer's
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("mapstructure"), ",")
 		if name == "" {
 			continue
@@ -197,6 +204,24 @@ func TestEveryOptionIsWrittenDownOrKnownToBeSecret(t *testing.T) {
 		if shown[cmp.Or(other[name], name)] == nil && name != "stall_timeout" { // the default
 			t.Errorf("%s is not written down: add it to shown, or that it is set", name)
 		}
+	}
+	for name, block := range map[string]reflect.Type{"winrm": reflect.TypeFor[WinRM](), "preflight": reflect.TypeFor[Preflight](), "preflight.wait_for": reflect.TypeFor[WaitFor]()} {
+		written := shown
+		for part := range strings.SplitSeq(name, ".") {
+			written, _ = written[part].(map[string]any)
+		}
+		for _, field := range reflect.VisibleFields(block) {
+			option := field.Tag.Get("mapstructure")
+			if option != "" && option != ",squash" && option != "remedies" && written[option] == nil { // remedies are beside the block
+				t.Errorf("%s.%s is not written down: add it to shown, or that it is set", name, option)
+			}
+		}
+	}
+	if winrm := shown["winrm"].(map[string]any); winrm["login_attempts"] != 7 {
+		t.Errorf("%v", winrm)
+	}
+	if c.WinRM.LoginAttempts = 0; c.WinRM.shown()["login_attempts"] != 4 { // the default
+		t.Errorf("%v", c.WinRM.shown())
 	}
 	if text := fmt.Sprint(shown); strings.Contains(text, "C4nary") || strings.Contains(text, "Tops3cret") {
 		t.Errorf("a secret is written down: %s", text)

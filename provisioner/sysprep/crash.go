@@ -9,37 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 )
-
-// crash is a panic of our own code: a defect of the plugin, and nothing that the guest
-// or the template is to blame for.
-type crash struct {
-	in    string // what went on
-	value any
-	stack []byte
-}
-
-func (c *crash) Error() string {
-	return fmt.Sprintf("a defect in the plugin ended the run while it was %s: %v", c.in, c.value)
-}
-
-// guarded does something, and makes an error of its panic, whose stack goes to the log.
-func guarded(in string, do func() error) (err error) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		c, ok := p.(*crash) // of a goroutine that was guarded
-		if !ok {
-			c = &crash{in, p, debug.Stack()}
-		}
-		log.Printf("sysprep: %s\n%s", c, c.stack)
-		err = c
-	}()
-	return do()
-}
 
 // carried does something that watches in a goroutine of its own, and hands its panic on
 // to whoever takes the events.
@@ -47,7 +19,7 @@ func carried(ctx context.Context, events chan<- event, do func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			select {
-			case events <- event{crash: &crash{"watching sysprep", p, debug.Stack()}}:
+			case events <- event{crash: edge.NewCrash("watching sysprep", p)}:
 			case <-ctx.Done():
 				log.Printf("sysprep: a defect in the plugin, after the watch had ended: %v\n%s", p, debug.Stack())
 			}
@@ -58,11 +30,11 @@ func carried(ctx context.Context, events chan<- event, do func()) {
 
 // crashed does what can still be done after a panic, and makes the error of the run: it
 // claims nothing about the machine that was not seen.
-func (r *run) crashed(ctx context.Context, c *crash) error {
+func (r *run) crashed(ctx context.Context, c *edge.Crash) error {
 	// It may crash again, or wait for what the panic has left locked.
 	done := make(chan error, 1)
 	go func() {
-		done <- guarded("cleaning up after it", func() error { r.afterCrash(ctx); return nil })
+		done <- edge.Guard("cleaning up after it", func() error { r.afterCrash(ctx); return nil })
 	}()
 	var again error
 	select {
@@ -74,20 +46,17 @@ func (r *run) crashed(ctx context.Context, c *crash) error {
 }
 
 // explainCrash is the error of the run. again is why the guest could not be cleaned.
-func (r *run) explainCrash(c *crash, again error) error {
+func (r *run) explainCrash(c *edge.Crash, again error) error {
 	head, state := r.classOfCrash()
 	err := fmt.Errorf("%w; %s", c, state)
 	if again != nil {
 		err = fmt.Errorf("%w; what was brought into the guest may be there still (%s)", err, again)
 	}
-	return failed(head, err, nil, nextOfCrash)
+	return failed(head, err, nil, edge.NextOfCrash)
 }
 
 // afterCrashLimit bounds what is done in the guest after a panic: the logs, and cleaning up.
 const afterCrashLimit = logsLimit + 2*cleanupLimit
-
-// nextOfCrash is for a person who cannot mend it.
-const nextOfCrash = "report it with the log of Packer (PACKER_LOG=1), which has its stack, and with run.json of log_directory: https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/issues"
 
 // started: sysprep has been, or may have been, started in the phase that goes on, or in
 // one before it.
@@ -117,7 +86,9 @@ func (r *run) afterCrash(ctx context.Context) {
 		_ = r.giveUp(ctx, errors.New("it crashed"))
 	case r.verdict.Class == verdict.Replaced || r.verdict.Crashed: // as end does
 	default:
-		r.saveLogs(ctx, r.answering)
+		logs, end := afterCancel(ctx, logsLimit)
+		defer end()
+		r.saveLogs(logs, r.answering)
 		limit := cleanupLimit
 		if !r.answering {
 			limit = cancelLimit

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/schematest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
@@ -106,14 +107,14 @@ func TestAPanicOfTheWatchIsHandedOn(t *testing.T) {
 	said := hearLog(t)
 	events := make(chan event)
 	go carried(t.Context(), events, func() { panic("of a test") })
-	err := guarded("watching sysprep", func() error {
+	err := edge.Guard("watching sysprep", func() error {
 		if e := <-events; e.crash != nil {
 			panic(e.crash)
 		}
 		return nil
 	})
-	var c *crash
-	if !errors.As(err, &c) || c.value != "of a test" || !strings.Contains(string(c.stack), "carried") {
+	var c *edge.Crash
+	if !errors.As(err, &c) || c.Value != "of a test" || !strings.Contains(string(c.Stack), "carried") {
 		t.Errorf("%v", err)
 	}
 	want(t, said(), "of a test", "carried")
@@ -121,7 +122,7 @@ func TestAPanicOfTheWatchIsHandedOn(t *testing.T) {
 	cancel()
 	carried(ctx, events, func() { panic("too late") }) // nobody takes it
 	want(t, said(), "too late")
-	if err := guarded("x", func() error { return io.EOF }); err != io.EOF {
+	if err := edge.Guard("x", func() error { return io.EOF }); err != io.EOF {
 		t.Errorf("%v", err)
 	}
 }
@@ -132,7 +133,7 @@ func TestACrashThatCannotBeCleanedUpIsSaid(t *testing.T) {
 	r := newRun(Config{}, &recordUI{}, nil, map[string]any{})
 	r.scrub = newScrubber(nil)
 	r.session = nil
-	err := r.crashed(t.Context(), &crash{"looking at the guest", "of a test", nil})
+	err := r.crashed(t.Context(), &edge.Crash{In: "looking at the guest", Value: "of a test"})
 	wantError(t, err, "[not-started] a defect in the plugin ended the run while it was looking at the guest: of a test; sysprep was not started; what was brought into the guest may be there still (", "cleaning up after it")
 	want(t, said(), "nil pointer")
 }

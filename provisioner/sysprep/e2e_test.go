@@ -90,6 +90,7 @@ type guestRun struct {
 	own      bool   // over a connection of our own, not over Packer's communicator
 	host     string // where the guest is reached, where that is not its own address
 	port     int
+	last     *run
 	clock    *winsim.Clock // nil: ten times as fast as a real guest, to a run in real time
 }
 
@@ -212,6 +213,7 @@ func (g *guestRun) provision() error {
 	if g.adjust != nil {
 		g.adjust(r)
 	}
+	g.last = r
 	err := r.provision(g.ctx)
 	if !r.heart.Idle() {
 		g.t.Error("a wait was not ended")

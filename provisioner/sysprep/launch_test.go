@@ -173,7 +173,7 @@ func carries(t *testing.T, name, password string) {
 		t.Errorf("started %q", starts)
 	}
 	wantNothingLeft(t, g)
-	if len(password) >= minSecret && strings.Contains(g.ui.text(), password) {
+	if len(password) > 3 && strings.Contains(g.ui.text(), password) { // a shorter one is in other words
 		t.Error("the password is shown")
 	}
 }

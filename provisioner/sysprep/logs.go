@@ -89,10 +89,10 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 	defer cancel()
 	defer r.heart.Begin(heartbeat.Facts{Doing: "fetching the guest's logs", Limit: logsLimit}).End()
 	found := r.fetchLogs(ctx, ask)
-	if ask {
-		r.saveAgentLogs(ctx)
-	}
 	saved := 0
+	if ask {
+		saved = r.saveAgentLogs(ctx)
+	}
 	for _, log := range windows.Logs() {
 		content := found[log.Path.In(r.session.Windir())]
 		if len(content) == 0 && log.Path == windows.SysprepLog {
@@ -101,17 +101,24 @@ func (r *run) saveLogs(ctx context.Context, ask bool) {
 		if len(content) == 0 {
 			continue
 		}
-		if err := r.keepLog(ctx, log.OnHost(r.config.LogDirectory), content); err != nil {
-			r.ui.Sayf("Could not save a log in log_directory: %s", err)
-			return
-		}
-		saved++
+		saved += r.savedLog(ctx, log.OnHost(r.config.LogDirectory), content)
 	}
-	more, err := r.saveConsulted(ctx)
-	if err != nil {
+	saved += r.saveConsulted(ctx)
+	if saved == 0 {
+		r.ui.Sayf("No log of the guest was saved in %s: there was none to read, or the lines above say why", r.config.LogDirectory)
+		return
+	}
+	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved)
+}
+
+// savedLog is 1 where a log was kept, and 0 where it could not be: the others are tried all
+// the same.
+func (r *run) savedLog(ctx context.Context, path string, content []byte) int {
+	if err := r.keepLog(ctx, path, content); err != nil {
 		r.ui.Sayf("Could not save a log in log_directory: %s", err)
+		return 0
 	}
-	r.ui.Sayf("Saved logs of the guest in %s (files: %d)", r.config.LogDirectory, saved+more)
+	return 1
 }
 
 const (
@@ -151,16 +158,13 @@ func (r *run) consult(ctx context.Context, d *diagnosis.Diagnosis, run diagnosis
 }
 
 // saveConsulted keeps what was asked for the cause beside the other logs.
-func (r *run) saveConsulted(ctx context.Context) (saved int, err error) {
+func (r *run) saveConsulted(ctx context.Context) (saved int) {
 	for _, name := range slices.Sorted(maps.Keys(r.consulted)) {
 		if content := r.consulted[name]; len(content) > 0 {
-			if err := r.keepLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content); err != nil {
-				return saved, err
-			}
-			saved++
+			saved += r.savedLog(ctx, filepath.Join(r.config.LogDirectory, filepath.FromSlash(name)), content)
 		}
 	}
-	return saved, nil
+	return saved
 }
 
 // fetchLogs reads all logs by one command, and says what it could not read.

@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,5 +116,43 @@ func TestTheLogsOfTheGuestAreKeptByTheirPlace(t *testing.T) {
 		if got, err := os.ReadFile(log.OnHost(kept)); err != nil || !strings.Contains(string(got), want) {
 			t.Errorf("%s: %v, %q", log.Path, err, got)
 		}
+	}
+}
+
+// A log that cannot be saved keeps no other from being saved, and what is said counts.
+func TestALogThatCannotBeSavedKeepsNoOtherOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		taken []string
+		want  string
+		files int
+	}{
+		"none":    {nil, "Saved logs of the guest in", 2},
+		"the one": {[]string{"sysprep/setupact.log"}, "Saved logs of the guest in", 1},
+		"all":     {[]string{"sysprep/setupact.log", "sysprep/setuperr.log"}, "No log of the guest was saved in", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			var said []string
+			b := &bubbleRun{scenario: winsim.Scenario{Validate: seconds(5), Generalize: seconds(20)}, options: map[string]any{
+				"packer_builder_type": "null", "packer_build_name": "test", "winrm": map[string]any{"mode": winrmCommunicator}, "log_directory": folder, "preflight": map[string]any{"enabled": false}}}
+			b.adjust = func(*run) {
+				for _, log := range c.taken {
+					if err := os.MkdirAll(filepath.Join(folder, filepath.FromSlash(log)), 0o755); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			b.onSay = func(line string, _ func()) { said = append(said, line) }
+			l := b.do(t)
+			text := strings.Join(said, "\n")
+			if len(l.Files) != c.files || strings.Count(text, "Could not save a log in log_directory: ") != len(c.taken) {
+				t.Errorf("%+v\n%s", l.Files, text)
+			}
+			want(t, text, c.want)
+			if n := fmt.Sprintf("(files: %d)", c.files); c.files > 0 {
+				want(t, text, n)
+			}
+		})
 	}
 }

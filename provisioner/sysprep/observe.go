@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
@@ -57,7 +58,7 @@ type event struct {
 	removed bool
 	left    []string
 	last    bool // of the last look
-	crash   *crash
+	crash   *edge.Crash
 }
 
 // observe watches until there is a verdict.

@@ -1,5 +1,13 @@
 package sysprep
 
+import (
+	"cmp"
+
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
+)
+
 // isSet stands for an option that may hold a secret and has a value.
 const isSet = "(set)"
 
@@ -20,7 +28,7 @@ func (c *Config) shown() map[string]any {
 	for name, there := range map[string]bool{
 		"command": c.Command != "", "answer_file": c.AnswerFile != "", "answer_file_content": c.AnswerFileContent != "", "answer_file_in_guest": c.AnswerFileInGuest != "",
 		"unattend": c.Unattend != nil, "lint": c.Lint != nil, "elevated_user": c.ElevatedUser != "", "elevated_password": c.ElevatedPassword != "", "log_directory": c.LogDirectory != "",
-		"report": c.Report.Wanted(), "preflight": c.Preflight != nil,
+		"report": c.Report.Wanted(),
 	} {
 		if there {
 			all[name] = isSet
@@ -38,14 +46,42 @@ func (c *Config) shown() map[string]any {
 	if n := len(c.ExtraArguments); n > 0 {
 		all["extra_arguments_count"] = n // the plan has them, scrubbed
 	}
-	if w := c.WinRM; w != nil {
-		block := map[string]any{"mode": w.Mode, "port": w.Port, "use_ssl": w.UseSSL.True(), "insecure": w.Insecure}
-		for name, there := range map[string]bool{"username": w.Username != "", "password": w.Password != "", "ca_file": w.CAFile != "", "pin": w.Pin != ""} {
-			if there {
-				block[name] = isSet
-			}
-		}
-		all["winrm"] = block
+	if c.WinRM != nil {
+		all["winrm"] = c.WinRM.shown()
+	}
+	if c.Preflight != nil {
+		all["preflight"] = c.Preflight.shown()
 	}
 	return all
+}
+
+// shown is the block as it is written down.
+func (w *WinRM) shown() map[string]any {
+	block := map[string]any{"mode": w.Mode, "port": w.Port, "insecure": w.Insecure, "login_attempts": cmp.Or(w.LoginAttempts, lockout.DefaultMost)}
+	for name, value := range map[string]config.Trilean{"use_ssl": w.UseSSL, "use_ntlm": w.UseNTLM} {
+		if value != config.TriUnset { // else it is found out
+			block[name] = value.True()
+		}
+	}
+	for name, there := range map[string]bool{"username": w.Username != "", "password": w.Password != "", "ca_file": w.CAFile != "", "pin": w.Pin != ""} {
+		if there {
+			block[name] = isSet
+		}
+	}
+	return block
+}
+
+// shown is the block as it is written down.
+func (p *Preflight) shown() map[string]any {
+	block := map[string]any{"enabled": !p.Enabled.False(), "fail_on": p.FailOn, "report_only": p.ReportOnly, "bitlocker_timeout": p.BitLockerTimeout.String()}
+	if len(p.RemoveProviders) > 0 {
+		block["remove_providers"] = p.RemoveProviders
+	}
+	if len(p.Severities) > 0 {
+		block["severities"] = p.Severities
+	}
+	if w := p.WaitFor; w != nil {
+		block["wait_for"] = map[string]any{"first_boot": w.FirstBoot, "servicing": w.Servicing, "agents": w.Agents, "timeout": w.Timeout.String()}
+	}
+	return block
 }

@@ -187,34 +187,51 @@ func (r *run) groups() []guest.Group {
 	return groups
 }
 
-// ask asks for one group and takes what it says. The base group is asked for again until
-// what is waited for has ended.
+// ask asks for one group and takes what it says. Before the base group it waits for what is
+// to be waited for.
 func (r *run) ask(ctx context.Context, group guest.Group, facts *preflight.Facts) (guest.PreflightAnswer, error) {
-	wait := r.config.awaits()
+	if group == guest.GroupBase {
+		if err := r.await(ctx, r.config.awaits()); err != nil {
+			return guest.PreflightAnswer{}, err
+		}
+	}
+	answer, err := r.session.Preflight(ctx, []guest.Group{group})
+	r.asked = r.now()
+	if answer.WithoutPowerShell {
+		err = fmt.Errorf("PowerShell does not work in the guest: %s", answer.Reason)
+	}
+	facts.Take(taken(answer))
+	return answer, err
+}
+
+// await waits until what wait names has ended. A guest that does not say is not waited for.
+func (r *run) await(ctx context.Context, wait WaitFor) error {
 	deadline, said := r.now().Add(wait.Timeout), ""
-	for {
-		answer, err := r.session.Preflight(ctx, []guest.Group{group})
-		r.asked = r.now()
-		if answer.WithoutPowerShell {
-			err = fmt.Errorf("PowerShell does not work in the guest: %s", answer.Reason)
+	for wait != (WaitFor{}) {
+		answer, err := r.session.Awaited(ctx)
+		switch {
+		case ctx.Err() != nil || guest.Unanswered(err):
+			return err
+		case err != nil: // the checks say so
+			return nil
 		}
 		now := taken(answer)
 		busy := strings.Join(now.Awaited(wait.FirstBoot, wait.Servicing, wait.Agents), ", ")
-		if group != guest.GroupBase || busy == "" {
-			facts.Take(now)
-			return answer, err
+		if busy == "" {
+			return nil
 		}
 		if r.now().After(deadline) {
-			return answer, untouched(fmt.Errorf("%w: %s (waited up to %s, see preflight.wait_for.timeout)", errStillBusy, busy, wait.Timeout), "find out what it does, or raise the timeout")
+			return untouched(fmt.Errorf("%w: %s (waited up to %s, see preflight.wait_for.timeout)", errStillBusy, busy, wait.Timeout), "find out what it does, or raise the timeout")
 		}
 		if busy != said {
 			r.ui.Sayf("Waiting: %s", busy)
 			said = busy
 		}
 		if err := r.pause(ctx, max(min(pollsBetween*r.config.PollInterval, askAgain), r.config.PollInterval)); err != nil {
-			return answer, err
+			return err
 		}
 	}
+	return nil
 }
 
 // taken are the facts that the guest answered with.
@@ -252,7 +269,12 @@ func (r *run) examine(ctx context.Context) (over bool, err error) {
 	case r.checked == nil && r.config.failOn() != finding.Off:
 		err = untouched(errors.New("the guest could not be looked at, so nothing is known of it; "+so), "allow PowerShell for this build, and connect as an administrator")
 	default:
-		r.ui.Say("sysprep was not run: " + so)
+		said := "sysprep was not run: " + so
+		r.ui.Say(said)
+		if r.checked != nil {
+			said += "; " + r.checked.judgement.Count()
+		}
+		r.book.class, r.book.last = classChecked, []string{said}
 	}
 	return true, r.giveUp(ctx, err)
 }

@@ -84,6 +84,9 @@ func TestReportOnlyChangesNothing(t *testing.T) {
 				if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 					t.Errorf("%v\n%s", err, g.ui.text())
 				}
+				if l := g.last.book.Log(); c.fails == "" && (l.Verdict.Class != classChecked || !strings.Contains(l.Verdict.FirstLine, "sysprep was not run: nothing was changed")) {
+					t.Errorf("%+v", l.Verdict)
+				}
 				if got := g.volatile(); got != values {
 					t.Errorf("the volatile hive has changed: %q, was %q", got, values)
 				}

@@ -11,6 +11,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/machinestate"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winsim/wsman"
 )
 
@@ -244,6 +245,21 @@ func TestWaitFor(t *testing.T) {
 		g.wantState("IMAGE_STATE_COMPLETE")
 		if ours := g.ours(); ours != nil {
 			t.Errorf("left in the guest: %q", ours)
+		}
+	})
+	t.Run("the questions do not keep it at work", func(t *testing.T) {
+		t.Parallel()
+		wakes := winsim.Scenario{Condition: winsim.Condition{Faults: []string{"servicing"}, ServicingWakes: seconds(3600)}}
+		g := newGuestRun(t, wakes, map[string]any{"preflight": block("servicing", "20s")})
+		machine(t, g, func(s *machinestate.State) { s.ReservedStorage = "Disabled" })
+		var once sync.Once
+		g.ui.onSay = func(line string) {
+			if strings.Contains(line, "Waiting: TiWorker") {
+				once.Do(func() { g.inGuest("taskkill /f /im TiWorker.exe") })
+			}
+		}
+		if err := g.provision(); err != nil || strings.Contains(g.ui.text(), "servicing-busy") {
+			t.Errorf("%v\n%s", err, g.ui.text())
 		}
 	})
 	t.Run("it is not waited for", func(t *testing.T) {

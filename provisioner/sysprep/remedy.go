@@ -246,7 +246,10 @@ func (r *run) undo(ctx context.Context) {
 		}
 		delete(r.applied.paused, p.ID)
 		left, err := r.session.StartServices(ctx, cleanupLimit, names...)
-		said := "started again: " + strings.Join(names, ", ")
+		said, head := "started again: "+strings.Join(names, ", "), "Remedy "+p.ID+" is undone: services "
+		if err != nil || len(left) > 0 {
+			head = "Warning: remedy " + p.ID + " is not undone: services "
+		}
 		switch {
 		case err != nil:
 			said = fmt.Sprintf("not started again (%s): %s; their start types are as before", err, strings.Join(names, ", "))
@@ -254,7 +257,7 @@ func (r *run) undo(ctx context.Context) {
 			said = fmt.Sprintf("not started again: %s; their start types are as before", strings.Join(left, ", "))
 		}
 		r.settle(p.ID, said)
-		r.ui.Sayf("Remedy %s is undone: services %s", p.ID, said)
+		r.ui.Say(head + said)
 	}
 }
 
@@ -296,8 +299,10 @@ func (r *run) pauseAgain(ctx context.Context) {
 		}
 		repair := map[string]guest.Repair{preflight.RemedyUpdates: guest.RepairUpdates, preflight.RemedySearch: guest.RepairSearch}[p.ID]
 		did, err := r.session.Repair(ctx, repair, nil, false)
-		if err == nil && did.Failed > 0 {
-			err = errors.New(did.Actions[0].Error)
+		for _, action := range did.Actions {
+			if err == nil && action.Error != "" {
+				err = fmt.Errorf("%s (%s): %s", action.Target, action.What, action.Error)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			r.ui.Sayf("Warning: the remedy %s could not be applied again after the restart into audit mode: %s", p.ID, err)

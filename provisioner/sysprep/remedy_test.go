@@ -276,6 +276,39 @@ func TestWhatWasOnlyForTheRunIsUndone(t *testing.T) {
 	}
 }
 
+// The questions of the pre-flight start TiWorker, which is no update when the guest is
+// asked again after a remedy.
+func TestTheQuestionsAreNoServicing(t *testing.T) {
+	t.Parallel()
+	wakes := winsim.Scenario{Condition: winsim.Condition{ServicingWakes: seconds(3600)}}
+	g, _ := remedyRun(t, wakes, []string{"search-running"}, map[string]any{"severities": map[string]string{"servicing-busy": "fail"}}, preflight.RemedySearch)
+	machine(t, g, func(s *machinestate.State) { s.ReservedStorage = "Disabled" })
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	if said := g.ui.text(); !strings.Contains(said, "Pre-flight after the remedies") || !strings.Contains(said, "Windows is generalized") || strings.Contains(said, "servicing-busy") {
+		t.Error(said)
+	}
+}
+
+// What cannot be started again is not called undone.
+func TestAServiceThatDoesNotStartAgain(t *testing.T) {
+	t.Parallel()
+	g, r := remedyRun(t, winsim.Scenario{}, []string{"search-running", "appx-per-user"}, nil, preflight.RemedySearch)
+	g.ui.onSay = func(line string) {
+		if strings.HasPrefix(line, "Remedy windows-search has changed") {
+			if err := g.sim.Guest.Machine().Change(func(s *machinestate.State) { s.Unread = []string{"WSearch"} }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	wantError(t, g.provision(), "appx-per-user: ")
+	want(t, g.ui.text(), "Warning: remedy windows-search is not undone: services not started again: WSearch")
+	if a := (*r).applied.remedies[0]; !strings.HasPrefix(a.Undone, "not started again: WSearch") {
+		t.Errorf("%+v", a)
+	}
+}
+
 // The connection is lost while a remedy works: it is asked again, and has nothing left
 // to do.
 func TestALostConnectionInTheMiddleOfARemedy(t *testing.T) {

@@ -3,7 +3,6 @@ package sysprep
 import (
 	"cmp"
 	"context"
-	"io"
 	"path/filepath"
 	"slices"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
 
 // checkReport tries the paths of the block report.
@@ -39,7 +37,7 @@ func (r *run) writeReports(ctx context.Context, err error) {
 	if !r.config.Report.Wanted() {
 		return
 	}
-	r.config.Report.Write(ctx, r.ui, r.reported(err), r.scrub.text, r.sarif, r.config.otherFiles()...)
+	r.config.Report.Write(ctx, r.ui, r.reported(err), r.scrub.text, r.lint(), r.config.otherFiles()...)
 }
 
 // reported is the report on the run, which err ended. Its texts may hold secrets.
@@ -71,6 +69,9 @@ func outcome(err error, v *runlog.Verdict) report.Outcome {
 	if err != nil {
 		head, text := verdict.CutHead(err.Error())
 		lines := report.Lines(text)
+		if len(lines) == 0 {
+			lines = []string{"it failed without a reason"}
+		}
 		o.Class, o.Cause, o.Summary = head.Class.String(), head.Cause, lines[0]
 		if len(o.Said) == 0 {
 			o.Said = lines[1:]
@@ -101,17 +102,11 @@ func (r *run) linted() finding.Report {
 	return found
 }
 
-// sarif writes that for code hosts.
-func (r *run) sarif(w io.Writer) error {
-	found := r.linted()
-	found.Name = r.scrub.text(found.Name)
-	for i, f := range found.Findings {
-		f.Summary, f.Found, f.Expected = r.scrub.text(f.Summary), r.scrub.text(f.Found), r.scrub.text(f.Expected)
-		found.Findings[i] = f
-	}
+// lint is that for code hosts.
+func (r *run) lint() *block.Lint {
 	var kinds []render.Kind
 	for _, rule := range answerfile.Rules() {
 		kinds = append(kinds, render.Kind{ID: rule.ID, Severity: rule.Severity, Summary: rule.Summary, Source: rule.Source})
 	}
-	return render.SARIF(w, version.Version, kinds, found)
+	return &block.Lint{Kinds: kinds, Found: r.linted()}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 	"github.com/hashicorp/packer-plugin-sdk/uuid"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
@@ -150,12 +151,12 @@ func (r *run) provision(ctx context.Context) error {
 	log.SetOutput(scrubWriter{before, r.scrub})
 	defer log.SetOutput(before)
 	r.config.Report.Begin(ctx, r.ui)
-	err := guarded("beginning or ending the run", func() error { return r.inGuest(ctx) })
-	if c := (*crash)(nil); errors.As(err, &c) { // outside of the phases: their errors are text by now
+	err := edge.Guard("beginning or ending the run", func() error { return r.inGuest(ctx) })
+	if c := (*edge.Crash)(nil); errors.As(err, &c) { // outside of the phases: their errors are text by now
 		err = errors.New(r.scrub.text(r.explainCrash(c, nil).Error()))
 	}
-	if failed := guarded("writing the reports on the run", func() error { r.writeReports(ctx, err); return nil }); failed != nil {
-		r.ui.Errorf("The reports on this run could not be written: %s; %s", failed, nextOfCrash)
+	if failed := edge.Guard("writing the reports on the run", func() error { r.writeReports(ctx, err); return nil }); failed != nil {
+		r.ui.Errorf("The reports on this run could not be written: %s; %s", failed, edge.NextOfCrash)
 	}
 	return err
 }
@@ -172,7 +173,7 @@ func (r *run) inGuest(ctx context.Context) error {
 	r.openBook()
 	defer context.AfterFunc(ctx, r.noteCancel)()
 	err := r.do(ctx)
-	if c := (*crash)(nil); errors.As(err, &c) {
+	if c := (*edge.Crash)(nil); errors.As(err, &c) {
 		err = r.crashed(ctx, c)
 	}
 	err = r.headed(ctx, err)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
 
 func TestTheBlockWinRMIsCheckedWithTheFix(t *testing.T) {
@@ -92,7 +94,7 @@ func TestTheAccountOfTheBlockIsFilledInAndHidden(t *testing.T) {
 	if r.loginUser != "vagrant" || !r.given || r.user != "vagrant" {
 		t.Errorf("logs in as %q", r.loginUser)
 	}
-	if got := newScrubber(r.config.secrets(r.hidden)).text("l0ng-secret 0ther-secret"); got != redacted+" "+redacted {
+	if got := newScrubber(r.config.secrets(r.hidden)).text("l0ng-secret 0ther-secret"); got != secrets.Redacted+" "+secrets.Redacted {
 		t.Errorf("shown: %s", got)
 	}
 	same := newRun(c, ui, brokenUpload{}, map[string]any{"User": "packer", "Password": "packer"})

@@ -29,9 +29,10 @@ one that only reports.
   provisioner's own connection that is 13 requests with what brings the script. Packer's
   communicator opens a shell for each command and needs more to bring the script. The
   groups events and efs are asked for with ` + "`report_only`" + ` only: cipher.exe looks at every
-  file of the machine.
+  file of the machine. The block ` + "`wait_for`" + ` costs one command more for each look.
 - **It changes nothing** but a folder for the script in ` + `\Windows\Temp` + `, which is removed at
-  the end of the run.
+  the end of the run. What Windows does to answer is its own: DISM and WMI write into their
+  logs, and TrustedInstaller and TiWorker run for some minutes.
 
 ## What was never run on Windows
 

@@ -270,22 +270,30 @@ func factsOf(facts any) (all []entry, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	if err := flatten(d, "", &all); err != nil {
+	out := 0
+	if err := flatten(d, "", &all, &out); err != nil {
 		return nil, err
+	}
+	if out > 0 {
+		all = append(all, entry{Name: "...", Text: fmt.Sprintf("%d more are not in this page; the report as JSON has them all", out)})
 	}
 	return all, nil
 }
 
-// flatten reads one value.
-func flatten(d *json.Decoder, key string, all *[]entry) error {
+// flatten reads one value. out counts what does not fit.
+func flatten(d *json.Decoder, key string, all *[]entry, out *int) error {
 	t, err := d.Token()
 	if err != nil {
 		return err
 	}
 	delim, nested := t.(json.Delim)
 	if !nested {
-		if len(*all) < maxFacts && t != nil {
+		switch {
+		case t == nil:
+		case len(*all) < maxFacts:
 			*all = append(*all, entry{Name: safe(key), Text: safeLines(fmt.Sprint(t))})
+		default:
+			*out++
 		}
 		return nil
 	}
@@ -298,7 +306,7 @@ func flatten(d *json.Decoder, key string, all *[]entry) error {
 			}
 			inner = strings.TrimPrefix(fmt.Sprintf("%s.%s", key, name), ".")
 		}
-		if err := flatten(d, inner, all); err != nil {
+		if err := flatten(d, inner, all, out); err != nil {
 			return err
 		}
 	}

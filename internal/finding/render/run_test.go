@@ -406,3 +406,16 @@ func TestTheDocumentOfARunCountsItsChecks(t *testing.T) {
 	}
 	golden(t, "run.json", content)
 }
+
+// A page that does not list all facts says so.
+func TestFactsThatDoNotFitAreCounted(t *testing.T) {
+	for n, want := range map[int]string{maxFacts: "", maxFacts + 7: "7 more are not in this page"} {
+		var b bytes.Buffer
+		if err := HTML(&b, report.Run{Facts: make([]int, n)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "more are not in this page"); got != (want != "") || !strings.Contains(b.String(), want) || strings.Count(b.String(), "<dd ") < maxFacts {
+			t.Errorf("%d facts: said %v", n, got)
+		}
+	}
+}

@@ -314,7 +314,8 @@ function Invoke-Item([string]$Id) {
             foreach ($name in @('wuauserv', 'BITS')) {
                 foreach ($service in @(Get-Service -Name $name -ErrorAction 'SilentlyContinue')) {
                     if ("$($service.Status)" -ne 'Running') { continue }
-                    try { Stop-Service -Name $name -Force } catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
+                    # Stop-Service would wait without end for one that hangs in StopPending.
+                    try { $service.Stop(); $service.WaitForStatus('Stopped', (New-TimeSpan -Seconds 50)) } catch { Add-Trouble "$($_.Exception.GetBaseException().Message)" }
                 }
             }
         }

@@ -136,3 +136,13 @@ func TestReadOnlyFilesAreReplaced(t *testing.T) {
 		}
 	}
 }
+
+// TestNoScriptWaitsWithoutEnd: Stop-Service waits for as long as a service is in
+// StopPending, and the command in the guest would end with its limit and no answer.
+func TestNoScriptWaitsWithoutEnd(t *testing.T) {
+	for _, name := range Names() {
+		if text := Inline(name); strings.Contains(text, "Stop-Service ") || strings.Count(text, ".Stop()") != strings.Count(text, ".WaitForStatus('Stopped', (New-TimeSpan -Seconds ") {
+			t.Errorf("%s stops a service without a limit", name)
+		}
+	}
+}

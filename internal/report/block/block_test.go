@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -31,8 +30,9 @@ func all(folder string) *Config {
 	return &Config{JSON: at("run.json"), HTML: at("run.html"), JUnit: at("run.xml"), SARIF: at("run.sarif")}
 }
 
-func sarif(w io.Writer) error {
-	return render.SARIF(w, "0.1.0", nil, finding.Report{Name: "unattend.xml", Findings: []finding.Finding{{ID: "value", Severity: finding.Fail, Summary: "wrong"}}})
+func sarif(f ...finding.Finding) *Lint {
+	f = append(f, finding.Finding{ID: "value", Severity: finding.Fail, Summary: "wrong"})
+	return &Lint{Found: finding.Report{Name: "unattend.xml", Findings: f}}
 }
 
 func same(text string) string { return text }
@@ -40,7 +40,7 @@ func same(text string) string { return text }
 func write(t *testing.T, c *Config, run report.Run) string {
 	t.Helper()
 	u, said := ui()
-	c.Write(t.Context(), u, run, same, sarif)
+	c.Write(t.Context(), u, run, same, sarif())
 	return said.String()
 }
 
@@ -168,35 +168,63 @@ func TestAReportThatCannotBeWrittenIsSaid(t *testing.T) {
 		t.Errorf("%s, %v", content, err)
 	}
 	// A form that cannot be made is none.
-	c = &Config{SARIF: filepath.Join(folder, "run.sarif")}
+	c = &Config{HTML: filepath.Join(folder, "facts.html"), JUnit: filepath.Join(folder, "facts.xml")}
 	u, said = ui()
-	c.Write(t.Context(), u, report.Run{}, same, func(w io.Writer) error { _, _ = w.Write([]byte("half")); return errors.New("no more") })
-	if len(Exists(c.SARIF)) > 0 || !strings.Contains(said.String(), "no more") {
-		t.Error(said)
+	c.Write(t.Context(), u, report.Run{Facts: func() {}}, same, nil)
+	if got := Exists(c.HTML, c.JUnit); !slices.Equal(got, []string{c.JUnit}) || !strings.Contains(said.String(), "writing the facts") {
+		t.Error(got, said)
 	}
 }
 
 // canary is a secret in every text of a run.
 const canary = `Canary-"<&>-9731`
 
+// full is a run that has a text in every place.
+func full(text string) report.Run {
+	f := fullFinding(text)
+	return report.Run{Component: text, Plugin: report.Plugin{Name: text, Version: text}, Packer: report.Packer{Version: text, RunID: text, BuildName: text, BuilderType: text},
+		Source: &report.Source{Name: text, Checksum: text}, Output: &report.Output{Path: text, Format: text, SHA256: text},
+		Outcome: report.Outcome{Class: text, Cause: text, Summary: text, Said: []string{text}}, Files: []string{text}, Phases: []runlog.Phase{{Name: text, Outcome: runlog.Failed, Error: text}},
+		Facts:    map[string]any{"a": []any{text, map[string]string{"b": text}}},
+		Sections: []report.Section{{ID: report.SectionDiagnosis, Title: text, Error: text, Findings: []finding.Finding{f}}, {ID: text, Title: text, Findings: []finding.Finding{f}}}}
+}
+
+func fullFinding(text string) finding.Finding {
+	return finding.Finding{ID: text, Name: text, Severity: finding.Fail, Subject: finding.Log, Summary: text, Expected: text, Found: text, Note: text,
+		Where: finding.Place{File: text, Line: 1, Path: []string{text}}, Evidence: []string{text, "x\n" + text}, Remedy: []string{text}, Source: text}
+}
+
+// What is known to be secret, and what looks like it, is in no report.
 func TestNoReportHoldsASecret(t *testing.T) {
-	c := all(t.TempDir())
-	f := finding.Finding{ID: canary, Name: canary, Severity: finding.Fail, Subject: finding.Log, Summary: canary, Expected: canary, Found: canary, Note: canary,
-		Where: finding.Place{File: canary, Line: 1, Path: []string{canary}}, Evidence: []string{canary, "x\n" + canary}, Remedy: []string{canary}, Source: canary}
-	run := report.Run{Component: canary, Plugin: report.Plugin{Name: canary, Version: canary}, Packer: report.Packer{Version: canary, RunID: canary, BuildName: canary, BuilderType: canary},
-		Source: &report.Source{Name: canary, Checksum: canary}, Output: &report.Output{Path: canary, Format: canary, SHA256: canary},
-		Outcome: report.Outcome{Class: canary, Cause: canary, Summary: canary, Said: []string{canary}}, Files: []string{canary},
-		Sections: []report.Section{{ID: report.SectionDiagnosis, Title: canary, Error: canary, Findings: []finding.Finding{f}}, {ID: canary, Title: canary, Findings: []finding.Finding{f}}}}
-	u, _ := ui()
 	hide := func(text string) string { return strings.ReplaceAll(text, canary, "<sensitive>") }
-	c.Write(t.Context(), u, run, hide, sarif)
-	for _, text := range texts(t, c) {
-		if strings.Contains(text, "Canary") || strings.Contains(text, "9731") {
-			t.Errorf("%.2000s", text)
+	for name, test := range map[string]struct {
+		text string
+		hide func(string) string
+	}{
+		"known": {canary, hide}, "a command line": {"net user joe Canary-9731 /add", same}, "a setting": {`"DefaultPassword": "Canary 9731"`, same}, "an answer file": {"<Password>\n<Value>Canary-9731</Value>", same},
+		"a key": {"slmgr /ipk 97319-CANAR-CANAR-CANAR-CANAR", same},
+	} {
+		c := all(t.TempDir())
+		u, said := ui()
+		run := full(test.text)
+		c.Write(t.Context(), u, run, test.hide, sarif(fullFinding(test.text)))
+		for _, text := range texts(t, c) {
+			if strings.Contains(text, "Canary") || strings.Contains(text, "9731") || strings.Contains(text, "CANAR") {
+				t.Errorf("%s: %.2000s", name, text)
+			}
+			if !strings.Contains(text, "sensitive") {
+				t.Errorf("%s: nothing was hidden: %.300s", name, text)
+			}
+		}
+		if strings.Contains(said.String(), "could not be written") {
+			t.Error(said)
+		}
+		if run.Component != test.text || run.Sections[0].Findings[0].Evidence[0] != test.text {
+			t.Error("the run itself was changed")
 		}
 	}
-	// The run itself is not changed, and without hide the canary is there.
-	write(t, c, run)
+	c := all(t.TempDir())
+	write(t, c, full(canary)) // without hide it is there
 	if text := texts(t, c)[0]; !strings.Contains(text, "9731") {
 		t.Error("the canary is in no text")
 	}

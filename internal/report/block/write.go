@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +17,12 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/common"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/verdict"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/version"
 )
@@ -60,12 +63,16 @@ func Of(component string, c common.PackerConfig) report.Run {
 // Write writes the reports on a run, each whole or not at all, also after a cancel. How
 // the run ended does not depend on them: their paths were tried before, and an image that
 // is good is worth more than its report, so that one that cannot be written is said as an
-// error and is none. sarif writes that report, and is nil where there is none. hide takes
-// secrets out of a text. files are those that no report replaces.
-func (c *Config) Write(ctx context.Context, ui packersdk.Ui, run report.Run, hide func(string) string, sarif func(io.Writer) error, files ...string) {
+// error and is none. lint is what SARIF is about, and nil where there is nothing. hide takes
+// the secrets that are known out of a text; what looks like one is taken out as well, as in
+// run.json. files are those that no report replaces.
+func (c *Config) Write(ctx context.Context, ui packersdk.Ui, run report.Run, hide func(string) string, lint *Lint, files ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 	defer cancel()
-	run = run.Each(hide)
+	safe := func(text string) string { return secrets.Scrub(hide(text)) }
+	run = run.Each(safe)
+	facts, failed := hiddenFacts(run.Facts, safe)
+	run.Facts = facts
 	for _, f := range c.forms() {
 		var b bytes.Buffer
 		var err error
@@ -79,10 +86,13 @@ func (c *Config) Write(ctx context.Context, ui packersdk.Ui, run report.Run, hid
 		case optionJUnit:
 			err = render.JUnit(&b, run)
 		default:
-			if sarif == nil {
+			if lint == nil {
 				continue
 			}
-			err = sarif(&b)
+			err = render.SARIF(&b, version.Version, lint.Kinds, report.Each(lint.Found, safe))
+		}
+		if err == nil && (f.option == optionJSON || f.option == optionHTML) {
+			err = failed
 		}
 		if err == nil {
 			err = f.check(files...)
@@ -96,6 +106,25 @@ func (c *Config) Write(ctx context.Context, ui packersdk.Ui, run report.Run, hid
 		}
 		ui.Sayf("Report on this run: %s", f.path)
 	}
+}
+
+// Lint is what a SARIF log is about.
+type Lint struct {
+	Kinds []render.Kind // all that can be found
+	Found finding.Report
+}
+
+// hiddenFacts is the JSON form of facts without what is secret; nil for none.
+func hiddenFacts(facts any, hide func(string) string) (any, error) {
+	if facts == nil {
+		return nil, nil
+	}
+	document, err := json.Marshal(facts)
+	if err != nil {
+		return nil, fmt.Errorf("writing the facts: %w", err)
+	}
+	document, err = secrets.InJSON(document, hide)
+	return json.RawMessage(document), err
 }
 
 // Hash is the SHA-256 of a file in hexadecimal digits. A large one is heard of as it is

@@ -1,0 +1,201 @@
+package adopt
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// readTest reads from testdata what a template there names.
+func readTest(path string) ([]byte, error) { return os.ReadFile(filepath.Join("testdata", path)) }
+
+// adopted is a template of testdata, read as from its folder.
+func adopted(t *testing.T, name string) Result {
+	t.Helper()
+	text, err := readTest(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Template(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "", readTest)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return r
+}
+
+// TestTemplatesAreAdopted holds what is said of each template of testdata: the diff, then
+// the notes.
+func TestTemplatesAreAdopted(t *testing.T) {
+	for name, want := range map[string]struct{ steps, replaced int }{
+		"azure.pkr.hcl": {1, 1}, "between.pkr.hcl": {1, 1}, "shutdown.pkr.hcl": {2, 2}, "text.pkr.hcl": {2, 0},
+		"scripts.json": {3, 1}, "agents.json": {1, 1}, "none.json": {1, 1}, "linux.json": {0, 0},
+	} {
+		r := adopted(t, name)
+		if r.Steps != want.steps || r.Replaced != want.replaced {
+			t.Errorf("%s: %d steps, %d replaced, want %v", name, r.Steps, r.Replaced, want)
+		}
+		got := r.Diff
+		for _, n := range r.Notes {
+			got += fmt.Sprintf("%s:%d: decide %v: %s\n", n.File, n.Line, n.Decide, n.Text)
+		}
+		golden(t, name+".golden", got)
+		// What came out is a template, without what was replaced.
+		again, err := Template(name, r.After, "", readTest)
+		if err != nil || again.Replaced != 0 || again.Steps != want.steps-want.replaced {
+			t.Errorf("%s: once more: %d steps, %d replaced, %v\n%s", name, again.Steps, again.Replaced, err, again.Diff)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != strings.ReplaceAll(string(want), "\r\n", "\n") {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+func inline(lines string) string {
+	var all []string
+	for line := range strings.SplitSeq(lines, "\n") {
+		all = append(all, quoted(line))
+	}
+	return "build {\n  provisioner \"powershell\" {\n    inline = [" + strings.Join(all, ", ") + "]\n  }\n}\n"
+}
+
+func TestACallOfSysprepIsRead(t *testing.T) {
+	const sysprep = `& $env:SystemRoot\System32\Sysprep\Sysprep.exe `
+	for lines, want := range map[string]string{
+		sysprep + `/generalize /oobe /quiet`:                                                     "{}",
+		sysprep + `-generalize -oobe -quiet -quit`:                                               "{}",
+		`C:/Windows/System32/Sysprep/sysprep.exe /GENERALIZE /OOBE /MODE:VM`:                     "vm_mode = true",
+		sysprep + `/generalize /audit /reboot`:                                                   "mode   = \"audit\"\n    action = \"reboot\"",
+		sysprep + `/oobe /quit`:                                                                  "generalize = false",
+		sysprep + `/generalize /oobe /unattend:"C:\My Files\u.xml"`:                              `answer_file_in_guest = "C:\\My Files\\u.xml"`,
+		sysprep + `/generalize /oobe "/unattend:$env:WINDIR/u.xml"`:                              `answer_file_in_guest = "%WINDIR%\\u.xml"`,
+		"$f = 'D:\\u.xml'\n" + sysprep + `/generalize /oobe /unattend:$f`:                        `answer_file_in_guest = "D:\\u.xml"`,
+		`Start-Process C:\sysprep.exe -Wait -ArgumentList '/generalize','/oobe','/mode:vm'`:      "vm_mode = true",
+		`Start-Process -FilePath "C:\sysprep.exe" -ArgumentList "/generalize /oobe /mode:vm"`:    "vm_mode = true",
+		sysprep + "`\n  /generalize `\n  /oobe /mode:vm":                                         "vm_mode = true",
+		`& "$env:ProgramFiles\Amazon\EC2Launch\EC2Launch.exe" sysprep --shutdown`:                `agent = "ec2launch-v2"`,
+		`GCESysprep -no_shutdown`:                                                                `agent = "gcesysprep"`,
+		sysprep + `/generalize /oobe /selfoob`:                                                   `extra_arguments = ["/selfoob"]`,
+		sysprep + "/generalize /oobe\nGet-Process sysprep | Wait-Process":                        "{}",
+		"$p = 1\n" + sysprep + "/generalize /oobe\nwhile ($p) { $p = Get-Process sysprep* }":     "{}",
+		"if (Test-Path C:\\u.xml) {\n" + sysprep + "/generalize /oobe /unattend:C:\\u.xml\n}":    `answer_file_in_guest = "C:\\u.xml"`,
+		"<# sysprep.exe /generalize\n/oobe #>\n" + sysprep + "/generalize /oobe # /mode:vm here": "vm_mode",
+	} {
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
+		if err != nil || r.Replaced != 1 || !strings.Contains(string(r.After), want) || strings.Contains(string(r.After), "powershell") {
+			t.Errorf("%s: %v, %d replaced, want %q\n%s%v", lines, err, r.Replaced, want, r.After, r.Notes)
+		}
+	}
+}
+
+func TestWhatIsNoCallIsLeftAlone(t *testing.T) {
+	for _, lines := range []string{
+		"", "Write-Output 'running sysprep.exe /generalize /oobe'", "# sysprep.exe /generalize", "Get-Content C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log",
+		"Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State", "virt-sysprep --enable machine-id", "Copy-Item u.xml C:\\Windows\\System32\\Sysprep\\",
+	} {
+		if r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest); err != nil || r.Steps != 0 || r.Diff != "" || !bytes.Equal(r.After, []byte(inline(lines))) {
+			t.Errorf("%s: %v %+v", lines, err, r)
+		}
+	}
+}
+
+func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
+	const sysprep = `sysprep.exe /generalize /oobe `
+	for lines, says := range map[string]string{
+		sysprep + `/unattend:unattend.xml`:                                                    "worked out in the guest",
+		sysprep + `/unattend:%~dp0u.xml`:                                                      "worked out in the guest",
+		"function f {\n" + strings.Repeat("Do-It\n", 20) + sysprep + "\n}\nf":                 "inside a larger statement",
+		"if ($a) {\n" + sysprep + "/mode:vm\n} else {\n" + sysprep + "\n}":                    "under a condition",
+		"Stop-Service x\nif exist C:\\x " + sysprep:                                           "under a condition",
+		"Remove-Item 'a'; " + sysprep + "/frobnicate":                                         "/frobnicate is handed on",
+		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "worked out in the guest",
+	} {
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
+		said := ""
+		for _, n := range r.Notes {
+			if n.Decide && n.Line > 0 {
+				said += n.Text
+			}
+		}
+		if err != nil || r.Steps != 1 || !strings.Contains(said, says) {
+			t.Errorf("%s: %v, %d steps, %v, want %q", lines, err, r.Steps, r.Notes, says)
+		}
+	}
+}
+
+func TestTextThatIsNoTemplateIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.pkr.hcl": "build {", "b.json": `{"provisioners": [}`, "c.json": "[]", "d.json": "\xef\xbb\xbf{}", "e.pkr.json": "{}", "f.json": "",
+		"g.json": strings.Repeat("[", 1000), "h.pkr.hcl": strings.Repeat(" ", MaxSize+1), "i.json": `{"a":`,
+	} {
+		if r, err := Template(name, []byte(text), "", readTest); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v %+v", name, err, r)
+		}
+	}
+}
+
+// Line ends, and a mark of the encoding, stay as they are.
+func TestTheFormOfATextStays(t *testing.T) {
+	text := "\xef\xbb\xbf" + strings.ReplaceAll(inline("sysprep.exe /generalize /oobe /mode:vm"), "\n", "\r\n")
+	r, err := Template("t.pkr.hcl", []byte(text), "", readTest)
+	if err != nil || r.Replaced != 1 || bytes.Count(r.After, []byte("\n")) != bytes.Count(r.After, []byte("\r\n")) || !bytes.HasPrefix(r.After, []byte("\xef\xbb\xbfpacker {")) {
+		t.Errorf("%v\n%q", err, r.After)
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	names, err := filepath.Glob("testdata/*")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil && filepath.Ext(name) != ".golden" {
+			f.Add(filepath.Ext(name) == ".json", text)
+		}
+	}
+	f.Add(false, []byte(inline("a\nsysprep.exe /generalize /unattend:$x\nb")))
+	f.Fuzz(func(t *testing.T, asJSON bool, text []byte) {
+		name := "t.pkr.hcl"
+		if asJSON {
+			name = "t.json"
+		}
+		r, err := Template(name, text, "", readTest)
+		if err != nil {
+			return
+		}
+		if r.Replaced > r.Steps || r.Replaced > 0 && r.Diff == "" {
+			t.Errorf("%d steps, %d replaced, diff %q", r.Steps, r.Replaced, r.Diff)
+		}
+		if _, err := Template(name, r.After, "", readTest); err != nil {
+			t.Errorf("the change makes no template: %v\n%s", err, r.After)
+		}
+	})
+}
+
+// Packer takes the files of a folder as one template, in which a plugin is named once.
+func TestAPluginThatIsNamedElsewhereIsNotNamedAgain(t *testing.T) {
+	text := []byte(inline("sysprep.exe /generalize /oobe"))
+	r, err := Template("t.pkr.hcl", text, "plugins.pkr.hcl", readTest)
+	if err != nil || r.Replaced != 1 || Names(r.After) || len(r.Notes) == 0 || !strings.Contains(r.Notes[0].Text, "named in plugins.pkr.hcl") {
+		t.Errorf("%v\n%s%v", err, r.After, r.Notes)
+	}
+	if r, err = Template("t.pkr.hcl", text, "", readTest); err != nil || !Names(r.After) {
+		t.Errorf("%v\n%s", err, r.After)
+	}
+}

@@ -1,0 +1,276 @@
+package adopt
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// piece is one line of a script.
+type piece struct {
+	text string
+	line int // in its file, or in the template
+	elem int // of the list that it stands in
+}
+
+// pieces are the lines of texts.
+func pieces(elems []elem) (all []piece) {
+	for i, e := range elems {
+		line := e.line
+		for text := range strings.SplitSeq(e.text, "\n") {
+			all = append(all, piece{strings.TrimRight(text, "\r"), line, i})
+			line++
+		}
+	}
+	return all
+}
+
+// role is what a statement is there for.
+type role int
+
+const (
+	other   role = iota // something of the person's own
+	call                // runs sysprep
+	wait                // waits for sysprep
+	stale               // removes an answer file that lies in wait
+	agents              // waits for the agents of Azure, as the provisioner does
+	prepare             // belongs to an agent's sysprep
+	setting             // gives a variable a value
+	talk                // says something, or nothing
+)
+
+// statement is one or more lines that belong together.
+type statement struct {
+	pieces []piece
+	role   role
+	// variable is the name that a setting gives a value.
+	variable string
+}
+
+func (s statement) text() string {
+	var lines []string
+	for _, p := range s.pieces {
+		lines = append(lines, p.text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+var (
+	comment   = regexp.MustCompile(`(?i)^\s*(#|rem\b|::|//)`)
+	sysprep   = regexp.MustCompile(`(?i)sysprep(\.exe)?\b["'` + "`" + `]*[\s,)]`)
+	switches  = regexp.MustCompile(`(?i)[/-](generalize|oobe|audit)\b`)
+	ec2v2     = regexp.MustCompile(`(?i)ec2launch(\.exe)?["']?\s+["']?sysprep\b`)
+	ec2v1     = regexp.MustCompile(`(?i)\bSysprepInstance\.ps1`)
+	ec2set    = regexp.MustCompile(`(?i)\bInitializeInstance\.ps1\b.*-Schedule`)
+	gce       = regexp.MustCompile(`(?i)\bgcesysprep\b`)
+	states    = regexp.MustCompile(`(?i)\b(ImageState|GeneralizationState)\b|IMAGE_STATE_|Get-Process\b.*\bsysprep|Wait-Process\b.*\bsysprep`)
+	pause     = regexp.MustCompile(`(?i)^\s*(Start-Sleep|timeout(\.exe)?|ping)\b`)
+	unattends = regexp.MustCompile(`(?i)(rm|del|erase|Remove-Item)\b.*unattend\.xml|unattend\.xml.*\b(rm|del|erase|Remove-Item)\b`)
+	azure     = regexp.MustCompile(`(?i)RdAgent|WindowsAzure(TelemetryService|GuestAgent)|\$telemetryService`)
+	notWait   = regexp.MustCompile(`(?i)Stop-Service|sc\.exe|\bdelete\b|Remove-|Restart-Service|Set-Service|DeprovisioningScript`)
+	says      = regexp.MustCompile(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
+	assigns   = regexp.MustCompile(`^\s*\$(\w+)\s*=\s*`)
+)
+
+// statements groups lines by their braces, and says what each is for.
+func statements(lines []piece) (all []statement) {
+	var s statement
+	depth, block := 0, false
+	for _, p := range lines {
+		if trimmed := strings.TrimSpace(p.text); block || strings.HasPrefix(trimmed, "<#") {
+			// A comment of PowerShell of several lines.
+			block = !strings.Contains(trimmed, "#>")
+			all = append(all, statement{pieces: []piece{p}, role: talk})
+			continue
+		}
+		if len(s.pieces) == 0 && len(all) > 0 && continues(p.text) {
+			s, all = all[len(all)-1], all[:len(all)-1]
+		}
+		s.pieces = append(s.pieces, p)
+		if !comment.MatchString(p.text) {
+			depth += nesting(p.text)
+		}
+		if trimmed := strings.TrimSpace(p.text); depth > 0 || strings.HasSuffix(trimmed, "`") || strings.HasSuffix(trimmed, "^") {
+			continue
+		}
+		depth = 0
+		all, s = append(all, judged(s)), statement{}
+	}
+	if len(s.pieces) > 0 {
+		all = append(all, judged(s))
+	}
+	settle(all)
+	return all
+}
+
+// continues tells whether a line goes on with the statement before it.
+func continues(line string) bool {
+	word := strings.ToLower(strings.TrimLeft(line, " \t})"))
+	return strings.HasPrefix(word, "else") || strings.HasPrefix(word, "catch") || strings.HasPrefix(word, "finally")
+}
+
+// nesting is how many braces a line opens and does not close. Those in quotes do not
+// count.
+func nesting(line string) (n int) {
+	quote := rune(0)
+	for _, r := range line {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '\'' || r == '"':
+			quote = r
+		case r == '{' || r == '(':
+			n++
+		case r == '}' || r == ')':
+			n--
+		}
+	}
+	return n
+}
+
+func judged(s statement) statement {
+	text := ""
+	for _, p := range s.pieces {
+		if !comment.MatchString(p.text) {
+			text += p.text + "\n"
+		}
+	}
+	assigned := assigns.FindStringSubmatch(text)
+	switch {
+	case strings.TrimSpace(text) == "" || strings.Trim(text, " \t\r\n){}") == "":
+		s.role = talk
+	case isCall(text):
+		s.role = call
+	case unattends.MatchString(strings.ReplaceAll(text, "\n", " ")):
+		s.role = stale
+	case states.MatchString(text) || pause.MatchString(text):
+		s.role = wait
+	case azure.MatchString(text) && !notWait.MatchString(text):
+		s.role = agents
+	case says.MatchString(text) && strings.Count(text, "\n") == 1:
+		s.role = talk
+	case assigned != nil:
+		s.role, s.variable = setting, assigned[1]
+	}
+	return s
+}
+
+func isCall(text string) bool {
+	if ec2v2.MatchString(text) || ec2v1.MatchString(text) || gce.MatchString(text) {
+		return true
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if sysprep.MatchString(line+" ") && switches.MatchString(line) && !says.MatchString(line) {
+			return true
+		}
+	}
+	return sysprep.MatchString(text) && switches.MatchString(text) && strings.Contains(text, "`\n")
+}
+
+// settle gives the roles that depend on what stands around: a variable that only sysprep's
+// statements use goes with them, any other is the person's own; a pause counts only
+// after sysprep, and the schedule of EC2Launch only before it.
+func settle(all []statement) {
+	called := slices.ContainsFunc(all, func(s statement) bool { return s.role == call })
+	after := false
+	for i := range all {
+		s := &all[i]
+		after = after || s.role == call
+		if s.role == wait && pause.MatchString(s.text()) && !states.MatchString(s.text()) && !after {
+			s.role = other
+		}
+		if s.role == other && ec2set.MatchString(s.text()) && slices.ContainsFunc(all, func(c statement) bool { return ec2v1.MatchString(c.text()) }) {
+			s.role = prepare
+		}
+	}
+	for i := range all {
+		if all[i].role != setting {
+			continue
+		}
+		used := regexp.MustCompile(`(?i)\$\{?` + all[i].variable + `\b`)
+		for j, s := range all {
+			if j != i && (s.role == other || s.role == setting && !called) && used.MatchString(s.text()) || !called {
+				all[i].role = other
+			}
+		}
+	}
+}
+
+// run is one call of sysprep, as it is written.
+type run struct {
+	line int
+	// agent is the one whose own sysprep it is, by the name of the option agent.
+	agent              string
+	generalize, audit  bool
+	quit, down, reboot bool
+	vmMode             bool
+	answers            string // of /unattend:, as it is written
+	unknown            []string
+	conditional        bool
+}
+
+var argument = regexp.MustCompile(`(?i)(?:^|[\s"'(,=])[/-](generalize|oobe|audit|quiet|quit|shutdown|reboot|mode:vm|unattend:(?:"[^"]*"|'[^']*'|[^\s"',)]+)|[a-z]\w*(?::\S+)?)`)
+
+// calls are all runs in a statement.
+func calls(s statement) (all []run) {
+	for n, p := range s.pieces {
+		if comment.MatchString(p.text) {
+			continue
+		}
+		text := p.text
+		for m := n; strings.HasSuffix(strings.TrimSpace(text), "`") && m+1 < len(s.pieces); m++ {
+			text = strings.TrimSuffix(strings.TrimSpace(text), "`") + " " + s.pieces[m+1].text
+		}
+		if !isCall(text) {
+			continue
+		}
+		r := run{line: p.line, generalize: true, conditional: len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.HasPrefix(strings.ToLower(strings.TrimSpace(p.text)), "if ")}
+		switch {
+		case ec2v2.MatchString(text):
+			r.agent, r.down = "ec2launch-v2", strings.Contains(text, "--shutdown")
+		case ec2v1.MatchString(text):
+			r.agent, r.down = "ec2launch", !strings.Contains(strings.ToLower(text), "-noshutdown")
+		case gce.MatchString(text):
+			r.agent, r.down = "gcesysprep", !strings.Contains(strings.ToLower(text), "no_shutdown")
+		default:
+			r.arguments(text)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func (r *run) arguments(text string) {
+	r.generalize = false
+	at := sysprep.FindAllStringIndex(text+" ", -1)
+	if after := text[at[len(at)-1][0]:]; switches.MatchString(after) {
+		text = after
+	}
+	for _, m := range argument.FindAllStringSubmatch(text, -1) {
+		word := strings.ToLower(m[1])
+		switch {
+		case word == "generalize":
+			r.generalize = true
+		case word == "audit":
+			r.audit = true
+		case word == "quit":
+			r.quit = true
+		case word == "shutdown":
+			r.down = true
+		case word == "reboot":
+			r.reboot = true
+		case word == "mode:vm":
+			r.vmMode = true
+		case strings.HasPrefix(word, "unattend:"):
+			r.answers = strings.Trim(m[1][len("unattend:"):], `"'`)
+		case word == "oobe" || word == "quiet" || known[word]:
+		case strings.Contains(m[0], "/"):
+			r.unknown = append(r.unknown, "/"+m[1])
+		}
+	}
+}
+
+// known are parameters of Start-Process that look like switches.
+var known = map[string]bool{"argumentlist": true, "filepath": true, "wait": true, "nonewwindow": true, "passthru": true, "verb": true, "windowstyle": true}
