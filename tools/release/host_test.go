@@ -54,18 +54,23 @@ func startHost(t *testing.T, files, version string) *codeHost {
 	}
 	h.proxy = "http://" + listener.Addr().String()
 	inner := &oneByOne{conns: make(chan net.Conn), closed: make(chan struct{})}
-	site := &http.Server{Handler: h.site(version), ReadHeaderTimeout: 10 * time.Second}
-	proxy := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	site := &http.Server{Handler: h.site(version), ReadHeaderTimeout: time.Minute}
+	proxy := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, port, _ := net.SplitHostPort(r.Host)
 		if r.Method != http.MethodConnect || port != "443" || !slices.Contains([]string{apiHost, filesHost, releasesHost}, host) {
 			h.note("refused: " + r.Method + " " + r.Host)
 			http.Error(w, "not in this test", http.StatusForbidden)
 			return
 		}
-		w.WriteHeader(http.StatusOK)
+		// Taken over before the answer: once that is out, the first byte of TLS may come, and
+		// the server, which looks out for it, would keep it.
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
+			return
+		}
+		if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+			conn.Close()
 			return
 		}
 		inner.give(tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}))
