@@ -61,7 +61,7 @@ func (w *work) shutdownRuns(b block, a attr, quiet bool) *found {
 		return nil
 	}
 	runs, before, after := part(all)
-	if more := append(before, after...); len(more) > 0 && !quiet {
+	if more := slices.Concat(before, after); len(more) > 0 && !quiet {
 		w.decide(a.line, "%s does more than to call sysprep, in lines %s: what is still needed belongs into a provisioner before sysprep, or into before_shutdown", local, lines(more))
 	}
 	return &found{runs, all, &local}

@@ -50,13 +50,14 @@ func (w *work) run() {
 func (w *work) step(s block) {
 	if a, ok := s.attrs["inline"]; ok {
 		all := statements(pieces(a.elems))
-		if calling(all) {
+		switch {
+		case calling(all):
 			w.steps++
 			w.inline(s, a, all)
-		} else if a.computed && !a.list && sysprep().MatchString(w.source(a.span)+" ") {
+		case a.computed && !a.list && sysprep().MatchString(w.source(a.span)+" "):
 			w.steps++
 			w.decide(a.line, "inline is worked out by an expression that names sysprep; replace this step by hand: provisioner \"sysprep\" {}")
-		} else {
+		default:
 			w.inGuest(s, a)
 		}
 	}

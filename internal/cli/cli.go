@@ -34,9 +34,9 @@ const (
 // decides nothing: what a shell-local provisioner starts inherits it.
 func ForPacker(args []string, cookie bool) bool {
 	for _, arg := range args {
-		switch {
-		case arg == "--protobuf": // the SDK takes it anywhere
-		case arg == "describe" || arg == "start":
+		switch arg {
+		case "--protobuf": // the SDK takes it anywhere
+		case "describe", "start":
 			return true
 		default:
 			return cookie && !isOurs(arg)

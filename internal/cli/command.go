@@ -102,8 +102,7 @@ func (o *common) flags(f *pflag.FlagSet, each string) {
 // to runs a command with its output where it is asked for. Document says that the
 // output is one for programs; inputs are files that it must not replace.
 func (o *common) to(ctx context.Context, c *call, document bool, inputs []string, do func(stdout, stderr *edge.Writer) int) error {
-	switch {
-	case o.output == "" || o.output == "-":
+	if o.output == "" || o.output == "-" {
 		stdout := c.stdout
 		if o.quiet && !document {
 			stdout = edge.Screen(io.Discard)

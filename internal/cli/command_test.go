@@ -19,7 +19,7 @@ func TestPackersOwnCommandsAreLeftAlone(t *testing.T) {
 	}{
 		{"describe", false, true}, {"start builder vhd", false, true}, {"--protobuf start builder vhd", true, true},
 		{"start builder vhd --protobuf", true, true}, {"", true, true}, {"sbom", true, true}, {"--protobuf", true, true},
-		{"", false, false}, {"inspect x", false, false}, {"inpsect x", false, false}, {"--help", false, false}, {"version", false, false},
+		{"", false, false}, {"inspect x", false, false}, {"inspekt x", false, false}, {"--help", false, false}, {"version", false, false},
 		// A shell-local provisioner hands the cookie on.
 		{"inspect describe", true, false}, {"help", true, false}, {"--help", true, false}, {"__complete inspect", true, false},
 	} {
@@ -67,7 +67,7 @@ func TestHelpFitsOnAScreen(t *testing.T) {
 
 func TestAWrongCommandLineSaysWhatWasMeant(t *testing.T) {
 	for args, says := range map[string]string{
-		"inpsect x":              "unknown command inpsect; did you mean inspect?",
+		"inspekt x":              "unknown command inspekt; did you mean inspect?",
 		"diag x":                 "unknown command diag; did you mean diagnose?",
 		"help lnit":              "unknown command lnit; did you mean lint?",
 		"disk.VHDX":              "unknown command disk.VHDX; for a file of this kind: packer-plugin-sysprep inspect disk.VHDX",

@@ -55,7 +55,7 @@ func openVMDK(s source) (Disk, error) {
 	d := &vmdkDisk{opener: s.opener, info: s.info(VMDK, "")}
 	d.files = append(d.files, closer(s.close))
 	if err := d.open(s, string(head) == vmdkMagic); err != nil {
-		d.closeParts()
+		_ = d.closeParts() // the reason is err
 		return nil, err
 	}
 	d.info.VirtualSize = d.extents[len(d.extents)-1].to

@@ -50,7 +50,7 @@ func (r *run) explainCrash(c *edge.Crash, again error) error {
 	head, state := r.classOfCrash()
 	err := fmt.Errorf("%w; %s", c, state)
 	if again != nil {
-		err = fmt.Errorf("%w; what was brought into the guest may be there still (%s)", err, again)
+		err = fmt.Errorf("%w; what was brought into the guest may be there still (%w)", err, again)
 	}
 	return failed(head, err, nil, edge.NextOfCrash)
 }
@@ -61,7 +61,7 @@ const afterCrashLimit = logsLimit + 2*cleanupLimit
 // started: sysprep has been, or may have been, started in the phase that goes on, or in
 // one before it.
 func (r *run) started() bool {
-	return !r.watched.begun.IsZero() && slices.Contains([]string{"audit", "sysprep", "finish"}, r.doing)
+	return !r.begun.IsZero() && slices.Contains([]string{"audit", "sysprep", "finish"}, r.doing)
 }
 
 // classOfCrash is the class of a run that crashed, and what is known of the machine.
