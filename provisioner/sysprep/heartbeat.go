@@ -68,6 +68,9 @@ func (w watchFacts) facts(now time.Time) heartbeat.Facts {
 		f.Doing = "generalizing"
 	default:
 		f.Doing = "waiting for the end of sysprep"
+		if w.log.ShutdownRequested { // generalize_timeout is not what ends this wait
+			f.Doing, f.Limit = "waiting for Windows to shut down, as sysprep has asked it to", 0
+		}
 	}
 	if work := w.log.Working; w.log.Stage < diagnosis.StageDone && w.log.Stage > diagnosis.StageNone {
 		if work.Named() {

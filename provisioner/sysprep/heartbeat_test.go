@@ -23,6 +23,8 @@ func TestAWatchedRunSaysWhereItIs(t *testing.T) {
 		return p
 	}
 	w := watchFacts{limit: 30 * time.Minute}
+	asked := log(91, diagnosis.StageDone, foo)
+	asked.ShutdownRequested = true
 	for _, c := range []struct {
 		after  time.Duration
 		log    diagnosis.Progress
@@ -40,6 +42,8 @@ func TestAWatchedRunSaysWhereItIs(t *testing.T) {
 			"still generalizing: 4m of 30m (generalize_timeout), log quiet for 0s, 56%, the machine is paused (io-error)"},
 		{10 * time.Minute, log(90, diagnosis.StageDone, foo), func(w *watchFacts) { w.machine, w.silent = verdict.Machine{}, time.Time{} },
 			"still waiting for the end of sysprep: 10m of 30m (generalize_timeout), log quiet for 0s"},
+		{11 * time.Minute, asked, func(w *watchFacts) { w.silent = at(630 * time.Second) },
+			"still waiting for Windows to shut down, as sysprep has asked it to: 11m, log quiet for 0s, the guest has not answered for 30s"},
 	} {
 		if w = w.at(at(c.after), c.log); c.change != nil {
 			c.change(&w)
