@@ -222,9 +222,10 @@ const lookLimit = 10 * time.Second
 func infoWithin(limit time.Duration, path string, backing []string) *diskimage.Info {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	found := make(chan *diskimage.Info, 1)
+	open := openSource // what is abandoned may outlive the test that has set it
 	go func() {
 		defer cancel()
-		disk, err := openSource(path, diskimage.Until(ctx), diskimage.Allow(backing...))
+		disk, err := open(path, diskimage.Until(ctx), diskimage.Allow(backing...))
 		if err != nil {
 			found <- nil
 			return

@@ -32,8 +32,9 @@ type call struct {
 	code           int
 }
 
+func init() { cobra.MousetrapHelpText = "" } // no waiting for whoever clicks on it in Explorer
+
 func newRoot(c *call) *cobra.Command {
-	cobra.MousetrapHelpText = "" // no waiting for whoever clicks on it in Explorer
 	root := &cobra.Command{
 		Use:   program + " COMMAND",
 		Short: "generalizes Windows machines with Packer, and proves images",
