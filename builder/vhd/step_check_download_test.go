@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,9 +22,9 @@ import (
 )
 
 // served is a web server with one file. It counts the bytes it hands out.
-func served(t *testing.T, path string, ranges, head bool) (address string, sent *int64) {
+func served(t *testing.T, path string, ranges, head bool) (address string, sent *atomic.Int64) {
 	t.Helper()
-	sent = new(int64)
+	sent = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead && !head {
 			http.Error(w, "signed for GET only", http.StatusForbidden)
@@ -58,11 +59,11 @@ func served(t *testing.T, path string, ranges, head bool) (address string, sent 
 
 type countingWriter struct {
 	http.ResponseWriter
-	n *int64
+	n *atomic.Int64
 }
 
 func (c *countingWriter) Write(b []byte) (int, error) {
-	*c.n += int64(len(b))
+	c.n.Add(int64(len(b)))
 	return c.ResponseWriter.Write(b)
 }
 
@@ -132,8 +133,8 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 					t.Errorf("it shows the signature: %v", err)
 				}
 			}
-			if *sent > 200<<10 && c.ranges {
-				t.Errorf("%d bytes were fetched", *sent)
+			if sent.Load() > 200<<10 && c.ranges {
+				t.Errorf("%d bytes were fetched", sent.Load())
 			}
 		})
 	}
