@@ -104,6 +104,21 @@ func TestACallOfSysprepIsRead(t *testing.T) {
 	}
 }
 
+// What else is done within a loop that goes is named.
+func TestWhatGoesWithALoopIsSaid(t *testing.T) {
+	for text, want := range map[string]string{
+		"sysprep.exe /generalize /oobe /quit\nwhile ((Get-ItemProperty HKLM:\\x).ImageState -ne 'y') { Start-Sleep 5; Stop-Service wuauserv }": "[Stop-Service] 2",
+		"sysprep.exe /generalize /oobe /quit\nwhile ((Get-ItemProperty HKLM:\\x).ImageState -ne 'y') {\n  Start-Sleep 5\n  Copy-Item a b\n}":   "[Copy-Item] 4",
+		"if (Test-Path C:\\unattend.xml) { Remove-Item C:\\unattend.xml }\nStart-Process sysprep.exe -ArgumentList '/generalize /oobe'":        "[] 0",
+		"Stop-Service wuauserv\nsysprep.exe /generalize /oobe /quit":                                                                           "[] 0",
+	} {
+		names, line := besides(statements(pieces([]elem{{line: 1, text: text}})))
+		if got := fmt.Sprint(names, line); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestWhatIsNoCallIsLeftAlone(t *testing.T) {
 	for _, lines := range []string{
 		"", "Write-Output 'running sysprep.exe /generalize /oobe'", "# sysprep.exe /generalize", "Get-Content C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log",

@@ -102,6 +102,8 @@ var (
 	azure     = lazily(`(?i)RdAgent|WindowsAzure(TelemetryService|GuestAgent)|\$telemetryService`)
 	notWait   = lazily(`(?i)Stop-Service|sc\.exe|\bdelete\b|Remove-|Restart-Service|Set-Service|DeprovisioningScript`)
 	says      = lazily(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
+	changes   = lazily(`(?i)\b(?:Add|Clear|Copy|Disable|Enable|Export|Import|Install|Invoke|Move|New|Register|Remove|Rename|Restart|Set|Start|Stop|Uninstall|Unregister)-[A-Z]\w+`)
+	ordinary  = lazily(`(?i)^(?:Start-(?:Sleep|Process)|New-(?:Object|TimeSpan)|Set-StrictMode|Set-Location|Invoke-Expression)$`)
 	assigns   = lazily(`^\s*\$(\w+)\s*=\s*`)
 )
 
@@ -206,6 +208,30 @@ func isCall(text string) bool {
 		}
 	}
 	return sysprep().MatchString(text) && switches().MatchString(text) && strings.Contains(text, "`\n")
+}
+
+// besides are the commands which change something in statements that go, and which neither
+// run sysprep nor wait for it, and the line of the first.
+func besides(all []statement) (names []string, line int) {
+	for _, s := range all {
+		if s.role != call && s.role != wait && s.role != stale && s.role != agents {
+			continue
+		}
+		for _, p := range s.pieces {
+			if comment().MatchString(p.text) {
+				continue
+			}
+			for _, name := range changes().FindAllString(p.text, -1) {
+				if ordinary().MatchString(name) || s.role == stale && strings.EqualFold(name, "Remove-Item") || slices.Contains(names, name) {
+					continue
+				}
+				if names = append(names, name); line == 0 {
+					line = p.line
+				}
+			}
+		}
+	}
+	return names, line
 }
 
 // settle gives the roles that depend on what stands around: a variable that only sysprep's

@@ -131,6 +131,9 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 	if slices.ContainsFunc(all, func(s statement) bool { return s.role == agents }) {
 		w.say(at, "waiting for the agents of Azure is gone: with a builder azure-* the provisioner does that")
 	}
+	if names, line := besides(all); len(names) > 0 {
+		w.decide(at, "%s goes with the statements that are replaced (line %d%s): put what is still needed into a provisioner of its own", strings.Join(names, ", "), line, of2(script))
+	}
 	return options, true
 }
 
