@@ -178,9 +178,22 @@ func (s *Session) RemoveAnswerFiles(ctx context.Context, found AnswerFiles) (Ans
 // MakePrivate makes a folder in which only SYSTEM and administrators can read
 // whatever is put there, in place of one of that name. The path has no blanks.
 func (s *Session) MakePrivate(ctx context.Context, folder string) error {
+	return s.done(ctx, makingPrivate, private(folder))
+}
+
+// MakePrivateFor is MakePrivate for the folder of a file, and leaves the folder alone
+// where the file is in it: a command that was given up may run late, after its
+// successor has brought the file. Only administrators may make the folder above it.
+func (s *Session) MakePrivateFor(ctx context.Context, file string) error {
+	return s.done(ctx, makingPrivate, either(file, echo("kept"), private(folderOf(file))))
+}
+
+const makingPrivate = "making a folder for administrators only"
+
+func private(folder string) command {
 	// By SID, because the names are in the guest's language.
-	private := call(`icacls ? /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`, folder)
-	return s.done(ctx, "making a folder for administrators only", all(when(folder, call("rd /s /q ?", folder)), call("mkdir ?", folder).then(private)))
+	only := call(`icacls ? /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`, folder)
+	return all(when(folder, call("rd /s /q ?", folder)), call("mkdir ?", folder).then(only))
 }
 
 // DeleteCachedAfterDeployment lets SetupComplete.cmd, which Windows Setup runs

@@ -77,6 +77,17 @@ func TestAFolderThatCouldNotBeMadePrivateIsAnError(t *testing.T) {
 	}
 }
 
+// A command that was given up and runs late must not take away what came after it.
+func TestAFolderWithItsFileStays(t *testing.T) {
+	f := scripted("packer-part:kept\r\npacker-part:done\r\npacker-part:end\r\n", "")
+	if err := New(f, "id").MakePrivateFor(t.Context(), `C:\x\unattend.xml`); err != nil {
+		t.Error(err)
+	}
+	if line := f.lines()[0]; !strings.HasPrefix(line, `(if exist "C:\x\unattend.xml" (`) || !strings.Contains(line, `) else ((if exist "C:\x" (rd /s /q "C:\x"))& mkdir "C:\x"&& icacls "C:\x" `) {
+		t.Error(line)
+	}
+}
+
 func TestSetupCompleteIsWrittenOnce(t *testing.T) {
 	f := &fake{start: answers{{"findstr", "packer-part:done\r\npacker-part:end\r\n", ""}}.start}
 	if err := New(f, "id").DeleteCachedAfterDeployment(t.Context()); err != nil || len(f.lines()) != 1 {

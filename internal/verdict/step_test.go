@@ -47,6 +47,10 @@ func TestARunIsJudged(t *testing.T) {
 			expect: generalize, seen: []Observation{success(time.Minute), at(2*time.Minute, silent(PortOpen))},
 			want: Generalized, consistent: true,
 		},
+		"success, a look without an answer, and then no success any more": {
+			expect: generalize, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortOpen)), at(80*time.Second, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed))},
+			want: Undone,
+		},
 		"the state follows some minutes after sysprep has ended": {
 			expect: generalize, seen: []Observation{
 				at(time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed)),

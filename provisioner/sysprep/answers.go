@@ -204,7 +204,7 @@ const uploadTries = 2
 func (r *run) upload(ctx context.Context) error {
 	r.ui.Sayf("Uploading the answer file to %s", r.plan.AnswerFile)
 	r.left.Folders = append(r.left.Folders, r.plan.AnswerFolder)
-	if err := r.patiently(ctx, func() error { return r.session.MakePrivate(ctx, r.plan.AnswerFolder) }); err != nil {
+	if err := r.patiently(ctx, func() error { return r.session.MakePrivateFor(ctx, r.plan.AnswerFile) }); err != nil {
 		next := "connect as an administrator with the elevated token"
 		if guest.Unanswered(err) {
 			next = unanswered
