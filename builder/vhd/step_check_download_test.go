@@ -210,7 +210,7 @@ func TestValidationLooksAtALocalSourceURLToo(t *testing.T) {
 		return
 	}
 	var c Config
-	_, err := c.prepare(valid(t, map[string]any{"source_path": nil, "source_url": "file://" + filepath.ToSlash(path), "source_checksum": "none"}))
+	_, err := c.prepare(valid(t, map[string]any{"source_path": nil, "source_url": "file:///" + strings.TrimPrefix(filepath.ToSlash(path), "/"), "source_checksum": "none"}))
 	if err == nil || !strings.Contains(err.Error(), "source_url, format: ") || !strings.Contains(err.Error(), "2040 GiB") {
 		t.Errorf("%v", err)
 	}
