@@ -136,7 +136,7 @@ func firmwareFor(wanted hypervisor.Firmware, table windows.Firmware) (hypervisor
 	case table != windows.NoFirmware:
 		return hypervisor.Firmware(table.String()), nil
 	}
-	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"")
+	return "", errors.New("the disk has no partition table, so firmware = \"auto\" cannot choose: is this a disk that boots? If so, set firmware to \"bios\" or \"uefi\"; if not, get it again: it is damaged, or no disk at all")
 }
 
 // openDisk opens a disk with the files it is based on, and closes it.

@@ -183,7 +183,8 @@ func (s *Session) MakePrivate(ctx context.Context, folder string) error {
 
 // MakePrivateFor is MakePrivate for the folder of a file, and leaves the folder alone
 // where the file is in it: a command that was given up may run late, after its
-// successor has brought the file. Only administrators may make the folder above it.
+// successor has brought the file. It is for folders whose parent only administrators can
+// write to: elsewhere a stranger could have made folder and file.
 func (s *Session) MakePrivateFor(ctx context.Context, file string) error {
 	return s.done(ctx, makingPrivate, either(file, echo("kept"), private(folderOf(file))))
 }

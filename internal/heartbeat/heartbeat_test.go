@@ -116,7 +116,7 @@ func TestAWaitThatEndsWhileItIsLookedAtSaysNothing(t *testing.T) {
 	ended, looked := make(chan struct{}), false
 	w = heart.Looking(Facts{Doing: "inner"}, func() string {
 		go func() { w.End(); looked = true; close(ended) }()
-		for last := false; !last; time.Sleep(time.Millisecond) {
+		for end, last := time.Now().Add(10*time.Second), false; !last && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			heart.mu.Lock()
 			last = len(heart.waits) == 1
 			heart.mu.Unlock()

@@ -179,7 +179,7 @@ func TestTheTimeOfARelease(t *testing.T) {
 
 func TestTheChecksumsAreSigned(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("releases are made on Linux; the gpg of Git for Windows reads paths of its own kind")
+		t.Skip("SKIPPED: releases are made on Linux; the gpg of Git for Windows reads paths of its own kind")
 	}
 	testutil.Tool(t, "gpg")
 	// gpg's agent makes a socket, whose path may have a hundred letters.
