@@ -14,7 +14,7 @@ import (
 // wrongCommands tells which command lines of this program and of make in the shell blocks
 // of a page name a command, an option or a target that does not exist.
 func wrongCommands(page, targets string) (wrong []string, commands int) {
-	fence := regexp.MustCompile("(?ms)^ *```(?:shell|sh|console|bash|powershell)\n(.*?)^ *```")
+	fence := regexp.MustCompile("(?ms)^ *```(?:shell|sh|console|bash|powershell)(?: [^\n]*)?\n(.*?)^ *```")
 	ours := regexp.MustCompile(`(?:^|[\s|(/&])(packer-plugin-sysprep|make)((?: [^|>&#\n)]+)?)`)
 	for _, block := range fence.FindAllStringSubmatch(page, -1) {
 		text := strings.ReplaceAll(regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(block[1], ""), "\\\n", " ")
