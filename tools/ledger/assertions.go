@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
@@ -44,7 +45,11 @@ func assertionsPage() string {
 		}
 		b.WriteString("- **Made:** " + cmp.Or(a.When, "for each Windows on the disk") + "\n")
 		if len(a.Beliefs) > 0 {
-			b.WriteString("- **Rests on:** [" + "`" + strings.Join(a.Beliefs, "`](windows.md), [`") + "`](windows.md)\n")
+			var rests []string
+			for _, id := range a.Beliefs {
+				rests = append(rests, fmt.Sprintf("[%s](windows.md#%s)", id, id))
+			}
+			b.WriteString("- **Rests on:** " + strings.Join(rests, ", ") + "\n")
 		}
 		b.WriteString("- **Otherwise:** " + steps(a.Remedy) + "\n")
 		if a.Source != "" {
@@ -53,9 +58,19 @@ func assertionsPage() string {
 	}
 	b.WriteString("\n## Where the image goes\n\nMade where `verify.target`, or `inspect --for`, names the place. All are of severity fail. The rules are\nthose that the vendors publish; no file was taken there.\n")
 	for _, name := range target.Names() {
-		fmt.Fprintf(&b, "\n### %s\n\n| id | assertion | expected | otherwise | source |\n|---|---|---|---|---|\n", name)
+		fmt.Fprintf(&b, "\n### %s\n\n| id | assertion | otherwise |\n|---|---|---|\n", name)
+		var from []string
 		for _, r := range target.Rules(target.Target(name)) {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.ID, plain(r.Title), plain(r.Expected), steps(r.Remedy), sources(r.Source))
+			fmt.Fprintf(&b, "| `%s` | %s. Expected: %s | %s |\n", r.ID, plain(r.Title), plain(r.Expected), steps(r.Remedy))
+			for _, source := range strings.Split(r.Source, "; ") {
+				if !slices.Contains(from, source) {
+					from = append(from, source)
+				}
+			}
+		}
+		b.WriteString("\nSources:\n\n")
+		for _, source := range from {
+			b.WriteString("- " + sources(source) + "\n")
 		}
 	}
 	return b.String()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,7 +22,7 @@ Each failure that the plugin can name has an id here. The provisioner shows it i
 None of it was seen by the authors on a Windows of their own. A cause marked *likely, not certain*
 is supported neither by Microsoft's documents nor by a complete log; the output says so too. Words in
 braces, such as ` + "`{package}`" + `, are filled in from the log. Patterns are [RE2](https://github.com/google/re2/wiki/Syntax),
-matched without regard to case against the message of a line.
+matched without regard to case against the message of a line; each line of a block is an alternative.
 
 Where several causes match, the one that belongs to the step that failed wins, then a specific one
 before a *general* one. A *notice* counts only where nothing failed. A failure that matches
@@ -97,7 +98,7 @@ func entry(e diagnosis.Entry) string {
 	}
 	pattern := func(what, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%s:\n\n```text\n%s\n```\n\n", what, text)
+			fmt.Fprintf(&b, "%s:\n\n```text\n%s\n```\n\n", what, strings.Join(alternatives(text), "\n"))
 		}
 	}
 	pattern("Shown by a line"+of, e.Line)
@@ -106,7 +107,7 @@ func entry(e diagnosis.Entry) string {
 	var checks []string
 	for _, c := range preflight.Checks() {
 		if slices.Contains(c.Causes, e.ID) {
-			checks = append(checks, "`"+c.ID+"`")
+			checks = append(checks, fmt.Sprintf("[%s](preflight.md#%s)", c.ID, c.ID))
 		}
 	}
 	switch {
@@ -118,7 +119,7 @@ func entry(e diagnosis.Entry) string {
 		b.WriteString("No line of a log shows it.\n\n")
 	}
 	if len(checks) > 0 {
-		fmt.Fprintf(&b, "Predicted by the [pre-flight](preflight.md#checks): %s.\n\n", strings.Join(checks, ", "))
+		fmt.Fprintf(&b, "Predicted by the pre-flight: %s.\n\n", strings.Join(checks, ", "))
 	}
 	b.WriteString("What to do:\n\n")
 	for i, step := range e.Remedy {
@@ -126,4 +127,31 @@ func entry(e diagnosis.Entry) string {
 	}
 	fmt.Fprintf(&b, "\nSource: %s\n", address(e.Source))
 	return b.String()
+}
+
+var groupName = regexp.MustCompile(`\(\?P<\w+>`)
+
+// alternatives splits a pattern where | stands outside of brackets, and leaves the names of
+// its groups out.
+func alternatives(pattern string) (all []string) {
+	pattern = groupName.ReplaceAllString(pattern, "(")
+	depth, from, class := 0, 0, false
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '|' && depth == 0:
+			all = append(all, pattern[from:i])
+			from = i + 1
+		}
+	}
+	return append(all, pattern[from:])
 }

@@ -110,10 +110,18 @@ answer, are in [simulated-guest.md](simulated-guest.md).
 // page is docs/windows.md.
 func page() string {
 	var b strings.Builder
-	b.WriteString(head + count() + "\n| id | belief | standing | source |\n|---|---|---|---|\n")
+	b.WriteString(head + count() + "\n| standing | beliefs |\n|---|---|\n")
+	for _, s := range windows.Standings {
+		var ids []string
+		for _, belief := range windows.Beliefs {
+			if belief.Standing == s {
+				ids = append(ids, fmt.Sprintf("[%s](#%s)", belief.ID, belief.ID))
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", s, strings.Join(ids, ", "))
+	}
 	for _, belief := range windows.Beliefs {
-		cell := strings.NewReplacer("|", `\|`, "*", `\*`).Replace
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", belief.ID, cell(belief.Statement), belief.Standing, cell(belief.Source))
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n- **Standing:** %s\n- **Source:** %s\n", belief.ID, plain(belief.Statement), belief.Standing, sources(belief.Source))
 	}
 	return b.String()
 }

@@ -69,7 +69,7 @@ func TestThePageOfAssertionsHasAllOfThem(t *testing.T) {
 			t.Errorf("%s: %s", a.ID, section)
 		}
 		for _, id := range a.Beliefs {
-			if !slices.ContainsFunc(windows.Beliefs, func(b windows.Belief) bool { return b.ID == id }) || !strings.Contains(section, "`"+id+"`") {
+			if !slices.ContainsFunc(windows.Beliefs, func(b windows.Belief) bool { return b.ID == id }) || !strings.Contains(section, "["+id+"](windows.md#"+id+")") {
 				t.Errorf("%s rests on %s", a.ID, id)
 			}
 		}
@@ -79,6 +79,16 @@ func TestThePageOfAssertionsHasAllOfThem(t *testing.T) {
 			if !strings.Contains(page, "\n| `"+r.ID+"` | ") {
 				t.Errorf("%s has no row", r.ID)
 			}
+		}
+	}
+}
+
+func TestAPatternIsSplitWhereItHasAlternatives(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`a|b`: "a\nb", `(?P<x>a|b)c|d`: "(a|b)c\nd", `[|)]a|\|b`: "[|)]a\n\\|b", `a`: "a", `(a(b|c))|[^\]|]`: "(a(b|c))\n[^\\]|]",
+	} {
+		if got := strings.Join(alternatives(pattern), "\n"); got != want {
+			t.Errorf("%s is %q", pattern, got)
 		}
 	}
 }
