@@ -90,3 +90,33 @@ func TestACommandThatDoesNotExistIsFound(t *testing.T) {
 		t.Errorf("%d commands, %q", commands, got)
 	}
 }
+
+// What the page of sysprep-image shows of inspect is what inspect says of that disk
+// (testdata/inspect-refused.txt). A line of a page may be cut by "...".
+func TestTheImageOfThePageIsWhatInspectSays(t *testing.T) {
+	said, err := os.ReadFile(filepath.Join("testdata", "inspect-refused.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := testutil.Pages(os.DirFS(testutil.Root()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, page := range pages {
+		for _, b := range page.Blocks() {
+			if b.Marks["said"] != t.Name() {
+				continue
+			}
+			for line := range strings.Lines(b.Text) {
+				lines++
+				if line = strings.TrimSuffix(strings.TrimSpace(line), "..."); !strings.Contains(string(said), strings.TrimSpace(line)) {
+					t.Errorf("%s: inspect does not say %q", b.Where, line)
+				}
+			}
+		}
+	}
+	if lines < 8 {
+		t.Errorf("%d lines were found", lines)
+	}
+}

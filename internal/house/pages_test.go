@@ -22,6 +22,9 @@ func unmarked(pages []testutil.Page, tests func(name string) bool) (faults []str
 	for _, page := range pages {
 		for _, b := range page.Blocks() {
 			if !b.Shell() {
+				if by, ok := b.Marks["said"]; ok && !tests(by) {
+					faults = append(faults, fmt.Sprintf("%s: said=%s is no test", b.Where, by))
+				}
 				if slices.Contains([]string{"text", "hcl", "json", "xml", "yaml", "go", "ini", "dockerfile"}, b.Kind) {
 					continue
 				}
@@ -96,7 +99,7 @@ func TestACommandThatIsNotRunIsFound(t *testing.T) {
 	}
 	tests := func(name string) bool { return name == "TestIt" }
 	for fence, want := range map[string]string{
-		"shell": "", "sh exit=1": "", "shell norun=network": "", "shell norun=TestIt": "", "powershell norun=windows": "", "text": "", "hcl": "",
+		"shell": "", "sh exit=1": "", "shell norun=network": "", "shell norun=TestIt": "", "powershell norun=windows": "", "text": "", "hcl": "", "text said=TestIt": "", "text said=TestNone": "is no test",
 		"shell norun=TestNone": "no reason", "shell norun": "no reason", "shell norun=lazy": "no reason", "shell exit=x": "no exit code", "shell skip": "what does",
 		"powershell": "not run here", "console": "not run here", "": "name its language", "nonsense": "name its language",
 	} {
