@@ -55,7 +55,9 @@ func (r *reader) open(path string, logs ...string) *hive {
 	for _, ending := range logs {
 		opened = append(opened, func() ([]byte, error) { return r.readLog(path + ending) })
 	}
-	h.Hive, h.err = regf.OpenWithin(h.within, f, size, opened...)
+	if h.Hive, h.err = regf.OpenWithin(h.within, f, size, opened...); h.err == nil {
+		h.Blocks(hiveBlock, hiveBlocks)
+	}
 	return h
 }
 

@@ -72,6 +72,8 @@ func (i *Inventory) Unreadable() (list []Source) {
 // number. What exceeds one is said in the source.
 const (
 	maxHive      = 64 << 20 // bytes read of one hive
+	hiveBlock    = 16 << 10
+	hiveBlocks   = 1536 // 24 MiB
 	maxHiveItems = 1_000_000
 	maxHiveLog   = 16 << 20
 	maxKept      = 24 << 20 // bytes of all texts together

@@ -94,7 +94,7 @@ func OpenWithin(within *budget.Budget, r io.ReaderAt, size int64, logs ...Log) (
 	if string(base[:4]) != "regf" {
 		return nil, corrupt("no regf signature")
 	}
-	h := &Hive{r: r, budget: within, cache: cache{r: r, budget: within}}
+	h := &Hive{r: r, budget: within, cache: cache{r: r, budget: within, size: blockSize, kept: blocksKept}}
 	sound := checksum(base) == le.Uint32(base[508:])
 	if sound {
 		if err := h.take(base, typePrimary); err != nil {
