@@ -76,7 +76,7 @@ var rooms = []room{
 	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
 
-	{name: "internal/sbom/cyclonedxtest", may: []string{"internal/testutil"}},                                                     // for tests only
+	{name: "internal/sbom/cyclonedxtest", may: []string{"internal/testutil"}}, // for tests only
 
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
