@@ -40,8 +40,11 @@ func sbomCommand(c *call) *cobra.Command {
 The document is a bill of materials in the form of CycloneDX 1.6: system and build, packages and updates, programs of the machine and of its users, .NET, apps, server roles, drivers, services that start by themselves and PowerShell modules. The same disk gives the same document, byte by byte. It names each place that was looked at, and says of one that could not be read why; what is never read is in docs/how-to/sbom.md.`,
 		Example: `# write the bill
 ` + program + ` sbom -o windows.cdx.json disk.vhdx
-# which build is it, and which updates are in it?
-` + program + ` sbom disk.vhdx | jq -r '.components[] | select(.type == "operating-system" or (.name | startswith("KB"))) | .name + " " + (.version // "")'
+# which build is it?
+` + program + ` sbom disk.vhdx | jq -r '.metadata.component.version'
+# the programs, with their versions
+` + program + ` sbom disk.vhdx |
+  jq -r '.components[] | select(.type == "application") | .name, .version'
 # a disk with two Windows: that of partition 3
 ` + program + ` sbom --windows 3 disk.vhdx`,
 		Annotations: map[string]string{exits: "0 all places that are read could be read\n1 the document was written, and a place could not be read: it says which, and so does standard error\n2 there is no document, or the command line is wrong\n130 ended at once by a second Ctrl-C"},

@@ -42,11 +42,13 @@ func (r *reader) readOS() {
 		o.DisplayVersion = cmp.Or(g.text(v, "DisplayVersion"), g.text(v, "ReleaseId"))
 		o.ServicePack, o.BuildLab = g.text(v, "CSDVersion"), g.text(v, "BuildLabEx")
 		o.Build = g.text(v, windows.CurrentBuild.Name())
-		// CurrentVersion stays 6.3 on Windows 10 and later, which have two numbers of their own.
+		// CurrentVersion stays 6.3 on Windows 10 and later, whose builds have five digits.
 		kernel := g.text(v, "CurrentVersion")
 		if major, ok := g.number(v, "CurrentMajorVersionNumber"); ok {
 			minor, _ := g.number(v, "CurrentMinorVersionNumber")
 			kernel = fmt.Sprintf("%d.%d", major, minor)
+		} else if isNumber(o.Build) && len(o.Build) >= 5 {
+			kernel = "10.0"
 		}
 		// 7601.17727.x86fre.win7sp1_gdr.111118-2330: Windows 7 and 8 have no UBR.
 		lab := strings.Split(o.BuildLab, ".")

@@ -201,16 +201,14 @@ func (b *build) metadata(inv *inventory.Inventory, program, version string) {
 	var lost []string
 	for _, s := range inv.Sources {
 		text := string(s.State)
-		switch s.State {
-		case inventory.Read:
-			text += fmt.Sprintf(", %d entries", s.Count)
-		case inventory.Unreadable:
-			text += fmt.Sprintf(" after %d entries: %s", s.Count, strings.Join(s.Reasons, "; "))
-			lost = append(lost, s.ID)
-		case inventory.NotRead:
-			text += ": " + strings.Join(s.Reasons, "; ")
+		if s.State == inventory.Read || s.State == inventory.Unreadable {
+			text += fmt.Sprintf(", %d found", s.Count)
 		}
-		m.Properties = append(m.Properties, Property{prefix + "source:" + s.ID, fmt.Sprintf("%s (%s)", text, s.Where)})
+		text = strings.Join(append([]string{text + ": " + s.Where}, s.Reasons...), "; ")
+		if s.State == inventory.Unreadable {
+			lost = append(lost, s.ID)
+		}
+		m.Properties = append(m.Properties, Property{prefix + "source:" + s.ID, text})
 	}
 	for _, c := range tally(inv.Packages) {
 		m.Properties = append(m.Properties, Property{prefix + "packages:" + c.state, strconv.Itoa(c.count)})

@@ -167,8 +167,8 @@ func TestWhatWasNotReadIsSaid(t *testing.T) {
 	}
 	got := properties(doc)
 	for name, want := range map[string]string{
-		"sysprep:source:packages": "read, 3 entries (P)", "sysprep:source:roles": "absent (R)", "sysprep:source:drivers": "unreadable after 1 entries: corrupt; worse (D)",
-		"sysprep:source:files": "not read: too many (F)", "sysprep:unreadable": "drivers",
+		"sysprep:source:packages": "read, 3 found: P", "sysprep:source:roles": "absent: R", "sysprep:source:drivers": "unreadable, 1 found: D; corrupt; worse",
+		"sysprep:source:files": "not read: F; too many", "sysprep:unreadable": "drivers",
 		"sysprep:packages:installed": "1", "sysprep:packages:superseded": "1", "sysprep:packages:permanent": "1",
 	} {
 		if got[name] != want {
