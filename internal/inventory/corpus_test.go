@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // corpusHive is a hive of the corpus, unpacked.
@@ -92,7 +93,7 @@ func TestWindows7IsReadAsOthersReadIt(t *testing.T) {
 		t.Errorf("not read: %+v", lost)
 	}
 	const (
-		servicingKey = `Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages`
+		servicingKey = windows.PackagesKey
 		version      = `Microsoft\Windows NT\CurrentVersion`
 		net          = `Microsoft\NET Framework Setup\NDP\v3.5`
 	)

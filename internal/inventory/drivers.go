@@ -73,7 +73,7 @@ func (r *reader) readDrivers() {
 		}
 		return d
 	}
-	const path = `DriverDatabase\DriverPackages`
+	const path = windows.DriverPackagesKey
 	from := func(g *gathering, h *hive, kept string) {
 		g.each(h, path, func(k *regf.Key) {
 			d := find(g, k.Name(), kept)
@@ -100,18 +100,11 @@ func (r *reader) readDrivers() {
 			from(g, h, "DRIVERS")
 		}
 	})
-	const repository = `\Windows\System32\DriverStore\FileRepository`
+	repository := windows.DriverStore.OnVolume()
 	r.source("driver-store", repository, func(g *gathering) {
 		g.folders(repository, func(name string) { find(g, name, "FileRepository") })
 	})
 }
-
-// Kinds of a service (winnt.h, SERVICE_KERNEL_DRIVER and following).
-const (
-	drivers   = 0x1 | 0x2   // of the kernel and of file systems
-	processes = 0x10 | 0x20 // of its own, or shared
-	automatic = 2
-)
 
 func (r *reader) readServices() {
 	r.source("services", `SYSTEM\...\Services`, func(g *gathering) {
@@ -122,8 +115,8 @@ func (r *reader) readServices() {
 			if !ok || !starts {
 				return
 			}
-			s := Service{Driver: kind&drivers != 0}
-			if boot := s.Driver && start == windows.StartBoot; !boot && (kind&processes == 0 || start != automatic) {
+			s := Service{Driver: kind&windows.DriverTypes != 0}
+			if boot := s.Driver && start == windows.StartBoot; !boot && (kind&windows.ProcessTypes == 0 || start != windows.StartAutomatic) {
 				return
 			}
 			s.Name, s.Image = g.keep(k.Name()), program(g.text(v, "ImagePath"))

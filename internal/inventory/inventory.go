@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Inventory is what a Windows is made of, in the order in which it was found.
@@ -133,8 +134,8 @@ func ReadDrive(ctx context.Context, files fs.FS) (*Inventory, error) {
 // notRead are places that are known and not read, each with the reason.
 func notRead() []Source {
 	return []Source{
-		{ID: "optional-features", Where: `SOFTWARE\...\Component Based Servicing\Packages\*\Updates`, State: NotRead, Reasons: []string{"what its values mean is not documented; the packages of features are among the packages"}},
-		{ID: "rollup-updates", Where: `SOFTWARE\...\Component Based Servicing\Packages\Package_for_RollupFix*`, State: NotRead, Reasons: []string{"since Windows 10 a cumulative update has no KB number in its name: the revision of the build says which one it is"}},
+		{ID: "optional-features", Where: `SOFTWARE\` + windows.PackagesKey + `\*\Updates`, State: NotRead, Reasons: []string{"what its values mean is not documented; the packages of features are among the packages"}},
+		{ID: "rollup-updates", Where: `SOFTWARE\` + windows.PackagesKey + `\` + windows.RollupPackage + `*`, State: NotRead, Reasons: []string{"a cumulative update has no KB number in its name; the revision of the build says which one it is"}},
 		{ID: "user-apps", Where: `\ProgramData\Microsoft\Windows\AppRepository`, State: NotRead, Reasons: []string{"apps that users installed for themselves are in a database"}},
 		{ID: "files", Where: `\`, State: NotRead, Reasons: []string{"programs that were copied without an installer leave no trace that is looked for"}},
 	}

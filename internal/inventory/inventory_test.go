@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // software is a small hive SOFTWARE, with what change does to it.
@@ -165,7 +166,7 @@ func TestADriveIsReadWhole(t *testing.T) {
 		}},
 		{inv.Services, []Service{{"agent", false, `C:\Program Files\Agent\agent.exe`}, {"disk", true, `System32\drivers\disk.sys`}}},
 		{inv.Modules, []Module{
-			{"PackageManagement", "1.0.0.1", moduleFolders[0]}, {"Pester", "3.4.0", moduleFolders[0]}, {"Pester", "5.6.1", moduleFolders[0]}, {"Defender", "", moduleFolders[2]},
+			{"PackageManagement", "1.0.0.1", windows.ModuleFolders[0]}, {"Pester", "3.4.0", windows.ModuleFolders[0]}, {"Pester", "5.6.1", windows.ModuleFolders[0]}, {"Defender", "", windows.ModuleFolders[2]},
 		}},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {

@@ -30,7 +30,7 @@ func TestDamagedHivesNeitherPanicNorPassForEmptyOnes(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	refused, told, silent := 0, 0, 0
-	n := testutil.Fewer(1500)
+	n := testutil.Fewer(800)
 	for range n {
 		drive := whole()
 		path := hives[r.IntN(len(hives))]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Package is a package of Component Based Servicing.
@@ -31,25 +32,6 @@ type Update struct {
 	Packages int
 }
 
-// servicing are the values of CurrentState (Microsoft, "Tip of the Day: CBS Servicing
-// States Chart - Refresher"), and whether such a package is in use.
-var servicing = map[uint32]struct {
-	name    string
-	present bool
-}{
-	0x00: {"absent", false},
-	0x05: {"uninstall pending", true},
-	0x10: {"resolving", false},
-	0x20: {"resolved", false},
-	0x30: {"staging", false},
-	0x40: {"staged", false},
-	0x50: {"superseded", false},
-	0x60: {"install pending", true},
-	0x65: {"partially installed", true},
-	0x70: {"installed", true},
-	0x80: {"permanent", true},
-}
-
 // ParsePackage takes a package's name apart: name~token~architecture~language~version.
 func ParsePackage(identity string) Package {
 	p := Package{Identity: identity, Name: identity}
@@ -62,11 +44,11 @@ func ParsePackage(identity string) Package {
 var kbNumber = regexp.MustCompile(`(?i)KB\d{6,8}`)
 
 // KB is the number of the update that a package is of; empty where its name has none, as
-// those of cumulative updates since Windows 10.
+// those of cumulative updates (belief rollup-without-kb).
 func (p Package) KB() string { return strings.ToUpper(kbNumber.FindString(p.Identity)) }
 
 func (r *reader) readPackages() {
-	const path = `Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages`
+	const path = windows.PackagesKey
 	updates := map[string]*Update{}
 	r.source("packages", `SOFTWARE\`+path, func(g *gathering) {
 		g.each(r.software, path, func(k *regf.Key) {
@@ -76,14 +58,14 @@ func (r *reader) readPackages() {
 			}
 			v := g.values(k)
 			state, known := g.number(v, "CurrentState")
-			s, named := servicing[state]
+			s, named := windows.PackageStates[state]
 			switch {
 			case !known:
 				p.State, p.Present = "unknown", true
 			case !named: // listed rather than left out
 				p.State, p.Present = fmt.Sprintf("0x%x", state), true
 			default:
-				p.State, p.Present = s.name, s.present
+				p.State, p.Present = s.Name, s.Present
 			}
 			high, _ := g.number(v, "InstallTimeHigh")
 			low, _ := g.number(v, "InstallTimeLow")

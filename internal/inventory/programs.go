@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Program is an entry of "Programs and Features", or one that is hidden there.
@@ -25,14 +26,14 @@ type Program struct {
 	Parent string
 }
 
-const uninstall = `Microsoft\Windows\CurrentVersion\Uninstall`
+const uninstall = windows.UninstallKey
 
 func (r *reader) readPrograms() {
 	r.source("programs", `SOFTWARE\`+uninstall, func(g *gathering) {
 		g.programs(r.software, uninstall, Program{Scope: "machine"})
 	})
-	r.source("programs-32bit", `SOFTWARE\WOW6432Node\`+uninstall, func(g *gathering) {
-		g.programs(r.software, `WOW6432Node\`+uninstall, Program{Scope: "machine-32bit"})
+	r.source("programs-32bit", `SOFTWARE\`+windows.WOW64Key+`\`+uninstall, func(g *gathering) {
+		g.programs(r.software, windows.WOW64Key+`\`+uninstall, Program{Scope: "machine-32bit"})
 	})
 	// What was installed for the account that services and elevated scripts run as.
 	r.userPrograms("LocalSystem", configHive("DEFAULT"), ".LOG1", ".LOG2")
@@ -50,7 +51,7 @@ func (r *reader) userPrograms(profile, path string, logs ...string) {
 		if errors.Is(h.err, fs.ErrNotExist) {
 			return
 		}
-		for _, below := range []string{`Software\`, `Software\WOW6432Node\`} {
+		for _, below := range []string{`Software\`, `Software\` + windows.WOW64Key + `\`} {
 			g.programs(h, below+uninstall, Program{Scope: "user", Profile: profile})
 		}
 		g.there = h.err == nil
@@ -77,7 +78,7 @@ func (g *gathering) programs(h *hive, path string, like Program) {
 // profiles are the folders of all profiles, those that Windows knows and those that lie
 // beside them.
 func (r *reader) profiles() (paths []string) {
-	const list = `Microsoft\Windows NT\CurrentVersion\ProfileList`
+	const list = windows.ProfilesKey
 	r.source("users", `SOFTWARE\`+list+` and \Users`, func(g *gathering) {
 		add := func(path string) {
 			switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Framework is a version of .NET.
@@ -39,7 +40,7 @@ type Module struct {
 }
 
 func (r *reader) readFrameworks() {
-	const path = `Microsoft\NET Framework Setup\NDP`
+	const path = windows.FrameworksKey
 	r.source("dotnet-framework", `SOFTWARE\`+path, func(g *gathering) {
 		add := func(k *regf.Key, name string) bool {
 			v := g.values(k)
@@ -66,8 +67,8 @@ func (r *reader) readFrameworks() {
 			}
 		})
 	})
-	r.source("dotnet", `\Program Files\dotnet\shared`, func(g *gathering) {
-		for _, root := range []string{`\Program Files\dotnet\shared`, `\Program Files (x86)\dotnet\shared`} {
+	r.source("dotnet", strings.Join(windows.RuntimeFolders, ", "), func(g *gathering) {
+		for _, root := range windows.RuntimeFolders {
 			g.folders(root, func(name string) {
 				g.folders(root+`\`+name, func(version string) {
 					g.Count++
@@ -89,7 +90,7 @@ func ParseApp(fullName string) App {
 }
 
 func (r *reader) readApps() {
-	const path = `Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore`
+	const path = windows.AppsKey
 	r.source("apps", `SOFTWARE\`+path, func(g *gathering) {
 		at := map[string]int{}
 		add := func(name, kept string) {
@@ -118,7 +119,7 @@ func (r *reader) readApps() {
 }
 
 func (r *reader) readRoles() {
-	const path = `Microsoft\ServerManager\ServicingStorage\ServerComponentCache`
+	const path = windows.RolesKey
 	r.source("roles", `SOFTWARE\`+path, func(g *gathering) {
 		g.each(r.software, path, func(k *regf.Key) {
 			// 0 is one that is not installed.
@@ -132,18 +133,9 @@ func (r *reader) readRoles() {
 
 var versionFolder = regexp.MustCompile(`^\d{1,9}(\.\d{1,9}){1,3}$`)
 
-// moduleFolders are where modules for all users lie.
-var moduleFolders = []string{
-	`\Program Files\WindowsPowerShell\Modules`,
-	`\Program Files (x86)\WindowsPowerShell\Modules`,
-	`\Windows\System32\WindowsPowerShell\v1.0\Modules`,
-	`\Program Files\PowerShell\Modules`,
-	`\Program Files\PowerShell\7\Modules`,
-}
-
 func (r *reader) readModules() {
-	r.source("powershell-modules", strings.Join(moduleFolders, ", "), func(g *gathering) {
-		for _, root := range moduleFolders {
+	r.source("powershell-modules", strings.Join(windows.ModuleFolders, ", "), func(g *gathering) {
+		for _, root := range windows.ModuleFolders {
 			g.folders(root, func(name string) {
 				versions := 0
 				add := func(version string) {
