@@ -111,6 +111,9 @@ func (o *listing) run(ctx context.Context, c *call, disk string, stdout, stderr 
 		code = NotOK
 		fmt.Fprintf(stderr, "not read to the end: %s\n", foreign.Text(s.Where+": "+strings.Join(s.Reasons, "; ")))
 	}
+	if o.quiet {
+		problems = nil
+	}
 	for _, p := range problems {
 		fmt.Fprintf(stderr, "beside this Windows: %s\n", foreign.Text(p))
 	}

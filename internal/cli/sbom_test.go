@@ -102,6 +102,9 @@ func TestTheBillTellsByItsExitCode(t *testing.T) {
 	broken := stocked("Agent")
 	broken.Files[`\Users\Default\NTUSER.DAT`] = strings.Repeat("garbage!", 2000)
 	lost := winimagetest.Disk(t, broken)
+	other := stocked("Agent")
+	other.BitLocker = true
+	half := winimagetest.Disk(t, other)
 	locked := winimagetest.Disk(t, winimagetest.Spec{Empty: true, BitLocker: true, Volume: 4 << 20})
 	garbage := filepath.Join(t.TempDir(), "garbage.vhdx")
 	if err := os.WriteFile(garbage, []byte("garbage"), 0o600); err != nil {
@@ -120,6 +123,8 @@ func TestTheBillTellsByItsExitCode(t *testing.T) {
 		{"the second", []string{several, "--windows=2"}, OK, `"Second"`, ""},
 		{"none of them", []string{several, "--windows", "3"}, CannotDo, "", "partition 3 holds no Windows; --windows can name 1 and 2"},
 		{"a word for a number", []string{several, "--windows", "all"}, CannotDo, "", "--windows all: give the number of a partition"},
+		{"a Windows beside what is locked", []string{half}, OK, `"Agent"`, "beside this Windows: partition 2 is encrypted with BitLocker"},
+		{"the same, quietly", []string{"-q", half}, OK, `"Agent"`, ""},
 		{"no Windows that can be read", []string{locked}, CannotDo, "", "no Windows was found on it; partition 2 is encrypted with BitLocker"},
 		{"garbage", []string{garbage}, CannotDo, "", "cannot list what is on " + garbage},
 		{"a missing file", []string{missing}, CannotDo, "", "cannot list what is on " + missing},
