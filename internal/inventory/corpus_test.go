@@ -39,6 +39,14 @@ func corpusHive(t testing.TB, name string) []byte {
 
 const config = "Windows/System32/config/"
 
+// alone skips a long test under the race detector: one goroutine reads, and races with none.
+func alone(t *testing.T) {
+	t.Helper()
+	if testutil.Race {
+		t.Skip("SKIPPED: under the race detector hives of real machines take a minute, and one goroutine reads them")
+	}
+}
+
 // take reads a drive that has to have a Windows.
 func take(t testing.TB, files fstest.MapFS) *Inventory {
 	t.Helper()
@@ -86,6 +94,7 @@ func flushed(b []byte) []byte {
 // A document that the schema takes can still be nonsense. Each value of a Windows 7 is held
 // against two other readers.
 func TestWindows7IsReadAsOthersReadIt(t *testing.T) {
+	alone(t)
 	t.Parallel()
 	software := corpusHive(t, "plaso-SOFTWARE-win7-x86")
 	inv := take(t, fstest.MapFS{config + "SOFTWARE": {Data: software}, config + "SYSTEM": {Data: corpusHive(t, "plaso-SYSTEM-win7")}})
@@ -189,6 +198,7 @@ func TestWindows7IsReadAsOthersReadIt(t *testing.T) {
 }
 
 func TestDriversOfWindows10AreReadAsOthersReadThem(t *testing.T) {
+	alone(t)
 	t.Parallel()
 	system := flushed(corpusHive(t, "regipy-SYSTEM_B"))
 	inv := take(t, fstest.MapFS{config + "SOFTWARE": {Data: software()}, config + "SYSTEM": {Data: system}})
@@ -243,6 +253,7 @@ func TestDriversOfWindows10AreReadAsOthersReadThem(t *testing.T) {
 
 // The hive is the key Software of a user, saved on its own.
 func TestProgramsOfAUserAreReadAsOthersReadThem(t *testing.T) {
+	alone(t)
 	t.Parallel()
 	user := corpusHive(t, "regipy-ntuser_software_partial")
 	r := &reader{ctx: context.Background(), fs: fstest.MapFS{"NTUSER.DAT": {Data: user}}, inv: &Inventory{}}

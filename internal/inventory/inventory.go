@@ -79,11 +79,14 @@ const (
 	maxHiveLog   = 16 << 20
 	maxKept      = 24 << 20 // bytes of all texts together
 	maxText      = 1 << 10  // bytes of one text
-	maxEntries   = 20_000   // of one source
 	maxUsers     = 64
 	maxReasons   = 4
 	maxReason    = 300
 )
+
+// maxEntries is how many keys or folders of one place are read. A variable, so that tests
+// need not so many.
+var maxEntries = 20_000
 
 // errNoWindows is for a drive whose SOFTWARE says no product and no build.
 var errNoWindows = errors.New(`the registry hive SOFTWARE names no product and no build (Microsoft\Windows NT\CurrentVersion)`)

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
@@ -104,8 +105,8 @@ func (r *reader) readApps() {
 				r.inv.Apps = append(r.inv.Apps, ParseApp(name))
 				g.Count++
 			}
-			if have := r.inv.Apps[i].Kept; len(have) == 0 || have[len(have)-1] != kept {
-				r.inv.Apps[i].Kept = append(have, kept)
+			if a := &r.inv.Apps[i]; !slices.Contains(a.Kept, kept) {
+				a.Kept = append(a.Kept, kept)
 			}
 		}
 		for _, part := range []string{"Applications", "InboxApplications"} {

@@ -100,6 +100,9 @@ func billOf(t testing.TB, disk string) (document []byte, read int64) {
 }
 
 func TestTheBillOfRealHivesReadsLessThan20MB(t *testing.T) {
+	if testutil.Race {
+		t.Skip("SKIPPED: under the race detector hives of real machines take a minute, and one goroutine reads them")
+	}
 	disk := realDisk(t)
 	first, read := billOf(t, disk)
 	second, _ := billOf(t, disk)
