@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -258,6 +259,10 @@ func (g *gathering) folders(path string, visit func(name string)) {
 	for n := 0; ; {
 		entries, err := dir.ReadDir(256)
 		for _, e := range entries {
+			if e.Type()&fs.ModeIrregular != 0 { // it may have been a folder
+				_, err := e.Info()
+				g.fail(path+`\`+e.Name(), cmp.Or(bare(err), errors.New("it is neither a file nor a folder")))
+			}
 			if !e.IsDir() {
 				continue
 			}

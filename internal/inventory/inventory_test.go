@@ -222,6 +222,7 @@ func TestWhatCannotBeReadIsNeverSilence(t *testing.T) {
 				root.Path(`Microsoft\Windows NT\CurrentVersion\ProfileList\S-1`).SetString("ProfileImagePath", `D:\Profiles\x`)
 			})}
 		}, "users", Unreadable, "on another drive"},
+		"a damaged name of a profile": {func(d fstest.MapFS) { d["Users/lost"] = &fstest.MapFile{Mode: fs.ModeIrregular} }, "users", Unreadable, `\Users\lost: it is neither a file nor a folder`},
 		"no packages": {func(d fstest.MapFS) { d[config+"SOFTWARE"] = &fstest.MapFile{Data: software()} }, "packages", Absent, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,6 +245,32 @@ func TestWhatCannotBeReadIsNeverSilence(t *testing.T) {
 				t.Errorf("unreadable: %+v", inv.Unreadable())
 			}
 		})
+	}
+}
+
+// locked is a drive on which one file cannot be looked at.
+type locked struct {
+	fs.FS
+	name string
+}
+
+func (l locked) Open(name string) (fs.File, error) {
+	if name == l.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("record is damaged")}
+	}
+	return l.FS.Open(name)
+}
+
+func TestAHiveOfAUserThatNobodyNamesIsNotPassedOver(t *testing.T) {
+	t.Parallel()
+	drive := whole()
+	drive["Users/extra/NTUSER.DAT"] = drive["Users/Default/NTUSER.DAT"]
+	inv, err := ReadDrive(context.Background(), locked{drive, "Users/extra/NTUSER.DAT"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := sources(inv)["programs-of-user:extra"]; s.State != Unreadable || !strings.Contains(s.Reasons[0], "record is damaged") {
+		t.Errorf("%+v", s)
 	}
 }
 

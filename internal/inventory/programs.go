@@ -89,7 +89,7 @@ func (r *reader) profiles() (paths []string) {
 				paths = append(paths, path)
 			}
 		}
-		named := func(path string) {
+		known := func(path string) {
 			if path == "" {
 				return
 			}
@@ -100,12 +100,12 @@ func (r *reader) profiles() (paths []string) {
 			g.fail(path, errors.New("this profile is on another drive, which is not read"))
 		}
 		if k := g.key(r.software, list); k != nil {
-			named(g.text(g.values(k), "Default"))
-			g.eachOf(k, func(k *regf.Key) { named(g.text(g.values(k), "ProfileImagePath")) })
+			known(g.text(g.values(k), "Default"))
+			g.eachOf(k, func(k *regf.Key) { known(g.text(g.values(k), "ProfileImagePath")) })
 		}
 		g.folders(`\Users`, func(name string) {
-			if f, err := r.fs.Open(namedFile(`\Users\` + name)); err == nil {
-				f.Close()
+			// One that cannot be opened is there, and is told by whoever reads it.
+			if _, err := fs.Stat(r.fs, named(`\Users\`+name+`\NTUSER.DAT`)); !errors.Is(err, fs.ErrNotExist) {
 				add(`\Users\` + name)
 			}
 		})
@@ -114,8 +114,6 @@ func (r *reader) profiles() (paths []string) {
 	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
 	return paths
 }
-
-func namedFile(profile string) string { return named(profile + `\NTUSER.DAT`) }
 
 // onSystemDrive turns C:\x or %SystemRoot%\x into a path of the drive.
 func onSystemDrive(path string) (string, bool) {
