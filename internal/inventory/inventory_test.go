@@ -223,7 +223,7 @@ func TestWhatCannotBeReadIsNeverSilence(t *testing.T) {
 			})}
 		}, "users", Unreadable, "on another drive"},
 		"a damaged name of a profile": {func(d fstest.MapFS) { d["Users/lost"] = &fstest.MapFile{Mode: fs.ModeIrregular} }, "users", Unreadable, `\Users\lost: it is neither a file nor a folder`},
-		"no packages": {func(d fstest.MapFS) { d[config+"SOFTWARE"] = &fstest.MapFile{Data: software()} }, "packages", Absent, ""},
+		"no packages":                 {func(d fstest.MapFS) { d[config+"SOFTWARE"] = &fstest.MapFile{Data: software()} }, "packages", Absent, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
