@@ -45,8 +45,8 @@ The document is a bill of materials in the form of CycloneDX 1.6: system and bui
 # the programs, with their versions
 ` + program + ` sbom disk.vhdx |
   jq -r '.components[] | select(.type == "application") | .name, .version'
-# a disk with two Windows: that of partition 3
-` + program + ` sbom --windows 3 disk.vhdx`,
+# a disk with two Windows: that of partition 2
+` + program + ` sbom --windows 2 disk.vhdx`,
 		Annotations: map[string]string{exits: "0 all places that are read could be read\n1 the document was written, and a place could not be read: it says which, and so does standard error\n2 there is no document, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, disks []string) error {
 			disk, err := o.check(disks)
