@@ -59,7 +59,7 @@ var rooms = []room{
 
 	// What judges.
 	{name: "internal/winimage", may: []string{
-		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
+		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
@@ -116,6 +116,7 @@ var rooms = []room{
 	{name: "internal/budget"},
 	{name: "internal/heartbeat"},
 	{name: "internal/lockout"},
+	{name: "internal/authenticode"},
 	{name: "internal/cloudagent"},
 	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once
