@@ -33,7 +33,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
+		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
 		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 	// Templates are HCL.
@@ -41,7 +41,7 @@ var rooms = []room{
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
@@ -58,6 +58,7 @@ var rooms = []room{
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
 	// What judges.
+	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
