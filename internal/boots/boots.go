@@ -100,7 +100,7 @@ func Asks(names []string) *winimage.Wanted {
 }
 
 // rows are those that a name stands for.
-func rows(name string) (list []target) {
+func rows(name string) (list []row) {
 	ids := []string{name}
 	if two, ok := either[name]; ok {
 		ids = two[:]
@@ -142,7 +142,7 @@ const (
 func IDs() (ids []string) {
 	for _, name := range Names() {
 		ids = append(ids, idPrefix+name)
-		if slices.ContainsFunc(rows(name), target.warns) {
+		if slices.ContainsFunc(rows(name), row.warns) {
 			ids = append(ids, idPrefix+name+besidesSuffix)
 		}
 	}

@@ -6,19 +6,19 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
-	placed "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 // warns reports whether something is looked for that has no say in the verdict.
-func (t target) warns() bool {
+func (t row) warns() bool {
 	return len(t.besides) > 0 || t.signer || t.azure || len(t.ways) > 0 // third-party filters
 }
 
 // judgement is an answer that is being made.
 type judgement struct {
-	target
+	row
 	Image
 	*winimage.Starting
 	reasons, besides []Reason
@@ -37,8 +37,8 @@ func (j *judgement) warn(remedy, format string, args ...any) {
 }
 
 // judge holds an image against a row.
-func (t target) judge(i Image) Answer {
-	j := &judgement{target: t, Image: i}
+func (t row) judge(i Image) Answer {
+	j := &judgement{row: t, Image: i}
 	if i.Windows != nil {
 		j.Starting = i.Windows.Starting
 	}
@@ -310,9 +310,9 @@ func (j *judgement) azureFile() {
 	if !j.azure || j.File == nil {
 		return
 	}
-	for _, f := range placed.Judge(placed.Azure, *j.File, finding.Fail) {
+	for _, f := range target.Judge(target.Azure, *j.File, finding.Fail) {
 		// Which firmware starts the disk was asked before.
-		if f.Holds || f.ID == string(placed.Azure)+"-generation" {
+		if f.Holds || f.ID == string(target.Azure)+"-generation" {
 			continue
 		}
 		j.no(strings.Join(f.Remedy, ", "), "Azure does not take the file: %s (expected %s, found %s)", f.Summary, f.Expected, f.Found)
@@ -321,7 +321,7 @@ func (j *judgement) azureFile() {
 
 // others is what to know of a Windows that has started.
 func (j *judgement) others() {
-	for _, g := range j.target.besides {
+	for _, g := range j.row.besides {
 		if !j.has(g) {
 			names := slices.Concat(g.services, g.programs)
 			j.warn(g.remedy, "there is no %s (%s)", g.title, strings.Join(names, ", "))

@@ -41,8 +41,8 @@ type group struct {
 	remedy   string
 }
 
-// target is one row of the table.
-type target struct {
+// row is a target and what it needs.
+type row struct {
 	id, title string
 	start     startup
 	// ways to the disk, of which one is enough; none: the target is about something
@@ -96,17 +96,17 @@ const (
 
 // Hardware ids of controllers.
 const (
-	idStorVSC  = `VMBUS\{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}`
-	idVPCI     = `VMBUS\{44C4F61D-4444-4400-9D52-802E27EDE19F}`
-	idPIIX4    = `PCI\VEN_8086&DEV_7111`
-	idPIIX3    = `PCI\VEN_8086&DEV_7010`
-	idIDE      = `PCI\CC_0101`
-	idAHCI     = `PCI\CC_010601`
-	idNVMe     = `PCI\CC_010802`
-	idLSISAS   = `PCI\VEN_1000&DEV_0054`
-	idPVSCSI   = `PCI\VEN_15AD&DEV_07C0`
-	idAWSNVMe  = `PCI\VEN_1D0F&DEV_8061`
-	idENA      = `PCI\VEN_1D0F&DEV_EC20`
+	idStorVSC = `VMBUS\{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}`
+	idVPCI    = `VMBUS\{44C4F61D-4444-4400-9D52-802E27EDE19F}`
+	idPIIX4   = `PCI\VEN_8086&DEV_7111`
+	idPIIX3   = `PCI\VEN_8086&DEV_7010`
+	idIDE     = `PCI\CC_0101`
+	idAHCI    = `PCI\CC_010601`
+	idNVMe    = `PCI\CC_010802`
+	idLSISAS  = `PCI\VEN_1000&DEV_0054`
+	idPVSCSI  = `PCI\VEN_15AD&DEV_07C0`
+	idAWSNVMe = `PCI\VEN_1D0F&DEV_8061`
+	idENA     = `PCI\VEN_1D0F&DEV_EC20`
 )
 
 var (
@@ -136,7 +136,7 @@ func programs(names ...string) (paths []string) {
 var base = []string{"acpi", "disk", "partmgr", "volmgr", "mountmgr"}
 
 // targets are the rows, in the order in which documents show them.
-var targets = []target{
+var targets = []row{
 	{
 		id: "hyperv-gen1", title: "Hyper-V, generation 1", start: bios, ways: viaIDE, missing: failAll, remedy: partOfWindows,
 		besides: []group{hypervCard}, sources: []string{generations, hiveFacts},
@@ -212,8 +212,8 @@ var (
 	amazonAgent = group{"agent of Amazon, or cloudbase-init", []string{"AmazonSSMAgent"}, programs("ec2launch-v2", "ec2launch", "cloudbase-init"), "install EC2Launch v2 in the guest before sysprep"}
 )
 
-func vmware(id, title, remedy string, ways ...way) target {
-	return target{
+func vmware(id, title, remedy string, ways ...way) row {
+	return row{
 		id: id, title: title, start: anyStartup, ways: ways, missing: doubt, remedy: remedy,
 		besides: []group{
 			{"network card vmxnet3 or e1000e", append([]string{"vmxnet3ndis6"}, intelCards.services...), nil, fromVMware},
@@ -240,10 +240,10 @@ func Names() (names []string) {
 	return names
 }
 
-func find(id string) (target, bool) {
-	at := slices.IndexFunc(targets, func(t target) bool { return t.id == id })
+func find(id string) (row, bool) {
+	at := slices.IndexFunc(targets, func(t row) bool { return t.id == id })
 	if at < 0 {
-		return target{}, false
+		return row{}, false
 	}
 	return targets[at], true
 }

@@ -167,7 +167,11 @@ func (d *drive) service(system *registry, set, name string) Service {
 	path := set + `\Services\` + name
 	k, is := system.look(path)
 	s := Service{Name: name, Presence: is}
-	if is != There {
+	switch is {
+	case Absent: // its file may be there all the same
+		s.File, s.FileIs = d.loaded(name, "")
+		return s
+	case Unread:
 		return s
 	}
 	s.Start = system.number(path, "Start")

@@ -121,6 +121,9 @@ func unflushed(b []byte) {
 	le.PutUint32(b[508:], sum)
 }
 
+// System is the hive SYSTEM of a disk before Spec.System changes it.
+func System(generalized bool) *hivewrite.Key { return Spec{Generalized: generalized}.system() }
+
 func (s Spec) system() *hivewrite.Key {
 	root := hivewrite.NewKey("ROOT")
 	root.Path("Select").SetDWord("Current", 1)
