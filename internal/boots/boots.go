@@ -8,7 +8,9 @@
 package boots
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
@@ -113,12 +115,12 @@ func rows(name string) (list []row) {
 	return list
 }
 
-// Judge says of each target whether the image starts there. Names that are none are
-// left out.
+// Judge says of each target whether the image starts there. Names that are none, or
+// stand there twice, are left out.
 func Judge(names []string, i Image) (answers []Answer) {
-	for _, name := range names {
+	for n, name := range names {
 		list := rows(name)
-		if len(list) == 0 {
+		if len(list) == 0 || slices.Contains(names[:n], name) {
 			continue
 		}
 		t := list[0]
@@ -130,6 +132,24 @@ func Judge(names []string, i Image) (answers []Answer) {
 		answers = append(answers, a)
 	}
 	return answers
+}
+
+// Prove says of every installation that is judged, and of each target, whether it
+// starts there; several says which installation is meant. file is nil where the disk
+// is not finished.
+func Prove(names []string, facts winimage.Facts, judged []winimage.Windows, file *target.Image, strict bool) (made []finding.Finding) {
+	for n := range judged {
+		w := &judged[n]
+		for _, a := range Judge(names, Image{Facts: facts, Windows: w, File: file}) {
+			for _, f := range a.Findings(strict) {
+				if len(judged) > 1 {
+					f.Where.Path = []string{fmt.Sprintf("partition %d", w.Partition)}
+				}
+				made = append(made, f)
+			}
+		}
+	}
+	return made
 }
 
 // idPrefix begins the ids of findings; those on what is besides end with besidesSuffix.
@@ -179,6 +199,23 @@ func (a Answer) Findings(strict bool) []finding.Finding {
 	}
 	a.tell(&f, a.Besides)
 	return append(list, f)
+}
+
+// Verdicts are those among findings, in a line: "azure-gen2 yes, qemu-virtio unknown".
+func Verdicts(list []finding.Finding) string {
+	var said []string
+	for _, f := range list {
+		name, ok := strings.CutPrefix(f.ID, idPrefix)
+		if !ok || strings.HasSuffix(name, besidesSuffix) {
+			continue
+		}
+		verdict, _, _ := strings.Cut(f.Found, ":")
+		if len(f.Where.Path) > 0 {
+			name += " (" + f.Where.Path[0] + ")"
+		}
+		said = append(said, name+" "+verdict)
+	}
+	return strings.Join(said, ", ")
 }
 
 // tell adds reasons, and what to do about them, to a finding.

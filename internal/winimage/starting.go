@@ -56,7 +56,7 @@ type Starting struct {
 	SANPolicy *uint32 `json:"san_policy,omitempty"`
 	// KeptBy are answer files that set PersistAllDeviceInstalls: generalize leaves
 	// the settings of the drivers then.
-	KeptBy []string `json:"persist_all_device_installs,omitempty"`
+	KeptBy []string `json:"drivers_kept_by,omitempty"`
 	// Programs are those of Wanted that are there.
 	Programs []string `json:"programs,omitempty"`
 }
