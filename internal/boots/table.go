@@ -32,7 +32,9 @@ func Table() (list []Row) {
 }
 
 // code are names in the form of Markdown.
-func code(names []string, between string) string { return "`" + strings.Join(names, "`"+between+"`") + "`" }
+func code(names []string, between string) string {
+	return "`" + strings.Join(names, "`"+between+"`") + "`"
+}
 
 func (t row) words() Row {
 	w := Row{Name: t.id, Title: t.title, Sources: t.sources, Unconfirmed: t.unconfirmed}
