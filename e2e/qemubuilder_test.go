@@ -53,10 +53,7 @@ build {
   sources = ["source.qemu.windows"]
 %s
   post-processor "sysprep-image" {
-    verify {
-      report   = "report.json"
-      boots_on = ["qemu-ide", "hyperv"]
-    }
+    verify { report = "report.json" }
   }
 }
 `, built("guest-bios.raw"), guestPassword, "name=opt/org.sysprep/scenario,string="+strings.ReplaceAll(string(text), ",", ",,"), source, provisioner)
@@ -66,17 +63,16 @@ build {
 func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
 	testutil.Tool(t, "qemu-system-x86_64")
 	plugins := withPlugins(t, "qemu")
-	const starts = "starts on: qemu-ide yes, hyperv yes"
 	const command = `shutdown_command = "shutdown /s /t 5 /f"`
 	for _, c := range []struct {
 		name, source, action string
 		code                 int
 		texts                []string
 	}{
-		{"quit, with shutdown_command", command, "quit", 0, []string{"Windows is generalized", "Proven", starts}},
+		{"quit, with shutdown_command", command, "quit", 0, []string{"Windows is generalized", "Proven"}},
 		{"quit, without", "", "quit", 1, []string{"set its shutdown_command", "is not proven to be generalized"}},
 		{"shutdown, with shutdown_command", command, "shutdown", 1, []string{"Failed to send shutdown command"}},
-		{"shutdown, without", "", "shutdown", 0, []string{"Proven", starts}},
+		{"shutdown, without", "", "shutdown", 0, []string{"Proven"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -156,6 +156,7 @@ func Prove(names []string, facts winimage.Facts, judged []winimage.Windows, file
 const (
 	idPrefix      = "boots-on-"
 	besidesSuffix = "-besides"
+	nothing       = "nothing is missing"
 )
 
 // IDs are the ids of all findings of all targets.
@@ -179,6 +180,9 @@ func (a Answer) Finding(strict bool) finding.Finding {
 	if a.Verdict == Unknown && !strict {
 		f.Severity = finding.Warn
 	}
+	if len(a.Reasons) > 0 {
+		f.Found += ": "
+	}
 	a.tell(&f, a.Reasons)
 	return f
 }
@@ -192,10 +196,10 @@ func (a Answer) Findings(strict bool) []finding.Finding {
 	}
 	f := finding.Finding{
 		ID: idPrefix + a.Target + besidesSuffix, Severity: finding.Warn, Holds: len(a.Besides) == 0, Subject: finding.Disk,
-		Summary: "a Windows that has started on " + a.title + " has what it needs", Expected: "nothing is missing", Found: "nothing is missing", Unconfirmed: true,
+		Summary: "Windows has what else " + a.title + " asks for", Expected: nothing, Found: nothing, Unconfirmed: true,
 	}
 	if !f.Holds {
-		f.Found = "something is missing"
+		f.Found = ""
 	}
 	a.tell(&f, a.Besides)
 	return append(list, f)
@@ -221,7 +225,10 @@ func Verdicts(list []finding.Finding) string {
 // tell adds reasons, and what to do about them, to a finding.
 func (a Answer) tell(f *finding.Finding, reasons []Reason) {
 	for n, r := range reasons {
-		f.Found += map[bool]string{true: ": ", false: "; "}[n == 0] + r.Text
+		if n > 0 {
+			f.Found += "; "
+		}
+		f.Found += r.Text
 		if r.Remedy != "" && !slices.Contains(f.Remedy, r.Remedy) {
 			f.Remedy = append(f.Remedy, r.Remedy)
 		}

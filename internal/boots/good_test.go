@@ -135,7 +135,7 @@ func filter(f winimage.Filter) change {
 	return func(i *Image) { i.Windows.Starting.Filters = append(i.Windows.Starting.Filters, f) }
 }
 
-func nothing(*Image) {}
+func asItIs(*Image) {}
 
 var (
 	noVirtioBlock = all(gone("viostor"), unbound(`PCI\VEN_1AF4&DEV_1001`))

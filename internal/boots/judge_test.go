@@ -196,7 +196,7 @@ func TestOnlyANoRefusesUnlessItIsStrict(t *testing.T) {
 		holds  bool
 		as     finding.Severity
 	}{
-		{nothing, false, true, finding.Fail}, {nothing, true, true, finding.Fail},
+		{asItIs, false, true, finding.Fail}, {asItIs, true, true, finding.Fail},
 		{overridden("storvsc"), false, false, finding.Warn}, {overridden("storvsc"), true, false, finding.Fail},
 		{gone("storvsc"), false, false, finding.Fail}, {gone("storvsc"), true, false, finding.Fail},
 	} {
