@@ -223,6 +223,16 @@ func TestOnlyANoRefusesUnlessItIsStrict(t *testing.T) {
 	}
 }
 
+// Which firmware starts the disk is said once, not once more as what Azure asks.
+func TestADiskThatNothingStartsIsRefusedForOneReason(t *testing.T) {
+	i := good(2)
+	i.Facts.Disk.Generation, i.File = 0, fixedVHD(1<<30)
+	i.File.Generation = 0
+	if a := judged("azure", i); a.Verdict != No || len(a.Reasons) != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestANameThatIsNoneIsLeftOut(t *testing.T) {
 	if got := Judge([]string{"hyperv", "hyperv"}, good(2)); len(got) != 1 {
 		t.Errorf("a name twice: %+v", got)
