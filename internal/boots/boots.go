@@ -101,6 +101,17 @@ func Asks(names []string) *winimage.Wanted {
 	return &w
 }
 
+// OfFile is the first name whose rows ask something of the file as well, and the place
+// whose rules those are; "" where there is none.
+func OfFile(names []string) (name string, place target.Target) {
+	for _, name := range names {
+		if slices.ContainsFunc(rows(name), func(t row) bool { return t.azure }) {
+			return name, target.Azure
+		}
+	}
+	return "", ""
+}
+
 // rows are those that a name stands for.
 func rows(name string) (list []row) {
 	ids := []string{name}

@@ -88,6 +88,27 @@ func TestTargetsToStartOnAreChecked(t *testing.T) {
 	}
 }
 
+// A format that Azure does not take is refused before the build, not after it.
+func TestAFormatThatATargetDoesNotTakeIsRefusedAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		on           []string
+		format, kind string
+		want         string
+	}{
+		{[]string{"hyperv", "azure-gen2"}, "vhdx", "", "verify.boots_on has azure-gen2, format: azure takes"},
+		{[]string{"azure"}, "vhd", "dynamic", "verify.boots_on has azure, format: azure takes fixed"},
+		{[]string{"azure"}, "vhd", "fixed", ""}, {[]string{"hyperv", "qemu-ide"}, "vhdx", "", ""}, {[]string{"azure"}, unknown.Value, "", ""}, {[]string{"azure"}, "vhd", unknown.Value, ""},
+	} {
+		said := ""
+		for _, err := range (&Config{BootsOn: c.on}).PrepareTarget(c.format, c.kind) {
+			said += err.Error()
+		}
+		if (said != "") != (c.want != "") || !strings.Contains(said, c.want) {
+			t.Errorf("%q as %s %s: %q", c.on, c.format, c.kind, said)
+		}
+	}
+}
+
 func TestEachInstallationIsAskedWhereItStarts(t *testing.T) {
 	beside := ofIDE()
 	beside.Drivers = slices.DeleteFunc(beside.Drivers, func(name string) bool { return name == "disk" })

@@ -121,16 +121,23 @@ func (c *Config) overrides() (finding.Overrides, []error) {
 	return chosen, errs
 }
 
-// PrepareTarget says why the target does not take what is going to be written. It
-// says nothing of what is not known yet.
-func (c *Config) PrepareTarget(format, vhdType string) []error {
-	if !slices.Contains(target.Names(), c.Target) || !slices.Contains(diskimage.Outputs(), format) || vhdType == unknown.Value {
+// PrepareTarget says why the target, or a place of boots_on, does not take what is
+// going to be written. It says nothing of what is not known yet.
+func (c *Config) PrepareTarget(format, vhdType string) (errs []error) {
+	if !slices.Contains(diskimage.Outputs(), format) || vhdType == unknown.Value {
 		return nil
 	}
-	if err := target.Takes(target.Target(c.Target), diskimage.Format(format), vhdType); err != nil {
-		return []error{fmt.Errorf("verify.target, format: %w", err)}
+	if slices.Contains(target.Names(), c.Target) {
+		if err := target.Takes(target.Target(c.Target), diskimage.Format(format), vhdType); err != nil {
+			errs = append(errs, fmt.Errorf("verify.target, format: %w", err))
+		}
 	}
-	return nil
+	if name, place := boots.OfFile(c.BootsOn); name != "" {
+		if err := target.Takes(place, diskimage.Format(format), vhdType); err != nil {
+			errs = append(errs, fmt.Errorf("verify.boots_on has %s, format: %w", name, err))
+		}
+	}
+	return errs
 }
 
 // PrepareBackingFiles checks the option backing_files of the components. The
