@@ -11,7 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/boots", "internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
@@ -33,7 +33,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
+		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
 		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 	// Templates are HCL.
@@ -41,7 +41,7 @@ var rooms = []room{
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
@@ -58,8 +58,9 @@ var rooms = []room{
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
 	// What judges.
+	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
-		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
+		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
 	{name: "internal/sbom", may: []string{"internal/foreign", "internal/inventory"}},
@@ -86,7 +87,7 @@ var rooms = []room{
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
 	{name: "internal/winsim/replay", may: []string{"internal/runlog", "internal/winsim"}, never: []string{"internal/windows"}},
-	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
+	{name: "internal/winsim/boot", may: []string{"internal/regf/hivewrite", "internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
 		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/machinestate", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
 		"internal/winsim/stocktext", "internal/winsim/winfs", "internal/winsim/wsman",
@@ -120,6 +121,7 @@ var rooms = []room{
 	{name: "internal/budget"},
 	{name: "internal/heartbeat"},
 	{name: "internal/lockout"},
+	{name: "internal/authenticode"},
 	{name: "internal/cloudagent"},
 	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once

@@ -90,6 +90,8 @@ var Beliefs = []Belief{
 	{"time-zone", "ActiveTimeBias is what has to be added to local time for UTC, in minutes, as a signed number", "what a bias is: https://learn.microsoft.com/windows/win32/api/timezoneapi/ns-timezoneapi-time_zone_information; the value: " + hives, Seen},
 	{"driver-start", "Start of a service is 0 where Windows loads the driver before it has its disk, and 4 where it never does", "https://learn.microsoft.com/windows-hardware/drivers/install/specifying-driver-load-order", Documented},
 	{"drivers-in-box", "Windows is shipped with drivers for IDE (atapi, intelide), AHCI (storahci, on Windows 7 msahci), NVMe (stornvme), Hyper-V (storvsc, netvsc) and Intel's network cards (E1G60 on Windows 7, e1iexpress on Windows 10); a service of that name is the driver", hives, Seen},
+	{"filters-in-box", "PartMgr, EhStorClass, volsnap, fvevol, rdyboost and iorate are filters of Windows itself in the classes DiskDrive and Volume", hives, Seen},
+	{"storage-classes", "DiskDrive, Volume, SCSIAdapter, HDC and System are the setup classes of disks, volumes, controllers and buses; UpperFilters and LowerFilters of a class name drivers for each of its devices", "https://learn.microsoft.com/windows-hardware/drivers/install/system-defined-device-setup-classes-available-to-vendors; https://learn.microsoft.com/windows-hardware/drivers/install/installing-a-filter-driver", Documented},
 	{"drivers-virtio", "The drivers for virtio are the services viostor, vioscsi and netkvm, and Windows is not shipped with them", "https://github.com/virtio-win/kvm-guest-drivers-windows", Documented},
 	{"drivers-elsewhere", "VMware, Xen, Amazon and Google bring drivers of their own, with the service names in the table", "none found for all of them", Unproven},
 	{"autologon", "Winlogon logs on by itself where AutoAdminLogon is 1, with the password in DefaultPassword as clear text, and Windows never removes that", "https://learn.microsoft.com/troubleshoot/windows-server/user-profiles-and-logon/turn-on-automatic-logon", Documented},
@@ -124,6 +126,7 @@ var Beliefs = []Belief{
 	{"service-types", "Type of a service is 1 or 2 for a driver, and has 0x10 or 0x20 for a program; Start 2 is a service that starts by itself", "https://learn.microsoft.com/windows/win32/api/winsvc/ns-winsvc-query_service_configw", Documented},
 
 	{"firmware-bios", "BIOS starts a disk with an MBR, from the active partition, which must be a primary one. Without an active partition the disk is still one for BIOS, and does not start", active + "; " + generation, Documented},
+	{"boot-signers", "bootmgfw.efi is signed by Microsoft Windows Production PCA 2011 or by Windows UEFI CA 2023. With Secure Boot, firmware starts it where it knows that authority; Debian 12's OVMF has only the first", "https://support.microsoft.com/topic/windows-secure-boot-certificate-expiration-and-ca-updates-7ff40d33-95dc-4c3c-8725-a9b95457578e; the variables of the Debian package ovmf 2022.11 (OVMF_VARS_4M.ms.fd)", Documented},
 	{"firmware-uefi", "UEFI starts a disk with a GPT, from the EFI system partition, and ignores the active flag. Without that partition the disk is still one for UEFI, and does not start", active + "; " + generation, Documented},
 	{"firmware-none", "A disk without a partition table starts no Windows", generation, Documented},
 }

@@ -20,7 +20,7 @@ type Drive struct {
 // cannot be read as one.
 func Drives(ctx context.Context, d diskimage.Disk) (drives []Drive, problems []string, err error) {
 	var r Facts
-	volumes, err := openVolumes(ctx, d, &r)
+	volumes, err := openVolumes(ctx, d, &r, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,9 +1,9 @@
 // Command ledger writes the reference pages that are tables in the code: what
 // internal/windows believes (docs/windows.md, and its count in README.md), the checks of
-// internal/preflight (docs/preflight.md), the causes of internal/diagnosis (docs/causes.md)
-// and the assertions of internal/winimage and internal/target (docs/assertions.md). With
-// -check it changes nothing and fails where one is stale. It is run at the root of the
-// checkout, by make generate.
+// internal/preflight (docs/preflight.md), the causes of internal/diagnosis (docs/causes.md),
+// the assertions of internal/winimage and internal/target (docs/assertions.md) and the
+// targets of internal/boots (docs/boots-on.md). With -check it changes nothing and fails
+// where one is stale. It is run at the root of the checkout, by make generate.
 package main
 
 import (
@@ -43,7 +43,7 @@ func run(root string, check bool) error {
 		return err
 	}
 	pages := map[string]string{readme: counted}
-	for name, text := range map[string]string{"windows.md": page(), "preflight.md": preflightPage(), "causes.md": causesPage(), "assertions.md": assertionsPage()} {
+	for name, text := range map[string]string{"windows.md": page(), "preflight.md": preflightPage(), "causes.md": causesPage(), "assertions.md": assertionsPage(), "boots-on.md": bootsPage()} {
 		pages[filepath.Join(root, "docs", name)] = text
 	}
 	for path, want := range pages {
