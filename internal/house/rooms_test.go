@@ -57,7 +57,8 @@ var rooms = []room{
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
-	// What judges.
+	// What judges, and what states a judgement.
+	{name: "internal/evidence", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
