@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"os"
 	"sync"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 )
 
 // Digests are SHA-256 in hexadecimal digits.
@@ -36,37 +37,56 @@ func Digest(ctx context.Context, path string, progress func(done, total int64), 
 	return d, nil
 }
 
+// FileDigest is the SHA-256 of a file as it stands, in hexadecimal digits. It is Digest
+// for a file that need not be a disk.
+func FileDigest(ctx context.Context, path string) (string, error) {
+	var sum string
+	err := unchanged(path, func(file *flat) error {
+		h := sha256.New()
+		err := (&summer{}).add(ctx, h, file, 0, file.Size())
+		sum = hex.EncodeToString(h.Sum(nil))
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("hashing %s: %w", path, err)
+	}
+	return sum, nil
+}
+
 func hashed(ctx context.Context, path string, progress func(done, total int64), opts ...Option) (Digests, error) {
 	d, err := Open(path, append(opts[:len(opts):len(opts)], Until(ctx))...)
 	if err != nil {
 		return Digests{}, err
 	}
 	defer d.Close()
-	f, err := os.Open(path)
+	var sums Digests
+	err = unchanged(path, func(file *flat) error {
+		s := summer{progress: progress, total: d.Size() + file.Size()}
+		if g, ok := d.(guarded); ok && isFlat(g.Disk) {
+			s.total = file.Size()
+			sums, err = s.both(ctx, file, d.Size())
+		} else {
+			sums, err = s.each(ctx, file, d)
+		}
+		return err
+	})
+	return sums, err
+}
+
+// unchanged opens a file, and fails where it was written to before do was done with it.
+func unchanged(path string, do func(*flat) error) error {
+	f, before, err := hostfile.OpenRegular(path)
 	if err != nil {
-		return Digests{}, err
+		return err
 	}
 	defer f.Close()
-	before, err := f.Stat()
-	if err != nil {
-		return Digests{}, err
-	}
-	file := &flat{source: source{opener: opener{path: path}, ReaderAt: f}, info: Info{VirtualSize: before.Size()}}
-	s := summer{progress: progress, total: d.Size() + file.Size()}
-	var sums Digests
-	if g, ok := d.(guarded); ok && isFlat(g.Disk) {
-		s.total = file.Size()
-		sums, err = s.both(ctx, file, d.Size())
-	} else {
-		sums, err = s.each(ctx, file, d)
-	}
-	if err != nil {
-		return Digests{}, err
+	if err := do(&flat{source: source{opener: opener{path: path}, ReaderAt: f}, info: Info{VirtualSize: before.Size()}}); err != nil {
+		return err
 	}
 	if after, err := f.Stat(); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return Digests{}, errors.Join(err, errors.New("it was written to meanwhile: make sure that nothing uses the image, and run this again"))
+		return errors.Join(err, errors.New("it was written to meanwhile: make sure that nothing uses it, and run this again"))
 	}
-	return sums, nil
+	return nil
 }
 
 func isFlat(d Disk) bool { _, ok := d.(*flat); return ok }
