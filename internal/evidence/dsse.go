@@ -21,8 +21,7 @@ func pae(kind string, body []byte) []byte {
 // payload.
 type (
 	signature struct {
-		Sig   string `json:"sig"`
-		KeyID string `json:"keyid,omitempty"`
+		Sig string `json:"sig"`
 	}
 	envelope struct {
 		PayloadType string      `json:"payloadType"`
@@ -43,16 +42,16 @@ type (
 )
 
 // sign signs a statement, in both shapes that verifiers ask for: the envelope of DSSE,
-// and the bundle of Sigstore around it.
+// and the bundle of Sigstore around it. The envelope has no id of the key: verifiers that
+// make ids in another way would pass over the signature (go-securesystemslib).
 func sign(statement []byte, k *Key) (plain, bundled []byte, err error) {
 	sig, err := k.sign(pae(payloadType, statement))
 	if err != nil {
 		return nil, nil, fmt.Errorf("signing the statement with the key %s: %w", k.path, err)
 	}
 	encode := base64.StdEncoding.EncodeToString
-	e := envelope{PayloadType: payloadType, Payload: encode(statement), Signatures: []signature{{Sig: encode(sig), KeyID: k.ID()}}}
+	e := envelope{PayloadType: payloadType, Payload: encode(statement), Signatures: []signature{{encode(sig)}}}
 	b := bundle{MediaType: bundleType, Verification: verification{hint{k.ID()}}, Envelope: e}
-	b.Envelope.Signatures = []signature{{Sig: e.Signatures[0].Sig}} // the key is named above
 	if plain, err = line(e); err == nil {
 		bundled, err = line(b)
 	}
