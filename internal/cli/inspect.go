@@ -68,7 +68,7 @@ Of one image all is said; of several a line each.`,
 # in a script: the exit code is enough
 ` + program + ` inspect -q disk.vhdx && publish disk.vhdx
 # state it for other programs, signed
-` + program + ` inspect disk.vhd --against source.vhdx --evidence-key key.pem`,
+` + program + ` inspect disk.vhd --evidence-key key.pem`,
 		Annotations: map[string]string{exits: "0 every image is proven\n1 one is not\n2 one could not be judged, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, images []string) error {
 			images, err := o.check(images)
