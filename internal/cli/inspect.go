@@ -78,7 +78,7 @@ Of one image all is said; of several a line each.`,
 			if o.stating.wanted() && !cmd.Flags().Changed("timeout") {
 				o.limit = limit(evidenceLimit)
 			}
-			inputs := append(images, string(o.against), string(o.stating.keyPath))
+			inputs := slices.Concat(images, []string{string(o.against), string(o.stating.keyPath)})
 			if o.stating.wanted() {
 				inputs = append(inputs, evidence.Paths(string(o.stating.prefix))...)
 			}
