@@ -134,8 +134,8 @@ func TestADigestCanBeCancelled(t *testing.T) {
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(path, 64<<30); err != nil {
-		t.Skipf("SKIPPED: no sparse file of 64 GiB: %v", err)
+	if err := os.Truncate(path, 1<<30); err != nil {
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	total := int64(0)
@@ -143,7 +143,7 @@ func TestADigestCanBeCancelled(t *testing.T) {
 		total = of
 		cancel()
 	})
-	if !errors.Is(err, context.Canceled) || total != 64<<30 {
+	if !errors.Is(err, context.Canceled) || total != 1<<30 {
 		t.Errorf("%v, of %d", err, total)
 	}
 }
