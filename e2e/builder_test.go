@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence/evidencetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
@@ -168,8 +169,10 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 			if c.starts != nil {
 				verify = fmt.Sprintf("\n  verify {\n boots_on = [\"%s\"]\n}", strings.Join(c.starts, `", "`))
 			}
-			p := machine{disk: c.disk, source: c.source + verify + "\n  " + reportBlock("builder"),
-				builders: sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`, reportBlock("provisioner"))}.start(t)
+			answers := writeAnswerFile(t)
+			key, public := evidencetest.Key(t)
+			p := machine{disk: c.disk, source: c.source + verify + "\n  " + reportBlock("builder") + fmt.Sprintf("\n  evidence { key = %q }", key),
+				builders: sysprepBlock(fmt.Sprintf("answer_file = %q", answers), `log_directory = "logs"`, reportBlock("provisioner"))}.start(t)
 			p.expect(0, "tag created", "guest-shutdown")
 			if c.starts != nil {
 				p.expect(0, "starts on: "+strings.Join(c.starts, " yes, ")+" yes")
@@ -181,6 +184,7 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 			file := filepath.Join(p.dir, "output", c.file)
 			c.check(t, file)
 			wantReports(t, p, file)
+			wantEvidence(t, p, public, file, built(c.disk), answers)
 			report, proof := proof(t, file)
 			if !proven(proof) {
 				t.Errorf("not proven: %+v", finding.Failed(proof, finding.Fail))

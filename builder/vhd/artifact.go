@@ -24,6 +24,7 @@ const reportState = "sysprep_report"
 type artifact struct {
 	path          string
 	report        string // "" without one
+	evidence      []string
 	madeDirectory bool
 	state         map[string]any
 }
@@ -34,7 +35,7 @@ var _ packersdk.Artifact = (*artifact)(nil)
 // build values, or nil.
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
-	a := &artifact{path: run.output.path, report: run.report, madeDirectory: run.output.madeDirectory}
+	a := &artifact{path: run.output.path, report: run.report, evidence: run.output.evidence, madeDirectory: run.output.madeDirectory}
 	domain := "kvm" // where Vagrant boots the image, as far as nobody says otherwise
 	if d, ok := run.driver.(hypervisor.DomainTyper); ok {
 		domain = d.DomainType()
@@ -44,7 +45,10 @@ func newArtifact(run *run, generatedData any) *artifact {
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,
-		reportState: run.report,
+		reportState: run.report, evidenceState: "",
+	}
+	if len(a.evidence) > 0 {
+		a.state[evidenceState] = a.evidence[0]
 	}
 	if values, ok := generatedData.(map[string]any); ok {
 		// checksum, compress and manifest assert exactly this type.
@@ -84,7 +88,7 @@ func (a *artifact) String() string {
 
 func (a *artifact) State(name string) any { return a.state[name] }
 
-// Destroy removes the disk, and its folder if the build made it and nobody
+// Destroy removes the disk with its evidence, and its folder if the build made it and nobody
 // else uses it.
 func (a *artifact) Destroy() error {
 	if err := os.Remove(a.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -94,6 +98,11 @@ func (a *artifact) Destroy() error {
 	if a.report == a.path+proof.ReportSuffix {
 		if err := os.Remove(a.report); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing report: %w", err)
+		}
+	}
+	for _, path := range a.evidence {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing evidence: %w", err)
 		}
 	}
 	if a.madeDirectory {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
@@ -132,6 +133,9 @@ type Config struct {
 	Verify proof.Config `mapstructure:"verify"`
 	// Where the report on this build is written; see the block below.
 	Report block.Config `mapstructure:"report"`
+	// A statement beside the disk that it is proven, for other programs to verify; see
+	// the block below. By default there is none.
+	Evidence *evidencefile.Config `mapstructure:"evidence"`
 
 	// drivers hold the options of each driver by its name.
 	drivers map[string]hypervisor.Options

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
@@ -22,6 +23,7 @@ func (c *Config) inputs() (known []string) {
 			paths = append(paths, f.Path)
 		}
 	}
+	paths = append(paths, c.Evidence.Inputs()...)
 	for _, path := range paths {
 		if path != "" && !unknown.In(path) {
 			known = append(known, path)
@@ -68,6 +70,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
+	errs = append(errs, c.Evidence.Check(output, append(files, c.screenPath(), c.reportPath())...)...)
 	return append(errs, c.Report.Check(false, c.writes(inputs)...)...)
 }
 
@@ -77,6 +80,9 @@ func (c *Config) writes(inputs []string) []string {
 	files := append(slices.Clip(inputs), c.outputPath(), c.screenPath())
 	if !c.Verify.Enabled.False() && !unknown.In(c.Verify.Report) {
 		files = append(files, c.reportPath(), c.beside("report.json"))
+	}
+	if c.Evidence.Wanted() {
+		files = append(files, evidence.Paths(c.outputPath())...)
 	}
 	return files
 }

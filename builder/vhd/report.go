@@ -31,7 +31,10 @@ func (r *run) writeReports(ctx context.Context, ui packersdk.Ui, err error) {
 	made := r.reported(ctx, err)
 	if err == nil && c.Report.Hashed() {
 		r.log.Begin("hash")
-		sum, failed := block.Hash(ctx, ui, r.output.path)
+		sum, failed := r.output.digests.File, error(nil)
+		if sum == "" {
+			sum, failed = block.Hash(ctx, ui, r.output.path)
+		}
 		if failed != nil {
 			ui.Sayf("Warning: the report on this build has no hash of the output: %s", failed)
 		}
@@ -68,7 +71,7 @@ func (r *run) reported(ctx context.Context, err error) report.Run {
 		made.Add(report.NewSection(report.SectionDiagnosis, d.Finding))
 	}
 	made.AddProof(p.Findings, p.Facts, r.told.refusal)
-	made.Files = append(block.Exists(r.report, p.ReportPath), r.told.disk.Logs...)
+	made.Files = append(block.Exists(append([]string{r.report, p.ReportPath}, r.output.evidence...)...), r.told.disk.Logs...)
 	if err != nil {
 		if made.Picture = block.Picture(c.screenPath(), l.Begun); made.Picture != nil {
 			made.Files = append(made.Files, c.screenPath())

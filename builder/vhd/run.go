@@ -60,6 +60,8 @@ type run struct {
 type output struct {
 	path        string
 	virtualSize int64
+	digests     diskimage.Digests // empty unless evidence is wanted
+	evidence    []string          // the files of the evidence
 	// madeDirectory: the build made the folder, so it may remove it.
 	madeDirectory bool
 	// replaces: there was a disk of that name, which -force replaces.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/compact"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
@@ -33,11 +34,22 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	}
 	ui.Sayf("Writing the disk as %s: %s", kind, path)
 	began, unproven := time.Now(), filepath.Join(run.scratch, "output-"+filepath.Base(path))
+	hashing, stop := context.WithCancel(ctx)
+	sources := run.sources(hashing)
+	defer func() {
+		stop()
+		_, _ = sources() // it has been told what came of it
+	}()
 	stats, err := run.write(ctx, ui, unproven)
+	run.output.digests = stats.Digests
 	var result proof.Result
 	if err == nil && !c.Verify.Enabled.False() {
 		result, err = proof.Recheck(ctx, ui, run.proving(unproven))
 		run.told.proved(result, err)
+	}
+	var documents []evidence.Document
+	if err == nil {
+		documents, err = run.evidence(result, sources)
 	}
 	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
@@ -55,6 +67,7 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 	if run.report != "" {
 		ui.Sayf("Report: %s", run.report)
 	}
+	run.writeEvidence(ctx, ui, documents)
 	left := ""
 	if stats.Skipped > 0 {
 		left = fmt.Sprintf(", %d MiB of free clusters and page files left out", stats.Skipped>>20)
@@ -81,6 +94,10 @@ func (r *run) write(ctx context.Context, ui packersdk.Ui, to string) (diskimage.
 			said = time.Now()
 			ui.Sayf("%d %% of %.1f GiB", done*100/total, gib(total))
 		}
+	}
+	if options.Digest {
+		wait := r.heart.Begin(heartbeat.Facts{Doing: "writing the disk and hashing it"})
+		defer wait.End()
 	}
 	if r.config.Compact.True() {
 		wait := r.heart.Begin(heartbeat.Facts{Doing: "looking for free space on the disk"})

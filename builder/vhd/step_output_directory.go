@@ -149,6 +149,9 @@ func (s *stepOutputDirectory) Cleanup(state multistep.StateBag) {
 			if run.report != "" {
 				errs = append(errs, os.Remove(run.report))
 			}
+			for _, path := range run.output.evidence {
+				errs = append(errs, os.Remove(path))
+			}
 		}
 	}
 	if s.release != nil {

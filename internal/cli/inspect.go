@@ -20,6 +20,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
@@ -50,6 +51,7 @@ type inspecting struct {
 	against value
 	backing values
 	limit   limit
+	stating stating
 }
 
 func inspectCommand(c *call) *cobra.Command {
@@ -69,14 +71,23 @@ Of one image all is said; of several a line each.`,
 # many at once, for a program
 ` + program + ` inspect --json -o report.json *.qcow2
 # in a script: the exit code is enough
-` + program + ` inspect -q disk.vhdx && publish disk.vhdx`,
+` + program + ` inspect -q disk.vhdx && publish disk.vhdx
+# state it for other programs, signed
+` + program + ` inspect disk.vhd --evidence-key key.pem`,
 		Annotations: map[string]string{exits: "0 every image is proven\n1 one is not\n2 one could not be judged, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, images []string) error {
 			images, err := o.check(images)
 			if err != nil {
 				return err
 			}
-			return o.to(cmd.Context(), c, o.json, append(images, string(o.against)), func(stdout, stderr *edge.Writer) int {
+			if o.stating.wanted() && !cmd.Flags().Changed("timeout") {
+				o.limit = limit(evidenceLimit)
+			}
+			inputs := slices.Concat(images, []string{string(o.against), string(o.stating.keyPath)})
+			if o.stating.wanted() {
+				inputs = append(inputs, evidence.Paths(string(o.stating.prefix))...)
+			}
+			return o.to(cmd.Context(), c, o.json, inputs, func(stdout, stderr *edge.Writer) int {
 				return o.run(cmd.Context(), images, stdout, stderr)
 			})
 		},
@@ -88,6 +99,8 @@ Of one image all is said; of several a line each.`,
 	f.Var(&o.boots, "boots-on", "where the Windows is to start: `TARGETS` such as azure-gen2,hyperv,qemu-virtio, of which yes, no or unknown is said; can be given several times. A no is an error. See docs/boots-on.md")
 	f.BoolVar(&o.strict, "boots-on-strict", false, "with --boots-on, take unknown for an error too")
 	f.Var(&o.against, "against", "the disk `SOURCE` that the image was made from: says of the machine SID, the computer name, accounts and the like what became of them. It refuses no image")
+	f.Var(&o.stating.prefix, "evidence", "state that the image is proven, in a form that other programs verify (docs/evidence.md): in `PREFIX`.statement.json or, with --evidence-key, in PREFIX.intoto.json and PREFIX.intoto.sigstore.json. Mostly PREFIX is the path of the image. Of an image that is not proven nothing is written. All of the image is read, so the time that is allowed is 2h unless --timeout says otherwise")
+	f.Var(&o.stating.keyPath, "evidence-key", "sign the evidence with the private key in `KEY`, a PEM file without a passphrase (ECDSA P-256, Ed25519 or RSA); without --evidence it is written beside the image")
 	o.shared(f, &o.backing, &o.limit)
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp)) // the option is there
 	_ = cmd.RegisterFlagCompletionFunc("boots-on", cobra.FixedCompletions(boots.Names(), cobra.ShellCompDirectiveNoFileComp))
@@ -111,7 +124,11 @@ func (o *inspecting) check(images []string) ([]string, error) {
 	case slices.Contains(images, "-") && len(images) > 1:
 		return nil, errors.New("standard input (-) is named beside other images; inspect it in a call of its own")
 	}
-	return expanded(runtime.GOOS, images)
+	images, err := expanded(runtime.GOOS, images)
+	if err != nil {
+		return nil, err
+	}
+	return images, o.stating.check(images, string(o.against))
 }
 
 // targets are those of --boots-on, which may have several, with commas.
@@ -143,12 +160,12 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 	defer cancel()
 	var source *winimage.Facts
 	if o.against != "" {
-		facts, _, err := look(ctx, string(o.against), o.backing, nil)
+		facts, info, err := look(ctx, string(o.against), o.backing, nil)
 		if err != nil {
 			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(string(o.against)), edge.Text(reason(ctx, err)))
 			return CannotDo
 		}
-		source = &facts
+		source, o.stating.against = &facts, info
 	}
 	reports := make([]finding.Report, len(images))
 	slots := make(chan struct{}, parallelImages)
@@ -168,6 +185,18 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 	for _, r := range reports {
 		code = max(code, codeOf(r))
 	}
+	var stated []string
+	if o.stating.wanted() && code != CannotDo {
+		var err error
+		stated, err = o.stating.write(ctx, o, reports[0])
+		switch {
+		case errors.Is(err, evidence.ErrNotProven):
+			fmt.Fprintf(stderr, "no evidence was written: the image is not proven\n")
+		case err != nil:
+			fmt.Fprintf(stderr, "no evidence was written: %s\n", edge.Text(reason(ctx, err)))
+			code = CannotDo
+		}
+	}
 	if o.json {
 		if err := render.JSON(stdout.Raw(), reports...); err != nil {
 			fmt.Fprintln(stderr, err)
@@ -184,6 +213,9 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 		default:
 			for _, line := range inFull(r) {
 				fmt.Fprintln(stdout, line)
+			}
+			for _, path := range stated {
+				fmt.Fprintf(stdout, "evidence:      %s\n", path)
 			}
 		}
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	// Compare reads the whole output back and compares it with the source. A
 	// sample is compared without it, too.
 	Compare bool
+	// Digest hashes the output: see Stats.
+	Digest bool
 	// Progress is told how many bytes of data were handled, by one goroutine
 	// at a time. It must not block.
 	Progress func(done, total int64)
@@ -45,6 +47,8 @@ type Stats struct {
 	Read        int64 // read from the source: its data less what was skipped
 	Written     int64 // data that was not zeros
 	Skipped     int64 // data left out because Skip said so
+	// Digests are of the output, if they were asked for.
+	Digests Digests
 }
 
 // outputType checks the combination of format and type, and fills in the default.
@@ -109,6 +113,15 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	out, _ := outputOf(o.Format)
 	w := out.write(f, size, src, o.Type)
 	c := copier{src: src, w: w, skip: o.Skip, progress: o.Progress, total: plan.data}
+	if _, fixed := w.(*flatWriter); fixed && o.Digest {
+		ctx, stop := context.WithCancel(ctx)
+		if c.follow, err = follow(ctx, f.Name(), size); err != nil {
+			stop()
+			return st, err
+		}
+		defer c.follow.close()
+		defer stop()
+	}
 	if err := c.run(ctx); err != nil {
 		return st, err
 	}
@@ -128,6 +141,9 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 	if err := checkOutput(ctx, src, f.Name(), o, c.stats, slices.Collect(maps.Values(c.sample.spans))); err != nil {
 		return st, err
 	}
+	if err := c.digest(ctx, f.Name(), o); err != nil {
+		return st, err
+	}
 	if err := ctx.Err(); err != nil {
 		return st, err
 	}
@@ -135,6 +151,20 @@ func convert(ctx context.Context, src Disk, dst string, o Options) (st Stats, er
 		return st, err
 	}
 	return c.stats, nil
+}
+
+// digest hashes the output, if that is asked for: a flat one was followed as it was
+// written, of the others the tables come last.
+func (c *copier) digest(ctx context.Context, path string, o Options) (err error) {
+	switch {
+	case !o.Digest:
+	case c.follow != nil:
+		c.stats.Digests, err = c.follow.end()
+		c.follow.f.Close()
+	default:
+		c.stats.Digests, err = Digest(ctx, path, nil, As(o.Format))
+	}
+	return err
 }
 
 // CanHold refuses a disk that the output cannot express, before anything is done

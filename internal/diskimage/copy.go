@@ -46,6 +46,7 @@ type copier struct {
 	stats Stats
 
 	sample sample
+	follow *follower // nil: nobody hashes
 }
 
 // piece is one block to copy. Its number keeps the output in the order of the
@@ -161,6 +162,11 @@ func (c *copier) copy(ctx context.Context, p piece, buf []byte) error {
 		}
 		base, first := p.block*copyUnit, r.keep[0]
 		c.sample.add(p.number, span{base + first.from, base + first.to})
+	}
+	if c.follow != nil {
+		if err := c.follow.tell(ctx, piece{number: p.number, block: p.block, data: r.keep}); err != nil {
+			return fmt.Errorf("hashing what was written: %w", err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -24,16 +24,16 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
-		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
+		"internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/winimage",
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
+		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
 		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
 	}},
 	// Templates are HCL.
@@ -41,7 +41,8 @@ var rooms = []room{
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
+	{name: "internal/evidencefile", packer: true, may: []string{"internal/diskimage", "internal/evidence", "internal/heartbeat", "internal/proof", "internal/secrets", "internal/unknown", "version"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
@@ -57,8 +58,9 @@ var rooms = []room{
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
-	// What judges.
+	// What judges, and what states a judgement.
 	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
+	{name: "internal/evidence", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
@@ -74,6 +76,7 @@ var rooms = []room{
 	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
 	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
+	{name: "internal/evidence/evidencetest"},                                                                                      // for tests only
 	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
 

@@ -13,6 +13,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
@@ -60,6 +61,15 @@ func isReport(path string) (bool, error) {
 	return reportHead.Match(head), err
 }
 
+// isOurs reports whether a file is absent, empty, a report or evidence.
+func isOurs(path string) bool {
+	if ours, err := isReport(path); err == nil && ours {
+		return true
+	}
+	ours, err := evidence.IsOurs(path)
+	return err == nil && ours
+}
+
 // PrepareReport checks the path of the report, if it is known: it must be
 // none of the files.
 func (c *Config) PrepareReport(files ...string) (errs []error) {
@@ -72,17 +82,20 @@ func (c *Config) PrepareReport(files ...string) (errs []error) {
 	return errs
 }
 
-// RemoveStale removes reports of a disk that no longer exists, so that
-// nothing claims that it is proven; with disk "" those of one that never was.
+// RemoveStale removes reports of a disk that no longer exists, and its evidence, so
+// that nothing claims that it is proven; with disk "" reports of one that never was.
 func RemoveStale(ctx context.Context, ui packersdk.Ui, disk string, reports ...string) {
 	if _, err := os.Lstat(disk); !errors.Is(err, fs.ErrNotExist) {
 		return
+	}
+	if disk != "" {
+		reports = append(reports[:len(reports):len(reports)], evidence.Paths(disk)...)
 	}
 	for _, path := range reports {
 		if info, err := os.Lstat(path); path == "" || err != nil || info.Size() == 0 {
 			continue
 		}
-		if ours, err := isReport(path); err != nil || !ours {
+		if !isOurs(path) {
 			continue
 		}
 		if err := hostfile.Remove(ctx, path); err != nil {
@@ -131,7 +144,7 @@ func (e *Unplaced) Error() string {
 func (e *Unplaced) Unwrap() error { return e.err }
 
 // Place gives a finished disk its name and writes its report. An earlier disk
-// of that name is replaced in one move. A report never stands beside a disk
+// of that name is replaced in one move. A report or evidence never stands beside a disk
 // that it is not about: that of the earlier disk goes before the move, that of
 // the new one comes after it, so that a crash in between leaves a disk without
 // a report. A report that cannot be written is said and is no error, since the
@@ -147,7 +160,7 @@ func Place(ctx context.Context, ui packersdk.Ui, p Placement) (report string, er
 	}
 	err = hostfile.Writable(p.To, p.Inputs...)
 	if err == nil {
-		old := takeReports(ctx, ui, target, beside)
+		old := takeReports(ctx, ui, append(evidence.Paths(p.To), target, beside)...)
 		if err = hostfile.Rename(ctx, p.From, p.To); err != nil {
 			old.restore(ctx)
 		}
@@ -187,11 +200,12 @@ func (p Placement) keep(ctx context.Context, why error) error {
 // taken are reports by their path.
 type taken map[string][]byte
 
-// takeReports removes the reports of the earlier disk, and remembers them.
+// takeReports removes the reports of the earlier disk and its evidence, and remembers
+// them.
 func takeReports(ctx context.Context, ui packersdk.Ui, paths ...string) taken {
 	old := taken{}
 	for _, path := range paths {
-		if ours, err := isReport(path); err != nil || !ours {
+		if !isOurs(path) {
 			continue
 		}
 		content, err := hostfile.ReadRegular(path, maxReport)

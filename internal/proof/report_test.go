@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -195,4 +196,36 @@ func TestReportsOfDisksThatAreGoneAreRemoved(t *testing.T) {
 	if !slices.Contains(strings.Split(said.String(), "\n"), "Removed "+stale+", the report of an image that no longer exists") {
 		t.Errorf("said:\n%s", said)
 	}
+}
+
+// TestEvidenceNeverStandsBesideAnotherDisk: that of the earlier disk goes with it, and
+// is back where that stays.
+func TestEvidenceNeverStandsBesideAnotherDisk(t *testing.T) {
+	const old = `{"_type":"https://in-toto.io/Statement/v1","old":true}`
+	for _, moved := range []bool{true, false} {
+		dir := t.TempDir()
+		to := put(t, filepath.Join(dir, "x.vhd"), "old")
+		want := ""
+		for _, path := range evidence.Paths(to) {
+			put(t, path, old)
+		}
+		p := Placement{From: put(t, filepath.Join(dir, "part"), "new"), To: to, Result: proven(t)}
+		if !moved {
+			p.Inputs, want = []string{to}, old
+		}
+		ui, _ := recorder()
+		if _, err := Place(t.Context(), ui, p); (err == nil) != moved {
+			t.Errorf("moved %t: %v", moved, err)
+		}
+		for _, path := range evidence.Paths(to) {
+			holds(t, path, want)
+		}
+	}
+	gone := filepath.Join(t.TempDir(), "gone.vhd")
+	mine := put(t, gone+evidence.EnvelopeSuffix, `{"mine":1}`)
+	put(t, gone+evidence.StatementSuffix, old)
+	ui, _ := recorder()
+	RemoveStale(t.Context(), ui, gone)
+	holds(t, gone+evidence.StatementSuffix, "")
+	holds(t, mine, `{"mine":1}`)
 }

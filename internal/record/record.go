@@ -25,6 +25,9 @@ type Run struct {
 	ID         string `json:"id"`
 	AnswerFile bool   `json:"answer_file"` // /unattend was given
 	VMMode     bool   `json:"vm_mode"`     // /mode:vm was given
+	// AnswerFileSHA256 is of the answer file that was brought, in hexadecimal digits;
+	// empty where none was.
+	AnswerFileSHA256 string `json:"answer_file_sha256,omitempty"`
 	// PoweredOff: the provisioner is done, and Windows powers itself off.
 	PoweredOff bool `json:"powered_off,omitempty"`
 }

@@ -20,6 +20,7 @@ type artifact struct {
 	path string
 	// report is the JSON report beside it; empty without a proof.
 	report     string
+	evidence   []string // its files; none unless it was asked for
 	madeFolder bool
 	state      map[string]any
 }
@@ -77,13 +78,22 @@ func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's na
 
 func (a *artifact) String() string { return "Windows image: " + a.path }
 
-func (a *artifact) State(name string) any { return a.state[name] }
+func (a *artifact) State(name string) any {
+	if name == evidenceState && len(a.evidence) > 0 {
+		return a.evidence[0]
+	}
+	return a.state[name]
+}
 
-// Destroy removes the disk and its report, and their folder if it was made
+// evidenceState is the name under which State gives the path of the statement or, where
+// it is signed, of its envelope.
+const evidenceState = "sysprep_evidence"
+
+// Destroy removes the disk, its report and its evidence, and their folder if it was made
 // for them and holds nothing else.
 func (a *artifact) Destroy() error {
 	var errs []error
-	for _, path := range []string{a.path, a.report} {
+	for _, path := range append([]string{a.path, a.report}, a.evidence...) {
 		if err := os.Remove(path); path != "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

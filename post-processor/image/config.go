@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
@@ -36,6 +37,11 @@ type Config struct {
 	Verify proof.Config `mapstructure:"verify"`
 	// Where the report on this run is written, see [Report](#report).
 	Report block.Config `mapstructure:"report"`
+	// A statement that the image is proven, for other programs to verify, see
+	// [Evidence](#evidence). It is written beside `output`; without `format` it is in
+	// `output-<build name>-image/`, and its names begin with that of the disk. By default
+	// there is none.
+	Evidence *evidencefile.Config `mapstructure:"evidence"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
 	// file itself, and the content of that file becomes part of the image: files
@@ -93,7 +99,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -169,7 +175,10 @@ func (c *Config) preparePaths() (errs []error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("output: %w", err))
 	}
-	return append(append(errs, c.Verify.PrepareReport(output)...), c.Report.Check(false, c.otherFiles(output)...)...)
+	if output != "" {
+		errs = append(errs, c.Evidence.Check(output, output, c.Verify.Report)...)
+	}
+	return append(append(errs, c.Verify.PrepareReport(append(c.Evidence.Inputs(), output)...)...), c.Report.Check(false, c.otherFiles(output)...)...)
 }
 
 // folder is where everything goes that has no path of its own.
@@ -200,5 +209,6 @@ func (c *Config) conversion() diskimage.Options {
 	return diskimage.Options{
 		Format: diskimage.Format(c.Format), Type: diskimage.Type(c.VHDType),
 		AlignMiB: diskimage.Format(c.Format).WholeMiB(), Compare: c.Verify.Compare,
+		Digest: c.Evidence.Wanted(),
 	}
 }

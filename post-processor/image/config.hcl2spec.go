@@ -4,6 +4,7 @@ package image
 
 import (
 	"github.com/hashicorp/hcl/v2/hcldec"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/zclconf/go-cty/cty"
@@ -12,22 +13,23 @@ import (
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	PackerBuildName     *string           `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
-	PackerBuilderType   *string           `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
-	PackerCoreVersion   *string           `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
-	PackerDebug         *bool             `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
-	PackerForce         *bool             `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
-	PackerOnError       *string           `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
-	PackerUserVars      map[string]string `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
-	PackerSensitiveVars []string          `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
-	Verify              *proof.FlatConfig `mapstructure:"verify" cty:"verify" hcl:"verify"`
-	Report              *block.FlatConfig `mapstructure:"report" cty:"report" hcl:"report"`
-	BackingFiles        []string          `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
-	FromArtifice        *bool             `mapstructure:"from_artifice" cty:"from_artifice" hcl:"from_artifice"`
-	Format              *string           `mapstructure:"format" cty:"format" hcl:"format"`
-	VHDType             *string           `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
-	Output              *string           `mapstructure:"output" cty:"output" hcl:"output"`
-	Compact             *bool             `mapstructure:"compact" cty:"compact" hcl:"compact"`
+	PackerBuildName     *string                  `mapstructure:"packer_build_name" cty:"packer_build_name" hcl:"packer_build_name"`
+	PackerBuilderType   *string                  `mapstructure:"packer_builder_type" cty:"packer_builder_type" hcl:"packer_builder_type"`
+	PackerCoreVersion   *string                  `mapstructure:"packer_core_version" cty:"packer_core_version" hcl:"packer_core_version"`
+	PackerDebug         *bool                    `mapstructure:"packer_debug" cty:"packer_debug" hcl:"packer_debug"`
+	PackerForce         *bool                    `mapstructure:"packer_force" cty:"packer_force" hcl:"packer_force"`
+	PackerOnError       *string                  `mapstructure:"packer_on_error" cty:"packer_on_error" hcl:"packer_on_error"`
+	PackerUserVars      map[string]string        `mapstructure:"packer_user_variables" cty:"packer_user_variables" hcl:"packer_user_variables"`
+	PackerSensitiveVars []string                 `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
+	Verify              *proof.FlatConfig        `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	Report              *block.FlatConfig        `mapstructure:"report" cty:"report" hcl:"report"`
+	Evidence            *evidencefile.FlatConfig `mapstructure:"evidence" cty:"evidence" hcl:"evidence"`
+	BackingFiles        []string                 `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
+	FromArtifice        *bool                    `mapstructure:"from_artifice" cty:"from_artifice" hcl:"from_artifice"`
+	Format              *string                  `mapstructure:"format" cty:"format" hcl:"format"`
+	VHDType             *string                  `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
+	Output              *string                  `mapstructure:"output" cty:"output" hcl:"output"`
+	Compact             *bool                    `mapstructure:"compact" cty:"compact" hcl:"compact"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -52,6 +54,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
 		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
 		"report":                     &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
+		"evidence":                   &hcldec.BlockSpec{TypeName: "evidence", Nested: hcldec.ObjectSpec((*evidencefile.FlatConfig)(nil).HCL2Spec())},
 		"backing_files":              &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"from_artifice":              &hcldec.AttrSpec{Name: "from_artifice", Type: cty.Bool, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},

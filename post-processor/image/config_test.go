@@ -122,7 +122,7 @@ func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"backing_files", "compact", "format", "from_artifice", "output", "report", "verify", "vhd_type"}; !slices.Equal(names, want) {
+	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "verify", "vhd_type"}; !slices.Equal(names, want) {
 		t.Errorf("options %v, want %v", names, want)
 	}
 }

@@ -58,16 +58,21 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 		return nil, err
 	}
 	told.begins("convert")
-	unproven, err := p.write(ctx, ui, found, output, scratch)
+	unproven, stats, err := p.write(ctx, ui, found, output, scratch)
 	if err != nil {
 		return nil, err
 	}
+	told.digests = stats.Digests
 	options.Disk, options.Name = proof.File(unproven, found.backing...), output
 	if !p.config.Verify.Enabled.False() {
 		told.begins("prove the output")
 		if result, err = told.proved(proof.Recheck(ctx, ui, options)); err != nil {
 			return nil, err
 		}
+	}
+	documents, err := p.evidence(ctx, ui, found, output, result, told)
+	if err != nil {
+		return nil, err
 	}
 	a.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: output, Result: result, Report: report, Inputs: found.inputs})
 	if errors.As(err, &unplaced) && hostfile.Within(scratch, unplaced.Path) {
@@ -82,6 +87,8 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 	if a.report != "" {
 		ui.Sayf("Report: %s", a.report)
 	}
+	a.evidence = p.config.Evidence.Write(ctx, ui, output, documents, append(found.inputs, a.report)...)
+	told.evidence = a.evidence
 	a.describe(input, &p.config, result)
 	return a, nil
 }
@@ -99,6 +106,9 @@ func (p *PostProcessor) checkOutput(output string, inputs []string) (replaces bo
 		return true, fmt.Errorf("output: %s exists already; remove it, set another output, or use packer build -force", output)
 	}
 	report, _ := p.reportPaths(output, replaces)
+	for _, err := range p.config.Evidence.Check(output, append(inputs, report)...) {
+		return replaces, err
+	}
 	return replaces, p.checkReport(report, append(inputs, output))
 }
 

@@ -21,7 +21,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/parent"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
 
 // BuilderID names the maker of an artifact to other post-processors.
@@ -72,6 +71,7 @@ func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packers
 	if err != nil {
 		return nil, false, false, err
 	}
+	found.inputs = append(found.inputs, p.config.Evidence.Inputs()...)
 	if err := told.found(found, &p.config.Report); err != nil {
 		return nil, false, false, err
 	}
@@ -83,13 +83,7 @@ func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packers
 		ui.Sayf("Warning: %s: %s", found.path, warning)
 	}
 	if p.config.Format == "" {
-		report := filepath.Join(p.config.folder(), filepath.Base(found.path)+proof.ReportSuffix)
-		if err := p.checkReport(report, found.inputs); err != nil {
-			return nil, false, false, err
-		}
-		told.begins("prove")
-		options := proof.Options{Config: p.config.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
-		if _, err := told.proved(proof.Run(ctx, ui, options)); err != nil {
+		if err := p.proveAsItIs(ctx, ui, found, told); err != nil {
 			return nil, false, false, err
 		}
 		return input, true, true, nil
@@ -131,11 +125,12 @@ func open(ctx context.Context, disk string, backing []string) (diskimage.Disk, e
 }
 
 // write converts the disk into a file in the scratch folder and returns its
-// path.
-func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks, output, scratch string) (string, error) {
+// path and what was done.
+func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks, output, scratch string) (string, diskimage.Stats, error) {
+	none := diskimage.Stats{}
 	src, err := open(ctx, found.path, found.backing)
 	if err != nil {
-		return "", err
+		return "", none, err
 	}
 	defer src.Close()
 	options := p.config.conversion()
@@ -152,7 +147,7 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 		skip, said, err := compact.Skipper(ctx, src)
 		looking.End()
 		if err != nil {
-			return "", err
+			return "", none, err
 		}
 		ui.Say(said)
 		options.Skip = skip
@@ -161,7 +156,7 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 	if options.AlignMiB {
 		var said string
 		if disk, said, err = compact.Grown(src, diskimage.MiB); err != nil {
-			return "", err
+			return "", none, err
 		}
 		if said != "" {
 			ui.Say(said)
@@ -172,10 +167,10 @@ func (p *PostProcessor) write(ctx context.Context, ui packersdk.Ui, found disks,
 	unproven := filepath.Join(scratch, "unproven"+filepath.Ext(output))
 	stats, err := diskimage.Convert(ctx, disk, unproven, options)
 	if err != nil {
-		return "", err
+		return "", none, err
 	}
 	ui.Sayf("Converted: virtual size %d MiB, %d MiB of data, %d MiB left out", stats.VirtualSize>>20, stats.Written>>20, stats.Skipped>>20)
-	return unproven, nil
+	return unproven, stats, nil
 }
 
 // progress says each fifth of a conversion.

@@ -12,6 +12,8 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
@@ -27,8 +29,10 @@ type told struct {
 	inputs []string // the files that are never replaced
 	// path is the disk that is handed on, and format and size what it is.
 	path, format string
-	virtual      int64  // bytes
-	written      string // the report of the proof
+	virtual      int64             // bytes
+	written      string            // the report of the proof
+	digests      diskimage.Digests // of that disk; empty unless evidence is wanted
+	evidence     []string          // its files
 	proof        proof.Result
 	refusal      error
 }
@@ -89,7 +93,10 @@ func (p *PostProcessor) writeReports(ctx context.Context, ui packersdk.Ui, t *to
 	if err == nil && c.Hashed() {
 		t.begins("hash the output")
 		var failed error
-		if sum, failed = block.Hash(ctx, ui, t.path); failed != nil {
+		if sum = t.digests.File; sum == "" {
+			sum, failed = block.Hash(ctx, ui, t.path)
+		}
+		if failed != nil {
 			ui.Sayf("Warning: the report on this run has no hash of the output: %s", failed)
 		}
 	}
@@ -97,7 +104,7 @@ func (p *PostProcessor) writeReports(ctx context.Context, ui packersdk.Ui, t *to
 	if made.Output != nil {
 		made.Output.SHA256 = sum
 	}
-	c.Write(ctx, ui, made, packersdk.LogSecretFilter.FilterString, nil, append(slices.Clip(t.inputs), t.path, t.written)...)
+	c.Write(ctx, ui, made, packersdk.LogSecretFilter.FilterString, nil, append(append(slices.Clip(t.inputs), t.path, t.written), t.evidence...)...)
 }
 
 // reported is the report on the work, which err ended.
@@ -123,7 +130,7 @@ func (p *PostProcessor) reported(ctx context.Context, t *told, err error) report
 		}
 	}
 	made.AddProof(t.proof.Findings, t.proof.Facts, t.refusal)
-	made.Files = block.Exists(cmp.Or(t.written, t.proof.ReportPath))
+	made.Files = block.Exists(append([]string{cmp.Or(t.written, t.proof.ReportPath)}, t.evidence...)...)
 	return made
 }
 
@@ -137,6 +144,9 @@ func (c *Config) otherFiles(output string) []string {
 		return nil
 	}
 	files := []string{output, output + proof.ReportSuffix, filepath.Clean(output + ".not-proven" + proof.ReportSuffix)}
+	if c.Evidence.Wanted() {
+		files = append(files, evidence.Paths(output)...)
+	}
 	if c.Verify.Report != "" {
 		files = append(files, c.Verify.Report)
 	}

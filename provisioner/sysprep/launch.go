@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -75,6 +76,9 @@ func (r *run) keep(ctx context.Context, poweredOff bool) {
 		return
 	}
 	ran := record.Run{ID: r.id, AnswerFile: r.plan.AnswerFile != "", VMMode: r.config.VMMode, PoweredOff: poweredOff}
+	if content := r.config.answer.content; ran.AnswerFile && len(content) > 0 {
+		ran.AnswerFileSHA256 = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
 	if err := ran.Write(ctx, r.record); err != nil {
 		r.ui.Sayf("Warning: %s; the proof cannot ask for what this run brought into the image", err)
 	}

@@ -1,6 +1,8 @@
 package sysprep
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -17,7 +19,7 @@ func TestOurBuilderIsToldWhatWasRun(t *testing.T) {
 		options  map[string]any
 		want     *record.Run
 	}{
-		"with an answer file": {winsim.Scenario{}, map[string]any{"answer_file_content": testAnswer}, &record.Run{AnswerFile: true}},
+		"with an answer file": {winsim.Scenario{}, map[string]any{"answer_file_content": testAnswer}, &record.Run{AnswerFile: true, AnswerFileSHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(testAnswer)))}},
 		"with /mode:vm":       {winsim.Scenario{}, map[string]any{"vm_mode": true}, &record.Run{VMMode: true}},
 		"that sysprep broke":  {winsim.Scenario{Outcome: winsim.Refused, Class: "F01"}, nil, &record.Run{}},
 		"not started":         {winsim.Scenario{Start: winsim.Generalized}, nil, nil},
