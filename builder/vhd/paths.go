@@ -68,6 +68,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
+	errs = append(errs, c.bootTestPaths()...)
 	return append(errs, c.Report.Check(false, c.writes(inputs)...)...)
 }
 

@@ -40,6 +40,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		run.told.proved(result, err)
 	}
 	if err == nil {
+		err = run.bootTest(ctx, ui, unproven)
+	}
+	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
 	}
 	if err != nil {
@@ -48,6 +51,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		}
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
+		}
+		if booted := (*bootTestError)(nil); errors.As(err, &booted) {
+			return halt(state, err)
 		}
 		return halt(state, fmt.Errorf("writing the output: %w", err))
 	}

@@ -182,6 +182,12 @@ type Meter interface {
 	Written(ctx context.Context) (uint64, error)
 }
 
+// ReadMeter is a Machine whose driver counts what the guest, or its firmware, reads.
+type ReadMeter interface {
+	// BytesRead is how many bytes were read from the disk since the start.
+	BytesRead(ctx context.Context) (uint64, error)
+}
+
 // Waiter is a Machine that can say what keeps it from being taken for off: ""
 // for nothing but the time.
 type Waiter interface{ WaitingFor() string }

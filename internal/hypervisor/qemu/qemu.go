@@ -58,6 +58,7 @@ var _ interface {
 	hypervisor.Killer
 	hypervisor.Screenshotter
 	hypervisor.Meter
+	hypervisor.ReadMeter
 } = (*Machine)(nil)
 
 func newMachine(o Options, say func(string)) *Machine {
