@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -25,11 +26,13 @@ const (
 	// cloneEvery is how often the machine is looked at, and its disk at most. A disk
 	// that takes long to read is read more seldom: diskShare times as long is waited.
 	cloneEvery = time.Second
-	diskShare  = 10
+	diskShare  = 4
 	// cloneScreenEvery is how often the screen is, which the machine draws for it.
 	cloneScreenEvery = 10 * time.Second
 	// diskLimit bounds one look at a disk.
 	diskLimit = 2 * time.Minute
+	// askEvery is between two questions over WinRM.
+	askEvery = 2 * time.Second
 	// cloneOffLimit bounds the power-off of a clone that has booted, failedOffLimit
 	// of one that has not: Windows Setup that has failed ignores the power button.
 	cloneOffLimit  = 4 * time.Minute
@@ -52,6 +55,7 @@ type cloneTest struct {
 	names  int // the partition whose Windows is looked at; 0: the first
 	every  time.Duration
 	ask    func(context.Context) windows.State // the guest, over the communicator; nil: nobody asks
+	says   atomic.Pointer[windows.State]       // its last answer
 	state  boottest.State
 	screen string // the last one seen
 	shown  time.Time
@@ -207,6 +211,7 @@ func (t *cloneTest) watch(ctx context.Context, begun time.Time) boottest.Stop {
 	facts := heartbeat.Facts{Doing: "booting a clone", Limit: limits.Total, Option: "boot_test.timeout"}
 	wait := t.heart.Begin(facts)
 	defer wait.End()
+	defer t.asking(ctx)()
 	for {
 		ended := t.machine.awaitEnd(ctx, t.every)
 		if ctx.Err() != nil {
@@ -229,6 +234,32 @@ func (t *cloneTest) watch(ctx context.Context, begun time.Time) boottest.Stop {
 		}
 		facts.Doing, facts.Says = "booting a clone, "+t.state.Phase.String(), t.state.String()
 		wait.Set(facts)
+	}
+}
+
+// asking asks the guest in the background: a port that is forwarded to nobody takes
+// its time to say nothing. What it returns ends that, and waits for it.
+func (t *cloneTest) asking(ctx context.Context) (end func()) {
+	if t.ask == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if said := t.ask(ctx); said != "" {
+				t.says.Store(&said)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(askEvery):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
 	}
 }
 
@@ -257,8 +288,8 @@ func (t *cloneTest) look(ctx context.Context, ended bool) boottest.Look {
 		t.screen = t.lifeSign(ctx).screen
 	}
 	l.Screen = t.screen
-	if t.ask != nil && t.state.Phase >= boottest.Specialize {
-		l.Guest = t.ask(ctx)
+	if said := t.says.Load(); said != nil {
+		l.Guest = *said
 	}
 	if begun := time.Now(); begun.After(t.read) {
 		if seen, err := t.lookInside(ctx); err != nil {
@@ -326,7 +357,7 @@ func (t *cloneTest) judge(ctx context.Context, stop boottest.Stop, begun time.Ti
 	}
 	v := cloneVerdict{Verdict: boottest.Judge(t.state, stop, end), logs: t.block.LogDirectory}
 	if v.Class == boottest.Booted {
-		t.ui.Sayf("Boot test: %s. It took %s, with %d restarts. Pictures: %s", v.Headline(), t.state.Last.At.Sub(begun).Round(time.Second), t.state.Last.Restarts, t.block.LogDirectory)
+		t.ui.Sayf("Boot test: %s. It took %s; restarts: %d; pictures: %s", v.Headline(), t.state.Last.At.Sub(begun).Round(time.Second), t.state.Last.Restarts, t.block.LogDirectory)
 		if v.Cause != nil {
 			t.ui.Sayf("Warning: the log of its first boot names a failure all the same (%s): %s", v.Cause.ID, v.Cause.Summary)
 		}
