@@ -44,23 +44,31 @@ type bootTestError struct{ text string }
 
 func (e *bootTestError) Error() string { return "boot test: " + e.text }
 
+func noTest(doing string, err error) error {
+	return &bootTestError{fmt.Sprintf("%s: %s\nnext: correct that and build again, or remove boot_test", doing, err)}
+}
+
 // cloneTest is one boot test. Its run is a second one, of the clone's machine.
 type cloneTest struct {
 	*run
-	ui     packersdk.Ui
-	block  *BootTest
-	image  string // what is tested; only ever read
-	before winimage.SetupState
-	want   boottest.Reach
-	names  int // the partition whose Windows is looked at; 0: the first
-	every  time.Duration
-	ask    func(context.Context) windows.State // the guest, over the communicator; nil: nobody asks
-	says   atomic.Pointer[windows.State]       // its last answer
-	state  boottest.State
-	screen string // the last one seen
-	shown  time.Time
-	read   time.Time // when the disk may be read next
-	hinted string    // the cause that was told
+	ui        packersdk.Ui
+	block     *BootTest
+	image     string // what is tested; only ever read
+	before    winimage.SetupState
+	want      boottest.Reach
+	partition int // whose Windows is looked at; 0: the first
+	// inside reads the disk of the clone, as it stands.
+	inside   func(context.Context) (winimage.SetupState, error)
+	every    time.Duration
+	offLimit time.Duration                       // of the power-off; 0: by what came before it
+	ask      func(context.Context) windows.State // the guest, over the communicator; nil: nobody asks
+	question func(context.Context) windows.State // ask, where it is to be
+	says     atomic.Pointer[windows.State]       // its last answer
+	state    boottest.State
+	screen   string // the last one seen
+	shown    time.Time
+	read     time.Time // when the disk may be read next
+	hinted   string    // the cause that was told
 }
 
 // bootTest boots a clone of an image that is proven and has no name yet. The error
@@ -75,9 +83,16 @@ func (r *run) bootTest(ctx context.Context, ui packersdk.Ui, image string) error
 		return fmt.Errorf("boot test: %w", err)
 	}
 	untouched := stampOf(image)
-	t := &cloneTest{ui: ui, block: block, image: image, every: cmp.Or(r.cloneEvery, cloneEvery)}
+	t := &cloneTest{ui: ui, block: block, image: image, every: cloneEvery}
+	t.inside = t.lookInside
+	t.question = func(ctx context.Context) windows.State { return stateOverWinRM(ctx, t.run) }
 	v, err := t.test(ctx, r)
-	if stampOf(image) != untouched {
+	return t.outcome(ctx, untouched, v, err)
+}
+
+// outcome says whether the image may be handed over.
+func (t *cloneTest) outcome(ctx context.Context, untouched stamp, v cloneVerdict, err error) error {
+	if stampOf(t.image) != untouched {
 		return &bootTestError{"the file of the image was changed while its clone ran; another program writes to it: build again"}
 	}
 	switch {
@@ -88,9 +103,9 @@ func (r *run) bootTest(ctx context.Context, ui packersdk.Ui, image string) error
 	case err == nil:
 		err = &bootTestError{v.text()}
 	}
-	if block.OnFailure == onFailureWarn {
-		ui.Sayf("Warning: %s", err)
-		ui.Say("The image is handed over all the same (boot_test.on_failure = \"warn\")")
+	if t.block.OnFailure == onFailureWarn {
+		t.ui.Sayf("Warning: %s", err)
+		t.ui.Say("The image is handed over all the same (boot_test.on_failure = \"warn\")")
 		return nil
 	}
 	return err
@@ -98,20 +113,27 @@ func (r *run) bootTest(ctx context.Context, ui packersdk.Ui, image string) error
 
 // test is the whole of it. The error is for a test that could not be made.
 func (t *cloneTest) test(ctx context.Context, r *run) (v cloneVerdict, err error) {
-	fail := func(doing string, err error) error { return &bootTestError{fmt.Sprintf("%s: %s", doing, err)} }
 	scratch := filepath.Join(r.scratch, "clone")
 	if err := os.Mkdir(scratch, 0o700); err != nil {
-		return v, fail("making a folder for the clone", err)
+		return v, noTest("making a folder for the clone", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	defer func() {
+		if err := os.RemoveAll(scratch); err != nil { // the build removes the folder above it
+			log.Printf("removing the clone: %v", err)
+		}
+	}()
 	t.run = &run{config: r.config.clone(), driver: r.driver, heart: r.heart, log: r.log, windows: r.windows, firmware: r.firmware, scratch: scratch}
 	if err := t.prepare(ctx); err != nil {
-		return v, fail("preparing the clone", err)
+		return v, noTest("preparing the clone", err)
 	}
-	m := r.newClone(func(line string) { t.ui.Say("  clone: " + line) })
+	return t.boot(ctx, r.newClone(func(line string) { t.ui.Say("  clone: " + line) }))
+}
+
+// boot is the life of the clone, and what is said of it.
+func (t *cloneTest) boot(ctx context.Context, m hypervisor.Machine) (v cloneVerdict, err error) {
 	begun := time.Now()
 	if err := t.start(ctx, m); err != nil {
-		return v, fail("starting the clone", errors.Join(err, m.Close()))
+		return v, noTest("starting the clone", errors.Join(err, m.Close()))
 	}
 	stop := t.watch(ctx, begun)
 	if ctx.Err() == nil {
@@ -146,11 +168,11 @@ func (t *cloneTest) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.names = w.Partition
+	t.partition = w.Partition
 	if t.want = boottest.Reach(t.block.Reach); t.want == boottest.ReachAuto {
 		t.want = boottest.ReachOf(w)
 	}
-	if t.before, err = winimage.ReadSetupState(ctx, d, t.names, winimage.SetupState{}); err != nil {
+	if t.before, err = winimage.ReadSetupState(ctx, d, t.partition, winimage.SetupState{}); err != nil {
 		return err
 	}
 	t.windows.Drivers, t.windows.Clock = driversOf(w), w.Clock
@@ -185,7 +207,7 @@ func (t *cloneTest) start(ctx context.Context, m hypervisor.Machine) error {
 	port := 0
 	if t.block.Communicator == "winrm" {
 		port = c.Comm.WinRMPort
-		t.ask = func(ctx context.Context) windows.State { return stateOverWinRM(ctx, t.run) }
+		t.ask = t.question
 	}
 	t.ui.Sayf("Boot test: starting a clone of the image, which has to come to %s within %s; the image itself is only read", t.want, t.block.Timeout)
 	can := resolve(m)
@@ -292,7 +314,7 @@ func (t *cloneTest) look(ctx context.Context, ended bool) boottest.Look {
 		l.Guest = *said
 	}
 	if begun := time.Now(); begun.After(t.read) {
-		if seen, err := t.lookInside(ctx); err != nil {
+		if seen, err := t.inside(ctx); err != nil {
 			log.Printf("looking at the disk of the clone while it runs: %v", err)
 		} else if seen.State != "" {
 			l.Disk = &seen
@@ -312,7 +334,7 @@ func (t *cloneTest) lookInside(ctx context.Context) (winimage.SetupState, error)
 		return winimage.SetupState{}, err
 	}
 	defer d.Close()
-	return winimage.ReadSetupState(ctx, d, t.names, t.before)
+	return winimage.ReadSetupState(ctx, d, t.partition, t.before)
 }
 
 // switchOff presses the power button, and kills a clone that does not go by it.
@@ -349,7 +371,7 @@ func (t *cloneTest) judge(ctx context.Context, stop boottest.Stop, begun time.Ti
 	if t.machine.over() && t.machine.fate.Cause == hypervisor.CauseCrash {
 		end.Crash = t.machine.fate.String()
 	}
-	seen, err := t.lookInside(ctx)
+	seen, err := t.inside(ctx)
 	if err == nil {
 		end.Disk = &seen
 	} else {

@@ -55,8 +55,6 @@ type run struct {
 	report    string // stepConvert: the JSON report, "" without one
 	output    output // stepConvert
 	told      noted  // for the report on the build
-
-	cloneEvery, offLimit time.Duration // of bootTest; 0: its own
 }
 
 // output is the finished disk.
