@@ -314,6 +314,11 @@ func (t *cloneTest) look(ctx context.Context, ended bool) boottest.Look {
 		l.Guest = *said
 	}
 	if begun := time.Now(); begun.After(t.read) {
+		if m.flusher != nil {
+			if err := m.flusher.Flush(limited); err != nil {
+				log.Printf("flushing the disk of the clone: %v", err)
+			}
+		}
 		if seen, err := t.inside(ctx); err != nil {
 			log.Printf("looking at the disk of the clone while it runs: %v", err)
 		} else if seen.State != "" {

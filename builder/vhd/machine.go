@@ -26,6 +26,7 @@ type able struct {
 	camera   hypervisor.Screenshotter
 	meter    hypervisor.Meter
 	reads    hypervisor.ReadMeter
+	flusher  hypervisor.Flusher
 	waiter   hypervisor.Waiter
 }
 
@@ -37,6 +38,7 @@ func resolve(m hypervisor.Machine) (a able) {
 	a.camera, _ = m.(hypervisor.Screenshotter)
 	a.meter, _ = m.(hypervisor.Meter)
 	a.reads, _ = m.(hypervisor.ReadMeter)
+	a.flusher, _ = m.(hypervisor.Flusher)
 	a.waiter, _ = m.(hypervisor.Waiter)
 	return a
 }

@@ -188,6 +188,14 @@ type ReadMeter interface {
 	BytesRead(ctx context.Context) (uint64, error)
 }
 
+// Flusher is a Machine whose hypervisor keeps a part of what the guest has written to
+// itself, for instance where in the file it lies.
+type Flusher interface {
+	// Flush writes that out, so that others can read the disk while the machine runs.
+	// The guest notices nothing.
+	Flush(ctx context.Context) error
+}
+
 // Waiter is a Machine that can say what keeps it from being taken for off: ""
 // for nothing but the time.
 type Waiter interface{ WaitingFor() string }

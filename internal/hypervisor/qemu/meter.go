@@ -3,6 +3,8 @@ package qemu
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 )
 
 // blockStats is what of query-blockstats counts (QAPI, BlockStats).
@@ -35,6 +37,23 @@ func (m *Machine) Written(ctx context.Context) (uint64, error) {
 func (m *Machine) BytesRead(ctx context.Context) (uint64, error) {
 	read, _, err := m.counted(ctx)
 	return read, err
+}
+
+// Flush implements hypervisor.Flusher. QEMU keeps the tables of a qcow2 file in memory
+// until its guest flushes the disk; its monitor has no other command for it.
+func (m *Machine) Flush(ctx context.Context) error {
+	_, mon, err := m.running()
+	if err != nil {
+		return err
+	}
+	var said string
+	if err := mon.ask(ctx, "human-monitor-command", map[string]string{"command-line": `qemu-io disk0 "flush"`}, &said); err != nil {
+		return err
+	}
+	if said = strings.TrimSpace(said); said != "" {
+		return fmt.Errorf("QEMU does not flush the guest's disk: %s", said)
+	}
+	return nil
 }
 
 func (m *Machine) counted(ctx context.Context) (read, written uint64, err error) {

@@ -59,6 +59,7 @@ var _ interface {
 	hypervisor.Screenshotter
 	hypervisor.Meter
 	hypervisor.ReadMeter
+	hypervisor.Flusher
 } = (*Machine)(nil)
 
 func newMachine(o Options, say func(string)) *Machine {

@@ -75,7 +75,7 @@ func serve() error {
 	shutSSH := func() {}
 	ready := make(chan struct{}) // an answer file may restart Windows before all of it is up
 	guest, err := winsim.New(winsim.Options{
-		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say, Sync: unix.Sync,
+		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say, Sync: flush,
 		Power: func(event winsim.PowerEvent) {
 			<-ready
 			close(down)
@@ -173,6 +173,20 @@ func loadModules(list string) error {
 		m.Close()
 	}
 	return lines.Err()
+}
+
+// flush puts what was written onto the disk: a sync of the kernel alone leaves it in
+// the cache of the disk, which is QEMU's.
+func flush() {
+	unix.Sync()
+	f, err := os.Open(filepath.Join(driveC, "Windows", "System32", "config", "SYSTEM"))
+	if err == nil {
+		err = f.Sync() // the NTFS driver syncs its device
+		f.Close()
+	}
+	if err != nil {
+		say("flushing C: %v", err)
+	}
 }
 
 // halt unmounts C: so that its content is complete on the disk, then ends the
