@@ -47,7 +47,7 @@ func (r *run) hide(text string) string {
 func (c *Config) shown() map[string]any {
 	return map[string]any{
 		"communicator": c.Comm.Type, "hypervisor": c.Hypervisor, "cpus": c.CPUs, "memory": c.Memory, "firmware": c.Firmware, "rtc_time_base": c.RTCTimeBase,
-		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(),
+		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(), "boot_test": c.BootTest.wanted(),
 		"shutdown_command_set": c.ShutdownCommand != "", "login_attempts": cmp.Or(c.LoginAttempts, lockout.DefaultMost),
 	}
 }

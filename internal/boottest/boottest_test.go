@@ -131,6 +131,7 @@ func TestWhatACloneCameTo(t *testing.T) {
 		want   Reach
 		asks   bool
 		said   bool
+		seen   Disk // while it ran; zero: the same as at the end
 		stop   Stop
 		end    End
 		class  Class
@@ -138,28 +139,33 @@ func TestWhatACloneCameTo(t *testing.T) {
 		texts  []string
 		caused string
 	}{
-		"set up":                            {ReachLogon, false, false, Stop{Phase: Logon}, end(done, nil), Booted, Logon, []string{"booted as far as logon", string(done)}, ""},
-		"it waits in OOBE, as wanted":       {ReachOOBE, false, false, Stop{Phase: OOBE}, end(beforeOOBE, nil), Booted, OOBE, []string{"waits in OOBE for a person"}, ""},
-		"past it":                           {ReachOOBE, false, false, Stop{Phase: OOBE}, end(done, nil), Booted, Logon, nil, ""},
-		"nothing was seen, and all is well": {ReachLogon, false, false, Stop{Reason: OverTime, Phase: Starting, Text: "start of Windows took more than 30m0s"}, end(done, nil), Booted, Logon, nil, ""},
-		"it waits in OOBE, and must not":    {ReachLogon, false, false, Stop{Reason: OverTime, Phase: OOBE, Text: "OOBE took more than 30m0s"}, end(beforeOOBE, nil), Waiting, OOBE, []string{"stuck in OOBE", "for 2m0s", "pass oobeSystem", `reach = "oobe"`}, ""},
-		"a cause":                           {ReachLogon, false, false, Stop{Reason: Failing, Phase: Specialize}, end(broken, cause), Failed, Specialize, []string{"failed in specialize"}, "F68"},
-		"a cause, and it went on":           {ReachLogon, false, false, Stop{Phase: Logon}, end(done, cause), Booted, Logon, nil, "F68"},
-		"a hint that the disk takes back":   {ReachLogon, false, false, Stop{Reason: Failing, Phase: Specialize, Text: "the log names"}, end(broken, nil), Waiting, Specialize, []string{"the log names"}, ""},
-		"it hangs":                          {ReachLogon, false, false, Stop{Reason: Stuck, Phase: Specialize, Text: "no sign of life"}, hung, Waiting, Specialize, []string{"stuck in specialize, for 2m0s", "no sign of life"}, "F104"},
-		"nothing began":                     {ReachLogon, false, false, Stop{Reason: OverTime, Phase: Firmware, Text: "firmware took"}, end(sealed, nil), Waiting, Firmware, []string{"nothing on the disk was started"}, ""},
-		"Windows Setup did not begin":       {ReachLogon, false, false, Stop{Reason: Stuck, Phase: Starting}, end(sealed, nil), Waiting, Starting, []string{"has not begun"}, ""},
-		"no state":                          {ReachLogon, false, false, Stop{Reason: Stuck, Phase: Starting}, end("", nil), Undecided, Starting, []string{"could not be judged", "not there"}, ""},
-		"the disk cannot be read":           {ReachLogon, false, false, Stop{Phase: Logon, Text: "its disk says x"}, End{Why: "torn"}, Undecided, Logon, []string{"torn"}, ""},
-		"and the guest has said it":         {ReachLogon, true, true, Stop{Phase: Logon, Text: "the guest answers"}, End{Why: "torn"}, Booted, Logon, []string{"the guest answers"}, ""},
-		"a crash":                           {ReachLogon, false, false, Stop{Reason: Ended, Phase: Logon}, End{Crash: "SIGKILL", Disk: &Disk{State: done}}, Failed, Logon, []string{"crashed: SIGKILL"}, ""},
-		"the guest did not answer":          {ReachLogon, true, false, Stop{Reason: OverTime, Phase: Logon, Text: "logon took more"}, end(done, nil), Waiting, Logon, []string{"did not let the communicator in", "winrm_username"}, ""},
-		"audit mode":                        {ReachAudit, false, false, Stop{Phase: Audit}, end(audit, nil), Booted, Audit, []string{"audit mode"}, ""},
-		"audit mode was not wanted":         {ReachLogon, false, false, Stop{Phase: Audit}, end(audit, nil), Failed, Audit, []string{"boot_test.reach", `"logon"`}, ""},
-		"it restarts for ever":              {ReachLogon, false, false, Stop{Reason: Looping, Phase: Specialize, Text: "it restarted 13 times"}, end(broken, nil), Failed, Specialize, []string{"13 times"}, ""},
+		"set up":                                {ReachLogon, false, false, Disk{}, Stop{Phase: Logon}, end(done, nil), Booted, Logon, []string{"booted as far as logon", string(done)}, ""},
+		"it waits in OOBE, as wanted":           {ReachOOBE, false, false, Disk{}, Stop{Phase: OOBE}, end(beforeOOBE, nil), Booted, OOBE, []string{"waits in OOBE for a person"}, ""},
+		"past it":                               {ReachOOBE, false, false, Disk{}, Stop{Phase: OOBE}, end(done, nil), Booted, Logon, nil, ""},
+		"nothing was seen, and all is well":     {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: Starting, Text: "start of Windows took more than 30m0s"}, end(done, nil), Booted, Logon, nil, ""},
+		"it waits in OOBE, and must not":        {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: OOBE, Text: "OOBE took more than 30m0s"}, end(beforeOOBE, nil), Waiting, OOBE, []string{"stuck in OOBE", "for 2m0s", "pass oobeSystem", `reach = "oobe"`}, ""},
+		"a cause":                               {ReachLogon, false, false, Disk{}, Stop{Reason: Failing, Phase: Specialize}, end(broken, cause), Failed, Specialize, []string{"failed in specialize"}, "F68"},
+		"a cause, and it went on":               {ReachLogon, false, false, Disk{}, Stop{Phase: Logon}, end(done, cause), Booted, Logon, nil, "F68"},
+		"a hint that the disk takes back":       {ReachLogon, false, false, Disk{}, Stop{Reason: Failing, Phase: Specialize, Text: "the log names"}, end(broken, nil), Waiting, Specialize, []string{"the log names"}, ""},
+		"it hangs":                              {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Specialize, Text: "no sign of life"}, hung, Waiting, Specialize, []string{"stuck in specialize, for 2m0s", "no sign of life"}, "F104"},
+		"nothing began":                         {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: Firmware, Text: "firmware took"}, end(sealed, nil), Waiting, Firmware, []string{"nothing on the disk was started"}, ""},
+		"Windows Setup did not begin":           {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Starting}, end(sealed, nil), Waiting, Starting, []string{"has not begun"}, ""},
+		"no state":                              {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Starting}, end("", nil), Undecided, Starting, []string{"could not be judged", "not there"}, ""},
+		"the disk cannot be read":               {ReachLogon, false, false, Disk{}, Stop{Phase: Logon, Text: "its disk says x"}, End{Why: "torn"}, Undecided, Logon, []string{"torn"}, ""},
+		"and the guest has said it":             {ReachLogon, true, true, Disk{}, Stop{Phase: Logon, Text: "the guest answers"}, End{Why: "torn"}, Booted, Logon, []string{"the guest answers"}, ""},
+		"a crash":                               {ReachLogon, false, false, Disk{}, Stop{Reason: Ended, Phase: Logon}, End{Crash: "SIGKILL", Disk: &Disk{State: done}}, Failed, Logon, []string{"crashed: SIGKILL"}, ""},
+		"the guest did not answer":              {ReachLogon, true, false, Disk{}, Stop{Reason: OverTime, Phase: Logon, Text: "logon took more"}, end(done, nil), Waiting, Logon, []string{"did not let the communicator in", "winrm_username"}, ""},
+		"audit mode":                            {ReachAudit, false, false, Disk{}, Stop{Phase: Audit}, end(audit, nil), Booted, Audit, []string{"audit mode"}, ""},
+		"audit mode was not wanted":             {ReachLogon, false, false, Disk{}, Stop{Phase: Audit}, end(audit, nil), Failed, Audit, []string{"boot_test.reach", `"logon"`}, ""},
+		"what was seen is gone":                 {ReachLogon, false, false, Disk{State: done}, Stop{Reason: Arrived, Phase: Logon, Text: "its disk says x"}, end(beforeOOBE, nil), Undecided, Logon, []string{"while it ran its disk said IMAGE_STATE_COMPLETE, and since it is off IMAGE_STATE_SPECIALIZE"}, ""},
+		"killed, and its state was not written": {ReachLogon, false, false, Disk{State: broken}, Stop{Reason: Stuck, Phase: Specialize, Text: "no sign of life"}, end(sealed, nil), Waiting, Specialize, []string{"forced off before it had written"}, ""},
+		"it restarts for ever":                  {ReachLogon, false, false, Disk{}, Stop{Reason: Looping, Phase: Specialize, Text: "it restarted 13 times"}, end(broken, nil), Failed, Specialize, []string{"13 times"}, ""},
 	} {
 		s := Begin(begun, c.want, c.asks)
 		s.Answered = c.said
+		if s.disk = c.seen; s.disk.State == "" && c.end.Disk != nil {
+			s.disk = *c.end.Disk
+		}
 		c.stop.Since = begun.Add(time.Minute)
 		c.end.At = begun.Add(3 * time.Minute)
 		v := Judge(s, c.stop, c.end)

@@ -63,7 +63,8 @@ func Judge(s State, stop Stop, end End) Verdict {
 	disk := *end.Disk
 	v.Cause = disk.Cause
 	means := disk.State.Means()
-	if p := phaseOf(Look{Disk: &disk}, Firmware); p > Firmware {
+	// A clone that was forced off may have had no time to write its state.
+	if p := phaseOf(Look{Disk: &disk}, Firmware); p > v.Phase || s.Want.met(means) {
 		if p != v.Phase {
 			v.For = 0
 		}
@@ -90,6 +91,12 @@ func Judge(s State, stop Stop, end End) Verdict {
 func unmet(v Verdict, s State, stop Stop, disk Disk, means windows.Meaning) Verdict {
 	v.Class = Waiting
 	v.Why = fmt.Sprintf("%s; ImageState on its disk is %s", stop.Text, orNone(disk.State))
+	if stop.Reason == Arrived && means != s.disk.State.Means() {
+		v.Class = Undecided
+		v.Why = fmt.Sprintf("while it ran its disk said %s, and since it is off %s", s.disk.State, orNone(disk.State))
+		v.Next = "look at the pictures; a clone that ignores its power button loses what it has not written yet"
+		return v
+	}
 	switch means {
 	case windows.Installed, windows.InAudit:
 		v.Class = Failed
@@ -98,8 +105,11 @@ func unmet(v Verdict, s State, stop Stop, disk Disk, means windows.Meaning) Verd
 		v.Next = "OOBE waits for a person: give the answer file what it asks for in pass oobeSystem, set boot_test.reach = \"oobe\" if that is wanted, or raise oobe_timeout if it was at work"
 	case windows.Generalized:
 		v.Next = "Windows Setup has not begun: look at the pictures of firmware and boot loader, and at firmware and disk_interface of the source"
-		if stop.Phase < Starting {
+		switch {
+		case stop.Phase < Starting:
 			v.Next = "nothing on the disk was started: look at the pictures, and at firmware and disk_interface of the source"
+		case stop.Phase > Starting:
+			v.Next = "look at the pictures: the clone was forced off before it had written its state for good"
 		}
 	case windows.Unread, windows.Unrecognised:
 		v.Class, v.Next = Undecided, "look at the pictures; the disk of the clone has no ImageState that is known"
