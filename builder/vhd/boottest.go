@@ -101,12 +101,13 @@ func (c *Config) prepareBootTest() (errs []error) {
 		refuse(*limit.value < 0, "%s: %s is negative; write a duration such as %q", limit.name, *limit.value, limit.preset)
 		*limit.value = cmp.Or(*limit.value, limit.preset)
 	}
-	if b.Communicator == "winrm" {
+	switch b.Communicator {
+	case "winrm":
 		b.WinRMUser, b.WinRMPassword = cmp.Or(b.WinRMUser, c.Comm.WinRMUser), cmp.Or(b.WinRMPassword, c.Comm.WinRMPassword)
 		refuse(b.WinRMUser == "", "winrm_username: required with communicator = \"winrm\"; name an account that the clone has")
 		refuse(b.WinRMPassword == "", "winrm_password: required with communicator = \"winrm\"; Windows refuses an account without a password over the network")
 		refuse(b.Reach == string(boottest.ReachOOBE) || b.Reach == string(boottest.ReachAudit), "communicator: WinRM is asked when Windows Setup is over; set boot_test.reach = \"logon\", or remove communicator")
-	} else if b.Communicator == "none" {
+	case "none":
 		refuse(b.WinRMUser != "" || b.WinRMPassword != "", "winrm_username, winrm_password: only used with communicator = \"winrm\"; set it, or remove them")
 	}
 	if b.LogDirectory == "" {
@@ -137,7 +138,10 @@ func (b *BootTest) limits() boottest.Limits {
 // clone are the settings with which the clone is reached.
 func (c *Config) clone() *Config {
 	other := *c
-	other.Comm.Type, other.Comm.WinRMUser, other.Comm.WinRMPassword = c.BootTest.Communicator, c.BootTest.WinRMUser, c.BootTest.WinRMPassword
+	other.Comm.Type = c.BootTest.Communicator
+	if other.Comm.Type == "winrm" {
+		other.Comm.WinRMUser, other.Comm.WinRMPassword = c.BootTest.WinRMUser, c.BootTest.WinRMPassword
+	}
 	other.guard = lockout.New(other.Comm.WinRMUser, lockout.Policy{Most: c.LoginAttempts, Option: "login_attempts"}, nil)
 	if c.Comm.Type != "winrm" { // whose defaults have not been filled in
 		other.Comm.WinRMPort = cmp.Or(other.Comm.WinRMPort, 5985)

@@ -373,8 +373,10 @@ func (t *cloneTest) switchOff(ctx context.Context, stop boottest.Stop) {
 // judge reads the disk of the clone that is off, and says what it came to.
 func (t *cloneTest) judge(ctx context.Context, stop boottest.Stop, begun time.Time) cloneVerdict {
 	end := boottest.End{At: t.state.Last.At}
-	if t.machine.over() && t.machine.fate.Cause == hypervisor.CauseCrash {
-		end.Crash = t.machine.fate.String()
+	if stop.Reason == boottest.Ended && t.machine.over() {
+		if stop.Text = t.machine.fate.String(); t.machine.fate.Cause == hypervisor.CauseCrash {
+			end.Crash = stop.Text
+		}
 	}
 	seen, err := t.inside(ctx)
 	if err == nil {

@@ -132,6 +132,17 @@ func TestACloneIsWatchedAndSwitchedOff(t *testing.T) {
 	}
 }
 
+// The account of the clone is a secret too, and that of the build still is.
+func TestNoLogOfACloneHasAPassword(t *testing.T) {
+	for _, block := range []map[string]any{{}, {"communicator": "winrm", "winrm_password": "Clone-canary"}} {
+		test, _ := cloneBench(t, block)
+		test.config.Comm.SSHPassword = "Build-canary"
+		if got := test.hide("Clone-canary Build-canary"); strings.Contains(got, "Build-canary") || block["communicator"] != nil && strings.Contains(got, "Clone-canary") {
+			t.Error(got)
+		}
+	}
+}
+
 func TestACancelEndsTheClone(t *testing.T) {
 	test, b := cloneBench(t, map[string]any{}, disks(windows.StateUndeployable)...)
 	ctx, cancel := context.WithCancel(t.Context())

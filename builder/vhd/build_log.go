@@ -38,7 +38,11 @@ func (r *run) openLog() {
 // of the template.
 func (r *run) hide(text string) string {
 	c := r.config.Comm
-	known := secrets.Know(c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword)
+	passwords := []string{c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword}
+	if b := r.config.BootTest; b != nil {
+		passwords = append(passwords, b.WinRMPassword)
+	}
+	known := secrets.Know(passwords...)
 	return packersdk.LogSecretFilter.FilterString(known.Hide(text))
 }
 

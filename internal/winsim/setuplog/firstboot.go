@@ -14,10 +14,10 @@ func FirstBootBegins() []Line {
 	}
 }
 
-// Specializes is a provider of specialize that begins, Specialized one that ends.
+// Specializes is a provider of specialize that begins.
 func Specializes() Line { return launch("Sysprep_Specialize_Pnp", system32+"sppnp.dll") }
 
-// Specialized: see Specializes.
+// Specialized is a provider of specialize that ends.
 func Specialized() Line { return launched("Sysprep_Specialize_Pnp", system32+"sppnp.dll") }
 
 // AnswersRefused is what Windows Setup says about a setting that it does not take.
