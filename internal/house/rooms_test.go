@@ -11,7 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
