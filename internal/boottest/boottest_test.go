@@ -92,6 +92,7 @@ func TestWhenACloneIsWatchedNoLonger(t *testing.T) {
 		"no sign of life":                    {ReachLogon, false, []Look{at(1, disk(broken)), at(2, still), at(15.9, still), at(16, still)}, Stuck, false, Specialize, "no sign of life for 15m0s (stall_timeout)"},
 		"a new screen is a sign":             {ReachLogon, false, []Look{at(1, both(disk(broken), screen("a"))), at(10, screen("b")), at(20, screen("b"))}, 0, true, Specialize, ""},
 		"a screen seen before is none":       {ReachLogon, false, []Look{at(1, both(disk(broken), screen("a"))), at(2, screen("b")), at(10, screen("a")), at(17, screen("b"))}, Stuck, false, Specialize, ""},
+		"the first screen is none":           {ReachLogon, false, []Look{at(1, disk(broken)), at(10, screen("a")), at(17, screen("a"))}, Stuck, false, Specialize, ""},
 		"a restart is a sign":                {ReachLogon, false, []Look{at(1, disk(broken)), at(10, both(still, restarts(1))), at(20, both(still, restarts(1)))}, 0, true, Specialize, ""},
 		"a paused machine":                   {ReachLogon, false, []Look{at(1, disk(broken)), at(10, paused), at(29, paused)}, 0, true, Specialize, ""},
 		"it restarts for ever":               {ReachLogon, false, []Look{at(1, restarts(13))}, Looping, false, Firmware, "restarted 13 times"},

@@ -48,7 +48,7 @@ func (s State) stop(limits Limits) *Stop {
 		return made(Failing, "the log of Windows Setup names a failure, and nothing followed it for %s", FailGrace)
 	case s.Last.Restarts > maxRestarts:
 		return made(Looping, "it restarted %d times", s.Last.Restarts)
-	case s.Last.Paused == "" && at.Sub(s.Alive) >= limits.Stall:
+	case at.Sub(s.Alive) >= limits.Stall:
 		return made(Stuck, "it showed no sign of life for %s (stall_timeout)", limits.Stall)
 	case limit > 0 && at.Sub(s.limitFrom()) >= limit:
 		return made(OverTime, "%s took more than %s (%s)", s.Phase, limit, option)
