@@ -18,6 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
@@ -82,12 +83,22 @@ func (r *run) bootTest(ctx context.Context, ui packersdk.Ui, image string) error
 	if err != nil {
 		return fmt.Errorf("boot test: %w", err)
 	}
+	r.log.Begin("boot-test")
 	untouched := stampOf(image)
 	t := &cloneTest{ui: ui, block: block, image: image, every: cloneEvery}
 	t.inside = t.lookInside
 	t.question = func(ctx context.Context) windows.State { return stateOverWinRM(ctx, t.run) }
 	v, err := t.test(ctx, r)
-	return t.outcome(ctx, untouched, v, err)
+	err = t.outcome(ctx, untouched, v, err)
+	outcome := runlog.OK
+	switch {
+	case ctx.Err() != nil:
+		outcome = runlog.Cancelled
+	case err != nil:
+		outcome = runlog.Failed
+	}
+	r.log.End("boot-test", outcome, err)
+	return err
 }
 
 // outcome says whether the image may be handed over.

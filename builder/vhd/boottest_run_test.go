@@ -229,6 +229,7 @@ func TestWhatABootTestMakesOfTheImage(t *testing.T) {
 func TestTheCloneIsAnOverlayOfTheImage(t *testing.T) {
 	image := winimagetest.Disk(t, winimagetest.Spec{Generalized: true})
 	b := newBench(t, map[string]any{"boot_test": map[string]any{"log_directory": filepath.Join(t.TempDir(), "kept"), "start_timeout": "20ms"}})
+	b.run.openLog()
 	before := stampOf(image)
 	kept := b.run.config.BootTest.LogDirectory
 	if err := os.MkdirAll(kept, 0o755); err != nil {
@@ -257,6 +258,9 @@ func TestTheCloneIsAnOverlayOfTheImage(t *testing.T) {
 	}
 	if stampOf(image) != before {
 		t.Error("the image was changed")
+	}
+	if p := b.run.log.Log().Phases; len(p) != 1 || p[0].Name != "boot-test" || p[0].Outcome != "failed" {
+		t.Errorf("phases: %+v", p)
 	}
 	if disk.Format != "qcow2" || disk.BackingFormat == "" {
 		t.Errorf("%+v", disk)

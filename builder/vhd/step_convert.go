@@ -40,7 +40,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		run.told.proved(result, err)
 	}
 	if err == nil {
+		tested := time.Now()
 		err = run.bootTest(ctx, ui, unproven)
+		began = began.Add(time.Since(tested)) // it is no part of writing
 	}
 	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
