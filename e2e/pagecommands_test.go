@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -72,7 +73,9 @@ func fixtures(t *testing.T) string {
 		t.Fatal(err)
 	}
 	source := winimagetest.Disk(t, winimagetest.Spec{GPT: true})
-	good := winimagetest.Disk(t, winimagetest.Spec{GPT: true, Generalized: true})
+	good := winimagetest.Disk(t, winimagetest.Spec{GPT: true, Generalized: true, Software: func(root *hivewrite.Key) {
+		root.Path(`Microsoft\Windows\CurrentVersion\Uninstall\Contoso Agent`).SetString("DisplayName", "Contoso Agent")
+	}})
 	clone := winimagetest.Disk(t, winimagetest.Spec{GPT: true, Generalized: true, Files: map[string]string{`\Windows\Panther\setupact.log`: string(firstBoot)}})
 	fixed := diskimage.Options{Format: diskimage.VHD, Type: diskimage.Fixed, AlignMiB: true}
 	for _, name := range []string{"disk.vhd", "server2022.vhd", "windows-2022.vhd"} {
