@@ -29,12 +29,13 @@ import (
 type machine struct {
 	disk     string // of build/, default guest-bios.vhd
 	scenario winsim.Scenario
-	source   string // further lines of the source block
-	password string // default: the right one
-	builders string // the build block's provisioners; default: sysprep
-	force    bool   // packer build -force
-	monitor  string // a socket for a QMP monitor of somebody else's
-	zone     string // the host's time zone as Packer sees it; default: as it is
+	source   string        // further lines of the source block
+	password string        // default: the right one
+	builders string        // the build block's provisioners; default: sysprep
+	force    bool          // packer build -force
+	monitor  string        // a socket for a QMP monitor of somebody else's
+	limit    time.Duration // of the build; default: that of all
+	zone     string        // the host's time zone as Packer sees it; default: as it is
 }
 
 // start runs the build.
@@ -75,7 +76,7 @@ func (m machine) start(t *testing.T) *packerRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startCommand(t, packer, plugins, fmt.Sprintf(`
+	return startWithin(t, max(m.limit, longest()), packer, plugins, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   memory           = 512

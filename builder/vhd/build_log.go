@@ -38,7 +38,11 @@ func (r *run) openLog() {
 // of the template.
 func (r *run) hide(text string) string {
 	c := r.config.Comm
-	known := secrets.Know(c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword)
+	passwords := []string{c.WinRMPassword, c.SSHPassword, c.SSHBastionPassword, c.SSHProxyPassword}
+	if b := r.config.BootTest; b != nil {
+		passwords = append(passwords, b.WinRMPassword)
+	}
+	known := secrets.Know(passwords...)
 	return packersdk.LogSecretFilter.FilterString(known.Hide(text))
 }
 
@@ -47,7 +51,7 @@ func (r *run) hide(text string) string {
 func (c *Config) shown() map[string]any {
 	return map[string]any{
 		"communicator": c.Comm.Type, "hypervisor": c.Hypervisor, "cpus": c.CPUs, "memory": c.Memory, "firmware": c.Firmware, "rtc_time_base": c.RTCTimeBase,
-		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(),
+		"format": c.Format, "vhd_type": c.VHDType, "compact": c.Compact.True(), "shutdown_timeout": c.ShutdownTimeout.String(), "stall_timeout": c.StallTimeout.String(), "boot_test": c.BootTest.wanted(),
 		"shutdown_command_set": c.ShutdownCommand != "", "login_attempts": cmp.Or(c.LoginAttempts, lockout.DefaultMost),
 	}
 }

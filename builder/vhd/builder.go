@@ -57,7 +57,7 @@ func (b *Builder) run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	ctx, cancel := parent.Bind(ctx)
 	defer cancel()
 	b.config.Report.Begin(ctx, ui)
-	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }, heart: newHeart(ui)}
+	run := &run{config: &b.config, driver: b.config.driver(), newMachine: func() hypervisor.Machine { return b.config.newMachine(ui.Say) }, newClone: b.config.newMachine, heart: newHeart(ui)}
 	run.openLog()
 	var artifact packersdk.Artifact
 	err := edge.Guard("building", func() (err error) {

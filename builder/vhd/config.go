@@ -131,6 +131,9 @@ type Config struct {
 	// How the finished disk is proven before it is handed on; see the block
 	// below.
 	Verify proof.Config `mapstructure:"verify"`
+	// Boot a throw-away clone of the finished image before it is handed on; see the block
+	// below. Without it nothing is booted.
+	BootTest *BootTest `mapstructure:"boot_test"`
 	// Where the report on this build is written; see the block below.
 	Report block.Config `mapstructure:"report"`
 	// A statement beside the disk that it is proven, for other programs to verify; see

@@ -91,6 +91,7 @@ type FlatConfig struct {
 	ShutdownTimeout           *string                  `mapstructure:"shutdown_timeout" cty:"shutdown_timeout" hcl:"shutdown_timeout"`
 	StallTimeout              *string                  `mapstructure:"stall_timeout" cty:"stall_timeout" hcl:"stall_timeout"`
 	Verify                    *proof.FlatConfig        `mapstructure:"verify" cty:"verify" hcl:"verify"`
+	BootTest                  *FlatBootTest            `mapstructure:"boot_test" cty:"boot_test" hcl:"boot_test"`
 	Report                    *block.FlatConfig        `mapstructure:"report" cty:"report" hcl:"report"`
 	Evidence                  *evidencefile.FlatConfig `mapstructure:"evidence" cty:"evidence" hcl:"evidence"`
 }
@@ -185,6 +186,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"shutdown_timeout":             &hcldec.AttrSpec{Name: "shutdown_timeout", Type: cty.String, Required: false},
 		"stall_timeout":                &hcldec.AttrSpec{Name: "stall_timeout", Type: cty.String, Required: false},
 		"verify":                       &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
+		"boot_test":                    &hcldec.BlockSpec{TypeName: "boot_test", Nested: hcldec.ObjectSpec((*FlatBootTest)(nil).HCL2Spec())},
 		"report":                       &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"evidence":                     &hcldec.BlockSpec{TypeName: "evidence", Nested: hcldec.ObjectSpec((*evidencefile.FlatConfig)(nil).HCL2Spec())},
 	}

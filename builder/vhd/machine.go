@@ -25,6 +25,8 @@ type able struct {
 	killer   hypervisor.Killer
 	camera   hypervisor.Screenshotter
 	meter    hypervisor.Meter
+	reads    hypervisor.ReadMeter
+	flusher  hypervisor.Flusher
 	waiter   hypervisor.Waiter
 }
 
@@ -35,6 +37,8 @@ func resolve(m hypervisor.Machine) (a able) {
 	a.killer, _ = m.(hypervisor.Killer)
 	a.camera, _ = m.(hypervisor.Screenshotter)
 	a.meter, _ = m.(hypervisor.Meter)
+	a.reads, _ = m.(hypervisor.ReadMeter)
+	a.flusher, _ = m.(hypervisor.Flusher)
 	a.waiter, _ = m.(hypervisor.Waiter)
 	return a
 }

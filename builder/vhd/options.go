@@ -155,7 +155,7 @@ func (c *Config) prepareHypervisor() []error {
 func (c *Config) ofMakers() (names []string) {
 	for name, is := range map[string]bool{
 		"cpus": c.CPUs != 0, "memory": c.Memory != 0, "firmware": c.Firmware != "", "rtc_time_base": c.RTCTimeBase != "",
-		"source_path": c.SourcePath != "", "source_url": c.SourceURL != "", "source_checksum": c.SourceChecksum != "",
+		"boot_test": c.BootTest.wanted(), "source_path": c.SourcePath != "", "source_url": c.SourceURL != "", "source_checksum": c.SourceChecksum != "",
 	} {
 		if is {
 			names = append(names, name)

@@ -71,6 +71,7 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 		}
 	}
 	errs = append(errs, c.Evidence.Check(output, append(files, c.screenPath(), c.reportPath())...)...)
+	errs = append(errs, c.bootTestPaths()...)
 	return append(errs, c.Report.Check(false, c.writes(inputs)...)...)
 }
 

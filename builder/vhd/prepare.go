@@ -42,7 +42,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()

@@ -33,7 +33,8 @@ type run struct {
 	config     *Config
 	driver     hypervisor.Options
 	newMachine func() hypervisor.Machine
-	heart      *heartbeat.Heart // nil: waits say nothing
+	newClone   func(say func(string)) hypervisor.Machine // of bootTest
+	heart      *heartbeat.Heart                          // nil: waits say nothing
 
 	source   diskimage.Info      // stepInspectSource
 	windows  sourceFacts         // stepInspectSource; empty where nothing could be read

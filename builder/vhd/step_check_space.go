@@ -62,5 +62,8 @@ func spaceNeeded(r *run) int64 {
 	if _, copied := r.overlaid(diskimage.Format(maker.DiskFormat())); copied != "" {
 		return 2 * data
 	}
+	if r.config.BootTest.wanted() {
+		data += data / 4 // a second overlay, beside the first
+	}
 	return data + data/4
 }

@@ -52,6 +52,11 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		documents, err = run.evidence(result, sources)
 	}
 	if err == nil {
+		tested := time.Now()
+		err = run.bootTest(ctx, ui, unproven)
+		began = began.Add(time.Since(tested)) // it is no part of writing
+	}
+	if err == nil {
 		run.report, err = proof.Place(ctx, ui, proof.Placement{From: unproven, To: path, Result: result, Report: c.Verify.Report, Inputs: run.inputs()})
 	}
 	if err != nil {
@@ -60,6 +65,9 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		}
 		if ctx.Err() != nil {
 			return multistep.ActionHalt
+		}
+		if booted := (*bootTestError)(nil); errors.As(err, &booted) {
+			return halt(state, err)
 		}
 		return halt(state, fmt.Errorf("writing the output: %w", err))
 	}

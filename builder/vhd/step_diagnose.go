@@ -2,6 +2,7 @@ package vhd
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -31,6 +32,9 @@ func (*stepDiagnose) Cleanup(state multistep.StateBag) {
 	// somebody else's machine, which may still run, is not to be believed.
 	if err == nil || cancelled || run.provisioning.IsZero() || run.takes() || run.windows.Windows == "" {
 		return
+	}
+	if booted := (*bootTestError)(nil); errors.As(err, &booted) {
+		return // sysprep did its work
 	}
 	known, _ := verdict.ParseHead(err.Error())
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)

@@ -24,7 +24,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
@@ -60,6 +60,7 @@ var rooms = []room{
 
 	// What judges, and what states a judgement.
 	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
+	{name: "internal/boottest", may: []string{"internal/diagnosis", "internal/windows", "internal/winimage"}},
 	{name: "internal/evidence", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",

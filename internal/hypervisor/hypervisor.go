@@ -182,6 +182,20 @@ type Meter interface {
 	Written(ctx context.Context) (uint64, error)
 }
 
+// ReadMeter is a Machine whose driver counts what the guest, or its firmware, reads.
+type ReadMeter interface {
+	// BytesRead is how many bytes were read from the disk since the start.
+	BytesRead(ctx context.Context) (uint64, error)
+}
+
+// Flusher is a Machine whose hypervisor keeps a part of what the guest has written to
+// itself, for instance where in the file it lies.
+type Flusher interface {
+	// Flush writes that out, so that others can read the disk while the machine runs.
+	// The guest notices nothing.
+	Flush(ctx context.Context) error
+}
+
 // Waiter is a Machine that can say what keeps it from being taken for off: ""
 // for nothing but the time.
 type Waiter interface{ WaitingFor() string }

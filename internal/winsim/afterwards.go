@@ -3,6 +3,7 @@ package winsim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func (s Scenario) checkAfterwards() error {
 	default:
 		errs = append(errs, fmt.Errorf("unknown afterwards %q", s.Afterwards))
 	}
-	if s.FirstBoot != FirstBootDialogs && s.FirstBoot != FirstBootDone {
+	if !slices.Contains(firstBoots, s.FirstBoot) {
 		errs = append(errs, fmt.Errorf("unknown first_boot %q", s.FirstBoot))
 	}
 	if zone := time.Duration(s.Zone); zone.Abs() > 15*time.Hour || zone%time.Minute != 0 {

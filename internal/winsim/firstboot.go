@@ -27,6 +27,8 @@ func (g *Guest) firstBoot(audit bool) error {
 		next = g.auditMode
 	case g.settings("oobeSystem").toAudit():
 		next = g.resealToAudit
+	case g.scenario.walks():
+		return g.walk()
 	case g.scenario.FirstBoot == FirstBootDone && g.scenario.WinRMInSetup:
 		next = g.passDialogs
 	case g.scenario.FirstBoot == FirstBootDone:

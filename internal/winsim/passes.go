@@ -24,8 +24,9 @@ type answers struct {
 		Pass       string `xml:"pass,attr"`
 		Processed  string `xml:"wasPassProcessed,attr"`
 		Components []struct {
-			Name     string `xml:"name,attr"`
-			Commands []struct {
+			Name         string `xml:"name,attr"`
+			ComputerName string
+			Commands     []struct {
 				Order string
 				Path  string
 			} `xml:"RunSynchronous>RunSynchronousCommand"`
@@ -44,6 +45,8 @@ func (r reseal) shutsDown() bool { return strings.EqualFold(r.ForceShutdownNow, 
 type passSettings struct {
 	commands           []string
 	reseal, generalize *reseal
+	computerName       string
+	there              bool // the file has the pass, and it was not run
 }
 
 // toAudit says whether a pass leads to audit mode.
@@ -75,6 +78,7 @@ func (g *Guest) settings(pass string) (p passSettings) {
 			continue
 		}
 		for _, c := range s.Components {
+			p.there, p.computerName = true, cmp.Or(p.computerName, strings.TrimSpace(c.ComputerName))
 			if c.Name != "Microsoft-Windows-Deployment" {
 				continue
 			}

@@ -15,7 +15,7 @@ func (g *Guest) Boot() error {
 	g.procs = map[int]*process{}
 	g.nextPID = 4000
 	g.shutdown, g.down, g.inDialogs = nil, false, false
-	g.pressed = 0
+	g.pressed, g.settled = 0, nil
 	g.mu.Unlock()
 	g.setTimeZone()
 	g.reg.Forget()

@@ -58,6 +58,9 @@ type Options struct {
 	// WinRM is called when the WinRM service changes; ApplyWinRM does it for a
 	// wsman.Server.
 	WinRM func(WinRMState)
+	// Sync puts what was written onto the disk, where Windows Setup does; nil: nobody
+	// looks at the disk while the guest runs.
+	Sync func()
 	// Moment is called when a Replay has come to a moment, with how often sysprep was
 	// started before it.
 	Moment func(m Moment, start int)
@@ -92,6 +95,7 @@ type Guest struct {
 	down     bool
 	// inDialogs: the first boot waits for a person.
 	inDialogs bool
+	settled   chan struct{} // see Settled
 	replay    *replaying    // nil: nothing is replayed
 	frozen    chan struct{} // closed when the machine goes on; nil while it works
 	// Presses of the power button in this boot that count, and the last of them.

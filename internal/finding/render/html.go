@@ -148,7 +148,7 @@ func about(r report.Run) (all []entry) {
 // phases are what a person calls those whose names say too little.
 var phases = map[string]string{
 	"download": "download the source", "source": "inspect the source", "overlay": "make the overlay", "boot": "start the machine", "wait": "wait for the guest",
-	"unattended": "guest's own sysprep", "power-off": "wait for the power-off", "proof": "prove the disk", "hash": "hash the output",
+	"unattended": "guest's own sysprep", "power-off": "wait for the power-off", "proof": "prove the disk", "boot-test": "boot a clone", "hash": "hash the output",
 	"look": "look at the guest", "audit": "audit mode", "answers": "bring the answer file", "sysprep": "watch sysprep",
 }
 

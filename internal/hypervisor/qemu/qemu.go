@@ -58,6 +58,8 @@ var _ interface {
 	hypervisor.Killer
 	hypervisor.Screenshotter
 	hypervisor.Meter
+	hypervisor.ReadMeter
+	hypervisor.Flusher
 } = (*Machine)(nil)
 
 func newMachine(o Options, say func(string)) *Machine {

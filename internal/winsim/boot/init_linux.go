@@ -75,7 +75,7 @@ func serve() error {
 	shutSSH := func() {}
 	ready := make(chan struct{}) // an answer file may restart Windows before all of it is up
 	guest, err := winsim.New(winsim.Options{
-		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say,
+		Root: filepath.Dir(driveC), User: user, Password: password, Scenario: scenario, Log: say, Sync: flush,
 		Power: func(event winsim.PowerEvent) {
 			<-ready
 			close(down)
@@ -97,13 +97,18 @@ func serve() error {
 	}
 	server.Handler, server.Limits, server.Version, server.LetsIn = guest.Handler(), guest.Limits(wsman.Limits{}), guest.Version(), guest.LetsIn
 	delay, ok := guest.WinRMDelay()
+	settled := guest.Settled() // of this boot
 	close(ready)
+	go watchPowerButton(guest.PowerButton)
 	if !ok {
-		say("waiting in the first-boot dialogs: WinRM stays off")
-		return <-ended
+		say("in the first boot: WinRM stays off until Windows is set up")
+		select {
+		case err := <-ended:
+			return err
+		case <-settled:
+		}
 	}
 	server.Faults.SlowStart(delay)
-	go watchPowerButton(guest.PowerButton)
 	if ssh := guest.SSHServer(":22"); ssh != nil {
 		shutSSH = ssh.Shut
 		if err := ssh.Open(); err != nil {
@@ -168,6 +173,20 @@ func loadModules(list string) error {
 		m.Close()
 	}
 	return lines.Err()
+}
+
+// flush puts what was written onto the disk: a sync of the kernel alone leaves it in
+// the cache of the disk, which is QEMU's.
+func flush() {
+	unix.Sync()
+	f, err := os.Open(filepath.Join(driveC, "Windows", "System32", "config", "SYSTEM"))
+	if err == nil {
+		err = f.Sync() // the NTFS driver syncs its device
+		f.Close()
+	}
+	if err != nil {
+		say("flushing C: %v", err)
+	}
 }
 
 // halt unmounts C: so that its content is complete on the disk, then ends the
