@@ -1,0 +1,2 @@
+// Package capture makes a WIM of the Windows on a disk.
+package capture
