@@ -57,6 +57,8 @@ var rooms = []room{
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
 
+	{name: "internal/capture", may: []string{"internal/diskimage", "internal/hostfile", "internal/ntfs", "internal/partition", "internal/wim", "internal/winimage"}},
+
 	// What judges.
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
@@ -78,6 +80,9 @@ var rooms = []room{
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
 	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
+	{name: "internal/wim", may: []string{"internal/wim/xpress"}},
+	{name: "internal/wim/xpress", may: []string{"internal/wim/lz"}},
+	{name: "internal/wim/lz"},
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
