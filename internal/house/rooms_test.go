@@ -34,7 +34,7 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
-		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/adopt", "internal/capture", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "internal/wim", "version",
 	}},
 	// Templates are HCL.
 	{name: "internal/adopt", packer: true},

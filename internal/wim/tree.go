@@ -160,14 +160,15 @@ func (t *tree) link(l Link, into *dentry, path string, depth int) error {
 		}
 		return nil
 	}
-	t.result.Folders++
 	if t.folders[l.Reference] {
 		return fmt.Errorf("%s: %w: the folder stands in two places", path, ErrSource)
 	}
 	t.folders[l.Reference] = true
 	if m.Reparse != nil {
+		t.result.Files++
 		return nil
 	}
+	t.result.Folders++
 	return t.folder(f, d, path, depth+1)
 }
 

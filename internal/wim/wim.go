@@ -115,7 +115,9 @@ func DefaultExclusions() []string {
 
 // Result is what was written. Sizes are bytes.
 type Result struct {
-	Folders, Files int // names, the root not counted
+	// Folders and Files are names, the root not counted. A folder that is a link counts as
+	// a file.
+	Folders, Files int
 	// Content is the size of all streams, Shared what of it are further names of a file,
 	// Stored the size of different contents.
 	Content, Shared, Stored int64

@@ -2,6 +2,7 @@ package wim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"strings"
@@ -35,7 +36,7 @@ func (i Image) xml(r Result, total int64, now time.Time) string {
 	for _, e := range []struct {
 		name  string
 		value int64
-	}{{"DIRCOUNT", int64(r.Folders)}, {"FILECOUNT", int64(r.Files)}, {"TOTALBYTES", r.Content}, {"HARDLINKBYTES", r.Shared}} {
+	}{{"DIRCOUNT", int64(r.Folders) + 1}, {"FILECOUNT", int64(r.Files)}, {"TOTALBYTES", r.Content}, {"HARDLINKBYTES", r.Shared}} {
 		fmt.Fprintf(&b, "<%s>%d</%s>", e.name, e.value, e.name)
 	}
 	ticks := uint64(now.UnixNano()/100) + 116444736000000000
@@ -47,8 +48,10 @@ func (i Image) xml(r Result, total int64, now time.Time) string {
 	}
 	element(&b, "NAME", i.Name)
 	element(&b, "DESCRIPTION", i.Description)
-	if i.Windows != nil {
+	if i.Windows != nil { // what Setup shows
 		element(&b, "FLAGS", i.Windows.EditionID)
+		element(&b, "DISPLAYNAME", i.Name)
+		element(&b, "DISPLAYDESCRIPTION", cmp.Or(i.Description, i.Name))
 	}
 	b.WriteString("</IMAGE></WIM>")
 	return b.String()
