@@ -29,7 +29,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
-		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
+		"internal/capture", "internal/compact", "internal/diskimage", "internal/proof", "internal/wim", "internal/winimage",
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{

@@ -58,12 +58,18 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 		return nil, err
 	}
 	told.begins("convert")
-	unproven, err := p.write(ctx, ui, found, output, scratch)
+	var unproven string
+	if p.config.Format == formatWIM {
+		unproven, err = p.capture(ctx, ui, found, result.Facts, output, scratch)
+	} else {
+		unproven, err = p.write(ctx, ui, found, output, scratch)
+	}
 	if err != nil {
 		return nil, err
 	}
+	// A WIM is no disk that could be proven: its report is on the disk it was made of.
 	options.Disk, options.Name = proof.File(unproven, found.backing...), output
-	if !p.config.Verify.Enabled.False() {
+	if !p.config.Verify.Enabled.False() && p.config.Format != formatWIM {
 		told.begins("prove the output")
 		if result, err = told.proved(proof.Recheck(ctx, ui, options)); err != nil {
 			return nil, err
