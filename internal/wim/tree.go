@@ -219,11 +219,17 @@ func (t *tree) inode(f File, m Metadata) (*inode, error) {
 	return in, nil
 }
 
+// maxContent is what a file has at most on NTFS with clusters of 4 KiB.
+const maxContent = 16 << 40
+
 // stream stores a stream of a file.
 func (t *tree) stream(f File, in *inode, name string) (digest, error) {
 	s, err := f.Stream(name)
 	if err != nil {
 		return digest{}, err
+	}
+	if s.Size() > maxContent {
+		return digest{}, fmt.Errorf("%w: a content of %d bytes", ErrSource, s.Size())
 	}
 	in.bytes += s.Size()
 	return t.put(s.Size(), func() (io.Reader, error) {

@@ -190,7 +190,7 @@ func (s *store) complete(t *tree, o Options) (int64, error) {
 	table := resource{offset: w.offset(), flags: metadataResource}
 	entry := make([]byte, 0, 50)
 	for _, b := range s.blobs {
-		entry = b.resource.append(entry[:0])
+		entry = b.append(entry[:0])
 		entry = le.AppendUint16(entry, 1) // part of a split WIM
 		entry = le.AppendUint32(entry, b.references)
 		entry = append(entry, b.hash[:]...)

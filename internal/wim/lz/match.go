@@ -9,91 +9,103 @@ import (
 const Chunk = 32 << 10
 
 const (
-	hashBits = 14
-	minMatch = 3
+	bits3 = 12
+	bits4 = 14
+	prime = 0x9e3779b1 // of 2^32 by the golden ratio
+	pad   = 16         // bytes that may be looked at behind the end
 )
 
-// Matcher finds repeats within a chunk by chains of places whose first three bytes have
-// one hash. It is not safe for concurrent use.
+// Matcher finds repeats within a chunk: longer ones by chains of places whose first four
+// bytes have one hash, those of three bytes at the last place of their hash only. It is not
+// safe for concurrent use.
 type Matcher struct {
-	src  []byte
-	head [1 << hashBits]uint16 // the last place of a hash and 1; 0: none
-	prev [Chunk]uint16         // the place before it in its chain, likewise
-	// Depth is how many places of a chain are looked at, Nice the length that ends the
-	// search.
-	Depth, Nice int
+	src   [Chunk + pad]byte
+	n     int
+	head3 [1 << bits3]uint16 // a place and 1; 0: none
+	head4 [1 << bits4]uint16 // the last place of a chain, likewise
+	prev  [Chunk]uint16      // the place before it in its chain, likewise
+	// Nice is the length that ends a search.
+	Nice int
 }
 
 // Reset begins with another chunk, at most Chunk bytes.
 func (m *Matcher) Reset(src []byte) {
-	m.src = src
-	clear(m.head[:])
+	m.n = copy(m.src[:Chunk], src)
+	clear(m.src[m.n:min(m.n+pad, len(m.src))])
+	clear(m.head3[:])
+	clear(m.head4[:])
 }
 
-func (m *Matcher) hash(at int) uint32 {
-	b := m.src[at : at+3 : at+3]
-	v := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
-	return v * 0x9e3779b1 >> (32 - hashBits)
-}
+func (m *Matcher) four(at int) uint32 { return binary.LittleEndian.Uint32(m.src[at:]) }
 
 // Insert makes the place known without looking for a match there.
 func (m *Matcher) Insert(at int) {
-	if at+minMatch > len(m.src) {
-		return
-	}
-	h := m.hash(at)
-	m.prev[at] = m.head[h]
-	m.head[h] = uint16(at + 1)
+	v := m.four(at)
+	m.head3[v<<8*prime>>(32-bits3)] = uint16(at + 1)
+	h := v * prime >> (32 - bits4)
+	m.prev[at&(Chunk-1)] = m.head4[h]
+	m.head4[h] = uint16(at + 1)
 }
 
 // Find makes the place known and returns the longest match there that is longer than
-// atLeast, the nearest of its length; 0 where there is none.
-func (m *Matcher) Find(at, atLeast int) (length, distance int) {
-	src := m.src
-	if at+minMatch > len(src) {
+// atLeast and has three bytes or more, the nearest of its length; 0 where there is none. It
+// looks at so many places of a chain.
+func (m *Matcher) Find(at, atLeast, depth int) (length, distance int) {
+	if at >= m.n {
 		return 0, 0
 	}
-	h := m.hash(at)
-	next := m.head[h]
-	m.prev[at] = next
-	m.head[h] = uint16(at + 1)
-	best := max(atLeast, minMatch-1)
-	most := len(src) - at
+	v := m.four(at)
+	h := v << 8 * prime >> (32 - bits3)
+	near := int(m.head3[h])
+	m.head3[h] = uint16(at + 1)
+	h = v * prime >> (32 - bits4)
+	next := int(m.head4[h])
+	m.prev[at&(Chunk-1)] = uint16(next)
+	m.head4[h] = uint16(at + 1)
+
+	most := m.n - at
+	best := max(atLeast, 2)
 	if best >= most {
 		return 0, 0
 	}
-	here := src[at:]
-	for depth := m.Depth; next != 0 && depth > 0; depth-- {
-		place := int(next) - 1
-		next = m.prev[place]
-		there := src[place:]
-		// What is longer than the best has its last byte and the one behind it.
-		if there[best] != here[best] || there[best-1] != here[best-1] || there[0] != here[0] {
+	if best < 3 {
+		if near != 0 && (m.four(near-1)^v)<<8 == 0 {
+			length, distance = 3, at-near+1
+		}
+		best = 3
+		if most == 3 {
+			return length, distance
+		}
+	}
+	tail := m.four(at + best - 3)
+	for ; next != 0 && depth > 0; depth-- {
+		place := next - 1
+		next = int(m.prev[place&(Chunk-1)])
+		// What is longer than the best has its last three bytes and the one behind them.
+		if m.four(place+best-3) != tail || m.four(place) != v {
 			continue
 		}
-		n := common(here, there)
-		if n > best {
+		if n := min(m.common(at, place), most); n > best {
 			best, length, distance = n, n, at-place
 			if n >= m.Nice || n == most {
 				break
 			}
+			tail = m.four(at + best - 3)
 		}
 	}
 	return length, distance
 }
 
-// common is how many bytes a and b, which is longer, begin with in common.
-func common(a, b []byte) int {
-	n := 0
-	b = b[:len(a)]
-	for len(a)-n >= 8 {
-		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
+// common is how many bytes two places have in common, the first four known to be; it may
+// count some behind the end.
+func (m *Matcher) common(at, place int) int {
+	n := 4
+	for at+n < m.n {
+		x := binary.LittleEndian.Uint64(m.src[at+n:]) ^ binary.LittleEndian.Uint64(m.src[place+n:])
+		if x != 0 {
 			return n + bits.TrailingZeros64(x)/8
 		}
 		n += 8
-	}
-	for n < len(a) && a[n] == b[n] {
-		n++
 	}
 	return n
 }

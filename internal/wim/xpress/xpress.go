@@ -28,13 +28,20 @@ type Compressor struct {
 
 // item is a byte, or a match.
 type item struct {
-	distance uint16 // 0: a byte
-	value    uint16 // the byte, or the length
+	symbol   uint16
+	distance uint16 // without its highest bit
+	length   uint16 // 0: a byte
 }
+
+const (
+	depth = 4 // places that are looked at for a match
+	lazy  = 2 // and for a longer one at the next byte
+	nice  = 32
+)
 
 // New makes a compressor.
 func New() *Compressor {
-	return &Compressor{matcher: lz.Matcher{Depth: 24, Nice: 64}}
+	return &Compressor{matcher: lz.Matcher{Nice: nice}}
 }
 
 // Compress writes src, at most 32 KiB, into dst and returns how many bytes that are; 0
@@ -60,18 +67,20 @@ func (c *Compressor) Compress(dst, src []byte) int {
 	w := &c.out
 	w.begin(dst[:len(src)], tableSize)
 	for _, it := range items {
-		if it.distance == 0 {
-			w.bits(uint32(c.code.Words[it.value]), int(c.code.Lengths[it.value]))
+		word, n := uint64(c.code.Words[it.symbol]), uint(c.code.Lengths[it.symbol])
+		if it.length == 0 {
+			w.bits(word, n)
 			continue
 		}
-		s, high := symbol(int(it.value), int(it.distance))
-		w.bits(uint32(c.code.Words[s]), int(c.code.Lengths[s]))
-		if more := int(it.value) - minMatch; more >= 15 {
-			w.length(more)
+		high := uint(it.symbol-256) >> 4
+		if it.symbol&15 == 15 { // the length follows the word
+			w.bits(word, n)
+			w.length(int(it.length) - minMatch)
+			word, n = 0, 0
 		}
-		w.bits(uint32(it.distance)-1<<high, high)
+		w.bits(word<<high|uint64(it.distance), n+high)
 	}
-	w.bits(uint32(c.code.Words[endOfData]), int(c.code.Lengths[endOfData]))
+	w.bits(uint64(c.code.Words[endOfData]), uint(c.code.Lengths[endOfData]))
 	return w.end()
 }
 
@@ -91,37 +100,40 @@ func (c *Compressor) parse(src []byte) []item {
 	c.frequencies[endOfData] = 1
 	m := &c.matcher
 	m.Reset(src)
-	items, at := c.items[:0], 0
-	length, distance := m.Find(0, minMatch-1)
+	n, at := 0, 0
+	literal := func() {
+		b := src[at]
+		c.frequencies[b]++
+		c.items[n] = item{symbol: uint16(b)}
+		n++
+		at++
+	}
+	length, distance := m.Find(0, 0, depth)
 	for at < len(src) {
 		if useless(length, distance) {
-			c.frequencies[src[at]]++
-			items = append(items, item{0, uint16(src[at])})
-			at++
-			length, distance = m.Find(at, minMatch-1)
+			literal()
+			length, distance = m.Find(at, 0, depth)
 			continue
 		}
 		inserted := at + 1
-		if length < m.Nice {
-			longer, further := m.Find(at+1, length)
+		if length < nice {
 			inserted++
-			if longer > length {
-				c.frequencies[src[at]]++
-				items = append(items, item{0, uint16(src[at])})
-				at++
+			if longer, further := m.Find(at+1, length, lazy); longer > 0 {
+				literal()
 				length, distance = longer, further
 				continue
 			}
 		}
-		s, _ := symbol(length, distance)
+		s, high := symbol(length, distance)
 		c.frequencies[s]++
-		items = append(items, item{uint16(distance), uint16(length)})
+		c.items[n] = item{uint16(s), uint16(distance - 1<<high), uint16(length)}
+		n++
 		for at += length; inserted < at; inserted++ {
 			m.Insert(inserted)
 		}
-		length, distance = m.Find(at, minMatch-1)
+		length, distance = m.Find(at, 0, depth)
 	}
-	return items
+	return c.items[:n]
 }
 
 // useless tells of a match that costs more than its bytes.
@@ -134,38 +146,36 @@ func useless(length, distance int) bool {
 // follow it ([MS-XCA] 2.1.4.3).
 type bitWriter struct {
 	dst         []byte
-	held        uint32
-	free        int // bits of the word at hand
-	first, then int // where the word at hand and the one after it go
+	held        uint64 // the last bits of it are not written
+	used        uint   // so many
+	first, then int    // where the word at hand and the one after it go
 	at          int
 	full        bool // dst is too short
 }
 
 func (w *bitWriter) begin(dst []byte, at int) {
-	*w = bitWriter{dst: dst, free: 16, first: at, then: at + 2, at: at + 4}
+	*w = bitWriter{dst: dst, first: at, then: at + 2, at: at + 4}
 	w.full = w.at > len(dst)
 }
 
-func (w *bitWriter) word(at int, v uint32) {
+func (w *bitWriter) word(at int, v uint16) {
 	if at+2 > len(w.dst) {
 		w.full = true
 		return
 	}
-	binary.LittleEndian.PutUint16(w.dst[at:], uint16(v))
+	binary.LittleEndian.PutUint16(w.dst[at:], v)
 }
 
-// bits writes the lowest n bits, at most 16.
-func (w *bitWriter) bits(v uint32, n int) {
-	if n <= w.free {
-		w.held = w.held<<n | v
-		w.free -= n
-		return
+// bits writes the lowest n bits, at most 32. A word is written when there are more bits
+// than it holds, not before.
+func (w *bitWriter) bits(v uint64, n uint) {
+	w.held = w.held<<n | v
+	for w.used += n; w.used > 16; {
+		w.used -= 16
+		w.word(w.first, uint16(w.held>>w.used))
+		w.first, w.then = w.then, w.at
+		w.at += 2
 	}
-	n -= w.free
-	w.word(w.first, w.held<<w.free|v>>n)
-	w.first, w.then = w.then, w.at
-	w.at += 2
-	w.held, w.free = v&(1<<n-1), 16-n
 }
 
 // length writes that of a match behind its symbol.
@@ -190,7 +200,7 @@ func (w *bitWriter) byte(b byte) {
 
 // end returns how much was written, 0 if it is not less than there was room.
 func (w *bitWriter) end() int {
-	w.word(w.first, w.held<<w.free)
+	w.word(w.first, uint16(w.held<<(16-w.used)))
 	w.word(w.then, 0)
 	if w.full || w.at >= len(w.dst) {
 		return 0
