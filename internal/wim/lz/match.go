@@ -36,15 +36,19 @@ func (m *Matcher) Reset(src []byte) {
 	clear(m.head4[:])
 }
 
-func (m *Matcher) four(at int) uint32 { return binary.LittleEndian.Uint32(m.src[at:]) }
+func (m *Matcher) four(at int) uint32 {
+	return binary.LittleEndian.Uint32(m.src[at&(Chunk-1):][:4])
+}
 
-// Insert makes the place known without looking for a match there.
-func (m *Matcher) Insert(at int) {
-	v := m.four(at)
-	m.head3[v<<8*prime>>(32-bits3)] = uint16(at + 1)
-	h := v * prime >> (32 - bits4)
-	m.prev[at&(Chunk-1)] = m.head4[h]
-	m.head4[h] = uint16(at + 1)
+// Skip makes places known without looking for a match there.
+func (m *Matcher) Skip(from, to int) {
+	for at := from; at < to; at++ {
+		v := m.four(at)
+		m.head3[v<<8*prime>>(32-bits3)] = uint16(at + 1)
+		h := v * prime >> (32 - bits4)
+		m.prev[at&(Chunk-1)] = m.head4[h]
+		m.head4[h] = uint16(at + 1)
+	}
 }
 
 // Find makes the place known and returns the longest match there that is longer than

@@ -37,6 +37,8 @@ const (
 	depth = 4 // places that are looked at for a match
 	lazy  = 2 // and for a longer one at the next byte
 	nice  = 32
+	// patient is the length from which on a longer one is not looked for.
+	patient = 24
 )
 
 // New makes a compressor.
@@ -100,37 +102,37 @@ func (c *Compressor) parse(src []byte) []item {
 	c.frequencies[endOfData] = 1
 	m := &c.matcher
 	m.Reset(src)
-	n, at := 0, 0
-	literal := func() {
-		b := src[at]
-		c.frequencies[b]++
-		c.items[n] = item{symbol: uint16(b)}
-		n++
-		at++
-	}
+	items, n, at := &c.items, 0, 0
 	length, distance := m.Find(0, 0, depth)
 	for at < len(src) {
 		if useless(length, distance) {
-			literal()
+			b := src[at]
+			c.frequencies[b]++
+			items[n] = item{symbol: uint16(b)}
+			n++
+			at++
 			length, distance = m.Find(at, 0, depth)
 			continue
 		}
 		inserted := at + 1
-		if length < nice {
+		if length < patient {
 			inserted++
 			if longer, further := m.Find(at+1, length, lazy); longer > 0 {
-				literal()
+				b := src[at]
+				c.frequencies[b]++
+				items[n] = item{symbol: uint16(b)}
+				n++
+				at++
 				length, distance = longer, further
 				continue
 			}
 		}
 		s, high := symbol(length, distance)
-		c.frequencies[s]++
-		c.items[n] = item{uint16(s), uint16(distance - 1<<high), uint16(length)}
+		c.frequencies[s&(symbols-1)]++
+		items[n] = item{uint16(s), uint16(distance - 1<<high), uint16(length)}
 		n++
-		for at += length; inserted < at; inserted++ {
-			m.Insert(inserted)
-		}
+		m.Skip(inserted, at+length)
+		at += length
 		length, distance = m.Find(at, 0, depth)
 	}
 	return c.items[:n]
