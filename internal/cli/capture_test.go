@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +63,15 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 	}
 	if b, err := os.ReadFile(there); err != nil || string(b) != "of somebody" {
 		t.Errorf("another file was replaced: %q, %v", b, err)
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(good))))
+	defer server.Close()
+	remote := filepath.Join(dir, "remote.wim")
+	if code, stdout, stderr := run(t, "capture", server.URL+"/"+filepath.Base(good)+"?sig=TopSecretSignature", remote); code != OK || strings.Contains(stdout+stderr, "TopSecret") {
+		t.Errorf("from a web server: code %d\n%s\n%s", code, stdout, stderr)
+	}
+	if out, err := exec.Command(testutil.Tool(t, "wimlib-imagex"), "verify", remote).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 	code, stdout, stderr := run(t, "capture", "--json", "--force", "--name", "Server & more", "--description", "a <b>", good, there)
 	var made Captured

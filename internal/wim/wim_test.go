@@ -276,3 +276,31 @@ func (f *flat) Links() (links []Link, err error) {
 	}
 	return append(links, Link{Name: []uint16{'z'}, Reference: uint64(len(f.children))}), nil
 }
+
+// BenchmarkALongContent writes a file of more than 4 GiB, whose table of chunks has longer
+// entries, and has wimlib verify it.
+func BenchmarkALongContent(b *testing.B) {
+	wimlib := testutil.Tool(b, "wimlib-imagex")
+	const size = 4<<30 + 300<<20 + 7
+	s := &source{root: folder(child{"long", "", &node{meta: Metadata{Links: 1}, content: newPattern(), size: size}})}
+	path := filepath.Join(b.TempDir(), "long.wim")
+	for b.Loop() {
+		f, err := os.Create(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = Write(context.Background(), f, s, Options{Compression: XPRESS})
+		if err := errors.Join(err, f.Close()); err != nil {
+			b.Fatal(err)
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.Sys)/(1<<20), "MiB-of-memory")
+		b.StopTimer()
+		if out, err := exec.Command(wimlib, "verify", path).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		b.StartTimer()
+	}
+	b.SetBytes(size)
+}
