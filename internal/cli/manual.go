@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func reference(root *cobra.Command) string {
 	return b.String()
 }
 
+// named matches a word in angle brackets, which Markdown would take for a tag.
+var named = regexp.MustCompile(`</?[a-z]+>`)
+
 // blocks puts marks around the lines that begin with a blank, which stay as they are.
 func blocks(text, begin, end string) string {
 	var b strings.Builder
@@ -95,7 +99,7 @@ func blocks(text, begin, end string) string {
 		case begin == verbatim:
 			line = roff(line)
 		case !in:
-			line = strings.NewReplacer("<", "`<", ">", ">`").Replace(line)
+			line = strings.ReplaceAll(named.ReplaceAllString(line, "`$0`"), "< ", "&lt; ")
 		}
 		b.WriteString(line + "\n")
 	}

@@ -11,7 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
@@ -33,7 +33,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
+		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
 		"internal/adopt", "internal/capture", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "internal/wim", "version",
 	}},
 	// Templates are HCL.
@@ -64,6 +64,8 @@ var rooms = []room{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
 	}},
+	{name: "internal/sbom", may: []string{"internal/foreign", "internal/inventory"}},
+	{name: "internal/inventory", may: []string{"internal/budget", "internal/regf", "internal/windows"}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
@@ -75,6 +77,8 @@ var rooms = []room{
 
 	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
+
+	{name: "internal/sbom/cyclonedxtest", may: []string{"internal/testutil"}}, // for tests only
 
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
