@@ -27,7 +27,12 @@ func synced(b *testing.B, output, name string, args ...string) {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		b.Fatalf("%s %v: %v\n%s", name, args, err, tail(out))
 	}
-	f, err := os.OpenFile(output, os.O_RDWR, 0)
+	toDisk(b, output)
+}
+
+func toDisk(b *testing.B, path string) {
+	b.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		b.Fatal(err)
 	}

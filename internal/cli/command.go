@@ -77,7 +77,7 @@ The commands below need no Packer.`,
 		_, _ = io.WriteString(c.stdout.Raw(), help(cmd)) // a terminal that is gone
 	})
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(inspectCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c), adoptCommand(c), sbomCommand(c))
+	root.AddCommand(inspectCommand(c), captureCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c), adoptCommand(c), sbomCommand(c))
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()
 	for _, cmd := range append(root.Commands(), root) {

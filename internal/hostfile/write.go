@@ -132,6 +132,12 @@ func writeFile(ctx context.Context, path string, data []byte, prepare func(*os.F
 	return Rename(ctx, part.Name(), path)
 }
 
+// Beside makes a new file in the folder of path, which exists, under a temporary name: for
+// what is too large for WriteFile and gets its name by Rename.
+func Beside(path string) (*os.File, error) {
+	return createTemp(filepath.Dir(path), filepath.Base(path))
+}
+
 // createTemp is os.CreateTemp with the permissions that the umask leaves,
 // which need no chmod: some mounted file systems refuse one.
 func createTemp(folder, name string) (*os.File, error) {

@@ -29,12 +29,12 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
-		"internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/winimage",
+		"internal/capture", "internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/wim", "internal/winimage",
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
-		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/adopt", "internal/capture", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "internal/wim", "version",
 	}},
 	// Templates are HCL.
 	{name: "internal/adopt", packer: true},
@@ -57,6 +57,8 @@ var rooms = []room{
 	{name: "internal/winrm", may: []string{"internal/lockout"}},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
+
+	{name: "internal/capture", may: []string{"internal/diskimage", "internal/hostfile", "internal/ntfs", "internal/partition", "internal/wim", "internal/winimage"}},
 
 	// What judges, and what states a judgement.
 	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
@@ -87,6 +89,9 @@ var rooms = []room{
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
 	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
+	{name: "internal/wim", may: []string{"internal/wim/xpress"}},
+	{name: "internal/wim/xpress", may: []string{"internal/wim/lz"}},
+	{name: "internal/wim/lz"},
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.

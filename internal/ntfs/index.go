@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +11,12 @@ import (
 )
 
 const (
-	namespaceDOS = 2 // a short name beside a long one
-	maxDepth     = 32
+	namespaceWin32 = 1 // a long name beside a short one
+	namespaceDOS   = 2 // a short name beside a long one
+	maxDepth       = 32
 )
 
-// directory is the $I30 index of a directory (section "Index").
+// directory is an index (section "Index"): $I30 of a directory, or another one.
 type directory struct {
 	v         *Volume
 	blockSize int64
@@ -22,11 +24,12 @@ type directory struct {
 	root      []indexEntry
 	blocks    *stream // nil: the root holds everything
 	inUse     []byte  // one bit per block
+	parse     func([]byte) ([]indexEntry, error)
 }
 
 type indexEntry struct {
-	ref  uint64
-	key  []byte // a $FILE_NAME, nil in the last entry of a node
+	ref  uint64 // of a directory
+	key  []byte // a $FILE_NAME of a directory, nil in the last entry of a node
 	down int64  // VCN of the node with the smaller names, -1: none
 }
 
@@ -34,7 +37,12 @@ func (f *file) directory() (*directory, error) {
 	if !f.rec.directory {
 		return nil, fmt.Errorf("record %d is not a directory: %w", f.rec.number, fs.ErrNotExist)
 	}
-	pieces, err := f.pieces(kindIndexRoot, "$I30")
+	return f.index("$I30", kindFileName, parseNode)
+}
+
+// index opens an index of that name over attributes of that kind, none for 0.
+func (f *file) index(name string, kind uint32, parse func([]byte) ([]indexEntry, error)) (*directory, error) {
+	pieces, err := f.pieces(kindIndexRoot, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, corrupt("directory of record %d has no $INDEX_ROOT", f.rec.number)
 	}
@@ -42,20 +50,20 @@ func (f *file) directory() (*directory, error) {
 		return nil, err
 	}
 	b := pieces[0].value
-	if len(b) < 32 || le.Uint32(b) != kindFileName || le.Uint32(b[4:]) != 1 {
+	if len(b) < 32 || le.Uint32(b) != kind || kind == kindFileName && le.Uint32(b[4:]) != 1 {
 		return nil, corrupt("$INDEX_ROOT of record %d is not one of names", f.rec.number)
 	}
-	d := &directory{v: f.v, blockSize: int64(le.Uint32(b[8:])), vcnSize: f.v.cluster}
+	d := &directory{v: f.v, blockSize: int64(le.Uint32(b[8:])), vcnSize: f.v.cluster, parse: parse}
 	if d.blockSize < 512 || d.blockSize > 64<<10 || d.blockSize%512 != 0 {
 		return nil, corrupt("index blocks of %d bytes in record %d", d.blockSize, f.rec.number)
 	}
 	if d.blockSize < f.v.cluster {
 		d.vcnSize = 512
 	}
-	if d.root, err = parseNode(b[16:]); err != nil {
+	if d.root, err = parse(b[16:]); err != nil {
 		return nil, fmt.Errorf("$INDEX_ROOT of record %d: %w", f.rec.number, err)
 	}
-	pieces, err = f.pieces(kindIndexAllocation, "$I30")
+	pieces, err = f.pieces(kindIndexAllocation, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
@@ -65,14 +73,14 @@ func (f *file) directory() (*directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("$INDEX_ALLOCATION of record %d: %w", f.rec.number, err)
 	}
-	if d.inUse, err = f.indexBitmap(); err != nil {
+	if d.inUse, err = f.indexBitmap(name); err != nil {
 		return nil, fmt.Errorf("index $BITMAP of record %d: %w", f.rec.number, err)
 	}
 	return d, nil
 }
 
-func (f *file) indexBitmap() ([]byte, error) {
-	pieces, err := f.pieces(kindBitmap, "$I30")
+func (f *file) indexBitmap(name string) ([]byte, error) {
+	pieces, err := f.pieces(kindBitmap, name)
 	if err != nil {
 		return nil, err
 	}
@@ -113,12 +121,24 @@ func (d *directory) node(vcn int64) ([]indexEntry, error) {
 	if got := int64(le.Uint64(b[16:])); got != vcn {
 		return nil, corrupt("index block at cluster %d says it is at %d", vcn, got)
 	}
-	return parseNode(b[24:])
+	return d.parse(b[24:])
 }
 
-// parseNode decodes the entries of a node; b begins with the node header
-// (sections "Index Header", "Index Entry").
+// parseNode decodes the entries of a node of names.
 func parseNode(b []byte) ([]indexEntry, error) {
+	return eachEntry(b, func(e []byte, room int) ([]byte, error) {
+		keyLength := int(le.Uint16(e[10:]))
+		if keyLength < 66 || keyLength > room || 66+2*int(e[16+64]) > keyLength {
+			return nil, corrupt("index entry with a name of %d bytes", keyLength)
+		}
+		return e[16 : 16+keyLength], nil
+	})
+}
+
+// eachEntry decodes the entries of a node; b begins with the node header
+// (sections "Index Header", "Index Entry"). key takes what is wanted of an entry, which
+// has room for so many bytes behind its header.
+func eachEntry(b []byte, key func(entry []byte, room int) ([]byte, error)) ([]indexEntry, error) {
 	if len(b) < 16 {
 		return nil, corrupt("index node of %d bytes", len(b))
 	}
@@ -131,7 +151,7 @@ func parseNode(b []byte) ([]indexEntry, error) {
 		if len(b) < 16 {
 			return nil, corrupt("index node without a last entry")
 		}
-		length, keyLength, flags := int(le.Uint16(b[8:])), int(le.Uint16(b[10:])), le.Uint16(b[12:])
+		length, flags := int(le.Uint16(b[8:])), le.Uint16(b[12:])
 		if length < 16 || length%8 != 0 || length > len(b) {
 			return nil, corrupt("index entry of %d bytes", length)
 		}
@@ -148,12 +168,41 @@ func parseNode(b []byte) ([]indexEntry, error) {
 		if flags&2 != 0 {
 			return append(out, e), nil
 		}
-		if keyLength < 66 || keyLength > room || 66+2*int(b[16+64]) > keyLength {
-			return nil, corrupt("index entry with a name of %d bytes", keyLength)
+		var err error
+		if e.key, err = key(b[:length], room); err != nil {
+			return nil, err
 		}
-		e.key = b[16 : 16+keyLength]
 		out = append(out, e)
 		b = b[length:]
+	}
+}
+
+// parseView decodes the entries of a node of an index that is not over files: what is kept
+// of each is its key and the beginning of its data.
+func parseView(b []byte, keyLength, dataLength int) ([]indexEntry, error) {
+	return eachEntry(b, func(e []byte, room int) ([]byte, error) {
+		off, length, key := int(le.Uint16(e)), int(le.Uint16(e[2:])), int(le.Uint16(e[10:]))
+		if key != keyLength || key > room || length < dataLength || off < 16+key || off+length > 16+room {
+			return nil, corrupt("index entry with a key of %d bytes and %d bytes of data at %d", key, length, off)
+		}
+		return append(bytes.Clone(e[16:16+key]), e[off:off+dataLength]...), nil
+	})
+}
+
+// each calls f with the key of every entry of an index.
+func (d *directory) each(f func(key []byte) error) error {
+	walk := treeWalk{d: d, seen: map[int64]bool{}, stack: []level{{entries: d.root}}}
+	for {
+		e, err := walk.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && e.key != nil {
+			err = f(e.key)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 

@@ -87,6 +87,7 @@ func explore(r io.ReaderAt, size int64, full bool) error {
 			keep(err)
 		}
 	}
+	keep(backUp(v))
 	_, err = v.LogClean()
 	keep(err)
 	_, err = v.Hibernation()
@@ -98,6 +99,46 @@ func explore(r io.ReaderAt, size int64, full bool) error {
 		keep(err)
 	}
 	return first
+}
+
+// backUp does what a capture does with the folders that have all kinds of files.
+func backUp(v *Volume) error {
+	root, err := v.RootNode()
+	if err != nil {
+		return err
+	}
+	links, err := root.Links()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		n, err := v.Node(l.Reference)
+		if err != nil {
+			return err
+		}
+		m, err := n.Metadata()
+		if err != nil {
+			return err
+		}
+		if _, err := v.Descriptor(m.SecurityID); m.SecurityID != 0 && err != nil {
+			return err
+		}
+		for _, name := range append(m.Streams, "") {
+			s, err := n.Stream(name)
+			if err != nil && !m.Folder {
+				return err
+			}
+			if err == nil {
+				_, _ = s.ReadAt(make([]byte, min(s.Size(), 4<<10)), 0) // explore reads them
+			}
+		}
+		if m.Folder && m.Reparse == nil {
+			if _, err := n.Links(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func TestDamagedVolumesNeitherPanicNorHangNorExhaustMemory(t *testing.T) {

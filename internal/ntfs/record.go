@@ -10,6 +10,8 @@ const (
 	kindStandardInformation = 0x10
 	kindAttributeList       = 0x20
 	kindFileName            = 0x30
+	kindObjectID            = 0x40
+	kindSecurityDescriptor  = 0x50
 	kindVolumeInformation   = 0x70
 	kindData                = 0x80
 	kindIndexRoot           = 0x90

@@ -48,6 +48,7 @@ const (
 	recordVolume  = 3
 	recordRoot    = 5
 	recordBitmap  = 6
+	recordSecure  = 9
 	recordUpCase  = 10
 )
 
@@ -62,6 +63,8 @@ type Volume struct {
 	upcase     []uint16 // nil until needed
 	flags      uint16
 	budget     *budget.Budget
+	secure     *descriptors          // nil until needed
+	births     map[[16]byte][48]byte // of object ids, nil until needed
 }
 
 // Open opens the volume that begins at byte base of r and may use length

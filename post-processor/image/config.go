@@ -55,12 +55,22 @@ type Config struct {
 	// a vsphere builder the exported files are the artifact: set it to `true` then.
 	// Defaults to `false`.
 	FromArtifice bool `mapstructure:"from_artifice"`
-	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`. By
-	// default the disk is proven and stays as it is.
+	// The format to convert the disk to: `vhd`, `vhdx`, `qcow2` or `raw`; or `wim`, a file of
+	// the files on its Windows volume, see [WIM](#wim). By default the disk is proven and
+	// stays as it is.
 	Format string `mapstructure:"format"`
 	// The type of a VHD: `fixed`, the only one that Azure accepts, or `dynamic`. Only
 	// with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
+	// How the files in a WIM are compressed: `xpress`, or `none`. Only with `format = "wim"`,
+	// and then `xpress` by default.
+	WIMCompression string `mapstructure:"wim_compression"`
+	// The name of the image in the WIM, which DISM and Setup show. Only with
+	// `format = "wim"`. Defaults to the name of the Windows, such as
+	// `Windows Server 2022 Standard`.
+	WIMName string `mapstructure:"wim_name"`
+	// A text about the image in the WIM. Only with `format = "wim"`; empty by default.
+	WIMDescription string `mapstructure:"wim_description"`
 	// The path of the converted disk; its extension is the format (`.img` also
 	// for `raw`). Only with `format`. It must not be a file of the artifact,
 	// under any name. It is a [template](/packer/docs/templates/legacy_json_templates/engine)
@@ -82,7 +92,7 @@ type Config struct {
 	ctx interpolate.Context
 }
 
-var formats = diskimage.Outputs()
+var formats = append(diskimage.Outputs(), formatWIM)
 
 // noValue is what a template leaves where a variable is missing.
 const noValue = "<no value>"
@@ -125,11 +135,12 @@ func (c *Config) prepareFormat() (errs []error) {
 	case !slices.Contains(types, c.VHDType):
 		errs = append(errs, fmt.Errorf("vhd_type: %q is not one of %s", c.VHDType, strings.Join(types, ", ")))
 	}
+	errs = append(errs, c.prepareWIM()...)
 	if c.Verify.Compare && c.Format == "" {
 		errs = append(errs, errors.New("verify.compare: only valid with format, because without it no other disk is written; set format or remove verify.compare"))
 	}
 	switch {
-	case c.Compact == config.TriUnset && c.Format != "":
+	case c.Compact == config.TriUnset && c.Format != "" && c.Format != formatWIM:
 		c.Compact = config.TriTrue
 	case c.Compact.True() && c.Format == "":
 		errs = append(errs, errors.New("compact: only valid with format, because the builder's disk is never changed; set format or remove compact"))
@@ -145,7 +156,7 @@ func (c *Config) prepareOutput() (errs []error) {
 		errs = append(errs, errors.New("output: only valid with format; set format or remove output"))
 	case c.Format == "" && c.Verify.Enabled.False():
 		errs = append(errs, errors.New("verify.enabled, format: nothing is left to do without a proof and a conversion; set format or remove the post-processor"))
-	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !diskimage.Format(c.Format).Names(c.Output):
+	case c.Output != "" && slices.Contains(formats, c.Format) && !unknown.In(c.Output) && !c.names(c.Output):
 		errs = append(errs, fmt.Errorf("output: %q must end in .%s, as format says", c.Output, c.Format))
 	}
 	return errs

@@ -28,6 +28,9 @@ type FlatConfig struct {
 	FromArtifice        *bool                    `mapstructure:"from_artifice" cty:"from_artifice" hcl:"from_artifice"`
 	Format              *string                  `mapstructure:"format" cty:"format" hcl:"format"`
 	VHDType             *string                  `mapstructure:"vhd_type" cty:"vhd_type" hcl:"vhd_type"`
+	WIMCompression      *string                  `mapstructure:"wim_compression" cty:"wim_compression" hcl:"wim_compression"`
+	WIMName             *string                  `mapstructure:"wim_name" cty:"wim_name" hcl:"wim_name"`
+	WIMDescription      *string                  `mapstructure:"wim_description" cty:"wim_description" hcl:"wim_description"`
 	Output              *string                  `mapstructure:"output" cty:"output" hcl:"output"`
 	Compact             *bool                    `mapstructure:"compact" cty:"compact" hcl:"compact"`
 }
@@ -59,6 +62,9 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"from_artifice":              &hcldec.AttrSpec{Name: "from_artifice", Type: cty.Bool, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},
 		"vhd_type":                   &hcldec.AttrSpec{Name: "vhd_type", Type: cty.String, Required: false},
+		"wim_compression":            &hcldec.AttrSpec{Name: "wim_compression", Type: cty.String, Required: false},
+		"wim_name":                   &hcldec.AttrSpec{Name: "wim_name", Type: cty.String, Required: false},
+		"wim_description":            &hcldec.AttrSpec{Name: "wim_description", Type: cty.String, Required: false},
 		"output":                     &hcldec.AttrSpec{Name: "output", Type: cty.String, Required: false},
 		"compact":                    &hcldec.AttrSpec{Name: "compact", Type: cty.Bool, Required: false},
 	}

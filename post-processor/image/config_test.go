@@ -78,6 +78,13 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"a format that the target does not take", options{"format": "qcow2", "verify": options{"target": "azure"}}, []string{"verify.target, format: azure takes vhd, not qcow2"}},
 		{"a type that the target does not take", options{"format": "vhd", "vhd_type": "dynamic", "verify": options{"target": "azure"}}, []string{"azure takes fixed, not dynamic vhd"}},
 		{"a rule of the target that is switched off", options{"format": "vhd", "verify": options{"target": "azure", "severities": options{"azure-size": "off"}}}, nil},
+		{"a WIM", options{"format": "wim", "wim_compression": "none", "wim_name": "x", "wim_description": "y", "output": "x.wim"}, nil},
+		{"options of a WIM without one", options{"format": "vhd", "wim_compression": "xpress", "wim_name": "x", "wim_description": "y"},
+			[]string{"wim_compression: only valid with", "wim_name: only valid with", "wim_description: only valid with"}},
+		{"options of a disk with a WIM", options{"format": "wim", "vhd_type": "fixed", "compact": true, "output": "x.vhd", "verify": options{"compare": true, "target": "azure"}, "evidence": options{}},
+			[]string{"vhd_type: only valid with", "evidence: not valid", "compact: not valid", "must end in .wim", "verify.compare: not valid", "verify.target: not valid"}},
+		{"a compression that there is not", options{"format": "wim", "wim_compression": "lzms"}, []string{`wim_compression: "lzms" is not one of `}},
+		{"a WIM that is not known yet", options{"format": "<unknown>", "wim_name": "x", "wim_compression": "<unknown>"}, nil},
 		{"an option that does not exist", options{"formt": "vhd"}, []string{"formt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,7 +129,7 @@ func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "verify", "vhd_type"}; !slices.Equal(names, want) {
+	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "verify", "vhd_type", "wim_compression", "wim_description", "wim_name"}; !slices.Equal(names, want) {
 		t.Errorf("options %v, want %v", names, want)
 	}
 }

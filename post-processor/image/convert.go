@@ -58,13 +58,13 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 		return nil, err
 	}
 	told.begins("convert")
-	unproven, stats, err := p.write(ctx, ui, found, output, scratch)
+	unproven, err := p.made(ctx, ui, found, result, output, scratch, told)
 	if err != nil {
 		return nil, err
 	}
-	told.digests = stats.Digests
+	// A WIM is no disk that could be proven: its report is on the disk it was made of.
 	options.Disk, options.Name = proof.File(unproven, found.backing...), output
-	if !p.config.Verify.Enabled.False() {
+	if !p.config.Verify.Enabled.False() && p.config.Format != formatWIM {
 		told.begins("prove the output")
 		if result, err = told.proved(proof.Recheck(ctx, ui, options)); err != nil {
 			return nil, err
@@ -91,6 +91,16 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 	told.evidence = a.evidence
 	a.describe(input, &p.config, result)
 	return a, nil
+}
+
+// made writes the output into the scratch folder and returns its path.
+func (p *PostProcessor) made(ctx context.Context, ui packersdk.Ui, found disks, result proof.Result, output, scratch string, told *told) (string, error) {
+	if p.config.Format == formatWIM {
+		return p.capture(ctx, ui, found, result.Facts, output, scratch)
+	}
+	path, stats, err := p.write(ctx, ui, found, output, scratch)
+	told.digests = stats.Digests
+	return path, err
 }
 
 // checkOutput refuses an output that cannot be written, before hours are spent

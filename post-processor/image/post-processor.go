@@ -89,7 +89,7 @@ func (p *PostProcessor) work(ctx context.Context, ui packersdk.Ui, input packers
 		return input, true, true, nil
 	}
 	output, err := p.config.outputPath(generatedData(input))
-	if err == nil {
+	if err == nil && p.config.Format != formatWIM {
 		err = diskimage.CanHold(found.info, p.config.conversion())
 	}
 	if err != nil {
