@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -245,7 +245,7 @@ func (s *Session) AddToSetupComplete(ctx context.Context, lines []string, limit 
 
 // patternText is what a path in the guest may be made of: a drive or a variable
 // of the environment, then folders.
-var patternText = regexp.MustCompile(`^(?:[A-Za-z]:|%[A-Za-z_][A-Za-z0-9_()]*%)(?:\\[^\\/:"<>|&^!\x00-\x1f]+)+$`)
+var patternText = lazyregexp.New(`^(?:[A-Za-z]:|%[A-Za-z_][A-Za-z0-9_()]*%)(?:\\[^\\/:"<>|&^!\x00-\x1f]+)+$`)
 
 // CheckPattern says why a path with variables of the guest's environment, and
 // wildcards in the name of the file, cannot be looked for; nil if it can.
@@ -265,7 +265,7 @@ func CheckPattern(pattern string) error {
 	return nil
 }
 
-var environmentVariable = regexp.MustCompile(`%[A-Za-z_][A-Za-z0-9_()]*%`)
+var environmentVariable = lazyregexp.New(`%[A-Za-z_][A-Za-z0-9_()]*%`)
 
 func cutLast(path string) (folder, name string) {
 	i := strings.LastIndexByte(path, '\\')

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -234,8 +234,8 @@ func (s *Session) Look(ctx context.Context) (Status, error) {
 }
 
 var (
-	imageState = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
-	windirPath = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
+	imageState = lazyregexp.New(`^IMAGE_STATE_[A-Z_]{1,60}$`)
+	windirPath = lazyregexp.New(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
 )
 
 func readWindir(a answer) string {

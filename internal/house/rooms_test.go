@@ -21,12 +21,12 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version", "internal/lazyregexp",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/compact", "internal/diskimage", "internal/proof", "internal/winimage",
@@ -40,11 +40,11 @@ var rooms = []room{
 	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
-	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
-	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
+	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version", "internal/lazyregexp"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage", "internal/lazyregexp"}},
+	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout", "internal/lazyregexp"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
-	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files", "internal/lazyregexp"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
@@ -52,22 +52,22 @@ var rooms = []room{
 	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
 	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
 	{name: "internal/sshport", may: []string{"internal/winrm"}},
-	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
+	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm", "internal/lazyregexp"}},
 	{name: "internal/winrm", may: []string{"internal/lockout"}},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
-	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
+	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows", "internal/lazyregexp"}},
 
 	// What judges.
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
-		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
+		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows", "internal/lazyregexp",
 	}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
-	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
-	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
+	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows", "internal/lazyregexp"}},
+	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows", "internal/lazyregexp"}},
 	// The block unattend is HCL.
-	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/secrets", "internal/windows"}},
-	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/secrets", "internal/windows"}},
+	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/secrets", "internal/windows", "internal/lazyregexp"}},
+	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/secrets", "internal/windows", "internal/lazyregexp"}},
 	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
 	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
@@ -77,7 +77,7 @@ var rooms = []room{
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
-	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
+	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition", "internal/lazyregexp"}},
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
@@ -124,9 +124,10 @@ var rooms = []room{
 	{name: "internal/hostfile"},
 	{name: "internal/parent"},
 	{name: "internal/option", may: []string{"internal/unknown"}},
-	{name: "internal/secrets"},
+	{name: "internal/secrets", may: []string{"internal/lazyregexp"}},
 	{name: "internal/unknown"},
-	{name: "internal/weburl"},
+	{name: "internal/weburl", may: []string{"internal/lazyregexp"}},
 	{name: "internal/windows"},
+	{name: "internal/lazyregexp"},
 	{name: "version", packer: true},
 }
