@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
@@ -44,7 +45,7 @@ func (f AnswerFiles) Files() []string {
 
 // AnswerFiles looks for answer files on the whole search path.
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
-	a, err := s.ask(ctx, askAnswerFiles, CommandLimit)
+	a, err := s.ask(ctx, askAnswerFiles(), CommandLimit)
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
@@ -53,7 +54,7 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 
 // askAnswerFiles asks for the places on the drive of Windows by their numbers, and
 // for those on others by their letters.
-var askAnswerFiles = func() command {
+var askAnswerFiles = sync.OnceValue(func() command {
 	var none AnswerFiles
 	asks := []command{query("pointer", windows.UnattendFile), echo("files")}
 	for i, p := range none.places("%windir%", "%SystemDrive%", &none.Cached) {
@@ -66,7 +67,7 @@ var askAnswerFiles = func() command {
 	loop := all(onDrive...)
 	loop.text = "(for %D in (" + strings.Join(strings.Split(driveLetters, ""), ": ") + ":) do (" + loop.text + "))"
 	return all(append(asks, loop)...)
-}()
+})
 
 const driveLetters = "abcdefghijklmnopqrstuvwxyz"
 

@@ -114,7 +114,7 @@ func askFacts() (asks []question) {
 	add("tasks", call("tasklist /fo csv /nh").then(echo("listed")))
 	add("leftovers", command{text: `dir /b "%windir%\System32\Tasks\packer-*" 2>nul`})
 	add("firewall", call("reg query ?"+native+` | findstr /l /c:"|LPort=22|" /c:"|LPort=5985|" /c:"|LPort=5986|"`, hklmFirewall))
-	add("", askAnswerFiles)
+	add("", askAnswerFiles())
 	return asks
 }
 

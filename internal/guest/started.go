@@ -70,7 +70,7 @@ func counted(a answer) int {
 
 // startedNot: the guest says that nothing was started.
 func (s *Session) startedNot(ctx context.Context, marked bool) bool {
-	a, err := s.ask(ctx, askTasks, CommandLimit)
+	a, err := s.ask(ctx, askTasks(), CommandLimit)
 	ids := processes(a)
 	return err == nil && marked && ids != nil && len(ids) == 0
 }
@@ -84,7 +84,7 @@ func (s *Session) started(ctx context.Context, marked, ended bool) (start, int) 
 			break
 		}
 		last = startUnknown
-		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.Log()), s.askBegun()), CommandLimit)
+		a, err := s.ask(ctx, all(askTasks(), tell("mark", s.markFile()), tell("log", s.Log()), s.askBegun()), CommandLimit)
 		if err != nil {
 			continue
 		}
