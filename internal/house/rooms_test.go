@@ -24,7 +24,7 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/compact", "internal/diagnosis", "internal/diskimage", "internal/download", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version", "internal/lazyregexp",
 	}},
@@ -76,6 +76,7 @@ var rooms = []room{
 
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
+	{name: "internal/download", packer: true, may: []string{"internal/lazyregexp"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
 	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition", "internal/lazyregexp"}},
 
