@@ -84,7 +84,8 @@ func (a *aftermath) answer(state multistep.StateBag) string {
 			return "c"
 		}
 		first, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(line))+"c", " ")
-		if letter := first[:1]; strings.Contains("car", letter) {
+		switch letter := first[:1]; letter {
+		case "c", "a", "r":
 			return letter
 		}
 		a.ui.Sayf("%q is none of c, a and r.", line)

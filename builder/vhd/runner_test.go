@@ -88,9 +88,9 @@ func TestTheRunnerDoesWhatTheSDKsDoes(t *testing.T) {
 		for i := range got {
 			ctx, cancel := context.WithCancel(t.Context())
 			s := &scene{ui: &asked{answers: slices.Clone(c.answers)}}
-			end := func() {}
-			if end = nil; c.cancelled {
-				end = cancel
+			end := cancel
+			if !c.cancelled {
+				end = nil
 			}
 			steps := []multistep.Step{s.step("a", 0, nil), s.step("b", c.fails, end), s.step("c", 0, nil)}
 			state, config := new(multistep.BasicStateBag), common.PackerConfig{PackerOnError: c.onError, PackerDebug: c.debug}

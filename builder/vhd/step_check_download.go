@@ -70,7 +70,7 @@ func (s *stepCheckDownload) check(ctx context.Context, r *run, address string) (
 	if size <= 0 {
 		return 0, nil
 	}
-	return size, s.room(r, address, size)
+	return size, s.room(r, size)
 }
 
 // askServer says what a server tells of a disk without its download; the size in
@@ -112,7 +112,7 @@ func contentLength(ctx context.Context, address string) int64 {
 
 // room asks for space for the download, unless an earlier one lies there, and for
 // what the build makes of it.
-func (s *stepCheckDownload) room(r *run, address string, size int64) error {
+func (s *stepCheckDownload) room(r *run, size int64) error {
 	free := s.free
 	if free == nil {
 		free = freeSpace

@@ -95,7 +95,7 @@ func s3Credentials(ctx context.Context, q url.Values, region string) (aws.Creden
 	}
 	found, err := loaded.Credentials.Retrieve(ctx)
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("there are no credentials of AWS: %w; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; a public file has an address without s3::", err)
+		return aws.Credentials{}, fmt.Errorf("there are no credentials of AWS: %w; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public file leave s3:: out of the address", err)
 	}
 	return found, nil
 }

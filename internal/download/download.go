@@ -72,7 +72,7 @@ func (s Source) locate() (*url.URL, string, error) {
 	sum := sha1.Sum([]byte(name)) //nolint:gosec // see above
 	place, err := packersdk.CachePath(hex.EncodeToString(sum[:]))
 	if err != nil {
-		return nil, "", fmt.Errorf("Packer's cache: %w", err)
+		return nil, "", fmt.Errorf("finding the folder of downloads: %w", err)
 	}
 	return u, place, nil
 }

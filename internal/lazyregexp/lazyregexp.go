@@ -40,42 +40,53 @@ func (r *Regexp) Compiled() *regexp.Regexp {
 // String returns the text of the expression.
 func (r *Regexp) String() string { return r.text }
 
-// These are the methods of package regexp of the same name.
-
+// FindAllString is the method of package regexp.
 func (r *Regexp) FindAllString(s string, n int) []string { return r.Compiled().FindAllString(s, n) }
 
+// FindAllStringIndex is the method of package regexp.
 func (r *Regexp) FindAllStringIndex(s string, n int) [][]int {
 	return r.Compiled().FindAllStringIndex(s, n)
 }
 
+// FindAllStringSubmatch is the method of package regexp.
 func (r *Regexp) FindAllStringSubmatch(s string, n int) [][]string {
 	return r.Compiled().FindAllStringSubmatch(s, n)
 }
 
+// FindAllStringSubmatchIndex is the method of package regexp.
 func (r *Regexp) FindAllStringSubmatchIndex(s string, n int) [][]int {
 	return r.Compiled().FindAllStringSubmatchIndex(s, n)
 }
 
+// FindString is the method of package regexp.
 func (r *Regexp) FindString(s string) string { return r.Compiled().FindString(s) }
 
+// FindStringIndex is the method of package regexp.
 func (r *Regexp) FindStringIndex(s string) []int { return r.Compiled().FindStringIndex(s) }
 
+// FindStringSubmatch is the method of package regexp.
 func (r *Regexp) FindStringSubmatch(s string) []string { return r.Compiled().FindStringSubmatch(s) }
 
+// FindStringSubmatchIndex is the method of package regexp.
 func (r *Regexp) FindStringSubmatchIndex(s string) []int {
 	return r.Compiled().FindStringSubmatchIndex(s)
 }
 
+// FindSubmatch is the method of package regexp.
 func (r *Regexp) FindSubmatch(b []byte) [][]byte { return r.Compiled().FindSubmatch(b) }
 
+// Match is the method of package regexp.
 func (r *Regexp) Match(b []byte) bool { return r.Compiled().Match(b) }
 
+// MatchString is the method of package regexp.
 func (r *Regexp) MatchString(s string) bool { return r.Compiled().MatchString(s) }
 
+// ReplaceAllString is the method of package regexp.
 func (r *Regexp) ReplaceAllString(s, replacement string) string {
 	return r.Compiled().ReplaceAllString(s, replacement)
 }
 
+// ReplaceAllStringFunc is the method of package regexp.
 func (r *Regexp) ReplaceAllStringFunc(s string, replacement func(string) string) string {
 	return r.Compiled().ReplaceAllStringFunc(s, replacement)
 }

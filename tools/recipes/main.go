@@ -76,6 +76,9 @@ func document(text []byte) error {
 		if err := yaml.UnmarshalStrict(text, &r); err != nil {
 			return err
 		}
+		if r.Name == "" && r.GenerateName != "" {
+			r.Name = r.GenerateName + "12345" // as the API server does before it asks Tekton
+		}
 		r.SetDefaults(ctx)
 		if err := r.Validate(ctx); err != nil {
 			return err
