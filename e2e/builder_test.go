@@ -138,9 +138,10 @@ func tool(t *testing.T, name string, args ...string) string {
 func TestAMachineBecomesAProvenDisk(t *testing.T) {
 	for _, c := range []struct {
 		name, disk, source, file string
+		starts                   []string // where its Windows starts
 		check                    func(t *testing.T, file string)
 	}{
-		{"MBR, BIOS, dynamic VHD to fixed VHD", "guest-bios.vhd", "", "image.vhd", func(t *testing.T, file string) {
+		{"MBR, BIOS, dynamic VHD to fixed VHD", "guest-bios.vhd", "", "image.vhd", []string{"qemu-ide", "azure"}, func(t *testing.T, file string) {
 			tool(t, "qemu-img", "info", "-f", "vpc", file)
 			if info := tool(t, "vhdiinfo", file); !strings.Contains(info, "Fixed") {
 				t.Errorf("libvhdi says:\n%s", info)
@@ -150,10 +151,10 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 				t.Errorf("size %d, %v: want whole MiB and the footer", st.Size(), err)
 			}
 		}},
-		{"GPT, UEFI, fixed VHD to VHDX", "guest-uefi.vhd", `format = "vhdx"`, "image.vhdx", func(t *testing.T, file string) {
+		{"GPT, UEFI, fixed VHD to VHDX", "guest-uefi.vhd", `format = "vhdx"`, "image.vhdx", []string{"qemu-ahci", "hyperv-gen2"}, func(t *testing.T, file string) {
 			tool(t, "qemu-img", "check", "-f", "vhdx", file)
 		}},
-		{"raw to dynamic VHD", "guest-bios.raw", "vhd_type = \"dynamic\"\n  disk_interface = \"virtio\"\n  network_interface = \"virtio\"", "image.vhd", func(t *testing.T, file string) {
+		{"raw to dynamic VHD", "guest-bios.raw", "vhd_type = \"dynamic\"\n  disk_interface = \"virtio\"\n  network_interface = \"virtio\"", "image.vhd", nil, func(t *testing.T, file string) {
 			tool(t, "qemu-img", "info", "-f", "vpc", file)
 			if info := tool(t, "vhdiinfo", file); !strings.Contains(info, "Dynamic") {
 				t.Errorf("libvhdi says:\n%s", info)
@@ -163,9 +164,16 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			before := sum(t, built(c.disk))
-			p := machine{disk: c.disk, source: c.source + "\n  " + reportBlock("builder"),
+			verify := ""
+			if c.starts != nil {
+				verify = fmt.Sprintf("\n  verify {\n boots_on = [\"%s\"]\n}", strings.Join(c.starts, `", "`))
+			}
+			p := machine{disk: c.disk, source: c.source + verify + "\n  " + reportBlock("builder"),
 				builders: sysprepBlock(fmt.Sprintf("answer_file = %q", writeAnswerFile(t)), `log_directory = "logs"`, reportBlock("provisioner"))}.start(t)
 			p.expect(0, "tag created", "guest-shutdown")
+			if c.starts != nil {
+				p.expect(0, "starts on: "+strings.Join(c.starts, " yes, ")+" yes")
+			}
 			p.expectSecrets(answerFileSecret)
 			if after := sum(t, built(c.disk)); after != before {
 				t.Error("the source disk was changed")

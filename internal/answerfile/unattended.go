@@ -17,6 +17,14 @@ type Route struct {
 	PowersOff bool
 }
 
+// KeepsDrivers reports whether the pass generalize sets PersistAllDeviceInstalls, so
+// that sysprep leaves the settings of drivers as they are (Microsoft, "Maintain
+// Driver Configurations when Capturing a Windows Image").
+func (f *File) KeepsDrivers() bool {
+	e := f.Find(Generalize, compPnp, "PersistAllDeviceInstalls")
+	return e != nil && isTrue(e.Text)
+}
+
 // Route reads it. A pass that Windows has marked as run counts for nothing.
 func (f *File) Route() Route {
 	var r Route

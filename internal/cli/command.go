@@ -77,7 +77,7 @@ The commands below need no Packer.`,
 		_, _ = io.WriteString(c.stdout.Raw(), help(cmd)) // a terminal that is gone
 	})
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(inspectCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c), adoptCommand(c))
+	root.AddCommand(inspectCommand(c), lintCommand(c), diagnoseCommand(c), versionCommand(c), completionCommand(c), adoptCommand(c), sbomCommand(c))
 	root.SetHelpCommand(helpCommand(c))
 	root.InitDefaultHelpCmd()
 	for _, cmd := range append(root.Commands(), root) {
@@ -96,6 +96,11 @@ type common struct {
 
 func (o *common) flags(f *pflag.FlagSet, each string) {
 	f.BoolVar(&o.json, "json", false, "one JSON document for "+each+", on a line of its own")
+	o.written(f)
+}
+
+// written are the options that say where the result goes.
+func (o *common) written(f *pflag.FlagSet) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "leave out all text but errors: the exit code tells. A document that is asked for is still written")
 	f.VarP((*value)(&o.output), "output", "o", "write the result to `FILE` instead of standard output; it replaces FILE when it is complete")
 }

@@ -18,7 +18,7 @@ func TestPackersOwnCommandsAreLeftAlone(t *testing.T) {
 		want   bool
 	}{
 		{"describe", false, true}, {"start builder vhd", false, true}, {"--protobuf start builder vhd", true, true},
-		{"start builder vhd --protobuf", true, true}, {"", true, true}, {"sbom", true, true}, {"--protobuf", true, true},
+		{"start builder vhd --protobuf", true, true}, {"", true, true}, {"renew", true, true}, {"--protobuf", true, true},
 		{"", false, false}, {"inspect x", false, false}, {"inspekt x", false, false}, {"--help", false, false}, {"version", false, false},
 		// A shell-local provisioner hands the cookie on.
 		{"inspect describe", true, false}, {"help", true, false}, {"--help", true, false}, {"__complete inspect", true, false},

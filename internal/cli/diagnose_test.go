@@ -288,7 +288,7 @@ func TestTheTranscriptsInTheDocumentation(t *testing.T) {
 	text := strings.ReplaceAll(string(page), "\r\n", "\n")
 	for _, name := range []string{"logs", "setupact.log", "Panther"} {
 		_, stdout, _ := run(t, "diagnose", name)
-		begin := "```text\n$ packer-plugin-sysprep diagnose " + name + "\n"
+		begin := "```text said=TestTheTranscriptsInTheDocumentation\n$ packer-plugin-sysprep diagnose " + name + "\n"
 		before, rest, ok := strings.Cut(text, begin)
 		old, after, ended := strings.Cut(rest, "```\n")
 		switch {

@@ -14,7 +14,7 @@ import (
 // wrongCommands tells which command lines of this program and of make in the shell blocks
 // of a page name a command, an option or a target that does not exist.
 func wrongCommands(page, targets string) (wrong []string, commands int) {
-	fence := regexp.MustCompile("(?ms)^ *```(?:shell|sh|console|bash|powershell)\n(.*?)^ *```")
+	fence := regexp.MustCompile("(?ms)^ *```(?:shell|sh|console|bash|powershell)(?: [^\n]*)?\n(.*?)^ *```")
 	ours := regexp.MustCompile(`(?:^|[\s|(/&])(packer-plugin-sysprep|make)((?: [^|>&#\n)]+)?)`)
 	for _, block := range fence.FindAllStringSubmatch(page, -1) {
 		text := strings.ReplaceAll(regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(block[1], ""), "\\\n", " ")
@@ -88,5 +88,35 @@ func TestACommandThatDoesNotExistIsFound(t *testing.T) {
 	wrong, commands := wrongCommands(page, "dev: build\n")
 	if got := strings.Join(wrong, ", "); got != "inspekt, lint --nope, diagnose -Z, make nope" || commands != 5 {
 		t.Errorf("%d commands, %q", commands, got)
+	}
+}
+
+// What the page of sysprep-image shows of inspect is what inspect says of that disk
+// (testdata/inspect-refused.txt). A line of a page may be cut by "...".
+func TestTheImageOfThePageIsWhatInspectSays(t *testing.T) {
+	said, err := os.ReadFile(filepath.Join("testdata", "inspect-refused.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := testutil.Pages(os.DirFS(testutil.Root()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, page := range pages {
+		for _, b := range page.Blocks() {
+			if b.Marks["said"] != t.Name() {
+				continue
+			}
+			for line := range strings.Lines(b.Text) {
+				lines++
+				if line = strings.TrimSuffix(strings.TrimSpace(line), "..."); !strings.Contains(string(said), strings.TrimSpace(line)) {
+					t.Errorf("%s: inspect does not say %q", b.Where, line)
+				}
+			}
+		}
+	}
+	if lines < 8 {
+		t.Errorf("%d lines were found", lines)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -44,6 +45,8 @@ type inspecting struct {
 	common
 	audit   bool
 	goal    value
+	boots   values
+	strict  bool
 	against value
 	backing values
 	limit   limit
@@ -61,6 +64,8 @@ Of one image all is said; of several a line each.`,
 ` + program + ` inspect disk.vhdx
 # would Azure take it?
 ` + program + ` inspect --for azure disk.vhd
+# would its Windows start there?
+` + program + ` inspect --boots-on azure-gen2,qemu-virtio disk.vhdx
 # many at once, for a program
 ` + program + ` inspect --json -o report.json *.qcow2
 # in a script: the exit code is enough
@@ -80,9 +85,12 @@ Of one image all is said; of several a line each.`,
 	o.flags(f, "each image, with all facts")
 	f.BoolVar(&o.audit, "audit", false, "expect an image that starts in audit mode")
 	f.Var(&o.goal, "for", "where the image goes: `TARGET` is azure, hyperv, aws or openstack. What that place does not take is an error; without it what Azure does not take is told")
+	f.Var(&o.boots, "boots-on", "where the Windows is to start: `TARGETS` such as azure-gen2,hyperv,qemu-virtio, of which yes, no or unknown is said; can be given several times. A no is an error. See docs/boots-on.md")
+	f.BoolVar(&o.strict, "boots-on-strict", false, "with --boots-on, take unknown for an error too")
 	f.Var(&o.against, "against", "the disk `SOURCE` that the image was made from: says of the machine SID, the computer name, accounts and the like what became of them. It refuses no image")
 	o.shared(f, &o.backing, &o.limit)
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp)) // the option is there
+	_ = cmd.RegisterFlagCompletionFunc("boots-on", cobra.FixedCompletions(boots.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -98,10 +106,33 @@ func (o *inspecting) check(images []string) ([]string, error) {
 		return nil, errors.New("no image is named")
 	case o.goal != "" && !slices.Contains(target.Names(), string(o.goal)):
 		return nil, fmt.Errorf("--for %s: name one of %s", o.goal, strings.Join(target.Names(), ", "))
+	case o.unknownTarget() != "":
+		return nil, fmt.Errorf("--boots-on %s: name some of %s", o.unknownTarget(), strings.Join(boots.Names(), ", "))
 	case slices.Contains(images, "-") && len(images) > 1:
 		return nil, errors.New("standard input (-) is named beside other images; inspect it in a call of its own")
 	}
 	return expanded(runtime.GOOS, images)
+}
+
+// targets are those of --boots-on, which may have several, with commas.
+func (o *inspecting) targets() (names []string) {
+	for _, list := range o.boots {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func (o *inspecting) unknownTarget() string {
+	for _, name := range o.targets() {
+		if !slices.Contains(boots.Names(), name) {
+			return name
+		}
+	}
+	return ""
 }
 
 func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *edge.Writer) int {
@@ -112,7 +143,7 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 	defer cancel()
 	var source *winimage.Facts
 	if o.against != "" {
-		facts, _, err := look(ctx, string(o.against), o.backing)
+		facts, _, err := look(ctx, string(o.against), o.backing, nil)
 		if err != nil {
 			fmt.Fprintf(stderr, "cannot compare with %s: %s; name the disk that the image was made from\n", weburl.Redact(string(o.against)), edge.Text(reason(ctx, err)))
 			return CannotDo
@@ -128,7 +159,7 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			reports[n] = inspectOne(ctx, image, o.backing, source, winimage.Expectation{Audit: o.audit}, target.Target(o.goal))
+			reports[n] = o.one(ctx, image, source)
 		}()
 	}
 	wg.Wait()
@@ -159,9 +190,11 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 	return code
 }
 
-func inspectOne(ctx context.Context, image string, backing []string, source *winimage.Facts, e winimage.Expectation, goal target.Target) finding.Report {
+// one inspects an image; source is that of --against.
+func (o *inspecting) one(ctx context.Context, image string, source *winimage.Facts) finding.Report {
 	r := finding.Report{Subject: finding.Disk, Name: weburl.Redact(image)}
-	facts, info, err := look(ctx, image, backing)
+	e, names := winimage.Expectation{Audit: o.audit}, o.targets()
+	facts, info, err := look(ctx, image, o.backing, boots.Asks(names))
 	if err != nil {
 		r.Error = edge.Text(reason(ctx, err))
 		if facts.Disk.Requests > 0 {
@@ -172,15 +205,20 @@ func inspectOne(ctx context.Context, image string, backing []string, source *win
 	if source != nil {
 		facts.Against = winimage.Against(facts, *source)
 	}
-	r.Findings, r.Facts = slices.Concat(winimage.Prove(facts, e), suited(info, facts.Disk, goal)), facts
+	file := fileOf(info, facts.Disk)
+	r.Findings = slices.Concat(winimage.Prove(facts, e), suited(file, target.Target(o.goal)), boots.Prove(names, facts, e.Judged(facts), &file, o.strict))
+	r.Facts = facts
 	return r
+}
+
+func fileOf(info diskimage.Info, disk winimage.Disk) target.Image {
+	return target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
 }
 
 // suited holds the file against the place that it goes to or, where none is
 // named, against Azure, which asks most: that is told then, and warned of where the
 // file is passed off as one for it.
-func suited(info diskimage.Info, disk winimage.Disk, goal target.Target) []finding.Finding {
-	image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
+func suited(image target.Image, goal target.Target) []finding.Finding {
 	switch {
 	case goal != "":
 		return target.Judge(goal, image, finding.Fail)
@@ -201,8 +239,9 @@ type requests struct {
 	Bytes    int64 `json:"http_bytes"`
 }
 
-// look gathers what the disk says, and always what it took.
-func look(ctx context.Context, image string, backing []string) (facts winimage.Facts, info diskimage.Info, err error) {
+// look gathers what the disk says, and always what it took. wanted is what is asked of
+// where it starts.
+func look(ctx context.Context, image string, backing []string, wanted *winimage.Wanted) (facts winimage.Facts, info diskimage.Info, err error) {
 	d, remote, err := openImage(ctx, image, backing)
 	if remote != nil {
 		defer remote.Close()
@@ -214,7 +253,7 @@ func look(ctx context.Context, image string, backing []string) (facts winimage.F
 	defer d.Close()
 	info = d.Info()
 	// Counting free clusters reads the volume's bitmap, too much over a network.
-	facts, err = winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil})
+	facts, err = winimage.Inspect(ctx, d, winimage.Options{Name: weburl.Redact(image), Space: remote == nil, Starting: wanted})
 	if remote != nil {
 		// A fact that could not be read must not look like one that is absent.
 		if lost := remote.Unchanged(); lost != nil {
@@ -333,7 +372,15 @@ func inFull(r finding.Report) (lines []string) {
 	for _, line := range slices.Concat(render.Failed(r.Findings, finding.Fail), render.Failed(r.Findings, finding.Warn), render.Causes(facts.Causes())) {
 		lines = append(lines, "  "+line)
 	}
-	return slices.Concat(lines, facts.Describe(), azureLines(r))
+	return slices.Concat(lines, facts.Describe(), startLines(r), azureLines(r))
+}
+
+// startLines say where the Windows starts, where that was asked for.
+func startLines(r finding.Report) []string {
+	if said := boots.Verdicts(r.Findings); said != "" {
+		return []string{foreign.Text("starts on:     " + said)}
+	}
+	return nil
 }
 
 // told is how many findings are about a place that nobody named.

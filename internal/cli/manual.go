@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Manual returns the man pages and the reference of the command line, by their names below
@@ -73,6 +75,9 @@ func reference(root *cobra.Command) string {
 	return b.String()
 }
 
+// named matches a word in angle brackets, which Markdown would take for a tag.
+var named = lazyregexp.New(`</?[a-z]+>`)
+
 // blocks puts marks around the lines that begin with a blank, which stay as they are.
 func blocks(text, begin, end string) string {
 	var b strings.Builder
@@ -95,7 +100,7 @@ func blocks(text, begin, end string) string {
 		case begin == verbatim:
 			line = roff(line)
 		case !in:
-			line = strings.NewReplacer("<", "`<", ">", ">`").Replace(line)
+			line = strings.ReplaceAll(named.ReplaceAllString(line, "`$0`"), "< ", "&lt; ")
 		}
 		b.WriteString(line + "\n")
 	}

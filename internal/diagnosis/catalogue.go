@@ -52,8 +52,8 @@ type teller string
 
 const (
 	byVerdict teller = "verdict" // the first look and the watch, by ByID
-	// byPreflight: the checks of the guest before the launch, which are to come;
-	// their remedies wait here.
+	// byPreflight: a check of the guest before the launch that names it (preflight.Check),
+	// or nobody yet; docs/causes.md says which.
 	byPreflight teller = "pre-flight"
 	// byHang: the tracker's step that has not ended, by Hang.
 	byHang teller = "hang"

@@ -68,6 +68,7 @@ var samples = map[string][]string{
 	"F108": {`ActionPlatform::LaunchModule: Could not load DLL C:\Program Files\Contoso Guard\guardprep.dll`, `ActionPlatform::LaunchModule: Could not find function Generalize in DLL C:\Windows\System32\barprep.dll`, `LaunchDll:Could not find function Generalize in DLL C:\Windows\System32\barprep.dll`},
 	"F109": {"RemoveUninstall:Failed to instantiate uninstall interface; hr = 0x80070003", "Sysprep_Clean_Opk:Failed to remove Uninstall; hr = 0x80070003"},
 	"F110": {"spopk.dll:: Sysprep will not run on an upgraded OS. You can only run Sysprep on a custom (clean) install version of Windows."},
+	"F112": {"The provided unattend file is not valid; hrResult = 0x80070002", "The provided unattend file is not valid; hrResult = 0x80070003"},
 	"F111": {"Windows could not parse or process unattended answer file [C:\\Windows\\Panther\\unattend.xml]. The answer file is invalid. The error was detected at line 12 column 3 of the answer file."},
 	"F66":  {`[setup.exe] SMI data results dump: Source = Name: Microsoft-Windows-Deployment, /settings/RunSynchronous/RunSynchronousCommand[Order="2"]/Path`, `SMI data results dump: Source = Name: Microsoft-Windows-Deployment, /settings/RunSynchronous/RunSynchronousCommand/[Order="2"]/Path`},
 	"F84":  {"The computer restarted unexpectedly or encountered an unexpected error. Windows installation cannot proceed.", "[windeploy.exe] Setup.exe failed, returning exit code [0x1f]"},

@@ -11,7 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
-	{name: "tools/ledger", may: []string{"internal/preflight", "internal/windows"}},
+	{name: "tools/ledger", may: []string{"internal/boots", "internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
 	{name: ".", may: []string{"builder/vhd", "post-processor/image", "provisioner/sysprep", "internal/cli", "internal/edge", "version"}, packer: true},
@@ -33,15 +33,15 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
-		"internal/answerfile", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/preflight", "internal/target", "internal/winimage",
-		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version",
+		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
+		"internal/adopt", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "version", "internal/lazyregexp",
 	}},
 	// Templates are HCL.
 	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version", "internal/lazyregexp"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage", "internal/lazyregexp"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage", "internal/lazyregexp"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout", "internal/lazyregexp"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
 	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files", "internal/lazyregexp"}},
@@ -58,10 +58,13 @@ var rooms = []room{
 	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows", "internal/lazyregexp"}},
 
 	// What judges.
+	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
-		"internal/answerfile", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
+		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
 		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows", "internal/lazyregexp",
 	}},
+	{name: "internal/sbom", may: []string{"internal/foreign", "internal/inventory"}},
+	{name: "internal/inventory", may: []string{"internal/budget", "internal/regf", "internal/windows", "internal/lazyregexp"}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
 	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows", "internal/lazyregexp"}},
 	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows", "internal/lazyregexp"}},
@@ -74,6 +77,8 @@ var rooms = []room{
 	{name: "internal/report/schematest", may: []string{"internal/testutil"}},                                                      // for tests only
 	{name: "internal/winimage/winimagetest", may: []string{"internal/diskimage", "internal/regf/hivewrite", "internal/testutil"}}, // for tests only
 
+	{name: "internal/sbom/cyclonedxtest", may: []string{"internal/testutil"}}, // for tests only
+
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
 	{name: "internal/download", packer: true, may: []string{"internal/lazyregexp"}},
@@ -83,7 +88,7 @@ var rooms = []room{
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.
 	{name: "internal/winsim/replay", may: []string{"internal/runlog", "internal/winsim"}, never: []string{"internal/windows"}},
-	{name: "internal/winsim/boot", may: []string{"internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
+	{name: "internal/winsim/boot", may: []string{"internal/regf/hivewrite", "internal/winsim", "internal/winsim/wsman"}, never: []string{"internal/windows"}},
 	{name: "internal/winsim", never: []string{"internal/windows"}, may: []string{
 		"internal/guest/scripts", "internal/winsim/cmdshell", "internal/winsim/console", "internal/winsim/machinestate", "internal/winsim/registry", "internal/winsim/setuplog", "internal/winsim/sshd",
 		"internal/winsim/stocktext", "internal/winsim/winfs", "internal/winsim/wsman",
@@ -117,6 +122,7 @@ var rooms = []room{
 	{name: "internal/budget"},
 	{name: "internal/heartbeat"},
 	{name: "internal/lockout"},
+	{name: "internal/authenticode"},
 	{name: "internal/cloudagent"},
 	{name: "internal/fat"},
 	{name: "internal/footprint", may: []string{"internal/windows"}}, // no leaf: its names are made of folders of Windows, which stand there once

@@ -185,12 +185,13 @@ func TestWhatIsSaidOfARemedy(t *testing.T) {
 	}
 }
 
-// docs/remedies.md has the tables of the code, row by row.
+// docs/remedies.md has the remedies and the table of cleanings of the code, in their order.
 func TestRemediesAreDocumented(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "remedies.md"))
+	text, err := os.ReadFile(filepath.Join(testutil.Root(), "docs", "remedies.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := strings.ReplaceAll(string(text), "\r\n", "\n")
 	yes := map[bool]string{true: "yes", false: "no"}
 	var rows []string
 	for _, r := range Remedies() {
@@ -202,14 +203,15 @@ func TestRemediesAreDocumented(t *testing.T) {
 		if r.ForTheRun {
 			undone = "started again unless the image is good"
 		}
-		rows = append(rows, "| `"+r.ID+"` | `"+strings.Join(r.Answers, "`, `")+"` | "+r.Changes+" | "+r.Keeps+" | "+yes[r.Harmless]+" | "+undone+" | "+source+" |")
+		rows = append(rows, "### "+r.ID+"\n\n- **Answers:** `"+strings.Join(r.Answers, "`, `")+"`\n- **Changes:** "+r.Changes+"\n- **Leaves alone:** "+r.Keeps+
+			"\n- **Harmless:** "+yes[r.Harmless]+"\n- **Undone:** "+undone+"\n- **Source:** "+source)
 	}
 	for _, c := range Cleanings() {
 		rows = append(rows, "| `"+c.ID+"` | "+c.Changes+" | "+c.Keeps+" | "+map[bool]string{true: "last", false: "before sysprep"}[c.AtTheEnd]+" | "+c.Source+" |")
 	}
 	at := 0
 	for _, row := range rows {
-		i := strings.Index(string(page)[at:], row+"\n")
+		i := strings.Index(page[at:], row+"\n")
 		if i < 0 {
 			t.Errorf("not there, or not in its place:\n%s", row)
 			continue
@@ -217,7 +219,7 @@ func TestRemediesAreDocumented(t *testing.T) {
 		at += i
 	}
 	for id, why := range refused {
-		if !strings.Contains(string(page), "`"+id+"`") || why == "" {
+		if !strings.Contains(page, "`"+id+"`") || why == "" {
 			t.Errorf("%s is not said to be missing", id)
 		}
 	}

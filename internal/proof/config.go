@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/target"
@@ -41,6 +42,17 @@ type Config struct {
 	// one that does not hold refuses the image. By default nothing is asked for any
 	// place.
 	Target string `mapstructure:"target"`
+	// Where the Windows of the image is to start: a list of targets such as
+	// `["azure-gen2", "hyperv", "qemu-virtio"]`. Of each it is said whether it starts
+	// there, `yes`, `no` or `unknown`, by the drivers of the disk's controller, the
+	// filter drivers, the firmware and the boot files, and what of the network card and
+	// the agent is missing. A `no` refuses the image; what is `unknown` warns. All
+	// targets, and what each needs, are in `docs/boots-on.md`. Nothing is started for
+	// it. By default nothing is asked for.
+	BootsOn []string `mapstructure:"boots_on"`
+	// With `boots_on`, refuse an image of which it is `unknown` whether it starts on
+	// one of the targets. Defaults to `false`.
+	BootsOnStrict bool `mapstructure:"boots_on_strict"`
 	// The severity of an assertion that does not hold, by its id: `fail` (the
 	// image is not handed over), `warn`, `info` or `off`. Assertions that are not
 	// named here keep their own severity. `windows` stays `fail`. The ids are
@@ -89,6 +101,11 @@ func (c *Config) Prepare() (errs []error) {
 	if c.Target != "" && c.Target != unknown.Value && !slices.Contains(target.Names(), c.Target) {
 		errs = append(errs, fmt.Errorf("verify.target: %q is not one of %s", c.Target, strings.Join(target.Names(), ", ")))
 	}
+	for _, name := range c.BootsOn {
+		if name != unknown.Value && !slices.Contains(boots.Names(), name) {
+			errs = append(errs, fmt.Errorf("verify.boots_on: %q is not one of %s", name, strings.Join(boots.Names(), ", ")))
+		}
+	}
 	_, wrong := c.overrides()
 	return append(errs, wrong...)
 }
@@ -97,23 +114,30 @@ func (c *Config) Prepare() (errs []error) {
 func (c *Config) overrides() (finding.Overrides, []error) {
 	words := maps.Clone(c.Severities)
 	maps.DeleteFunc(words, func(id, severity string) bool { return id == unknown.Value || severity == unknown.Value })
-	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, append(winimage.AssertionIDs(), target.IDs()...))
+	chosen, errs := finding.ParseOverrides("verify.severities", "assertion", words, slices.Concat(winimage.AssertionIDs(), target.IDs(), boots.IDs()))
 	if s, ok := chosen[winimage.WindowsID]; ok && s != finding.Fail {
 		errs = append(errs, fmt.Errorf("verify.severities: %s cannot be %q, because nothing can be asserted without Windows; remove it, or set verify.enabled = false", winimage.WindowsID, s))
 	}
 	return chosen, errs
 }
 
-// PrepareTarget says why the target does not take what is going to be written. It
-// says nothing of what is not known yet.
-func (c *Config) PrepareTarget(format, vhdType string) []error {
-	if !slices.Contains(target.Names(), c.Target) || !slices.Contains(diskimage.Outputs(), format) || vhdType == unknown.Value {
+// PrepareTarget says why the target, or a place of boots_on, does not take what is
+// going to be written. It says nothing of what is not known yet.
+func (c *Config) PrepareTarget(format, vhdType string) (errs []error) {
+	if !slices.Contains(diskimage.Outputs(), format) || vhdType == unknown.Value {
 		return nil
 	}
-	if err := target.Takes(target.Target(c.Target), diskimage.Format(format), vhdType); err != nil {
-		return []error{fmt.Errorf("verify.target, format: %w", err)}
+	if slices.Contains(target.Names(), c.Target) {
+		if err := target.Takes(target.Target(c.Target), diskimage.Format(format), vhdType); err != nil {
+			errs = append(errs, fmt.Errorf("verify.target, format: %w", err))
+		}
 	}
-	return nil
+	if name, place := boots.OfFile(c.BootsOn); name != "" {
+		if err := target.Takes(place, diskimage.Format(format), vhdType); err != nil {
+			errs = append(errs, fmt.Errorf("verify.boots_on has %s, format: %w", name, err))
+		}
+	}
+	return errs
 }
 
 // PrepareBackingFiles checks the option backing_files of the components. The

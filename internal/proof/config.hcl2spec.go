@@ -10,13 +10,15 @@ import (
 // FlatConfig is an auto-generated flat version of Config.
 // Where the contents of a field with a `mapstructure:,squash` tag are bubbled up.
 type FlatConfig struct {
-	Enabled    *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
-	Expect     *string           `mapstructure:"expect" cty:"expect" hcl:"expect"`
-	Windows    *string           `mapstructure:"windows" cty:"windows" hcl:"windows"`
-	Target     *string           `mapstructure:"target" cty:"target" hcl:"target"`
-	Severities map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
-	Report     *string           `mapstructure:"report" cty:"report" hcl:"report"`
-	Compare    *bool             `mapstructure:"compare" cty:"compare" hcl:"compare"`
+	Enabled       *bool             `mapstructure:"enabled" cty:"enabled" hcl:"enabled"`
+	Expect        *string           `mapstructure:"expect" cty:"expect" hcl:"expect"`
+	Windows       *string           `mapstructure:"windows" cty:"windows" hcl:"windows"`
+	Target        *string           `mapstructure:"target" cty:"target" hcl:"target"`
+	BootsOn       []string          `mapstructure:"boots_on" cty:"boots_on" hcl:"boots_on"`
+	BootsOnStrict *bool             `mapstructure:"boots_on_strict" cty:"boots_on_strict" hcl:"boots_on_strict"`
+	Severities    map[string]string `mapstructure:"severities" cty:"severities" hcl:"severities"`
+	Report        *string           `mapstructure:"report" cty:"report" hcl:"report"`
+	Compare       *bool             `mapstructure:"compare" cty:"compare" hcl:"compare"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -31,13 +33,15 @@ func (*Config) FlatMapstructure() interface{ HCL2Spec() map[string]hcldec.Spec }
 // The decoded values from this spec will then be applied to a FlatConfig.
 func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 	s := map[string]hcldec.Spec{
-		"enabled":    &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
-		"expect":     &hcldec.AttrSpec{Name: "expect", Type: cty.String, Required: false},
-		"windows":    &hcldec.AttrSpec{Name: "windows", Type: cty.String, Required: false},
-		"target":     &hcldec.AttrSpec{Name: "target", Type: cty.String, Required: false},
-		"severities": &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
-		"report":     &hcldec.AttrSpec{Name: "report", Type: cty.String, Required: false},
-		"compare":    &hcldec.AttrSpec{Name: "compare", Type: cty.Bool, Required: false},
+		"enabled":         &hcldec.AttrSpec{Name: "enabled", Type: cty.Bool, Required: false},
+		"expect":          &hcldec.AttrSpec{Name: "expect", Type: cty.String, Required: false},
+		"windows":         &hcldec.AttrSpec{Name: "windows", Type: cty.String, Required: false},
+		"target":          &hcldec.AttrSpec{Name: "target", Type: cty.String, Required: false},
+		"boots_on":        &hcldec.AttrSpec{Name: "boots_on", Type: cty.List(cty.String), Required: false},
+		"boots_on_strict": &hcldec.AttrSpec{Name: "boots_on_strict", Type: cty.Bool, Required: false},
+		"severities":      &hcldec.AttrSpec{Name: "severities", Type: cty.Map(cty.String), Required: false},
+		"report":          &hcldec.AttrSpec{Name: "report", Type: cty.String, Required: false},
+		"compare":         &hcldec.AttrSpec{Name: "compare", Type: cty.Bool, Required: false},
 	}
 	return s
 }

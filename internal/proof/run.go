@@ -8,6 +8,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/heartbeat"
@@ -174,8 +175,14 @@ func check(ctx context.Context, o Options, finished bool) (Result, error) {
 	}
 	e := o.Config.expectation(o)
 	r.Findings, r.Windows = winimage.Prove(r.Facts, e), winimage.Names(e.Judged(r.Facts))
+	image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
+	file := &image
+	if !finished {
+		file = nil
+	}
+	starts := boots.Prove(o.Config.BootsOn, r.Facts, e.Judged(r.Facts), file, o.Config.BootsOnStrict)
+	r.Findings = append(r.Findings, e.Severities.Apply(starts)...)
 	if finished && o.Config.Target != "" {
-		image := target.Image{Info: info, TableSector: disk.TableSector, Scheme: disk.Scheme, Generation: disk.Generation}
 		r.Findings = append(r.Findings, e.Severities.Apply(target.Judge(target.Target(o.Config.Target), image, finding.Fail))...)
 	}
 	return r, nil
@@ -213,6 +220,6 @@ func (o Options) inspect(ctx context.Context) (Result, diskimage.Info, error) {
 	}
 	defer d.Close()
 	info := d.Info()
-	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name()})
+	facts, err := winimage.Inspect(ctx, d, winimage.Options{Name: o.name(), Starting: boots.Asks(o.Config.BootsOn)})
 	return Result{Facts: facts, files: info.Files}, info, err
 }

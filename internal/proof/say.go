@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
@@ -58,6 +59,9 @@ func judgement(disk string, r Result) []string {
 	}
 	for _, f := range finding.Failed(r.Findings, finding.Warn) {
 		lines = append(lines, render.Line(f))
+	}
+	if starts := boots.Verdicts(r.Findings); starts != "" {
+		lines = append(lines, "starts on: "+starts)
 	}
 	return append([]string{foreign.Text(head)}, below(r.withReport(lines))...)
 }

@@ -31,7 +31,7 @@ func TestPagesOfABinAreNotWalkedOverAgainAndAgain(t *testing.T) {
 		for _, step := range []int{1, -1, 1777} { // 1777 and 4000 have no common divisor
 			b := bins(sizes...)
 			limit := budget.New(t.Context(), budget.Limits{Items: 3 * pages, Noun: "pages"})
-			h := &Hive{size: int64(len(b) - baseSize), budget: limit, cache: cache{r: bytes.NewReader(b)}}
+			h := &Hive{size: int64(len(b) - baseSize), budget: limit, cache: cache{r: bytes.NewReader(b), size: blockSize, kept: blocksKept}}
 			for i := range pages {
 				page := int64(((i*step)%pages + pages) % pages)
 				if step < 0 {

@@ -12,6 +12,8 @@ import (
 type cache struct {
 	r      io.ReaderAt
 	budget *budget.Budget
+	size   int64 // of a block, a power of two
+	kept   int
 	blocks map[int64][]byte
 	order  []int64 // oldest first
 }
@@ -22,16 +24,23 @@ const (
 	binsKept   = 2048
 )
 
-// block returns the bytes of the hive bins data from off, a multiple of
-// blockSize; fewer than blockSize at the end of the file.
+// Blocks sets the pieces in which the file is read from now on: their size in bytes, a
+// power of two, and how many are kept. Without it they suit few looks over a slow network;
+// who walks through much of a hive reads less in small ones.
+func (h *Hive) Blocks(size int64, kept int) {
+	h.cache = cache{r: h.cache.r, budget: h.cache.budget, size: size, kept: kept}
+}
+
+// block returns the bytes of the hive bins data from off, a multiple of the size of a
+// block; fewer than that at the end of the file.
 func (c *cache) block(off int64) ([]byte, error) {
 	if b, ok := c.blocks[off]; ok {
 		return b, nil
 	}
-	if err := c.budget.Spend(blockSize, 0); err != nil {
+	if err := c.budget.Spend(c.size, 0); err != nil {
 		return nil, err
 	}
-	b := make([]byte, blockSize)
+	b := make([]byte, c.size)
 	n, err := c.r.ReadAt(b, baseSize+off)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -39,7 +48,7 @@ func (c *cache) block(off int64) ([]byte, error) {
 	if c.blocks == nil {
 		c.blocks = map[int64][]byte{}
 	}
-	if len(c.order) == blocksKept {
+	if len(c.order) == c.kept {
 		delete(c.blocks, c.order[0])
 		c.order = c.order[1:]
 	}
@@ -58,11 +67,11 @@ func (h *Hive) read(p []byte, off int64) error {
 		if s, ok := h.overlay[off&^(sector-1)]; ok {
 			n = copy(p, s[off%sector:])
 		} else {
-			b, err := h.cache.block(off &^ (blockSize - 1))
+			b, err := h.cache.block(off &^ (h.cache.size - 1))
 			if err != nil {
 				return err
 			}
-			at := off % blockSize
+			at := off % h.cache.size
 			if at >= int64(len(b)) {
 				return corrupt("file ends before offset %#x", off)
 			}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 )
@@ -93,7 +94,7 @@ func OpenWithin(within *budget.Budget, r io.ReaderAt, size int64, logs ...Log) (
 	if string(base[:4]) != "regf" {
 		return nil, corrupt("no regf signature")
 	}
-	h := &Hive{r: r, budget: within, cache: cache{r: r, budget: within}}
+	h := &Hive{r: r, budget: within, cache: cache{r: r, budget: within, size: blockSize, kept: blocksKept}}
 	sound := checksum(base) == le.Uint32(base[508:])
 	if sound {
 		if err := h.take(base, typePrimary); err != nil {
@@ -140,6 +141,19 @@ func (h *Hive) Clean() bool { return !h.dirty }
 // Replayed is the number of log entries that were applied in memory; a log of
 // the old format counts as one entry.
 func (h *Hive) Replayed() int { return h.replayed }
+
+// Written is when Windows last wrote the hive, as its base block says; the zero time where
+// that is no time of this or the next century.
+func (h *Hive) Written() time.Time {
+	const (
+		unix  = 116444736000000000 // 1970, in units of 100 ns since 1601
+		limit = 157469184000000000 // 2100
+	)
+	if h.written < unix || h.written >= limit {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(h.written-unix)*100).UTC()
+}
 
 // checksum is the XOR-32 of the first 508 bytes (section "Base block").
 func checksum(base []byte) uint32 {

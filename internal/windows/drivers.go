@@ -23,7 +23,8 @@ type Driver struct {
 	For     Device
 }
 
-// StorageDrivers are those that Windows may start from a disk with.
+// StorageDrivers are those of controllers that Windows may start from a disk with. Those
+// of buses (vmbus, pci, xenbus) are none: no disk hangs from them alone.
 var StorageDrivers = []Driver{
 	{"storahci", AHCI},       // [drivers-in-box]
 	{"stornvme", NVMe},       // [drivers-in-box]
@@ -33,13 +34,25 @@ var StorageDrivers = []Driver{
 	{"msahci", AHCI},         // [drivers-in-box] Windows 7
 	{"LSI_SAS", OtherDevice}, // [drivers-in-box]
 	{"storvsc", OtherDevice}, // [drivers-in-box] Hyper-V
-	{"vmbus", OtherDevice},   // [drivers-in-box] Hyper-V
 	{"viostor", VirtioBlock}, // [drivers-virtio]
 	{"vioscsi", OtherDevice}, // [drivers-virtio]
 	{"pvscsi", OtherDevice},  // [drivers-elsewhere] VMware
 	{"xenvbd", OtherDevice},  // [drivers-elsewhere] Xen
-	{"xenbus", OtherDevice},  // [drivers-elsewhere] Xen
 	{"AWSNVMe", OtherDevice}, // [drivers-elsewhere] Amazon
+}
+
+// ClassFilters are filter drivers of Windows itself, below or above all devices of a
+// class of storage, without regard to capital letters.
+var ClassFilters = []string{"partmgr", "EhStorClass", "volsnap", "fvevol", "rdyboost", "iorate"} // [filters-in-box]
+
+// StorageClasses are the setup classes through which Windows reaches its disk, by the
+// keys below Control\Class.
+var StorageClasses = map[string]string{
+	"{4d36e967-e325-11ce-bfc1-08002be10318}": "DiskDrive",   // [storage-classes]
+	"{71a27cdd-812a-11d0-bec7-08002be2092f}": "Volume",      // [storage-classes]
+	"{4d36e97b-e325-11ce-bfc1-08002be10318}": "SCSIAdapter", // [storage-classes]
+	"{4d36e96a-e325-11ce-bfc1-08002be10318}": "HDC",         // [storage-classes]
+	"{4d36e97d-e325-11ce-bfc1-08002be10318}": "System",      // [storage-classes]
 }
 
 // NetworkDrivers are those of network cards.

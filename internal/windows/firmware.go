@@ -11,6 +11,13 @@ const (
 	UEFI                       // [firmware-uefi]
 )
 
+// The authorities of Microsoft that sign bootmgfw.efi: the first expires in 2026, and
+// updates move to the second where the firmware knows it.
+const (
+	ProductionCA = "Microsoft Windows Production PCA 2011" // [boot-signers]
+	UEFICA       = "Windows UEFI CA 2023"                  // [boot-signers]
+)
+
 // String is the name as options have it.
 func (f Firmware) String() string { return [...]string{"none", "bios", "uefi"}[f] }
 

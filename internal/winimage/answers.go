@@ -88,6 +88,7 @@ func (d *drive) answerFile(file File) AnswerFile {
 	}
 	route := parsed.Route()
 	a.ToAudit, a.Generalizes, a.PowersOff = route.ToAudit, route.Generalize, route.PowersOff
+	a.KeepsDrivers = parsed.KeepsDrivers()
 	secrets := answerfile.SecretSettings(parsed)
 	for _, line := range encodedSecrets(plainText(content)) {
 		secrets = append(secrets, inEncoded(line))

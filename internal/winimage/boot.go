@@ -1,9 +1,7 @@
 package winimage
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/authenticode"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/fat"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/ntfs"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/partition"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // Boot is what the firmware finds in the partition that it starts from.
@@ -24,16 +23,24 @@ type Boot struct {
 	// Loader is the program that starts on a machine which does not know the
 	// disk: \EFI\Boot\boot*.efi, or bootmgr.
 	Loader string `json:"loader,omitempty"`
+	// Manager is bootmgfw.efi, where a disk for UEFI has it.
+	Manager string `json:"manager,omitempty"`
 	// SignedBy are the authorities of Microsoft that bootmgfw.efi, or the loader
 	// where that is absent, names in its signature. The signature is not checked.
 	SignedBy []string `json:"signed_by,omitempty"`
+	// Signatures are those of the same program, checked; absent where
+	// Options.Starting does not ask for them.
+	Signatures []Signature `json:"signatures,omitempty"`
 	// Missing are files that Windows does not start without.
 	Missing []string `json:"missing,omitempty"`
 	// Store is how the hive of the boot configuration was found; nil where there
 	// is none.
 	Store   *Hive       `json:"store,omitempty"`
 	Entries []BootEntry `json:"entries,omitempty"`
-	Problem string      `json:"problem,omitempty"`
+	// Default is the entry that the boot manager starts unasked; nil where it names
+	// none.
+	Default *DefaultEntry `json:"default_entry,omitempty"`
+	Problem string        `json:"problem,omitempty"`
 }
 
 // BootEntry is an object of the boot configuration (BCD) that names a partition.
@@ -44,6 +51,25 @@ type BootEntry struct {
 	Partition int `json:"partition"`
 }
 
+// DefaultEntry is the entry that starts unasked.
+type DefaultEntry struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+	// Device is the kind of its device: partition, boot, locate, other, none.
+	Device string `json:"device"`
+	// Partition is that of a device partition; 0: it is not on the disk.
+	Partition int `json:"partition,omitempty"`
+}
+
+// Signature is one signature of the boot manager. That an authority is who its name
+// says is not checked.
+type Signature struct {
+	Signer    string `json:"signer,omitempty"`
+	Authority string `json:"authority,omitempty"`
+	// Problem says why it is no signature of this program; empty where it is one.
+	Problem string `json:"problem,omitempty"`
+}
+
 const (
 	efiFallback = `\EFI\Boot`
 	efiManager  = `\EFI\Microsoft\Boot\bootmgfw.efi`
@@ -52,16 +78,13 @@ const (
 	biosStore   = `\Boot\BCD`
 
 	maxEntries     = 200
-	maxSignature   = 256 << 10
-	productionCA   = "Microsoft Windows Production PCA 2011"
-	uefiWindowsCA  = "Windows UEFI CA 2023"
 	storeHive      = "BCD"
 	noFiles        = "a file system"
 	fallbackLoader = `\EFI\Boot\bootx64.efi (or that of another processor)`
 )
 
 // readBoot looks at the partition from which the firmware of the table starts.
-func readBoot(ctx context.Context, r io.ReaderAt, table *partition.Table) *Boot {
+func readBoot(ctx context.Context, r io.ReaderAt, table *partition.Table, signatures bool) *Boot {
 	i := slices.IndexFunc(table.Partitions, func(p partition.Partition) bool {
 		return table.Scheme == partition.GPT && p.IsESP() || table.Scheme == partition.MBR && p.Bootable
 	})
@@ -89,7 +112,7 @@ func readBoot(ctx context.Context, r io.ReaderAt, table *partition.Table) *Boot 
 		return b
 	}
 	if table.Scheme == partition.GPT {
-		b.uefi(d)
+		b.uefi(d, signatures)
 	} else {
 		b.bios(d)
 	}
@@ -118,7 +141,7 @@ func (b *Boot) want(d *drive, path string) bool {
 	return there
 }
 
-func (b *Boot) uefi(d *drive) {
+func (b *Boot) uefi(d *drive, signatures bool) {
 	d.eachKind(efiFallback, func(e fs.DirEntry) {
 		name := strings.ToLower(e.Name())
 		if path := efiFallback + `\` + e.Name(); b.Loader == "" && strings.HasPrefix(name, "boot") && strings.HasSuffix(name, ".efi") && d.fileSize(path) > 0 {
@@ -131,10 +154,14 @@ func (b *Boot) uefi(d *drive) {
 	b.want(d, efiStore)
 	program := b.Loader
 	if d.fileSize(efiManager) > 0 {
-		program = efiManager
+		b.Manager, program = efiManager, efiManager
 	}
-	if program != "" {
-		b.SignedBy = d.authorities(program)
+	if program == "" {
+		return
+	}
+	b.SignedBy = d.authorities(program)
+	if signatures {
+		b.Signatures = d.signatures(program)
 	}
 }
 
@@ -154,11 +181,11 @@ func (d *drive) authorities(path string) (names []string) {
 		return nil
 	}
 	defer f.Close()
-	signature, err := certificates(f, f.size)
-	if err != nil {
+	signature, err := authenticode.Table(f, f.size)
+	if err != nil && !errors.Is(err, authenticode.ErrNoProgram) {
 		d.problem(path, err)
 	}
-	for _, name := range []string{productionCA, uefiWindowsCA} {
+	for _, name := range []string{windows.ProductionCA, windows.UEFICA} {
 		if strings.Contains(string(signature), name) {
 			names = append(names, name)
 		}
@@ -166,139 +193,25 @@ func (d *drive) authorities(path string) (names []string) {
 	return names
 }
 
-// certificates reads the certificate table of a program (Microsoft, "PE Format",
-// section "The Attribute Certificate Table"); nil where it is not signed.
-func certificates(r io.ReaderAt, size int64) ([]byte, error) {
-	head := make([]byte, min(4096, size))
-	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+// signatures are those of an EFI program, checked.
+func (d *drive) signatures(path string) (list []Signature) {
+	f, err := d.open(path)
+	if err != nil {
+		return []Signature{{Problem: budget.Cut(err.Error(), maxShown)}}
 	}
-	le := binary.LittleEndian
-	if len(head) < 64 || string(head[:2]) != "MZ" {
-		return nil, nil
+	defer f.Close()
+	found, err := authenticode.Read(f, f.size)
+	if err != nil {
+		list = append(list, Signature{Problem: budget.Cut(err.Error(), maxShown)})
 	}
-	at := int64(le.Uint32(head[60:])) + 24 // behind PE\0\0 and the COFF header
-	directories := at + 112
-	if at+2 <= int64(len(head)) && le.Uint16(head[at:]) == 0x10b { // PE32
-		directories = at + 96
-	}
-	entry := directories + 4*8
-	if entry+8 > int64(len(head)) {
-		return nil, nil
-	}
-	from, length := int64(le.Uint32(head[entry:])), int64(le.Uint32(head[entry+4:]))
-	if from == 0 || length == 0 {
-		return nil, nil
-	}
-	if from+length > size {
-		return nil, fmt.Errorf("its signature lies behind its end: it is cut off")
-	}
-	b := make([]byte, min(length, maxSignature))
-	_, err := r.ReadAt(b, from)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return b, err
-}
-
-// Types of objects and elements of a boot store (Microsoft, "BCD Reference").
-const (
-	bootManager = 0x10100002
-	bootLoader  = 0x10200003
-	bootResume  = 0x10200004
-
-	elementDevice      = "11000001"
-	elementOSDevice    = "21000001"
-	elementDescription = "12000004"
-
-	deviceFile      = 0 // a RAM disk made of a file, as of the recovery environment
-	devicePartition = 6
-	// nested is where the device of such a file stands, without its options.
-	nested = 68 - 16
-)
-
-// readEntries notes every entry of the boot manager, of Windows and of its
-// resuming that names a partition.
-func (b *Boot) readEntries(d *drive, table *partition.Table) {
-	// Before Windows 8.1 the log of a store has no number.
-	store := d.openHiveAt(storeHive, b.store(table), ".LOG1", ".LOG2", ".LOG")
-	objects := store.key("Objects")
-	if objects != nil {
-		err := objects.EachSubkey(func(k *regf.Key) bool {
-			path := `Objects\` + k.Name()
-			kind := store.number(path+`\Description`, "Type")
-			if kind == nil || !slices.Contains([]uint32{bootManager, bootLoader, bootResume}, *kind) {
-				return true
-			}
-			name := ""
-			if _, err := k.Key(`Elements\` + elementDescription); err == nil {
-				name = store.text(path+`\Elements\`+elementDescription, "Element")
-			}
-			for _, element := range []string{elementDevice, elementOSDevice} {
-				if _, err := k.Key(`Elements\` + element); err != nil {
-					continue
-				}
-				v := store.value(path+`\Elements\`+element, "Element")
-				if v == nil || v.Size() > maxText {
-					continue
-				}
-				data, err := v.Data()
-				if err != nil {
-					store.note(path+`\Elements\`+element, err)
-					continue
-				}
-				if partition, ok := deviceOf(data, table); ok && len(b.Entries) < maxEntries {
-					entry := BootEntry{budget.Cut(k.Name(), maxSetting), budget.Cut(name, maxSetting), partition}
-					if !slices.Contains(b.Entries, entry) {
-						b.Entries = append(b.Entries, entry)
-					}
-				}
-			}
-			return true
-		})
-		store.note("Objects", err)
-	}
-	found := store.close()
-	b.Store, b.Problem = &found, cmp.Or(b.Problem, found.Problem)
-}
-
-// unflushed says that the boot configuration was read by means of its log; empty
-// where its file alone was enough, or could not be read.
-func (b *Boot) unflushed() string {
-	if b.Store == nil || b.Store.Clean || b.Store.Problem != "" {
-		return ""
-	}
-	return fmt.Sprintf("the boot configuration was not flushed by a full shutdown; %d entries of its log were replayed to read it", b.Store.Replayed)
-}
-
-// deviceOf is the partition that a device of a boot entry names, 0 where the disk
-// has none such; ok: it names one. The layout was seen in stores of real machines:
-// 16 bytes of options, type, flags, length, a reserved word; then of a partition
-// its GUID or offset, a reserved word, the style of the table (0 GPT, 1 MBR) and
-// the GUID or signature of the disk; of a file, further behind, the same of the
-// partition that it lies in.
-func deviceOf(b []byte, table *partition.Table) (number int, ok bool) {
-	le := binary.LittleEndian
-	if len(b) >= nested+72 && le.Uint32(b[16:]) == deviceFile {
-		b = b[nested:]
-	}
-	if len(b) < 72 || le.Uint32(b[16:]) != devicePartition {
-		return 0, false
-	}
-	where, mbr := b[32:48], le.Uint32(b[52:]) == 1
-	for _, p := range table.Partitions {
-		switch {
-		case mbr && table.Scheme == partition.MBR && le.Uint64(where) == uint64(p.Start) && le.Uint32(b[56:]) == table.Signature,
-			!mbr && table.Scheme == partition.GPT && guidOf(where) == p.ID:
-			return p.Index, true
+	for _, s := range found {
+		one := Signature{Signer: budget.Cut(s.Signer, maxSetting), Authority: budget.Cut(s.Authority, maxSetting)}
+		if s.Err != nil {
+			one.Problem = budget.Cut(s.Err.Error(), maxShown)
 		}
+		list = append(list, one)
 	}
-	return 0, true
-}
-
-func guidOf(b []byte) string {
-	le := binary.LittleEndian
-	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
+	return list
 }
 
 // rewrite is how the files that are missing are written, in the guest: the partition

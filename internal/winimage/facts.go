@@ -69,11 +69,13 @@ type Windows struct {
 	Log       *Log  `json:"setupact_log,omitempty"`
 	// FirstBoot says why the first boot of the image failed: it was used, and is
 	// no image any more.
-	FirstBoot   *diagnosis.Diagnosis `json:"first_boot,omitempty"`
-	Hives       []Hive               `json:"hives"`
-	Volume      Volume               `json:"volume"`
-	Drivers     Drivers              `json:"drivers"`
-	AnswerFiles []AnswerFile         `json:"answer_files"`
+	FirstBoot *diagnosis.Diagnosis `json:"first_boot,omitempty"`
+	Hives     []Hive               `json:"hives"`
+	Volume    Volume               `json:"volume"`
+	Drivers   Drivers              `json:"drivers"`
+	// Starting is read only where Options.Starting asks for it.
+	Starting    *Starting    `json:"starting,omitempty"`
+	AnswerFiles []AnswerFile `json:"answer_files"`
 	// Secrets are other files that hold one.
 	Secrets   []Secret  `json:"secrets,omitempty"`
 	Autologon Autologon `json:"autologon"`
@@ -235,7 +237,9 @@ type AnswerFile struct {
 	ToAudit     bool   `json:"to_audit,omitempty"`
 	Generalizes string `json:"generalizes,omitempty"`
 	PowersOff   bool   `json:"powers_off,omitempty"`
-	Problem     string `json:"problem,omitempty"`
+	// KeepsDrivers: it sets PersistAllDeviceInstalls in the pass generalize.
+	KeepsDrivers bool   `json:"keeps_drivers,omitempty"`
+	Problem      string `json:"problem,omitempty"`
 }
 
 // Servicing is what updates and upgrades have left.

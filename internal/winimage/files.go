@@ -34,7 +34,7 @@ const (
 // Logs that are absent are left out.
 func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[windows.Path][]byte, error) {
 	var r Facts
-	volumes, err := openVolumes(ctx, d, &r)
+	volumes, err := openVolumes(ctx, d, &r, false)
 	if err != nil {
 		return nil, err
 	}

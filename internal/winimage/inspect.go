@@ -20,6 +20,9 @@ type Options struct {
 	// 1 MiB for each 32 GiB, more than everything else together. A proof does
 	// without.
 	Space bool
+	// Starting asks for what decides on which machines Windows starts; nil: for
+	// nothing of it.
+	Starting *Wanted
 }
 
 // Inspect reads what a disk says of itself. The error is for a disk that
@@ -36,7 +39,7 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 	if info.Type != "" {
 		r.Disk.Format += " (" + string(info.Type) + ")"
 	}
-	volumes, err := openVolumes(ctx, d, &r)
+	volumes, err := openVolumes(ctx, d, &r, opt.Starting != nil)
 	if err != nil {
 		return r, err
 	}
@@ -120,7 +123,7 @@ func (v *volume) killed() []string {
 
 // inspect reads the Windows of a volume.
 func (v *volume) inspect(opt Options) Windows {
-	w := v.drive.look()
+	w := v.drive.look(opt.Starting)
 	w.Partition = v.partition
 	v.state(&w.Volume, opt)
 	return v.drive.noted(w)
@@ -131,19 +134,18 @@ func (v *volume) inspect(opt Options) Windows {
 // and all of Volume but the page files, is left out.
 func Look(ctx context.Context, files fs.FS) Windows {
 	d := &drive{ctx: ctx, fs: files, name: "the drive", log: logBudget(ctx)}
-	return d.noted(d.look())
+	return d.noted(d.look(nil))
 }
 
 // look gathers the facts, group by group.
-func (d *drive) look() Windows {
+func (d *drive) look(wanted *Wanted) Windows {
 	var w Windows
-	d.readRegistry(&w)
+	d.readRegistry(&w, wanted)
 	w.Tag = d.file(tagFile)
 	w.Setup.StateINI = parseStateINI(d.readSmall(stateINI, maxStateINI))
 	w.Setup.DeletesCached = deletesCached.MatchString(plainText(d.readSmall(windows.SetupComplete.OnVolume(), maxSecretFile)))
 	w.Log = d.lastRun()
 	w.FirstBoot = d.firstBoot(w)
-	w.AnswerFiles = d.answerFiles(w.Setup.UnattendFile)
 	w.Secrets = d.secrets(w.AnswerFiles, false)
 	w.Leftovers = d.leftovers()
 	w.Volume.PageFile, w.Volume.SwapFile = d.fileSize(`\pagefile.sys`), d.fileSize(`\swapfile.sys`)

@@ -56,7 +56,7 @@ func judge(p *patched) ([]finding.Finding, error) {
 		return nil, err
 	}
 	defer d.Close()
-	r, err := Inspect(context.Background(), d, Options{Space: true})
+	r, err := Inspect(context.Background(), d, Options{Space: true, Starting: &wanted})
 	if err != nil {
 		return nil, err
 	}

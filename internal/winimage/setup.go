@@ -11,7 +11,7 @@ import (
 var _, winlogon = windows.AutoAdminLogon.Offline() // its key
 
 // readRegistry fills in everything that stands in the registry.
-func (d *drive) readRegistry(w *Windows) {
+func (d *drive) readRegistry(w *Windows, wanted *Wanted) {
 	system, software := d.openHive("SYSTEM"), d.openHive("SOFTWARE")
 	hives := both{system, software}
 	w.OS = readOS(system, software)
@@ -26,6 +26,10 @@ func (d *drive) readRegistry(w *Windows) {
 	w.Drivers = readDrivers(system)
 	w.Identity = d.readIdentity(system, software)
 	w.Servicing = d.readServicing(system, software)
+	w.AnswerFiles = d.answerFiles(w.Setup.UnattendFile)
+	if wanted != nil {
+		w.Starting = d.readStarting(system, *wanted, w.AnswerFiles)
+	}
 	w.Hives = []Hive{system.close(), software.close()}
 }
 
@@ -108,7 +112,9 @@ func readAutologon(hives both) Autologon {
 
 func readDrivers(system *registry) Drivers {
 	set := controlSet(system)
-	return Drivers{Storage: drivers(system, set, windows.StorageDrivers), Network: drivers(system, set, windows.NetworkDrivers)}
+	return Drivers{
+		Storage: drivers(system, set, windows.StorageDrivers), Network: drivers(system, set, windows.NetworkDrivers),
+	}
 }
 
 func drivers(system *registry, set string, known []windows.Driver) []Driver {

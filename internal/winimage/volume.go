@@ -23,8 +23,9 @@ type volume struct {
 }
 
 // openVolumes reads the partition table, notes it in the report, and opens
-// every NTFS and FAT volume.
-func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, error) {
+// every NTFS and FAT volume. signatures: those of the boot manager are checked, for
+// which it is read as a whole.
+func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts, signatures bool) ([]*volume, error) {
 	reader := contextReader{ctx, d}
 	within, log := structure(ctx), logBudget(ctx)
 	table, err := partition.Read(reader, d.Size(), 0)
@@ -45,7 +46,7 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts) ([]*volume, er
 		// A volume without a table around it, as some tools make them.
 		parts = []partition.Partition{{Length: d.Size()}}
 	}
-	r.Boot = readBoot(ctx, reader, table)
+	r.Boot = readBoot(ctx, reader, table, signatures)
 	var volumes []*volume
 	for _, p := range parts {
 		encrypted, err := ntfs.BitLocker(reader, p.Start)

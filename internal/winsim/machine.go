@@ -23,6 +23,7 @@ const (
 
 	keyHardware = `HKLM\HARDWARE\DESCRIPTION\System`
 
+	keyUninstall      = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`
 	keyRebootPending  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`
 	keyRebootRequired = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`
 

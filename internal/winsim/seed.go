@@ -31,6 +31,9 @@ func (g *Guest) seed() error {
 		}
 	}
 	g.seedRegistry()
+	if err := g.seedDrivers(); err != nil {
+		return err
+	}
 	if err := g.seedAgents(); err != nil {
 		return err
 	}
@@ -70,13 +73,6 @@ func (g *Guest) seedRegistry() {
 		r.SetDWord(`HKLM\SYSTEM\Select`, name, n)
 	}
 	r.SetString(`HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "ComputerName", ComputerName)
-	// What starts the disks and cards of the machines that the builder makes.
-	for _, name := range []string{"storahci", "atapi", "intelide", "stornvme"} {
-		r.SetDWord(keyServices+`\`+name, "Start", 0)
-	}
-	for _, name := range []string{"E1G60", "e1iexpress"} {
-		r.SetDWord(keyServices+`\`+name, "Start", 3)
-	}
 	for _, s := range services {
 		r.SetDWord(keyServices+`\`+s.name, "Start", s.start)
 	}

@@ -101,6 +101,10 @@ func (g *Guest) seedVersion() {
 			g.reg.SetString(keyVersion, name, text)
 		}
 	}
+	// What every Windows has of updates and programs, one each.
+	g.reg.SetDWord(keyCBS+`\Packages\Package_for_RollupFix~31bf3856ad364e35~amd64~~`+build+`.2700.1.12`, "CurrentState", 0x70)
+	g.reg.SetString(keyUninstall+`\Contoso Agent`, "DisplayName", "Contoso Agent")
+	g.reg.SetString(keyUninstall+`\Contoso Agent`, "DisplayVersion", "1.2.3")
 	product := "ServerNT"
 	if r.client {
 		product = "WinNT"

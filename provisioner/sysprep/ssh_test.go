@@ -64,7 +64,7 @@ func TestSuccessOverSSH(t *testing.T) {
 
 func TestShutdownOverSSH(t *testing.T) {
 	t.Parallel()
-	g := newGuestRun(t, winsim.Scenario{SSH: winsim.SSH{Shell: "powershell"}}, map[string]any{"action": "shutdown", "shutdown_timeout": "60s", "answer_file_content": testAnswer})
+	g := newGuestRun(t, winsim.Scenario{ShutdownTakes: seconds(50), SSH: winsim.SSH{Shell: "powershell"}}, map[string]any{"action": "shutdown", "shutdown_timeout": "60s", "answer_file_content": testAnswer})
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}

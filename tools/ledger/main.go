@@ -1,6 +1,9 @@
-// Command ledger writes what internal/windows believes into docs/windows.md, its count
-// into README.md, and the checks of internal/preflight into docs/preflight.md. With -check it changes nothing and fails where
-// either is stale. It is run at the root of the checkout, by make generate.
+// Command ledger writes the reference pages that are tables in the code: what
+// internal/windows believes (docs/windows.md, and its count in README.md), the checks of
+// internal/preflight (docs/preflight.md), the causes of internal/diagnosis (docs/causes.md),
+// the assertions of internal/winimage and internal/target (docs/assertions.md) and the
+// targets of internal/boots (docs/boots-on.md). With -check it changes nothing and fails
+// where one is stale. It is run at the root of the checkout, by make generate.
 package main
 
 import (
@@ -39,12 +42,16 @@ func run(root string, check bool) error {
 	if err != nil {
 		return err
 	}
-	for path, want := range map[string]string{readme: counted, filepath.Join(root, "docs", "windows.md"): page(), filepath.Join(root, "docs", "preflight.md"): preflightPage()} {
+	pages := map[string]string{readme: counted}
+	for name, text := range map[string]string{"windows.md": page(), "preflight.md": preflightPage(), "causes.md": causesPage(), "assertions.md": assertionsPage(), "boots-on.md": bootsPage()} {
+		pages[filepath.Join(root, "docs", name)] = text
+	}
+	for path, want := range pages {
 		have, err := os.ReadFile(path)
 		switch {
 		case err == nil && bytes.Equal(have, []byte(want)):
 		case check:
-			return fmt.Errorf("%s does not say what internal/windows/beliefs.go and internal/preflight do: run make generate and commit", path)
+			return fmt.Errorf("%s does not say what the code does: run make generate and commit", path)
 		default:
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 				return fmt.Errorf("writing the ledger: %w", err)
@@ -103,10 +110,18 @@ answer, are in [simulated-guest.md](simulated-guest.md).
 // page is docs/windows.md.
 func page() string {
 	var b strings.Builder
-	b.WriteString(head + count() + "\n| id | belief | standing | source |\n|---|---|---|---|\n")
+	b.WriteString(head + count() + "\n| standing | beliefs |\n|---|---|\n")
+	for _, s := range windows.Standings {
+		var ids []string
+		for _, belief := range windows.Beliefs {
+			if belief.Standing == s {
+				ids = append(ids, fmt.Sprintf("[%s](#%s)", belief.ID, belief.ID))
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", s, strings.Join(ids, ", "))
+	}
 	for _, belief := range windows.Beliefs {
-		cell := strings.NewReplacer("|", `\|`, "*", `\*`).Replace
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", belief.ID, cell(belief.Statement), belief.Standing, cell(belief.Source))
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n- **Standing:** %s\n- **Source:** %s\n", belief.ID, plain(belief.Statement), belief.Standing, sources(belief.Source))
 	}
 	return b.String()
 }

@@ -33,7 +33,7 @@ func TestTheCountIsOfAllBeliefs(t *testing.T) {
 	if sum != total {
 		t.Errorf("%s: the parts make %d", count(), sum)
 	}
-	if rows := strings.Count(page(), "\n| `"); rows != len(windows.Beliefs) {
+	if rows := strings.Count(page(), "\n## "); rows != len(windows.Beliefs) {
 		t.Errorf("%d rows of %d beliefs", rows, len(windows.Beliefs))
 	}
 }

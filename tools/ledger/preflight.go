@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/preflight"
 )
 
@@ -44,11 +46,8 @@ Microsoft's documents nor a complete log support it.
 
 ## Checks
 
-In the order in which they are shown. A remedy in brackets is what the provisioner can do
-itself, if asked to.
+In the order in which they are shown.
 
-| id | asks that | otherwise | severity | what to do, in this order | predicts | source |
-|---|---|---|---|---|---|---|
 `
 
 const cautions = `
@@ -86,25 +85,13 @@ each clone.
 func preflightPage() string {
 	var b strings.Builder
 	b.WriteString(preflightHead)
-	cell := strings.NewReplacer("|", `\|`, "*", `\*`, "<", "&lt;", "\n", " ").Replace
+	b.WriteString("| id | asks that | severity |\n|---|---|---|\n")
 	for _, c := range preflight.Checks() {
-		severity := string(c.Severity)
-		if c.When != "" {
-			severity += "; " + c.When
-		}
-		var steps []string
-		for _, s := range c.Steps {
-			text := s.Text
-			if s.Remedy != "" {
-				text += " [" + s.Remedy + "]"
-			}
-			steps = append(steps, cell(text))
-		}
-		source := "[source](" + c.Source + ")"
-		if c.Unconfirmed {
-			source += ", reported"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", c.ID, cell(c.Asserts), cell(c.Means), cell(severity), strings.Join(steps, "<br>"), strings.Join(c.Causes, ", "), source)
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", c.ID, c.ID, plain(c.Asserts), c.Severity)
+	}
+	b.WriteString("\nWhere *remedy* stands, the provisioner can do it itself, [if asked to](remedies.md).\n")
+	for _, c := range preflight.Checks() {
+		b.WriteString(checkSection(c))
 	}
 	fmt.Fprintf(&b, cautions, preflight.Budgets())
 	for _, r := range preflight.RoleRows() {
@@ -112,4 +99,36 @@ func preflightPage() string {
 	}
 	b.WriteString(notChecked)
 	return b.String()
+}
+
+// checkSection is what the page says of one check.
+func checkSection(c preflight.Check) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n### %s\n\nAsks that %s. Otherwise: %s\n\n", c.ID, plain(c.Asserts), plain(c.Means))
+	severity := string(c.Severity)
+	if c.When != "" {
+		severity += "; " + plain(c.When)
+	}
+	b.WriteString("- **Severity:** " + severity + "\n")
+	for _, s := range c.Steps {
+		b.WriteString("- **Do:** " + prose(s.Text))
+		if s.Remedy != "" {
+			fmt.Fprintf(&b, " (*remedy* [%s](remedies.md#%s))", s.Remedy, s.Remedy)
+		}
+		b.WriteString("\n")
+	}
+	var causes []string
+	for _, e := range diagnosis.Entries() {
+		if slices.Contains(c.Causes, e.ID) {
+			causes = append(causes, fmt.Sprintf("[%s](causes.md#%s)", e.ID, anchor(e)))
+		}
+	}
+	if len(causes) > 0 {
+		b.WriteString("- **Predicts:** " + strings.Join(causes, ", ") + "\n")
+	}
+	b.WriteString("- **Source:** " + address(c.Source))
+	if c.Unconfirmed {
+		b.WriteString(" (reported)")
+	}
+	return b.String() + "\n"
 }

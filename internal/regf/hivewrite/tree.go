@@ -59,6 +59,12 @@ func (k *Key) Path(p string) *Key {
 	return k
 }
 
+// Delete takes a key below k out, with all that is in it, if it is there.
+func (k *Key) Delete(name string) *Key {
+	delete(k.sub, upcase(name))
+	return k
+}
+
 // SetString sets a REG_SZ value. The empty name is the key's default value.
 func (k *Key) SetString(name, v string) *Key {
 	return k.set(name, typeString, append(utf16le(v), 0, 0))

@@ -43,6 +43,9 @@ func bootEntry(root *hivewrite.Key, partition []byte, style uint32) {
 	copy(device[32:48], partition)
 	le.PutUint32(device[52:], style)
 	object.Path(`Elements\11000001`).SetBinary("Element", device)
+	manager := root.Path(`Objects\{9dea862c-5cdd-4e70-acc1-f32b344d4795}`)
+	manager.Path("Description").SetDWord("Type", 0x10100002)
+	manager.Path(`Elements\23000003`).SetString("Element", `{733b62e2-f608-11eb-825c-c112f60133ab}`)
 }
 
 // makeESP writes an EFI system partition with what Windows has there.

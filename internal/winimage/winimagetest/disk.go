@@ -64,6 +64,9 @@ type Spec struct {
 	// Beside is the volume of a second partition of an MBR disk; of its Spec what
 	// is about a disk does not count.
 	Beside *Spec
+	// Drivers start at boot, each with its file; Devices are hardware ids that are bound
+	// to one.
+	Drivers, Devices []string
 	// Inactive leaves the partition of an MBR disk without its active flag, so
 	// that no firmware starts it.
 	Inactive bool

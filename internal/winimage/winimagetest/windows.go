@@ -22,6 +22,9 @@ func (s Spec) windows() map[string]string {
 		`\pagefile.sys`:                                   strings.Repeat("page", 256<<10),
 		State:                                             "[State]\r\nImageState=\"" + complete + "\"\r\n",
 	}
+	for _, name := range s.Drivers {
+		files[`\Windows\System32\drivers\`+name+".sys"] = "MZ"
+	}
 	s.addHive(files, "SYSTEM", s.system, s.System)
 	s.addHive(files, "SOFTWARE", s.software, s.Software)
 	if !s.GPT && !s.NoBootFiles {
@@ -121,6 +124,9 @@ func unflushed(b []byte) {
 	le.PutUint32(b[508:], sum)
 }
 
+// System is the hive SYSTEM of a disk before Spec.System changes it.
+func System(generalized bool) *hivewrite.Key { return Spec{Generalized: generalized}.system() }
+
 func (s Spec) system() *hivewrite.Key {
 	root := hivewrite.NewKey("ROOT")
 	root.Path("Select").SetDWord("Current", 1)
@@ -131,6 +137,12 @@ func (s Spec) system() *hivewrite.Key {
 		"storahci": 0, "stornvme": 0, "atapi": 0, "intelide": 0, "pciide": 0, "LSI_SAS": 3, "E1G60": 3, "e1iexpress": 3,
 	} {
 		services.Path(name).SetDWord("Start", start)
+	}
+	for _, name := range s.Drivers {
+		services.Path(name).SetDWord("Start", 0).SetString("ImagePath", `System32\drivers\`+name+".sys")
+	}
+	for _, id := range s.Devices {
+		root.Path(`DriverDatabase\DeviceIds\`+id).SetBinary("x.inf", []byte{1, 0xff, 0, 0})
 	}
 	setup := root.Path("Setup")
 	setup.SetDWord("SetupType", 0).SetString("CmdLine", "").SetDWord("SystemSetupInProgress", 0).SetDWord("OOBEInProgress", 0)

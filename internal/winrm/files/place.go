@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
@@ -68,7 +69,8 @@ func (t *Transfer) place(ctx context.Context, files []File) error {
 		}
 	}
 	for _, folder := range privateFolders(files) {
-		if err := t.makePrivate(ctx, folder); err != nil {
+		first := slices.IndexFunc(files, func(f File) bool { return f.Private && strings.EqualFold(folderOf(f.Path), folder) })
+		if err := t.makePrivate(ctx, files[first].Path); err != nil {
 			return err
 		}
 	}
@@ -86,11 +88,13 @@ func (t *Transfer) place(ctx context.Context, files []File) error {
 	return nil
 }
 
-// makePrivate makes a folder anew, in which only SYSTEM and administrators can
-// read whatever is put there: by SID, because the names are in the guest's
-// language.
-func (t *Transfer) makePrivate(ctx context.Context, folder string) error {
-	_, err := t.line(ctx, fmt.Sprintf(`(if exist "%s" rd /s /q "%s") & md "%s" && icacls "%s" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F"`, folder, folder, folder, folder))
+// makePrivate makes the folder of a file anew, in which only SYSTEM and administrators
+// can read whatever is put there: by SID, because the names are in the guest's
+// language. A folder with the file in it stays: a command that was given up may run
+// late, after its successor has brought the file.
+func (t *Transfer) makePrivate(ctx context.Context, file string) error {
+	folder := folderOf(file)
+	_, err := t.line(ctx, fmt.Sprintf(`if not exist "%s" ((if exist "%s" rd /s /q "%s") & md "%s" && icacls "%s" /inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F")`, file, folder, folder, folder, folder))
 	if err != nil {
 		return fmt.Errorf("making %s for administrators only: %w", folder, err)
 	}

@@ -68,7 +68,7 @@ func MakeDisk(ctx context.Context, spec DiskSpec) (err error) {
 	if err := os.WriteFile(m.initrd, ramdisk.Bytes(), 0o644); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{m.partition, m.windows, m.bootBIOS}
+	steps := []func(context.Context) error{m.partition, m.windows, m.bootBIOS, m.bootFiles}
 	if spec.UEFI {
 		steps[2] = m.bootUEFI
 	}
@@ -98,9 +98,9 @@ func (m *maker) partition(ctx context.Context) error {
 	if err := errors.Join(f.Truncate(m.sectors()*sector), f.Close()); err != nil {
 		return err
 	}
-	table := fmt.Sprintf("label: dos\n%d,%d,0xc,*\n%d,%d,0x7\n", bootStart, bootSectors, windowsStart, m.windowsSectors())
+	table := fmt.Sprintf("label: dos\nlabel-id: %#x\n%d,%d,0xc,*\n%d,%d,0x7\n", uint32(diskSignature), bootStart, bootSectors, windowsStart, m.windowsSectors())
 	if m.spec.UEFI {
-		table = fmt.Sprintf("label: gpt\n%d,%d,U\n%d,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n", bootStart, bootSectors, windowsStart, m.windowsSectors())
+		table = fmt.Sprintf("label: gpt\nlabel-id: %s\n%d,%d,U\nstart=%d,size=%d,type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7,uuid=%s\n", diskGUID, bootStart, bootSectors, windowsStart, m.windowsSectors(), partitionGUID)
 	}
 	if err := m.run(ctx, table, "sfdisk", "-q", m.disk); err != nil {
 		return err
