@@ -6,11 +6,11 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boottest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm/communicator"
@@ -43,7 +43,7 @@ func clearPictures(folder string) {
 // stateLimit bounds one question over WinRM.
 const stateLimit = 20 * time.Second
 
-var imageStateWord = regexp.MustCompile(`IMAGE_STATE_[A-Z_]+`)
+var imageStateWord = lazyregexp.New(`IMAGE_STATE_[A-Z_]+`)
 
 // stateOverWinRM asks the clone for its ImageState; empty where it does not say. The
 // guard of the account spaces logins that are refused.

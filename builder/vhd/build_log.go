@@ -22,7 +22,7 @@ import (
 // buildLogLimit bounds writing build.json.
 const buildLogLimit = 10 * time.Second
 
-// phaseDownload is the phase of the SDK's step; the others have one of their own.
+// phaseDownload begins before the steps, and ends with the next.
 const phaseDownload = "download"
 
 // openLog begins to write the build down.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
-	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/download"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/edge/packerui"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
@@ -81,7 +81,7 @@ func (b *Builder) build(ctx context.Context, ui packersdk.Ui, hook packersdk.Hoo
 	if b.config.SourceURL != "" {
 		run.log.Begin(phaseDownload)
 	}
-	commonsteps.NewRunnerWithPauseFn(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)
+	newRunner(b.steps(), b.config.PackerConfig, ui, state).Run(ctx, state)
 
 	err := run.outcome(ctx, state)
 	_, cancelled := state.GetOk(multistep.StateCancelled)
@@ -112,18 +112,11 @@ func (r *run) outcome(ctx context.Context, state multistep.StateBag) error {
 // steps are in the order they run; they are cleaned up after in reverse.
 func (b *Builder) steps() []multistep.Step {
 	c := &b.config
-	download := &commonsteps.StepDownload{Description: "source disk", Checksum: c.SourceChecksum, ResultKey: downloadKey}
-	if c.SourceURL != "" {
-		download.Url = []string{c.SourceURL}
-	}
+	source := download.Source{Address: c.SourceURL, Checksum: c.SourceChecksum}
 	return []multistep.Step{
 		&stepCheckHost{},
-		&stepCheckDownload{target: func(source string) (string, error) {
-			where := *download // it notes the checksum that an address carries
-			_, target, err := where.UseSourceToFindCacheTarget(source)
-			return target, err
-		}},
-		download,
+		&stepCheckDownload{target: source.Path},
+		&stepDownload{source},
 		&stepInspectSource{},
 		&stepCheckFirmware{},
 		&stepOutputDirectory{},

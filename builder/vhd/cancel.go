@@ -23,7 +23,7 @@ const (
 	onePress = time.Second
 )
 
-// trackedHook tells when the provisioners have ended: the SDK's step does not
+// trackedHook tells when the provisioners have ended: the step does not
 // wait for them after a cancel.
 type trackedHook struct {
 	packersdk.Hook

@@ -18,7 +18,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign/foreigntest"
 )
 
-// A download is the SDK's, which says the whole address at every step.
+// A download is go-getter's, which says the whole address at every step.
 func TestADownloadTellsNoCredentials(t *testing.T) {
 	t.Setenv("PACKER_CACHE_DIR", t.TempDir())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

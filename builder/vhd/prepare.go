@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
@@ -29,7 +29,7 @@ var (
 	communicators = []string{"winrm", "ssh", "none"}
 	// checksum is what Packer's downloader takes; without a type, the length
 	// tells it.
-	checksum = regexp.MustCompile(`^(none|file:.+|((md5:)?[[:xdigit:]]{32}|(sha1:)?[[:xdigit:]]{40}|(sha256:)?[[:xdigit:]]{64}|(sha512:)?[[:xdigit:]]{128}))$`)
+	checksum = lazyregexp.New(`^(none|file:.+|((md5:)?[[:xdigit:]]{32}|(sha1:)?[[:xdigit:]]{40}|(sha256:)?[[:xdigit:]]{64}|(sha512:)?[[:xdigit:]]{128}))$`)
 )
 
 // prepare decodes and validates. It can be called again, and touches no file

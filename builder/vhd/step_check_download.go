@@ -28,7 +28,7 @@ type stepCheckDownload struct {
 	limit time.Duration                   // of asking the server; 0: askLimit
 	free  func(dir string) (int64, error) // freeSpace unless a test says otherwise
 	// target is where the download goes.
-	target func(source string) (string, error)
+	target func() (string, error)
 }
 
 // askLimit bounds what is asked of the server: a few small requests.
@@ -70,7 +70,7 @@ func (s *stepCheckDownload) check(ctx context.Context, r *run, address string) (
 	if size <= 0 {
 		return 0, nil
 	}
-	return size, s.room(r, address, size)
+	return size, s.room(r, size)
 }
 
 // askServer says what a server tells of a disk without its download; the size in
@@ -112,7 +112,7 @@ func contentLength(ctx context.Context, address string) int64 {
 
 // room asks for space for the download, unless an earlier one lies there, and for
 // what the build makes of it.
-func (s *stepCheckDownload) room(r *run, address string, size int64) error {
+func (s *stepCheckDownload) room(r *run, size int64) error {
 	free := s.free
 	if free == nil {
 		free = freeSpace
@@ -122,7 +122,7 @@ func (s *stepCheckDownload) room(r *run, address string, size int64) error {
 	if have, err := free(output); err == nil && have < size {
 		return fmt.Errorf("it has %.1f GiB, and output_directory %s has %.1f GiB free: free some space, or choose a directory on another disk", gib(size), r.config.OutputDirectory, gib(have))
 	}
-	target, err := s.target(address)
+	target, err := s.target()
 	if err != nil {
 		return nil //nolint:nilerr // the download says so
 	}

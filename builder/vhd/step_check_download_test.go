@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
-	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
@@ -118,7 +117,7 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 					}
 					return c.output, nil
 				},
-				target: func(string) (string, error) { return target, nil },
+				target: func() (string, error) { return target, nil },
 			}
 			action := step.Run(t.Context(), b)
 			if c.wants == nil {
@@ -150,7 +149,7 @@ func TestAServerThatDoesNotAnswerRefusesNothing(t *testing.T) {
 	for _, address := range []string{server.URL + "/x.vhd", "s3::https://s3.amazonaws.com/b/x.vhd", "file:///none/x.vhd", "/none/x.vhd", "http://%zz/"} {
 		b := newBench(t, nil)
 		b.run.config.SourceURL = address
-		step := &stepCheckDownload{limit: 50 * time.Millisecond, target: func(string) (string, error) { return "", errors.New("asked") }, free: func(string) (int64, error) { return 0, nil }}
+		step := &stepCheckDownload{limit: 50 * time.Millisecond, target: func() (string, error) { return "", errors.New("asked") }, free: func(string) (int64, error) { return 0, nil }}
 		began := time.Now()
 		b.wantContinue(t, step.Run(t.Context(), b))
 		if took := time.Since(began); took > 10*time.Second {
@@ -162,19 +161,19 @@ func TestAServerThatDoesNotAnswerRefusesNothing(t *testing.T) {
 // It comes before the download, and asks where Packer itself will put the file.
 func TestTheServerIsAskedBeforeTheDownload(t *testing.T) {
 	t.Setenv("PACKER_CACHE_DIR", t.TempDir())
-	b := Builder{config: Config{SourceURL: "https://example.com/x.vhd", SourceChecksum: "none"}}
+	b := Builder{config: Config{SourceURL: "https://example.com/x.vhd?checksum=md5:00", SourceChecksum: "none"}}
 	steps := b.steps()
 	check := slices.IndexFunc(steps, func(s multistep.Step) bool { _, ok := s.(*stepCheckDownload); return ok })
-	download := slices.IndexFunc(steps, func(s multistep.Step) bool { _, ok := s.(*commonsteps.StepDownload); return ok })
+	download := slices.IndexFunc(steps, func(s multistep.Step) bool { _, ok := s.(*stepDownload); return ok })
 	if check < 0 || check > download {
 		t.Fatalf("check %d, download %d", check, download)
 	}
-	got, err := steps[check].(*stepCheckDownload).target("https://example.com/x.vhd?checksum=md5:00")
+	got, err := steps[check].(*stepCheckDownload).target()
 	if err != nil || filepath.Dir(got) != os.Getenv("PACKER_CACHE_DIR") {
 		t.Errorf("%s, %v", got, err)
 	}
-	if s := steps[download].(*commonsteps.StepDownload); s.Checksum != "none" {
-		t.Errorf("the checksum became %s", s.Checksum)
+	if want, err := steps[download].(*stepDownload).source.Path(); err != nil || want != got {
+		t.Errorf("%s is looked at, the download goes to %s, %v", got, want, err)
 	}
 }
 

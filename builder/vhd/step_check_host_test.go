@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
-	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
@@ -68,7 +67,7 @@ func TestNothingIsDownloadedBeforeTheHostIsAsked(t *testing.T) {
 	var b Builder
 	at := func(is func(multistep.Step) bool) int { return slices.IndexFunc(b.steps(), is) }
 	host := at(func(s multistep.Step) bool { _, ok := s.(*stepCheckHost); return ok })
-	download := at(func(s multistep.Step) bool { _, ok := s.(*commonsteps.StepDownload); return ok })
+	download := at(func(s multistep.Step) bool { _, ok := s.(*stepDownload); return ok })
 	source := at(func(s multistep.Step) bool { _, ok := s.(*stepInspectSource); return ok })
 	firmware := at(func(s multistep.Step) bool { _, ok := s.(*stepCheckFirmware); return ok })
 	overlay := at(func(s multistep.Step) bool { _, ok := s.(*stepCreateOverlay); return ok })

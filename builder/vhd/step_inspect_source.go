@@ -27,7 +27,7 @@ type stepInspectSource struct {
 
 func (s *stepInspectSource) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	run, ui := runOf(state)
-	run.log.End(phaseDownload, runlog.OK, nil) // by a step of the SDK
+	run.log.End(phaseDownload, runlog.OK, nil)
 	defer run.phase("source", state)()
 	path := run.config.SourcePath
 	if downloaded, ok := state.Get(downloadKey).(string); ok {

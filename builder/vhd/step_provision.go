@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
-	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
@@ -27,11 +26,10 @@ const (
 	cleanupLimit = 30 * time.Minute
 )
 
-// StepProvision is the SDK's step of that name, which never waits for a
-// provisioner whose machine has ended. The exported name is the one by which
-// -on-error=run-cleanup-provisioner finds it.
+// StepProvision runs the provisioners, and never waits for one whose machine has
+// ended.
 type StepProvision struct {
-	inner multistep.Step // the SDK's unless a test says otherwise
+	inner multistep.Step // runHook unless a test says otherwise
 }
 
 // Run implements multistep.Step.
@@ -40,7 +38,7 @@ func (s *StepProvision) Run(ctx context.Context, state multistep.StateBag) multi
 	defer run.phase("provision", state)()
 	run.provisioning = time.Now()
 	if s.inner == nil {
-		s.inner = &commonsteps.StepProvision{}
+		s.inner = runHook{}
 	}
 	// A guest that powers itself off is how the sysprep provisioner ends, and
 	// provisioners of this host may well follow it.

@@ -3,7 +3,6 @@ package vhd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -82,11 +81,4 @@ func TestProvision(t *testing.T) {
 			t.Error("did not run")
 		}
 	})
-}
-
-func TestTheSDKFindsTheProvisionStepByName(t *testing.T) {
-	// -on-error=run-cleanup-provisioner compares the type's name.
-	if name := fmt.Sprintf("%T", StepProvision{}); name != "vhd.StepProvision" {
-		t.Error(name)
-	}
 }

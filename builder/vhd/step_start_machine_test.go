@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/hashicorp/packer-plugin-sdk/multistep/commonsteps"
-
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 )
 
@@ -54,7 +52,7 @@ func TestTheProvisionerIsToldWhereTheMachinesEventsAre(t *testing.T) {
 	b.Put("generated_data", map[string]any{"Kept": "yes"})
 	b.wantContinue(t, new(stepStartMachine).Run(t.Context(), b))
 	defer b.fake.Close()
-	data := commonsteps.PopulateProvisionHookData(b)
+	data := hookData(b)
 	path, _ := data[hypervisor.EventsKey].(string)
 	b.run.happens(hypervisor.Event{Kind: hypervisor.EventRestart})
 	if events, err := hypervisor.ReadEvents(path); err != nil || len(events) != 1 || data["Kept"] != "yes" || filepath.Dir(path) != b.run.scratch {

@@ -1,11 +1,11 @@
 package answerfile
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // directive turns rules off in a part of a file:
@@ -22,7 +22,7 @@ type directive struct {
 	at int
 }
 
-var directiveText = regexp.MustCompile(`(?s)^\s*sysprep-lint\b\s*(off\s*:)?\s*(.*?)\s*$`)
+var directiveText = lazyregexp.New(`(?s)^\s*sysprep-lint\b\s*(off\s*:)?\s*(.*?)\s*$`)
 
 // directive reports whether a comment is one.
 func (c comment) directive() bool {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Context is what is known about the run that will use the file. The zero
@@ -243,8 +243,8 @@ func (l *linter) eachComponent(visit func(Pass, Component)) {
 // placeholderText matches what a template engine should have replaced:
 // ${name}, {{ name }}, and as a whole text {name}, %name%, $name.
 var (
-	placeholderText = regexp.MustCompile(`\$\{[A-Za-z_][\w.]*\}|%\{|\{\{.*\}\}|^\{\w+\}$|^%\w+%$|^\$\w+$`)
-	placeholderOnly = regexp.MustCompile(`^\$\{[A-Za-z_][\w.]*\}$|^\{\{.*\}\}$`)
+	placeholderText = lazyregexp.New(`\$\{[A-Za-z_][\w.]*\}|%\{|\{\{.*\}\}|^\{\w+\}$|^%\w+%$|^\$\w+$`)
+	placeholderOnly = lazyregexp.New(`^\$\{[A-Za-z_][\w.]*\}$|^\{\{.*\}\}$`)
 )
 
 // placeholder reports whether a value is still to be filled in, so that rules

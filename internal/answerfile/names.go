@@ -4,12 +4,12 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 //go:embed zones.tsv
@@ -123,10 +123,10 @@ var known47 = sync.OnceValue(func() subtags {
 var (
 	// keyboardText is a locale id and a keyboard, or an input method with its
 	// profile (Windows Unattend reference, InputLocale).
-	keyboardText = regexp.MustCompile(`^[0-9A-Fa-f]{4}:(?:[0-9A-Fa-f]{8}|\{[0-9A-Fa-f-]{36}\}\{[0-9A-Fa-f-]{36}\})$`)
+	keyboardText = lazyregexp.New(`^[0-9A-Fa-f]{4}:(?:[0-9A-Fa-f]{8}|\{[0-9A-Fa-f-]{36}\}\{[0-9A-Fa-f-]{36}\})$`)
 	// localeText is language, script, region and variants, or a sort order as
 	// Windows writes it (es-ES_tradnl).
-	localeText = regexp.MustCompile(`^([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}|[0-9]{3}))?(?:-[A-Za-z0-9]{5,8}|-[0-9][A-Za-z0-9]{3})*(?:_[A-Za-z]{5,6})?$`)
+	localeText = lazyregexp.New(`^([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}|[0-9]{3}))?(?:-[A-Za-z0-9]{5,8}|-[0-9][A-Za-z0-9]{3})*(?:_[A-Za-z]{5,6})?$`)
 	// pseudoLocales are Windows' own, for tests.
 	pseudoLocales = []string{"qps-ploc", "qps-ploca", "qps-plocm", "qps-latn-x-sh", "zh-chs", "zh-cht"}
 )

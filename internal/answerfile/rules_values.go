@@ -3,12 +3,12 @@ package answerfile
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Constant attributes of every component.
@@ -125,7 +125,7 @@ func computerNameProblem(name string) string {
 	return ""
 }
 
-var productKeyShape = regexp.MustCompile(`^[A-Z0-9]{5}(-[A-Z0-9]{5}){4}$`)
+var productKeyShape = lazyregexp.New(`^[A-Z0-9]{5}(-[A-Z0-9]{5}){4}$`)
 
 func lintProductKey(l *linter) {
 	for _, n := range l.nodes {

@@ -2,9 +2,10 @@ package answerfile
 
 import (
 	"encoding/xml"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // What encoding/xml lets pass and Windows' parser, like every other, refuses.
@@ -29,7 +30,7 @@ func checkRunes(text []byte) *Error {
 	return nil
 }
 
-var surrogateRef = regexp.MustCompile(`&#(?:x0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]));`)
+var surrogateRef = lazyregexp.New(`&#(?:x0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]));`)
 
 // checkReferences looks for references to halves of UTF-16 pairs, which are no
 // characters.
@@ -71,10 +72,10 @@ func (p *parser) checkTag(t xml.StartElement, raw string) *Error {
 }
 
 var (
-	declarationText = regexp.MustCompile(`^version\s*=\s*(?:"1\.0"|'1\.0')` +
+	declarationText = lazyregexp.New(`^version\s*=\s*(?:"1\.0"|'1\.0')` +
 		`(?:\s+encoding\s*=\s*("[A-Za-z][\w.-]*"|'[A-Za-z][\w.-]*'))?` +
 		`(?:\s+standalone\s*=\s*(?:"yes"|"no"|'yes'|'no'))?\s*$`)
-	instructionText = regexp.MustCompile(`^<\?[A-Za-z_][\w.-]*(\s|\?>)`)
+	instructionText = lazyregexp.New(`^<\?[A-Za-z_][\w.-]*(\s|\?>)`)
 )
 
 // instruction judges <?...?>, of which only the XML declaration has a meaning.

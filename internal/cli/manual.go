@@ -2,11 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Manual returns the man pages and the reference of the command line, by their names below
@@ -75,7 +76,7 @@ func reference(root *cobra.Command) string {
 }
 
 // named matches a word in angle brackets, which Markdown would take for a tag.
-var named = regexp.MustCompile(`</?[a-z]+>`)
+var named = lazyregexp.New(`</?[a-z]+>`)
 
 // blocks puts marks around the lines that begin with a blank, which stay as they are.
 func blocks(text, begin, end string) string {

@@ -1,9 +1,10 @@
 package diagnosis
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // failure is what a run failed with, as the chain of its lines says. Places are
@@ -28,9 +29,9 @@ func (f failure) named() bool { return f.module != "" || f.operation != "" || f.
 var textChain = []string{"sysprepsession::", "runplatformactions:", "actionplatform::execute", textHalting, textFailure, textExecuted, "failure executing '"}
 
 var (
-	operationLine = regexp.MustCompile(`(?i)Failed during (\w+) operation(?:;? dwRet ?= ?(\S+))?`)
-	componentLine = regexp.MustCompile(`(?i)Error in executing action for (\S.*?)(?:;? dwRet ?= ?(\S+))?$`)
-	returnLine    = regexp.MustCompile(`(?i)(?:hr|dwRet) ?= ?(-?\w+)`)
+	operationLine = lazyregexp.New(`(?i)Failed during (\w+) operation(?:;? dwRet ?= ?(\S+))?`)
+	componentLine = lazyregexp.New(`(?i)Error in executing action for (\S.*?)(?:;? dwRet ?= ?(\S+))?$`)
+	returnLine    = lazyregexp.New(`(?i)(?:hr|dwRet) ?= ?(-?\w+)`)
 )
 
 // failureOf finds the chain in the lines of a run.

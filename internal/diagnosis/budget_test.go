@@ -23,8 +23,8 @@ func TestEveryPatternIsTriedOnlyWhereItCanMatch(t *testing.T) {
 		}
 	}
 	for _, p := range patterns {
-		if shortest(p.needs) < 4 {
-			t.Errorf("%s: needs %q", p.String(), p.needs)
+		if shortest(p.needs()) < 4 {
+			t.Errorf("%s: needs %q", p.String(), p.needs())
 		}
 	}
 }
@@ -33,8 +33,8 @@ func TestWhatAPatternNeeds(t *testing.T) {
 	for text, want := range map[string][]string{
 		`Abc`: {"abc"}, `(?:abcd|Bef)g`: {"abcd", "bef"}, `abcd|.*`: nil, `(abcd)+x?`: {"abcd"}, `(?:abcd)*`: nil, `x{2,3}`: {"x"},
 	} {
-		if p := compile(text); !slices.Equal(p.needs, want) {
-			t.Errorf("%s: needs %q, want %q", text, p.needs, want)
+		if p := compile(text); !slices.Equal(p.needs(), want) {
+			t.Errorf("%s: needs %q, want %q", text, p.needs(), want)
 		}
 	}
 }
@@ -44,8 +44,8 @@ func TestWhatAPatternNeeds(t *testing.T) {
 func hostile(n int) []byte {
 	var near strings.Builder
 	for _, c := range catalogue() {
-		if c.re != nil && len(c.re.needs) > 0 {
-			near.WriteString(c.re.needs[0] + " ")
+		if c.re != nil && len(c.re.needs()) > 0 {
+			near.WriteString(c.re.needs()[0] + " ")
 		}
 	}
 	line := "2026-11-23 12:00:00, Error                 SYSPRP " + strings.Repeat(near.String(), maxLine/near.Len()) + "\r\n"

@@ -2,13 +2,13 @@ package diagnosis
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Source is what a log is a log of.
@@ -394,8 +394,8 @@ func (d *Diagnosis) Consult(run Progress, logs ...Log) {
 }
 
 var (
-	updateName = regexp.MustCompile(`\bKB\d{6,7}\b|\b[A-Za-z][\w.-]*~[0-9a-f]{16}~[\w.~-]*`)
-	errorCode  = regexp.MustCompile(`\b0x[89a-fA-F][0-9a-fA-F]{7}\b`)
+	updateName = lazyregexp.New(`\bKB\d{6,7}\b|\b[A-Za-z][\w.-]*~[0-9a-f]{16}~[\w.~-]*`)
+	errorCode  = lazyregexp.New(`\b0x[89a-fA-F][0-9a-fA-F]{7}\b`)
 )
 
 // saidBy names the updates and packages of servicing in some lines, and their

@@ -2,13 +2,13 @@ package diagnosis
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -28,7 +28,7 @@ var (
 	launchModule = compile(`(?:Failure occurred while executing|Failure executing) '(?P<entry>[^']+)' from (?:DLL )?'?(?P<dll>[^;']+?)'?(?:[;.]? dwRet ?= ?(?P<code>\S+))?$`)
 	launchDll    = compile(`Failure occurred while executing '(?P<dll>[^',]+), ?(?P<entry>[^']+)', returned error code (?P<code>\S+)`)
 	anyPackage   = compile(`Package (?P<package>[^\s._<]*[._<]\S*)` + notProvisioned)
-	placeholder  = regexp.MustCompile(`\{([a-z]+)\}`)
+	placeholder  = lazyregexp.New(`\{([a-z]+)\}`)
 )
 
 // Diagnose names the cause of a failed run. It reports false where the run
@@ -124,12 +124,12 @@ func (a *analysis) before() (Diagnosis, bool) {
 // packageName is what Windows allows (Identity/@Name of an app manifest). A user
 // pastes the remedy into an administrator's PowerShell: no other text may get
 // into it from a log.
-var packageName = regexp.MustCompile(`^[A-Za-z0-9.-]{1,50}$`)
+var packageName = lazyregexp.New(`^[A-Za-z0-9.-]{1,50}$`)
 
 // named returns what the named groups of a match caught.
-func named(re *regexp.Regexp, m []string) map[string]string {
+func named(re *lazyregexp.Regexp, m []string) map[string]string {
 	groups := map[string]string{}
-	for i, name := range re.SubexpNames() {
+	for i, name := range re.Compiled().SubexpNames() {
 		if name = strings.TrimRight(name, "0123456789"); name != "" && (groups[name] == "" || m[i] != "") {
 			groups[name] = budget.Cut(secrets.Scrub(m[i]), maxName)
 		}
@@ -146,7 +146,7 @@ func named(re *regexp.Regexp, m []string) map[string]string {
 }
 
 // aside is a part of a text that is left out where its name is not known.
-var aside = regexp.MustCompile(` \([^()]*\{[a-z]+\}[^()]*\)`)
+var aside = lazyregexp.New(` \([^()]*\{[a-z]+\}[^()]*\)`)
 
 // fill puts caught names into a text; an unknown one stays as <name>, and is
 // left out with what stands in brackets around it.
@@ -340,7 +340,7 @@ func (s *search) launched(l problem) map[string]string {
 	for _, p := range []pattern{launchModule, launchDll} {
 		if m := s.find(p, l); m != nil {
 			groups := map[string]string{}
-			for i, name := range p.SubexpNames() {
+			for i, name := range p.Compiled().SubexpNames() {
 				if name != "" {
 					groups[name] = budget.Cut(strings.TrimSpace(m[i]), maxName)
 				}

@@ -1,11 +1,11 @@
 package diagnosis
 
-import "regexp"
+import "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 
 const joinFailed = "F96"
 
 // joinCode is the last code of a line.
-var joinCode = regexp.MustCompile(`^(?:.*[\[ ](0x[0-9a-fA-F]+|\d+))?`)
+var joinCode = lazyregexp.New(`^(?:.*[\[ ](0x[0-9a-fA-F]+|\d+))?`)
 
 // joinAdvice is what to correct where a machine could not join its domain, by
 // the code (winerror.h, lmerr.h; Microsoft, KB5020276 on the reuse of accounts).

@@ -1,10 +1,10 @@
 package diagnosis
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // milestones are the lines that a person wants to see, with {0} for what the
@@ -100,4 +100,4 @@ func external(p problem) string {
 }
 
 // endDLL is the line after a provider's work, which names it as beginDLL does.
-var endDLL = regexp.MustCompile(`(?i)LaunchDll: ?Successfully executed '([^',]+), ?([^']+)'`)
+var endDLL = lazyregexp.New(`(?i)LaunchDll: ?Successfully executed '([^',]+), ?([^']+)'`)

@@ -2,11 +2,12 @@ package diagnosis
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 const (
@@ -33,12 +34,12 @@ const (
 // have it, without level, the lines of other programs of Windows Setup, and as log
 // viewers export it.
 var (
-	timedLine   = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(` + levels + `)` + afterLevel)
-	levelLine   = regexp.MustCompile(`^()(` + levels + `)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(` + components + `)\s+)|(\[)|\s{4,})(.*)$`)
-	bareLine    = regexp.MustCompile(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(` + components + `)\s+(.*)$`)
-	programLine = regexp.MustCompile(`(?i)^` + programs)
-	viewerLine  = regexp.MustCompile(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
-	lastError   = regexp.MustCompile(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
+	timedLine   = lazyregexp.New(`^(?:(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?),\s*(` + levels + `)` + afterLevel)
+	levelLine   = lazyregexp.New(`^()(` + levels + `)(?::\s*|\s+)(?:\[(0x[0-9a-fA-F]+)\]\s+([A-Z]{2,8})\s+|(?:(` + components + `)\s+)|(\[)|\s{4,})(.*)$`)
+	bareLine    = lazyregexp.New(`^(?:\[(0x[0-9a-fA-F]+)\]\s+)?(` + components + `)\s+(.*)$`)
+	programLine = lazyregexp.New(`(?i)^` + programs)
+	viewerLine  = lazyregexp.New(`^(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)(?:\.\d+)?\s+([A-Z]{2,8})\s+(?:\d+ \((0x[0-9a-fA-F]+)\)\s+)?(.*)$`)
+	lastError   = lazyregexp.New(`\s*\[?gle=(0x[0-9a-fA-F]+)\]?\s*$`)
 )
 
 type parser struct {

@@ -1,8 +1,9 @@
 package diagnosis
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // What copying does to the lines of a log: forums, mails, web pages, terminals
@@ -12,21 +13,21 @@ import (
 var (
 	// stampedText is the begin of a line of Windows inside a text, unstampedText
 	// that of one without its time.
-	stampedText   = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?,\s*` + levels + `\s`)
-	unstampedText = regexp.MustCompile(`(?:` + levels + `:?\s+)?(?:\[0x[0-9a-fA-F]{6,8}\]\s+)?SYSPRP\s`)
+	stampedText   = lazyregexp.New(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?,\s*` + levels + `\s`)
+	unstampedText = lazyregexp.New(`(?:` + levels + `:?\s+)?(?:\[0x[0-9a-fA-F]{6,8}\]\s+)?SYSPRP\s`)
 	// quotedLine is what a web page, a mail or a viewer puts before the lines of a
 	// log: list numbers, marks of a quotation or a comment, the name of the
 	// program that printed it, an ellipsis, blanks.
-	quotedLine = regexp.MustCompile("^(?:\\s+|[>*|#\"'`•+-]+\\s*|//+\\s*|\\d{1,6}[.:)]\\s+|[\\[(]?(?:\\.{2,3}|…)[\\])]?\\s+|[\\w./\\\\:()=>-]{1,100}:\\s+)+" +
+	quotedLine = lazyregexp.New("^(?:\\s+|[>*|#\"'`•+-]+\\s*|//+\\s*|\\d{1,6}[.:)]\\s+|[\\[(]?(?:\\.{2,3}|…)[\\])]?\\s+|[\\w./\\\\:()=>-]{1,100}:\\s+)+" +
 		`(\d{2,4}-\d\d-\d{2,4} \d\d:\d\d:\d\d|\\?<[A-Za-z/ ]{4,20}\\?>|Date/Time,|\[0x[0-9a-fA-F]{6,8}\] |` + levels + `:?\s*(?:\[|SYSPRP |IBS |IBSLIB |CSI |CBS |\s{3})|(?:SYSPRP|IBSLIB|IBS) |` + programs + `|` + textSMI + `|` + textInvalidFile + `|` + sysprepTexts + `)`)
 	// placedLine has words where the time was, looseLine a time in another form.
-	placedLine = regexp.MustCompile(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)` + afterLevel)
-	looseLine  = regexp.MustCompile(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)` + afterLevel)
+	placedLine = lazyregexp.New(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)` + afterLevel)
+	looseLine  = lazyregexp.New(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)` + afterLevel)
 	// setupText is how the dialogs of Windows Setup begin, which people copy, too.
-	setupText = regexp.MustCompile(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
+	setupText = lazyregexp.New(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
 	// sysprepText is how sysprep's own messages begin, where nothing is left of
 	// what stands before them.
-	sysprepText = regexp.MustCompile(`^(?:` + sysprepTexts + `)`)
+	sysprepText = lazyregexp.New(`^(?:` + sysprepTexts + `)`)
 )
 
 const sysprepTexts = `Package \S+ (?:was |is )?installed for a|Failed to remove apps for the current user|Exit code of RemoveAllApps|BitLocker-Sysprep: |spopk\.dll:: |` +
@@ -68,7 +69,7 @@ func records(text string) []string {
 
 // recordsOf is how the lines of a log begin that one line of a pasted text holds;
 // nil where it holds no more than one.
-func recordsOf(text string) *regexp.Regexp {
+func recordsOf(text string) *lazyregexp.Regexp {
 	switch {
 	case stamps(text):
 		return stampedText

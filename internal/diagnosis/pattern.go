@@ -1,9 +1,11 @@
 package diagnosis
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 const (
@@ -23,29 +25,32 @@ func (l Line) lower() string { return strings.ToLower(l.start()) }
 // pattern is a regular expression that is tried only on lines that hold a text
 // which every match has.
 type pattern struct {
-	*regexp.Regexp
+	*lazyregexp.Regexp
 	// needs are lower case; a match has one of them. None: no such text is known.
-	needs []string
+	needs func() []string
 }
 
 // compile makes a pattern that is matched without regard to case.
 func compile(text string) pattern {
 	text = `(?i)` + text
-	p := pattern{Regexp: regexp.MustCompile(text)}
-	if tree, err := syntax.Parse(text, syntax.Perl); err == nil {
-		p.needs = needs(tree)
-	}
-	return p
+	return pattern{lazyregexp.New(text), sync.OnceValue(func() []string {
+		tree, err := syntax.Parse(text, syntax.Perl)
+		if err != nil {
+			return nil
+		}
+		return needs(tree)
+	})}
 }
 
 // possible says whether a line may match, by its text in lower case.
 func (p pattern) possible(lower string) bool {
-	for _, text := range p.needs {
+	texts := p.needs()
+	for _, text := range texts {
 		if strings.Contains(lower, text) {
 			return true
 		}
 	}
-	return p.needs == nil
+	return texts == nil
 }
 
 // needs returns texts in lower case of which every match has one, nil where

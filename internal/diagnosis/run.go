@@ -2,12 +2,12 @@ package diagnosis
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 const (
@@ -38,7 +38,7 @@ const (
 
 var textPassed = []string{"setup has completed phase", "--> [image_state_complete]", "--> [image_state_specialize_reseal"}
 
-var optionText = regexp.MustCompile(`(?i)Found supported command line option '(\w+)'`)
+var optionText = lazyregexp.New(`(?i)Found supported command line option '(\w+)'`)
 
 // HasOption says whether sysprep understood the switch, e.g. "GENERALIZE".
 func (f Progress) HasOption(name string) bool {

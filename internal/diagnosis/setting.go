@@ -3,23 +3,42 @@ package diagnosis
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
-// byName turns lists of names by what they belong to into what each belongs to.
-func byName(lists map[string]string) map[string]string {
-	all := map[string]string{}
-	for owner, names := range lists {
-		for _, name := range strings.Fields(names) {
-			all[strings.ToLower(name)] = owner
-			spelled[strings.ToLower(name)] = name
+// belongs are lists of names by what they belong to.
+type belongs struct {
+	lists  map[string]string
+	once   sync.Once
+	byName map[string]string
+}
+
+// all is what each name belongs to, by the name in lower case.
+func (b *belongs) all() map[string]string {
+	b.once.Do(func() {
+		b.byName = map[string]string{}
+		for owner, names := range b.lists {
+			for name := range strings.FieldsSeq(names) {
+				b.byName[strings.ToLower(name)] = owner
+			}
 		}
-	}
-	return all
+	})
+	return b.byName
 }
 
 // spelled are the names of settings as Microsoft writes them, by the name in
 // lower case.
-var spelled = map[string]string{}
+var spelled = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	for _, lists := range []map[string]string{homes.lists, parents.lists} {
+		for _, names := range lists {
+			for name := range strings.FieldsSeq(names) {
+				all[strings.ToLower(name)] = name
+			}
+		}
+	}
+	return all
+})
 
 // settingNames turns the path of a setting into the name that a person knows,
 // and says where it belongs: {setting}, {move} and {limit}.
@@ -45,21 +64,21 @@ func settingNames(groups map[string]string) map[string]string {
 // move says where a setting belongs that its component does not have.
 func move(component, path string, names []string) string {
 	first, last := names[0], names[len(names)-1]
-	home, parent := homes[strings.ToLower(first)], parents[strings.ToLower(first)]
+	home, parent := homes.all()[strings.ToLower(first)], parents.all()[strings.ToLower(first)]
 	switch {
 	case home != "" && !strings.EqualFold(home, component):
 		return fmt.Sprintf("Move %s to %s.", first, home)
 	case home == "" && parent != "":
-		return fmt.Sprintf("Move %s below %s of %s.", first, parent, homes[strings.ToLower(parent)])
+		return fmt.Sprintf("Move %s below %s of %s.", first, parent, homes.all()[strings.ToLower(parent)])
 	}
 	if len(names) > 1 {
 		above := names[len(names)-2]
-		home, parent = homes[strings.ToLower(last)], parents[strings.ToLower(last)]
+		home, parent = homes.all()[strings.ToLower(last)], parents.all()[strings.ToLower(last)]
 		switch {
 		case home != "":
 			return fmt.Sprintf("Move %s out of %s, directly below the component %s.", last, above, home)
 		case parent != "" && !strings.EqualFold(parent, above):
-			return fmt.Sprintf("Move %s out of %s to below %s of %s.", last, above, parent, homes[strings.ToLower(parent)])
+			return fmt.Sprintf("Move %s out of %s to below %s of %s.", last, above, parent, homes.all()[strings.ToLower(parent)])
 		}
 	}
 	if right := meant(last); right != "" {
@@ -72,11 +91,11 @@ func move(component, path string, names []string) string {
 // letters; empty without one, or for a name that is known.
 func meant(name string) string {
 	low := strings.ToLower(name)
-	if spelled[low] != "" || len(low) < 5 {
+	if spelled()[low] != "" || len(low) < 5 {
 		return ""
 	}
 	best, at := "", 3
-	for other, right := range spelled {
+	for other, right := range spelled() {
 		if d := distance(low, other, 2); d < at || d == at && right < best {
 			best, at = right, d
 		}

@@ -3,7 +3,7 @@ package diagnosis
 // homes are the components of the settings that stand directly below one, where
 // only one component has the name (Microsoft's unattend reference, one page a
 // component). A test holds them against the table of internal/answerfile.
-var homes = byName(map[string]string{
+var homes = belongs{lists: map[string]string{
 	"Microsoft-Windows-Deployment":           "AuditComputerName DeviceForm DuplicatorDescription ExtendOSPartition Generalize Reseal RunSynchronous RunAsynchronous",
 	"Microsoft-Windows-DeviceGuard-Unattend": "EnableVirtualizationBasedSecurity HypervisorEnforcedCodeIntegrity LsaCfgFlags",
 	"Microsoft-Windows-DNS-Client":           "DNSDomain DNSSuffixSearchOrder UseDomainNameDevolution",
@@ -44,10 +44,10 @@ var homes = byName(map[string]string{
 		"ThreatSeverityDefaultAction TrustedImageIdentifier",
 	"Microsoft-Windows-PnpCustomizationsNonWinPE": "DriverPaths",
 	"Microsoft-Windows-IE-InternetExplorer":       "Home_Page DisableFirstRunWizard DisableAccelerators DisableOOBAccelerators BlockPopups",
-})
+}}
 
 // parents are the settings below which others stand.
-var parents = byName(map[string]string{
+var parents = belongs{lists: map[string]string{
 	"Reseal":              "ForceShutdownNow",
 	"RunAsynchronous":     "RunAsynchronousCommand",
 	"RunSynchronous":      "RunSynchronousCommand",
@@ -68,7 +68,7 @@ var parents = byName(map[string]string{
 	"VisualEffects":   "FontSmoothing SystemDefaultBackgroundColor",
 	"WindowsFeatures": "ShowInternetExplorer ShowMediaCenter ShowWindowsMediaPlayer",
 	"Identification":  "Credentials DebugJoin DebugJoinOnlyOnThisError JoinDomain JoinWorkgroup MachineObjectOU MachinePassword TimeoutPeriodInMinutes UnsecureJoin",
-})
+}}
 
 // longest are the limits of values that are often too long, in characters (the
 // pages of the settings in Microsoft's unattend reference).

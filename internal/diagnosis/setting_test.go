@@ -28,21 +28,21 @@ func TestWhereSettingsBelongIsWhatTheReferenceSays(t *testing.T) {
 	}
 	// Newer or older than the reference of 2017, or not in it.
 	others := strings.Fields("showwindowslive startpaneloff configurechatautoinstall ceipenabled driverpaths home_page disablefirstrunwizard disableaccelerators disableoobaccelerators blockpopups skipmachineoobe skipuseroobe")
-	for name, component := range homes {
+	for name, component := range homes.all() {
 		if !slices.Contains(tops[name], component) && !slices.Contains(others, name) {
-			t.Errorf("%s is at home in %v, not in %s", spelled[name], tops[name], component)
+			t.Errorf("%s is at home in %v, not in %s", spelled()[name], tops[name], component)
 		}
 	}
-	for name, parent := range parents {
+	for name, parent := range parents.all() {
 		if !slices.Contains(below[name], strings.ToLower(parent)) && !slices.Contains(others, name) {
-			t.Errorf("%s stands below %v, not below %s", spelled[name], below[name], parent)
+			t.Errorf("%s stands below %v, not below %s", spelled()[name], below[name], parent)
 		}
-		if homes[strings.ToLower(parent)] == "" {
+		if homes.all()[strings.ToLower(parent)] == "" {
 			t.Errorf("%s, the parent of %s, is at home nowhere", parent, name)
 		}
 	}
 	for _, name := range others {
-		if homes[name] == "" && parents[name] == "" {
+		if homes.all()[name] == "" && parents.all()[name] == "" {
 			t.Errorf("%s is not in the lists", name)
 		}
 	}

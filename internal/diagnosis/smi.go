@@ -1,11 +1,11 @@
 package diagnosis
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // The lines with which Windows Setup says that it refuses an answer file: what is
@@ -41,10 +41,10 @@ type refusal struct {
 }
 
 var (
-	smiPart     = regexp.MustCompile(`SMI data results dump: (?:Source = (?:Name: ([^,\s]+),?)?(?:[^/]*?(?i:(/?settings(?:/\S*)?|/\w\S*)))?|Description = (.*))`)
-	refusalCode = regexp.MustCompile(`(?i)hrResult = (0x[0-9a-f]{8})|RunSMIPass for \w+\.\s+Error: \[(0x[0-9a-f]{8})\]`)
-	passName    = regexp.MustCompile(`(?i)\bpass \[(\w+)\]|RunSMIPass for (\w+)`)
-	nextLine    = regexp.MustCompile(` (?:\[[\w.]+\] )?(?:` + textSMI + `|` + textInvalidFile + `|` + textUserError + `|` + textPassFailed + `|` + textParseFailed + `)`)
+	smiPart     = lazyregexp.New(`SMI data results dump: (?:Source = (?:Name: ([^,\s]+),?)?(?:[^/]*?(?i:(/?settings(?:/\S*)?|/\w\S*)))?|Description = (.*))`)
+	refusalCode = lazyregexp.New(`(?i)hrResult = (0x[0-9a-f]{8})|RunSMIPass for \w+\.\s+Error: \[(0x[0-9a-f]{8})\]`)
+	passName    = lazyregexp.New(`(?i)\bpass \[(\w+)\]|RunSMIPass for (\w+)`)
+	nextLine    = lazyregexp.New(` (?:\[[\w.]+\] )?(?:` + textSMI + `|` + textInvalidFile + `|` + textUserError + `|` + textPassFailed + `|` + textParseFailed + `)`)
 )
 
 // refusalOf reads a record; text is its lines, joined by blanks.

@@ -1,11 +1,11 @@
 package diagnosis
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Step is a piece of work that the log says was begun. The zero value is none.
@@ -41,11 +41,11 @@ func base(module string) string {
 // Executing method, Windows 8 and Server 2012 Found, Windows 7 and external
 // providers LaunchDll. They are tried only where a line has one of textWork.
 var (
-	beginModule  = regexp.MustCompile(`(?i)LaunchModule: ?(?:Executing method|Found) '([^']+)' (?:from|in) ([^;]+)`)
-	beginDLL     = regexp.MustCompile(`(?i)LaunchDll: ?Found '([^',]+), ?([^']+)'; executing it`)
-	endOfModule  = regexp.MustCompile(`(?i)(?:LaunchModule|LaunchDll): ?Successfully executed '`)
-	entrypoint   = regexp.MustCompile(`(?i)RunRegistryDlls: ?Found entrypoint in registry at ([^;]+); will try to launch '([^',]+)`)
-	beginAction  = regexp.MustCompile(`(?i)SysprepSession::(Validate|Execute): Beginning action execution from (\S.*)$`)
+	beginModule  = lazyregexp.New(`(?i)LaunchModule: ?(?:Executing method|Found) '([^']+)' (?:from|in) ([^;]+)`)
+	beginDLL     = lazyregexp.New(`(?i)LaunchDll: ?Found '([^',]+), ?([^']+)'; executing it`)
+	endOfModule  = lazyregexp.New(`(?i)(?:LaunchModule|LaunchDll): ?Successfully executed '`)
+	entrypoint   = lazyregexp.New(`(?i)RunRegistryDlls: ?Found entrypoint in registry at ([^;]+); will try to launch '([^',]+)`)
+	beginAction  = lazyregexp.New(`(?i)SysprepSession::(Validate|Execute): Beginning action execution from (\S.*)$`)
 	externalKey  = `\setup\sysprepexternal\`
 	textExternal = "external providers"
 )

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // strangerHead is how much of a file is looked at to tell what it is: the
@@ -92,9 +93,9 @@ const (
 )
 
 var (
-	errorInXML   = regexp.MustCompile(`(?s)<Code>\s*([^<]{1,80}?)\s*</Code>`)
-	titleOfHTML  = regexp.MustCompile(`(?is)<title[^>]*>\s*([^<]{1,120}?)\s*</title>`)
-	messageInTag = regexp.MustCompile(`(?s)<Message>\s*([^<]{1,160}?)\s*</Message>`)
+	errorInXML   = lazyregexp.New(`(?s)<Code>\s*([^<]{1,80}?)\s*</Code>`)
+	titleOfHTML  = lazyregexp.New(`(?is)<title[^>]*>\s*([^<]{1,120}?)\s*</title>`)
+	messageInTag = lazyregexp.New(`(?s)<Message>\s*([^<]{1,160}?)\s*</Message>`)
 )
 
 // textKind says what a text is and what to do with it; "" for what is none.
@@ -154,7 +155,7 @@ func asText(head []byte, size int64) (string, bool) {
 }
 
 // quoted is what an expression finds in a text, as the end of a sentence.
-func quoted(e *regexp.Regexp, text string) string {
+func quoted(e *lazyregexp.Regexp, text string) string {
 	if m := e.FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf(" (%q)", strings.TrimSpace(m[1]))
 	}

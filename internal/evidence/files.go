@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // What is added to the path of a disk for the files of its evidence. Packer looks for
@@ -21,7 +21,7 @@ const (
 )
 
 // head is how each of the files begins.
-var head = regexp.MustCompile(`^\s*\{\s*"(_type"\s*:\s*"https://in-toto\.io/Statement/|payloadType"\s*:\s*"application/vnd\.in-toto\+json"|mediaType"\s*:\s*"application/vnd\.dev\.sigstore\.bundle)`)
+var head = lazyregexp.New(`^\s*\{\s*"(_type"\s*:\s*"https://in-toto\.io/Statement/|payloadType"\s*:\s*"application/vnd\.in-toto\+json"|mediaType"\s*:\s*"application/vnd\.dev\.sigstore\.bundle)`)
 
 // Paths are those of all files that may be the evidence on a disk, prefix being its path.
 func Paths(prefix string) []string {

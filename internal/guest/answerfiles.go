@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -44,7 +45,7 @@ func (f AnswerFiles) Files() []string {
 
 // AnswerFiles looks for answer files on the whole search path.
 func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
-	a, err := s.ask(ctx, askAnswerFiles, CommandLimit)
+	a, err := s.ask(ctx, askAnswerFiles(), CommandLimit)
 	if err != nil {
 		return AnswerFiles{}, fmt.Errorf("looking for answer files: %w", err)
 	}
@@ -53,7 +54,7 @@ func (s *Session) AnswerFiles(ctx context.Context) (AnswerFiles, error) {
 
 // askAnswerFiles asks for the places on the drive of Windows by their numbers, and
 // for those on others by their letters.
-var askAnswerFiles = func() command {
+var askAnswerFiles = sync.OnceValue(func() command {
 	var none AnswerFiles
 	asks := []command{query("pointer", windows.UnattendFile), echo("files")}
 	for i, p := range none.places("%windir%", "%SystemDrive%", &none.Cached) {
@@ -66,7 +67,7 @@ var askAnswerFiles = func() command {
 	loop := all(onDrive...)
 	loop.text = "(for %D in (" + strings.Join(strings.Split(driveLetters, ""), ": ") + ":) do (" + loop.text + "))"
 	return all(append(asks, loop)...)
-}()
+})
 
 const driveLetters = "abcdefghijklmnopqrstuvwxyz"
 
@@ -245,7 +246,7 @@ func (s *Session) AddToSetupComplete(ctx context.Context, lines []string, limit 
 
 // patternText is what a path in the guest may be made of: a drive or a variable
 // of the environment, then folders.
-var patternText = regexp.MustCompile(`^(?:[A-Za-z]:|%[A-Za-z_][A-Za-z0-9_()]*%)(?:\\[^\\/:"<>|&^!\x00-\x1f]+)+$`)
+var patternText = lazyregexp.New(`^(?:[A-Za-z]:|%[A-Za-z_][A-Za-z0-9_()]*%)(?:\\[^\\/:"<>|&^!\x00-\x1f]+)+$`)
 
 // CheckPattern says why a path with variables of the guest's environment, and
 // wildcards in the name of the file, cannot be looked for; nil if it can.
@@ -265,7 +266,7 @@ func CheckPattern(pattern string) error {
 	return nil
 }
 
-var environmentVariable = regexp.MustCompile(`%[A-Za-z_][A-Za-z0-9_()]*%`)
+var environmentVariable = lazyregexp.New(`%[A-Za-z_][A-Za-z0-9_()]*%`)
 
 func cutLast(path string) (folder, name string) {
 	i := strings.LastIndexByte(path, '\\')

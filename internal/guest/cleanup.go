@@ -53,7 +53,7 @@ func (s *Session) Cleanup(ctx context.Context, l Leftovers, limit time.Duration)
 
 // CleanupAndPoll also asks for the state, in the same line.
 func (s *Session) CleanupAndPoll(ctx context.Context, l Leftovers, limit time.Duration) ([]string, Status, error) {
-	left, a, err := s.clean(ctx, l, limit, askState)
+	left, a, err := s.clean(ctx, l, limit, askState())
 	if err != nil {
 		return left, Status{}, err
 	}

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // A line is made of commands. What it has to say it says by marks, each at the
@@ -188,7 +189,7 @@ type answer struct {
 }
 
 // markLine is an output line with a mark. What comes before that is not ours.
-var markLine = regexp.MustCompile(`packer-part:([a-z]{1,20}(?:-[a-z]{1,20})?)(?:=([a-z0-9:]{1,20}))?[ \r]*$`)
+var markLine = lazyregexp.New(`packer-part:([a-z]{1,20}(?:-[a-z]{1,20})?)(?:=([a-z0-9:]{1,20}))?[ \r]*$`)
 
 // readAnswer finds the marks in what was said so far.
 func readAnswer(text string) answer {

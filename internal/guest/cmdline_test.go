@@ -86,7 +86,7 @@ func TestMarksAreReadBehindWhateverComesBeforeThem(t *testing.T) {
 
 // However the guest shows the line that it runs.
 func TestALineSaysNothingByItself(t *testing.T) {
-	line := all(askLook, when(`C:\x`, echo("absent")), isLeft(3), call("x").then(echo("done")), echo("end")).text
+	line := all(askLook(), when(`C:\x`, echo("absent")), isLeft(3), call("x").then(echo("done")), echo("end")).text
 	for _, shown := range []string{line, strings.ReplaceAll(line, "& ", "\r\n"), strings.ReplaceAll(strings.ReplaceAll(line, "(", "\r\n"), ")", "\r\n"), utf16Text(line)} {
 		if a := readAnswer(shown); len(a.parts) != 1 || len(a.values) > 0 {
 			t.Errorf("%q says %+v", shown, a)

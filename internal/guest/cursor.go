@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -151,7 +151,7 @@ func (s *Session) Peek(ctx context.Context, from Cursor) (Sample, Cursor, error)
 
 // logLine is how sysprep begins a line. What else a command may print where the
 // log should be, an error in the guest's language, is no log that grows.
-var logLine = regexp.MustCompile(`(?m)^\W{0,3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, `)
+var logLine = lazyregexp.New(`(?m)^\W{0,3}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, `)
 
 // advance takes what the whole log shows behind what was taken before.
 func (c Cursor) advance(text string, cut bool) (fresh []byte, rotated bool, next Cursor) {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // AccountError says that the guest does not take the user or the password of a task.
@@ -27,11 +28,11 @@ func (e *AccountError) Error() string {
 
 // registration is how Windows reports a task that it does not register: by the
 // id of the error, which no language changes.
-var registration = regexp.MustCompile(`(?i)(0x[0-9a-f]{8}),Register-ScheduledTask$`)
+var registration = lazyregexp.New(`(?i)(0x[0-9a-f]{8}),Register-ScheduledTask$`)
 
 // creation is how Windows reports that it does not run Win32_Process.Create at
 // all, as hardening rules make it do.
-var creation = regexp.MustCompile(`(?i),Microsoft\.Management\.Infrastructure\.CimCmdlets\.InvokeCimMethodCommand$`)
+var creation = lazyregexp.New(`(?i),Microsoft\.Management\.Infrastructure\.CimCmdlets\.InvokeCimMethodCommand$`)
 
 // unanswered decides after a start without a document.
 func (s *Session) unanswered(ctx context.Context, l Launch, launched Launched, marked bool, err error) (Launched, error) {

@@ -1,11 +1,11 @@
 package guest
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -56,7 +56,7 @@ func (s *Session) setupCompletePart() string {
 }
 
 // launchTime is the id of a folder that launch.ps1 moves earlier logs to.
-var launchTime = regexp.MustCompile(`^[0-9TZ]{1,20}$`)
+var launchTime = lazyregexp.New(`^[0-9TZ]{1,20}$`)
 
 // isMoved tells such a folder by its name.
 func isMoved(name string) bool {

@@ -3,10 +3,11 @@ package guest
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // providerPhases are the keys of SysPrepExternal.
@@ -172,8 +173,8 @@ func (f *cmdFacts) rebootPending() any {
 // What sc.exe prints of a service, whatever the guest's language: its name, and the
 // number of its state with its name in English.
 var (
-	scName  = regexp.MustCompile(`^\S*:\s+(\S+)\s*$`)
-	scState = regexp.MustCompile(`^\s+\S.*:\s+([1-7])\s+(STOPPED|START_PENDING|STOP_PENDING|RUNNING|CONTINUE_PENDING|PAUSE_PENDING|PAUSED)\b`)
+	scName  = lazyregexp.New(`^\S*:\s+(\S+)\s*$`)
+	scState = lazyregexp.New(`^\s+\S.*:\s+([1-7])\s+(STOPPED|START_PENDING|STOP_PENDING|RUNNING|CONTINUE_PENDING|PAUSE_PENDING|PAUSED)\b`)
 )
 
 var scStates = map[string]string{
@@ -261,15 +262,15 @@ func (f *cmdFacts) winrm() any {
 }
 
 var (
-	sidText   = regexp.MustCompile(`S-1-[0-9-]+`)
-	sidColumn = regexp.MustCompile(`"(S-1-[0-9-]+)"`)
-	rightName = regexp.MustCompile(`"(Se[A-Za-z]+)"`)
+	sidText   = lazyregexp.New(`S-1-[0-9-]+`)
+	sidColumn = lazyregexp.New(`"(S-1-[0-9-]+)"`)
+	rightName = lazyregexp.New(`"(Se[A-Za-z]+)"`)
 )
 
 // identity is nil where whoami.exe tells nothing.
 func (f *cmdFacts) identity() any {
 	user := sidText.FindAllString(strings.Join(f.parts["user"], "\n"), -1)
-	words := func(part string, pattern *regexp.Regexp) []string {
+	words := func(part string, pattern *lazyregexp.Regexp) []string {
 		list := []string{}
 		for _, m := range pattern.FindAllStringSubmatch(strings.Join(f.parts[part], "\n"), -1) {
 			list = append(list, m[1])
@@ -297,7 +298,7 @@ func (f *cmdFacts) identity() any {
 // preflightProcesses are those that preflight.ps1 lists.
 var preflightProcesses = strings.Fields(`sysprep setup SetupHost windeploy oobeldr msoobe audit TiWorker TrustedInstaller MoUsoCoreWorker UsoClient wuauclt msiexec Dism DismHost wusa`)
 
-var taskLine = regexp.MustCompile(`^"([^"]+)\.exe","(\d{1,10})","[^"]*","(\d{1,10})"`)
+var taskLine = lazyregexp.New(`^"([^"]+)\.exe","(\d{1,10})","[^"]*","(\d{1,10})"`)
 
 func (f *cmdFacts) processes() any {
 	list := []any{}

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // What cmd.exe and its programs tell of the facts of preflight.ps1, in the same
@@ -113,7 +114,7 @@ func askFacts() (asks []question) {
 	add("tasks", call("tasklist /fo csv /nh").then(echo("listed")))
 	add("leftovers", command{text: `dir /b "%windir%\System32\Tasks\packer-*" 2>nul`})
 	add("firewall", call("reg query ?"+native+` | findstr /l /c:"|LPort=22|" /c:"|LPort=5985|" /c:"|LPort=5986|"`, hklmFirewall))
-	add("", askAnswerFiles)
+	add("", askAnswerFiles())
 	return asks
 }
 
@@ -223,8 +224,8 @@ type cmdFacts struct {
 }
 
 var (
-	regLine = regexp.MustCompile(`^ {4}(\S.*?) {4}(REG_[A-Z_]+)(?: {4}(.*))?$`)
-	regKey  = regexp.MustCompile(`^HKEY_LOCAL_MACHINE\\\S.*$`)
+	regLine = lazyregexp.New(`^ {4}(\S.*?) {4}(REG_[A-Z_]+)(?: {4}(.*))?$`)
+	regKey  = lazyregexp.New(`^HKEY_LOCAL_MACHINE\\\S.*$`)
 )
 
 // take reads an answer. Each line of the registry's part is a key, or a value of the

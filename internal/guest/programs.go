@@ -5,14 +5,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
 // What reg query and tasklist print.
 
 var (
-	registryValue = regexp.MustCompile(`^ {4}(\S+) {4}(REG_SZ|REG_EXPAND_SZ|REG_DWORD)(?: {4}(.*))?$`) // an empty text ends with its type
-	processLine   = regexp.MustCompile(`(?i)^"` + regexp.QuoteMeta(windows.Process) + `","(\d{1,10})",`)
+	registryValue = lazyregexp.New(`^ {4}(\S+) {4}(REG_SZ|REG_EXPAND_SZ|REG_DWORD)(?: {4}(.*))?$`) // an empty text ends with its type
+	processLine   = lazyregexp.New(`(?i)^"` + regexp.QuoteMeta(windows.Process) + `","(\d{1,10})",`)
 )
 
 func value(lines []string, v windows.Value, kind string) string {

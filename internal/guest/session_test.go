@@ -210,7 +210,7 @@ func TestParametersThatDoNotFitOnALineAreRefused(t *testing.T) {
 func TestQueryLinesFitOnACommandLine(t *testing.T) {
 	s := New(scripted("", ""), "id")
 	s.putBoot()
-	for _, line := range []command{s.askWith("C:\\mark"), askLook} {
+	for _, line := range []command{s.askWith("C:\\mark"), askLook()} {
 		if len(line.text) > 8000 {
 			t.Errorf("%d characters", len(line.text))
 		}

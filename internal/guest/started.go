@@ -3,10 +3,10 @@ package guest
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strconv"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -56,7 +56,7 @@ func (s *Session) putMark(ctx context.Context) (marked bool, lines int) {
 // guest's language, but for its end.
 func countLines(file string) command { return all(echo("lines"), call(`find /c /v "" ?`, file)) }
 
-var lineCount = regexp.MustCompile(`-{10} .*: (\d{1,9})$`)
+var lineCount = lazyregexp.New(`-{10} .*: (\d{1,9})$`)
 
 func counted(a answer) int {
 	for _, line := range a.parts["lines"] {
@@ -70,7 +70,7 @@ func counted(a answer) int {
 
 // startedNot: the guest says that nothing was started.
 func (s *Session) startedNot(ctx context.Context, marked bool) bool {
-	a, err := s.ask(ctx, askTasks, CommandLimit)
+	a, err := s.ask(ctx, askTasks(), CommandLimit)
 	ids := processes(a)
 	return err == nil && marked && ids != nil && len(ids) == 0
 }
@@ -84,7 +84,7 @@ func (s *Session) started(ctx context.Context, marked, ended bool) (start, int) 
 			break
 		}
 		last = startUnknown
-		a, err := s.ask(ctx, all(askTasks, tell("mark", s.markFile()), tell("log", s.Log()), s.askBegun()), CommandLimit)
+		a, err := s.ask(ctx, all(askTasks(), tell("mark", s.markFile()), tell("log", s.Log()), s.askBegun()), CommandLimit)
 		if err != nil {
 			continue
 		}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -65,22 +66,28 @@ type Status struct {
 
 // What is asked. No PowerShell: build machines lock it down.
 var (
-	askTasks = all(echo("tasks"), call("tasklist /fi ? /fo csv /nh", "imagename eq "+windows.Process).then(echo("listed")))
-	askState = all(
-		query("image", windows.ImageState),
-		query("status", windows.GeneralizationState),
-		tell("tag", windows.Tag.In("%windir%")),
-		askTasks,
-		all(echo("setup"), call("reg query ?"+native, windows.SetupType.Key())), // one program for four values
-	)
-	askLook = all(askState,
-		when(windows.SysprepLog.In("%windir%"), countLines(windows.SysprepLog.In("%windir%"))),
-		tell("exe", windows.SysprepExe.In("%windir%")),
-		query("audit", windows.AuditBoot),
-		query("build", windows.CurrentBuild),
-		query("zone", windows.ActiveTimeBias),
-		echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"),
-		askAnswerFiles) // last: it ends with a loop, whose variable has one percent sign
+	askTasks = sync.OnceValue(func() command {
+		return all(echo("tasks"), call("tasklist /fi ? /fo csv /nh", "imagename eq "+windows.Process).then(echo("listed")))
+	})
+	askState = sync.OnceValue(func() command {
+		return all(
+			query("image", windows.ImageState),
+			query("status", windows.GeneralizationState),
+			tell("tag", windows.Tag.In("%windir%")),
+			askTasks(),
+			all(echo("setup"), call("reg query ?"+native, windows.SetupType.Key())), // one program for four values
+		)
+	})
+	askLook = sync.OnceValue(func() command {
+		return all(askState(),
+			when(windows.SysprepLog.In("%windir%"), countLines(windows.SysprepLog.In("%windir%"))),
+			tell("exe", windows.SysprepExe.In("%windir%")),
+			query("audit", windows.AuditBoot),
+			query("build", windows.CurrentBuild),
+			query("zone", windows.ActiveTimeBias),
+			echo("windir"), call("echo %windir%"), echo("arch"), call("echo %PROCESSOR_ARCHITECTURE%"),
+			askAnswerFiles()) // last: it ends with a loop, whose variable has one percent sign
+	})
 )
 
 // native is the view of the registry that a 32-bit program would not see.
@@ -141,7 +148,7 @@ func (s *Session) judgeOurs(state Status, mark string) Status {
 // askWith asks for the state, for the mark of this boot where there is one, and
 // for the mark of the run.
 func (s *Session) askWith(mark string) command {
-	asks := all(askState, s.askBoot())
+	asks := all(askState(), s.askBoot())
 	if mark == "" {
 		return asks
 	}
@@ -215,7 +222,7 @@ func (s *Session) mark() string {
 
 // Look asks for everything in Status, and learns where Windows is.
 func (s *Session) Look(ctx context.Context) (Status, error) {
-	a, err := s.ask(ctx, all(s.askBoot(), askLook), CommandLimit)
+	a, err := s.ask(ctx, all(s.askBoot(), askLook()), CommandLimit)
 	if err != nil {
 		return Status{}, fmt.Errorf("asking for the state: %w", err)
 	}
@@ -234,8 +241,8 @@ func (s *Session) Look(ctx context.Context) (Status, error) {
 }
 
 var (
-	imageState = regexp.MustCompile(`^IMAGE_STATE_[A-Z_]{1,60}$`)
-	windirPath = regexp.MustCompile(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
+	imageState = lazyregexp.New(`^IMAGE_STATE_[A-Z_]{1,60}$`)
+	windirPath = lazyregexp.New(`^[A-Za-z]:(\\[A-Za-z0-9_.-]+)+$`)
 )
 
 func readWindir(a answer) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
@@ -144,7 +145,9 @@ func (s *Session) RemoveCopied(ctx context.Context, w Watching) (gone bool, err 
 	return w.AnswerFile == "" || there != nil && !*there, nil
 }
 
-var undeployable = joined("|", reg("query", windows.ImageState, ""), call("findstr /c:?>nul", string(windows.StateUndeployable)))
+var undeployable = sync.OnceValue(func() command {
+	return joined("|", reg("query", windows.ImageState, ""), call("findstr /c:?>nul", string(windows.StateUndeployable)))
+})
 
 // line watches from a place in the log to the end, removes what is ours, and
 // asks for what watch.ps1 does not read. Once generalize has begun the answer
@@ -162,7 +165,7 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 	case copied.none():
 		return all(second, end), nil
 	case begun:
-		return all(undeployable.then(copied.group()).group(), alive, second, end), nil
+		return all(undeployable().then(copied.group()).group(), alive, second, end), nil
 	}
 	gone := false
 	nothing := Condition{Process: &gone, For: soonGone}
@@ -174,5 +177,5 @@ func (w Watching) line(ctx context.Context, s *Session, from Cursor, begun bool)
 	if err != nil {
 		return first, err
 	}
-	return all(first, alive, undeployable.then(all(copied, alive, second).group()).group(), end), nil
+	return all(first, alive, undeployable().then(all(copied, alive, second).group()).group(), end), nil
 }

@@ -21,12 +21,12 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/download", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version", "internal/lazyregexp",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/capture", "internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/wim", "internal/winimage",
@@ -34,18 +34,18 @@ var rooms = []room{
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",
-		"internal/adopt", "internal/capture", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "internal/wim", "version",
+		"internal/adopt", "internal/capture", "internal/edge", "internal/foreign", "internal/hostfile", "internal/weburl", "internal/wim", "version", "internal/lazyregexp",
 	}},
 	// Templates are HCL.
 	{name: "internal/adopt", packer: true},
 
 	// Adapters to Packer.
-	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version"}},
+	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version", "internal/lazyregexp"}},
 	{name: "internal/evidencefile", packer: true, may: []string{"internal/diskimage", "internal/evidence", "internal/heartbeat", "internal/proof", "internal/secrets", "internal/unknown", "version"}},
-	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage"}},
-	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout"}},
+	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage", "internal/lazyregexp"}},
+	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout", "internal/lazyregexp"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},
-	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files"}},
+	{name: "internal/winrm/communicator", packer: true, may: []string{"internal/heartbeat", "internal/lockout", "internal/winrm", "internal/winrm/files", "internal/lazyregexp"}},
 	{name: "internal/edge/packerui", packer: true, may: []string{"internal/edge"}},
 
 	// Machines and guests.
@@ -53,29 +53,29 @@ var rooms = []room{
 	{name: "internal/hypervisor/qemu", packer: true, may: []string{"internal/diskimage", "internal/hypervisor", "internal/hostfile", "internal/option", "internal/windows"}},
 	{name: "internal/hypervisor/running", packer: true, may: []string{"internal/hypervisor", "internal/sshport", "internal/winrm"}},
 	{name: "internal/sshport", may: []string{"internal/winrm"}},
-	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm"}},
+	{name: "internal/winrm/files", may: []string{"internal/footprint", "internal/guest/scripts", "internal/winrm", "internal/lazyregexp"}},
 	{name: "internal/winrm", may: []string{"internal/lockout"}},
 	{name: "internal/hypervisor", packer: true, may: []string{"internal/diskimage"}},
-	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows"}},
+	{name: "internal/guest", may: []string{"internal/footprint", "internal/guest/scripts", "internal/windows", "internal/lazyregexp"}},
 
 	{name: "internal/capture", may: []string{"internal/diskimage", "internal/hostfile", "internal/ntfs", "internal/partition", "internal/wim", "internal/winimage"}},
 
 	// What judges, and what states a judgement.
 	{name: "internal/boots", may: []string{"internal/cloudagent", "internal/finding", "internal/target", "internal/windows", "internal/winimage"}},
 	{name: "internal/boottest", may: []string{"internal/diagnosis", "internal/windows", "internal/winimage"}},
-	{name: "internal/evidence", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/winimage"}},
+	{name: "internal/evidence", may: []string{"internal/finding", "internal/foreign", "internal/hostfile", "internal/lazyregexp", "internal/winimage"}},
 	{name: "internal/winimage", may: []string{
 		"internal/answerfile", "internal/authenticode", "internal/budget", "internal/diagnosis", "internal/diskimage", "internal/finding", "internal/footprint", "internal/foreign",
-		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows",
+		"internal/fat", "internal/ntfs", "internal/partition", "internal/regf", "internal/windows", "internal/lazyregexp",
 	}},
 	{name: "internal/sbom", may: []string{"internal/foreign", "internal/inventory"}},
-	{name: "internal/inventory", may: []string{"internal/budget", "internal/regf", "internal/windows"}},
+	{name: "internal/inventory", may: []string{"internal/budget", "internal/regf", "internal/windows", "internal/lazyregexp"}},
 	{name: "internal/target", may: []string{"internal/diskimage", "internal/finding"}},
-	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows"}},
-	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows"}},
+	{name: "internal/verdict", may: []string{"internal/diagnosis", "internal/finding/render", "internal/windows", "internal/lazyregexp"}},
+	{name: "internal/preflight", may: []string{"internal/finding", "internal/windows", "internal/lazyregexp"}},
 	// The block unattend is HCL.
-	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/secrets", "internal/windows"}},
-	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/secrets", "internal/windows"}},
+	{name: "internal/answerfile", packer: true, may: []string{"internal/finding", "internal/secrets", "internal/windows", "internal/lazyregexp"}},
+	{name: "internal/diagnosis", may: []string{"internal/budget", "internal/finding", "internal/secrets", "internal/windows", "internal/lazyregexp"}},
 	{name: "internal/finding/render", may: []string{"internal/finding", "internal/foreign", "internal/report", "internal/runlog", "internal/weburl"}},
 	{name: "internal/report", may: []string{"internal/finding", "internal/runlog"}},
 
@@ -87,8 +87,9 @@ var rooms = []room{
 
 	// Formats.
 	{name: "internal/httpdisk", may: []string{"internal/edge", "internal/foreign", "internal/weburl"}},
+	{name: "internal/download", packer: true, may: []string{"internal/lazyregexp"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
-	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition"}},
+	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition", "internal/lazyregexp"}},
 	{name: "internal/wim", may: []string{"internal/wim/xpress"}},
 	{name: "internal/wim/xpress", may: []string{"internal/wim/lz"}},
 	{name: "internal/wim/lz"},
@@ -139,9 +140,10 @@ var rooms = []room{
 	{name: "internal/hostfile"},
 	{name: "internal/parent"},
 	{name: "internal/option", may: []string{"internal/unknown"}},
-	{name: "internal/secrets"},
+	{name: "internal/secrets", may: []string{"internal/lazyregexp"}},
 	{name: "internal/unknown"},
-	{name: "internal/weburl"},
+	{name: "internal/weburl", may: []string{"internal/lazyregexp"}},
 	{name: "internal/windows"},
+	{name: "internal/lazyregexp"},
 	{name: "version", packer: true},
 }

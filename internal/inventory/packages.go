@@ -2,11 +2,11 @@ package inventory
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -41,7 +41,7 @@ func ParsePackage(identity string) Package {
 	return p
 }
 
-var kbNumber = regexp.MustCompile(`(?i)KB\d{6,8}`)
+var kbNumber = lazyregexp.New(`(?i)KB\d{6,8}`)
 
 // KB is the number of the update that a package is of; empty where its name has none, as
 // those of cumulative updates (belief rollup-without-kb).

@@ -1,10 +1,10 @@
 package inventory
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
@@ -132,7 +132,7 @@ func (r *reader) readRoles() {
 	})
 }
 
-var versionFolder = regexp.MustCompile(`^\d{1,9}(\.\d{1,9}){1,3}$`)
+var versionFolder = lazyregexp.New(`^\d{1,9}(\.\d{1,9}){1,3}$`)
 
 func (r *reader) readModules() {
 	r.source("powershell-modules", strings.Join(windows.ModuleFolders, ", "), func(g *gathering) {

@@ -1,10 +1,11 @@
 package preflight
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // AppxPackages are the app packages of all users.
@@ -61,12 +62,12 @@ func (p Package) app() bool {
 
 // notAnApp is the full name (Name_Version_Architecture_ResourceId_PublisherId) of a bundle
 // or of a resource package of one. Parts of Windows have the resource id "neutral".
-var notAnApp = regexp.MustCompile(`(?i)^[^_]+_[^_]+_[^_]*_(~|split\.[^_]*)_[^_]+$`)
+var notAnApp = lazyregexp.New(`(?i)^[^_]+_[^_]+_[^_]*_(~|split\.[^_]*)_[^_]+$`)
 
 // belowWindows begins the places of packages that belong to Windows, such as SystemApps and
 // PrintDialog. Before Windows 10 1709 nothing else tells them: they have no SignatureKind
 // and no NonRemovable, and are not provisioned. Apps are in WindowsApps on some drive.
-var belowWindows = regexp.MustCompile(`(?i)^[a-z]:\\windows\\`)
+var belowWindows = lazyregexp.New(`(?i)^[a-z]:\\windows\\`)
 
 // installed are the users that have the package; Staged and others are not counted.
 func (p Package) installed() (users []PackageUser) {

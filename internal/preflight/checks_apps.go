@@ -2,11 +2,11 @@ package preflight
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 const (
@@ -165,7 +165,7 @@ func strayAnswer(q inquiry, gone bool) answer {
 }
 
 // plainName is what may stand in a line of PowerShell between single quotes.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var plainName = lazyregexp.New(`^[A-Za-z0-9._-]+$`)
 
 // named puts the name of a package into steps.
 func named(steps []Step, name string) []Step {

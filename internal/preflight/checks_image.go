@@ -2,11 +2,11 @@ package preflight
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // imageChecks: what sysprep lets pass, and spoils the image or its first boot.
@@ -198,7 +198,7 @@ var imageChecks = []Check{
 const ownTask = "packer-sysprep-"
 
 // drivePath begins a path on a drive.
-var drivePath = regexp.MustCompile(`^[A-Za-z]:\\`)
+var drivePath = lazyregexp.New(`^[A-Za-z]:\\`)
 
 func deref(text *string) string {
 	if text == nil {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -17,6 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -27,7 +27,7 @@ const ReportSuffix = ".report.json"
 const maxReport = 64 << 20
 
 // reportHead is how each report begins, of whatever schema.
-var reportHead = regexp.MustCompile(`^\s*\{\s*"schema"\s*:\s*\d`)
+var reportHead = lazyregexp.New(`^\s*\{\s*"schema"\s*:\s*\d`)
 
 // CheckReport says why a report cannot be written at path, nil if it can: see
 // hostfile.Writable. A file that is there must be a report or empty, so that

@@ -5,8 +5,9 @@
 package secrets
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Redacted stands where something secret stood.
@@ -20,10 +21,10 @@ type form struct {
 	words []string
 	// hides is generous: what it takes too much of is lost to the reader of a log, what it
 	// leaves is not secret any more. It is for one line.
-	hides *regexp.Regexp
+	hides *lazyregexp.Regexp
 	// finds is narrow, since it accuses: it takes the value alone. nil: the form is no
 	// proof that there is a secret. It may go over lines.
-	finds *regexp.Regexp
+	finds *lazyregexp.Regexp
 }
 
 const (
@@ -46,55 +47,55 @@ const (
 
 var forms = []form{
 	{"setting", []string{"pass", "pwd", "secret", "token", "apikey", "api_key", "accesskey", "access_key"},
-		regexp.MustCompile(`(?i)(?:` + settings + `|secret|(?:\b|_)token)\w*["']?\s*(?:=>|[=:])\s*` + value),
-		regexp.MustCompile(`(?i)(?:` + settings + `|(?:\b|_)(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`)},
+		lazyregexp.New(`(?i)(?:` + settings + `|secret|(?:\b|_)token)\w*["']?\s*(?:=>|[=:])\s*` + value),
+		lazyregexp.New(`(?i)(?:` + settings + `|(?:\b|_)(?:secret|token))[0-9]*["']?\s*[=:]\s*["']?([^\s"'&<>;,]+)`)},
 	{"element", []string{"password"}, // <Password><Value>value, and one that is commented out
-		regexp.MustCompile(`(?i)<(?:\w+:)?\w*Password(?:\s[^<>]*)?>\s*(?:<(?:\w+:)?Value(?:\s[^<>]*)?>)?\s*([^<\r\n]+)`),
-		regexp.MustCompile(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`)},
+		lazyregexp.New(`(?i)<(?:\w+:)?\w*Password(?:\s[^<>]*)?>\s*(?:<(?:\w+:)?Value(?:\s[^<>]*)?>)?\s*([^<\r\n]+)`),
+		lazyregexp.New(`(?is)<\w*Password>\s*(?:<Value>)?\s*([^\s<]+)`)},
 	{"element of a key", []string{"accountdata>", "keymaterial>"},
-		regexp.MustCompile(`(?i)<(?:\w+:)?(?:AccountData|keyMaterial)>\s*([^<\r\n]+)`), nil},
+		lazyregexp.New(`(?i)<(?:\w+:)?(?:AccountData|keyMaterial)>\s*([^<\r\n]+)`), nil},
 	{"reg add", []string{"password"},
-		regexp.MustCompile(`(?i)` + regAdd + `("[^"\r\n]*"?|\S+)`),
-		regexp.MustCompile(`(?i)` + regAdd + `("[^"]+"|\S+)`)},
-	{"reg add, the data first", []string{"password"}, regexp.MustCompile(`(?i)\s/d\s+("[^"\r\n]*"|\S+)\s.*?/v\s+"?\w*password`), nil},
+		lazyregexp.New(`(?i)` + regAdd + `("[^"\r\n]*"?|\S+)`),
+		lazyregexp.New(`(?i)` + regAdd + `("[^"]+"|\S+)`)},
+	{"reg add, the data first", []string{"password"}, lazyregexp.New(`(?i)\s/d\s+("[^"\r\n]*"|\S+)\s.*?/v\s+"?\w*password`), nil},
 	{"net user", []string{"user"},
-		regexp.MustCompile(`(?i)` + netUser + `("[^"\r\n]+"?|[^\s/&|>*"]\S*)`),
-		regexp.MustCompile(`(?i)` + netUser + `("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
+		lazyregexp.New(`(?i)` + netUser + `("[^"\r\n]+"?|[^\s/&|>*"]\S*)`),
+		lazyregexp.New(`(?i)` + netUser + `("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
 	{"net use", []string{"use"},
-		regexp.MustCompile(`(?i)` + netUse + `("[^"\r\n]+"?|[^\s/&|>*"]\S*)`),
-		regexp.MustCompile(`(?i)` + netUse + `("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
+		lazyregexp.New(`(?i)` + netUse + `("[^"\r\n]+"?|[^\s/&|>*"]\S*)`),
+		lazyregexp.New(`(?i)` + netUse + `("[^"]+"|[^\s/&|>*"][^\s&|>"]*)`)},
 	{"password behind a user", []string{"user"}, // net use ... /user:NAME value
-		regexp.MustCompile(`(?i)[-/]user(?:name)?[:\s]\s*(?:"[^"\r\n]*"|[^\s"]+)\s+` + notSwitch), nil},
+		lazyregexp.New(`(?i)[-/]user(?:name)?[:\s]\s*(?:"[^"\r\n]*"|[^\s"]+)\s+` + notSwitch), nil},
 	{"switch", []string{"pass", "pwd", "/rp", "-rp", "secret", "token"}, // -Password value, /rp value, /pass:value
-		regexp.MustCompile(`(?i)(?:^|[\s"'(,;\[])(?:-{1,2}|/)(?:(?:\w*password|passwd|passphrase|pass|pwd|userpass|secret|token)\w*(?:\s+|\s*[=:]\s*)|rp\s+)` + value),
-		regexp.MustCompile(`(?i)(?:^|\s)(?:-{1,2}|/)(?:\w*password|pwd|pass|rp|passphrase|userpass)(?:\s+|[:=])("[^"]+"|'[^']+'|[^\s"'/$(-][^\s"']*)`)},
+		lazyregexp.New(`(?i)(?:^|[\s"'(,;\[])(?:-{1,2}|/)(?:(?:\w*password|passwd|passphrase|pass|pwd|userpass|secret|token)\w*(?:\s+|\s*[=:]\s*)|rp\s+)` + value),
+		lazyregexp.New(`(?i)(?:^|\s)(?:-{1,2}|/)(?:\w*password|pwd|pass|rp|passphrase|userpass)(?:\s+|[:=])("[^"]+"|'[^']+'|[^\s"'/$(-][^\s"']*)`)},
 	{"Set-ItemProperty", []string{"password"},
-		regexp.MustCompile(`(?i)` + setItem + value),
-		regexp.MustCompile(`(?i)` + setItem + `("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
+		lazyregexp.New(`(?i)` + setItem + value),
+		lazyregexp.New(`(?i)` + setItem + `("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
 	{"autologon", []string{"autologon"}, // Sysinternals: USER DOMAIN PASSWORD
-		regexp.MustCompile(`(?i)` + strings.Replace(logon, `(?:\.exe)?"?`, `\.exe"?`, 1) + notSwitch),
-		regexp.MustCompile(`(?i)` + logon + `("[^"]+"|[^\s/"-]\S*)`)},
+		lazyregexp.New(`(?i)` + strings.Replace(logon, `(?:\.exe)?"?`, `\.exe"?`, 1) + notSwitch),
+		lazyregexp.New(`(?i)` + logon + `("[^"]+"|[^\s/"-]\S*)`)},
 	{"psexec", []string{"psexec"},
-		regexp.MustCompile(`(?i)` + psexec + `("[^"\r\n]+"?|[^\s"]\S*)`),
-		regexp.MustCompile(`(?i)` + psexec + `("[^"]+"|[^\s"]\S*)`)},
+		lazyregexp.New(`(?i)` + psexec + `("[^"\r\n]+"?|[^\s"]\S*)`),
+		lazyregexp.New(`(?i)` + psexec + `("[^"]+"|[^\s"]\S*)`)},
 	{"into a secure string", []string{"securestring"},
-		regexp.MustCompile(`(?i)("[^"$\r\n]+"|'[^'\r\n]+')\s*\|\s*ConvertTo-SecureString`),
-		regexp.MustCompile(`(?i)("[^"$]+"|'[^']+')\s*\|\s*ConvertTo-SecureString`)},
+		lazyregexp.New(`(?i)("[^"$\r\n]+"|'[^'\r\n]+')\s*\|\s*ConvertTo-SecureString`),
+		lazyregexp.New(`(?i)("[^"$]+"|'[^']+')\s*\|\s*ConvertTo-SecureString`)},
 	{"secure string", []string{"securestring"},
-		regexp.MustCompile(`(?i)` + secure + `("[^"\r\n]*"?|'[^'\r\n]*'?|[^\s"'$(-][^\s"']*)`),
-		regexp.MustCompile(`(?i)` + secure + `("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
+		lazyregexp.New(`(?i)` + secure + `("[^"\r\n]*"?|'[^'\r\n]*'?|[^\s"'$(-][^\s"']*)`),
+		lazyregexp.New(`(?i)` + secure + `("[^"$]+"|'[^']+'|[^\s"'$(-][^\s"']*)`)},
 	{"private key", []string{"private key"}, // its lines: see Scrub
-		regexp.MustCompile(`-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(\S+)`),
-		regexp.MustCompile(`-----(BEGIN (?:[A-Z]+ )*PRIVATE KEY)-----`)},
-	{"header", []string{"authorization"}, regexp.MustCompile(`(?i)\bauthorization["']?\s*[=:]\s*["']?(?:basic|bearer|negotiate|ntlm)\s+([^\s"']+)`), nil},
-	{"account in an address", []string{"://"}, regexp.MustCompile(`://[^/\s:@]*:([^/\s]+)@`), nil},
-	{"signature in an address", []string{"sig"}, regexp.MustCompile(`(?i)[?&](?:sig|signature|x-amz-signature|x-goog-signature)=([^&\s"'<>]+)`), nil},
-	{"encoded command", []string{" -e", "\t-e", " /e"}, regexp.MustCompile(`(?i)\s[-/]e(?:nc?|ncodedcommand)?\s+([A-Za-z0-9+/=]{40,})`), nil},
-	{"refused value in hexadecimal", []string{"bytes ("}, regexp.MustCompile(`(?i)bytes \(\s*\d+\s*\): ([0-9a-f.]+)`), nil}, // of SMI, in setupact.log
+		lazyregexp.New(`-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(\S+)`),
+		lazyregexp.New(`-----(BEGIN (?:[A-Z]+ )*PRIVATE KEY)-----`)},
+	{"header", []string{"authorization"}, lazyregexp.New(`(?i)\bauthorization["']?\s*[=:]\s*["']?(?:basic|bearer|negotiate|ntlm)\s+([^\s"']+)`), nil},
+	{"account in an address", []string{"://"}, lazyregexp.New(`://[^/\s:@]*:([^/\s]+)@`), nil},
+	{"signature in an address", []string{"sig"}, lazyregexp.New(`(?i)[?&](?:sig|signature|x-amz-signature|x-goog-signature)=([^&\s"'<>]+)`), nil},
+	{"encoded command", []string{" -e", "\t-e", " /e"}, lazyregexp.New(`(?i)\s[-/]e(?:nc?|ncodedcommand)?\s+([A-Za-z0-9+/=]{40,})`), nil},
+	{"refused value in hexadecimal", []string{"bytes ("}, lazyregexp.New(`(?i)bytes \(\s*\d+\s*\): ([0-9a-f.]+)`), nil}, // of SMI, in setupact.log
 }
 
 // anyKey is a product key by its form. A published one is hidden too, which nobody misses.
-var anyKey = regexp.MustCompile(`\b([0-9A-Za-z]{5}(?:-[0-9A-Za-z]{5}){4})\b`)
+var anyKey = lazyregexp.New(`\b([0-9A-Za-z]{5}(?:-[0-9A-Za-z]{5}){4})\b`)
 
 // has reports whether a text, in small letters, has one of the words, and where the first
 // of them is.
@@ -132,10 +133,10 @@ type scrubbing struct {
 }
 
 var (
-	keyBegins     = regexp.MustCompile(`-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*$`)
-	keyEnds       = regexp.MustCompile(`-----END (?:[A-Z]+ )*PRIVATE KEY-----`)
-	elementBegins = regexp.MustCompile(`(?i)<(?:\w+:)?\w*Password(?:\s[^<>]*)?>\s*$`)
-	elementValue  = regexp.MustCompile(`(?i)(?:^|<(?:\w+:)?Value(?:\s[^<>]*)?>)\s*([^<\s][^<\r\n]*)`)
+	keyBegins     = lazyregexp.New(`-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*$`)
+	keyEnds       = lazyregexp.New(`-----END (?:[A-Z]+ )*PRIVATE KEY-----`)
+	elementBegins = lazyregexp.New(`(?i)<(?:\w+:)?\w*Password(?:\s[^<>]*)?>\s*$`)
+	elementValue  = lazyregexp.New(`(?i)(?:^|<(?:\w+:)?Value(?:\s[^<>]*)?>)\s*([^<\s][^<\r\n]*)`)
 )
 
 func (s *scrubbing) line(line string) string {
@@ -169,7 +170,9 @@ func (s *scrubbing) line(line string) string {
 
 // hideIn puts Redacted where the group of the pattern matches: the first that does, where
 // its alternatives have one each.
-func hideIn(pattern *regexp.Regexp, text string) string {
+func hideIn(pattern interface {
+	FindAllStringSubmatchIndex(text string, n int) [][]int
+}, text string) string {
 	matches := pattern.FindAllStringSubmatchIndex(text, -1)
 	if len(matches) == 0 {
 		return text
@@ -191,7 +194,7 @@ func hideIn(pattern *regexp.Regexp, text string) string {
 }
 
 // notSecret is what stands in place of a password.
-var notSecret = regexp.MustCompile(`(?i)^(?:\*+|true|false|yes|no|none|null|never|0|1|x{3,}|<.*|%\w+%|\$.*|\{\{.*|/.*|-.*|!\w+!|[(\[][A-Za-z$].*|@[({].*|(?:Get|Read|Convert|ConvertTo|ConvertFrom|New|Import|Invoke)-\w+)$`)
+var notSecret = lazyregexp.New(`(?i)^(?:\*+|true|false|yes|no|none|null|never|0|1|x{3,}|<.*|%\w+%|\$.*|\{\{.*|/.*|-.*|!\w+!|[(\[][A-Za-z$].*|@[({].*|(?:Get|Read|Convert|ConvertTo|ConvertFrom|New|Import|Invoke)-\w+)$`)
 
 const (
 	// maxFind is how much of a text is searched, in bytes, and maxFound how many secrets
@@ -227,7 +230,7 @@ func Find(text string) (found []string) {
 
 // key finds a product key anywhere in a text. The letters are those of the keys that
 // Windows takes.
-var key = regexp.MustCompile(`(?i)\b[BCDFGHJKMNPQRTVWXY2-9]{5}(?:-[BCDFGHJKMNPQRTVWXY2-9]{5}){4}\b`)
+var key = lazyregexp.New(`(?i)\b[BCDFGHJKMNPQRTVWXY2-9]{5}(?:-[BCDFGHJKMNPQRTVWXY2-9]{5}){4}\b`)
 
 // Keys returns what looks like a product key in a text, of which the first 256 KiB are
 // searched: those that are published, and are no secret, too.

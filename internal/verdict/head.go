@@ -2,8 +2,9 @@ package verdict
 
 import (
 	"errors"
-	"regexp"
 	"slices"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // Head begins every error of the provisioner, so that a builder, which gets it
@@ -25,7 +26,7 @@ func (h Head) String() string {
 	return "[" + h.Class.String() + "/" + h.Cause + "]"
 }
 
-var head = regexp.MustCompile(`(?m)(?:^|: )\[([a-z-]+)(?:/([A-Z][A-Z0-9_]*))?\] `)
+var head = lazyregexp.New(`(?m)(?:^|: )\[([a-z-]+)(?:/([A-Z][A-Z0-9_]*))?\] `)
 
 // ParseHead finds the first head at the start of a line, or behind what Packer
 // puts before an error.

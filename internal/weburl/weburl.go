@@ -2,21 +2,22 @@
 package weburl
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // hidden stands for what is not shown.
 const hidden = "***"
 
 var (
-	scheme = regexp.MustCompile(`^(?i)(?:[a-z0-9]+::)?([a-z][a-z0-9+.-]+)://`)
+	scheme = lazyregexp.New(`^(?i)(?:[a-z0-9]+::)?([a-z][a-z0-9+.-]+)://`)
 	// address ends where a space or a quote does, also as JSON and %q write
 	// them.
-	address = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*:(?:\\?/){2}(?:[^\s"<>\\]|\\[^\s])+`)
+	address = lazyregexp.New(`(?i)[a-z][a-z0-9+.-]*:(?:\\?/){2}(?:[^\s"<>\\]|\\[^\s])+`)
 	// parameter is what carries a secret also where the address is cut up.
-	parameter = regexp.MustCompile(`(?i)([?&;\s"'(]|^)((?:sig|signature|token|sas_token|access_token|id_token|api_?key|password|secret|client_secret|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential|awsaccesskeyid|aws_access_key_id|aws_access_key_secret|aws_access_token|sharedaccesssignature)=)([^&\s"'<>\\]+)`)
-	port      = regexp.MustCompile(`:[0-9]*$`)
+	parameter = lazyregexp.New(`(?i)([?&;\s"'(]|^)((?:sig|signature|token|sas_token|access_token|id_token|api_?key|password|secret|client_secret|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential|awsaccesskeyid|aws_access_key_id|aws_access_key_secret|aws_access_token|sharedaccesssignature)=)([^&\s"'<>\\]+)`)
+	port      = lazyregexp.New(`:[0-9]*$`)
 )
 
 // Scheme returns the scheme of an address in lower case, "" for what is no

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"unicode/utf16"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -83,7 +83,7 @@ func (d *drive) leftovers() []string {
 	return list
 }
 
-var imageStateLine = regexp.MustCompile(`(?im)^\s*ImageState\s*=\s*"?([A-Z_]+)"?\s*$`)
+var imageStateLine = lazyregexp.New(`(?im)^\s*ImageState\s*=\s*"?([A-Z_]+)"?\s*$`)
 
 // parseStateINI finds ImageState in State.ini, which is written with and
 // without quotes, in 8-bit and in UTF-16 text.

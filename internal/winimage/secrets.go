@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
 )
 
@@ -155,7 +155,7 @@ func (s *search) file(path string, keeps windows.Keeps) Secret {
 
 // encodedCommand is a command of PowerShell in base64 (Microsoft,
 // about_PowerShell_exe: -EncodedCommand, in UTF-16; its name may be shortened).
-var encodedCommand = regexp.MustCompile(`(?i)[-/](?:ec|e(?:n(?:c(?:o(?:d(?:e(?:d(?:c[a-z]*)?)?)?)?)?)?)?)[\s:"'=]+([A-Za-z0-9+/]{16,}={0,2})`)
+var encodedCommand = lazyregexp.New(`(?i)[-/](?:ec|e(?:n(?:c(?:o(?:d(?:e(?:d(?:c[a-z]*)?)?)?)?)?)?)?)[\s:"'=]+([A-Za-z0-9+/]{16,}={0,2})`)
 
 // encodedSecrets are the lines of a text with an encoded command that holds a secret.
 func encodedSecrets(text string) (lines []int) {
@@ -227,6 +227,6 @@ func (d *drive) readAutologonSecret() bool {
 
 // deletesCached is a line of SetupComplete.cmd that deletes the cached answer
 // file.
-var deletesCached = regexp.MustCompile(`(?im)^[\t ]*@?(?:del|erase)[\t ][^\r\n]*\\Panther\\unattend\.xml`)
+var deletesCached = lazyregexp.New(`(?im)^[\t ]*@?(?:del|erase)[\t ][^\r\n]*\\Panther\\unattend\.xml`)
 
 const securityHive = "SECURITY"

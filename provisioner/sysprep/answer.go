@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -274,15 +274,15 @@ func filled(raw any, ctx *interpolate.Context) (any, bool) {
 }
 
 var (
-	unknownOption = regexp.MustCompile(`unknown configuration key: '"([\w.\[\]]+)"'`)
-	wrongOption   = regexp.MustCompile(`(?m)^\* (?:error decoding |cannot parse )?'([\w.\[\]]+)'`)
+	unknownOption = lazyregexp.New(`unknown configuration key: '"([\w.\[\]]+)"'`)
+	wrongOption   = lazyregexp.New(`(?m)^\* (?:error decoding |cannot parse )?'([\w.\[\]]+)'`)
 )
 
 // shapeError keeps the names of an error of the SDK, which quotes values.
 func shapeError(err error) error {
 	var lines []string
 	for _, kind := range []struct {
-		names *regexp.Regexp
+		names *lazyregexp.Regexp
 		what  string
 	}{{unknownOption, "there is no such option"}, {wrongOption, "the value has the wrong type for this option"}} {
 		for _, m := range kind.names.FindAllStringSubmatch(err.Error(), -1) {

@@ -17,7 +17,10 @@ type provisioner struct{}
 
 func (provisioner) ConfigSpec() hcldec.ObjectSpec { return hcldec.ObjectSpec{} }
 
-func (provisioner) Prepare(...any) error { return nil }
+// decode reads options, with the tag.
+var decode = func(...any) error { return nil }
+
+func (provisioner) Prepare(raws ...any) error { return decode(raws...) }
 
 func (provisioner) Provision(context.Context, packer.Ui, packer.Communicator, map[string]any) error {
 	return nil

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -36,7 +37,7 @@ const (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // HTML writes the report on a run as one page: everything is in it, it asks for
 // nothing over the network and runs no script. The texts of a run are shown as they
@@ -68,7 +69,7 @@ func HTML(w io.Writer, r report.Run) error {
 	}
 	v.Picture, v.NoPicture = picture(run.Picture)
 	var b bytes.Buffer // nothing is written where the template fails
-	if err := page.Execute(&b, v); err != nil {
+	if err := page().Execute(&b, v); err != nil {
 		return err
 	}
 	_, err = w.Write(b.Bytes())

@@ -3,17 +3,17 @@ package packercomm
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lockout"
 )
 
 // refusal is what Packer's communicators say of a login that was refused: over WinRM
 // the status of masterzen/winrm (http.go), over SSH the words of
 // golang.org/x/crypto/ssh (client_auth.go).
-var refusal = regexp.MustCompile(`\b(?:error:?|HTTP) 401\b|unable to authenticate`)
+var refusal = lazyregexp.New(`\b(?:error:?|HTTP) 401\b|unable to authenticate`)
 
 func isRefusal(err error) bool { return err != nil && refusal.MatchString(err.Error()) }
 

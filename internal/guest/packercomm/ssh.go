@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // NewSSH is New for Packer's SSH communicator and the OpenSSH server of Windows.
@@ -50,8 +50,8 @@ const (
 )
 
 var (
-	saysCmd        = regexp.MustCompile(`packer-shell:Windows_NT:`)
-	saysPowerShell = regexp.MustCompile(`packer-\^shell:%OS%:[0-9]`)
+	saysCmd        = lazyregexp.New(`packer-shell:Windows_NT:`)
+	saysPowerShell = lazyregexp.New(`packer-\^shell:%OS%:[0-9]`)
 )
 
 // readShell reads the answer to askShell. A banner may come before it.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding/render"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -47,14 +48,14 @@ const (
 type form struct {
 	option string
 	path   string
-	begins *regexp.Regexp // how each report of ours begins
+	begins *lazyregexp.Regexp // how each report of ours begins
 }
 
 var (
-	beginJSON  = regexp.MustCompile(`^\s*\{\s*"schema"\s*:\s*\d`)
-	beginHTML  = regexp.MustCompile(`(?s)^<!doctype html>.{0,100}` + regexp.QuoteMeta(render.HTMLMark))
-	beginJUnit = regexp.MustCompile(`^<\?xml[^>]*>\s*` + regexp.QuoteMeta(render.JUnitMark))
-	beginSARIF = regexp.MustCompile(`(?s)^\{\s*"\$schema".{0,400}"name": "packer-plugin-sysprep"`)
+	beginJSON  = lazyregexp.New(`^\s*\{\s*"schema"\s*:\s*\d`)
+	beginHTML  = lazyregexp.New(`(?s)^<!doctype html>.{0,100}` + regexp.QuoteMeta(render.HTMLMark))
+	beginJUnit = lazyregexp.New(`^<\?xml[^>]*>\s*` + regexp.QuoteMeta(render.JUnitMark))
+	beginSARIF = lazyregexp.New(`(?s)^\{\s*"\$schema".{0,400}"name": "packer-plugin-sysprep"`)
 )
 
 // headSize is how much of a file tells whether it is a report.

@@ -1,6 +1,6 @@
 package communicator
 
-import "regexp"
+import "github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 
 // restarting is ERROR_SHUTDOWN_IN_PROGRESS, which shutdown.exe ends with while
 // another shutdown is under way. Packer's windows-restart takes it for what it is.
@@ -12,4 +12,4 @@ const restarting = 1115
 // by itself whether the guest comes back.
 func restarts(line string) bool { return restartLine.MatchString(line) }
 
-var restartLine = regexp.MustCompile(`(?is)\A\s*(?:"?(?:[a-z]:\\[^"&|<>]*\\)?shutdown(?:\.exe)?"?(?:\s[^&|<>]*)?\s[/-](?:r|g)(?:\s[^&|<>]*)?|powershell(?:\.exe)?\s[^|<>;]*\brestart-computer\b[^|<>;&]*)\z`)
+var restartLine = lazyregexp.New(`(?is)\A\s*(?:"?(?:[a-z]:\\[^"&|<>]*\\)?shutdown(?:\.exe)?"?(?:\s[^&|<>]*)?\s[/-](?:r|g)(?:\s[^&|<>]*)?|powershell(?:\.exe)?\s[^|<>;]*\brestart-computer\b[^|<>;&]*)\z`)

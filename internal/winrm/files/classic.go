@@ -5,8 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // tries is how often something that cannot be resumed is begun.
@@ -114,7 +115,7 @@ func notEOF(err error) error {
 	return err
 }
 
-var hash256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var hash256 = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // hashIn finds the hash that certutil.exe writes, before Windows 10 with blanks
 // between the bytes. It fails for a file without content.

@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
@@ -32,7 +32,7 @@ var emptySum = hex.EncodeToString(sha256.New().Sum(nil))
 
 // lengthIn is the first number that certutil.exe -encode says: of bytes read, in
 // the guest's language.
-var lengthIn = regexp.MustCompile(`(?m)= (\d+)\s*$`)
+var lengthIn = lazyregexp.New(`(?m)= (\d+)\s*$`)
 
 // fetch downloads without PowerShell: cmd.exe copies the file to a folder of ours,
 // so that it stays as it is, certutil.exe encodes the copy, and its text is typed.

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/footprint"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest/scripts"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winrm"
 )
 
@@ -322,7 +322,7 @@ func (t *Transfer) bring(ctx context.Context, name string) error {
 
 // environment is a variable as PowerShell writes it, in which Packer's
 // provisioners give paths.
-var environment = regexp.MustCompile(`(?i)\$(?:\{env:([^{}%"]+)\}|env:(\w+))`)
+var environment = lazyregexp.New(`(?i)\$(?:\{env:([^{}%"]+)\}|env:(\w+))`)
 
 // windowsPath is a path as scripts and cmd.exe take it. A relative one begins in
 // the user's profile, as commands do.
