@@ -3,6 +3,7 @@ package vhd
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
@@ -60,9 +61,11 @@ func TestConnectOverWinRM(t *testing.T) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	// A cancel of the build ends the upload that is under way.
+	content := make([]byte, 16<<20)
+	_, _ = rand.Read(content) // zeros are sent at once, compressed
 	sim.Faults.Inject(wsman.Rule{Action: "Send", Do: wsman.Hang, For: 50 * time.Millisecond})
 	sent := make(chan error, 1)
-	go func() { sent <- comm.Upload(`C:\x.bin`, bytes.NewReader(make([]byte, 16<<20)), nil) }()
+	go func() { sent <- comm.Upload(`C:\x.bin`, bytes.NewReader(content), nil) }()
 	time.AfterFunc(300*time.Millisecond, cancel)
 	if err := <-sent; !errors.Is(err, errCancelled) {
 		t.Errorf("the upload of a cancelled build: %v", err)
