@@ -15,8 +15,8 @@ var (
 		"LSI_SAS", "viostor", "vioscsi", "pvscsi", "AWSNVMe", "xenbus", "xenvbd",
 	}
 	everyOther = []string{
-		"netvsc", "e1iexpress", "netkvm", "gvnic", "vmxnet3ndis6", "ena", "mana", "xennet",
-		"RdAgent", "WindowsAzureGuestAgent", "GCEAgent", "VMTools", "AmazonSSMAgent",
+		"netvsc", "e1iexpress", "netkvm", "gvnic", "vmxnet3ndis6", "ena", "xennet",
+		"RdAgent", "WindowsAzureGuestAgent", "GCEAgent", "GCEAgentManager", "VMTools", "AmazonSSMAgent",
 	}
 	everyDevice = []string{
 		`VMBUS\{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}`, `PCI\VEN_8086&DEV_7111`, `PCI\CC_010601`, `PCI\CC_010802`, `PCI\VEN_1000&DEV_0054`,
@@ -40,7 +40,7 @@ func good(generation int) Image {
 	}
 	add(everyDriver, 0)
 	add(everyOther, 3)
-	for _, name := range []string{"msahci", "pvscsii", "netvsc60", "netvsc50", "E1G60", "e1dexpress", "e1i65x64", "e1i63x64", "E1000"} {
+	for _, name := range []string{"msahci", "E1G60", "e1dexpress", "e1i65x64", "e1i63x64", "E1000"} {
 		s.Services = append(s.Services, winimage.Service{Name: name, Presence: winimage.Absent, FileIs: winimage.Absent})
 	}
 	for _, id := range everyDevice {

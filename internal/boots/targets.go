@@ -77,10 +77,20 @@ const (
 	virtioPage   = "https://github.com/virtio-win/kvm-guest-drivers-windows"
 	hiveFacts    = "SYSTEM hives of machines in use: https://github.com/mkorman90/regipy (regipy_tests/data)"
 	nitroPage    = "https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html"
-	xenPage      = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/xen-drivers-overview.html"
+	awsNVMe      = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/aws-nvme-drivers.html (service AWSNVMe)"
+	xenPage      = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/xen-drivers-overview.html (services; none for Server 2025)"
 	enaPage      = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/enhanced-networking-ena.html"
-	gcpPage      = "https://cloud.google.com/compute/docs/import/import-existing-image"
-	vmwarePage   = "https://techdocs.broadcom.com/us/en/vmware-cis/vsphere/vsphere/8-0/vsphere-virtual-machine-administration-guide-8-0.html (SCSI, SATA and NVMe storage controllers)"
+	enaEvents    = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-ena-driver.html (its events come from ena)"
+	enaIDs       = "https://github.com/torvalds/linux (drivers/net/ethernet/amazon/ena/ena_pci_id_tbl.h: device id)"
+	gcpDevices   = "https://cloud.google.com/compute/docs/images/building-custom-os (controller, device id)"
+	gcpDisks     = "https://cloud.google.com/compute/docs/disks/persistent-disks (which series have SCSI, which NVMe)"
+	gcpCards     = "https://github.com/GoogleCloudPlatform/compute-image-windows (sysprep/instance_setup.ps1: services of the cards)"
+	gcpAgent     = "https://github.com/GoogleCloudPlatform/guest-agent (packaging/googet/agent_install.ps1: services)"
+	vmwarePage   = "https://docs.vmware.com/en/VMware-vSphere/8.0/vsphere-vm-administration/GUID-5872D173-A076-42FE-8D0B-9DB0EB0E7362.html (controllers)"
+	vmwareNames  = "https://github.com/vmware/ansible-vsphere-gos-validation (windows/utils/win_get_driver_installer.yml: services pvscsi, vmxnet3ndis6)"
+	vmwareIDs    = "https://github.com/tianocore/edk2 (OvmfPkg/Include/IndustryStandard/PvScsi.h: device id of PVSCSI)"
+	manaPage     = "https://github.com/MicrosoftDocs/azure-docs (articles/virtual-network/accelerated-networking-mana-overview.md: without a driver of MANA the card of Hyper-V serves)"
+	azureAgents  = "https://github.com/MicrosoftDocs/SupportArticles-docs (support/azure/virtual-machines/windows/install-vm-agent-offline.md: services of the agent)"
 	secureBoot   = "https://support.microsoft.com/topic/windows-secure-boot-certificate-expiration-and-ca-updates-7ff40d33-95dc-4c3c-8725-a9b95457578e"
 	driverConfig = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/maintain-driver-configurations-when-capturing-a-windows-image"
 )
@@ -90,7 +100,7 @@ const (
 	partOfWindows = "they are part of Windows: see why they were removed, and repair Windows in the guest (DISM /Online /Cleanup-Image /RestoreHealth) before sysprep"
 	fromVirtIO    = "install the virtio drivers (virtio-win-guest-tools.exe, or virtio-win-gt-x64.msi) in the guest before sysprep"
 	fromVMware    = "install VMware Tools in the guest before sysprep"
-	fromAmazon    = "install Amazon's drivers (AWSNVMe, ENA; for Xen types AWS PV) in the guest before sysprep"
+	fromAmazon    = "install Amazon's drivers (AWSNVMe, ENA; for Xen types AWS PV, which there is for Server 2022 and earlier) in the guest before sysprep"
 	fromNVMe      = "take a Windows that has an NVMe driver (8.1, Server 2012 R2 or later), or install AWSNVMe in the guest before sysprep"
 )
 
@@ -115,7 +125,7 @@ var (
 	viaAHCI    = []way{{[]string{"pci", "storahci"}, []string{idAHCI}}, {[]string{"pci", "msahci"}, []string{idAHCI}}}
 	viaNVMe    = way{[]string{"pci", "stornvme"}, []string{idNVMe}}
 
-	hypervCard = group{"network card of Hyper-V", []string{"netvsc", "netvsc60", "netvsc50"}, nil, partOfWindows}
+	hypervCard = group{"network card of Hyper-V", []string{"netvsc"}, nil, partOfWindows}
 	intelCards = group{"network card e1000 or e1000e", []string{"E1G60", "e1iexpress", "e1dexpress", "e1i65x64", "e1i63x64", "E1000"}, nil, "give the machine a card that Windows knows, or install its driver in the guest"}
 	virtioCard = group{"network card of virtio", []string{"netkvm"}, nil, fromVirtIO}
 	azureAgent = group{"agent of Azure", cloudagent.AzureServices, nil, "install the Azure VM agent in the guest before sysprep (WindowsAzureVmAgent.msi); without it there are no extensions"}
@@ -147,17 +157,16 @@ var targets = []row{
 	},
 	{
 		id: "azure-gen1", title: "Azure, generation 1", start: bios, ways: viaIDE, missing: failAll, remedy: partOfWindows,
-		besides: []group{hypervCard, azureAgent}, azure: true, sources: []string{azurePage, hiveFacts},
+		besides: []group{hypervCard, azureAgent}, azure: true, sources: []string{azurePage, azureAgents, hiveFacts},
 	},
 	{
 		id: "azure-gen2", title: "Azure, generation 2, with SCSI disks", start: uefi, ways: viaStorVSC, missing: failAny, remedy: partOfWindows,
-		besides: []group{hypervCard, azureAgent}, azure: true, signer: true, sources: []string{azurePage, repairScript, hiveFacts},
+		besides: []group{hypervCard, azureAgent}, azure: true, signer: true, sources: []string{azurePage, azureAgents, repairScript, hiveFacts},
 	},
 	{
 		id: "azure-nvme", title: "Azure, sizes whose disks are NVMe (v6 and later)", start: uefi,
 		ways: []way{{[]string{"vmbus", "vpci", "pci", "stornvme"}, []string{idNVMe}}}, missing: failAny, remedy: fromNVMe,
-		besides: []group{{"network card MANA of Azure", []string{"mana", "netvsc"}, nil, "take a Windows with the driver of MANA (Server 2019 or Windows 10 and later, with current updates)"}, azureAgent},
-		azure:   true, signer: true, sources: []string{azureNVMe, azureVPCI, repairScript},
+		besides: []group{hypervCard, azureAgent}, azure: true, signer: true, sources: []string{azureNVMe, azureVPCI, repairScript, manaPage, azureAgents},
 	},
 	{
 		id: "qemu-ide", title: "QEMU, IDE", start: anyStartup, ways: viaIDE, missing: doubt, remedy: partOfWindows,
@@ -177,25 +186,27 @@ var targets = []row{
 		besides: []group{virtioCard}, sources: []string{inject, virtioPage},
 	},
 	{
-		id: "gcp", title: "Google Compute Engine", start: mostlyUEFI, ways: viaVioSCSI, missing: failBare, remedy: fromVirtIO,
+		id: "gcp", title: "Google Compute Engine, series with SCSI disks (first and second generation)", start: mostlyUEFI, ways: viaVioSCSI, missing: failBare, remedy: fromVirtIO,
 		besides: []group{{"network card of Google", []string{"netkvm", "gvnic"}, nil, "install Google's packages in the guest before sysprep (googet install google-compute-engine-driver-gvnic google-compute-engine-driver-netkvm)"},
-			{"agent of Google, or cloudbase-init", []string{"GCEAgent"}, programs("gcesysprep", "cloudbase-init"), "install google-compute-engine-windows in the guest before sysprep"}},
-		signer: true, sources: []string{gcpPage, inject}, unconfirmed: true,
+			{"agent of Google, or cloudbase-init", []string{"GCEAgent", "GCEAgentManager"}, programs("gcesysprep", "cloudbase-init"), "install google-compute-engine-windows in the guest before sysprep"}},
+		// What Google says of partition tables was not found.
+		signer: true, sources: []string{gcpDevices, gcpDisks, gcpCards, gcpAgent, inject}, unconfirmed: true,
 	},
-	vmware("vmware-pvscsi", "VMware, PVSCSI", fromVMware, way{[]string{"pci", "pvscsi"}, []string{idPVSCSI}}, way{[]string{"pci", "pvscsii"}, []string{idPVSCSI}}),
+	vmware("vmware-pvscsi", "VMware, PVSCSI", fromVMware, way{[]string{"pci", "pvscsi"}, []string{idPVSCSI}}),
 	vmware("vmware-lsisas", "VMware, LSI Logic SAS", partOfWindows, way{[]string{"pci", "LSI_SAS"}, []string{idLSISAS}}),
 	vmware("vmware-sata", "VMware, SATA", partOfWindows, viaAHCI...),
 	vmware("vmware-nvme", "VMware, NVMe", fromNVMe, viaNVMe),
 	{
 		id: "aws-nvme", title: "Amazon EC2, types of Nitro", start: anyStartup,
 		ways: []way{viaNVMe, {[]string{"pci", "AWSNVMe"}, []string{idAWSNVMe, idNVMe}}}, missing: failAll, remedy: fromNVMe,
-		card:    &way{[]string{"ena"}, []string{idENA}},
-		besides: []group{amazonAgent}, sources: []string{nitroPage, enaPage}, unconfirmed: true,
+		card: &way{[]string{"ena"}, []string{idENA}},
+		// No source has the device id of AWSNVMe, or says that ena is the service.
+		besides: []group{amazonAgent}, sources: []string{nitroPage, awsNVMe, enaPage, enaEvents, enaIDs}, unconfirmed: true,
 	},
 	{
 		id: "aws-xen", title: "Amazon EC2, types of Xen", start: anyStartup,
 		ways: []way{{[]string{"xenbus", "xenvbd"}, nil}}, missing: doubt, remedy: fromAmazon,
-		besides: []group{{"network card of Xen", []string{"xennet"}, nil, fromAmazon}, amazonAgent}, sources: []string{xenPage}, unconfirmed: true,
+		besides: []group{{"network card of Xen", []string{"xennet"}, nil, fromAmazon}, amazonAgent}, sources: []string{xenPage},
 	},
 	{
 		id: "secure-boot-2011", title: "firmware with Secure Boot that knows the authority of 2011 only, as that of Debian 12", authority: productionCA,
@@ -219,7 +230,7 @@ func vmware(id, title, remedy string, ways ...way) row {
 			{"network card vmxnet3 or e1000e", append([]string{"vmxnet3ndis6"}, intelCards.services...), nil, fromVMware},
 			{"VMware Tools", []string{"VMTools"}, nil, fromVMware},
 		},
-		sources: []string{vmwarePage}, unconfirmed: true,
+		sources: []string{vmwarePage, vmwareNames, vmwareIDs, hiveFacts},
 	}
 }
 

@@ -107,8 +107,8 @@ type Options struct {
 }
 
 // DefaultExclusions are what DISM leaves out of a capture when no list is named
-// (Microsoft, "DISM Configuration List and WimScript.ini Files"), and the trash of
-// Windows Vista and later, which \RECYCLER was until then.
+// (https://learn.microsoft.com/windows-hardware/manufacture/desktop/dism-configuration-list-and-wimscriptini-files-winnext),
+// and the trash of Windows Vista and later, which \RECYCLER was until then.
 func DefaultExclusions() []string {
 	return []string{`\$ntfs.log`, `\hiberfil.sys`, `\pagefile.sys`, `\swapfile.sys`, `\System Volume Information`, `\RECYCLER`, `\$Recycle.Bin`, `\Windows\CSC`}
 }

@@ -44,7 +44,7 @@ const (
 	// unrecorded marks a report that was read in public, and that nobody can be
 	// sent to.
 	unrecorded = "address not recorded"
-	offline    = "a generalized Server 2019 read offline before its first boot, and a refused Server 2022 beside it, in the comments of a public build script (" + unrecorded + ")"
+	offline    = "a generalized Server 2019 read offline before its first boot, and a refused Server 2022 beside it: https://github.com/ConvoyPanel/cofoundry/blob/f9a5700515b8b827d5a882b5d97f8e5c1f6d1967/docs/windows.md"
 )
 
 // Beliefs is the ledger, by subject. docs/windows.md is generated from it.
@@ -57,7 +57,7 @@ var Beliefs = []Belief{
 	{"state-specialize", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE: specialize is complete and OOBE is not. The first boot is in between, or sysprep /oobe ran without /generalize; sysprep does not start from it", states + "; builds that stay in it: https://github.com/hashicorp/packer/issues/9818", Documented},
 	{"state-audit", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT: the installation is in audit mode, in which Microsoft makes images. sysprep starts from it, in the guest and so from a source disk", states + "; " + overview, Documented},
 	{"generalization-state", `GeneralizationState below SYSTEM\Setup\Status\SysprepStatus is how far sysprep has come. Microsoft does not document its values`, hives, Seen},
-	{"generalization-3", "GeneralizationState 3: generalize has begun and not ended: it is still at work, or failed midway", "clones of an image that was not generalized stay there, in the comments of a public build script (" + unrecorded + ")", Reported},
+	{"generalization-3", "GeneralizationState 3: generalize has begun and not ended: it is still at work, or failed midway", "clones of an image that was not generalized stay there: https://github.com/ConvoyPanel/cofoundry/blob/09d50dea655a692d77e21e6a52cad1a869a8d35d/recipes/_shared/post/assert-generalized.sh", Reported},
 	{"generalization-4", "GeneralizationState 4: generalize has succeeded, and specialize has not ended", offline, Reported},
 	{"generalization-7", "GeneralizationState 7: a Windows in use, or newly installed; it is not a sign of success", hives, Seen},
 	{"cleanup-state", "CleanupState is 2 on Windows 7 and 8.1 and absent on Windows 10; it proves nothing, and is only reported", hives, Seen},
@@ -93,7 +93,7 @@ var Beliefs = []Belief{
 	{"filters-in-box", "PartMgr, EhStorClass, volsnap, fvevol, rdyboost and iorate are filters of Windows itself in the classes DiskDrive and Volume", hives, Seen},
 	{"storage-classes", "DiskDrive, Volume, SCSIAdapter, HDC and System are the setup classes of disks, volumes, controllers and buses; UpperFilters and LowerFilters of a class name drivers for each of its devices", "https://learn.microsoft.com/windows-hardware/drivers/install/system-defined-device-setup-classes-available-to-vendors; https://learn.microsoft.com/windows-hardware/drivers/install/installing-a-filter-driver", Documented},
 	{"drivers-virtio", "The drivers for virtio are the services viostor, vioscsi and netkvm, and Windows is not shipped with them", "https://github.com/virtio-win/kvm-guest-drivers-windows", Documented},
-	{"drivers-elsewhere", "VMware, Xen, Amazon and Google bring drivers of their own, with the service names in the table", "none found for all of them", Unproven},
+	{"drivers-elsewhere", "VMware, Xen, Amazon and Google bring drivers of their own, with the service names in the table", "https://github.com/vmware/ansible-vsphere-gos-validation (windows/utils/win_get_driver_installer.yml); https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/xen-drivers-overview.html; https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/aws-nvme-drivers.html; " + gce + " (instance_setup.ps1); ena is only known to be where its events come from: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-ena-driver.html", Reported},
 	{"autologon", "Winlogon logs on by itself where AutoAdminLogon is 1, with the password in DefaultPassword as clear text, and Windows never removes that", "https://learn.microsoft.com/troubleshoot/windows-server/user-profiles-and-logon/turn-on-automatic-logon", Documented},
 	{"skip-rearm", "SkipRearm = 1 keeps generalize from resetting the licensing, for all images that follow", unattend + "microsoft-windows-security-spp-skiprearm", Documented},
 
@@ -118,8 +118,8 @@ var Beliefs = []Belief{
 	{"profiles", "ProfileList names the folder of each profile, with NTUSER.DAT in it; new users get a copy of Default. The hive DEFAULT is that of LocalSystem", "https://learn.microsoft.com/windows/win32/sysinfo/registry-hives", Documented},
 	{"dotnet-framework", "Each version of .NET Framework has a key below NDP, with Version, Install and, since 4.5, Release", "https://learn.microsoft.com/dotnet/framework/install/how-to-determine-which-versions-are-installed", Documented},
 	{"dotnet-runtimes", `The runtimes of .NET are folders of versions below \Program Files\dotnet\shared`, "https://learn.microsoft.com/dotnet/core/install/how-to-detect-installed-versions", Documented},
-	{"apps-of-all-users", "AppxAllUserStore names the packages of apps for all users below Applications and InboxApplications by their full names, and below Staged by family and full name", "programs that list or remove apps there (" + unrecorded + ")", Reported},
-	{"server-roles", "ServerComponentCache has a key for each role and feature of a server, with InstallState 0 where it is not installed", "Microsoft's page on an Azure VM without a license server for Remote Desktop looks at RDS-RD-Server there (" + unrecorded + ")", Reported},
+	{"apps-of-all-users", "AppxAllUserStore names the packages of apps for all users below Applications and InboxApplications by their full names, and below Staged by family and full name", "Applications: https://github.com/PSAppDeployToolkit/PSAppDeployToolkit (AppxUtilities.cs); InboxApplications: https://github.com/DrEmpiricism/Optimize-Offline (Src/Public/Get-SystemPackages.ps1); the names below Staged: programs that read them (" + unrecorded + ")", Reported},
+	{"server-roles", "ServerComponentCache has a key for each role and feature of a server, with InstallState 0 where it is not installed", "for RDS-RD-Server: https://github.com/MicrosoftDocs/SupportArticles-docs (support/azure/virtual-machines/windows/troubleshoot-rdp-no-license-server.md)", Reported},
 	{"driver-database", "DriverDatabase names driver packages; the value Version has the class at 8, the date as a FILETIME at 24 and the version at 32, its last part first. The hive DRIVERS is taken to be alike", hives + " (SYSTEM_B)", Seen},
 	{"driver-store", "Each driver package has a folder in the driver store: stornvme.inf_amd64_822f29bfb80b20e8", "https://sourcedaddy.com/windows-7/driver-store-and-driver-packaging.html", Reported},
 	{"powershell-modules", "PowerShell finds modules for all users in five folders, each module in one of its name, with folders of versions or without", "https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_psmodulepath", Documented},

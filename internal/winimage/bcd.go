@@ -25,6 +25,7 @@ const (
 	bootManagerID  = "{9dea862c-5cdd-4e70-acc1-f32b344d4795}"
 	elementDefault = "23000003"
 
+	// Kinds of devices (ReactOS, boot/environ/include/bl.h, BL_DEVICE_TYPE).
 	deviceFile      = 0 // a RAM disk made of a file, as of the recovery environment
 	deviceBoot      = 5 // the partition that the boot manager was started from
 	devicePartition = 6
