@@ -29,12 +29,13 @@ var (
 	code     = regexp.MustCompile("`[^`\n]*`")
 	heading  = regexp.MustCompile(`(?m)^#{1,6} +(.*?) *$`)
 	included = regexp.MustCompile(`(?m)^@include '([^']+)'`)
+	titled   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
 	unslug   = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
 )
 
 // slug is the anchor that GitHub makes of a heading.
 func slug(text string) string {
-	text = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`).ReplaceAllString(text, "$1")
+	text = titled.ReplaceAllString(text, "$1")
 	return strings.ReplaceAll(unslug.ReplaceAllString(strings.ToLower(text), ""), " ", "-")
 }
 
@@ -68,9 +69,14 @@ func brokenLinks(tree fs.FS) (faults []string, links int, err error) {
 		}), "")
 	}
 	maps.DeleteFunc(texts, func(name, _ string) bool { return strings.HasPrefix(name, "docs-partials/") })
-	anchors := func(name string) (all []string) {
-		for _, m := range heading.FindAllStringSubmatch(texts[name], -1) {
-			all = append(all, slug(m[1]))
+	known := map[string][]string{}
+	anchors := func(name string) []string {
+		all, ok := known[name]
+		if !ok {
+			for _, m := range heading.FindAllStringSubmatch(texts[name], -1) {
+				all = append(all, slug(m[1]))
+			}
+			known[name] = all
 		}
 		return all
 	}
