@@ -192,6 +192,9 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 		switch {
 		case errors.Is(err, evidence.ErrNotProven):
 			fmt.Fprintf(stderr, "no evidence was written: the image is not proven\n")
+			for _, path := range evidence.Left(string(o.stating.prefix)) {
+				fmt.Fprintf(stderr, "%s is of an earlier time and says nothing about the image as it is: remove it, unless you know what it is about\n", path)
+			}
 		case err != nil:
 			fmt.Fprintf(stderr, "no evidence was written: %s\n", edge.Text(reason(ctx, err)))
 			code = CannotDo
