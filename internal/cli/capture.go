@@ -51,7 +51,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 ` + program + ` capture --name "Server 2022" disk.qcow2 server.wim
 # a disk that is no generalized Windows, for a backup
 ` + program + ` capture --unproven disk.vhdx backup.wim`,
-		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read or the WIM not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
+		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read, or the WIM could not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(args); err != nil {
 				return err
@@ -68,6 +68,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 	f.Var(&o.name, "name", "the `NAME` of the image in the WIM; that of the Windows by default")
 	f.Var(&o.description, "description", "a `TEXT` about the image in the WIM")
 	f.IntVar(&o.partition, "partition", 0, "the number `N` of the partition to capture, where the disk has several Windows")
+	f.Lookup("partition").DefValue = "" // 0 stands for none
 	f.BoolVar(&o.unproven, "unproven", false, "capture a disk that is not proven, too; what speaks against it is told")
 	f.BoolVar(&o.audit, "audit", false, "expect an image that starts in audit mode")
 	f.BoolVar(&o.force, "force", false, "replace WIM where it is there, when the new one is complete")
