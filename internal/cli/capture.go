@@ -68,7 +68,6 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 	f.Var(&o.name, "name", "the `NAME` of the image in the WIM; that of the Windows by default")
 	f.Var(&o.description, "description", "a `TEXT` about the image in the WIM")
 	f.IntVar(&o.partition, "partition", 0, "the number `N` of the partition to capture, where the disk has several Windows")
-	f.Lookup("partition").DefValue = "" // 0 stands for none
 	f.BoolVar(&o.unproven, "unproven", false, "capture a disk that is not proven, too; what speaks against it is told")
 	f.BoolVar(&o.audit, "audit", false, "expect an image that starts in audit mode")
 	f.BoolVar(&o.force, "force", false, "replace WIM where it is there, when the new one is complete")
