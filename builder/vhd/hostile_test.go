@@ -48,7 +48,7 @@ func TestADownloadTellsNoCredentials(t *testing.T) {
 	base := strings.Replace(server.URL, "http://", "HTTP://packer:TopSecret@", 1)
 	for _, c := range []struct{ path, checksum, want string }{
 		{"/missing.vhd?sig=TopSecret&X-Amz-Signature=TopSecret", "none", "404"},
-		{"/disk.vhd?sig=TopSecret", "sha256:" + strings.Repeat("0", 64), "hecksum"},
+		{"/disk.vhd?sig=TopSecret", "sha256:" + strings.Repeat("0", 64), "next: compare source_checksum"},
 		{"/disk.vhd?sig=TopSecret", "none", "source disk"},
 		{"/disk.vhd?sig=TopSecret", "file:" + base + "/missing?sig=TopSecret", "404"},
 	} {

@@ -110,7 +110,7 @@ func contentLength(ctx context.Context, address string) int64 {
 	return response.ContentLength
 }
 
-// room asks for space for the download, unless an earlier one lies there, and for
+// room asks for space for what an earlier download has not fetched, and for
 // what the build makes of it.
 func (s *stepCheckDownload) room(r *run, size int64) error {
 	free := s.free
@@ -126,10 +126,11 @@ func (s *stepCheckDownload) room(r *run, size int64) error {
 	if err != nil {
 		return nil //nolint:nilerr // the download says so
 	}
-	if _, err := os.Stat(target); err == nil {
-		return nil
+	rest := size
+	if info, err := os.Stat(target); err == nil {
+		rest -= info.Size() // a download that was cut off goes on from there
 	}
-	if have, err := free(existing(filepath.Dir(target))); err == nil && have < size {
+	if have, err := free(existing(filepath.Dir(target))); err == nil && have < rest {
 		return fmt.Errorf("it has %.1f GiB, and the folder of Packer's downloads %s has %.1f GiB free: free some space, or set PACKER_CACHE_DIR to a folder on another disk", gib(size), filepath.Dir(target), gib(have))
 	}
 	return nil

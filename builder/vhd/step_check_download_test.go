@@ -84,6 +84,7 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 		ranges, head  bool
 		output, cache int64 // bytes free there
 		cached        bool
+		part          int64    // bytes of what is cached
 		wants         []string // nil: it goes on
 	}{
 		{name: "a small disk", path: small, ranges: true, head: true, output: lots, cache: lots},
@@ -91,7 +92,10 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 		{name: "the same, signed for GET only", path: huge, ranges: true, output: lots, cache: lots, wants: []string{"a VHD holds at most 2040 GiB"}},
 		{name: "no room for the output", path: small, ranges: true, head: true, output: 1<<20 - 1, cache: lots, wants: []string{"it has 0.0 GiB, and output_directory ", "choose a directory on another disk"}},
 		{name: "no room for the download", path: small, ranges: true, head: true, output: lots, cache: 1<<20 - 1, wants: []string{"the folder of Packer's downloads ", "PACKER_CACHE_DIR"}},
-		{name: "no room, and it was downloaded before", path: small, ranges: true, head: true, output: lots, cache: 0, cached: true},
+		{name: "no room, and it was downloaded before", path: small, ranges: true, head: true, output: lots, cache: 0, cached: true, part: 1 << 20},
+		{name: "no room for the rest of one that was cut off", path: small, ranges: true, head: true, output: lots, cache: 1<<10 - 1, cached: true, part: 1<<20 - 1<<10, wants: []string{"PACKER_CACHE_DIR"}},
+		{name: "room for the rest of one that was cut off", path: small, ranges: true, head: true, output: lots, cache: 1 << 10, cached: true, part: 1<<20 - 1<<10},
+		{name: "no room, and the download has failed before", path: small, ranges: true, head: true, output: lots, cache: 1<<20 - 1, cached: true, wants: []string{"PACKER_CACHE_DIR"}},
 		{name: "only the length is known", path: small, head: true, output: lots, cache: 1<<20 - 1, wants: []string{"PACKER_CACHE_DIR"}},
 		{name: "nothing is known", path: small, output: 0, cache: 0},
 		{name: "an archive", path: archive, ranges: true, head: true, output: lots, cache: lots},
@@ -109,6 +113,9 @@ func TestADownloadThatCannotEndWellIsRefusedBeforeIt(t *testing.T) {
 					t.Fatal(err)
 				}
 				write(t, target)
+				if err := os.Truncate(target, c.part); err != nil {
+					t.Fatal(err)
+				}
 			}
 			step := &stepCheckDownload{
 				free: func(dir string) (int64, error) {

@@ -2,6 +2,7 @@ package vhd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
@@ -24,6 +25,8 @@ func (s *stepDownload) Run(ctx context.Context, state multistep.StateBag) multis
 	switch {
 	case ctx.Err() != nil:
 		return multistep.ActionHalt
+	case errors.Is(err, download.ErrChecksum):
+		return halt(state, fmt.Errorf("error downloading source disk: %w\nnext: compare source_checksum with what the publisher of the disk names, and build again; a download that has another one is not kept", err))
 	case err != nil:
 		return halt(state, fmt.Errorf("error downloading source disk: %w", err))
 	}

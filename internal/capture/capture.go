@@ -28,6 +28,9 @@ type Options struct {
 	// Progress is told how many bytes were read of how many that the volume uses, by one
 	// goroutine. It must not block.
 	Progress func(done, total int64)
+	// Whole is asked when everything is read, before the file gets its name: with an error
+	// there is no file, and an earlier one of that name stays. nil: nothing is asked.
+	Whole func() error
 }
 
 // Result is what was captured.
@@ -86,7 +89,7 @@ func Write(ctx context.Context, disk diskimage.Disk, facts winimage.Facts, path 
 		write.Progress = func(done int64) { o.Progress(min(done, used), used) }
 	}
 	r := Result{Name: image.Name, Partition: number}
-	r.Result, err = writeFile(ctx, path, volume{v}, write)
+	r.Result, err = writeFile(ctx, path, volume{v}, write, o.Whole)
 	return r, err
 }
 
@@ -130,7 +133,7 @@ func (o Options) image(ctx context.Context, v *ntfs.Volume) (wim.Image, error) {
 const systemRoot = "WINDOWS"
 
 // writeFile writes beside the file, and moves what is complete.
-func writeFile(ctx context.Context, path string, src wim.Source, o wim.Options) (r wim.Result, err error) {
+func writeFile(ctx context.Context, path string, src wim.Source, o wim.Options, whole func() error) (r wim.Result, err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -146,6 +149,11 @@ func writeFile(ctx context.Context, path string, src wim.Source, o wim.Options) 
 	}()
 	if r, err = wim.Write(ctx, f, src, o); err != nil {
 		return r, explained(err)
+	}
+	if whole != nil {
+		if err := whole(); err != nil {
+			return r, err
+		}
 	}
 	if err := f.Sync(); err != nil {
 		return r, fmt.Errorf("syncing: %w", err)

@@ -47,7 +47,7 @@ func captured(t testing.TB, image []byte, compression wim.Compression) (string, 
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "ours.wim")
-	r, err := writeFile(context.Background(), path, volume{v}, wim.Options{Compression: compression, Image: wim.Image{Name: "Fixture"}, Exclude: wim.DefaultExclusions()})
+	r, err := writeFile(context.Background(), path, volume{v}, wim.Options{Compression: compression, Image: wim.Image{Name: "Fixture"}, Exclude: wim.DefaultExclusions()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,8 @@ func TestInspectSaysWhereAnImageStarts(t *testing.T) {
 		{"unknown, strict", []string{"--boots-on", "qemu-ahci", "--boots-on-strict"}, NotOK, "NOT PROVEN", ""},
 		{"the raw disk is nothing for Azure", []string{"--boots-on=azure"}, NotOK, "Azure does not take the file", ""},
 		{"no such target", []string{"--boots-on", "hyperv,moon"}, CannotDo, "", "--boots-on moon: name some of hyperv, hyperv-gen1"},
+		{"a list of nothing, as an empty variable leaves it", []string{"--boots-on", ","}, CannotDo, "", "--boots-on ,: no target is named; name some of hyperv, hyperv-gen1"},
+		{"strict about nothing", []string{"--boots-on-strict"}, CannotDo, "", "--boots-on-strict: it is about --boots-on"},
 	} {
 		code, stdout, stderr := run(t, append([]string{"inspect", disk}, c.args...)...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {

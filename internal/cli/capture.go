@@ -51,7 +51,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 ` + program + ` capture --name "Server 2022" disk.qcow2 server.wim
 # a disk that is no generalized Windows, for a backup
 ` + program + ` capture --unproven disk.vhdx backup.wim`,
-		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read or the WIM not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
+		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read, or the WIM could not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(args); err != nil {
 				return err
@@ -79,7 +79,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 func (o *capturing) check(args []string) error {
 	switch {
 	case len(args) != 2:
-		return fmt.Errorf("name a disk and the WIM to write: %d files are named", len(args))
+		return fmt.Errorf("name a disk and the WIM to write, in this order; files named: %d", len(args))
 	case !slices.Contains(wim.Compressions(), string(o.compression)):
 		return fmt.Errorf("--compression %s: name one of %s", o.compression, strings.Join(wim.Compressions(), ", "))
 	case o.partition < 0:
@@ -90,10 +90,18 @@ func (o *capturing) check(args []string) error {
 	if err := hostfile.Writable(args[1], args[0]); err != nil {
 		return err
 	}
+	if folder := filepath.Dir(args[1]); !isFolder(folder) {
+		return fmt.Errorf("there is no folder %s for %s; make it first, or name another file", folder, args[1])
+	}
 	if _, err := os.Stat(args[1]); err == nil && !o.force {
 		return fmt.Errorf("%s is there already; name another file, or replace it with --force", args[1])
 	}
 	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // Captured is what capture says of a WIM, for programs. Sizes are bytes.
@@ -164,6 +172,11 @@ func (o *capturing) capture(ctx context.Context, disk, path string, made *Captur
 	if err != nil {
 		return err
 	}
+	if len(facts.Windows) > 0 {
+		if _, err := capture.Choose(facts, o.partition); err != nil {
+			return fmt.Errorf("--partition: %w", err)
+		}
+	}
 	for _, f := range finding.Failed(winimage.Prove(facts, winimage.Expectation{Audit: o.audit, Partition: o.partition}), finding.Fail) {
 		made.Failed = append(made.Failed, f.ID)
 	}
@@ -175,13 +188,10 @@ func (o *capturing) capture(ctx context.Context, disk, path string, made *Captur
 	if !o.quiet && !o.json {
 		options.Progress = fifths(stderr)
 	}
-	r, err := capture.Write(ctx, d, facts, path, options)
 	if remote != nil {
-		// What changed while it was read is no image.
-		if lost := remote.Unchanged(); lost != nil && err == nil {
-			err = errors.Join(lost, os.Remove(path))
-		}
+		options.Whole = remote.Unchanged // what changed while it was read is no image
 	}
+	r, err := capture.Write(ctx, d, facts, path, options)
 	if err != nil {
 		return err
 	}

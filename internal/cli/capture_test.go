@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -8,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -35,10 +38,13 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 		{"a Windows in use, all the same", []string{inUse, "WIM", "--unproven"}, OK, true, "NOT PROVEN (", ""},
 		{"no Windows", []string{empty, "WIM", "--unproven"}, CannotDo, false, "", "there is no Windows on the disk"},
 		{"another partition", []string{good, "WIM", "--partition", "1", "--unproven"}, CannotDo, false, "", "partition 1 has no Windows; there is one in 2 ("},
+		{"another partition, to be proven", []string{good, "WIM", "--partition", "9"}, CannotDo, false, "", "--partition: partition 9 has no Windows; there is one in 2 ("},
+		{"a word for a number", []string{good, "WIM", "--partition", "two"}, CannotDo, false, "", "--partition two: give a whole number\n"},
+		{"a folder that is not there", []string{good, filepath.Join(dir, "none", "x.wim")}, CannotDo, false, "", "there is no folder " + filepath.Join(dir, "none")},
 		{"a missing disk", []string{filepath.Join(dir, "none.vhd"), "WIM"}, CannotDo, false, "", "could not be captured"},
 		{"a WIM that is there", []string{good, there}, CannotDo, false, "", "is there already"},
 		{"another extension", []string{good, filepath.Join(dir, "x.vhd")}, CannotDo, false, "", "ends in .wim"},
-		{"no WIM", []string{good, "--audit"}, CannotDo, false, "", "name a disk and the WIM to write: 1 files are named"},
+		{"no WIM", []string{good, "--audit"}, CannotDo, false, "", "name a disk and the WIM to write, in this order; files named: 1"},
 		{"a compression that there is not", []string{good, "WIM", "--compression", "lzms"}, CannotDo, false, "", "--compression lzms: name one of "},
 		{"too little time", []string{good, "WIM", "--timeout", "1ns"}, CannotDo, false, "", "allow more with --timeout"},
 	} {
@@ -84,5 +90,43 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 	info, err := exec.Command(testutil.Tool(t, "wimlib-imagex"), "info", there).CombinedOutput()
 	if err != nil || !strings.Contains(string(info), "Server & more\n") || !strings.Contains(string(info), "a <b>\n") {
 		t.Errorf("%v\n%s", err, info)
+	}
+}
+
+// What is on a server may be replaced while it is read. The WIM that is there stays then.
+func TestCaptureKeepsTheWIMThatIsThereUntilTheNewOneIsWhole(t *testing.T) {
+	disk, err := os.ReadFile(winimagetest.Disk(t, winimagetest.Spec{Generalized: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Repeat([]byte{0xAA}, len(disk))
+	var mu sync.Mutex
+	asked := map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		part := r.Header.Get("Range")
+		mu.Lock()
+		content := disk
+		if part != "" && asked[part] {
+			content = other
+		}
+		asked[part] = true
+		mu.Unlock()
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	}))
+	defer server.Close()
+	there := filepath.Join(t.TempDir(), "there.wim")
+	if err := os.WriteFile(there, []byte("of last week"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "capture", "--force", server.URL+"/disk.raw", there)
+	if code != CannotDo || !strings.Contains(stderr, "could not be captured") {
+		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
+	}
+	t.Log(stderr)
+	if b, err := os.ReadFile(there); err != nil || string(b) != "of last week" {
+		t.Errorf("what was there is gone: %.20q, %v", b, err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(there)); err != nil || len(entries) != 1 {
+		t.Errorf("left: %v, %v", entries, err)
 	}
 }

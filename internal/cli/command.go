@@ -125,7 +125,8 @@ func (o *common) to(ctx context.Context, c *call, document bool, inputs []string
 		return nil // an error, which was said
 	}
 	if err := hostfile.WriteFile(context.WithoutCancel(ctx), o.output, text.Bytes()); err != nil {
-		return fmt.Errorf("--output %s: %w", o.output, err)
+		fmt.Fprintf(c.stderr, "--output %s: it could not be written: %s\n", o.output, err)
+		c.code = CannotDo
 	}
 	return nil
 }
@@ -202,6 +203,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("option --%s needs a value", invalid.GetFlag().Name)
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool":
 		return fmt.Errorf("option --%s takes no value, and %q was given", invalid.GetFlag().Name, invalid.GetValue())
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "int":
+		return fmt.Errorf("--%s %s: give a whole number", invalid.GetFlag().Name, invalid.GetValue())
 	case errors.As(err, &invalid):
 		return fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap())
 	}

@@ -93,4 +93,12 @@ func TestInspectStatesNothingElse(t *testing.T) {
 	}
 	evidencetest.WantNone(t, filepath.Dir(inUse))
 	evidencetest.WantNone(t, filepath.Dir(good))
+
+	// That of an earlier disk is named, for it looks as if it were of this one.
+	if code, _, stderr := run(t, "inspect", "-q", good, "--evidence", prefix); code != OK || stderr != "" {
+		t.Fatalf("%d %s", code, stderr)
+	}
+	if code, _, stderr := run(t, "inspect", "-q", inUse, "--evidence", prefix); code != NotOK || !strings.Contains(stderr, prefix+".statement.json is of an earlier time") || strings.Contains(stderr, "intoto") {
+		t.Errorf("%d %s", code, stderr)
+	}
 }

@@ -121,6 +121,10 @@ func (o *inspecting) check(images []string) ([]string, error) {
 		return nil, fmt.Errorf("--for %s: name one of %s", o.goal, strings.Join(target.Names(), ", "))
 	case o.unknownTarget() != "":
 		return nil, fmt.Errorf("--boots-on %s: name some of %s", o.unknownTarget(), strings.Join(boots.Names(), ", "))
+	case len(o.boots) > 0 && len(o.targets()) == 0:
+		return nil, fmt.Errorf("--boots-on %s: no target is named; name some of %s", &o.boots, strings.Join(boots.Names(), ", "))
+	case o.strict && len(o.boots) == 0:
+		return nil, errors.New("--boots-on-strict: it is about --boots-on; name the targets there, or leave it out")
 	case slices.Contains(images, "-") && len(images) > 1:
 		return nil, errors.New("standard input (-) is named beside other images; inspect it in a call of its own")
 	}
@@ -192,6 +196,9 @@ func (o *inspecting) run(ctx context.Context, images []string, stdout, stderr *e
 		switch {
 		case errors.Is(err, evidence.ErrNotProven):
 			fmt.Fprintf(stderr, "no evidence was written: the image is not proven\n")
+			for _, path := range evidence.Left(string(o.stating.prefix)) {
+				fmt.Fprintf(stderr, "%s is of an earlier time and says nothing about the image as it is: remove it, unless you know what it is about\n", path)
+			}
 		case err != nil:
 			fmt.Fprintf(stderr, "no evidence was written: %s\n", edge.Text(reason(ctx, err)))
 			code = CannotDo

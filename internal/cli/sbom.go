@@ -53,9 +53,15 @@ The document is a bill of materials in the form of CycloneDX 1.6: system and bui
 			if err != nil {
 				return err
 			}
-			return o.to(cmd.Context(), c, true, []string{disk}, func(stdout, stderr *edge.Writer) int {
-				return o.run(cmd.Context(), c, disk, stdout, stderr)
+			var listed string
+			err = o.to(cmd.Context(), c, true, []string{disk}, func(stdout, stderr *edge.Writer) (code int) {
+				code, listed = o.run(cmd.Context(), disk, stdout, stderr)
+				return code
 			})
+			if err == nil && c.code != CannotDo && o.output != "" && o.output != "-" && !o.quiet {
+				fmt.Fprintf(c.stdout, "%s: %s\n", o.output, listed)
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -83,7 +89,8 @@ func (o *listing) check(disks []string) (string, error) {
 	return disks[0], nil
 }
 
-func (o *listing) run(ctx context.Context, c *call, disk string, stdout, stderr *edge.Writer) int {
+// run writes the document, and says in a few words what it lists.
+func (o *listing) run(ctx context.Context, disk string, stdout, stderr *edge.Writer) (code int, listed string) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	}
@@ -97,16 +104,14 @@ func (o *listing) run(ctx context.Context, c *call, disk string, stdout, stderr 
 			if b, err = doc.Bytes(); err == nil {
 				_, err = stdout.Raw().Write(b)
 			}
-			if err == nil && o.output != "" && o.output != "-" && !o.quiet {
-				fmt.Fprintf(c.stdout, "%s: %s\n", o.output, foreign.Text(fmt.Sprintf("%s %s, %d components", inv.OS.ProductName, inv.OS.Version, len(doc.Components))))
-			}
+			listed = foreign.Text(fmt.Sprintf("%s %s, components: %d", inv.OS.ProductName, inv.OS.Version, len(doc.Components)))
 		}
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "cannot list what is on %s: %s\n", weburl.Redact(disk), edge.Text(reason(ctx, err)))
-		return CannotDo
+		return CannotDo, ""
 	}
-	code := OK
+	code = OK
 	for _, s := range inv.Unreadable() {
 		code = NotOK
 		fmt.Fprintf(stderr, "not read to the end: %s\n", foreign.Text(s.Where+": "+strings.Join(s.Reasons, "; ")))
@@ -117,7 +122,7 @@ func (o *listing) run(ctx context.Context, c *call, disk string, stdout, stderr 
 	for _, p := range problems {
 		fmt.Fprintf(stderr, "beside this Windows: %s\n", foreign.Text(p))
 	}
-	return code
+	return code, listed
 }
 
 // read takes stock of one Windows on a disk.

@@ -142,6 +142,25 @@ func TestTheBillTellsByItsExitCode(t *testing.T) {
 	}
 }
 
+// A result that cannot be written is no success, and no mistake of the command line.
+func TestABillThatCannotBeWrittenIsNotTold(t *testing.T) {
+	disk := winimagetest.Disk(t, stocked("Agent"))
+	out := filepath.Join(t.TempDir(), "bill.json")
+	files := http.FileServer(http.Dir(filepath.Dir(disk)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = os.Mkdir(out, 0o755) // while the disk is read; once
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	code, stdout, stderr := run(t, "sbom", "-o", out, server.URL+"/"+filepath.Base(disk))
+	if code != CannotDo || stdout != "" || !strings.Contains(stderr, "--output "+out+": it could not be written: ") || strings.Contains(stderr, "usage:") {
+		t.Errorf("exit code %d\n%q\n%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := run(t, "sbom", "-o", out+"2", disk); code != OK || !strings.HasPrefix(stdout, out+"2: Windows Server 2022 Standard 10.0.") || stderr != "" {
+		t.Errorf("exit code %d\n%q\n%s", code, stdout, stderr)
+	}
+}
+
 func TestABillCannotSpeakToTheTerminal(t *testing.T) {
 	spec := stocked("\x1b]0;owned\a##[error]fake \u202e")
 	code, stdout, _ := run(t, "sbom", winimagetest.Disk(t, spec))

@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,9 +100,13 @@ func (s Source) Fetch(ctx context.Context, progress getter.ProgressTracker, say 
 	if err != nil {
 		log.Printf("The working directory is not known: %v", err) // few addresses are relative
 	}
-	result, err := client(limit).Get(ctx, &getter.Request{
+	c := client(limit)
+	result, err := c.Get(ctx, &getter.Request{
 		Src: sourceOf(u), Dst: place, Pwd: folder, GetMode: getter.ModeFile, Inplace: true, ProgressListener: progress,
 	})
+	if err != nil && !known(c, sourceOf(u), folder) {
+		err = fmt.Errorf("%w: no address of this kind is known; give one that begins with https://, http://, s3::, gcs:: or smb://, or the path of a file", err)
+	}
 	wrong := (*getter.ChecksumError)(nil)
 	switch {
 	case errors.As(err, &wrong):
@@ -116,6 +121,14 @@ func (s Source) Fetch(ctx context.Context, progress getter.ProgressTracker, say 
 	}
 	say(fmt.Sprintf("%s => %s", u, result.Dst))
 	return result.Dst, nil
+}
+
+// known tells whether an address is of a kind that can be fetched.
+func known(c *getter.Client, source, folder string) bool {
+	return slices.ContainsFunc(c.Getters, func(g getter.Getter) bool {
+		is, err := getter.Detect(&getter.Request{Src: source, Pwd: folder, GetMode: getter.ModeFile}, g)
+		return is || err != nil
+	})
 }
 
 // sourceOf is an address as go-getter reads it: two slashes in the path of a file would name

@@ -169,6 +169,17 @@ func TestADownloadWaitsForAnotherAsLongAsTheBuildRuns(t *testing.T) {
 	}
 }
 
+// go-getter alone says that it cannot, and nothing else.
+func TestAnAddressOfNoKnownKindSaysWhichAreKnown(t *testing.T) {
+	t.Setenv("PACKER_CACHE_DIR", t.TempDir())
+	for address, unknown := range map[string]bool{"ftp://127.0.0.1/x.vhd": true, "nfs://host/x.vhd": true, "http://127.0.0.1:1/x.vhd": false} {
+		_, _, err := fetch(t, Source{address, "none"})
+		if err == nil || strings.Contains(err.Error(), "no address of this kind is known; give one that begins with https://") != unknown {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestTheTimeoutIsPackers(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": readTimeout, "45m": 45 * time.Minute, "x": 0, "45": 0} {
 		got, err := timeout(text)

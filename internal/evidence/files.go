@@ -110,14 +110,22 @@ func Write(ctx context.Context, prefix string, documents []Document, inputs ...s
 // Remove removes the evidence on a disk. Files that are no evidence stay.
 func Remove(ctx context.Context, prefix string) error {
 	var errs []error
+	for _, path := range Left(prefix) {
+		errs = append(errs, hostfile.Remove(ctx, path))
+	}
+	return errors.Join(errs...)
+}
+
+// Left are the files of evidence that are there.
+func Left(prefix string) (paths []string) {
 	for _, path := range Paths(prefix) {
 		info, err := os.Lstat(path)
 		if err != nil || info.Size() == 0 {
 			continue
 		}
 		if ours, err := IsOurs(path); err == nil && ours {
-			errs = append(errs, hostfile.Remove(ctx, path))
+			paths = append(paths, path)
 		}
 	}
-	return errors.Join(errs...)
+	return paths
 }

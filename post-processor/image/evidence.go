@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -31,6 +33,10 @@ func (p *PostProcessor) proveAsItIs(ctx context.Context, ui packersdk.Ui, found 
 			return err
 		}
 	}
+	before, err := os.Stat(found.path)
+	if err != nil {
+		return err
+	}
 	told.begins("prove")
 	options := proof.Options{Config: c.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
 	result, err := told.proved(proof.Run(ctx, ui, options))
@@ -44,6 +50,9 @@ func (p *PostProcessor) proveAsItIs(ctx context.Context, ui packersdk.Ui, found 
 	})
 	if err != nil {
 		return err
+	}
+	if after, err := os.Stat(found.path); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return fmt.Errorf("evidence: %s was written to after it was proven, so nothing is stated about it; make sure that nothing uses it, and build again", found.path)
 	}
 	documents, err := c.Evidence.Make(prefix, p.about(found.path, told.digests, result, nil))
 	if err != nil {

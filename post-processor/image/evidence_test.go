@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -8,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence/evidencetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage/winimagetest"
@@ -102,6 +105,30 @@ func TestEvidenceOnADiskThatStays(t *testing.T) {
 		t.Fatal("proven")
 	}
 	evidencetest.WantNone(t, ".")
+}
+
+// touching changes a disk as soon as it is told to be proven.
+type touching struct {
+	bytes.Buffer
+	disk string
+}
+
+func (w *touching) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("Proven: ")) {
+		_ = os.Chtimes(w.disk, time.Time{}, time.Now().Add(time.Hour))
+	}
+	return w.Buffer.Write(p)
+}
+
+func TestNoEvidenceOnADiskThatChangedAfterItsProof(t *testing.T) {
+	b := newBench(t, winimagetest.Spec{Generalized: true}, map[string]any{"evidence": with("")})
+	said := &touching{disk: b.input.files[0]}
+	b.ui = &packersdk.BasicUi{Writer: said}
+	_, _, _, err := b.run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "was written to after it was proven") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	evidencetest.WantNone(t, "output-b-image")
 }
 
 func TestNoEvidenceOnWhatIsNotProven(t *testing.T) {
