@@ -138,7 +138,7 @@ func sourceOf(u *url.URL) string {
 		clean := *u
 		clean.Path, clean.RawPath = path.Clean(filepath.ToSlash(file)), ""
 		text := clean.String()
-		if u.Scheme != "" {
+		if u.Scheme != "" && strings.HasPrefix(clean.Path, "/") { // a drive stays behind file://
 			text = "file:" + strings.TrimPrefix(text[len("file:"):], "//")
 		}
 		return text
