@@ -71,7 +71,7 @@ func asTemplate(text string) (string, error) {
 		r := b.Range()
 		return text[r.Start.Byte:b.CloseBraceRange.End.Byte] + "\n"
 	}
-	var top, inBuild, inProvisioner, inUnattend strings.Builder
+	var top, inBuild, inSource, inProvisioner, inUnattend strings.Builder
 	var sources []string
 	built := false
 	for _, b := range file.Body.(*hclsyntax.Body).Blocks {
@@ -95,6 +95,8 @@ func asTemplate(text string) (string, error) {
 			inBuild.WriteString(cut(b))
 		case "report", "preflight", "winrm", "unattend", "lint":
 			inProvisioner.WriteString(cut(b))
+		case "evidence", "verify", "boot_test":
+			inSource.WriteString(cut(b))
 		case "component":
 			inUnattend.WriteString(cut(b))
 		default:
@@ -109,6 +111,10 @@ func asTemplate(text string) (string, error) {
 	}
 	if inProvisioner.Len() > 0 {
 		inBuild.WriteString("provisioner \"sysprep\" {\n" + inProvisioner.String() + "}\n")
+	}
+	if inSource.Len() > 0 {
+		sources = append(sources, "source.sysprep-vhd.any")
+		top.WriteString("source \"sysprep-vhd\" \"any\" {\n  source_path = \"server2022.vhdx\"\n  winrm_username = \"a\"\n  winrm_password = \"b\"\n" + inSource.String() + "}\n")
 	}
 	if !built {
 		if len(sources) == 0 {
@@ -150,6 +156,7 @@ func TestEveryBlockOfTheDocumentsIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	key := privateKey(t)
 	for _, block := range blocks {
 		t.Run(block.where, func(t *testing.T) {
 			t.Parallel()
@@ -158,12 +165,12 @@ func TestEveryBlockOfTheDocumentsIsValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := folder(t, "server2022.vhd", "server2022.vhdx", "server2022.qcow2", "windows.iso", "install.ps1", "guest-ca.pem")
-			for _, sub := range []string{"overlays", "packer_cache", "build"} {
+			for _, sub := range []string{"overlays", "packer_cache", "build", "keys"} {
 				if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
-			for name, content := range map[string]string{"overlays/server2022.qcow2": "stands for a disk", "build/guest-bios.vhd": "stands for a disk", "unattend.xml": "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>"} {
+			for name, content := range map[string]string{"overlays/server2022.qcow2": "stands for a disk", "build/guest-bios.vhd": "stands for a disk", "unattend.xml": "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"/>", "keys/images.pem": string(key)} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 					t.Fatal(err)
 				}

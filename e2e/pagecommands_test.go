@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence/evidencetest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf/hivewrite"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/runlog"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/testutil"
@@ -58,6 +59,17 @@ func image(t *testing.T, raw, path string, o diskimage.Options) {
 	}
 }
 
+// privateKey is one that signs evidence, in PEM form.
+func privateKey(t *testing.T) []byte {
+	t.Helper()
+	path, _ := evidencetest.Key(t)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // fixtures makes the files that the pages name: good images, a clone that failed at its
 // first boot, logs of failures, an answer file, a template, a run.
 func fixtures(t *testing.T) string {
@@ -84,8 +96,21 @@ func fixtures(t *testing.T) string {
 	for name, raw := range map[string]string{"disk.vhdx": good, "image.vhdx": good, "clone.vhdx": clone} {
 		image(t, raw, in(name), diskimage.Options{Format: diskimage.VHDX})
 	}
+	image(t, good, in("server.vhd"), fixed)
 	image(t, source, in("source.vhd"), fixed)
-	image(t, good, in("a.qcow2"), diskimage.Options{Format: diskimage.QCOW2})
+	image(t, good, in("source.vhdx"), diskimage.Options{Format: diskimage.VHDX})
+	for _, name := range []string{"a.qcow2", "disk.qcow2"} {
+		image(t, good, in(name), diskimage.Options{Format: diskimage.QCOW2})
+	}
+	key := privateKey(t)
+	for _, name := range []string{"key.pem", "keys/images.pem"} {
+		if err := os.MkdirAll(filepath.Dir(in(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(in(name), key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	end := int64(1200)
 	run, err := json.Marshal(runlog.Log{
@@ -122,8 +147,8 @@ func fixtures(t *testing.T) string {
 
 // TestTheCommandsOfThePagesRun runs each block of shell that is not marked with norun, in
 // a folder with the files that the pages name. Each of its commands has to end with the
-// exit code of its mark; without one diagnose, which is given logs of failures, with 1, and
-// all others with 0.
+// exit code of its mark; without one diagnose, which is given logs of failures, and
+// --boots-on, which is given a disk without drivers, with 1, and all others with 0.
 func TestTheCommandsOfThePagesRun(t *testing.T) {
 	t.Parallel()
 	pages, err := testutil.Pages(os.DirFS(testutil.Root()))
@@ -174,7 +199,7 @@ func runBlock(t *testing.T, b testutil.Block, shared string) (said string, err e
 		want := b.Marks["exit"]
 		if want == "" {
 			want = "0"
-			if strings.Contains(command, "sysprep diagnose ") {
+			if strings.Contains(command, "sysprep diagnose ") || strings.Contains(command, " --boots-on ") {
 				want = "1"
 			}
 		}

@@ -67,7 +67,7 @@ Of one image all is said; of several a line each.`,
 # would Azure take it?
 ` + program + ` inspect --for azure disk.vhd
 # would its Windows start there?
-` + program + ` inspect --boots-on azure-gen2,qemu-virtio disk.vhdx
+` + program + ` inspect --boots-on azure-gen2,qemu-virtio disk.vhd
 # many at once, for a program
 ` + program + ` inspect --json -o report.json *.qcow2
 # in a script: the exit code is enough

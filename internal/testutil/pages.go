@@ -79,6 +79,7 @@ var NotRun = map[string]string{
 	"windows":   "it needs Windows",
 	"checkout":  "it works on the checkout itself",
 	"endless":   "it ends when it is stopped",
+	"program":   "it needs a program of others that no package of Debian has; it was tried by hand",
 }
 
 // Commands are the commands of a block of shell, one each: comments are left out, and
