@@ -27,7 +27,7 @@ const (
 	pluginSource = "github.com/packer-plugin-sysprep/sysprep"
 	// buildLimit ends a Packer that hangs: that is the failure these tests are
 	// there to find.
-	buildLimit = 3 * time.Minute
+	buildLimit = 5 * time.Minute
 	// cancelLimit is how long a cancelled build may take to clean up.
 	cancelLimit = 30 * time.Second
 )

@@ -198,7 +198,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"an image in a format and type that do not exist": {imageTemplate(`
 			format = "vmdk"
 			vhd_type = "thin"`), []string{
-			`format: "vmdk" is not one of vhd, vhdx, qcow2, raw`,
+			`format: "vmdk" is not one of vhd, vhdx, qcow2, raw, wim`,
 			`vhd_type: "thin" is not one of fixed, dynamic`}},
 		"an image whose name says another format": {imageTemplate(`
 			format = "vhdx"
