@@ -25,7 +25,13 @@ type process struct {
 // addProcess puts a program into the process list that does nothing by
 // itself until it is killed.
 func (g *Guest) addProcess(image, commandLine, user string, session int) *process {
-	p := &process{image: image, commandLine: commandLine, user: user, session: session, start: g.now(), done: make(chan struct{}), cancel: func() {}}
+	return g.addRunning(image, commandLine, user, session, g.now(), func() {})
+}
+
+// addRunning is addProcess for what was started at some time and is ended by cancel. It is
+// in the list at once, where a power-off may find it: nothing of it is set afterwards.
+func (g *Guest) addRunning(image, commandLine, user string, session int, start time.Time, cancel context.CancelFunc) *process {
+	p := &process{image: image, commandLine: commandLine, user: user, session: session, start: start, done: make(chan struct{}), cancel: cancel}
 	g.mu.Lock()
 	g.nextPID += 4
 	p.pid = g.nextPID - 4

@@ -416,10 +416,11 @@ func (g *Guest) replayProcesses(m Moment) {
 			if i < len(m.Programs) {
 				as = m.Programs[i]
 			}
-			p := g.addProcess("sysprep.exe", strings.TrimSpace(`"`+g.full(folderSysprep)+`\sysprep.exe" `+as.Arguments), "Administrator", 1)
+			started := g.now()
 			if !as.Start.IsZero() {
-				p.start = as.Start.Add(g.replay.shift())
+				started = as.Start.Add(g.replay.shift())
 			}
+			g.addRunning("sysprep.exe", strings.TrimSpace(`"`+g.full(folderSysprep)+`\sysprep.exe" `+as.Arguments), "Administrator", 1, started, func() {})
 			if as.Ours {
 				g.reg.SetString(keyHardware, "packer-sysprep-000000000000", "1")
 			}

@@ -120,8 +120,7 @@ func (g *Guest) prepareAs(ctx context.Context, c *cmdshell.Call, user string, fi
 func (g *Guest) prepareIn(ctx, lives context.Context, c *cmdshell.Call, user string, filtered bool) (pid int, run func() int) {
 	f := g.findProgram(c.Name, c.Dir)
 	ctx, cancel := context.WithCancel(ctx)
-	p := g.addProcess(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0)
-	p.cancel = cancel
+	p := g.addRunning(f.image, strings.TrimSpace(`"`+c.Name+`" `+c.Args), user, 0, g.now(), cancel)
 	return p.pid, func() int {
 		defer cancel()
 		defer g.removeProcess(p)
