@@ -328,7 +328,7 @@ func TestTheAgentsOfAzureAreWaitedFor(t *testing.T) {
 			case test.fails != "":
 				wantError(t, err, test.fails)
 			}
-			if said := strings.Contains(g.ui.text(), "Waiting: "); said != (test.says != "") {
+			if said := strings.Contains(g.ui.text(), "of Azure's agent"); said != (test.says != "") {
 				t.Errorf("waited: %v", said)
 			}
 			want(t, g.ui.text(), test.says)
