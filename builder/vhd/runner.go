@@ -29,6 +29,7 @@ func newRunner(steps []multistep.Step, c common.PackerConfig, ui packersdk.Ui, s
 		if at == multistep.DebugLocationBeforeCleanup {
 			where = "before the cleanup of"
 		}
+		// No answer is a build that was cancelled, which the runner sees itself.
 		_, _ = ask(ui, state, fmt.Sprintf("Pausing %s step %q. Press Enter to continue.", where, name))
 	})
 	state.Put("pauseFn", pause)

@@ -115,7 +115,7 @@ func (j Judge) undone() *Verdict {
 // startedOver: the log has the tag and ImageState is one that only the boot
 // after it can bring. While sysprep ends it may still be UNDEPLOYABLE.
 func (j Judge) startedOver() bool {
-	if !j.expect.Generalize || j.expect.End == Reboot || !j.last.Log.TagCreated || j.last.Process == Yes {
+	if !j.expect.Generalize || j.expect.End == Reboot || !j.last.Log.TagCreated || !j.stateLater || j.last.Process == Yes {
 		return false
 	}
 	switch j.last.ImageState {

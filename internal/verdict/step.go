@@ -52,15 +52,18 @@ type Judge struct {
 	// command was answered since; gap the same, of the last time that the log had
 	// the tag, whatever was answered.
 	reopened, gap time.Duration
-	asked         time.Time // since when a last look is wanted; zero: none is
-	own           ownership // whose log it is
-	proven        time.Time // since when tag, ImageState and log agree on success; zero: they do not
-	wasProven     bool      // they did agree once
-	wasTagged     bool      // tag and expected ImageState were seen together once
-	armed         Tri       // the next boot sets the image up; as read while tag and ImageState said success
-	neverSeen     bool      // no command was answered yet
-	given         bool      // success was seen before the watch began, which has no log (Ending)
-	agent         agentSeen // what was seen of the program that starts sysprep
+	// stateLater: ImageState was read in a later look than the tag of the log. One look
+	// reads ImageState first, and may stand still before it reads the log.
+	stateLater bool
+	asked      time.Time // since when a last look is wanted; zero: none is
+	own        ownership // whose log it is
+	proven     time.Time // since when tag, ImageState and log agree on success; zero: they do not
+	wasProven  bool      // they did agree once
+	wasTagged  bool      // tag and expected ImageState were seen together once
+	armed      Tri       // the next boot sets the image up; as read while tag and ImageState said success
+	neverSeen  bool      // no command was answered yet
+	given      bool      // success was seen before the watch began, which has no log (Ending)
+	agent      agentSeen // what was seen of the program that starts sysprep
 }
 
 // Begin starts watching a run that was launched at the given time.
@@ -131,6 +134,8 @@ func (j Judge) learn(o Observation) Judge {
 	}
 	if o.ImageState == "" {
 		j.last.ImageState = before.ImageState
+	} else {
+		j.stateLater = before.Log.TagCreated
 	}
 	if o.GeneralizationState == nil {
 		j.last.GeneralizationState = before.GeneralizationState

@@ -51,6 +51,22 @@ func TestARunIsJudged(t *testing.T) {
 			expect: generalize, seen: []Observation{success(time.Minute), at(70*time.Second, silent(PortOpen)), at(80*time.Second, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed))},
 			want: Undone,
 		},
+		"a look that read the state before generalize and the log after it": {
+			expect: generalize, seen: []Observation{
+				at(5*time.Second, state(windows.StateComplete), log(20, validating)),
+				at(2*time.Minute, ended, noTag, state(windows.StateComplete), log(200, done, tagLogged, logClosed)),
+				success(3*time.Minute, ended),
+			},
+			want: Generalized, consistent: true,
+		},
+		"Windows has started again after generalize, and the next look says so too": {
+			expect: generalize, seen: []Observation{
+				at(5*time.Second, state(windows.StateComplete), log(20, validating)),
+				at(2*time.Minute, ended, noTag, state(windows.StateComplete), log(200, done, tagLogged, logClosed)),
+				at(130*time.Second, ended, noTag, state(windows.StateComplete), log(200, done, tagLogged, logClosed)),
+			},
+			want: Undone, reason: "Windows has started again",
+		},
 		"the state follows some minutes after sysprep has ended": {
 			expect: generalize, seen: []Observation{
 				at(time.Minute, ended, tag, state(windows.StateUndeployable), log(200, done, tagLogged, logClosed)),
