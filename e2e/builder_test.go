@@ -40,7 +40,7 @@ type machine struct {
 }
 
 // emulated bounds how many builds in QEMU run at once.
-var emulated = make(chan struct{}, 3)
+var emulated = make(chan struct{}, 4)
 
 // start runs the build.
 func (m machine) start(t *testing.T) *packerRun {
