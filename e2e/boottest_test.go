@@ -43,6 +43,7 @@ func bootTested(t *testing.T, first, block string) machine {
 
 // The four ways in which the first boot of an image ends.
 func TestACloneOfTheImageBoots(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, first, block string
 		texts              []string

@@ -151,6 +151,7 @@ func tool(t *testing.T, name string, args ...string) string {
 }
 
 func TestAMachineBecomesAProvenDisk(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, disk, source, file string
 		starts                   []string // where its Windows starts
@@ -215,6 +216,7 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 }
 
 func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		m      machine
@@ -277,6 +279,7 @@ func TestAFailedBuildInAMachineLeavesNoDisk(t *testing.T) {
 // A restart or a pause where the power-off should come is said at once, and is
 // neither a power-off nor five silent minutes.
 func TestAMachineThatDoesNotPowerOffSaysWhatItDoes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		m       machine
@@ -375,6 +378,7 @@ func TestAGoodImageIsTakenThoughWinRMDied(t *testing.T) {
 }
 
 func TestCtrlCEndsTheBuildInEveryPhase(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, after string }{
 		{"before the guest is up", "Waiting for WinRM at"},
 		{"in another provisioner", "sleeping"},

@@ -72,6 +72,7 @@ func imageState(t *testing.T, guest *winsim.Running) string {
 
 // The machine is the user's, and goes on after the build.
 func TestCtrlCLeavesAnExistingMachineInOrder(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, after string
 		changed     bool
@@ -144,6 +145,7 @@ func TestASecondCtrlCEndsTheWait(t *testing.T) {
 // what was uploaded stays. The error-cleanup-provisioner does not run either. The
 // documents say so.
 func TestCtrlCWithAnotherBuilderLeavesTheGuestAlone(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, after string }{
 		{"at the first look", "Looking at the guest"},
 		{"while sysprep validates", "validating"},

@@ -96,6 +96,7 @@ func expectNoPassword(t *testing.T, p *packerRun) {
 }
 
 func TestABuildFailsByWhatItsCommunicatorSays(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, provisioner string
 		during            func(t *testing.T, p *packerRun)

@@ -72,6 +72,7 @@ var transports = []struct {
 // Packer's own provisioners are clients that nobody here wrote: they show that
 // the guest is not made for our plugin alone.
 func TestStockProvisionersWorkAgainstTheGuest(t *testing.T) {
+	t.Parallel()
 	for _, transport := range transports {
 		t.Run(transport.name, func(t *testing.T) {
 			t.Parallel()

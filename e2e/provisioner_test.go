@@ -57,6 +57,7 @@ func guestFile(t *testing.T, guest *winsim.Running, path string) []byte {
 }
 
 func TestTheProvisionerGeneralizesOverEveryTransport(t *testing.T) {
+	t.Parallel()
 	for _, transport := range transports {
 		t.Run(transport.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +163,7 @@ func firstLineWith(output, text string) string {
 }
 
 func TestEveryEndHasItsOwnTextAndExitCode(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		scenario winsim.Scenario

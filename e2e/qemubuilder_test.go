@@ -61,6 +61,7 @@ build {
 
 // Whatever a template combines, no disk leaves the build that is not proven.
 func TestTheQemuBuilderWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
+	t.Parallel()
 	testutil.Tool(t, "qemu-system-x86_64")
 	plugins := withPlugins(t, "qemu")
 	const command = `shutdown_command = "shutdown /s /t 5 /f"`

@@ -116,6 +116,7 @@ func TestTheLoginIsLostAfterGeneralize(t *testing.T) {
 }
 
 func TestTheLoginIsLostBeforeTheBuildersShutdown(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"own", "communicator"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -127,6 +128,7 @@ func TestTheLoginIsLostBeforeTheBuildersShutdown(t *testing.T) {
 }
 
 func TestARestartInPlaceOfThePowerOff(t *testing.T) {
+	t.Parallel()
 	scenario := winsim.Scenario{RestartsInstead: true, FirstBoot: winsim.FirstBootDone, BootTakes: winsim.Duration(12 * time.Second)}
 	lines := sysprepBlock(`action = "shutdown"`, `shutdown_timeout = "60s"`)
 	t.Run("the port closes", func(t *testing.T) {
@@ -165,6 +167,7 @@ func TestAProvisionerAfterSysprep(t *testing.T) {
 }
 
 func TestASecondPackerWatchesTheSysprepOfTheFirst(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"the first goes on", "the first was killed"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ import (
 )
 
 func TestADownloadedDiskIsHeldAgainstItsChecksum(t *testing.T) {
+	t.Parallel()
 	disk := built("guest-bios.vhd")
 	right := sum(t, disk)
 	for _, c := range []struct{ name, checksum, says string }{

@@ -44,6 +44,7 @@ build {
 }
 
 func TestTheProvisionerGeneralizesOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, way := range sshWays {
 		t.Run(way.shell+", "+way.transfer, func(t *testing.T) {
 			t.Parallel()
@@ -82,6 +83,7 @@ func expectGeneralized(t *testing.T, p *packerRun, guest *winsim.Running) {
 
 // Each way that files can go is missing in some guests; what helps is said.
 func TestAnSSHServerWithoutScpOrSftpIsNamed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		ssh            winsim.SSH
 		transfer, hint string
@@ -104,6 +106,7 @@ func TestAnSSHServerWithoutScpOrSftpIsNamed(t *testing.T) {
 
 // The stock provisioners show that the server is not made for our plugin alone.
 func TestStockProvisionersWorkOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, transfer := range []string{"scp", "sftp"} {
 		t.Run(transfer, func(t *testing.T) {
 			t.Parallel()
@@ -138,6 +141,7 @@ func TestStockProvisionersWorkOverSSH(t *testing.T) {
 }
 
 func TestOurOwnBuilderOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, way := range sshWays[1:3] {
 		t.Run(way.shell+", "+way.transfer, func(t *testing.T) {
 			t.Parallel()

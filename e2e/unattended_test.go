@@ -130,6 +130,7 @@ func TestAnAnswerFileGeneralizesWithoutACommunicator(t *testing.T) {
 }
 
 func TestAnAnswerFileThatEndsWrongIsSaid(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, command, generalize string
 		scenario                  winsim.Scenario

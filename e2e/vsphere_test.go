@@ -151,6 +151,7 @@ build {
 // Whatever a template combines, the machine ends off and generalized, or the
 // build fails and says why.
 func TestVSphereCloneWithEveryPairOfActionAndShutdownCommand(t *testing.T) {
+	t.Parallel()
 	plugins := withPlugins(t, "vsphere")
 	const command = `shutdown_command = "shutdown /s /t 5 /f"`
 	for _, c := range []struct {
