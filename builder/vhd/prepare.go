@@ -15,6 +15,7 @@ import (
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
@@ -43,7 +44,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), c.prepareStrict(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), c.prepareStrict(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()

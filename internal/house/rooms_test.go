@@ -41,7 +41,7 @@ var rooms = []room{
 
 	// Adapters to Packer.
 	{name: "internal/report/block", packer: true, may: []string{"internal/finding", "internal/finding/render", "internal/hostfile", "internal/proof", "internal/report", "internal/secrets", "internal/unknown", "internal/verdict", "version", "internal/lazyregexp"}},
-	{name: "internal/evidencefile", packer: true, may: []string{"internal/diskimage", "internal/evidence", "internal/heartbeat", "internal/proof", "internal/secrets", "internal/unknown", "version"}},
+	{name: "internal/evidencefile", packer: true, may: []string{"internal/diskimage", "internal/evidence", "internal/foreign", "internal/heartbeat", "internal/inventory", "internal/proof", "internal/sbom", "internal/secrets", "internal/unknown", "internal/winimage", "version"}},
 	{name: "internal/proof", packer: true, may: []string{"internal/boots", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/target", "internal/unknown", "internal/winimage", "internal/lazyregexp"}},
 	{name: "internal/guest/packercomm", packer: true, may: []string{"internal/guest", "internal/lockout", "internal/lazyregexp"}},
 	{name: "internal/guest/winrmguest", may: []string{"internal/guest", "internal/winrm", "internal/winrm/files"}},

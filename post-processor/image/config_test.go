@@ -134,7 +134,7 @@ func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "verify", "vhd_type", "wim_compression", "wim_description", "wim_name"}; !slices.Equal(names, want) {
+	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "sbom", "verify", "vhd_type", "wim_compression", "wim_description", "wim_name"}; !slices.Equal(names, want) {
 		t.Errorf("options %v, want %v", names, want)
 	}
 }
