@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +38,9 @@ type machine struct {
 	limit    time.Duration // of the build; default: that of all
 	zone     string        // the host's time zone as Packer sees it; default: as it is
 }
+
+// emulated bounds how many builds in QEMU run at once.
+var emulated = make(chan struct{}, 4)
 
 // start runs the build.
 func (m machine) start(t *testing.T) *packerRun {
@@ -76,7 +80,11 @@ func (m machine) start(t *testing.T) *packerRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startWithin(t, max(m.limit, longest()), packer, plugins, fmt.Sprintf(`
+	// Emulation takes a processor, and the tests of guests in this process mostly wait.
+	emulated <- struct{}{}
+	leave := sync.OnceFunc(func() { <-emulated })
+	t.Cleanup(leave)
+	p := startWithin(t, max(m.limit, longest()), packer, plugins, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   memory           = 512
@@ -94,6 +102,11 @@ build {
 %s
 }
 `, built(m.disk), config, monitor, m.password, m.source, m.builders), nil, flags...)
+	go func() {
+		<-p.done
+		leave()
+	}()
+	return p
 }
 
 func sum(t *testing.T, path string) string {

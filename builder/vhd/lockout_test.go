@@ -72,6 +72,7 @@ func TestRefusedLoginsDoNotLockTheAccount(t *testing.T) {
 // The whole wait of the builder, with the times of a Windows: an account that is set
 // up late is found, and a wrong password locks nothing.
 func TestTheWaitForAGuestDoesNotLockTheAccount(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		scenario winsim.Scenario
 		password string
@@ -79,11 +80,15 @@ func TestTheWaitForAGuestDoesNotLockTheAccount(t *testing.T) {
 		want     multistep.StepAction
 		said     string
 	}{
-		"set up late":      {winsim.Scenario{AccountAfter: winsim.Duration(2 * time.Minute)}, "secret", "4h", multistep.ActionContinue, "refuses user"},
+		"set up late":      {winsim.Scenario{AccountAfter: winsim.Duration(3 * time.Minute)}, "secret", "4h", multistep.ActionContinue, "refuses user"},
 		"a wrong password": {winsim.Scenario{}, "wrong", "30m", multistep.ActionHalt, "no login is tried for another"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const speed = 300
+			t.Parallel()
+			speed := 300.0
+			if c.scenario.AccountAfter > 0 {
+				speed = 100 // the first login has to come before the account is there
+			}
 			clock := winsim.NewClock(speed)
 			sim := lockable(t, clock, c.scenario, winsim.ServerOptions{NTLM: true})
 			b := started(t, map[string]any{"winrm_password": c.password, "winrm_timeout": c.timeout})

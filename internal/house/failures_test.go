@@ -66,9 +66,9 @@ func TestFewFailuresAreRunAgain(t *testing.T) {
 		t.Skip("SKIPPED: bash is not installed, which the tools are written for")
 	}
 	for name, c := range map[string]struct{ log, second, want string }{
-		"one":             {"--- FAIL: TestA (1.00s)\n    --- FAIL: TestA/b (1.00s)\n", "exit 0", "make -run ^(TestA)\nFLAKY: TestA failed beside other tests, and passed alone\n"},
-		"two":             {"--- FAIL: TestA (1.00s)\n--- FAIL: TestC (1.00s)\n", "exit 0", "make -run ^(TestA|TestC)\nFLAKY: TestA failed beside other tests, and passed alone\nFLAKY: TestC failed beside other tests, and passed alone\n"},
-		"again":           {"--- FAIL: TestA (1.00s)\n", "exit 1", "make -run ^(TestA)\n"},
+		"one":             {"--- FAIL: TestA (1.00s)\n    --- FAIL: TestA/b (1.00s)\nFAIL\nFAIL\texample.com/a\t1.20s\nok  \texample.com/b\t1s\n", "exit 0", "make -run ^(TestA) example.com/a P=example.com/a\nFLAKY: TestA failed beside other tests, and passed alone\n"},
+		"two":             {"--- FAIL: TestA (1.00s)\nFAIL\texample.com/a\t1.20s\n--- FAIL: TestC (1.00s)\nFAIL\texample.com/c\t1.20s\n", "exit 0", "make -run ^(TestA|TestC) example.com/a example.com/c P=example.com/a example.com/c\nFLAKY: TestA failed beside other tests, and passed alone\nFLAKY: TestC failed beside other tests, and passed alone\n"},
+		"again":           {"--- FAIL: TestA (1.00s)\nFAIL\texample.com/a\t1.20s\n", "exit 1", "make -run ^(TestA) example.com/a P=example.com/a\n"},
 		"four":            {"--- FAIL: TestA (1.00s)\n--- FAIL: TestB (1.00s)\n--- FAIL: TestC (1.00s)\n--- FAIL: TestD (1.00s)\n", "exit 0", ""},
 		"a race":          {"WARNING: DATA RACE\n--- FAIL: TestA (1.00s)\n", "exit 0", ""},
 		"a panic":         {"--- FAIL: TestA (1.00s)\npanic: no\n", "exit 0", ""},
@@ -82,7 +82,7 @@ func TestFewFailuresAreRunAgain(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.log), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := exec.CommandContext(t.Context(), bash, "../../tools/again", path, bash, "-c", `echo "$@"; `+c.second, "sh", "make", "-run", "{}").Output()
+			got, err := exec.CommandContext(t.Context(), bash, "../../tools/again", path, bash, "-c", `echo "$@"; `+c.second, "sh", "make", "-run", "{}", "{packages}", "P={packages}").Output()
 			if passed := strings.Contains(c.want, "FLAKY"); string(got) != c.want || (err == nil) != passed {
 				t.Errorf("it prints %q and ends with %v, want %q", got, err, c.want)
 			}
