@@ -203,3 +203,14 @@ func TestABillOfMaterialsIsCheckedBeforeAnythingIsDone(t *testing.T) {
 		}
 	}
 }
+
+// TestABillOfMaterialsOfTheInputIsNoDisk: sysprep-vhd hands on one beside its disk.
+func TestABillOfMaterialsOfTheInputIsNoDisk(t *testing.T) {
+	b := newBench(t, stocked(), map[string]any{"format": "raw", "output": "x.raw"})
+	disk := b.input.files[0]
+	b.input.files = []string{disk, put(t, disk+".cdx.json", `{"bomFormat":"CycloneDX"}`)}
+	made, keep, _, err := b.run(t.Context())
+	if err != nil || keep || !slices.Equal(made.Files(), []string{"x.raw"}) {
+		t.Errorf("keep %t, %v\n%s", keep, err, &b.said)
+	}
+}
