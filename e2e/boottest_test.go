@@ -24,7 +24,7 @@ const wordLimit = 30 * time.Second
 const bootTestLimit = 8 * time.Minute
 
 // bootTested is a build whose image is booted, with an answer file for specialize and
-// oobeSystem.
+// oobeSystem that leaves no page of OOBE open: the clone has to come to logon.
 func bootTested(t *testing.T, first, block string) machine {
 	t.Helper()
 	return machine{
@@ -33,9 +33,13 @@ func bootTested(t *testing.T, first, block string) machine {
 		source:   "boot_test {\n    " + block + "\n  }",
 		builders: sysprepBlock(`unattend {
       computer_name = "*"
+      locale {
+        ui_language  = "en-US"
+        input_locale = "en-US"
+      }
       oobe {
-        hide_eula_page  = true
-        protect_your_pc = 3
+        hide_eula_page            = true
+        hide_local_account_screen = true
       }
     }`),
 	}

@@ -11,6 +11,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hypervisor"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
@@ -25,6 +26,7 @@ type artifact struct {
 	path          string
 	report        string // "" without one
 	evidence      []string
+	sbom          string // "" without one; evidence has it too
 	madeDirectory bool
 	state         map[string]any
 }
@@ -35,7 +37,8 @@ var _ packersdk.Artifact = (*artifact)(nil)
 // build values, or nil.
 func newArtifact(run *run, generatedData any) *artifact {
 	c := run.config
-	a := &artifact{path: run.output.path, report: run.report, evidence: run.output.evidence, madeDirectory: run.output.madeDirectory}
+	statement, bill := evidencefile.Named(run.output.evidence)
+	a := &artifact{path: run.output.path, report: run.report, evidence: run.output.evidence, sbom: bill, madeDirectory: run.output.madeDirectory}
 	domain := "kvm" // where Vagrant boots the image, as far as nobody says otherwise
 	if d, ok := run.driver.(hypervisor.DomainTyper); ok {
 		domain = d.DomainType()
@@ -45,11 +48,9 @@ func newArtifact(run *run, generatedData any) *artifact {
 	a.state = map[string]any{
 		"diskName": filepath.Base(a.path), "diskType": c.Format,
 		"diskSize": strconv.FormatInt(run.output.virtualSize>>20, 10) + "M", "domainType": domain,
-		reportState: run.report, evidenceState: "",
+		reportState: run.report,
 	}
-	if len(a.evidence) > 0 {
-		a.state[evidenceState] = a.evidence[0]
-	}
+	a.state[evidenceState], a.state[sbomState] = statement, a.sbom
 	if values, ok := generatedData.(map[string]any); ok {
 		// checksum, compress and manifest assert exactly this type.
 		data := make(map[any]any, len(values))
@@ -75,8 +76,14 @@ func newArtifact(run *run, generatedData any) *artifact {
 
 func (*artifact) BuilderId() string { return BuilderID } //nolint:revive // the SDK's name
 
-// Files holds the disk and nothing else: importers take the first that fits.
-func (a *artifact) Files() []string { return []string{a.path} }
+// Files holds the disk, then the bill of materials where there is one, and nothing else:
+// importers take the first that fits.
+func (a *artifact) Files() []string {
+	if a.sbom != "" {
+		return []string{a.path, a.sbom}
+	}
+	return []string{a.path}
+}
 
 // Id is the path of the disk.
 func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's name

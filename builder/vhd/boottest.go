@@ -28,8 +28,10 @@ type BootTest struct {
 	// How far the clone has to come: `oobe` (it waits in OOBE for a person, or is
 	// past it), `logon` (Windows Setup is over: ImageState is
 	// `IMAGE_STATE_COMPLETE`), `audit` (audit mode) or `auto`: `audit` for an image
-	// whose state or answer file leads there, `logon` for one whose answer file has
-	// the pass oobeSystem, else `oobe`. Defaults to `auto`.
+	// whose state or answer file leads there, `logon` for one whose answer file answers
+	// every page of OOBE in its pass oobeSystem, else `oobe`, and which pages are open is
+	// said before the boot. With `communicator = "winrm"` it is `logon` in place of `oobe`.
+	// Defaults to `auto`.
 	Reach string `mapstructure:"reach"`
 	// What a clone does to the build that does not come that far: `fail` (nothing is
 	// handed over) or `warn`. Defaults to `fail`.

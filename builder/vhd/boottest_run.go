@@ -149,8 +149,12 @@ func (t *cloneTest) prepare(ctx context.Context) error {
 		return err
 	}
 	t.partition = w.Partition
-	if t.want = boottest.Reach(t.block.Reach); t.want == boottest.ReachAuto {
-		t.want = boottest.ReachOf(w)
+	decision := boottest.Decide(boottest.Reach(t.block.Reach), t.block.Communicator == "winrm", w)
+	t.want = decision.Reach
+	if text := decision.Warning(); text != "" {
+		t.ui.Sayf("Warning: boot test: %s", text)
+	} else if text := decision.Remark(); text != "" {
+		t.ui.Sayf("Boot test: %s", text)
 	}
 	if t.before, err = winimage.ReadSetupState(ctx, d, t.partition, winimage.SetupState{}); err != nil {
 		return err

@@ -279,3 +279,39 @@ func TestTheCloneIsAnOverlayOfTheImage(t *testing.T) {
 		t.Errorf("kept: %v", names)
 	}
 }
+
+// How far the clone has to come follows the answer file on the image, and what is left
+// open is said before it boots.
+func TestTheCloneHasToComeAsFarAsTheAnswerFileLeads(t *testing.T) {
+	whole := strings.Replace(winimagetest.AnswerFile, "<TimeZone>UTC</TimeZone>", `<OOBE><HideEULAPage>true</HideEULAPage><HideLocalAccountScreen>true</HideLocalAccountScreen></OOBE></component>
+    <component name="Microsoft-Windows-International-Core" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral" versionScope="nonSxS"><UILanguage>en-US</UILanguage>`, 1)
+	const warning = "Warning: boot test: the answer file \\Windows\\Panther\\unattend.xml of the image leaves pages of OOBE to a person (region and keyboard, licence terms, password of the Administrator): "
+	for name, c := range map[string]struct {
+		file, reach string
+		want        string // part of what is said
+		warned      bool
+	}{
+		"pages are open":                {winimagetest.AnswerFile, "auto", "which has to come to oobe", true},
+		"pages are open, and not asked": {winimagetest.AnswerFile, "oobe", "which has to come to oobe", false},
+		"pages are open for logon":      {winimagetest.AnswerFile, "logon", "which has to come to logon", true},
+		"every page is answered":        {whole, "auto", "which has to come to logon", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			image := winimagetest.Disk(t, winimagetest.Spec{Generalized: true, Files: map[string]string{winimagetest.Cached: c.file}})
+			b := newBench(t, map[string]any{"boot_test": map[string]any{"log_directory": filepath.Join(t.TempDir(), "kept"), "start_timeout": "20ms", "reach": c.reach, "on_failure": "warn"}})
+			b.run.openLog()
+			b.run.newClone = func(func(string)) hypervisor.Machine {
+				b.fake.powerDown = func() error { b.fake.end(hypervisor.Fate{Cause: hypervisor.CauseHostRequest}); return nil }
+				return ableMachine{b.fake}
+			}
+			if err := b.run.bootTest(t.Context(), b.Get("ui").(*lockedUI), image); err != nil {
+				t.Fatal(err)
+			}
+			said := saying(b)
+			if !strings.Contains(said, c.want) || strings.Contains(said, warning) != c.warned {
+				t.Errorf("%s", said)
+			}
+		})
+	}
+}

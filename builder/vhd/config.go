@@ -139,6 +139,13 @@ type Config struct {
 	// A statement beside the disk that it is proven, for other programs to verify; see
 	// the block below. By default there is none.
 	Evidence *evidencefile.Config `mapstructure:"evidence"`
+	// Write what the Windows of the proven image is made of (build, packages, updates,
+	// programs, drivers, services) beside the disk, as `<disk>.cdx.json`: a bill of
+	// materials in the form of CycloneDX 1.6, the one that the
+	// [command `sbom`](https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/how-to/sbom.md)
+	// writes. It is the second file of the artifact, and `evidence` names its SHA-256.
+	// A disk with several Windows needs `verify { windows }`. Defaults to `false`.
+	SBOM bool `mapstructure:"sbom"`
 
 	// drivers hold the options of each driver by its name.
 	drivers map[string]hypervisor.Options

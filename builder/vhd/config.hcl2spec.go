@@ -94,6 +94,7 @@ type FlatConfig struct {
 	BootTest                  *FlatBootTest            `mapstructure:"boot_test" cty:"boot_test" hcl:"boot_test"`
 	Report                    *block.FlatConfig        `mapstructure:"report" cty:"report" hcl:"report"`
 	Evidence                  *evidencefile.FlatConfig `mapstructure:"evidence" cty:"evidence" hcl:"evidence"`
+	SBOM                      *bool                    `mapstructure:"sbom" cty:"sbom" hcl:"sbom"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -189,6 +190,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"boot_test":                    &hcldec.BlockSpec{TypeName: "boot_test", Nested: hcldec.ObjectSpec((*FlatBootTest)(nil).HCL2Spec())},
 		"report":                       &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"evidence":                     &hcldec.BlockSpec{TypeName: "evidence", Nested: hcldec.ObjectSpec((*evidencefile.FlatConfig)(nil).HCL2Spec())},
+		"sbom":                         &hcldec.AttrSpec{Name: "sbom", Type: cty.Bool, Required: false},
 	}
 	return s
 }

@@ -80,6 +80,8 @@ func TestOtherValidConfigurations(t *testing.T) {
 		"a path not known yet":           {"source_path": "<unknown>"},
 		"part of a path not known yet":   {"source_path": "disks/<unknown>.vhd"},
 		"choices not known yet":          {"accelerator": "<unknown>", "format": "<unknown>", "hypervisor": "<unknown>", "vhd_type": "fixed"},
+		"strict about targets":           {"verify": map[string]any{"boots_on": []string{"hyperv"}, "boots_on_strict": true}},
+		"targets not known yet":          {"verify": map[string]any{"boots_on": "<unknown>", "boots_on_strict": true}},
 		"arguments for QEMU":             {"qemu_arguments": []string{"-device", "usb-tablet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,6 +110,8 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		changes map[string]any
 		want    []string
 	}{
+		"strict about no target":         {map[string]any{"verify": map[string]any{"boots_on_strict": true}}, []string{"verify.boots_on_strict: it refuses nothing, because verify.boots_on names no target", `boots_on = ["azure-gen2"], or remove boots_on_strict`}},
+		"strict about an empty list":     {map[string]any{"verify": map[string]any{"boots_on": []string{}, "boots_on_strict": true}}, []string{"verify.boots_on_strict: "}},
 		"no disk":                        {map[string]any{"source_path": nil}, []string{"source_path or source_url: one of them is required"}},
 		"two disks":                      {map[string]any{"source_url": "http://x/y", "source_checksum": "none"}, []string{"source_path and source_url: both are set"}},
 		"a download without a word":      {map[string]any{"source_path": nil, "source_url": "http://x/y"}, []string{"source_checksum: required with source_url", `"none"`}},

@@ -9,6 +9,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
@@ -17,6 +18,10 @@ import (
 // evidenceState is the name under which State gives the path of the statement or, where
 // it is signed, of its envelope; "" where there is none.
 const evidenceState = "sysprep_evidence"
+
+// sbomState is the name under which State gives the path of the bill of materials; ""
+// where there is none.
+const sbomState = "sysprep_sbom"
 
 // sources begins to hash what the machine was made from, while its disk is converted:
 // both read much of the same files. The function that it returns waits for the end; it
@@ -53,18 +58,28 @@ func nameOfURL(address, otherwise string) string {
 	return path.Base(u.Path)
 }
 
-// evidence makes the evidence on the converted disk, which has no name yet.
-func (r *run) evidence(result proof.Result, sources func() ([]evidence.Material, error)) ([]evidence.Document, error) {
+// bill is the bill of materials of the converted disk, which is proven and has no name yet;
+// nil where none is asked for.
+func (r *run) bill(ctx context.Context, ui packersdk.Ui, disk string) ([]byte, error) {
+	if !r.config.SBOM {
+		return nil, nil
+	}
+	return evidencefile.Bill(ctx, ui, r.config.Verify.Windows, func(ctx context.Context) (diskimage.Disk, error) { return r.open(ctx, disk) })
+}
+
+// evidence makes what is written beside the converted disk, which has no name yet: its
+// evidence and its bill of materials.
+func (r *run) evidence(result proof.Result, sources func() ([]evidence.Material, error), bill []byte) ([]evidence.Document, error) {
 	c := r.config
 	materials, err := sources()
-	if err != nil || !c.Evidence.Wanted() {
+	if err != nil {
 		return nil, err
 	}
 	if r.ran != nil && r.ran.AnswerFileSHA256 != "" {
 		materials = append(materials, evidence.Material{Role: evidence.RoleAnswerFile, Name: "unattend.xml", SHA256: r.ran.AnswerFileSHA256})
 	}
 	return c.Evidence.Make(c.outputPath(), evidencefile.About{
-		Disk: c.outputPath(), Digests: r.output.digests, Result: result, Packer: c.PackerCoreVersion, Materials: materials, Hide: r.hide,
+		Disk: c.outputPath(), Digests: r.output.digests, Result: result, Packer: c.PackerCoreVersion, Materials: materials, SBOM: bill, Hide: r.hide,
 	})
 }
 

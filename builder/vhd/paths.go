@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidence"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
@@ -70,7 +71,9 @@ func (c *Config) checkPaths(inputs []string) (errs []error) {
 			wrong(reported, proof.CheckReport(c.reportPath(), append(files, c.screenPath())...))
 		}
 	}
-	errs = append(errs, c.Evidence.Check(output, append(files, c.screenPath(), c.reportPath())...)...)
+	files = append(files, c.screenPath(), c.reportPath())
+	errs = append(errs, c.Evidence.Check(output, files...)...)
+	errs = append(errs, evidencefile.CheckSBOM(c.SBOM, output, files...)...)
 	errs = append(errs, c.bootTestPaths()...)
 	return append(errs, c.Report.Check(false, c.writes(inputs)...)...)
 }
@@ -82,7 +85,7 @@ func (c *Config) writes(inputs []string) []string {
 	if !c.Verify.Enabled.False() && !unknown.In(c.Verify.Report) {
 		files = append(files, c.reportPath(), c.beside("report.json"))
 	}
-	if c.Evidence.Wanted() {
+	if c.Evidence.Wanted() || c.SBOM {
 		files = append(files, evidence.Paths(c.outputPath())...)
 	}
 	return files

@@ -47,9 +47,13 @@ func (*stepConvert) Run(ctx context.Context, state multistep.StateBag) multistep
 		result, err = proof.Recheck(ctx, ui, run.proving(unproven))
 		run.told.proved(result, err)
 	}
+	var bill []byte
+	if err == nil {
+		bill, err = run.bill(ctx, ui, unproven)
+	}
 	var documents []evidence.Document
 	if err == nil {
-		documents, err = run.evidence(result, sources)
+		documents, err = run.evidence(result, sources, bill)
 	}
 	if err == nil {
 		tested := time.Now()

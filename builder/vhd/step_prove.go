@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/packer-plugin-sdk/multistep"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/record"
 )
@@ -24,6 +25,9 @@ func (*stepProve) Run(ctx context.Context, state multistep.StateBag) multistep.S
 	}
 	result, err := proof.Run(ctx, ui, run.proving(run.disk.Path))
 	run.told.proved(result, err)
+	if err == nil {
+		err = evidencefile.CheckWindows(run.config.SBOM, run.config.Verify.Windows, result)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return multistep.ActionHalt

@@ -40,51 +40,6 @@ func (p Phase) File() string {
 // Phases lists all of them.
 func Phases() []Phase { return []Phase{Firmware, Loader, Starting, Specialize, OOBE, Audit, Logon} }
 
-// Reach is what a clone has to come to.
-type Reach string
-
-// What can be asked for. ReachAuto is resolved by ReachOf.
-const (
-	ReachAuto  Reach = "auto"
-	ReachOOBE  Reach = "oobe"  // it waits for a person in OOBE, or is past it
-	ReachLogon Reach = "logon" // Windows Setup is over
-	ReachAudit Reach = "audit" // audit mode
-)
-
-// Reaches lists the values of the option.
-func Reaches() []string {
-	return []string{string(ReachAuto), string(ReachOOBE), string(ReachLogon), string(ReachAudit)}
-}
-
-// ReachOf is what ReachAuto stands for with an image: audit mode where its state or
-// its answer file leads there, logon where the answer file that Windows uses has the
-// pass oobeSystem, else OOBE.
-func ReachOf(w winimage.Windows) Reach {
-	if windows.State(w.Setup.ImageState) == windows.StateGeneralizeToAudit {
-		return ReachAudit
-	}
-	for _, f := range w.AnswerFiles {
-		switch {
-		case f.ToAudit:
-			return ReachAudit
-		case slices.Contains(f.Passes, "oobeSystem"):
-			return ReachLogon
-		}
-	}
-	return ReachOOBE
-}
-
-// met says whether a state is one that was asked for, past it included.
-func (r Reach) met(m windows.Meaning) bool {
-	switch r {
-	case ReachAudit:
-		return m == windows.InAudit
-	case ReachLogon:
-		return m == windows.Installed
-	}
-	return m == windows.BeforeOOBE || m == windows.Installed
-}
-
 // Disk is what the disk of a clone says of its first boot. The zero value says
 // nothing.
 type Disk = winimage.SetupState

@@ -8,7 +8,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/windows"
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
 )
 
 const (
@@ -184,27 +183,6 @@ func TestWhatACloneCameTo(t *testing.T) {
 		}
 		if got := v.Cause; (got == nil) != (c.caused == "") || got != nil && got.ID != c.caused {
 			t.Errorf("%s: %+v", name, got)
-		}
-	}
-}
-
-func TestWhatIsAskedOfAnImage(t *testing.T) {
-	file := func(toAudit bool, passes ...string) winimage.AnswerFile {
-		return winimage.AnswerFile{ToAudit: toAudit, Passes: passes}
-	}
-	for name, c := range map[string]struct {
-		state windows.State
-		files []winimage.AnswerFile
-		want  Reach
-	}{
-		"no answer file":        {sealed, nil, ReachOOBE},
-		"without oobeSystem":    {sealed, []winimage.AnswerFile{file(false, "specialize")}, ReachOOBE},
-		"with oobeSystem":       {sealed, []winimage.AnswerFile{file(false, "specialize", "oobeSystem")}, ReachLogon},
-		"on to audit mode":      {sealed, []winimage.AnswerFile{file(true, "oobeSystem")}, ReachAudit},
-		"sealed for audit mode": {windows.StateGeneralizeToAudit, nil, ReachAudit},
-	} {
-		if got := ReachOf(winimage.Windows{Setup: winimage.Setup{ImageState: string(c.state)}, AnswerFiles: c.files}); got != c.want {
-			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

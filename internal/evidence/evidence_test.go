@@ -234,14 +234,18 @@ func written(t testing.TB, key string) (disk string, files []string) {
 		t.Fatal(err)
 	}
 	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
-	statement := must[[]byte](t)(Statement(Image{"disk.vhd", sum(content), sum(content[:1<<16])}, proven()))
+	p := proven()
+	p.SBOM = Material{Name: "disk.vhd.cdx.json", SHA256: sum([]byte(billText))}
+	statement := must[[]byte](t)(Statement(Image{"disk.vhd", sum(content), sum(content[:1<<16])}, p))
 	k := must[*Key](t)(LoadKey(key))
-	documents := must[[]Document](t)(Documents(disk, statement, k))
+	documents := append(must[[]Document](t)(Documents(disk, statement, k)), Document{disk + SBOMSuffix, []byte(billText)})
 	if err := Write(t.Context(), disk, documents); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range documents {
-		files = append(files, d.Path)
+		if !d.IsSBOM() {
+			files = append(files, d.Path)
+		}
 	}
 	return disk, files
 }

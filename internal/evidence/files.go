@@ -7,24 +7,37 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
 
 // What is added to the path of a disk for the files of its evidence. Packer looks for
-// the bundle under the name of the envelope with .sigstore before its .json.
+// the bundle under the name of the envelope with .sigstore before its .json. SBOMSuffix is
+// for the bill of materials, which is no evidence itself.
 const (
 	StatementSuffix = ".statement.json"
 	EnvelopeSuffix  = ".intoto.json"
 	BundleSuffix    = ".intoto.sigstore.json"
+	SBOMSuffix      = ".cdx.json"
 )
 
-// head is how each of the files begins.
-var head = lazyregexp.New(`^\s*\{\s*"(_type"\s*:\s*"https://in-toto\.io/Statement/|payloadType"\s*:\s*"application/vnd\.in-toto\+json"|mediaType"\s*:\s*"application/vnd\.dev\.sigstore\.bundle)`)
+// head is how each of the files begins; a bill of materials also names who wrote it, for
+// others write such files too.
+var head = lazyregexp.New(`^\s*\{\s*"(_type"\s*:\s*"https://in-toto\.io/Statement/|payloadType"\s*:\s*"application/vnd\.in-toto\+json"|mediaType"\s*:\s*"application/vnd\.dev\.sigstore\.bundle` +
+	`|\$schema"\s*:\s*"http://cyclonedx\.org/schema/[^\[]*"tools"\s*:\s*\{\s*"components"\s*:\s*\[\s*\{\s*"type"\s*:\s*"application",\s*"name"\s*:\s*"packer-plugin-sysprep")`)
 
-// Paths are those of all files that may be the evidence on a disk, prefix being its path.
-func Paths(prefix string) []string {
+// headSize is what head needs, with room to spare.
+const headSize = 1024
+
+// Paths are those of all files beside a disk that are about it: its evidence and its bill
+// of materials. prefix is its path.
+func Paths(prefix string) []string { return append(statements(prefix), prefix+SBOMSuffix) }
+
+// statements are those that may be its evidence.
+func statements(prefix string) []string {
 	return []string{prefix + StatementSuffix, prefix + EnvelopeSuffix, prefix + BundleSuffix}
 }
 
@@ -47,7 +60,11 @@ func Documents(prefix string, statement []byte, k *Key) ([]Document, error) {
 	return []Document{{prefix + EnvelopeSuffix, plain}, {prefix + BundleSuffix, bundled}}, nil
 }
 
-// IsOurs reports whether a file is absent, empty or one of evidence.
+// IsSBOM reports whether a document is the bill of materials.
+func (d Document) IsSBOM() bool { return strings.HasSuffix(d.Path, SBOMSuffix) }
+
+// IsOurs reports whether a file is absent, empty, one of evidence or a bill of materials
+// that this program wrote.
 func IsOurs(path string) (bool, error) {
 	f, info, err := hostfile.OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,20 +77,29 @@ func IsOurs(path string) (bool, error) {
 	if info.Size() == 0 {
 		return true, nil
 	}
-	start, err := io.ReadAll(io.LimitReader(f, 256))
+	start, err := io.ReadAll(io.LimitReader(f, headSize))
 	return head.Match(start), err
 }
 
 // Check says why the evidence on a disk cannot be written, nil if it can. A file that is
 // there must be evidence or empty. Inputs are files that are never replaced.
 func Check(prefix string, inputs ...string) error {
-	for _, path := range Paths(prefix) {
+	return check(statements(prefix), "evidence", inputs)
+}
+
+// CheckSBOM says the same of the bill of materials.
+func CheckSBOM(prefix string, inputs ...string) error {
+	return check([]string{prefix + SBOMSuffix}, "bill of materials of this plugin", inputs)
+}
+
+func check(paths []string, what string, inputs []string) error {
+	for _, path := range paths {
 		if err := hostfile.Writable(path, inputs...); err != nil {
 			return err
 		}
 		ours, err := IsOurs(path)
 		if err == nil && !ours {
-			err = fmt.Errorf("%s exists already and is no evidence: remove it, or choose another name", path)
+			err = fmt.Errorf("%s exists already and is no %s: remove it, or choose another name", path, what)
 		}
 		if err != nil {
 			return err
@@ -82,18 +108,48 @@ func Check(prefix string, inputs ...string) error {
 	return nil
 }
 
-// Write writes all of the documents or none, and removes other evidence of the same
-// prefix, which is about an earlier disk. After an error none is left.
+// Write writes all of the documents or none. Evidence among them replaces other evidence
+// of the same prefix, which is about an earlier disk. The bill of materials, which a
+// statement names, is written first. After an error none of them is left.
 func Write(ctx context.Context, prefix string, documents []Document, inputs ...string) (err error) {
-	if err := Check(prefix, inputs...); err != nil {
+	documents = slices.Clone(documents)
+	slices.SortStableFunc(documents, func(a, b Document) int {
+		switch {
+		case a.IsSBOM() == b.IsSBOM():
+			return 0
+		case a.IsSBOM():
+			return -1
+		}
+		return 1
+	})
+	listed, states := false, false
+	for _, d := range documents {
+		listed, states = listed || d.IsSBOM(), states || !d.IsSBOM()
+	}
+	remove := func(ctx context.Context) (err error) {
+		if listed {
+			err = RemoveSBOM(ctx, prefix)
+		}
+		if states {
+			err = errors.Join(err, Remove(ctx, prefix))
+		}
 		return err
 	}
-	if err := Remove(ctx, prefix); err != nil {
+	if listed {
+		err = CheckSBOM(prefix, inputs...)
+	}
+	if states && err == nil {
+		err = Check(prefix, inputs...)
+	}
+	if err != nil {
+		return err
+	}
+	if err := remove(ctx); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, Remove(context.WithoutCancel(ctx), prefix))
+			err = errors.Join(err, remove(context.WithoutCancel(ctx)))
 		}
 	}()
 	for _, d := range documents {
@@ -108,24 +164,33 @@ func Write(ctx context.Context, prefix string, documents []Document, inputs ...s
 }
 
 // Remove removes the evidence on a disk. Files that are no evidence stay.
-func Remove(ctx context.Context, prefix string) error {
+func Remove(ctx context.Context, prefix string) error { return remove(ctx, Left(prefix)) }
+
+// RemoveSBOM removes its bill of materials, if this program wrote it.
+func RemoveSBOM(ctx context.Context, prefix string) error {
+	return remove(ctx, left([]string{prefix + SBOMSuffix}))
+}
+
+func remove(ctx context.Context, paths []string) error {
 	var errs []error
-	for _, path := range Left(prefix) {
+	for _, path := range paths {
 		errs = append(errs, hostfile.Remove(ctx, path))
 	}
 	return errors.Join(errs...)
 }
 
 // Left are the files of evidence that are there.
-func Left(prefix string) (paths []string) {
-	for _, path := range Paths(prefix) {
+func Left(prefix string) []string { return left(statements(prefix)) }
+
+func left(paths []string) (ours []string) {
+	for _, path := range paths {
 		info, err := os.Lstat(path)
 		if err != nil || info.Size() == 0 {
 			continue
 		}
-		if ours, err := IsOurs(path); err == nil && ours {
-			paths = append(paths, path)
+		if is, err := IsOurs(path); err == nil && is {
+			ours = append(ours, path)
 		}
 	}
-	return paths
+	return ours
 }

@@ -36,6 +36,7 @@ const (
 	RoleTool       = "tool"
 	RoleSource     = "source-disk"
 	RoleAnswerFile = "answer-file"
+	RoleSBOM       = "sbom"
 	RoleProof      = "proof"
 )
 
@@ -68,6 +69,9 @@ type Proof struct {
 	// Plugin and Packer are versions; Packer is empty where it had no part.
 	Plugin, Packer string
 	Materials      []Material
+	// SBOM is the bill of materials that is written beside the image; without a name
+	// there is none. Its role is not read.
+	SBOM Material
 	// Hide takes secrets out of a text; nil: there are none.
 	Hide func(string) string
 }
@@ -83,6 +87,7 @@ type (
 		Name        string         `json:"name,omitempty"`
 		URI         string         `json:"uri,omitempty"`
 		Digest      *digestSet     `json:"digest,omitempty"`
+		MediaType   string         `json:"mediaType,omitempty"`
 		Annotations map[string]any `json:"annotations,omitempty"`
 	}
 	digestSet struct {
@@ -137,6 +142,9 @@ func Statement(i Image, p Proof) ([]byte, error) {
 		if !digest.MatchString(sum) {
 			return nil, fmt.Errorf("stating what %s is: %q is not a SHA-256", i.Name, sum)
 		}
+	}
+	if p.SBOM.Name != "" && !digest.MatchString(p.SBOM.SHA256) {
+		return nil, fmt.Errorf("stating what %s is: %q is not a SHA-256", p.SBOM.Name, p.SBOM.SHA256)
 	}
 	if p.Hide == nil {
 		p.Hide = func(s string) string { return s }
@@ -209,6 +217,9 @@ func (p Proof) configuration() []resource {
 			r.Digest = &digestSet{m.SHA256}
 		}
 		list = append(list, r)
+	}
+	if p.SBOM.Name != "" {
+		list = append(list, resource{Name: p.SBOM.Name, Digest: &digestSet{p.SBOM.SHA256}, MediaType: "application/vnd.cyclonedx+json", Annotations: role(RoleSBOM, "", nil)})
 	}
 	proof := role(RoleProof, "sysprepAssertions", p.assertions())
 	proof["sysprepWindows"] = p.systems()

@@ -2,8 +2,11 @@ package evidencefile
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -29,51 +32,93 @@ type About struct {
 	// Packer is its version.
 	Packer    string
 	Materials []evidence.Material
+	// SBOM is the bill of materials, of Bill; nil: there is none.
+	SBOM []byte
 	// Hide takes the secrets that are known out of a text.
 	Hide func(string) string
 }
 
-// Make makes the documents, which Write writes; prefix is what their names begin with.
-// None is made for an image that is not proven.
-func (c *Config) Make(prefix string, a About) ([]evidence.Document, error) {
+// Make makes the documents, which Write writes: the evidence, where the block asks for
+// it, and the bill of materials. prefix is what their names begin with. None is made for
+// an image that is not proven.
+func (c *Config) Make(prefix string, a About) (documents []evidence.Document, err error) {
+	if a.SBOM != nil {
+		if !a.Result.Proven() {
+			return nil, fmt.Errorf("sbom: %w", evidence.ErrNotProven)
+		}
+		documents = append(documents, evidence.Document{Path: prefix + evidence.SBOMSuffix, Content: a.SBOM})
+	}
 	if !c.Wanted() {
-		return nil, nil
+		return documents, nil
 	}
 	hide := func(s string) string { return secrets.Scrub(a.Hide(s)) }
-	statement, err := evidence.Statement(
-		evidence.Image{Name: filepath.Base(a.Disk), File: a.Digests.File, Content: a.Digests.Content},
-		evidence.Proof{
-			Findings: a.Result.Findings, Facts: a.Result.Facts, Materials: a.Materials, Hide: hide,
-			Plugin: version.PluginVersion.String(), Packer: a.Packer,
-		})
+	p := evidence.Proof{
+		Findings: a.Result.Findings, Facts: a.Result.Facts, Materials: a.Materials, Hide: hide,
+		Plugin: version.PluginVersion.String(), Packer: a.Packer,
+	}
+	for _, d := range documents {
+		p.SBOM = evidence.Material{Name: filepath.Base(d.Path), SHA256: fmt.Sprintf("%x", sha256.Sum256(d.Content))}
+	}
+	statement, err := evidence.Statement(evidence.Image{Name: filepath.Base(a.Disk), File: a.Digests.File, Content: a.Digests.Content}, p)
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	documents, err := evidence.Documents(prefix, statement, c.key)
+	stated, err := evidence.Documents(prefix, statement, c.key)
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	return documents, nil
+	return append(stated, documents...), nil
 }
 
 // Write writes the documents and returns their paths. The disk is good without them, and
 // they can be made later, so that one that cannot be written is said and is no error;
 // none is left then.
 func (c *Config) Write(ctx context.Context, ui packersdk.Ui, prefix string, documents []evidence.Document, inputs ...string) (paths []string) {
-	if !c.Wanted() {
+	if len(documents) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	if err := evidence.Write(ctx, prefix, documents, append(inputs[:len(inputs):len(inputs)], c.Inputs()...)...); err != nil {
-		ui.Errorf("The image is whole and proven, but its evidence could not be written: %s; make it with: packer-plugin-sysprep inspect %s", err, c.command(prefix))
+		what, with := c.remade(prefix, documents)
+		ui.Errorf("The image is whole and proven, but its %s could not be written: %s; make it with: %s", what, err, with)
 		return nil
 	}
 	for _, d := range documents {
 		paths = append(paths, d.Path)
-		ui.Sayf("Evidence: %s", d.Path)
+		what := "Evidence"
+		if d.IsSBOM() {
+			what = "Bill of materials"
+		}
+		ui.Sayf("%s: %s", what, d.Path)
 	}
 	return paths
+}
+
+// Named tells of the paths of Write which is that of the statement or, where it is signed,
+// of its envelope, and which of the bill of materials; "" where there is none.
+func Named(paths []string) (statement, bill string) {
+	for _, path := range paths {
+		switch {
+		case (evidence.Document{Path: path}).IsSBOM():
+			bill = path
+		case statement == "":
+			statement = path
+		}
+	}
+	return statement, bill
+}
+
+// remade says what documents are, and which commands make them of the disk.
+func (c *Config) remade(prefix string, documents []evidence.Document) (what, with string) {
+	var names, commands []string
+	if c.Wanted() {
+		names, commands = append(names, "evidence"), append(commands, "packer-plugin-sysprep inspect "+c.command(prefix))
+	}
+	if slices.ContainsFunc(documents, evidence.Document.IsSBOM) {
+		names, commands = append(names, "bill of materials"), append(commands, "packer-plugin-sysprep sbom DISK -o "+prefix+evidence.SBOMSuffix)
+	}
+	return strings.Join(names, " or its "), strings.Join(commands, ", and: ")
 }
 
 // command is the command line that makes the same evidence of the disk.

@@ -88,7 +88,7 @@ func (d *drive) answerFile(file File) AnswerFile {
 	}
 	route := parsed.Route()
 	a.ToAudit, a.Generalizes, a.PowersOff = route.ToAudit, route.Generalize, route.PowersOff
-	a.KeepsDrivers = parsed.KeepsDrivers()
+	a.KeepsDrivers, a.OOBE = parsed.KeepsDrivers(), readOOBE(parsed)
 	secrets := answerfile.SecretSettings(parsed)
 	for _, line := range encodedSecrets(plainText(content)) {
 		secrets = append(secrets, inEncoded(line))

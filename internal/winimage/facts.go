@@ -238,8 +238,10 @@ type AnswerFile struct {
 	Generalizes string `json:"generalizes,omitempty"`
 	PowersOff   bool   `json:"powers_off,omitempty"`
 	// KeepsDrivers: it sets PersistAllDeviceInstalls in the pass generalize.
-	KeepsDrivers bool   `json:"keeps_drivers,omitempty"`
-	Problem      string `json:"problem,omitempty"`
+	KeepsDrivers bool `json:"keeps_drivers,omitempty"`
+	// OOBE is nil where the file has no pass oobeSystem, or Windows has run it.
+	OOBE    *OOBE  `json:"oobe,omitempty"`
+	Problem string `json:"problem,omitempty"`
 }
 
 // Servicing is what updates and upgrades have left.

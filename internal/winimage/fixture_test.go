@@ -108,7 +108,7 @@ func TestADiskOfOtherPeoplesToolsIsReadWholeAndProven(t *testing.T) {
 		Hives:       []Hive{{Name: "SYSTEM", Clean: true}, {Name: "SOFTWARE", Clean: true}},
 		Volume:      Volume{Size: 4190208, LogClean: true, PageFile: 256 << 10},
 		Drivers:     Drivers{Storage: []Driver{{Name: "storahci"}, {Name: "stornvme", StartOverride: num(3)}}, Network: []Driver{{Name: "E1G60", Start: 3}}},
-		AnswerFiles: []AnswerFile{{File: File{Path: cachedAnswerFile, Size: 356, Modified: when}, Passes: []string{"oobeSystem"}}},
+		AnswerFiles: []AnswerFile{{File: File{Path: cachedAnswerFile, Size: 356, Modified: when}, Passes: []string{"oobeSystem"}, OOBE: &OOBE{}}},
 		Leftovers:   []string{},
 	}
 	if !reflect.DeepEqual(w, want) {

@@ -10,6 +10,7 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/foreign"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
@@ -70,8 +71,14 @@ func generatedData(input packersdk.Artifact) map[any]any {
 
 func (*artifact) BuilderId() string { return BuilderID } //nolint:revive // the SDK's name
 
-// Files holds the disk and nothing else: importers take the first that fits.
-func (a *artifact) Files() []string { return []string{a.path} }
+// Files holds the disk, then the bill of materials where there is one, and nothing else:
+// importers take the first that fits.
+func (a *artifact) Files() []string {
+	if _, bill := evidencefile.Named(a.evidence); bill != "" {
+		return []string{a.path, bill}
+	}
+	return []string{a.path}
+}
 
 // Id is the path of the disk.
 func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's name
@@ -79,15 +86,21 @@ func (a *artifact) Id() string { return a.path } //nolint:revive // the SDK's na
 func (a *artifact) String() string { return "Windows image: " + a.path }
 
 func (a *artifact) State(name string) any {
-	if name == evidenceState && len(a.evidence) > 0 {
-		return a.evidence[0]
+	switch statement, bill := evidencefile.Named(a.evidence); {
+	case name == evidenceState && statement != "":
+		return statement
+	case name == sbomState && bill != "":
+		return bill
 	}
 	return a.state[name]
 }
 
-// evidenceState is the name under which State gives the path of the statement or, where
-// it is signed, of its envelope.
-const evidenceState = "sysprep_evidence"
+// The names under which State gives the path of the statement or, where it is signed, of
+// its envelope, and that of the bill of materials.
+const (
+	evidenceState = "sysprep_evidence"
+	sbomState     = "sysprep_sbom"
+)
 
 // Destroy removes the disk, its report and its evidence, and their folder if it was made
 // for them and holds nothing else.

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
@@ -42,6 +43,15 @@ type Config struct {
 	// `output-<build name>-image/`, and its names begin with that of the disk. By default
 	// there is none.
 	Evidence *evidencefile.Config `mapstructure:"evidence"`
+	// Write what the Windows of the proven image is made of (build, packages, updates,
+	// programs, drivers, services), as `<output>.cdx.json`: a bill of materials in the form
+	// of CycloneDX 1.6, the one that the
+	// [command `sbom`](https://github.com/packer-plugin-sysprep/packer-plugin-sysprep/blob/main/docs/how-to/sbom.md)
+	// writes. It is the second file of the artifact, and `evidence` names its SHA-256.
+	// Without `format` it is in `output-<build name>-image/`, and the artifact, which is the
+	// builder's, does not list it. A disk with several Windows needs `verify { windows }`.
+	// Defaults to `false`.
+	SBOM bool `mapstructure:"sbom"`
 	// Files and folders that the disk may be based on. A qcow2 overlay (of
 	// `use_backing_file` for instance) or a differencing disk names its backing
 	// file itself, and the content of that file becomes part of the image: files
@@ -109,7 +119,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareStrict(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -166,6 +176,14 @@ func (c *Config) prepareOutput() (errs []error) {
 // arguments of a call in a list are read, only that the calls are made in their order.
 func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Format, c.VHDType) }
 
+// prepareStrict checks boots_on_strict.
+func (c *Config) prepareStrict() (errs []error) {
+	if err := boots.CheckStrict(c.Verify.BootsOn, c.Verify.BootsOnStrict); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
 // preparePaths tries what will be written, as far as its path is known before
 // the builder has run.
 func (c *Config) preparePaths() (errs []error) {
@@ -188,6 +206,7 @@ func (c *Config) preparePaths() (errs []error) {
 	}
 	if output != "" {
 		errs = append(errs, c.Evidence.Check(output, output, c.Verify.Report)...)
+		errs = append(errs, evidencefile.CheckSBOM(c.SBOM, output, output, c.Verify.Report)...)
 	}
 	return append(append(errs, c.Verify.PrepareReport(append(c.Evidence.Inputs(), output)...)...), c.Report.Check(false, c.otherFiles(output)...)...)
 }

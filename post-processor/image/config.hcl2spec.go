@@ -24,6 +24,7 @@ type FlatConfig struct {
 	Verify              *proof.FlatConfig        `mapstructure:"verify" cty:"verify" hcl:"verify"`
 	Report              *block.FlatConfig        `mapstructure:"report" cty:"report" hcl:"report"`
 	Evidence            *evidencefile.FlatConfig `mapstructure:"evidence" cty:"evidence" hcl:"evidence"`
+	SBOM                *bool                    `mapstructure:"sbom" cty:"sbom" hcl:"sbom"`
 	BackingFiles        []string                 `mapstructure:"backing_files" cty:"backing_files" hcl:"backing_files"`
 	FromArtifice        *bool                    `mapstructure:"from_artifice" cty:"from_artifice" hcl:"from_artifice"`
 	Format              *string                  `mapstructure:"format" cty:"format" hcl:"format"`
@@ -58,6 +59,7 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"verify":                     &hcldec.BlockSpec{TypeName: "verify", Nested: hcldec.ObjectSpec((*proof.FlatConfig)(nil).HCL2Spec())},
 		"report":                     &hcldec.BlockSpec{TypeName: "report", Nested: hcldec.ObjectSpec((*block.FlatConfig)(nil).HCL2Spec())},
 		"evidence":                   &hcldec.BlockSpec{TypeName: "evidence", Nested: hcldec.ObjectSpec((*evidencefile.FlatConfig)(nil).HCL2Spec())},
+		"sbom":                       &hcldec.AttrSpec{Name: "sbom", Type: cty.Bool, Required: false},
 		"backing_files":              &hcldec.AttrSpec{Name: "backing_files", Type: cty.List(cty.String), Required: false},
 		"from_artifice":              &hcldec.AttrSpec{Name: "from_artifice", Type: cty.Bool, Required: false},
 		"format":                     &hcldec.AttrSpec{Name: "format", Type: cty.String, Required: false},

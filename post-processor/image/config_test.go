@@ -78,6 +78,11 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 		{"a format that the target does not take", options{"format": "qcow2", "verify": options{"target": "azure"}}, []string{"verify.target, format: azure takes vhd, not qcow2"}},
 		{"a type that the target does not take", options{"format": "vhd", "vhd_type": "dynamic", "verify": options{"target": "azure"}}, []string{"azure takes fixed, not dynamic vhd"}},
 		{"a rule of the target that is switched off", options{"format": "vhd", "verify": options{"target": "azure", "severities": options{"azure-size": "off"}}}, nil},
+		{"strict about nothing", options{"verify": options{"boots_on_strict": true}},
+			[]string{`verify.boots_on_strict: it refuses nothing, because verify.boots_on names no target; name the targets there, for instance boots_on = ["azure-gen2"], or remove boots_on_strict`}},
+		{"strict about an empty list", options{"verify": options{"boots_on": []string{}, "boots_on_strict": true}}, []string{"verify.boots_on_strict: it refuses nothing"}},
+		{"strict about targets", options{"verify": options{"boots_on": []string{"qemu-ahci"}, "boots_on_strict": true}}, nil},
+		{"strict about targets that are not known yet", options{"verify": options{"boots_on": "<unknown>", "boots_on_strict": true}}, nil},
 		{"a WIM", options{"format": "wim", "wim_compression": "none", "wim_name": "x", "wim_description": "y", "output": "x.wim"}, nil},
 		{"options of a WIM without one", options{"format": "vhd", "wim_compression": "xpress", "wim_name": "x", "wim_description": "y"},
 			[]string{"wim_compression: only valid with", "wim_name: only valid with", "wim_description: only valid with"}},
@@ -129,7 +134,7 @@ func TestEveryOptionIsDocumentedByItsName(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "verify", "vhd_type", "wim_compression", "wim_description", "wim_name"}; !slices.Equal(names, want) {
+	if want := []string{"backing_files", "compact", "evidence", "format", "from_artifice", "output", "report", "sbom", "verify", "vhd_type", "wim_compression", "wim_description", "wim_name"}; !slices.Equal(names, want) {
 		t.Errorf("options %v, want %v", names, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 )
@@ -57,6 +58,9 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 	if err != nil {
 		return nil, err
 	}
+	if err := evidencefile.CheckWindows(p.config.SBOM, p.config.Verify.Windows, result); err != nil {
+		return nil, err
+	}
 	told.begins("convert")
 	unproven, err := p.made(ctx, ui, found, result, output, scratch, told)
 	if err != nil {
@@ -70,7 +74,15 @@ func (p *PostProcessor) convert(ctx context.Context, ui packersdk.Ui, found disk
 			return nil, err
 		}
 	}
-	documents, err := p.evidence(ctx, ui, found, output, result, told)
+	listed := unproven
+	if p.config.Format == formatWIM {
+		listed = found.path
+	}
+	bill, err := p.bill(ctx, ui, found, listed, told)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := p.evidence(ctx, ui, found, output, result, bill, told)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +128,9 @@ func (p *PostProcessor) checkOutput(output string, inputs []string) (replaces bo
 		return true, fmt.Errorf("output: %s exists already; remove it, set another output, or use packer build -force", output)
 	}
 	report, _ := p.reportPaths(output, replaces)
-	for _, err := range p.config.Evidence.Check(output, append(inputs, report)...) {
-		return replaces, err
+	wrong := append(p.config.Evidence.Check(output, append(inputs, report)...), evidencefile.CheckSBOM(p.config.SBOM, output, append(inputs, report)...)...)
+	if len(wrong) > 0 {
+		return replaces, wrong[0]
 	}
 	return replaces, p.checkReport(report, append(inputs, output))
 }

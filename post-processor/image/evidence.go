@@ -2,9 +2,11 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
@@ -24,14 +26,13 @@ func (p *PostProcessor) proveAsItIs(ctx context.Context, ui packersdk.Ui, found 
 	if err := c.Evidence.CheckDisk(found.info, "set format, so that one file is made of it"); err != nil {
 		return err
 	}
-	if c.Evidence.Wanted() {
-		for _, err := range c.Evidence.Check(prefix, append(found.inputs, report)...) {
-			return err
-		}
-		// What an earlier run stated of the disk that had this name.
-		if err := evidence.Remove(ctx, prefix); err != nil {
-			return err
-		}
+	inputs := slices.Concat(found.inputs, []string{report})
+	wrong := append(c.Evidence.Check(prefix, inputs...), evidencefile.CheckSBOM(c.SBOM, prefix, inputs...)...)
+	if len(wrong) > 0 {
+		return wrong[0]
+	}
+	if err := p.removeEarlier(ctx, prefix); err != nil {
+		return err
 	}
 	before, err := os.Stat(found.path)
 	if err != nil {
@@ -40,38 +41,65 @@ func (p *PostProcessor) proveAsItIs(ctx context.Context, ui packersdk.Ui, found 
 	told.begins("prove")
 	options := proof.Options{Config: c.Verify, Disk: proof.File(found.path, found.backing...), Report: report, Inputs: found.inputs}
 	result, err := told.proved(proof.Run(ctx, ui, options))
-	if err != nil || !c.Evidence.Wanted() {
+	if err == nil {
+		err = evidencefile.CheckWindows(c.SBOM, c.Verify.Windows, result)
+	}
+	if err != nil || !c.Evidence.Wanted() && !c.SBOM {
 		return err
 	}
-	told.begins("hash the disk")
-	err = evidencefile.Hashing(ui.Say, func() (err error) {
-		told.digests, err = diskimage.Digest(ctx, found.path, nil, diskimage.Allow(found.backing...))
-		return err
-	})
+	bill, err := p.bill(ctx, ui, found, found.path, told)
+	if err == nil && c.Evidence.Wanted() {
+		told.begins("hash the disk")
+		err = evidencefile.Hashing(ui.Say, func() (err error) {
+			told.digests, err = diskimage.Digest(ctx, found.path, nil, diskimage.Allow(found.backing...))
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}
 	if after, err := os.Stat(found.path); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return fmt.Errorf("evidence: %s was written to after it was proven, so nothing is stated about it; make sure that nothing uses it, and build again", found.path)
+		return fmt.Errorf("evidence, sbom: %s was written to after it was proven, so nothing is stated about it; make sure that nothing uses it, and build again", found.path)
 	}
-	documents, err := c.Evidence.Make(prefix, p.about(found.path, told.digests, result, nil))
+	documents, err := c.Evidence.Make(prefix, p.about(found.path, told.digests, result, nil, bill))
 	if err != nil {
 		return err
 	}
-	told.evidence = c.Evidence.Write(ctx, ui, prefix, documents, append(found.inputs, report)...)
+	told.evidence = c.Evidence.Write(ctx, ui, prefix, documents, inputs...)
 	return nil
 }
 
-// about is what the evidence on a disk is about.
-func (p *PostProcessor) about(disk string, digests diskimage.Digests, result proof.Result, sources []evidence.Material) evidencefile.About {
-	return evidencefile.About{Disk: disk, Digests: digests, Result: result, Packer: p.config.PackerCoreVersion, Materials: sources, Hide: packersdk.LogSecretFilter.FilterString}
+// removeEarlier removes what an earlier run has written about the disk that had this name,
+// as far as it is going to be written again.
+func (p *PostProcessor) removeEarlier(ctx context.Context, prefix string) (err error) {
+	if p.config.Evidence.Wanted() {
+		err = evidence.Remove(ctx, prefix)
+	}
+	if p.config.SBOM {
+		err = errors.Join(err, evidence.RemoveSBOM(ctx, prefix))
+	}
+	return err
 }
 
-// evidence makes the evidence on the converted disk, which has no name yet. Its source
-// is the builder's disk.
-func (p *PostProcessor) evidence(ctx context.Context, ui packersdk.Ui, found disks, output string, result proof.Result, told *told) (documents []evidence.Document, err error) {
-	if !p.config.Evidence.Wanted() {
+// bill is the bill of materials of a disk that is proven; nil where none is asked for.
+func (p *PostProcessor) bill(ctx context.Context, ui packersdk.Ui, found disks, disk string, told *told) ([]byte, error) {
+	if !p.config.SBOM {
 		return nil, nil
+	}
+	told.begins("list what it is made of")
+	return evidencefile.Bill(ctx, ui, p.config.Verify.Windows, func(ctx context.Context) (diskimage.Disk, error) { return open(ctx, disk, found.backing) })
+}
+
+// about is what is written about a disk.
+func (p *PostProcessor) about(disk string, digests diskimage.Digests, result proof.Result, sources []evidence.Material, bill []byte) evidencefile.About {
+	return evidencefile.About{Disk: disk, Digests: digests, Result: result, Packer: p.config.PackerCoreVersion, Materials: sources, SBOM: bill, Hide: packersdk.LogSecretFilter.FilterString}
+}
+
+// evidence makes what is written beside the converted disk, which has no name yet: its
+// evidence, whose source is the builder's disk, and its bill of materials.
+func (p *PostProcessor) evidence(ctx context.Context, ui packersdk.Ui, found disks, output string, result proof.Result, bill []byte, told *told) (documents []evidence.Document, err error) {
+	if !p.config.Evidence.Wanted() {
+		return p.config.Evidence.Make(output, p.about(output, told.digests, result, nil, bill))
 	}
 	told.begins("hash the source")
 	var sources []evidence.Material
@@ -86,5 +114,5 @@ func (p *PostProcessor) evidence(ctx context.Context, ui packersdk.Ui, found dis
 	if err != nil {
 		return nil, err
 	}
-	return p.config.Evidence.Make(output, p.about(output, told.digests, result, sources))
+	return p.config.Evidence.Make(output, p.about(output, told.digests, result, sources, bill))
 }

@@ -144,7 +144,7 @@ func (c *Config) otherFiles(output string) []string {
 		return nil
 	}
 	files := []string{output, output + proof.ReportSuffix, filepath.Clean(output + ".not-proven" + proof.ReportSuffix)}
-	if c.Evidence.Wanted() {
+	if c.Evidence.Wanted() || c.SBOM {
 		files = append(files, evidence.Paths(output)...)
 	}
 	if c.Verify.Report != "" {

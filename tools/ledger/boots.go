@@ -30,6 +30,7 @@ packer-plugin-sysprep inspect --boots-on azure-gen2,hyperv,qemu-virtio disk.vhdx
   ` + "`fail`" + `), with what to do.
 - **unknown**: what was found shows neither. It warns; with ` + "`boots_on_strict = true`" + `
   (` + "`--boots-on-strict`" + `) it refuses the image as well.
+  Without ` + "`boots_on`" + ` there is nothing to be strict about, and the template is refused.
 
 A second assertion, with ` + "`-besides`" + ` behind its id, warns of what a Windows that has started
 misses there: the driver of the network card, the agent, a signature for Secure Boot. It has
