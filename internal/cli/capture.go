@@ -63,7 +63,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 	}
 	f := cmd.Flags()
 	o.flags(f, "the WIM")
-	f.Var(&o.compression, "compression", "how the files in it are compressed: `HOW` is "+strings.Join(wim.Compressions(), " or ")+"; "+string(o.compression)+" by default")
+	f.Var(&o.compression, "compression", "how the files in it are compressed: `HOW` is xpress, lzx (smaller, and takes longer) or none; "+string(o.compression)+" by default")
 	f.Lookup("compression").DefValue = ""
 	f.Var(&o.name, "name", "the `NAME` of the image in the WIM; that of the Windows by default")
 	f.Var(&o.description, "description", "a `TEXT` about the image in the WIM")

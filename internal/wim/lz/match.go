@@ -74,7 +74,7 @@ func (m *Matcher) Find(at, atLeast, depth int) (length, distance int) {
 		if m.four(place+best-3) != tail || m.four(place) != v {
 			continue
 		}
-		if n := min(m.common(at, place, 4), most); n > best {
+		if n := m.common(at, place, 4, most); n > best {
 			best, length, distance = n, n, at-place
 			if n >= m.Nice || n == most {
 				break

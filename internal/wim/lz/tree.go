@@ -30,7 +30,7 @@ func (t *Tree) Reset(src []byte) []byte {
 
 // Common is how many bytes, at most so many, at a place are those distance bytes before.
 func (t *Tree) Common(at, distance, most int) int {
-	return min(t.common(at, at-distance, 0), most)
+	return t.common(at, at-distance, 0, most)
 }
 
 // Find makes a place known and appends the matches there, each longer than the one before.
@@ -86,7 +86,7 @@ func (t *Tree) insert(at int, v uint32, most int, into []Match, found bool) []Ma
 		children := t.child[2*place&(2*Chunk-2):][:2]
 		n := min(ofSmaller, ofGreater)
 		if t.src[at+n] == t.src[place+n] {
-			n = min(t.common(at, place, n+1), most)
+			n = t.common(at, place, n+1, most)
 			if n > best {
 				best = n
 				if found {

@@ -26,15 +26,15 @@ func (w *window) four(at int) uint32 {
 	return binary.LittleEndian.Uint32(w.src[at&(Chunk-1):][:4])
 }
 
-// common is how many bytes two places have in common, the first n known to be; it may
-// count some behind the end.
-func (w *window) common(at, place, n int) int {
-	for at+n < w.n {
+// common is how many bytes, at most so many, two places have in common, the first n known
+// to be. There are so many at both.
+func (w *window) common(at, place, n, most int) int {
+	for n < most {
 		x := binary.LittleEndian.Uint64(w.src[at+n:]) ^ binary.LittleEndian.Uint64(w.src[place+n:])
 		if x != 0 {
-			return n + bits.TrailingZeros64(x)/8
+			return min(n+bits.TrailingZeros64(x)/8, most)
 		}
 		n += 8
 	}
-	return n
+	return most
 }

@@ -33,10 +33,10 @@ const (
 )
 
 const (
-	depth = 32 // places that are looked at for a match
-	nice  = 64 // the length from which on a match is taken without another thought
+	depth = 24 // places that are looked at for a match
+	nice  = 48 // the length from which on a match is taken without another thought
 	// passes choose the matches of a block by what the choice before made them cost.
-	passes = 2
+	passes = 1
 )
 
 // Compressor compresses one chunk after the other. It is not safe for concurrent use.
