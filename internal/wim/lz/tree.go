@@ -28,6 +28,11 @@ func (t *Tree) Reset(src []byte) []byte {
 	return t.src[:t.n:t.n]
 }
 
+// Two tells whether the two bytes at a place are those distance bytes before.
+func (t *Tree) Two(at, distance int) bool {
+	return uint16(t.four(at)) == uint16(t.four(at-distance))
+}
+
 // Common is how many bytes, at most so many, at a place are those distance bytes before.
 func (t *Tree) Common(at, distance, most int) int {
 	return t.common(at, at-distance, 0, most)

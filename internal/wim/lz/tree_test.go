@@ -19,11 +19,11 @@ func TestATreeFindsTheNearestMatchOfTheLongestLength(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
 	tree := &Tree{Nice: longest, Longest: longest, Depth: Chunk}
 	for _, letters := range []int{1, 2, 4, 200} {
-		b := make([]byte, 3000)
+		b := make([]byte, 900)
 		for i := range b {
 			b[i] = byte(r.IntN(letters))
 		}
-		copy(b[2000:], b[100:400])
+		copy(b[500:], b[100:400])
 		if got := tree.Reset(b); !bytes.Equal(got, b) {
 			t.Fatal("the copy is another")
 		}

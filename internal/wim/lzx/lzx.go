@@ -35,8 +35,6 @@ const (
 const (
 	depth = 24 // places that are looked at for a match
 	nice  = 48 // the length from which on a match is taken without another thought
-	// passes choose the matches of a block by what the choice before made them cost.
-	passes = 1
 )
 
 // Compressor compresses one chunk after the other. It is not safe for concurrent use.
@@ -47,9 +45,10 @@ type Compressor struct {
 	matches []lz.Match // of all places, one after the other
 	first   [lz.Chunk + 1]uint32
 
-	nodes  [lz.Chunk + 1]node
-	steps  [lz.Chunk]step // those of a block end where it ends
-	start  int            // and the last begins there
+	ways   [lz.Chunk + 1]way
+	last   [lz.Chunk + 1]queue // the last distances of the way to a place
+	steps  [lz.Chunk]step      // those of a block end where it ends
+	start  int                 // and the last begins there
 	prices prices
 	split  splitter
 
@@ -79,28 +78,21 @@ func (c *Compressor) Compress(dst, src []byte) int {
 	c.src, c.n = c.tree.Reset(src), len(src)
 	translateCalls(c.src)
 	c.find()
-	c.prices.guess(c.src)
-	c.parse(0, c.n, queue{1, 1, 1})
-	ends := c.split.blocks(c.src, c.block(c.n))
+	ends := c.split.blocks(c.src, c.draft())
 	c.out.begin(dst[:len(src)])
 	c.written = codes{}
 	last := queue{1, 1, 1}
 	from := 0
 	for i, to := range ends {
-		// What the first choice, which saw the whole chunk, took for this block.
-		c.counts = c.split.of(i)
-		var after queue
-		for range passes {
-			c.prices.set(&c.counts)
-			after = c.parse(from, to, last)
-			c.counts = counts{}
-			c.counts.addAll(c.src[from:to], c.block(to))
-		}
+		c.prices.set(c.split.of(i))
+		last = c.parse(from, to, last)
+		c.counts = counts{}
+		c.counts.addAll(c.src[from:to], c.block(to))
 		c.write(from, to)
 		if c.out.full {
 			return 0
 		}
-		from, last = to, after
+		from = to
 	}
 	return c.out.end()
 }

@@ -39,53 +39,46 @@ func (q *queue) take(value int) {
 	*q = queue{uint16(value - recents), q[0], q[1]}
 }
 
-// node is a place in a chunk, and the cheapest way to it.
-type node struct {
-	cost uint32
-	step step
-	last queue // the last distances on that way
-}
+// way is how a place in a chunk is reached: the cost, and below it the last step. The lower
+// one is the cheaper one.
+type way uint64
 
-func (n *node) offer(cost uint32, s step) {
-	if cost < n.cost {
-		n.cost, n.step = cost, s
-	}
-}
+const (
+	costBits  = 32
+	unreached = way(1<<64 - 1)
+)
+
+func (w way) cost() uint32 { return uint32(w >> costBits) }
+func (w way) step() step   { return step(w) }
 
 // parse chooses the cheapest bytes and matches of a block by the prices, and returns the
 // last distances at its end. The way to a place depends on the ones before it only by
 // their cost: that other last distances may be worth more later is not considered.
 func (c *Compressor) parse(from, to int, last queue) queue {
-	nodes, p := &c.nodes, &c.prices
+	p := &c.prices
 	for i := from + 1; i <= to; i++ {
-		nodes[i].cost = math.MaxUint32
+		c.ways[i] = unreached
 	}
-	nodes[from] = node{last: last}
+	c.ways[from], c.last[from] = 0, last
 	for at := from; at < to; {
-		here := &nodes[at]
 		if at > from {
-			s := here.step
-			here.last = nodes[at-s.length()].last
-			if s.length() > 1 {
-				here.last.take(s.value())
-			}
+			last = c.lastAt(at)
+			c.last[at] = last
 		}
-		nodes[at+1].offer(here.cost+p.main[c.src[at]], 1)
+		cost := c.ways[at].cost()
+		c.ways[at+1] = min(c.ways[at+1], way(cost+p.main[c.src[at]])<<costBits|1)
 		longest := 1
 		most := min(to-at, maxMatch)
-		for i, d := range here.last {
-			if int(d) > at || most < minMatch {
+		for i, d := range last {
+			if int(d) > at || most < minMatch || !c.tree.Two(at, int(d)) {
 				continue
 			}
 			n := c.tree.Common(at, int(d), most)
-			if n < minMatch {
-				continue
-			}
-			from := minMatch
+			shortest := minMatch
 			if n >= nice {
-				from = n
+				shortest = n
 			}
-			c.offer(at, from, n, i, here.cost)
+			c.offer(at, shortest, n, i, cost)
 			longest = max(longest, n)
 		}
 		shortest := minMatch
@@ -97,7 +90,7 @@ func (c *Compressor) parse(from, to int, last queue) queue {
 			if n >= nice {
 				shortest = n
 			}
-			c.offer(at, shortest, n, int(m.Distance)+recents, here.cost)
+			c.offer(at, shortest, n, int(m.Distance)+recents, cost)
 			shortest = n + 1
 			longest = max(longest, n)
 		}
@@ -107,20 +100,23 @@ func (c *Compressor) parse(from, to int, last queue) queue {
 			at++
 		}
 	}
-	end := &nodes[to]
-	s := end.step
-	end.last = nodes[to-s.length()].last
+	c.start = to
+	for at := to; at > from; {
+		c.start--
+		c.steps[c.start] = c.ways[at].step()
+		at -= c.ways[at].step().length()
+	}
+	return c.lastAt(to)
+}
+
+// lastAt are the last distances behind the step that ends at a place.
+func (c *Compressor) lastAt(at int) queue {
+	s := c.ways[at].step()
+	last := c.last[at-s.length()]
 	if s.length() > 1 {
-		end.last.take(s.value())
+		last.take(s.value())
 	}
-	for at, i := to, to; at > from; {
-		s := nodes[at].step
-		i--
-		c.steps[i] = s
-		at -= s.length()
-		c.start = i
-	}
-	return end.last
+	return last
 }
 
 // offer tells the places that a match reaches, of any length between two, what they cost.
@@ -131,14 +127,22 @@ func (c *Compressor) offer(at, shortest, longest, value int, cost uint32) {
 		cost += p.low[value&7]
 	}
 	main := (*[8]uint32)(p.main[literals+slot*8:])
-	reached := c.nodes[at+shortest : at+longest+1]
-	n := shortest
-	for ; n < minMatch+inHeader && n <= longest; n++ {
-		reached[n-shortest].offer(cost+main[n-minMatch], step(value<<lengthBits|n))
+	reached := c.ways[at+shortest : at+longest+1]
+	w := way(value<<lengthBits | shortest)
+	n := 0
+	for ; n < len(reached) && shortest+n < minMatch+inHeader; n++ {
+		reached[n] = min(reached[n], way(cost+main[shortest+n-minMatch])<<costBits|w)
+		w++
+	}
+	if n == len(reached) {
+		return
 	}
 	cost += main[inHeader]
-	for ; n <= longest; n++ {
-		reached[n-shortest].offer(cost+p.length[n-minMatch-inHeader], step(value<<lengthBits|n))
+	reached = reached[n:]
+	prices := p.length[shortest+n-minMatch-inHeader:][:len(reached)]
+	for i, price := range prices {
+		reached[i] = min(reached[i], way(cost+price)<<costBits|w)
+		w++
 	}
 }
 
@@ -186,33 +190,6 @@ type prices struct {
 }
 
 const unit = 64
-
-// guess sets prices for a chunk that is not known yet.
-func (p *prices) guess(src []byte) {
-	var histogram [literals]uint32
-	for _, b := range src {
-		histogram[b]++
-	}
-	// Some half of the bytes will be within matches, the frequent ones rather than others.
-	for b, n := range histogram {
-		price := 1 + math.Log2(float64(len(src)+literals)/(float64(n)+1))
-		p.main[b] = uint32(unit * min(max(price, 4), 11))
-	}
-	for s := range slots {
-		_, extra := slot(firstOf(s))
-		for n := range 8 {
-			price := 7.5
-			if s < 3 {
-				price = 5.5
-			}
-			p.main[literals+8*s+n] = uint32(unit * (price + float64(n)/4 + float64(extra)))
-		}
-	}
-	for n := range p.length {
-		p.length[n] = uint32(unit * (3 + float64(bits.Len(uint(n)))))
-	}
-	p.low = [1 << alignedBits]uint32{}
-}
 
 // firstOf is the lowest value of a slot.
 func firstOf(slot int) int {

@@ -19,20 +19,22 @@ type unpacker struct {
 	blocks [3]int
 }
 
-// code has the symbol and one of each word, by a one and the word.
-type code map[int]int
+// code has how many words there are of each length, and their symbols, the shortest first
+// and within a length the lowest.
+type code struct {
+	count   [17]int
+	symbols []int
+}
 
 var errEnd = errors.New("no bits are left")
 
-func (u *unpacker) take(n int) int {
-	v := 0
+func (u *unpacker) take(n int) (v int) {
 	for range n {
-		i := u.at / 16 * 2
-		if i+2 > len(u.src) {
+		i := u.at/8 ^ 1 // of each word the higher byte is the first
+		if i >= len(u.src) {
 			panic(errEnd)
 		}
-		w := binary.LittleEndian.Uint16(u.src[i:])
-		v = v<<1 | int(w>>(15-u.at%16)&1)
+		v = v<<1 | int(u.src[i]>>(7-u.at%8)&1)
 		u.at++
 	}
 	return v
@@ -41,30 +43,31 @@ func (u *unpacker) take(n int) int {
 // read makes a code of its lengths; it is complete, or it has no words.
 func read(lengths []int) code {
 	c := code{}
-	next, room := 0, 0
+	room := 0
 	for n := 1; n <= 16; n++ {
 		for s, l := range lengths {
 			if l == n {
-				c[1<<n|next] = s
-				next++
+				c.count[n]++
+				c.symbols = append(c.symbols, s)
 				room += 1 << (16 - n)
 			}
 		}
-		next <<= 1
 	}
-	if room != 1<<16 && len(c) > 0 {
+	if room != 1<<16 && len(c.symbols) > 0 {
 		panic(fmt.Errorf("a code fills %d of %d", room, 1<<16))
 	}
 	return c
 }
 
 func (u *unpacker) symbol(c code) int {
-	v := 1
-	for range 16 {
-		v = v<<1 | u.take(1)
-		if s, ok := c[v]; ok {
-			return s
+	word, first, before := 0, 0, 0
+	for n := 1; n <= 16; n++ {
+		word = word<<1 | u.take(1)
+		first = (first + c.count[n-1]) << 1
+		if word-first < c.count[n] {
+			return c.symbols[before+word-first]
 		}
+		before += c.count[n]
 	}
 	panic(errors.New("no such word"))
 }
@@ -111,13 +114,14 @@ func (u *unpacker) block(size int) {
 		panic(fmt.Errorf("a block of kind %d and %d bytes at %d", kind, n, len(u.out)))
 	}
 	u.blocks[kind]++
-	var low code
+	var low *code
 	if kind == 2 {
 		lengths := make([]int, 8)
 		for i := range lengths {
 			lengths[i] = u.take(3)
 		}
-		low = read(lengths)
+		c := read(lengths)
+		low = &c
 	}
 	u.deltas(u.main[:256])
 	u.deltas(u.main[256:])
@@ -144,7 +148,7 @@ func (u *unpacker) block(size int) {
 				distance = (2+slot%2)<<extra - 2
 				if low != nil && extra >= 3 {
 					distance += u.take(extra-3) << 3
-					distance += u.symbol(low)
+					distance += u.symbol(*low)
 				} else {
 					distance += u.take(extra)
 				}
