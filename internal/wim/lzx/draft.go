@@ -48,9 +48,6 @@ func (c *Compressor) pick(at int, last *queue) (s step, worth int) {
 	found := c.matches[c.first[at]:c.first[at+1]]
 	for i := len(found) - 1; i >= max(len(found)-2, 0); i-- {
 		m := found[i]
-		if m.Distance > farthest {
-			continue
-		}
 		_, extra := slot(int(m.Distance) + recents)
 		if w := int(m.Length) - 1 - (extra+4)>>3; w > worth && (m.Length > 2 || extra < 6) {
 			s, worth = step((int(m.Distance)+recents)<<lengthBits|int(m.Length)), w

@@ -20,9 +20,9 @@ const (
 	maxMatch    = 257
 	inHeader    = 7 // lengths beyond minMatch that the main symbol holds; of more a second one does
 	lengths     = maxMatch - minMatch - inHeader + 1
-	// farthest is the distance of the last slot: 2 is added to distances, as 0, 1 and 2
-	// stand for those of the last three matches.
-	farthest      = lz.Chunk - 1 - recents
+	// recents is added to distances, as 0, 1 and 2 stand for those of the last three matches.
+	// So the last slot ends two bytes before the window does. No match is that far away: in
+	// the last three bytes of a chunk the tree finds none.
 	recents       = 2
 	alignedBits   = 3
 	longestWord   = 16

@@ -67,6 +67,21 @@ func TestWhatDoesNotShrinkIsNotPacked(t *testing.T) {
 			t.Errorf("%d bytes: packed into %d", len(src), n)
 		}
 	}
+	// What takes as many bytes would be read as if it were not packed.
+	saved := map[int]bool{}
+	for zeros := range 300 {
+		src := append(bytes.Clone(noise[:600]), make([]byte, zeros)...)
+		n := c.Compress(make([]byte, len(src)), src)
+		if n >= len(src) {
+			t.Errorf("%d bytes: packed into %d", len(src), n)
+		}
+		if n > 0 {
+			saved[len(src)-n] = true
+		}
+	}
+	if !saved[1] || !saved[2] {
+		t.Errorf("no content saves just one byte or two: %v", saved)
+	}
 }
 
 // What a chunk becomes does not depend on those before it, so that a WIM does not on which

@@ -84,7 +84,7 @@ func (c *Compressor) parse(from, to int, last queue) queue {
 		shortest := minMatch
 		for _, m := range c.matches[c.first[at]:c.first[at+1]] {
 			n := min(int(m.Length), most)
-			if n < shortest || m.Distance > farthest {
+			if n < shortest {
 				continue
 			}
 			if n >= nice {

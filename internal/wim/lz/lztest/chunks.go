@@ -30,11 +30,11 @@ func Chunks() map[string][]byte {
 	r.Shuffle(len(deep), func(i, j int) { deep[i], deep[j] = deep[j], deep[i] })
 	mixed := append(bytes.Clone(noise[:9000]), text.Bytes()[:10000]...)
 	mixed = append(mixed, noise[:9000]...)
-	// The whole of the window lies between two that are alike.
+	// Almost the whole window lies between two places that are alike.
 	far := bytes.Clone(noise)
-	copy(far[:100], make([]byte, 100))
 	copy(far[200:1200], bytes.Repeat([]byte{7}, 1000))
-	copy(far[len(far)-300:], far[3:303])
+	copy(far[len(far)-300:], far[3:300])
+	copy(far[len(far)-4:], far)
 	records := make([]byte, 0, chunk)
 	for i := range chunk / 24 {
 		records = binary.LittleEndian.AppendUint64(records, uint64(i)*0x1000)
@@ -75,7 +75,7 @@ func Calls(size int) []byte {
 }
 
 // OddCalls has the byte of a call before all operands that are on the edge of being
-// translated, where the last ones of the chunk are, too, and one within an operand.
+// translated, also at the end of the chunk, and within operands.
 func OddCalls() []byte {
 	var b []byte
 	for i := range 400 {
@@ -87,6 +87,7 @@ func OddCalls() []byte {
 		b = append(b, 0, 0, 0)
 		if i%7 == 0 {
 			b = append(b, 0xe8, 0xe8, 0xe8, 0, 0, 0, 0, 0)
+			b = append(b, 0xe8, 1, 0, 0, 0xe8, 1, 0, 0, 0)
 		}
 	}
 	for range 12 {
