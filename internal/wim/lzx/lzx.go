@@ -33,8 +33,8 @@ const (
 )
 
 const (
-	depth = 24 // places that are looked at for a match
-	nice  = 48 // the length from which on a match is taken without another thought
+	depth = 16 // places that are looked at for a match
+	nice  = 32 // the length from which on a match is taken without another thought
 )
 
 // Compressor compresses one chunk after the other. It is not safe for concurrent use.
