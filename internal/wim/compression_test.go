@@ -26,7 +26,7 @@ func contents(t testing.TB) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string][]byte{"program": program[:min(len(program), 2<<20)], "noise": lztest.Noise(), "one byte": {1}, "ten bytes": make([]byte, 10)}
+	files := map[string][]byte{"program": program[:min(len(program), 1<<20)], "noise": lztest.Noise(), "one byte": {1}, "ten bytes": make([]byte, 10)}
 	var all []byte
 	for name, b := range lztest.Chunks() {
 		files[name] = b
