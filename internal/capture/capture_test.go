@@ -201,7 +201,17 @@ func TestAFileOfCompactOSIsStoredByItsContent(t *testing.T) {
 
 func TestAnAppliedWIMIsTheVolumeAgain(t *testing.T) {
 	image := fixture(t)
-	path, _ := captured(t, image, wim.XPRESS)
+	for _, compression := range []wim.Compression{wim.XPRESS, wim.LZX} {
+		t.Run(string(compression), func(t *testing.T) {
+			t.Parallel()
+			appliedAgain(t, image, compression)
+		})
+	}
+}
+
+func appliedAgain(t *testing.T, image []byte, compression wim.Compression) {
+	t.Helper()
+	path, _ := captured(t, image, compression)
 	target := filepath.Join(t.TempDir(), "target.ntfs")
 	if err := os.WriteFile(target, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -49,6 +49,8 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 ` + program + ` capture disk.vhdx server.wim
 # its name in the WIM
 ` + program + ` capture --name "Server 2022" disk.qcow2 named.wim
+# smaller, and takes longer
+` + program + ` capture --compression lzx disk.vhdx small.wim
 # a disk that is no generalized Windows, for a backup
 ` + program + ` capture --unproven disk.vhdx backup.wim`,
 		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read, or the WIM could not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
@@ -63,7 +65,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 	}
 	f := cmd.Flags()
 	o.flags(f, "the WIM")
-	f.Var(&o.compression, "compression", "how the files in it are compressed: `HOW` is "+strings.Join(wim.Compressions(), " or ")+"; "+string(o.compression)+" by default")
+	f.Var(&o.compression, "compression", "how the files in it are compressed: `HOW` is xpress, lzx (smaller, and takes longer) or none; "+string(o.compression)+" by default")
 	f.Lookup("compression").DefValue = ""
 	f.Var(&o.name, "name", "the `NAME` of the image in the WIM; that of the Windows by default")
 	f.Var(&o.description, "description", "a `TEXT` about the image in the WIM")

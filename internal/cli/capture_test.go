@@ -34,6 +34,7 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 	}{
 		{"a generalized image", []string{good, "WIM"}, OK, true, "captured ", ""},
 		{"without compression, quietly", []string{good, "WIM", "-q", "--compression", "none"}, OK, true, "", ""},
+		{"with LZX", []string{good, "WIM", "--compression", "lzx"}, OK, true, "captured ", ""},
 		{"a Windows in use", []string{inUse, "WIM"}, NotOK, false, "", "not captured: "},
 		{"a Windows in use, all the same", []string{inUse, "WIM", "--unproven"}, OK, true, "NOT PROVEN (", ""},
 		{"no Windows", []string{empty, "WIM", "--unproven"}, CannotDo, false, "", "there is no Windows on the disk"},
@@ -45,7 +46,7 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 		{"a WIM that is there", []string{good, there}, CannotDo, false, "", "is there already"},
 		{"another extension", []string{good, filepath.Join(dir, "x.vhd")}, CannotDo, false, "", "ends in .wim"},
 		{"no WIM", []string{good, "--audit"}, CannotDo, false, "", "name a disk and the WIM to write, in this order; files named: 1"},
-		{"a compression that there is not", []string{good, "WIM", "--compression", "lzms"}, CannotDo, false, "", "--compression lzms: name one of "},
+		{"a compression that there is not", []string{good, "WIM", "--compression", "lzms"}, CannotDo, false, "", "--compression lzms: name one of xpress, lzx, none"},
 		{"too little time", []string{good, "WIM", "--timeout", "1ns"}, CannotDo, false, "", "allow more with --timeout"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -90,9 +90,11 @@ var rooms = []room{
 	{name: "internal/download", packer: true, may: []string{"internal/lazyregexp"}},
 	{name: "internal/compact", may: []string{"internal/diskimage", "internal/ntfs", "internal/partition"}},
 	{name: "internal/diskimage", may: []string{"internal/hostfile", "internal/partition", "internal/lazyregexp"}},
-	{name: "internal/wim", may: []string{"internal/wim/xpress"}},
+	{name: "internal/wim", may: []string{"internal/wim/lzx", "internal/wim/xpress"}},
+	{name: "internal/wim/lzx", may: []string{"internal/wim/lz"}},
 	{name: "internal/wim/xpress", may: []string{"internal/wim/lz"}},
 	{name: "internal/wim/lz"},
+	{name: "internal/wim/lz/lztest"}, // for tests only
 
 	// The simulated guest has its own idea of Windows, so that one mistake does not agree
 	// with itself.

@@ -8,8 +8,6 @@ import (
 	"io"
 	"runtime"
 	"sync"
-
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/wim/xpress"
 )
 
 // digest is the SHA-1 of a content; that of the empty one is all zeros in a WIM.
@@ -68,8 +66,8 @@ type job struct {
 }
 
 func newStore(ctx context.Context, stop context.CancelCauseFunc, file Output, o Options) (*store, error) {
-	if o.Compression != None && o.Compression != XPRESS {
-		return nil, fmt.Errorf("compression %q is not one of %q", o.Compression, Compressions())
+	if err := o.Compression.check(); err != nil {
+		return nil, err
 	}
 	workers := o.Workers
 	if workers <= 0 {
@@ -112,7 +110,7 @@ func newStore(ctx context.Context, stop context.CancelCauseFunc, file Output, o 
 		s.wg.Add(1)
 		go func() {
 			defer s.wg.Done()
-			c := xpress.New()
+			c := o.Compression.compressor()
 			for j := range s.work {
 				j.pack(c)
 				j.ready <- struct{}{}
@@ -123,7 +121,7 @@ func newStore(ctx context.Context, stop context.CancelCauseFunc, file Output, o 
 }
 
 // pack compresses the chunks of a job.
-func (j *job) pack(c *xpress.Compressor) {
+func (j *job) pack(c compressor) {
 	at := 0
 	for i := range jobChunks {
 		from, to := i*chunkSize, min((i+1)*chunkSize, j.n)

@@ -23,18 +23,6 @@ import (
 
 var le = binary.LittleEndian
 
-// Compression is how resources are compressed.
-type Compression string
-
-// The ways of compression.
-const (
-	None   Compression = "none"
-	XPRESS Compression = "xpress"
-)
-
-// Compressions are the names of those there are, the default first.
-func Compressions() []string { return []string{string(XPRESS), string(None)} }
-
 var (
 	// ErrEncrypted means that a file is encrypted by EFS, which is not taken along.
 	ErrEncrypted = errors.New("the file is encrypted by EFS, and its content can be read by its owner only")
@@ -164,9 +152,6 @@ const (
 	metadataResource   = 0x02
 	compressedResource = 0x04
 
-	headerCompressed = 0x00000002
-	headerXPRESS     = 0x00020000
-
 	headerSize = 208
 	chunkSize  = 32 << 10
 )
@@ -227,10 +212,7 @@ func (s *store) complete(t *tree, o Options) (int64, error) {
 func (c Compression) header(table, text resource) ([]byte, error) {
 	h := make([]byte, 0, headerSize)
 	h = append(h, "MSWIM\x00\x00\x00"...)
-	flags, chunk := uint32(0), uint32(0)
-	if c == XPRESS {
-		flags, chunk = headerCompressed|headerXPRESS, chunkSize
-	}
+	flags, chunk := c.flags()
 	for _, v := range []uint32{headerSize, 0x00010d00, flags, chunk} {
 		h = le.AppendUint32(h, v)
 	}

@@ -136,20 +136,20 @@ func TestLongContentsAreStoredOnce(t *testing.T) {
 	copy(barely[40000:], bytes.Repeat([]byte{1}, 40))
 	tight.content = bytes.NewReader(barely)
 	s := &source{root: folder(child{"a", "", long()}, child{"again", "", long()}, child{"noise", "", raw()}, child{"tight", "", tight}, child{"noise again", "NOISE~1", raw()}, child{"z", "", text("end")})}
-	for _, compression := range Compressions() {
+	for _, compression := range []Compression{XPRESS, None} { // what compresses changes nothing here
 		path := filepath.Join(t.TempDir(), "x.wim")
 		f, err := os.Create(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Write(context.Background(), f, s, Options{Compression: Compression(compression)})
+		r, err := Write(context.Background(), f, s, Options{Compression: compression})
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if want := int64(3<<20 + 5 + 2*len(noise) + 3); r.Stored != want || r.Content != want+3<<20+5+int64(len(noise)) {
 			t.Errorf("%s: stored %d of %d bytes, want %d", compression, r.Stored, r.Content, want)
 		}
-		if info, err := os.Stat(path); err != nil || info.Size() != r.Size || compression == "xpress" && r.Size > 3<<20 {
+		if info, err := os.Stat(path); err != nil || info.Size() != r.Size || compression == XPRESS && r.Size > 3<<20 {
 			t.Errorf("%s: %d bytes, %v", compression, r.Size, err)
 		}
 		if out, err := exec.Command(wimlib, "verify", path).CombinedOutput(); err != nil {

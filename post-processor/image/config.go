@@ -72,8 +72,8 @@ type Config struct {
 	// The type of a VHD: `fixed`, the only one that Azure accepts, or `dynamic`. Only
 	// with `format = "vhd"`, and then `fixed` by default.
 	VHDType string `mapstructure:"vhd_type"`
-	// How the files in a WIM are compressed: `xpress`, or `none`. Only with `format = "wim"`,
-	// and then `xpress` by default.
+	// How the files in a WIM are compressed: `xpress`, `lzx`, which makes a smaller file and
+	// takes longer, or `none`. Only with `format = "wim"`, and then `xpress` by default.
 	WIMCompression string `mapstructure:"wim_compression"`
 	// The name of the image in the WIM, which DISM and Setup show. Only with
 	// `format = "wim"`. Defaults to the name of the Windows, such as

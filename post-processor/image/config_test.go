@@ -88,7 +88,8 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 			[]string{"wim_compression: only valid with", "wim_name: only valid with", "wim_description: only valid with"}},
 		{"options of a disk with a WIM", options{"format": "wim", "vhd_type": "fixed", "compact": true, "output": "x.vhd", "verify": options{"compare": true, "target": "azure"}, "evidence": options{}},
 			[]string{"vhd_type: only valid with", "evidence: not valid", "compact: not valid", "must end in .wim", "verify.compare: not valid", "verify.target: not valid"}},
-		{"a compression that there is not", options{"format": "wim", "wim_compression": "lzms"}, []string{`wim_compression: "lzms" is not one of `}},
+		{"a compression that there is not", options{"format": "wim", "wim_compression": "lzms"}, []string{`wim_compression: "lzms" is not one of xpress, lzx, none`}},
+		{"a WIM with LZX", options{"format": "wim", "wim_compression": "lzx"}, nil},
 		{"a WIM that is not known yet", options{"format": "<unknown>", "wim_name": "x", "wim_compression": "<unknown>"}, nil},
 		{"an option that does not exist", options{"formt": "vhd"}, []string{"formt"}},
 	} {

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -53,9 +54,14 @@ func TestNoWIMIsMadeOfADiskThatIsNotProven(t *testing.T) {
 	if slices.ContainsFunc(here(t), func(name string) bool { return strings.HasSuffix(name, ".wim") }) {
 		t.Errorf("left %v", here(t))
 	}
-	b = newBench(t, winimagetest.Spec{}, map[string]any{"format": "wim", "verify": map[string]any{"enabled": false}})
-	if got, _, _, err := b.run(context.Background()); err != nil || len(got.Files()) != 1 {
-		t.Errorf("without a proof: %v, %v", got, err)
+	b = newBench(t, winimagetest.Spec{}, map[string]any{"format": "wim", "wim_compression": "lzx", "verify": map[string]any{"enabled": false}})
+	got, _, _, err := b.run(context.Background())
+	if err != nil || len(got.Files()) != 1 {
+		t.Fatalf("without a proof: %v, %v", got, err)
+	}
+	const lzx = 0x00040002 // compressed, with LZX
+	if header, err := os.ReadFile(got.Files()[0]); err != nil || binary.LittleEndian.Uint32(header[16:]) != lzx {
+		t.Errorf("flags %#x, want %#x (%v)", header[16:20], lzx, err)
 	}
 }
 

@@ -1,26 +1,16 @@
 package lz
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
-// Chunk is the most that is compressed as one: a chunk of a WIM, 32 KiB.
-const Chunk = 32 << 10
-
 const (
 	bits3 = 12
 	bits4 = 14
 	prime = 0x9e3779b1 // of 2^32 by the golden ratio
-	pad   = 16         // bytes that may be looked at behind the end
 )
 
 // Matcher finds repeats within a chunk: longer ones by chains of places whose first four
 // bytes have one hash, those of three bytes at the last place of their hash only. It is not
 // safe for concurrent use.
 type Matcher struct {
-	src   [Chunk + pad]byte
-	n     int
+	window
 	head3 [1 << bits3]uint16 // a place and 1; 0: none
 	head4 [1 << bits4]uint16 // the last place of a chain, likewise
 	prev  [Chunk]uint16      // the place before it in its chain, likewise
@@ -30,14 +20,9 @@ type Matcher struct {
 
 // Reset begins with another chunk, at most Chunk bytes.
 func (m *Matcher) Reset(src []byte) {
-	m.n = copy(m.src[:Chunk], src)
-	clear(m.src[m.n:min(m.n+pad, len(m.src))])
+	m.fill(src)
 	clear(m.head3[:])
 	clear(m.head4[:])
-}
-
-func (m *Matcher) four(at int) uint32 {
-	return binary.LittleEndian.Uint32(m.src[at&(Chunk-1):][:4])
 }
 
 // Skip makes places known without looking for a match there.
@@ -89,7 +74,7 @@ func (m *Matcher) Find(at, atLeast, depth int) (length, distance int) {
 		if m.four(place+best-3) != tail || m.four(place) != v {
 			continue
 		}
-		if n := min(m.common(at, place), most); n > best {
+		if n := m.common(at, place, 4, most); n > best {
 			best, length, distance = n, n, at-place
 			if n >= m.Nice || n == most {
 				break
@@ -98,18 +83,4 @@ func (m *Matcher) Find(at, atLeast, depth int) (length, distance int) {
 		}
 	}
 	return length, distance
-}
-
-// common is how many bytes two places have in common, the first four known to be; it may
-// count some behind the end.
-func (m *Matcher) common(at, place int) int {
-	n := 4
-	for at+n < m.n {
-		x := binary.LittleEndian.Uint64(m.src[at+n:]) ^ binary.LittleEndian.Uint64(m.src[place+n:])
-		if x != 0 {
-			return n + bits.TrailingZeros64(x)/8
-		}
-		n += 8
-	}
-	return n
 }

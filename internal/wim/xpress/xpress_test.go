@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"testing"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/wim/lz/lztest"
 )
 
 // unpack reads a chunk as [MS-XCA] 2.2.4 tells, bit by bit: slow, and nothing in it is
@@ -102,39 +103,9 @@ func unpack(src []byte, size int) ([]byte, error) {
 	}
 }
 
-// chunks are contents that use each kind of symbol.
-func chunks() map[string][]byte {
-	r := rand.New(rand.NewPCG(3, 4))
-	noise := make([]byte, 32<<10)
-	for i := range noise {
-		noise[i] = byte(r.Uint32())
-	}
-	var text bytes.Buffer
-	for i := range 900 {
-		fmt.Fprintf(&text, "2026-01-01 00:00:%02d, Info SYSPRP line %d\r\n", i%60, i)
-	}
-	skewed := make([]byte, 32<<10)
-	for i := range skewed {
-		skewed[i] = byte(min(r.ExpFloat64()*3, 255))
-	}
-	// Frequencies of Fibonacci, whose tree is deeper than words may be long.
-	var deep []byte
-	for s, a, b := 0, 1, 1; len(deep)+a < 32<<10; s, a, b = s+1, b, a+b {
-		deep = append(deep, bytes.Repeat([]byte{byte(s)}, a)...)
-	}
-	r.Shuffle(len(deep), func(i, j int) { deep[i], deep[j] = deep[j], deep[i] })
-	mixed := append(bytes.Clone(noise[:9000]), text.Bytes()[:10000]...)
-	mixed = append(mixed, noise[:9000]...)
-	return map[string][]byte{
-		"zeros": make([]byte, 32<<10), "text": text.Bytes()[:32<<10], "skewed": skewed, "deep": deep, "mixed": mixed,
-		"lengths": bytes.Join([][]byte{noise[:300], noise[:15], noise[:300], {1}, noise[:273], noise[:274], noise[:17], noise[:18], make([]byte, 5000), make([]byte, 269)}, []byte{7, 8, 9}),
-		"short":   text.Bytes()[:700], "two": bytes.Repeat([]byte{1, 2}, 500),
-	}
-}
-
 func TestWhatIsPackedIsUnpacked(t *testing.T) {
 	c := New()
-	for name, src := range chunks() {
+	for name, src := range lztest.Chunks() {
 		dst := make([]byte, len(src))
 		n := c.Compress(dst, src)
 		if n == 0 || n >= len(src) {
@@ -149,11 +120,7 @@ func TestWhatIsPackedIsUnpacked(t *testing.T) {
 }
 
 func TestWhatDoesNotShrinkIsNotPacked(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
-	noise := make([]byte, 32<<10)
-	for i := range noise {
-		noise[i] = byte(r.Uint32())
-	}
+	noise := lztest.Noise()
 	c := New()
 	for _, src := range [][]byte{noise, noise[:1], nil, noise[:256], noise[:300], make([]byte, 32<<10+1)} {
 		if n := c.Compress(make([]byte, len(src)), src); n != 0 {
@@ -164,7 +131,7 @@ func TestWhatDoesNotShrinkIsNotPacked(t *testing.T) {
 
 // FuzzXPRESS packs what it is given, whole and in pieces by one compressor.
 func FuzzXPRESS(f *testing.F) {
-	for _, src := range chunks() {
+	for _, src := range lztest.Chunks() {
 		f.Add(src)
 	}
 	c := New()
@@ -185,7 +152,7 @@ func FuzzXPRESS(f *testing.F) {
 }
 
 func BenchmarkCompress(b *testing.B) {
-	src := chunks()["text"]
+	src := lztest.Chunks()["text"]
 	dst := make([]byte, len(src))
 	c := New()
 	b.SetBytes(int64(len(src)))
