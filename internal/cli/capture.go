@@ -79,6 +79,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 }
 
 func (o *capturing) check(args []string) error {
+	o.compression = value(strings.ToLower(string(o.compression)))
 	switch {
 	case len(args) != 2:
 		return fmt.Errorf("name a disk and the WIM to write, in this order; files named: %d", len(args))

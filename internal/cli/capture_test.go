@@ -34,7 +34,7 @@ func TestCaptureWritesAWIMOfAProvenDiskOnly(t *testing.T) {
 	}{
 		{"a generalized image", []string{good, "WIM"}, OK, true, "captured ", ""},
 		{"without compression, quietly", []string{good, "WIM", "-q", "--compression", "none"}, OK, true, "", ""},
-		{"with LZX", []string{good, "WIM", "--compression", "lzx"}, OK, true, "captured ", ""},
+		{"with LZX", []string{good, "WIM", "--compression", "LZX"}, OK, true, "captured ", ""},
 		{"a Windows in use", []string{inUse, "WIM"}, NotOK, false, "", "not captured: "},
 		{"a Windows in use, all the same", []string{inUse, "WIM", "--unproven"}, OK, true, "NOT PROVEN (", ""},
 		{"no Windows", []string{empty, "WIM", "--unproven"}, CannotDo, false, "", "there is no Windows on the disk"},

@@ -90,6 +90,7 @@ func TestConfigureReportsEveryErrorAtOnce(t *testing.T) {
 			[]string{"vhd_type: only valid with", "evidence: not valid", "compact: not valid", "must end in .wim", "verify.compare: not valid", "verify.target: not valid"}},
 		{"a compression that there is not", options{"format": "wim", "wim_compression": "lzms"}, []string{`wim_compression: "lzms" is not one of xpress, lzx, none`}},
 		{"a WIM with LZX", options{"format": "wim", "wim_compression": "lzx"}, nil},
+		{"in capitals", options{"format": "wim", "wim_compression": "XPRESS"}, nil},
 		{"a WIM that is not known yet", options{"format": "<unknown>", "wim_name": "x", "wim_compression": "<unknown>"}, nil},
 		{"an option that does not exist", options{"formt": "vhd"}, []string{"formt"}},
 	} {

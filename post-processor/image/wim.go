@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,9 +47,8 @@ func (c *Config) prepareWIM() (errs []error) {
 		return errs
 	}
 	all := wim.Compressions()
-	if c.WIMCompression == "" {
-		c.WIMCompression = all[0]
-	}
+	// The formats' own documents write them in capitals.
+	c.WIMCompression = cmp.Or(strings.ToLower(c.WIMCompression), all[0])
 	if c.WIMCompression != unknown.Value && !slices.Contains(all, c.WIMCompression) {
 		errs = append(errs, fmt.Errorf("wim_compression: %q is not one of %s", c.WIMCompression, strings.Join(all, ", ")))
 	}
