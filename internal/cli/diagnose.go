@@ -148,6 +148,10 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 		r.Error = edge.Text("no log of sysprep or Windows Setup could be read: " + strings.Join(unread, "; "))
 		return r
 	}
+	if found.Outcome == diagnosis.NoLog && found.Says != "" {
+		r.Error = found.Says
+		return r
+	}
 	if found.Outcome == diagnosis.NoLog {
 		r.Error = "there is no log of sysprep or Windows Setup in it; name setupact.log, or the folder Windows\\System32\\Sysprep\\Panther or Windows\\Panther"
 		return r

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ type Log struct {
 	Name string
 	Of   Source
 	Run  Run
+	// Says is what the text means, where it is no log and that is known.
+	Says string
 }
 
 // Reading reads a log of a collection piece by piece.
@@ -38,6 +41,7 @@ type Reading struct {
 	// events: what was read so far is a list of events, of which each line is one
 	// of its own; known from the first line with text.
 	events, begun bool
+	said          said
 }
 
 // NewReading begins to read the log of that name (a path); page is the guest's
@@ -57,6 +61,7 @@ func (r *Reading) Write(b []byte) (int, error) {
 		r.tracker.parser.plain = r.events
 	}
 	r.tracker.Feed(b)
+	r.said.read(b)
 	return len(b), nil
 }
 
@@ -78,9 +83,11 @@ func (r *Reading) Log() Log {
 	p := l.Run.Progress
 	switch {
 	case p.Lines == 0:
+	case !l.Run.readable():
+		l.Says = r.without(l.Run)
 	case p.Runs > 0 || len(p.Options) > 0:
 		l.Of = OfSysprep
-	case l.Of == OfApps && r.events, !l.Run.readable():
+	case l.Of == OfApps && r.events:
 	case l.Of == OfServicing && !slices.ContainsFunc(l.Run.Lines, ofSysprep):
 	case isFirstBoot(l.Run, failure{end: -1}):
 		l.Of = OfSetup
@@ -152,6 +159,8 @@ type Found struct {
 	// how many there are.
 	Errors     []string
 	ErrorCount int
+	// Says is what a text means that is NoLog, where that is known.
+	Says string
 	// follows: the cause only follows from another failure.
 	follows bool
 	// unsaid: the whole log names no failure, and the run has no tag.
@@ -175,6 +184,11 @@ func Collect(logs []Log) Found {
 			setup.Outcome = sysprep.Outcome
 		}
 		f = setup
+	}
+	if f.Outcome == NoLog {
+		for _, l := range logs {
+			f.Says = cmp.Or(f.Says, l.Says)
+		}
 	}
 	if d := f.Diagnosis; d != nil {
 		d.Where.File = f.Log.Name
