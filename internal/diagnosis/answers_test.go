@@ -143,3 +143,23 @@ func kindText(t *testing.T) string {
 		"BitLocker-Sysprep: BitLocker is on for the OS volume. Turn BitLocker off to run Sysprep. (0x80310039)")
 	return "2025-01-02 03:04:05, " + strings.Join(lines, "\n2025-01-02 03:04:05, ") + "\n"
 }
+
+// A run that began and neither failed nor ended is none that went well, also where
+// no provider was at work yet.
+func TestARunThatStopsBeforeAnyProviderHasNotEnded(t *testing.T) {
+	const at = "2025-01-02 03:04:05, Info                  SYSPRP "
+	begun := at + "===          Beginning of a new sysprep run          ===\r\n" + at + "ValidatePrivileges:User has required privileges to sysprep machine\r\n"
+	for text, want := range map[string]string{
+		begun: "its log stops at \"ValidatePrivileges",
+		begun + at + "ParseCommands:Found supported command line option 'OOBE'\r\n":                        "its log stops at \"ParseCommands",
+		begun + at + "WinMain:Displaying dialog box for user to choose sysprep mode...\r\n":                "shows its window and waits",
+		begun + at + "WinMain:Displaying dialog box for user to choose sysprep mode...\r\n" + at + "x\r\n": "its log stops at \"x\"",
+		begun + at + "Shutting down SysPrep log\r\n":                                                       "",
+		at + "ValidatePrivileges:User has required privileges to sysprep machine\r\n":                      "",
+	} {
+		f := Collect([]Log{ReadLog("setupact.log", []byte(text))})
+		if (f.Outcome == Hanging) != (want != "") || want != "" && (!strings.Contains(f.Diagnosis.Summary, want) || f.Diagnosis.Phase == PhaseProcess || len(f.Diagnosis.Evidence) == 0) {
+			t.Errorf("%s\n%s, %+v", text, f.Outcome, f.Diagnosis)
+		}
+	}
+}

@@ -165,6 +165,8 @@ type Found struct {
 	follows bool
 	// unsaid: the whole log names no failure, and the run has no tag.
 	unsaid bool
+	// stopped: the run has not ended, and did no more than begin.
+	stopped bool
 }
 
 // Collect judges the logs of one machine together. What failed last counts: a
@@ -256,16 +258,18 @@ func rank(f Found) int {
 		return 1
 	case f.Outcome == Failed:
 		return 2
-	case f.Outcome == Hanging:
+	case f.Outcome == Hanging && !f.stopped:
 		return 3
-	case f.Diagnosis != nil:
+	case f.Diagnosis != nil && !f.stopped:
 		return 4
 	case f.Outcome == Succeeded:
 		return 5
 	case f.Outcome == Undecided:
 		return 6
+	case f.stopped:
+		return 7
 	}
-	return 7
+	return 8
 }
 
 func judgeOne(l Log) Found {
@@ -288,6 +292,9 @@ func judgeOne(l Log) Found {
 		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	} else {
 		f.undecided()
+		if d, ok := stopped(l.Run); ok && f.Outcome == Unfailed && l.Of == OfSysprep {
+			f.Outcome, f.Diagnosis, f.stopped = Hanging, &d, true
+		}
 	}
 	return f
 }
