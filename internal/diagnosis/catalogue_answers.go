@@ -20,6 +20,9 @@ const (
 	refusedComponent = `\[(?P<pass>` + anyPass + `)\].*\[(?P<component>` + componentName + `)\]|\[(?P<component2>` + componentName + `)\].*\[(?P<pass2>` + anyPass + `)\]`
 )
 
+// notApplied is a setting that Windows could not apply, after which it may go on.
+const notApplied = "F115"
+
 // appliedCauses are answer files that Windows Setup could read, and settings of
 // them that it could not bring about.
 var appliedCauses = []cause{
@@ -27,7 +30,7 @@ var appliedCauses = []cause{
 		remedy: []string{"{apply}", "Which setting it is stands in the last lines of " + windowsLogs + " of that machine; Shift+F10 opens a command prompt beside the message.", freshCopy}, source: github + "rbalsleyMSFT/FFU/issues/29"},
 	{id: "F114", name: "ACCOUNT_NOT_MADE", phase: PhaseFirstBoot, pattern: `(?:Unable|Failed) to (?:create|add|enable|update|set|delete|log ?on)\b[^'\[]*?(?:user|account|member|group|administrator)\b[^'\[]*(?:['\[](?P<account>[^'\]]+)['\])])?.*?\b(?P<code>0x8007(?:0523|0534|0560|0562|0563|056b|056c|052e|0533|089a|08ac|08ad|08af|08b0|08b5|08b8))\b`, title: "Windows Setup could not make or use an account of the answer file ({account}) ({code})",
 		remedy: []string{"{made}", freshCopy}, source: "https://learn.microsoft.com/en-us/windows/win32/netmgmt/network-management-error-codes"},
-	{id: "F115", name: "UNATTEND_SETTING_NOT_APPLIED", phase: PhaseFirstBoot, generic: true, pattern: `^\[(?:Shell Unattend|NETIOUGC\.EXE|NetSetup\.exe)\] (?:(?P<setting>[A-Z][A-Za-z]+): (?:.*?value named '(?P<value>[^']+)')?.*?(?:fail\w*|error|unable|could not|cannot|with status)\b.*?(?P<code>0x[0-9a-f]+)|(?P<setting2>[A-Z][A-Za-z]+) failed \((?P<code2>0x[0-9a-f]+)\))`, title: "Windows Setup could not apply {setting} of the answer file ({value}) ({code})", unconfirmed: true,
+	{id: notApplied, name: "UNATTEND_SETTING_NOT_APPLIED", phase: PhaseFirstBoot, generic: true, pattern: `^\[(?:Shell Unattend|NETIOUGC\.EXE|NetSetup\.exe)\] (?:(?P<setting>[A-Z][A-Za-z]+): (?:.*?value named '(?P<value>[^']+)')?.*?(?:fail\w*|error|unable|could not|cannot|with status)\b.*?(?P<code>0x[0-9a-f]+)|(?P<setting2>[A-Z][A-Za-z]+) failed \((?P<code2>0x[0-9a-f]+)\))`, title: "Windows Setup could not apply {setting} of the answer file ({value}) ({code})", unconfirmed: true,
 		remedy: []string{"Correct {setting} in the answer file: look what its page in Microsoft's reference allows, and whether what it names (an interface, an account, a folder) is there on the machine that boots.", freshCopy}, source: docUnattend},
 }
 
