@@ -166,3 +166,23 @@ func TestARunThatStopsBeforeAnyProviderHasNotEnded(t *testing.T) {
 		}
 	}
 }
+
+// Of a boot that ended well, and of one before sysprep succeeded, it is worth a word.
+func TestASettingThatWasNotAppliedDoesNotUndoASuccess(t *testing.T) {
+	const line = "2025-01-02 03:04:05, "
+	boot := line + "Info                         [windeploy.exe] WinDeploy.exe launched with command-line []...\r\n" +
+		line + "Error                        [Shell Unattend] DisplaySettings failed (0x80070057)\r\n"
+	ended := boot + line + "Info       [0x0601dc] IBS    Setup has completed phase 4\r\n"
+	if f := Collect([]Log{ReadLog("setupact.log", []byte(ended))}); f.Outcome == Failed {
+		t.Errorf("a boot that ended well: %s %+v", f.Outcome, f.Diagnosis)
+	}
+	if f := Collect([]Log{ReadLog("setupact.log", []byte(boot))}); f.Outcome != Failed {
+		t.Errorf("a boot that did not end: %s", f.Outcome)
+	}
+	for _, b := range []string{boot, ended} {
+		f := Collect([]Log{ReadLog("Panther/setupact.log", []byte(b)), ReadLog("Sysprep/Panther/setupact.log", []byte(goodRun))})
+		if f.Outcome != Succeeded {
+			t.Errorf("before a success: %s %+v", f.Outcome, f.Diagnosis)
+		}
+	}
+}

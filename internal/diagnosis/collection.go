@@ -179,7 +179,7 @@ func Collect(logs []Log) Found {
 	switch {
 	case sysprep.Outcome == NoLog:
 		f = setup
-	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
+	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole() && setup.Diagnosis.ID != notApplied):
 		f = setup
 	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
 		if setup.Outcome == Unfailed || setup.Outcome == Undecided {
@@ -277,6 +277,9 @@ func judgeOne(l Log) Found {
 	p := l.Run.Progress
 	if d, follows, ok := diagnose(l.Run); ok {
 		f.Diagnosis, f.follows = &d, follows
+		if d.ID == notApplied && p.Passed {
+			d.Severity = finding.Warn // Windows went on to the end
+		}
 		if d.Severity == finding.Fail {
 			f.Outcome = Failed
 		} else {
