@@ -61,6 +61,11 @@ func lintSecret(l *linter) {
 			report(n, l.rule.Severity, "the command seems to hold a password or a product key: "+stays, "let the command read it from elsewhere, or delete it there when it has run")
 		}
 	}
+	for _, e := range l.file.scripts() {
+		for _, line := range SecretLines(e.Text) {
+			l.add(remark(l.rule.ID, l.rule.Severity, e.Line+line-1, fmt.Sprintf("the text of %s seems to hold a password or a product key; the image keeps it in %s", quotable(e.Name.Local), windows.CachedAnswerFile.OnVolume()), "let the script read it from elsewhere"))
+		}
+	}
 	for _, c := range l.file.comments {
 		if c.directive() || len(secretsInText(c.text)) == 0 {
 			continue

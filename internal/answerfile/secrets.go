@@ -103,6 +103,11 @@ func Secrets(f *File) []string {
 		}
 	}
 	visit(f.Root, "")
+	for _, e := range f.scripts() {
+		for line := range strings.Lines(e.Text) {
+			guess(line[:min(len(line), maxSecretLine)])
+		}
+	}
 	for _, c := range f.comments {
 		if !c.directive() {
 			guess(c.text)
@@ -137,12 +142,38 @@ func SecretSettings(f *File) []string {
 		}
 		places = append(places, quotable(n.pass.Name())+" "+n.where)
 	}
+	for _, e := range f.scripts() {
+		if len(SecretLines(e.Text)) > 0 {
+			places = append(places, fmt.Sprintf("%s on line %d", quotable(e.Name.Local), e.Line))
+		}
+	}
 	for _, c := range f.comments {
 		if !c.directive() && len(secretsInText(c.text)) > 0 {
 			places = append(places, fmt.Sprintf("comment on line %d", c.line))
 		}
 	}
 	return places
+}
+
+// scripts are the elements with text that stand beside the passes, as generators of
+// answer files write them: Windows does not read them, keeps them in its copies of
+// the file, and the scripts of the file take them from there.
+func (f *File) scripts() (all []*Element) {
+	var visit func(e *Element)
+	visit = func(e *Element) {
+		if e.Text != "" {
+			all = append(all, e)
+		}
+		for _, c := range e.Children {
+			visit(c)
+		}
+	}
+	for _, c := range f.Root.Children {
+		if c.Name.Local != "settings" || c.Name.Space != Namespace {
+			visit(c)
+		}
+	}
+	return all
 }
 
 // SecretsOfCommands returns what looks like a password in command lines. The

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,6 +149,10 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 		r.Error = edge.Text("no log of sysprep or Windows Setup could be read: " + strings.Join(unread, "; "))
 		return r
 	}
+	if found.Outcome == diagnosis.NoLog && found.Says != "" {
+		r.Error = found.Says
+		return r
+	}
 	if found.Outcome == diagnosis.NoLog {
 		r.Error = "there is no log of sysprep or Windows Setup in it; name setupact.log, or the folder Windows\\System32\\Sysprep\\Panther or Windows\\Panther"
 		return r
@@ -167,6 +172,12 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 	}
 	r.Facts = facts
 	return r
+}
+
+// withoutGeneralize reports whether sysprep was told what to do, and not to
+// generalize. Where a person chose in its window the log has no options.
+func withoutGeneralize(options []string) bool {
+	return len(options) > 0 && !slices.Contains(options, "GENERALIZE") && !slices.Contains(options, "RESPECIALIZE")
 }
 
 func clock(t time.Time) string {
@@ -217,6 +228,8 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 		head = "the first boot"
 	case facts.Outcome == diagnosis.Succeeded && facts.of == diagnosis.OfSetup:
 		head = "nothing failed: Windows Setup ended its part well"
+	case facts.Outcome == diagnosis.Succeeded && withoutGeneralize(facts.Options):
+		head = "nothing failed: sysprep succeeded, but it ran without /generalize: the machine is not generalized"
 	}
 	for _, f := range r.Findings {
 		head += ": " + f.Summary

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diagnosis"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/weburl"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/winimage"
@@ -99,8 +100,31 @@ func (g *gathering) from(path string, backing []string) error {
 	case isDisk(path, begin[:n]):
 		return g.disk(path, backing)
 	}
+	if err := noLog(begin[:n]); err != nil {
+		return err
+	}
 	return g.file(path, f, info.Size())
 }
+
+// noLog names what is no log by its beginning: an archive that has to be unpacked
+// first, an event log. It is nil for what may be one.
+func noLog(begin []byte) error {
+	if bytes.HasPrefix(begin, []byte("ElfFile\x00")) {
+		return errors.New("this is an event log of Windows, which has to be a text: Get-WinEvent -Path FILE | Format-List TimeCreated, Id, Message > appx.txt; the cause of most failures is in setupact.log")
+	}
+	if name, next, ok := diskimage.WhatElse(begin); ok {
+		return fmt.Errorf("this is %s; %s", name, next)
+	}
+	return nil
+}
+
+// isArchive says of a name whether logs may be in it that are not read from there.
+func isArchive(name string) bool {
+	return slices.Contains([]string{".zip", ".gz", ".tgz", ".7z", ".rar", ".cab", ".xz", ".zst", ".tar"}, strings.ToLower(filepath.Ext(name)))
+}
+
+// errPacked is why logs in an archive are not read.
+var errPacked = errors.New("an archive, which is not looked into here: unpack it first, or name it alone where it is a zip file")
 
 // file reads a log that is a file, or the end of a very long one.
 func (g *gathering) file(name string, f io.ReaderAt, size int64) error {
@@ -187,7 +211,8 @@ func (a abandoned) Read(p []byte) (int, error) {
 // folder reads the logs below a folder; links are not followed.
 func (g *gathering) folder(path string) error {
 	seen := 0
-	return walk(path, func(name string, e fs.DirEntry, err error) error {
+	var archives []string
+	err := walk(path, func(name string, e fs.DirEntry, err error) error {
 		if err != nil && (name == path || e == nil) {
 			return err
 		}
@@ -214,6 +239,9 @@ func (g *gathering) folder(path string) error {
 			}
 			return nil
 		}
+		if e.Type().IsRegular() && isArchive(name) {
+			archives = append(archives, filepath.ToSlash(below))
+		}
 		if !e.Type().IsRegular() || !diagnosis.IsLog(name) {
 			return nil
 		}
@@ -230,6 +258,19 @@ func (g *gathering) folder(path string) error {
 		}
 		return err
 	})
+	if err == nil {
+		g.packed(archives)
+	}
+	return err
+}
+
+// packed notes archives where no log was found beside them.
+func (g *gathering) packed(archives []string) {
+	for _, name := range archives {
+		if len(g.logs) == 0 {
+			g.skip(name, errPacked)
+		}
+	}
 }
 
 // unreadable is the error for a log that was opened and cannot be read.
@@ -263,7 +304,11 @@ func (g *gathering) zip(file io.ReaderAt, size int64) error {
 			}
 		}
 	}
+	var archives []string
 	for _, entry := range z.File {
+		if entry.Mode().IsRegular() && isArchive(entry.Name) {
+			archives = append(archives, entry.Name)
+		}
 		if !entry.Mode().IsRegular() || !diagnosis.IsLog(entry.Name) {
 			continue
 		}
@@ -277,6 +322,7 @@ func (g *gathering) zip(file io.ReaderAt, size int64) error {
 			return err
 		}
 	}
+	g.packed(archives)
 	return nil
 }
 

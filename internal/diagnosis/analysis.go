@@ -68,7 +68,7 @@ func (l problem) endsRun() bool {
 }
 
 // programsOfFirstBoot write into the logs of Windows Setup.
-var programsOfFirstBoot = []string{"[windeploy.exe]", "[setup.exe]", "[audit.exe]", "[oobeldr.exe]", "[msoobe.exe]", "[shell unattend]", "[djoin.exe]", "[setup]"}
+var programsOfFirstBoot = []string{"[windeploy.exe]", "[setup.exe]", "[audit.exe]", "[oobeldr.exe]", "[msoobe.exe]", "[shell unattend]", "[djoin.exe]", "[netiougc.exe]", "[setup]"}
 
 // isFirstBoot says whether a log is one of Windows Setup on a deployed machine.
 func isFirstBoot(run Run, f failure) bool {
@@ -176,10 +176,7 @@ func (a *analysis) fillIn(c cause, l problem, groups map[string]string) map[stri
 	if groups["pass"] == "" && strings.Contains(c.title, "{pass}") {
 		groups["pass"] = a.passAt(l.at)
 	}
-	if c.id == joinFailed {
-		m := joinCode.FindStringSubmatch(l.text)
-		groups["join"] = joinAdvice(m[1])
-	}
+	c.advice(l.text, groups)
 	f := a.failure
 	for name, text := range map[string]string{"entry": f.entry, "dll": f.module, "component": f.component, "operation": f.operation, "key": f.key} {
 		if groups[name] == "" && text != "" {

@@ -63,7 +63,7 @@ const (
 // specific ones stand before the general ones.
 var catalogue = sync.OnceValue(func() []compiled {
 	var all []compiled
-	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, answerFileCauses, configurationCauses, firstBootCauses} {
+	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, appliedCauses, answerFileCauses, configurationCauses, firstBootCauses} {
 		for _, c := range list {
 			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang), optional(c.also)})
 		}

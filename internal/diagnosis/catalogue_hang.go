@@ -15,6 +15,8 @@ var hangCauses = []cause{
 	{id: "F49", name: "HANG_EXTERNAL_PROVIDER", phase: PhaseProcess, by: byHang, external: true, hang: ` of .`, title: "sysprep hangs in the provider of other software, {entry} of {dll} (registered at {key})",
 		remedy: []string{"Give it 15 minutes from its begin: where only the file of a registered provider is missing, sysprep goes on by itself then. If it does not, discard the machine.",
 			`On a fresh machine, before sysprep: remove that software, or delete the registry value HKLM\{key}.`}, source: github + "Azure/AgentBaker/blob/HEAD/vhdbuilder/packer/windows/sysprep.ps1"},
+	{id: windowOpen, name: "WINDOW_OPEN", phase: PhaseLaunch, by: byHang, hang: `^the window of sysprep$`, title: "sysprep shows its window and waits for a person: it was started without options, or audit mode opened it at the logon",
+		remedy: []string{"End that sysprep.exe by its process id, and start it with options: sysprep.exe /generalize /oobe /shutdown /quiet."}, source: desktop + "sysprep-command-line-options"},
 	{id: "F102", name: "HANG", phase: PhaseProcess, by: byHang, hang: `.`, generic: true, title: "sysprep hangs in {entry} of {dll} ({what})", unconfirmed: true,
 		remedy: []string{"See in Task Manager what sysprep.exe waits for, and whether the service {service} is disabled or does not stop."}, source: docProcess},
 }

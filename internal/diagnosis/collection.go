@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ type Log struct {
 	Name string
 	Of   Source
 	Run  Run
+	// Says is what the text means, where it is no log and that is known.
+	Says string
 }
 
 // Reading reads a log of a collection piece by piece.
@@ -38,6 +41,7 @@ type Reading struct {
 	// events: what was read so far is a list of events, of which each line is one
 	// of its own; known from the first line with text.
 	events, begun bool
+	said          said
 }
 
 // NewReading begins to read the log of that name (a path); page is the guest's
@@ -57,6 +61,7 @@ func (r *Reading) Write(b []byte) (int, error) {
 		r.tracker.parser.plain = r.events
 	}
 	r.tracker.Feed(b)
+	r.said.read(b)
 	return len(b), nil
 }
 
@@ -78,9 +83,11 @@ func (r *Reading) Log() Log {
 	p := l.Run.Progress
 	switch {
 	case p.Lines == 0:
+	case !l.Run.readable():
+		l.Says = r.without(l.Run)
 	case p.Runs > 0 || len(p.Options) > 0:
 		l.Of = OfSysprep
-	case l.Of == OfApps && r.events, !l.Run.readable():
+	case l.Of == OfApps && r.events:
 	case l.Of == OfServicing && !slices.ContainsFunc(l.Run.Lines, ofSysprep):
 	case isFirstBoot(l.Run, failure{end: -1}):
 		l.Of = OfSetup
@@ -152,10 +159,14 @@ type Found struct {
 	// how many there are.
 	Errors     []string
 	ErrorCount int
+	// Says is what a text means that is NoLog, where that is known.
+	Says string
 	// follows: the cause only follows from another failure.
 	follows bool
 	// unsaid: the whole log names no failure, and the run has no tag.
 	unsaid bool
+	// stopped: the run has not ended, and did no more than begin.
+	stopped bool
 }
 
 // Collect judges the logs of one machine together. What failed last counts: a
@@ -168,13 +179,18 @@ func Collect(logs []Log) Found {
 	switch {
 	case sysprep.Outcome == NoLog:
 		f = setup
-	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole()):
+	case setup.Outcome == Failed && (later(setup, sysprep) || sysprep.Outcome != Failed && setup.Log.whole() && setup.Diagnosis.ID != notApplied):
 		f = setup
 	case setup.Diagnosis != nil && sysprep.Outcome == Succeeded && later(setup, sysprep):
 		if setup.Outcome == Unfailed || setup.Outcome == Undecided {
 			setup.Outcome = sysprep.Outcome
 		}
 		f = setup
+	}
+	if f.Outcome == NoLog {
+		for _, l := range logs {
+			f.Says = cmp.Or(f.Says, l.Says)
+		}
 	}
 	if d := f.Diagnosis; d != nil {
 		d.Where.File = f.Log.Name
@@ -242,16 +258,18 @@ func rank(f Found) int {
 		return 1
 	case f.Outcome == Failed:
 		return 2
-	case f.Outcome == Hanging:
+	case f.Outcome == Hanging && !f.stopped:
 		return 3
-	case f.Diagnosis != nil:
+	case f.Diagnosis != nil && !f.stopped:
 		return 4
 	case f.Outcome == Succeeded:
 		return 5
 	case f.Outcome == Undecided:
 		return 6
+	case f.stopped:
+		return 7
 	}
-	return 7
+	return 8
 }
 
 func judgeOne(l Log) Found {
@@ -259,6 +277,9 @@ func judgeOne(l Log) Found {
 	p := l.Run.Progress
 	if d, follows, ok := diagnose(l.Run); ok {
 		f.Diagnosis, f.follows = &d, follows
+		if d.ID == notApplied && p.Passed {
+			d.Severity = finding.Warn // Windows went on to the end
+		}
 		if d.Severity == finding.Fail {
 			f.Outcome = Failed
 		} else {
@@ -274,6 +295,9 @@ func judgeOne(l Log) Found {
 		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	} else {
 		f.undecided()
+		if d, ok := stopped(l.Run); ok && f.Outcome == Unfailed && l.Of == OfSysprep {
+			f.Outcome, f.Diagnosis, f.stopped = Hanging, &d, true
+		}
 	}
 	return f
 }

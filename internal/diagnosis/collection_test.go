@@ -94,7 +94,7 @@ func TestARunThatEndedWithoutItsTag(t *testing.T) {
 		"rights, and nothing more": {append(slices.Clone(opening[:6]), closed), Failed, "F00", PhaseValidate},
 		"a window that was closed": {append(slices.Clone(opening[:6]), fault+"WinMain:The sysprep dialog box returned FALSE", closed), Unfailed, "", ""},
 		"respecialize":             {append(slices.Clone(opening[:6]), "Info       [0x0f005f] SYSPRP ParseCommands:Found supported command line option 'RESPECIALIZE'", closed), Unfailed, "", ""},
-		"not closed":               {begun, Unfailed, "", ""},
+		"not closed":               {begun, Hanging, "F00", PhaseValidate},
 		"the tag":                  {append(slices.Clone(opening), "Info SYSPRP FCreateTagFile:Successfully created tag file x", closed), Succeeded, "", ""},
 	} {
 		f := Collect([]Log{reading("setupact.log", stamp(test.lines...))})

@@ -82,10 +82,11 @@ func diagnose(run Run) (d Diagnosis, follows, found bool) {
 
 // FirstBoot names the cause of a first boot that failed, from the logs of
 // Windows Setup in the order of their worth. It reports false where none of them
-// tells of a failure.
+// tells of a failure. A setting that was not applied is none by itself: Windows
+// goes on after most of them.
 func FirstBoot(logs ...Run) (Diagnosis, bool) {
 	for _, run := range logs {
-		if d, ok := Diagnose(run); ok && d.Severity == finding.Fail && d.Phase == PhaseFirstBoot {
+		if d, ok := Diagnose(run); ok && d.Severity == finding.Fail && d.Phase == PhaseFirstBoot && d.ID != notApplied {
 			return d, true
 		}
 	}

@@ -1,10 +1,13 @@
 package diagnosis
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
 
 // Hang says in what a run hangs that has neither failed nor ended: which
@@ -69,6 +72,33 @@ func hang(p Progress, firstBoot bool) (Diagnosis, bool) {
 		return d, true
 	}
 	return Diagnosis{}, false
+}
+
+// windowOpen is the cause of a run that waits in its window.
+const windowOpen = "F116"
+
+// stopped says of a run that has begun, and neither failed nor ended, where its log
+// stops: before any provider is at work Hang knows nothing.
+func stopped(r Run) (Diagnosis, bool) {
+	p := r.Progress
+	if p.Runs == 0 || p.Closed || p.TagCreated || p.ShutdownRequested || p.HasOption("RESPECIALIZE") || p.Failure != NoFailure || len(r.Lines) == 0 {
+		return Diagnosis{}, false
+	}
+	last := r.Lines[len(r.Lines)-1]
+	var d Diagnosis
+	if strings.Contains(last.lower(), "displaying dialog box for user") {
+		d, _ = ByID(windowOpen)
+		d.Subject = finding.Log
+	} else {
+		c := cause{id: unknownID, name: "UNKNOWN", phase: PhaseValidate, unconfirmed: true,
+			title: "sysprep began and has not ended: its log stops at " + strconv.Quote(budget.Cut(secrets.Scrub(last.Message), maxName)) + "; nothing was changed",
+			remedy: []string{"Where sysprep.exe is still there, see in Task Manager what it waits for; end it by its process id and run it again.",
+				"Where it is gone, look in the events of Windows (Application, System) for what ended it, or take the log again when sysprep has ended."}}
+		d = c.diagnosis(finding.Log, nil)
+	}
+	d.Summary += since(Step{Since: p.Start})
+	d.Evidence = appendShown(nil, last.Raw)
+	return d, true
 }
 
 // services are those that providers of Windows wait for, by the provider's DLL.

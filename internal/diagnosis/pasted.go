@@ -24,7 +24,7 @@ var (
 	placedLine = lazyregexp.New(`^(?:(?:\\?<[A-Za-z/ ]{2,20}\\?>\s*)+|Date/Time),\s*(` + levels + `)` + afterLevel)
 	looseLine  = lazyregexp.New(`^(\d{1,4})([-/.])(\d{1,2})[-/.](\d{1,4})[T ]+\d{1,2}:\d\d:\d\d(?:[.]\d+)?(?: ?[AaPp][Mm])?[, \t]\s*(` + levels + `)` + afterLevel)
 	// setupText is how the dialogs of Windows Setup begin, which people copy, too.
-	setupText = lazyregexp.New(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered)`)
+	setupText = lazyregexp.New(`^(?:Windows could not parse or process (?:the )?unattend|The computer restarted unexpectedly or encountered|Der Computer wurde unerwartet neu gestartet)`)
 	// sysprepText is how sysprep's own messages begin, where nothing is left of
 	// what stands before them.
 	sysprepText = lazyregexp.New(`^(?:` + sysprepTexts + `)`)
@@ -39,7 +39,7 @@ func bare(message string) string {
 	switch {
 	case sysprepText.MatchString(message):
 		return "SYSPRP"
-	case setupText.MatchString(message):
+	case setupText.MatchString(message), strings.IndexByte(message, '[') > 0 && dialogText.MatchString(message):
 		return "IBS"
 	}
 	return ""

@@ -39,6 +39,7 @@ func (d *blockDisk) Size() int64     { return d.info.VirtualSize }
 func (d *blockDisk) Format() Format  { return d.info.Format }
 func (d *blockDisk) SectorSize() int { return d.info.SectorSize }
 func (d *blockDisk) Info() Info      { return d.info.copy() }
+func (d *blockDisk) about() *Info    { return &d.info }
 
 func (d *blockDisk) Close() error {
 	err := d.close()

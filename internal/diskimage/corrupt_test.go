@@ -95,7 +95,7 @@ func TestDamagedFieldIsNamed(t *testing.T) {
 		"qcow2 L1 too small":             {"qcow2", func(b []byte) { be.PutUint64(b[24:], 1<<40) }, false, ErrCorrupt, "L1 table"},
 		"qcow2 L1 beyond the file":       {"qcow2", func(b []byte) { be.PutUint64(b[40:], 1<<40) }, false, ErrCorrupt, "outside the file"},
 		"qcow2 L2 beyond the file":       {"qcow2", func(b []byte) { b[be.Uint64(b[40:])+2] = 1 }, false, ErrCorrupt, "L2 table"},
-		"qcow2 encrypted":                {"qcow2", func(b []byte) { b[35] = 2 }, false, ErrUnsupported, "encryption"},
+		"qcow2 encrypted":                {"qcow2", func(b []byte) { b[35] = 2 }, false, ErrUnsupported, "the qcow2 is encrypted (LUKS"},
 		"qcow2 marked corrupt":           {"qcow2", func(b []byte) { b[79] = 2 }, false, ErrCorrupt, "marked"},
 		"qcow2 external data":            {"qcow2", func(b []byte) { b[79] = 4 }, false, ErrUnsupported, "data-file"},
 		"qcow2 unknown feature":          {"qcow2", func(b []byte) { b[79] = 0x20 }, false, ErrUnsupported, "features 0x20"},

@@ -2,6 +2,7 @@ package diskimage
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,10 +35,53 @@ func (d *flat) warnName() {
 				belongs, at, d.size-footerSize-at, at+footerSize)
 			return
 		}
+		if at, what, ok := d.brokenFooter(); ok {
+			d.info.warn("%s, but %s: Azure refuses such a file, and Hyper-V does not open it; the disk before it is whole: cut that off (truncate -s %d FILE), and write a footer anew with sysprep-image (or qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on)", belongs, what, at)
+			return
+		}
 		d.info.warn("%s: it is read as a raw disk; Azure refuses such a file, and Hyper-V does not open it; write it anew with sysprep-image (qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on)", belongs)
 	case ".vhdx", ".qcow2":
 		d.info.warn("named %s, but its content is no such file: it is read as a raw disk; check where it comes from", ext)
 	}
+}
+
+// brokenFooter finds, at the end of the file, a footer that is not all there, or
+// whose cookie is damaged, and says where it begins and what is wrong with it. Old
+// programs wrote 511 bytes ([VHD], "Hard Disk Footer Format").
+func (d *flat) brokenFooter() (at int64, what string, ok bool) {
+	if d.size <= footerSize {
+		return 0, "", false
+	}
+	b := make([]byte, 2*footerSize) // the rest of it stays zero
+	if readFull(d.ReaderAt, b[:footerSize], d.size-footerSize) != nil {
+		return 0, "", false
+	}
+	i := max(0, bytes.LastIndex(b[:footerSize], []byte(vhdCookie)))
+	at = d.size - footerSize + int64(i)
+	var f vhdFooter
+	if _, err := readStruct(bytes.NewReader(b), int64(i), be, &f); err != nil || int64(f.CurrentSize) != at || f.FileFormatVersion>>16 != vhdVersion>>16 {
+		return 0, "", false
+	}
+	if i > 0 {
+		return at, fmt.Sprintf("one begins at %d of which %d bytes are there", at, footerSize-i), true
+	}
+	return at, "one with a damaged cookie", true
+}
+
+// warnFooterInside warns of a disk whose last sector is the footer of the VHD that
+// it was made from: programs that go by the first bytes take a fixed VHD for a raw
+// disk, and its footer for a part of it.
+func warnFooterInside(d Disk) {
+	about, ok := d.(interface{ about() *Info })
+	if !ok || d.Size()%mib != footerSize || d.Size() <= footerSize {
+		return // a VHD of whole MiB, as nearly all are, makes such a disk
+	}
+	var f vhdFooter
+	b, err := readStruct(d, d.Size()-footerSize, be, &f)
+	if err != nil || f.check(b) != nil || int64(f.CurrentSize) != d.Size()-footerSize {
+		return
+	}
+	about.about().warn("the last sector of the disk is the footer of a VHD: a fixed VHD was taken for a raw disk when this file was made, so that the disk is 512 bytes too long; convert that VHD again and say what it is (qemu-img convert -f vpc)")
 }
 
 // strayFooter finds the last VHD footer with a right checksum near the end.

@@ -107,6 +107,14 @@ func (o opener) openFile() (Disk, error) {
 }
 
 func (s source) open() (Disk, error) {
+	d, err := s.read()
+	if err == nil {
+		warnFooterInside(d)
+	}
+	return d, err
+}
+
+func (s source) read() (Disk, error) {
 	format := s.format
 	if format == "" {
 		var err error
@@ -220,6 +228,7 @@ func (d *flat) Size() int64     { return d.info.VirtualSize }
 func (d *flat) Format() Format  { return d.info.Format }
 func (d *flat) SectorSize() int { return d.info.SectorSize }
 func (d *flat) Info() Info      { return d.info.copy() }
+func (d *flat) about() *Info    { return &d.info }
 func (d *flat) Close() error    { return d.close() }
 
 func (d *flat) ReadAt(p []byte, off int64) (int, error) {

@@ -51,6 +51,7 @@ func (d *qcow2Disk) Size() int64     { return d.info.VirtualSize }
 func (d *qcow2Disk) Format() Format  { return QCOW2 }
 func (d *qcow2Disk) SectorSize() int { return d.info.SectorSize }
 func (d *qcow2Disk) Info() Info      { return d.info.copy() }
+func (d *qcow2Disk) about() *Info    { return &d.info }
 
 func (d *qcow2Disk) Close() error {
 	err := d.close()

@@ -1,6 +1,7 @@
 package diskimage
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 )
@@ -105,14 +106,15 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 			}
 		}
 	default:
-		return h, unsupported("qcow2 header: version %d", h.Version)
+		return h, unsupported("qcow2 header: version %d; convert it first (qemu-img convert -O qcow2)", h.Version)
 	}
 	rest := h.IncompatibleFeatures &^ qcow2Understood
 	switch {
 	case h.CompressionType != 0:
 		return h, unsupported("qcow2 compressed by method %d (1 is zstd); convert it first (qemu-img convert -O qcow2)", h.CompressionType)
 	case h.CryptMethod != 0:
-		return h, unsupported("qcow2 header: encryption method %d", h.CryptMethod)
+		name := map[uint32]string{1: "AES", 2: "LUKS"}[h.CryptMethod]
+		return h, unsupported("the qcow2 is encrypted (%s, method %d): decrypt it first (qemu-img convert --object secret,id=key,file=PASSWORD --image-opts driver=qcow2,file.filename=FILE,encrypt.key-secret=key -O qcow2 disk.qcow2)", cmp.Or(name, "in a way that is not known"), h.CryptMethod)
 	case rest&qcow2Corrupt != 0:
 		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
 	case rest&qcow2DataFile != 0:

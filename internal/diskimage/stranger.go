@@ -40,6 +40,13 @@ var strangers = []stranger{
 	{"a piece of a VMDK of ESX (COWD, of type vmfsSparse)", fromSnapshot, 0, []string{"COWD"}},
 	{"a piece of a VMDK of ESX (SESparse)", fromSnapshot, 0, []string{"\xbe\xba\xfe\xca\x00\x00\x00\x00"}},
 	{"a VDI (VirtualBox)", toQcow2, 64, []string{"\x7f\x10\xda\xbe"}},
+	{"a VDI (VirtualBox) whose header is damaged", "copy or download it again", 0, []string{"<<< Oracle VM", "<<< QEMU VM", "<<< Sun ", "<<< innotek"}},
+	{"an FFU, which Windows applies to a disk", "apply it to a disk first (DISM /Apply-Ffu), and take that disk", 4, []string{"SignedImage "}},
+	{"a backup of Proxmox (VMA)", "unpack it first (vma extract), and name the disk in it", 0, []string{"VMA\x00\x00\x00\x00\x01"}},
+	{"the saved state of a QEMU machine", "name the machine's disk", 0, []string{"QEVM\x00\x00\x00"}},
+	{"a squashfs file system", "unpack it first (unsquashfs)", 0, []string{"hsqs"}},
+	{"an event log of Windows", "name the disk that it is from", 0, []string{"ElfFile\x00"}},
+	{"a registry hive of Windows", "name the disk that it is from", 0, []string{"regf"}},
 	{"a QED disk", toQcow2, 0, []string{"QED\x00"}},
 	{"a Parallels disk", "convert it first (qemu-img convert -f parallels -O qcow2 FILE disk.qcow2)", 0, []string{"WithoutFreeSpace", "WithouFreSpacExt"}},
 	{"a Bochs disk", "convert it first (qemu-img convert -f bochs -O qcow2 FILE disk.qcow2)", 0, []string{"Bochs Virtual HD Image"}},
@@ -67,12 +74,8 @@ var strangers = []stranger{
 // whatIsIt names what a file is that holds no disk in a format that is read
 // here; nil where nothing is known against it. head is its beginning.
 func whatIsIt(head []byte, size int64) error {
-	for _, s := range strangers {
-		for _, magic := range s.magics {
-			if int64(len(head)) > s.at && bytes.HasPrefix(head[s.at:], []byte(magic)) {
-				return notADisk(s.name, s.next)
-			}
-		}
+	if name, next, ok := WhatElse(head); ok {
+		return notADisk(name, next)
 	}
 	if name, next := textKind(head, size); name != "" && size >= minText {
 		return notADisk(name, next)
@@ -81,6 +84,20 @@ func whatIsIt(head []byte, size int64) error {
 		return corrupt("the file has %d bytes, less than a sector: copy or download it again", size)
 	}
 	return nil
+}
+
+// WhatElse names a file, by its beginning, that is of none of the kinds read here
+// and no text: an archive for instance, and the way to what is in it. ok is false
+// where it is not known.
+func WhatElse(head []byte) (name, next string, ok bool) {
+	for _, s := range strangers {
+		for _, magic := range s.magics {
+			if int64(len(head)) > s.at && bytes.HasPrefix(head[s.at:], []byte(magic)) {
+				return s.name, s.next, true
+			}
+		}
+	}
+	return "", "", false
 }
 
 func notADisk(name, next string) error { return unsupported("this is %s; %s", name, next) }

@@ -227,3 +227,72 @@ func TestADiskTooLargeForItsOutputIsRefusedWithTheWayOut(t *testing.T) {
 		}
 	}
 }
+
+// A footer that is not all there, or whose cookie is damaged, is no part of the
+// disk: what is said does not ask to convert it with the disk.
+func TestAFooterThatIsNotWholeIsTold(t *testing.T) {
+	disk := pattern(1 << 20)
+	footer := newVHDFooter(1<<20, vhdTypeFixed, newID()).encode()
+	noCookie := bytes.Clone(footer)
+	copy(noCookie, "\x00\x00\x00\x00")
+	other := newVHDFooter(2<<20, vhdTypeFixed, newID()).encode()
+	for name, c := range map[string]struct {
+		tail []byte
+		says string
+	}{
+		"511 bytes of it":        {footer[:511], "one begins at 1048576 of which 511 bytes are there"},
+		"its begin only":         {footer[:80], "one begins at 1048576 of which 80 bytes are there"},
+		"without its cookie":     {noCookie, "one with a damaged cookie"},
+		"of a disk of that size": {other[:511], ""},
+		"a sector of something":  {bytes.Repeat([]byte{7}, 512), ""},
+	} {
+		i := open(t, writeFile(t, "x.vhd", append(bytes.Clone(disk), c.tail...))).Info()
+		said := strings.Join(i.Warnings, "\n")
+		if c.says == "" && strings.Contains(said, "truncate") || c.says != "" && (!strings.Contains(said, c.says) || !strings.Contains(said, "truncate -s 1048576 FILE")) || !i.NamedVHD {
+			t.Errorf("%s: %q", name, i.Warnings)
+		}
+	}
+}
+
+// qemu-img info calls a fixed VHD raw, and qemu-img convert then makes its footer a
+// part of the disk.
+func TestAVHDThatWasTakenForARawDiskIsTold(t *testing.T) {
+	vhd := append(pattern(1<<20), newVHDFooter(1<<20, vhdTypeFixed, newID()).encode()...)
+	source := writeFile(t, "source.raw", vhd)
+	seen := 0
+	for _, f := range []Format{Raw, QCOW2, VHDX, VHD} {
+		for _, inside := range []bool{true, false} {
+			d, err := Open(source, As(Raw))
+			if !inside {
+				d, err = Open(source)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := filepath.Join(t.TempDir(), "disk")
+			if _, err := Convert(t.Context(), d, out, Options{Format: f}); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			made, err := Open(out, As(f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := strings.Contains(strings.Join(made.Info().Warnings, "\n"), "is the footer of a VHD")
+			if told {
+				seen++
+			}
+			if want := inside && made.Size()%mib == footerSize; told != want {
+				t.Errorf("%s, the footer inside %t (%d bytes): %q", f, inside, made.Size(), made.Info().Warnings)
+			}
+			if err := made.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("told of %d disks", seen)
+	}
+}

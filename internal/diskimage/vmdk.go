@@ -275,6 +275,7 @@ func (d *vmdkDisk) Size() int64     { return d.end() }
 func (d *vmdkDisk) Format() Format  { return VMDK }
 func (d *vmdkDisk) SectorSize() int { return d.info.SectorSize }
 func (d *vmdkDisk) Info() Info      { return d.info.copy() }
+func (d *vmdkDisk) about() *Info    { return &d.info }
 
 func (d *vmdkDisk) Close() error {
 	err := d.files[0].Close()

@@ -31,6 +31,8 @@ func readGPT(r io.ReaderAt, size int64, sectorSizes []int) (*Table, error) {
 			t.BackupDamage = fmt.Errorf("backup GPT at sector %d: %w", h.alternate, err)
 		} else if back.disk != h.disk || back.entriesCRC != h.entriesCRC {
 			t.BackupDamage = corrupt("backup GPT at sector %d describes other partitions", h.alternate)
+		} else {
+			t.Behind = (size/sector - 1 - h.alternate) * sector
 		}
 		return t, nil
 	}

@@ -73,6 +73,9 @@ type Table struct {
 	// PrimaryDamage and BackupDamage say what is wrong with that copy of a
 	// GPT, nil if it is sound. At most one of them is set.
 	PrimaryDamage, BackupDamage error
+	// Behind is how many bytes of the disk lie behind a sound backup GPT, which
+	// belongs into its last sector: disks that were made larger have some.
+	Behind int64
 }
 
 // Partition is one entry of the table. Start and Length are in bytes.

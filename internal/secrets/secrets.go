@@ -5,7 +5,9 @@
 package secrets
 
 import (
+	"encoding/base64"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
@@ -87,9 +89,12 @@ var forms = []form{
 	{"private key", []string{"private key"}, // its lines: see Scrub
 		lazyregexp.New(`-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(\S+)`),
 		lazyregexp.New(`-----(BEGIN (?:[A-Z]+ )*PRIVATE KEY)-----`)},
-	{"header", []string{"authorization"}, lazyregexp.New(`(?i)\bauthorization["']?\s*[=:]\s*["']?(?:basic|bearer|negotiate|ntlm)\s+([^\s"']+)`), nil},
-	{"account in an address", []string{"://"}, lazyregexp.New(`://[^/\s:@]*:([^/\s]+)@`), nil},
-	{"signature in an address", []string{"sig"}, lazyregexp.New(`(?i)[?&](?:sig|signature|x-amz-signature|x-goog-signature)=([^&\s"'<>]+)`), nil},
+	{"header", []string{"authorization"}, lazyregexp.New(`(?i)\bauthorization["']?\s*[=:]\s*["']?(?:basic|bearer|negotiate|ntlm)\s+([^\s"']+)`),
+		lazyregexp.New(`(?i)\bauthorization["']?\s*[=:]\s*["']?(?:basic|bearer)\s+([A-Za-z0-9+/=._~-]{8,})`)},
+	{"account in an address", []string{"://"}, lazyregexp.New(`://[^/\s:@]*:([^/\s]+)@`),
+		lazyregexp.New(`://[^/\s:@"'<>]+:([^/\s@"'<>$%{]+)@[A-Za-z0-9]`)},
+	{"signature in an address", []string{"sig"}, lazyregexp.New(`(?i)[?&](?:sig|signature|x-amz-signature|x-goog-signature)=([^&\s"'<>]+)`),
+		lazyregexp.New(`(?i)[?&](?:sig|x-amz-signature|x-goog-signature)=([A-Za-z0-9%+/=_-]{20,})`)},
 	{"encoded command", []string{" -e", "\t-e", " /e"}, lazyregexp.New(`(?i)\s[-/]e(?:nc?|ncodedcommand)?\s+([A-Za-z0-9+/=]{40,})`), nil},
 	{"refused value in hexadecimal", []string{"bytes ("}, lazyregexp.New(`(?i)bytes \(\s*\d+\s*\): ([0-9a-f.]+)`), nil}, // of SMI, in setupact.log
 }
@@ -208,8 +213,41 @@ const (
 // Find returns what looks like a password in a command or a comment, each value without
 // its quotes, and may return one twice. What stands in place of one, as a variable does,
 // is none. Of a text the first 256 KiB are searched. The caller must not print the result.
-func Find(text string) (found []string) {
+//
+// What PowerShell is given in base64 (-EncodedCommand) is searched as well.
+func Find(text string) []string {
 	text = text[:min(len(text), maxFind)]
+	found := findIn(text)
+	for _, command := range decoded(text) {
+		found = append(found, findIn(command)...)
+	}
+	return found
+}
+
+// encodedCommand is the switch of PowerShell that takes a script in base64 of
+// UTF-16LE, in each of its spellings.
+var encodedCommand = lazyregexp.New(`(?i)\s[-/]e(?:c|nc?|nco\w*)?\s+["']?([A-Za-z0-9+/]{40,}={0,2})`)
+
+// decoded are the commands that a text gives in base64.
+func decoded(text string) (commands []string) {
+	if !strings.Contains(asciiLower(text), "powershell") && !strings.Contains(asciiLower(text), "pwsh") {
+		return nil
+	}
+	for _, m := range encodedCommand.FindAllStringSubmatch(text, maxFound) {
+		b, err := base64.StdEncoding.DecodeString(m[1])
+		if err != nil || len(b)%2 != 0 {
+			continue
+		}
+		units := make([]uint16, len(b)/2)
+		for i := range units {
+			units[i] = uint16(b[2*i]) | uint16(b[2*i+1])<<8
+		}
+		commands = append(commands, string(utf16.Decode(units)))
+	}
+	return commands
+}
+
+func findIn(text string) (found []string) {
 	small := asciiLower(text)
 	for _, f := range forms {
 		if f.finds == nil {

@@ -1,11 +1,14 @@
 package secrets
 
 import (
+	"encoding/base64"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf16"
 )
 
 // forms, each with the secret S3cret!x, what Scrub makes of it, and whether Find finds it.
@@ -54,7 +57,8 @@ var samples = []struct {
 	{`ConvertTo-SecureString "S3cret!x" -AsPlainText`, `ConvertTo-SecureString <sensitive> -AsPlainText`, true},
 	{`"S3cret!x" | ConvertTo-SecureString -AsPlainText`, `<sensitive> | ConvertTo-SecureString -AsPlainText`, true},
 	{`Authorization: Basic S3cret!x`, `Authorization: Basic <sensitive>`, false},
-	{`https://joe:S3cret!x@host/y`, `https://joe:<sensitive>@host/y`, false},
+	{`https://joe:S3cret!x@host/y`, `https://joe:<sensitive>@host/y`, true},
+	{`curl -H "Authorization: Bearer S3cret!x"`, `curl -H "Authorization: Bearer <sensitive>"`, false},
 	{`https://joe:a@S3cret!x@host/y`, `https://joe:<sensitive>@host/y`, false},
 	{`https://host/y?a=1&sig=S3cret!x&b=2`, `https://host/y?a=1&sig=<sensitive>&b=2`, false},
 	{"-----BEGIN RSA PRIVATE KEY-----\nS3cret!x\nS3cret!x\n-----END RSA PRIVATE KEY-----\nrest", "-----BEGIN RSA PRIVATE KEY-----\n<sensitive>\n<sensitive>\n-----END RSA PRIVATE KEY-----\nrest", false},
@@ -101,7 +105,9 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 			t.Errorf("%q became %q", text, got)
 		}
 	}
-	for _, text := range []string{"password=%PW%", "-Password $pw", "password: ****", "password={{user `x`}}", "tool -Password (Get-Secret)", "password=true"} {
+	for _, text := range []string{"password=%PW%", "-Password $pw", "password: ****", "password={{user `x`}}", "tool -Password (Get-Secret)", "password=true",
+		"https://joe:$pw@host/y", "https://joe:%PW%@host/y", "https://${user}:${pw}@host/y", "http://host:8080/a@b", "https://host/y?sig=short", "Authorization: Bearer $token",
+		"powershell -enc " + inBase64("net user joe /active:yes; Get-Date; Get-Date")} {
 		if got := Find(text); len(got) > 0 {
 			t.Errorf("%q: %q found", text, got)
 		}
@@ -235,4 +241,31 @@ func TestTheTextsOfADocumentAreHidden(t *testing.T) {
 			t.Errorf("%s becomes %s", text, got)
 		}
 	}
+}
+
+// What is encoded is not hidden by that, and an address or a header can hold what
+// opens an account.
+func TestSecretsThatAreNotWrittenAsPasswordsAreFound(t *testing.T) {
+	for text, want := range map[string]string{
+		`powershell.exe -NoProfile -EncodedCommand ` + inBase64("net user joe S3cret!x /add"):                        "S3cret!x",
+		`cmd /c pwsh -e "` + inBase64("$p = ConvertTo-SecureString 'S3cret!x' -AsPlainText -Force") + `"`:            "S3cret!x",
+		`curl.exe -H "Authorization: Bearer eyJhbGciOiJub25l.e30.x" https://host`:                                    "eyJhbGciOiJub25l.e30.x",
+		`Invoke-WebRequest https://acc.blob.core.windows.net/c/a.zip?sv=2024&sig=abcdefghijklmnopqrstuvwxyz%3D -o a`: "abcdefghijklmnopqrstuvwxyz%3D",
+		`git clone https://build:ghp_0123456789@example.com/x.git`:                                                   "ghp_0123456789",
+	} {
+		if got := Find(text); !slices.Contains(got, want) {
+			t.Errorf("%q: %q", text, got)
+		}
+		if hidden := Scrub(text); strings.Contains(hidden, want) {
+			t.Errorf("%q is not hidden: %q", text, hidden)
+		}
+	}
+}
+
+func inBase64(command string) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(command)) {
+		b = append(b, byte(u), byte(u>>8))
+	}
+	return base64.StdEncoding.EncodeToString(b)
 }

@@ -15,19 +15,29 @@ const windowsFolder = `\Windows`
 
 func checkHives(w *Windows, _ *Facts, _ Expectation) result {
 	var dirty []string
+	var remedy []string
 	for _, name := range []string{"SYSTEM", "SOFTWARE"} {
 		i := slices.IndexFunc(w.Hives, func(h Hive) bool { return h.Name == name })
 		switch {
 		case i < 0:
 			dirty = append(dirty, name+" is missing")
 		case w.Hives[i].Problem != "":
-			dirty = append(dirty, name+": "+w.Hives[i].Problem)
+			problem := name + ": " + w.Hives[i].Problem
+			if n := len(dirty); n > 0 && strings.HasSuffix(dirty[n-1], ": "+w.Hives[i].Problem) {
+				dirty[n-1], problem = "SYSTEM and "+problem, ""
+			}
+			if problem != "" {
+				dirty = append(dirty, problem)
+			}
+			if w.Hives[i].Broken {
+				remedy = damaged
+			}
 		case !w.Hives[i].Clean:
 			dirty = append(dirty, name+" was not flushed: the guest did not shut down fully")
 		}
 	}
 	if len(dirty) > 0 {
-		return result{expected: "clean", found: strings.Join(dirty, "; ")}
+		return result{expected: "clean", found: strings.Join(dirty, "; "), remedy: remedy}
 	}
 	return result{expected: "clean", found: "clean", ok: true}
 }

@@ -51,10 +51,13 @@ type Disk struct {
 	// Generation is 1 for BIOS and an MBR with an active partition, 2 for UEFI
 	// and a GPT with an EFI system partition, 0 where neither holds (the terms
 	// of Hyper-V and Azure).
-	Generation int      `json:"generation"`
-	Partitions int      `json:"partitions"`
-	BitLocker  []int    `json:"bitlocker_partitions,omitempty"`
-	Warnings   []string `json:"warnings,omitempty"`
+	Generation int   `json:"generation"`
+	Partitions int   `json:"partitions"`
+	BitLocker  []int `json:"bitlocker_partitions,omitempty"`
+	// Others are what partitions hold on which Windows keeps no files, the first
+	// ones: file systems of other systems, nothing at all.
+	Others   []string `json:"other_contents,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 	// Requests and Bytes are what it took to read a disk on a web server.
 	Requests int64 `json:"http_requests,omitempty"`
 	Bytes    int64 `json:"http_bytes,omitempty"`
@@ -185,6 +188,9 @@ type Hive struct {
 	Clean    bool   `json:"clean"`
 	Replayed int    `json:"replayed_log_entries,omitempty"`
 	Problem  string `json:"problem,omitempty"`
+	// Broken: it could not be opened as a hive, so that nothing it would say is
+	// known to be absent.
+	Broken bool `json:"unreadable,omitempty"`
 }
 
 // Volume is the state of the NTFS volume Windows lives on. Sizes are bytes.

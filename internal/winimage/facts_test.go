@@ -43,9 +43,9 @@ var judged = map[string]string{
 
 // told are facts for the reader, which no assertion rests on. (Unread names
 // other facts; TestEveryBrokenFactIsNamedAndNothingElse has its values.)
-var told = regexp.MustCompile(`^(Time|Problems|Disk\.(Path|Format|Chain|VirtualSize|SectorSize|TableSector|Scheme|Partitions|Warnings|Requests|Bytes)` +
+var told = regexp.MustCompile(`^(Time|Problems|Disk\.(Path|Format|Chain|VirtualSize|SectorSize|TableSector|Scheme|Partitions|Others|Warnings|Requests|Bytes)` +
 	`|Against|Windows\.Identity\..*|Boot|Boot\.(Partition|Loader|Manager|Signatures|Default|Store|Store\..*|SignedBy|Entries\.(ID|Name))|Windows\.(Starting|Servicing\.(FileRenames|Leftovers)|Partition|FirstBoot|OS\..*|Clock\..*|SkipRearm|Unread|Tag\..*|Log\.(Path|Size|Created|Modified|Record|Sequence|Runs|Last|Diagnosis)` +
-	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes|ToAudit|Generalizes|PowersOff|KeepsDrivers|OOBE|OOBE\..*)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.Replayed` +
+	`|AnswerFiles\.(Size|Created|Modified|Record|Sequence|Passes|ToAudit|Generalizes|PowersOff|KeepsDrivers|OOBE|OOBE\..*)|Autologon\.User|Drivers\.Storage\.Name|Drivers\.Network|Hives\.(Replayed|Broken)` +
 	`|Setup\.(CleanupState|SystemSetupInProgress|OOBEInProgress|SetupCompletion|UnattendFileExists|Upgraded|DeletesCached)|Volume\.(Size|Free|PageFile|SwapFile)))$`)
 
 // TestEachFactBreaksItsAssertionAlone changes one fact of a good report at a

@@ -1,7 +1,10 @@
 package winimage
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io/fs"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/budget"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/regf"
@@ -31,7 +34,7 @@ func (d *drive) openHiveAt(name, path string, logs ...string) *registry {
 	r := &registry{notes: &d.notes, found: Hive{Name: name}, path: path, within: hiveBudget(d.ctx)}
 	err := r.open(d, logs)
 	if err != nil {
-		r.found.Problem = budget.Cut(err.Error(), maxShown)
+		r.found.Problem, r.found.Broken = budget.Cut(err.Error(), maxShown), !errors.Is(err, fs.ErrNotExist)
 		if limited(err) {
 			r.notes.limit("registry hive "+name, err)
 		}
@@ -56,6 +59,10 @@ func (r *registry) open(d *drive, endings []string) (err error) {
 		})
 	}
 	r.hive, err = regf.OpenWithin(r.within, r.file, r.file.size, logs...)
+	head := make([]byte, 512)
+	if n, _ := r.file.ReadAt(head, 0); err != nil && n == len(head) && len(bytes.Trim(head, "\x00")) == 0 {
+		return fmt.Errorf("%w (it begins with zeros: the disk was copied in part, or the machine was killed)", err)
+	}
 	return err
 }
 

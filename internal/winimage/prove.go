@@ -98,6 +98,8 @@ const (
 var (
 	rerun    = []string{"run sysprep /generalize again on a fresh copy of the source"}
 	booted   = []string{"this image was booted and failed at its first boot: correct the cause below in the source machine or the answer file, and take the image as it was before that boot, or build it again"}
+	decrypt  = []string{"decrypt in the guest (manage-bde -off C:) and wait until it is done"}
+	damaged  = []string{"copy or download the disk again: a part of it is missing or damaged; where the machine was killed, let it shut down by itself"}
 	powerOff = []string{"let the guest shut down by itself (sysprep /shutdown or shutdown /s /t 0) and do not kill the machine"}
 )
 
@@ -139,6 +141,9 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 			if got.unasked {
 				continue
 			}
+			if hive := hiveOf[rule.id]; !got.ok && hive != "" && w.unreadable(hive) {
+				got = result{expected: got.expected, found: notRead, remedy: damaged, note: "the registry hive " + hive + " cannot be read"}
+			}
 			f := rule.finding(got)
 			if w.FirstBoot != nil && slices.Equal(f.Remedy, rerun) {
 				f.Remedy = booted
@@ -155,6 +160,16 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 		one.Remedy = powerOff
 	}
 	return append([]finding.Finding{one}, e.Severities.Apply(made)...)
+}
+
+// hiveOf is the registry hive that an assertion rests on which asks for what
+// generalize leaves there.
+var hiveOf = map[string]string{"image-state": "SOFTWARE", "generalization-state": "SYSTEM", "setup-type": "SYSTEM", "setup-command": "SYSTEM"}
+
+// unreadable reports whether nothing could be read of a registry hive, so that
+// what it would say is not absent.
+func (w *Windows) unreadable(hive string) bool {
+	return slices.ContainsFunc(w.Hives, func(h Hive) bool { return h.Name == hive && h.Broken })
 }
 
 // Judged are the installations of a disk that are held against the expectation.

@@ -17,8 +17,18 @@ var oneWindows = rule{
 		if e.Partition != 0 {
 			expected = fmt.Sprintf("an installation in partition %d", e.Partition)
 		}
-		found := installations(r.Windows) + because(slices.Concat(r.Problems, r.Limits))
-		return result{expected: expected, found: found, ok: len(r.Windows) > 0}
+		why := slices.Concat(r.Problems, r.Limits)
+		got := result{expected: expected, ok: len(r.Windows) > 0}
+		if len(r.Windows) == 0 {
+			var encrypted []string
+			for _, index := range r.Disk.BitLocker {
+				encrypted = append(encrypted, fmt.Sprintf("partition %d is encrypted with BitLocker", index))
+				got.remedy = decrypt
+			}
+			why = slices.Concat(encrypted, r.Disk.Others, why)
+		}
+		got.found = installations(r.Windows) + because(why)
+		return got
 	},
 }
 
@@ -92,7 +102,7 @@ var rules = []rule{
 			return equal("0", fmt.Sprint(w.Volume.ShadowCopies))
 		}},
 	{"bitlocker", "no encrypted volume", finding.Fail, onPage(fveFormat),
-		[]string{"decrypt in the guest (manage-bde -off C:) and wait until it is done"}, func(_ *Windows, r *Facts, _ Expectation) result {
+		decrypt, func(_ *Windows, r *Facts, _ Expectation) result {
 			return equal("0", fmt.Sprint(len(r.Disk.BitLocker)))
 		}},
 	{"boots", "firmware can start the disk", finding.Warn, believed("firmware-bios", "firmware-uefi"),

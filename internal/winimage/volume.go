@@ -41,6 +41,9 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts, signatures boo
 			r.Disk.Warnings = append(r.Disk.Warnings, damage.Error())
 		}
 	}
+	if table.Behind > 0 {
+		r.Disk.Warnings = append(r.Disk.Warnings, fmt.Sprintf("the backup GPT is not in the last sector: %d bytes of the disk lie behind it, as after it was made larger; Windows starts all the same and cannot use that space; sgdisk -e moves it, and so does sysprep-image where it makes the disk larger", table.Behind))
+	}
 	parts := table.Partitions
 	if table.Scheme == partition.None {
 		// A volume without a table around it, as some tools make them.
@@ -64,6 +67,8 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts, signatures boo
 			}
 			if other != nil {
 				volumes = append(volumes, &volume{nil, &drive{ctx: ctx, fs: other, name: what, log: log}, p.Index})
+			} else if err == nil {
+				r.holds(contentOf(reader, p, table.Scheme))
 			}
 		case limited(err):
 			r.Limits = note(r.Limits, what, err)
