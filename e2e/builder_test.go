@@ -167,8 +167,13 @@ func TestAMachineBecomesAProvenDisk(t *testing.T) {
 				t.Errorf("size %d, %v: want whole MiB and the footer", st.Size(), err)
 			}
 		}},
-		{"GPT, UEFI, fixed VHD to VHDX", "guest-uefi.vhd", `format = "vhdx"`, "image.vhdx", []string{"qemu-ahci", "hyperv-gen2"}, func(t *testing.T, file string) {
+		{"GPT, UEFI, fixed VHD to VHDX", "guest-uefi.vhd", "format = \"vhdx\"\n  sbom = true", "image.vhdx", []string{"qemu-ahci", "hyperv-gen2"}, func(t *testing.T, file string) {
 			tool(t, "qemu-img", "check", "-f", "vhdx", file)
+			again := filepath.Join(t.TempDir(), "again.cdx.json")
+			tool(t, built("packer-plugin-sysprep"), "sbom", "-o", again, file)
+			if want, got := sum(t, again), sum(t, file+".cdx.json"); got != want {
+				t.Errorf("the bill of materials of the build is not that of the command: %s and %s", got, want)
+			}
 		}},
 		{"raw to dynamic VHD", "guest-bios.raw", "vhd_type = \"dynamic\"\n  disk_interface = \"virtio\"\n  network_interface = \"virtio\"", "image.vhd", nil, func(t *testing.T, file string) {
 			tool(t, "qemu-img", "info", "-f", "vpc", file)
