@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,9 +37,6 @@ type machine struct {
 	limit    time.Duration // of the build; default: that of all
 	zone     string        // the host's time zone as Packer sees it; default: as it is
 }
-
-// emulated bounds how many builds in QEMU run at once.
-var emulated = make(chan struct{}, 4)
 
 // start runs the build.
 func (m machine) start(t *testing.T) *packerRun {
@@ -80,11 +76,7 @@ func (m machine) start(t *testing.T) *packerRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Emulation takes a processor, and the tests of guests in this process mostly wait.
-	emulated <- struct{}{}
-	leave := sync.OnceFunc(func() { <-emulated })
-	t.Cleanup(leave)
-	p := startWithin(t, max(m.limit, longest()), packer, plugins, fmt.Sprintf(`
+	return startWithin(t, max(m.limit, longest()), packer, plugins, fmt.Sprintf(`
 source "sysprep-vhd" "windows" {
   source_path      = %q
   memory           = 512
@@ -102,11 +94,6 @@ build {
 %s
 }
 `, built(m.disk), config, monitor, m.password, m.source, m.builders), nil, flags...)
-	go func() {
-		<-p.done
-		leave()
-	}()
-	return p
 }
 
 func sum(t *testing.T, path string) string {

@@ -99,6 +99,18 @@ func startCommand(t *testing.T, packer []string, plugins, template string, vars 
 	return startWithin(t, longest(), packer, plugins, template, vars, flags...)
 }
 
+// emulated bounds how many builds in QEMU run at once: emulation takes a processor, and the
+// tests whose guest is in this process mostly wait.
+var emulated = make(chan struct{}, 4)
+
+// emulates waits until one more of them may run, and returns what lets the next one in.
+func emulates(t *testing.T) (leave func()) {
+	emulated <- struct{}{}
+	leave = sync.OnceFunc(func() { <-emulated })
+	t.Cleanup(leave) // a test may end before its build begins
+	return leave
+}
+
 // startWithin is startCommand with a limit of its own.
 func startWithin(t *testing.T, limit time.Duration, packer []string, plugins, template string, vars map[string]string, flags ...string) *packerRun {
 	t.Helper()
@@ -110,6 +122,10 @@ func startWithin(t *testing.T, limit time.Duration, packer []string, plugins, te
 	args := append(append(packer[1:], "build", "-color=false"), flags...)
 	for name, value := range vars {
 		args = append(args, "-var", name+"="+value)
+	}
+	leave := func() {}
+	if strings.Contains(template, `= "tcg"`) {
+		leave = emulates(t)
 	}
 	p := &packerRun{t: t, dir: dir, done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
@@ -141,6 +157,7 @@ func startWithin(t *testing.T, limit time.Duration, packer []string, plugins, te
 	}()
 	go func() {
 		_ = p.cmd.Wait() // the exit code is read from ProcessState
+		leave()
 		w.Close()
 		<-read
 		close(p.done)

@@ -27,6 +27,7 @@ func TestTheGuestPowersOffWithACommandUnderWay(t *testing.T) {
 	qemu, dir := testutil.Tool(t, "qemu-system-x86_64"), t.TempDir()
 	disk := filepath.Join(dir, "disk.qcow2")
 	tool(t, "qemu-img", "create", "-q", "-f", "qcow2", "-b", built("guest-bios.raw"), "-F", "raw", disk)
+	defer emulates(t)()
 	address := testutil.FreeAddr(t)
 	_, text, err := net.SplitHostPort(address)
 	if err != nil {

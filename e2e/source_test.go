@@ -63,6 +63,7 @@ func TestTheUsersOwnMachineIsGeneralizedAndItsDiskTaken(t *testing.T) {
 	dir := t.TempDir()
 	disk := filepath.Join(dir, "mine.vhd")
 	copyFile(t, built("guest-bios.vhd"), disk)
+	defer emulates(t)()
 	addr := testutil.FreeAddr(t)
 	cmd := exec.CommandContext(t.Context(), qemu, "-accel", "tcg", "-m", "512", "-display", "none", "-nodefaults",
 		"-drive", "file="+disk+",format=vpc,if=none,id=d", "-device", "ide-hd,drive=d,bootindex=0",
