@@ -37,8 +37,9 @@ func TestAWatchDoesNotLockTheAccount(t *testing.T) {
 			g.ui.onSay = func(text string) {
 				if strings.Contains(text, "working on servicing state") {
 					g.ui.onSay = nil
-					g.sim.Guest.ChangePasswords(true)
+					// In this order: a refusal whose answer is cut off is one that nobody can count.
 					g.sim.Faults.ResetConnections()
+					g.sim.Guest.ChangePasswords(true)
 				}
 			}
 			wantError(t, g.provision(), "[lost")

@@ -2,6 +2,7 @@ package lzx
 
 import (
 	"math"
+	"sync"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/wim/lz"
 )
@@ -109,22 +110,23 @@ const wordBits = 6
 
 // information is what an ideal code takes for symbols that are so frequent.
 func information(count []uint32) (bits float64, used int) {
-	total := uint32(0)
+	table, total := nLog2n(), uint32(0)
 	for _, n := range count {
 		if n > 0 {
 			used++
 			total += n
-			bits -= timesLog2(n)
+			bits -= float64(table[n])
 		}
 	}
-	return bits + timesLog2(total), used
+	return bits + float64(table[total]), used
 }
 
-var nLog2n = func() (table [lz.Chunk + 1]float32) {
+// nLog2n are n times the logarithm of n to the base 2; made when first used, not whenever
+// Packer starts the plugin.
+var nLog2n = sync.OnceValue(func() *[lz.Chunk + 1]float32 {
+	var table [lz.Chunk + 1]float32
 	for n := 2; n < len(table); n++ {
 		table[n] = float32(float64(n) * math.Log2(float64(n)))
 	}
-	return table
-}()
-
-func timesLog2(n uint32) float64 { return float64(nLog2n[n]) }
+	return &table
+})
