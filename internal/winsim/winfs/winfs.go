@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 )
 
 // ErrInUse: another program has the file open.
@@ -138,7 +140,26 @@ func (d Drive) ReadFile(full string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(host)
+	var content []byte
+	err = shared(func() error {
+		content, err = os.ReadFile(host)
+		return err
+	})
+	return content, err
+}
+
+// shared does what fails on a Windows host while somebody else has the file open for a
+// moment, for at most a second: on other hosts nothing fails of that.
+func shared(do func() error) error {
+	err := do()
+	for range 100 {
+		if err == nil || runtime.GOOS != "windows" || errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		err = do()
+	}
+	return err
 }
 
 // WriteFile writes a file and the folders above it: to a temporary name
@@ -158,7 +179,7 @@ func (d Drive) WriteFile(full string, content []byte) error {
 	_, err = temporary.Write(content)
 	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
 	if err == nil {
-		err = os.Rename(temporary.Name(), host)
+		err = shared(func() error { return os.Rename(temporary.Name(), host) })
 	}
 	if err != nil {
 		os.Remove(temporary.Name())
