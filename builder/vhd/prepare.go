@@ -13,7 +13,6 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
@@ -44,7 +43,7 @@ func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 		return nil, err
 	}
 	var errs *packersdk.MultiError
-	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), c.prepareStrict(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {
+	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {
 		errs = packersdk.MultiErrorAppend(errs, list...)
 	}
 	warnings, wrong := c.prepareDriver()
@@ -194,14 +193,6 @@ func (c *Config) prepareOutput() (errs []error) {
 // prepareTarget is for when prepareOutput has put the defaults in: Go does not say when the
 // arguments of a call in a list are read, only that the calls are made in their order.
 func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Format, c.VHDType) }
-
-// prepareStrict checks boots_on_strict.
-func (c *Config) prepareStrict() (errs []error) {
-	if err := boots.CheckStrict(c.Verify.BootsOn, c.Verify.BootsOnStrict); err != nil {
-		errs = append(errs, err)
-	}
-	return errs
-}
 
 // prepareSize says at once what a source that lies here cannot become. Whatever
 // else is wrong with it is told by the build, which may find it in another state.

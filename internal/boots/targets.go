@@ -1,7 +1,6 @@
 package boots
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/cloudagent"
@@ -238,16 +237,6 @@ func vmware(id, title, remedy string, ways ...way) row {
 // either are names for two rows, of which the disk says which one is meant: that for
 // BIOS or that for UEFI.
 var either = map[string][2]string{"hyperv": {"hyperv-gen1", "hyperv-gen2"}, "azure": {"azure-gen1", "azure-gen2"}}
-
-// CheckStrict refuses the option boots_on_strict of the block verify where boots_on names
-// nothing: a build that relies on it would be held against no target.
-func CheckStrict(names []string, strict bool) error {
-	if !strict || len(names) > 0 {
-		return nil
-	}
-	return errors.New("verify.boots_on_strict: it refuses nothing, because verify.boots_on names no target; " +
-		"name the targets there, for instance boots_on = [\"azure-gen2\"], or remove boots_on_strict")
-}
 
 // Names are the words for all targets, as options take them.
 func Names() (names []string) {

@@ -24,12 +24,12 @@ var rooms = []room{
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
-		"internal/boots", "internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/download", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
+		"internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/download", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
 		"internal/lockout", "internal/partition", "internal/proof", "internal/sshport", "internal/verdict", "internal/windows", "internal/winimage", "internal/winrm", "internal/winrm/communicator",
 		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "internal/weburl", "version", "internal/lazyregexp",
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
-		"internal/boots", "internal/capture", "internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/wim", "internal/winimage",
+		"internal/capture", "internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/wim", "internal/winimage",
 		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{

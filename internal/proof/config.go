@@ -106,6 +106,11 @@ func (c *Config) Prepare() (errs []error) {
 			errs = append(errs, fmt.Errorf("verify.boots_on: %q is not one of %s", name, strings.Join(boots.Names(), ", ")))
 		}
 	}
+	// A build that relies on it would be held against no target.
+	if c.BootsOnStrict && len(c.BootsOn) == 0 {
+		errs = append(errs, errors.New("verify.boots_on_strict: it refuses nothing, because verify.boots_on names no target; "+
+			"name the targets there, for instance boots_on = [\"azure-gen2\"], or remove boots_on_strict"))
+	}
 	_, wrong := c.overrides()
 	return append(errs, wrong...)
 }

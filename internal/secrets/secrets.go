@@ -230,7 +230,7 @@ var encodedCommand = lazyregexp.New(`(?i)\s[-/]e(?:c|nc?|nco\w*)?\s+["']?([A-Za-
 
 // decoded are the commands that a text gives in base64.
 func decoded(text string) (commands []string) {
-	if !strings.Contains(asciiLower(text), "powershell") && !strings.Contains(asciiLower(text), "pwsh") {
+	if low := asciiLower(text); !strings.Contains(low, "powershell") && !strings.Contains(low, "pwsh") {
 		return nil
 	}
 	for _, m := range encodedCommand.FindAllStringSubmatch(text, maxFound) {

@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 	"github.com/hashicorp/packer-plugin-sdk/template/interpolate"
 
-	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/boots"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
@@ -119,7 +118,7 @@ func (c *Config) decode(raws ...any) error {
 		return fmt.Errorf("reading the options: %w", err)
 	}
 	var errs *packersdk.MultiError
-	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareStrict(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
+	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {
 		errs = packersdk.MultiErrorAppend(errs, problem)
 	}
 	if errs != nil {
@@ -175,14 +174,6 @@ func (c *Config) prepareOutput() (errs []error) {
 // prepareTarget is for when prepareFormat has put the defaults in: Go does not say when the
 // arguments of a call in a list are read, only that the calls are made in their order.
 func (c *Config) prepareTarget() []error { return c.Verify.PrepareTarget(c.Format, c.VHDType) }
-
-// prepareStrict checks boots_on_strict.
-func (c *Config) prepareStrict() (errs []error) {
-	if err := boots.CheckStrict(c.Verify.BootsOn, c.Verify.BootsOnStrict); err != nil {
-		errs = append(errs, err)
-	}
-	return errs
-}
 
 // preparePaths tries what will be written, as far as its path is known before
 // the builder has run.
