@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,9 +27,11 @@ type side struct {
 
 const dailyRuns = 15
 
-// BenchmarkDailyUse compares the plugin with three of tools/emptyplugin, all built as a release
+// BenchmarkDailyUse compares the plugin with four of tools/emptyplugin, all built as a release
 // is: one has no code but the SDK's, one reads options by the SDK, as every plugin does that has
-// any, and one has the SDK's download step, as every builder has that boots a disk. Measured are
+// any, one has the SDK's download step, as every builder has that boots a disk, and one has no code
+// but the SDK's and noise behind it up to the size of ours: what Packer, which computes the SHA-256
+// of each plugin twice a run, spends on the size alone. Measured are
 // the size of the program; its start, by describe; packer validate of a template that uses it;
 // packer build of one that requires it. They take turns, and each time is the shortest of its
 // runs: what other programs add is not ours. The time of the processors is the figure that a
@@ -39,10 +42,15 @@ func BenchmarkDailyUse(b *testing.B) {
 		testutil.Missing(b, "Packer is not built: make packer")
 	}
 	sides := []*side{
-		newSide(b, packer, "sysprep", "."),
-		newSide(b, packer, "empty", "./tools/emptyplugin"),
-		newSide(b, packer, "options", "./tools/emptyplugin", "-tags", "options"),
-		newSide(b, packer, "download", "./tools/emptyplugin", "-tags", "download"),
+		newSide(b, "sysprep", "."),
+		newSide(b, "empty", "./tools/emptyplugin"),
+		newSide(b, "options", "./tools/emptyplugin", "-tags", "options"),
+		newSide(b, "download", "./tools/emptyplugin", "-tags", "download"),
+		newSide(b, "filled", "./tools/emptyplugin"),
+	}
+	fill(b, sides[4], sides[0])
+	for _, s := range sides {
+		s.install(b, packer)
 	}
 	b.Run("size", func(b *testing.B) {
 		for b.Loop() {
@@ -97,7 +105,7 @@ func megabytes(b *testing.B, path string) float64 {
 	return float64(info.Size()) / 1e6
 }
 
-func newSide(b *testing.B, packer, name, source string, flags ...string) *side {
+func newSide(b *testing.B, name, source string, flags ...string) *side {
 	b.Helper()
 	s := &side{name: name, dir: b.TempDir()}
 	s.program = filepath.Join(s.dir, "packer-plugin-"+name)
@@ -127,8 +135,30 @@ build {
 			b.Fatal(err)
 		}
 	}
-	s.run(b, []string{packer, "plugins", "install", "--path", s.program, "github.com/example/" + name})
 	return s
+}
+
+func (s *side) install(b *testing.B, packer string) {
+	b.Helper()
+	s.run(b, []string{packer, "plugins", "install", "--path", s.program, "github.com/example/" + s.name})
+}
+
+// fill appends noise to a side's program until it is as large as the other's.
+func fill(b *testing.B, s, other *side) {
+	b.Helper()
+	info, err := os.Stat(other.program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	program, err := os.ReadFile(s.program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	noise := make([]byte, max(0, info.Size()-int64(len(program))))
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	if err := os.WriteFile(s.program, append(program, noise...), 0o700); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func (s *side) template(kind string) string { return filepath.Join(s.dir, kind+".pkr.hcl") }
