@@ -70,6 +70,10 @@ func chooseAccelerator(ctx context.Context, wanted, cpuModel, goos string, try t
 			if ctx.Err() != nil {
 				return "", "", nil, ctx.Err()
 			}
+			if why, next := notGiven(accelerator, err.Error()); why != "" {
+				passed = append(passed, fmt.Errorf("accelerator %s: %s; %s\n%w", accelerator, why, next, err))
+				break // with any model
+			}
 			passed = append(passed, fmt.Errorf("accelerator %s with processor %s: %w", accelerator, model, err))
 		}
 	}

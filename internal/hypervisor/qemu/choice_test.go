@@ -10,6 +10,38 @@ import (
 	"testing"
 )
 
+// Each text of QEMU that has an advice, in a line that says why and what to do; the processor is
+// then not asked for again.
+func TestAnAcceleratorThatTheHostDoesNotGive(t *testing.T) {
+	for _, c := range []struct{ goos, printed, says string }{
+		{"linux", "Could not access KVM kernel module: Permission denied\nqemu-system-x86_64: failed to initialize kvm: Permission denied",
+			"accelerator kvm: this account may not open /dev/kvm; add it to the group of that file (usually kvm)"},
+		{"linux", "Could not access KVM kernel module: No such file or directory\nqemu-system-x86_64: failed to initialize kvm: No such file or directory",
+			"accelerator kvm: there is no /dev/kvm; switch virtualization on"},
+		{"linux", "ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy", "accelerator kvm: another hypervisor holds the processor; end it"},
+		{"windows", "WHPX: No accelerator found, hr=00000000", "accelerator whpx: the Windows Hypervisor Platform is not there; switch the Windows feature"},
+	} {
+		tries := 0
+		accelerator, _, passed, err := chooseAccelerator(t.Context(), "auto", "", c.goos, func(_ context.Context, accelerator, _ string) error {
+			if tries++; accelerator == "tcg" {
+				return nil
+			}
+			return errors.New(c.printed)
+		})
+		if err != nil || accelerator != "tcg" || tries != 2 || len(passed) != 1 {
+			t.Errorf("%s: chose %s after %d tries, passed over %v: %v", c.printed, accelerator, tries, passed, err)
+			continue
+		}
+		first, rest, _ := strings.Cut(passed[0].Error(), "\n")
+		if !strings.HasPrefix(first, c.says) || rest != c.printed {
+			t.Errorf("%s is told as %q", c.printed, passed[0])
+		}
+	}
+	if why, next := notGiven("kvm", "failed to set MSR 0x1"); why+next != "" {
+		t.Errorf("a fault of the processor has the advice %q, %q", why, next)
+	}
+}
+
 func TestChooseAccelerator(t *testing.T) {
 	only := func(works ...string) tryFunc {
 		return func(_ context.Context, accelerator, cpu string) error {
