@@ -278,7 +278,7 @@ func TestPasswordGivesTheGolden(t *testing.T) {
 func TestPreflightOfSomeFactsGivesTheGoldens(t *testing.T) {
 	g := preflightIn(t, "clean-win11")
 	out, _ := runScript(t, g, "preflight", m{"only": []string{"imageState", "rebootPending"}}, "")
-	compareGolden(t, "preflight-only", out)
+	compareGolden(t, "only-preflight", out)
 	g.throws = func(cmdlet string) error {
 		if cmdlet == "Get-WindowsReservedStorageState" {
 			return &psError{message: cmdlet + ": Access is denied."}
@@ -286,5 +286,5 @@ func TestPreflightOfSomeFactsGivesTheGoldens(t *testing.T) {
 		return nil
 	}
 	out, _ = runScript(t, g, "preflight", m{"only": []string{"reservedStorage"}}, "")
-	compareGolden(t, "preflight-only-stateerror", out)
+	compareGolden(t, "only-preflight-stateerror", out)
 }

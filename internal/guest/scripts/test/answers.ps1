@@ -275,10 +275,10 @@ Test-Group 'preflight, only' {
     Initialize-FakeWindows 'clean-win11' $root
     $result = Invoke-Script 'preflight' @{ 'only' = @('imageState', 'rebootPending') }
     Confirm-Equal (@($result.document.facts.PSObject.Properties | ForEach-Object { $_.Name }) -join ',') 'imageState,rebootPending' 'these and no others'
-    Compare-Golden 'preflight-only' $result.text $root
+    Compare-Golden 'only-preflight' $result.text $root
     $global:Fake.data['throws'] = @('Get-WindowsReservedStorageState')
     $result = Invoke-Script 'preflight' @{ 'only' = @('reservedStorage') }
     $fact = $result.document.facts.reservedStorage
     Confirm-Equal "$($null -eq $fact.error) $($fact.value.cmdlet) $($null -eq $fact.value.state) $($fact.value.ShippedWithReserves) $($fact.value.stateError)" 'True True True 1 Get-WindowsReservedStorageState: Access is denied.' 'the cmdlet fails, and the registry still tells'
-    Compare-Golden 'preflight-only-stateerror' $result.text $root
+    Compare-Golden 'only-preflight-stateerror' $result.text $root
 }
