@@ -128,7 +128,7 @@ func completionCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "completion SHELL [options]",
 		Short: "writes a script with which a shell completes command lines",
-		Long:  "SHELL is bash, zsh, fish or powershell. The script of bash needs the package bash-completion. The program has to be found as " + program + ".",
+		Long:  "SHELL is bash, zsh, fish or powershell. Bash needs the package bash-completion, PowerShell the module PSReadLine (in every console of 5.1 or later). The program has to be found as " + program + ".",
 		Example: `# bash, for this session; for all: write it to
 # ~/.local/share/bash-completion/completions/` + program + `
 source <(` + program + ` completion bash)

@@ -42,10 +42,19 @@ __start_packer-plugin-sysprep; printf '%s\n' "${COMPREPLY[@]}"`
 _describe() { print -l -- "${(@)${(P)2}%%:*}"; }; _arguments() { :; }
 words=("${(z)LINE}"); [[ $LINE == *" " ]] && words+=(""); CURRENT=${#words}; _packer-plugin-sysprep`
 	const fish = `source $SCRIPT; complete -C $LINE`
-	for shell, ask := range map[string]string{"bash": bash, "zsh": zsh, "fish": fish} {
+	// PSReadLine, which the script asks what Tab does, is loaded at a terminal only.
+	const powershell = `function Get-PSReadLineKeyHandler { [pscustomobject]@{ Key = 'Tab'; Function = 'TabCompleteNext' } }
+Get-Content -Raw -LiteralPath $env:SCRIPT | Invoke-Expression
+(TabExpansion2 $env:LINE $env:LINE.Length).CompletionMatches | ForEach-Object { $_.CompletionText }`
+	for shell, ask := range map[string]string{"bash": bash, "zsh": zsh, "fish": fish, "powershell": powershell} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
-			tool := testutil.Tool(t, shell)
+			tool, err := exec.LookPath("pwsh")
+			if shell != "powershell" {
+				tool = testutil.Tool(t, shell)
+			} else if err != nil {
+				t.Skip("SKIPPED: pwsh is not installed, which no package source of ours has") // as make test-powershell
+			}
 			if _, err := os.Stat("/usr/share/bash-completion/bash_completion"); shell == "bash" && err != nil {
 				testutil.Missing(t, "bash-completion is not installed")
 			}
@@ -60,7 +69,7 @@ words=("${(z)LINE}"); [[ $LINE == *" " ]] && words+=(""); CURRENT=${#words}; _pa
 			} {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				cmd := exec.CommandContext(ctx, tool, "-c", ask)
-				cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "SCRIPT="+script, "DIR="+dir, "LINE="+program+line, "HOME="+dir)
+				cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "SCRIPT="+script, "DIR="+dir, "LINE="+program+line, "HOME="+dir, "POWERSHELL_TELEMETRY_OPTOUT=1")
 				out, err := cmd.Output()
 				cancel()
 				var got []string

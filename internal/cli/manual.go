@@ -43,7 +43,7 @@ func options(cmd *cobra.Command, do func(written, name, usage, fallback string))
 // reference is the page of all commands in Markdown.
 func reference(root *cobra.Command) string {
 	var b strings.Builder
-	b.WriteString("<!-- Written by make generate from internal/cli. Do not edit. -->\n# Command line\n\nNot run on a real Windows yet, and the completion script of PowerShell in no PowerShell.\n")
+	b.WriteString("<!-- Written by make generate from internal/cli. Do not edit. -->\n# Command line\n\nNot run on a real Windows yet, the completion script of PowerShell in PowerShell 7.0 on Linux only.\n")
 	for _, cmd := range append([]*cobra.Command{root}, listed(root)...) {
 		if cmd != root {
 			fmt.Fprintf(&b, "\n## %s\n", cmd.Name())

@@ -141,6 +141,28 @@ func noFolder(path string) *psError {
 	return &psError{"not-found", "Could not find a part of the path '" + path + "'.", "System.IO.DirectoryNotFoundException", "DirectoryNotFoundException"}
 }
 
+// notBase64 is what .NET says of it.
+var notBase64 = &psError{name: "bad-base64", message: "The input is not a valid Base-64 string as it contains a non-base 64 character, more than two padding characters, or an illegal character among the padding characters.",
+	kind: "System.FormatException", id: "FormatException"}
+
+// openError is fileError of a file that was to be read, and may lack its folder too.
+func (g *Guest) openError(err error, path string) *psError {
+	e := fileError(err, path)
+	if i := strings.LastIndexByte(path, '\\'); e.name == "not-found" && (i < 0 || !g.drive.IsDir(path[:i])) {
+		return noFolder(path)
+	}
+	return e
+}
+
+// cmdletError is an error of a cmdlet that ends a script: one of tests is an access that is denied.
+func cmdletError(err error) error {
+	var e *psError
+	if errors.As(err, &e) {
+		return e
+	}
+	return &psError{message: err.Error(), kind: "System.UnauthorizedAccessException", id: err.Error()}
+}
+
 // parameters reads the -Json argument. Members are found whatever their case,
 // as in PowerShell; unknown ones are ignored.
 func parameters(encoded string, into any) error {
@@ -149,7 +171,7 @@ func parameters(encoded string, into any) error {
 	}
 	b, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return &psError{message: "The input is not a valid Base-64 string as it contains a non-base 64 character, more than two padding characters, or an illegal character among the padding characters. ", kind: "System.FormatException", id: "FormatException"}
+		return notBase64
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return &psError{message: err.Error(), kind: "System.ArgumentException", id: "ConvertFromJson"}
@@ -257,10 +279,7 @@ func (t *twin) read(encoded string) int {
 		content, err = os.ReadFile(host)
 	}
 	if err != nil {
-		e := fileError(err, path)
-		if i := strings.LastIndexByte(path, '\\'); e.name == "not-found" && (i < 0 || !t.g.drive.IsDir(path[:i])) {
-			e = noFolder(path)
-		}
+		e := t.g.openError(err, path)
 		t.write(failed("read", e.name, e))
 		return 0
 	}

@@ -32,13 +32,17 @@ func (t *twin) expand(encoded string) int {
 		t.write(failed("expand", "bad-parameters", err))
 		return 2
 	}
+	var outside *psError
 	files, folders, total, err := g.unpack(archive, to)
 	switch {
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, errOutside):
-		t.write(failed("expand", "script", err))
+	case errors.Is(err, zip.ErrFormat):
+		t.write(failed("expand", "script", noZip))
+		return 1
+	case errors.As(err, &outside):
+		t.write(failed("expand", "script", outside))
 		return 1
 	case err != nil:
-		e := fileError(err, archive)
+		e := g.openError(err, archive)
 		t.write(failed("expand", e.name, e))
 		return 0
 	}
@@ -46,7 +50,8 @@ func (t *twin) expand(encoded string) int {
 	return 0
 }
 
-var errOutside = errors.New("the entry would be outside of the folder")
+// noZip is what ZipArchive says of a file that is none.
+var noZip = &psError{message: "End of Central Directory record could not be found.", kind: "System.IO.InvalidDataException", id: "ConstructorInvokedThrowException,Microsoft.PowerShell.Commands.NewObjectCommand"}
 
 func (g *Guest) unpack(archive, to string) (files, folders, total int64, err error) {
 	host, err := g.drive.Path(archive)
@@ -63,7 +68,7 @@ func (g *Guest) unpack(archive, to string) (files, folders, total int64, err err
 	}
 	for _, entry := range z.File {
 		if !fs.ValidPath(strings.TrimSuffix(entry.Name, "/")) {
-			return files, folders, total, errOutside
+			return files, folders, total, thrown("the entry '%s' would be outside of the folder", entry.Name)
 		}
 		target, err := winfs.Clean(to+`\`+entry.Name, g.drive.Name()+`\`)
 		if err == nil && strings.HasSuffix(entry.Name, "/") {

@@ -23,7 +23,7 @@ func (t *twin) fetch() int {
 	for _, file := range p.Files {
 		data, err := t.g.drive.ReadFile(file)
 		if err != nil {
-			kind := fileError(err, file).kind
+			kind := t.g.openError(err, file).kind
 			results = append(results, kind[strings.LastIndexByte(kind, '.')+1:])
 			continue
 		}

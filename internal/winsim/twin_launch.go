@@ -138,7 +138,7 @@ func (t *twin) start(p launchParameters, stamp string) error {
 	set("start", started)
 	ran := slices.ContainsFunc(started, func(m member) bool { return m.name == "ran" })
 	set("started", pid != nil || ran)
-	if pid != nil {
+	if pid != nil || ran {
 		g.pause(t.ctx, 300*time.Millisecond)
 		mine := slices.DeleteFunc(t.sysprepProcesses(), func(q document) bool { return q[0].value != pid })
 		set("alive", len(mine) > 0)

@@ -76,7 +76,11 @@ func (t *twin) inlineFailed(script string, err error) {
 	if !errors.As(err, &e) {
 		e = fileError(err, "")
 	}
-	t.write(document{{"script", script}, {"schema", 1}, {"ok", false}, {"error", document{{"name", "failed"}, {"type", e.kind}, {"message", notASCII(e.message)}}}})
+	d := document{{"name", "failed"}}
+	if script == scripts.Place {
+		d = append(d, member{"type", e.kind})
+	}
+	t.write(document{{"script", script}, {"schema", 1}, {"ok", false}, {"error", append(d, member{"message", notASCII(e.message)})}})
 }
 
 // notASCII is what the script makes of a message.
@@ -102,7 +106,7 @@ func (t *twin) placeAll() (sum string, err error) {
 	}
 	archive, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(rest), ""))
 	if err != nil {
-		return "", parameters("%", nil)
+		return "", notBase64
 	}
 	kept := expandEnv(t.c.Env, p.Zip)
 	if err := t.g.drive.MkdirAll(kept[:strings.LastIndexByte(kept, '\\')]); err != nil {
@@ -122,7 +126,7 @@ func (t *twin) placeAll() (sum string, err error) {
 	}
 	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil || len(z.File) != 1 {
-		return "", &psError{message: "End of Central Directory record could not be found.", kind: "System.IO.InvalidDataException"}
+		return "", noZip
 	}
 	content, err := z.File[0].Open()
 	if err != nil {
@@ -149,7 +153,7 @@ func (t *twin) inlineInput(into any) (rest string, err error) {
 	}
 	first, rest, _ := strings.Cut(string(all), "\n")
 	if first = strings.Trim(strings.TrimSpace(first), "\ufeff"); first == "" {
-		return "", &psError{message: "Cannot bind argument to parameter 'InputObject' because it is an empty string.", kind: "System.Management.Automation.ParameterBindingValidationException"}
+		return "", thrown("nothing came")
 	}
 	return rest, parameters(first, into)
 }

@@ -101,13 +101,17 @@ var baseFacts = []fact{
 	}},
 	{"base", "reservedStorage", func(g *gathering) (any, error) {
 		d, err := g.registryMap(keyReserve, "ActiveScenario", "ShippedWithReserves")
-		var state any
 		cmdlet := g.s.ReservedStorage != ""
-		if cmdlet {
-			state = g.s.ReservedStorage
-			g.g.wakeServicing()
+		d = append(d, member{"cmdlet", cmdlet}, member{"state", nil})
+		if !cmdlet {
+			return d, err
 		}
-		return append(d, member{"cmdlet", cmdlet}, member{"state", state}), err
+		g.g.wakeServicing()
+		if failed := g.try("Get-WindowsReservedStorageState"); failed != nil {
+			return append(d, member{"stateError", failed.Error()}), err
+		}
+		d[len(d)-1].value = g.s.ReservedStorage
+		return d, err
 	}},
 	{"base", "bitlocker", (*gathering).bitlocker},
 	{"base", "tpm", func(g *gathering) (any, error) {

@@ -45,7 +45,7 @@ var slowFacts = []fact{
 				v, _ := g.g.reg.Get(root+`\`+name, "File")
 				file := expandEnv(g.c.Env, v.Text())
 				if file != "" && !strings.HasPrefix(strings.ToLower(file), strings.ToLower(folder)) {
-					list = append(list, document{{"channel", name[strings.LastIndexByte(name, '/')+1:]}, {"file", file}})
+					list = append(list, document{{"channel", name}, {"file", file}})
 				}
 			}
 		}

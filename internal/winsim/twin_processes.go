@@ -5,7 +5,7 @@ import "strings"
 // processList is processes.ps1.
 func (t *twin) processList() int {
 	if err := t.try("Get-CimInstance"); err != nil {
-		t.write(failed("processes", "script", err))
+		t.write(failed("processes", "script", cmdletError(err)))
 		return 1
 	}
 	found, marks := []document{}, []document{}

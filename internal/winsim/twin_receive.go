@@ -127,7 +127,7 @@ type badBase64 struct{ error }
 func receiveError(err error, path string) *psError {
 	var bad badBase64
 	if errors.As(err, &bad) {
-		return &psError{"bad-base64", "The input is not a valid Base-64 string.", "System.FormatException", "FormatException"}
+		return notBase64
 	}
 	return fileError(err, path)
 }

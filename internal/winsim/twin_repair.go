@@ -82,11 +82,7 @@ func (t *twin) repair(encoded string) int {
 		return 1
 	}
 	if err != nil {
-		var e *psError
-		if !errors.As(err, &e) {
-			err = &psError{message: err.Error(), kind: "System.UnauthorizedAccessException", id: err.Error()}
-		}
-		t.write(failed("repair", "script", err))
+		t.write(failed("repair", "script", cmdletError(err)))
 		return 1
 	}
 	changed, failures := false, 0

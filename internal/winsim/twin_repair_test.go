@@ -118,8 +118,7 @@ const (
 	calc   = "Microsoft.WindowsCalculator_2024.1101.0.0_neutral_~_8wekyb3d8bbwe"
 )
 
-// The goldens are of an engine that ran repair.ps1 before it knew "first", "named",
-// "scenario" and four more ids: with the parameters of then the answers are the same.
+// What came later ("first", "named", "scenario" and four more ids) is in answers_test.go.
 func TestRepairGivesTheGoldens(t *testing.T) {
 	for _, c := range []struct {
 		golden, state string
@@ -220,7 +219,7 @@ func wantActions(t *testing.T, got []string, want ...string) {
 	}
 }
 
-func TestTheRepairsWithoutAGolden(t *testing.T) {
+func TestRepairsOfFaults(t *testing.T) {
 	const setup = `HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\SysPrepExternal\`
 	for _, c := range []struct {
 		name   string

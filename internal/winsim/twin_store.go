@@ -3,6 +3,7 @@ package winsim
 import (
 	"bufio"
 	"encoding/base64"
+	"fmt"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ func (t *twin) store() int {
 		return t.refuseToStore("no-input", "nothing came")
 	}
 	if _, err := base64.StdEncoding.DecodeString(first); err != nil {
-		return t.refuseToStore("bad-base64", "The input is not a valid Base-64 string.")
+		return t.refuseToStore(notBase64.name, notBase64.message)
 	}
 	var p receiveParameters
 	var path string
@@ -48,7 +49,7 @@ func (t *twin) storeAt(path, part string, p *receiveParameters, size, offset int
 		return t.refuseToStore("access-denied", "it is a folder")
 	}
 	if offset > have {
-		return t.refuseToStore("resume-mismatch", "the offset is beyond the bytes received")
+		return t.refuseToStore("resume-mismatch", fmt.Sprintf("offset %d is beyond the %d bytes received", offset, have))
 	}
 	have, err := t.take(part, size, offset)
 	if err != nil {

@@ -68,7 +68,7 @@ func (t *twin) look(agent string) seen {
 	errs := document{}
 	var exit any
 	if agent != "" {
-		if text, err := g.drive.ReadFile(agent); err == nil {
+		if text, err := g.drive.ReadFile(t.full(agent)); err == nil {
 			s.agentEnded, exit = true, strings.TrimSpace(string(text))
 		}
 	}

@@ -4,7 +4,9 @@
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 try {
-    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String("$(@($input)[0])".Trim([char]0xFEFF))))
+    $line = "$(@($input)[0])".Trim([char]0xFEFF)
+    if ($line -eq '') { throw 'nothing came' }
+    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($line)))
     Add-Type -AssemblyName 'System.IO.Compression'
     $memory = New-Object -TypeName 'IO.MemoryStream'
     $zip = New-Object -TypeName 'IO.Compression.ZipArchive' -ArgumentList @($memory, 'Create', $true)
@@ -35,5 +37,5 @@ try {
     [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":true,"size":' + $bytes.Length + ',"results":["' + ($results -join '","') + '"]}')
 }
 catch {
-    [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":false,"error":{"name":"failed","message":"' + ($_.Exception.Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
+    [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":false,"error":{"name":"failed","message":"' + ($_.Exception.GetBaseException().Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
 }

@@ -305,7 +305,7 @@ function Measure-Item([string]$Id) {
     return Measure-Target $Id
 }
 
-function Invoke-Item([string]$Id) {
+function Invoke-Removal([string]$Id) {
     switch ($Id) {
         'event-logs' { Clear-FilledLog; return }
         'shadow-copies' { Remove-Shadow; return }
@@ -346,7 +346,7 @@ try {
         try {
             $before = Measure-Item $id
             if (-not $dryRun) {
-                Invoke-Item $id
+                Invoke-Removal $id
                 $after = Measure-Item $id
             }
         }

@@ -7,7 +7,9 @@ $ProgressPreference = 'SilentlyContinue'
 function Get-FullPath($Path) { return [Environment]::ExpandEnvironmentVariables($Path) }
 try {
     $first, $rest = @($input)
-    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String("$first".Trim([char]0xFEFF))))
+    $first = "$first".Trim([char]0xFEFF)
+    if ($first -eq '') { throw 'nothing came' }
+    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($first)))
     foreach ($folder in $parameter.private) {
         $path = Get-FullPath $folder
         if ([IO.Directory]::Exists($path)) { [IO.Directory]::Delete($path, $true) }

@@ -1,5 +1,6 @@
 # processes.ps1 - lists every running sysprep.exe with its command line, and the marks of runs of this plugin that
-# have started one (launch.ps1 moves them away with the old logs). No parameters. Changes nothing.
+# have started one (launch.ps1 moves them away with the old logs).
+# No parameters. Changes nothing.
 param([string]$Json = '')
 
 #region common (the same lines in every script; test/run.ps1 compares them)

@@ -119,7 +119,7 @@ func TestFilesArePlacedTheClassicWay(t *testing.T) {
 		"constrained language": {scenario: winsim.Scenario{Unkind: winsim.Unkind{ConstrainedLanguage: true}}, want: "language mode"},
 		"PowerShell 2":         {scenario: winsim.Scenario{Unkind: winsim.Unkind{PowerShellVersion: "2"}}, want: "ConvertFrom-Json"},
 		"blocked":              {scenario: winsim.Scenario{Unkind: winsim.Unkind{BlockedScripts: []string{"place"}}}, want: "malicious content"},
-		"no input arrives":     {change: func(p *wsman.Process) { p.Stdin = strings.NewReader("") }, want: "empty string"},
+		"no input arrives":     {change: func(p *wsman.Process) { p.Stdin = strings.NewReader("") }, want: "nothing came"},
 		"garbled input":        {change: func(p *wsman.Process) { p.Stdin = strings.NewReader("%%%\r\n") }, want: "Base-64"},
 		"input is cut":         {change: func(p *wsman.Process) { p.Stdin = io.LimitReader(p.Stdin, 60_000) }, want: "hash-mismatch"},
 		"stdin is refused":     {rule: &wsman.Rule{Action: "Send", Do: wsman.Fail, Code: 2150858816}, want: "refuses input"},
