@@ -44,6 +44,7 @@ type vmdkRun struct {
 	kind blockState
 	n    int64
 	at   int64 // in the file: of the data, or of the marker of the compressed grain
+	next int64 // of a compressed grain: where the one after it may lie, which is no more than a hint
 }
 
 // openVMDK opens a file that starts with a sparse header or is a descriptor.

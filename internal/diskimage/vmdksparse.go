@@ -1,13 +1,12 @@
 package diskimage
 
 import (
-	"bytes"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
+	"slices"
+	"sync"
 )
 
 // vmdkSparse is a hosted sparse extent: its grain directory points to grain tables,
@@ -214,6 +213,9 @@ func (x *vmdkSparse) piece(table []uint32, off, coverage int64) vmdkRun {
 		r.kind = empty(e)
 	case x.header.Flags&vmdkCompressed != 0:
 		r.kind, r.at = compressed, int64(e)*vmdkSector
+		if i := off%coverage/x.grain + 1; i < vmdkPerTable {
+			r.next = int64(table[i]) * vmdkSector
+		}
 	default:
 		r.kind, r.at = inFile, int64(e)*vmdkSector+in
 	}
@@ -224,54 +226,78 @@ func (x *vmdkSparse) read(p []byte, off int64, r vmdkRun) error {
 	if r.kind == inFile {
 		return readFull(x, p, r.at)
 	}
-	b, err := x.inflated.get(r.at, func() ([]byte, error) { return x.inflate(r.at, off/x.grain*x.grain) })
+	in := off % x.grain
+	if in == 0 && int64(len(p)) == min(x.grain, x.size-off) { // all of it
+		n, err := x.inflate(p, r, off)
+		if err == nil && n < len(p) {
+			err = tooFew(r.at, n)
+		}
+		return err
+	}
+	b, err := x.inflated.get(r.at, func() ([]byte, error) {
+		b := make([]byte, x.grain)
+		n, err := x.inflate(b, r, off-in)
+		return b[:n], err
+	})
 	if err != nil {
 		return err
 	}
-	if in := off % x.grain; in+int64(len(p)) <= int64(len(b)) {
-		copy(p, b[in:])
-		return nil
+	if in+int64(len(p)) > int64(len(b)) {
+		return tooFew(r.at, len(b))
 	}
-	return corrupt("VMDK: the compressed grain at %d has %d bytes, too few", r.at, len(b))
+	copy(p, b[in:])
+	return nil
 }
 
-// inflate unpacks the grain whose marker is at a place in the file and that begins at
-// an offset of the extent. What it says of its size is bounded, and so is what
-// comes out.
-func (x *vmdkSparse) inflate(at, begins int64) ([]byte, error) {
-	var m struct {
-		Value uint64
-		Size  uint32
-	}
-	if at+vmdkGrainMarker > x.source.size {
-		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
-	}
-	if _, err := readStruct(x, at, le, &m); err != nil {
-		return nil, fmt.Errorf("reading VMDK grain marker: %w", err)
-	}
+func tooFew(at int64, n int) error {
+	return corrupt("VMDK: the compressed grain at %d has %d bytes, too few", at, n)
+}
+
+// packedGrains are buffers for grains as they lie in the file.
+var packedGrains = sync.Pool{New: func() any { return new([]byte) }}
+
+// inflate unpacks the grain of a run, which begins at an offset of the extent, and returns
+// how many bytes it has. What it says of its size is bounded, and so is what comes out.
+func (x *vmdkSparse) inflate(p []byte, r vmdkRun, begins int64) (int, error) {
+	at, room := r.at, x.source.size-r.at-vmdkGrainMarker
 	// Data that cannot be compressed grows by less than this.
-	if most := 2*x.grain + 4*kib; m.Value != uint64(begins/vmdkSector) || m.Size == 0 || int64(m.Size) > most {
-		return nil, corrupt("VMDK: the marker at %d is for %d bytes of sector %d, there should be one for sector %d", at, m.Size, m.Value, begins/vmdkSector)
+	most := min(2*x.grain+4*kib, room)
+	if most < 0 {
+		return 0, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
 	}
-	if at+vmdkGrainMarker+int64(m.Size) > x.source.size {
-		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
+	buf := packedGrains.Get().(*[]byte)
+	defer packedGrains.Put(buf)
+	// The next grain lies behind this one as a rule, so that one read is enough.
+	*buf = slices.Grow((*buf)[:0], int(vmdkGrainMarker+2*x.grain+4*kib))
+	b := (*buf)[:vmdkGrainMarker+max(0, min(most, r.next-at-vmdkGrainMarker))]
+	if err := readFull(x, b, at); err != nil {
+		return 0, fmt.Errorf("reading VMDK grain marker: %w", err)
 	}
-	packed := make([]byte, m.Size)
-	if err := readFull(x, packed, at+vmdkGrainMarker); err != nil {
-		return nil, err
+	value, size := le.Uint64(b), int64(le.Uint32(b[8:]))
+	switch {
+	case value != uint64(begins/vmdkSector) || size == 0 || size > 2*x.grain+4*kib:
+		return 0, corrupt("VMDK: the marker at %d is for %d bytes of sector %d, there should be one for sector %d", at, size, value, begins/vmdkSector)
+	case size > room:
+		return 0, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
 	}
-	z, err := zlib.NewReader(bytes.NewReader(packed))
+	if have := int64(len(b)); vmdkGrainMarker+size > have {
+		b = b[:vmdkGrainMarker+size]
+		if err := readFull(x, b[have:], at+have); err != nil {
+			return 0, err
+		}
+	}
+	n, err := inflateZlib(p, b[vmdkGrainMarker:vmdkGrainMarker+size])
+	// What is of the disk of the last grain is less than the grain, which may be whole.
+	if errors.Is(err, errInflateFull) && int64(len(p)) < x.grain {
+		whole := make([]byte, x.grain)
+		n, err = inflateZlib(whole, b[vmdkGrainMarker:vmdkGrainMarker+size])
+		n = min(n, copy(p, whole))
+	}
+	if errors.Is(err, errInflateFull) {
+		return n, corrupt("VMDK: the compressed grain at %d has more than %d bytes", at, x.grain)
+	}
 	if err != nil {
-		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
+		return n, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
 	}
-	b := make([]byte, x.grain+1) // one more, which must not come
-	n, err := io.ReadFull(z, b)
-	if err == nil {
-		return nil, corrupt("VMDK: the compressed grain at %d has more than %d bytes", at, x.grain)
-	}
-	// The checksum of the data was compared when its end was read.
-	if !errors.Is(err, io.ErrUnexpectedEOF) || z.Close() != nil {
-		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
-	}
-	return b[:n], nil
+	return n, nil
 }
