@@ -151,7 +151,7 @@ func (o opener) openParent(candidates []string, format Format, names naming) (Di
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s", ErrParent, candidates, o.folder())
+	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s; copy it there, or flatten the image where both are (qemu-img convert)", ErrParent, candidates, o.folder())
 }
 
 // folder is where relative names of this image start, with a separator at its

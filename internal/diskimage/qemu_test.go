@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -147,5 +148,23 @@ func TestGeometryIsTheOneThatOthersWrite(t *testing.T) {
 		if f.CurrentSize != uint64(whole) {
 			t.Logf("%d: qemu-img rounds to %d", whole, f.CurrentSize)
 		}
+	}
+}
+
+// A snapshot in a qcow2 holds what the disk was before sysprep, and is published with it.
+func TestSnapshotsInAQcow2AreTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.qcow2")
+	run(t, "qemu-img", "create", "-q", "-f", "qcow2", path, "1M")
+	told := func() bool {
+		return slices.ContainsFunc(open(t, path).Info().Warnings, func(w string) bool {
+			return strings.Contains(w, "snapshots in the qcow2: 1;") && strings.Contains(w, "qemu-img snapshot -d")
+		})
+	}
+	if told() {
+		t.Error("told of a disk without")
+	}
+	run(t, "qemu-img", "snapshot", "-c", "before", path)
+	if !told() {
+		t.Error("not told")
 	}
 }
