@@ -116,7 +116,7 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 		name := map[uint32]string{1: "AES", 2: "LUKS"}[h.CryptMethod]
 		return h, unsupported("the qcow2 is encrypted (%s, method %d): decrypt it first (qemu-img convert --object secret,id=key,file=PASSWORD --image-opts driver=qcow2,file.filename=FILE,encrypt.key-secret=key -O qcow2 disk.qcow2)", cmp.Or(name, "in a way that is not known"), h.CryptMethod)
 	case rest&qcow2Corrupt != 0:
-		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
+		return h, told{corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")}
 	case rest&qcow2DataFile != 0:
 		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
 	case rest != 0:

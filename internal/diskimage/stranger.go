@@ -81,7 +81,7 @@ func whatIsIt(head []byte, size int64) error {
 		return notADisk(name, next)
 	}
 	if size < 512 {
-		return corrupt("the file has %d bytes, less than a sector: copy or download it again", size)
+		return told{corrupt("the file has %d bytes, less than a sector: copy or download it again", size)}
 	}
 	return nil
 }

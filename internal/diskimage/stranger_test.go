@@ -145,3 +145,23 @@ func TestAnEmptyFileIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// Whatever part of a disk is missing or damaged, the error says what to do, once.
+func TestAnErrorOfADamagedFileSaysWhatToDo(t *testing.T) {
+	small := smallVHD()
+	for name, b := range map[string][]byte{
+		"nothing": nil, "less than a sector": make([]byte, 100), "half a VHD": small[:600], "a VHDX of a sector": append([]byte(vhdxFileSign), make([]byte, 600)...),
+		"a qcow2 of zeros": append([]byte(qcow2Magic+"\x00\x00\x00\x03"), make([]byte, 600)...),
+		"a VMDK of zeros":  append([]byte(vmdkMagic+"\x01\x00\x00\x00"), make([]byte, 600)...),
+	} {
+		_, err := openBytes(b)
+		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		} else if n := strings.Count(err.Error(), "copy or download") + strings.Count(err.Error(), "descriptor, a small text file"); n != 1 {
+			t.Errorf("%s: said %d times what to do: %v", name, n, err)
+		}
+	}
+	if err := withWayOut(unsupported("x")); err.Error() != "unsupported image: x" {
+		t.Error(err)
+	}
+}

@@ -193,7 +193,7 @@ func (d *vmdkDisk) openPart(name string) (s source, err error) {
 	}
 	path, err := o.locate(name, anyCase)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, corrupt("%s names the file %q as %s, which is not in its folder: copy or download all files of the disk", o.path, name, o.role())
+		return s, told{corrupt("%s names the file %q as %s, which is not in its folder: copy or download all files of the disk", o.path, name, o.role())}
 	}
 	if err != nil {
 		return s, err

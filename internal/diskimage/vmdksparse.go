@@ -17,6 +17,7 @@ type vmdkSparse struct {
 	grain     int64 // bytes
 	size      int64 // of the extent, bytes
 	directory []uint32
+	streamed  bool                    // the file ends with a footer
 	tables    cache[uint32, []uint32] // grain tables by their sector
 	inflated  cache[int64, []byte]    // compressed grains by the place of their marker
 }
@@ -46,6 +47,10 @@ func openSparse(s source, h vmdkHeader, size int64) (x *vmdkSparse, warnings []s
 	x.inflated.limit = int(max(4, 4*mib/x.grain))
 	if h.UncleanShutdown != 0 {
 		warnings = append(warnings, "the VMDK was not closed cleanly: the machine, or the program that wrote it, did not end as it should")
+	}
+	if h.Flags&vmdkCompressed != 0 {
+		_, err := readVMDKFooter(s)
+		x.streamed = err == nil
 	}
 	first, firstErr := x.load(h.GDOffset)
 	x.directory = first.entries
@@ -83,9 +88,9 @@ type vmdkTables struct {
 	sum     uint32
 }
 
-// load reads a grain directory and, where grains are not compressed, checks all its
-// tables: what is missing of a file that was cut off is known then. Of a file that
-// was written as a stream the footer at its end says that it is whole.
+// load reads a grain directory and checks all its tables: what is missing of a file
+// that was cut off is known then. Of a file that was written as a stream the footer at
+// its end says that it is whole.
 func (x *vmdkSparse) load(sector uint64) (t vmdkTables, err error) {
 	n := x.header.tables(x.size)
 	if sector == 0 || sector > uint64(maxDisk/vmdkSector) {
@@ -121,7 +126,10 @@ func (x *vmdkSparse) load(sector uint64) (t vmdkTables, err error) {
 		return t, fmt.Errorf("checking VMDK grain directory: %w", err)
 	}
 	if x.header.Flags&vmdkCompressed != 0 {
-		return t, nil
+		if x.streamed {
+			return t, nil
+		}
+		return t, x.walkPacked(&t)
 	}
 	return t, x.walk(&t)
 }
@@ -158,6 +166,44 @@ func (x *vmdkSparse) walk(t *vmdkTables) error {
 	}
 	if grains > x.source.size/x.grain+1 {
 		return corrupt("VMDK grain tables: more grains are in the file than fit into it")
+	}
+	return nil
+}
+
+// walkPacked looks for the last of the compressed grains, as QEMU writes them behind
+// the tables and without a footer.
+func (x *vmdkSparse) walkPacked(t *vmdkTables) error {
+	last := int64(0)
+	table := make([]uint32, vmdkPerTable)
+	for i, e := range t.entries {
+		if err := x.ended(); err != nil {
+			return err
+		}
+		if x.none(e) {
+			continue
+		}
+		if _, err := readStruct(x, int64(e)*vmdkSector, le, table); err != nil {
+			return fmt.Errorf("reading VMDK grain table %d: %w", i, err)
+		}
+		for _, g := range table {
+			if !x.none(g) {
+				last = max(last, int64(g)*vmdkSector)
+			}
+		}
+	}
+	if last == 0 {
+		return nil
+	}
+	need := last + vmdkGrainMarker
+	if need <= x.source.size {
+		var m vmdkMarker
+		if _, err := readStruct(x, last, le, &m); err != nil && need+4 <= x.source.size {
+			return fmt.Errorf("reading VMDK grain marker: %w", err)
+		}
+		need += int64(m.Size)
+	}
+	if need > x.source.size {
+		return cutOff("VMDK grain tables", x.source.size, need)
 	}
 	return nil
 }
