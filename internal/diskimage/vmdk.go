@@ -252,7 +252,7 @@ func (d *vmdkDisk) attachParent(desc vmdkDescriptor) error {
 	}
 	if got := parent.(*vmdkDisk).cid; got != desc.parentCID {
 		parent.Close()
-		return fmt.Errorf("%w: %s has the content id %08x, the child was made on %08x: it was changed since, or is another disk", ErrParent, parent.Info().Files[0], got, desc.parentCID)
+		return fmt.Errorf("%w: %s has the content id %08x, the child was made on %08x: it was changed since, or is another disk; copy the one there that the child was made on", ErrParent, parent.Info().Files[0], got, desc.parentCID)
 	}
 	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)

@@ -71,6 +71,9 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 	}
 	if len(r.Windows) == 0 {
 		r.Problems = append(r.Problems, killed...)
+		for _, v := range volumes {
+			r.holds(v.without())
+		}
 	}
 	return r, ctx.Err()
 }
@@ -88,6 +91,19 @@ func (v *volume) otherSecrets(r *Facts) {
 	for _, folder := range v.drive.unread {
 		r.unsearched(v.partition, folder, errors.New("it could not be read"))
 	}
+}
+
+// without says of an NTFS volume that it has no Windows folder; empty where that
+// says nothing.
+func (v *volume) without() string {
+	if v.ntfs == nil || v.drive.exists(`\Windows`) {
+		return ""
+	}
+	where := fmt.Sprintf("partition %d", v.partition)
+	if v.partition == 0 {
+		where = "the volume"
+	}
+	return where + " holds files (NTFS), but no folder \\Windows"
 }
 
 // killedMark is how a problem begins that killed tells of, behind the partition.

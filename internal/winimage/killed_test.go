@@ -91,6 +91,9 @@ func TestADirtyVolumeWithoutAWindowsFolderIsNoKilledMachine(t *testing.T) {
 	if err != nil || len(r.Windows) != 0 || len(r.Problems) != 0 {
 		t.Errorf("%v, %d Windows, %q", err, len(r.Windows), r.Problems)
 	}
+	if found := Prove(r, Expectation{})[0].Found; !strings.Contains(found, `holds files (NTFS), but no folder \Windows`) {
+		t.Error(found)
+	}
 }
 
 // One hive is there and the other is not, on a volume that was closed cleanly: a disk that
