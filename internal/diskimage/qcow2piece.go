@@ -123,6 +123,12 @@ func (d *qcow2Disk) unpack(p []byte, entry uint64) error {
 	if err := readFull(d.ReaderAt, raw, at); err != nil {
 		return err
 	}
+	if d.header.CompressionType == qcow2Zstd {
+		if err := unzstd(p, raw); err != nil {
+			return corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
+		}
+		return nil
+	}
 	// What follows a full cluster is of no account, as to QEMU.
 	n, _, err := inflate(p, raw)
 	if err == nil && n < len(p) {

@@ -59,6 +59,8 @@ func TestWhatQEMUWritesIsReadTheSame(t *testing.T) {
 		"qcow2-512":      {"-O", "qcow2", "-o", "cluster_size=512"},
 		"qcow2-2M":       {"-O", "qcow2", "-o", "cluster_size=2M"},
 		"qcow2-zlib":     {"-O", "qcow2", "-c"},
+		"qcow2-zstd":     {"-O", "qcow2", "-c", "-o", "compression_type=zstd"},
+		"qcow2-zstd-2M":  {"-O", "qcow2", "-c", "-o", "compression_type=zstd,cluster_size=2M"},
 		"qcow2-extended": {"-O", "qcow2", "-o", "extended_l2=on,cluster_size=128k"},
 	} {
 		t.Run(name, func(t *testing.T) {
