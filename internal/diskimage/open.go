@@ -192,6 +192,12 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 	if err := whatIsIt(head, size); err != nil {
 		return "", err
 	}
+	// No table of partitions either, as a raw disk has it.
+	if len(head) >= 512 && isZero(head[:8]) && string(head[510:512]) != "\x55\xaa" {
+		if err := lostIdentifier(r, size); err != nil {
+			return "", err
+		}
+	}
 	return Raw, nil
 }
 

@@ -121,7 +121,7 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 	case rest&qcow2DataFile != 0:
 		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
 	case rest != 0:
-		return h, unsupported("qcow2 header: incompatible features %#x", rest)
+		return h, unsupported("qcow2 header: incompatible features %#x, which are not known here; convert it first (qemu-img convert -O qcow2)", rest)
 	case h.ClusterBits < 9 || h.ClusterBits > 21 || h.extended() && h.ClusterBits < 14:
 		return h, corrupt("qcow2 header: cluster bits %d", h.ClusterBits)
 	case h.Size == 0 || h.Size > uint64(maxDisk):
