@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
@@ -103,6 +104,47 @@ func BenchmarkConvert(b *testing.B) {
 				b.ReportMetric(sizes[ntfs], "ours-ntfs-MB")
 			}
 		})
+	}
+}
+
+// vmdk is a form of a disk that only QEMU writes, kept beside the others.
+func vmdk(b *testing.B, tool, from, kind string) string {
+	b.Helper()
+	path := strings.TrimSuffix(from, ".raw") + "-" + kind + ".vmdk"
+	if _, err := os.Stat(path); err != nil {
+		if out, err := exec.Command(tool, "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat="+kind, from, path).CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, tail(out))
+		}
+	}
+	return path
+}
+
+// BenchmarkConvertVMDK reads VMDKs of a disk whose files shrink as programs do, into a raw
+// disk and the formats of Hyper-V: qemu-img convert -W -m 8, and ours, which
+// reads a sample back. The ratio is qemu-img's time over ours.
+func BenchmarkConvertVMDK(b *testing.B) {
+	tool := testutil.Tool(b, "qemu-img")
+	disk := captureDisk(b)
+	for _, kind := range []string{"monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "streamOptimized"} {
+		for _, to := range []struct {
+			format
+			args []string
+		}{
+			{formats[0], []string{"-O", "raw"}},
+			{formats[1], []string{"-O", "vpc", "-o", "subformat=fixed,force_size=on"}},
+			{formats[3], []string{"-O", "vhdx"}},
+		} {
+			b.Run(kind+"-to-"+to.name, func(b *testing.B) {
+				from := vmdk(b, tool, disk, kind)
+				dir := scratch(b, from)
+				theirs, ours := filepath.Join(dir, "theirs"), filepath.Join(dir, "ours")
+				args := append(append([]string{"convert", "-W", "-m", "8", "-f", "vmdk"}, to.args...), from, theirs)
+				seconds := race(b, func() { os.Remove(theirs); os.Remove(ours) },
+					rival{"qemu-W-m8", func() { synced(b, theirs, tool, args...) }},
+					rival{"ours", func() { convert(b, from, ours, to.options, false) }})
+				b.ReportMetric(seconds["qemu-W-m8"]/seconds["ours"], "ratio")
+			})
+		}
 	}
 }
 

@@ -62,6 +62,8 @@ func isOurs(arg string) bool {
 func Run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(stderr)
 	defer stop()
+	out := &watched{Writer: stdout}
+	stdout = out
 	c := &call{stdout: edge.Screen(stdout), stderr: edge.Screen(stderr)}
 	root := newRoot(c)
 	root.SetArgs(twoDashes(root, args))
@@ -70,7 +72,26 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		return c.misused(cmd, err)
 	}
+	// Half a result is none, whatever it says.
+	if out.err != nil && c.code != CannotDo {
+		fmt.Fprintf(stderr, "the result could not be written: %v; see where standard output goes\n", out.err)
+		return CannotDo
+	}
 	return c.code
+}
+
+// watched remembers the first error of writing.
+type watched struct {
+	io.Writer
+	err error
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -298,3 +298,18 @@ func TestInspectNamesWhatIsNoDisk(t *testing.T) {
 		}
 	}
 }
+
+// full is where nothing can be written any more.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// A text that is lost is no success of a command, or a script takes half a report for whole.
+func TestAResultThatCannotBeWrittenIsSaid(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"lint", "--help"}, {"inspect", "--help"}} {
+		var said bytes.Buffer
+		if code := Run(args, full{}, &said); code != CannotDo || !strings.Contains(said.String(), "no space left on device") {
+			t.Errorf("%q: exit code %d: %s", args, code, said.String())
+		}
+	}
+}

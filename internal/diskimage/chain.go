@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -151,7 +152,7 @@ func (o opener) openParent(candidates []string, format Format, names naming) (Di
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s", ErrParent, candidates, o.folder())
+	return nil, fmt.Errorf("%w: not found, looked for %q relative to %s; copy it there, or flatten the image where both are (qemu-img convert)", ErrParent, slices.Compact(candidates), o.folder())
 }
 
 // folder is where relative names of this image start, with a separator at its

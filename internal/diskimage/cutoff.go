@@ -5,7 +5,7 @@ import "fmt"
 // cutOff is the error for a file that ends before what it says of itself: what
 // is wrong in it, and how much is missing.
 func cutOff(what string, have, need int64) error {
-	return corrupt("%s: the file was cut off: it has %d bytes, its tables reach to %d, so %d are missing; copy or download it again", what, have, need, need-have)
+	return told{corrupt("%s: the file was cut off: it has %d bytes, its tables reach to %d, so %d are missing; copy or download it again", what, have, need, need-have)}
 }
 
 // whole makes sure that a qcow2 was not cut off. Its reference counts say so for

@@ -181,6 +181,19 @@ func corrupt(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, a...)...)
 }
 
+// told is an error whose text says what to do.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+// withWayOut adds to an error of a damaged file what to do, where it does not say so.
+func withWayOut(err error) error {
+	if t := (told{}); !errors.Is(err, ErrCorrupt) || errors.As(err, &t) {
+		return err
+	}
+	return fmt.Errorf("%w; the file is damaged or was cut off: copy or download it again, or have it checked by the program that wrote it", err)
+}
+
 func unsupported(format string, a ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, a...)...)
 }

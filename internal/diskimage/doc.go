@@ -78,6 +78,7 @@
 // Sources: [VHD] "Virtual Hard Disk Image Format Specification" 1.0
 // (Microsoft, 2006); [MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format";
 // [qcow2] QEMU docs/interop/qcow2.rst; [VMDK] "Virtual Disk Format 5.0" (VMware,
-// 2011), with what libyal's libvmdk documentation adds; [OVF] DMTF DSP0243. The structs of headers and tables have
+// 2011), with what libyal's libvmdk documentation adds; [OVF] DMTF DSP0243; [RFC1950], [RFC1951]
+// (zlib and deflate), [RFC8878] (zstd). The structs of headers and tables have
 // the names of these.
 package diskimage

@@ -54,7 +54,7 @@ func Open(path string, opts ...Option) (Disk, error) {
 
 func (o opener) guard(d Disk, err error) (Disk, error) {
 	if err != nil {
-		return nil, err
+		return nil, withWayOut(err)
 	}
 	return guarded{d, o.ended}, nil
 }
@@ -80,7 +80,7 @@ func (o opener) openFile() (Disk, error) {
 	}
 	for _, c := range o.chain {
 		if os.SameFile(c, st) {
-			return nil, corrupt("%s is its own parent", o.path)
+			return nil, told{corrupt("%s is its own parent: have the child name the right one (qemu-img rebase -u), or take a copy of the disk from before", o.path)}
 		}
 	}
 	if len(o.chain) > maxChain {
@@ -192,11 +192,17 @@ func detect(r io.ReaderAt, size int64) (Format, error) {
 	if err := whatIsIt(head, size); err != nil {
 		return "", err
 	}
+	// No table of partitions either, as a raw disk has it.
+	if len(head) >= 512 && isZero(head[:8]) && string(head[510:512]) != "\x55\xaa" {
+		if err := lostIdentifier(r, size); err != nil {
+			return "", err
+		}
+	}
 	return Raw, nil
 }
 
 // errEmpty: there is not one byte in the file.
-var errEmpty = corrupt("the file is empty: copy or download it again")
+var errEmpty = told{corrupt("the file is empty: copy or download it again")}
 
 // errNoExtents: the file system does not tell where the data of a file is.
 var errNoExtents = errors.New("no extents known")

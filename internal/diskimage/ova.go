@@ -137,7 +137,7 @@ func tarMembers(s source) (list []tarMember, err error) {
 		case len(list) == 0 && errors.Is(err, tar.ErrHeader):
 			return nil, nil // the mark is all there is of a tar file
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, corrupt("OVA: the file was cut off inside of the archive at %d bytes; copy or download it again", s.size)
+			return nil, told{corrupt("OVA: the file was cut off inside of the archive at %d bytes; copy or download it again", s.size)}
 		case err != nil:
 			return nil, corrupt("OVA: reading the archive: %v", err)
 		}
@@ -212,7 +212,7 @@ func (e envelope) disks(s source, members []tarMember, folder string) (list []ta
 			return m.name == path.Join(folder, f.Href) || err == nil && m.name == path.Join(folder, plain)
 		})
 		if at < 0 {
-			return nil, corrupt("OVA: the disk %.100q (%s bytes by the OVF) is not in the archive of %d bytes: it was cut off, or the disk lies elsewhere; copy or download it again", f.Href, cmp.Or(f.Size, "unknown"), s.size)
+			return nil, told{corrupt("OVA: the disk %.100q (%s bytes by the OVF) is not in the archive of %d bytes: it was cut off, or the disk lies elsewhere; copy or download it again", f.Href, cmp.Or(f.Size, "unknown"), s.size)}
 		}
 		if !slices.Contains(list, members[at]) {
 			list = append(list, members[at])
@@ -220,7 +220,7 @@ func (e envelope) disks(s source, members []tarMember, folder string) (list []ta
 	}
 	switch {
 	case len(list) == 0:
-		return nil, corrupt("OVA: its OVF names no disk with content; %s", tarNext)
+		return nil, told{corrupt("OVA: its OVF names no disk with content; %s", tarNext)}
 	case len(list) > maxDisks:
 		return nil, unsupported("OVA: more than %d disks; %s", maxDisks, tarNext)
 	}

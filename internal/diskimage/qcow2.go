@@ -34,6 +34,9 @@ func openQcow2(s source) (Disk, error) {
 	if h.IncompatibleFeatures&qcow2Dirty != 0 {
 		d.info.warn("the qcow2 was not closed cleanly (dirty bit)")
 	}
+	if h.NbSnapshots > 0 {
+		d.info.warn("snapshots in the qcow2: %d; what was on the disk when they were made, before sysprep as well, goes with the file; convert it, or delete them (qemu-img snapshot -d)", h.NbSnapshots)
+	}
 	if h.backing != "" {
 		backing, err := h.openBacking(s)
 		if err != nil {

@@ -18,6 +18,7 @@ const (
 	qcow2Understood  = qcow2Dirty | 1<<3 | qcow2ExtendedL2
 	qcow2ExtBacking  = 0xe2792aca
 	qcow2MaxExtBytes = 4096
+	qcow2Zstd        = 1    // of CompressionType; 0 is deflate
 	qcow2MaxBacking  = 1023 // bytes of the name of a backing file
 )
 
@@ -110,17 +111,17 @@ func readQcow2Header(s source) (h qcow2Header, err error) {
 	}
 	rest := h.IncompatibleFeatures &^ qcow2Understood
 	switch {
-	case h.CompressionType != 0:
-		return h, unsupported("qcow2 compressed by method %d (1 is zstd); convert it first (qemu-img convert -O qcow2)", h.CompressionType)
+	case h.CompressionType > qcow2Zstd:
+		return h, unsupported("qcow2 compressed by method %d (0 is zlib, 1 is zstd); convert it first (qemu-img convert -O qcow2)", h.CompressionType)
 	case h.CryptMethod != 0:
 		name := map[uint32]string{1: "AES", 2: "LUKS"}[h.CryptMethod]
 		return h, unsupported("the qcow2 is encrypted (%s, method %d): decrypt it first (qemu-img convert --object secret,id=key,file=PASSWORD --image-opts driver=qcow2,file.filename=FILE,encrypt.key-secret=key -O qcow2 disk.qcow2)", cmp.Or(name, "in a way that is not known"), h.CryptMethod)
 	case rest&qcow2Corrupt != 0:
-		return h, corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")
+		return h, told{corrupt("qcow2 header: QEMU marked the image as corrupt; see qemu-img check")}
 	case rest&qcow2DataFile != 0:
 		return h, unsupported("qcow2 header: the data lies in another file (data-file); convert it first (qemu-img convert -O qcow2)")
 	case rest != 0:
-		return h, unsupported("qcow2 header: incompatible features %#x", rest)
+		return h, unsupported("qcow2 header: incompatible features %#x, which are not known here; convert it first (qemu-img convert -O qcow2)", rest)
 	case h.ClusterBits < 9 || h.ClusterBits > 21 || h.extended() && h.ClusterBits < 14:
 		return h, corrupt("qcow2 header: cluster bits %d", h.ClusterBits)
 	case h.Size == 0 || h.Size > uint64(maxDisk):

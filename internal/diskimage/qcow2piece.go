@@ -1,9 +1,8 @@
 package diskimage
 
 import (
-	"bytes"
-	"compress/flate"
-	"io"
+	"errors"
+	"slices"
 	"sync"
 )
 
@@ -93,30 +92,51 @@ func (h *qcow2Map) piece(table []byte, off, fileSize int64) (p qcow2Piece, err e
 	return p, nil
 }
 
-// readCompressed reads from inside a compressed cluster ([qcow2], "Compressed
-// Clusters Descriptor").
+// readCompressed reads from inside a compressed cluster.
 func (d *qcow2Disk) readCompressed(p []byte, entry uint64, in int64) error {
+	if int64(len(p)) == d.header.cluster() {
+		return d.unpack(p, entry)
+	}
 	b, err := d.inflated.get(entry, func() ([]byte, error) {
-		sizeBits := d.header.ClusterBits - 8
-		at := int64(entry & (1<<(62-sizeBits) - 1))
-		size := (int64(entry>>(62-sizeBits)&(1<<sizeBits-1))+1)*512 - at%512
-		if at >= d.size {
-			return nil, corrupt("qcow2: the compressed cluster at %d lies beyond the end of the file", at)
-		}
-		raw := make([]byte, min(size, d.size-at))
-		if err := readFull(d.ReaderAt, raw, at); err != nil {
-			return nil, err
-		}
 		b := make([]byte, d.header.cluster())
-		if _, err := io.ReadFull(flate.NewReader(bytes.NewReader(raw)), b); err != nil {
-			return nil, corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
-		}
-		return b, nil
+		return b, d.unpack(b, entry)
 	})
 	if err != nil {
 		return err
 	}
 	copy(p, b[in:])
+	return nil
+}
+
+// unpack unpacks a whole cluster ([qcow2], "Compressed Clusters Descriptor").
+func (d *qcow2Disk) unpack(p []byte, entry uint64) error {
+	sizeBits := d.header.ClusterBits - 8
+	at := int64(entry & (1<<(62-sizeBits) - 1))
+	size := (int64(entry>>(62-sizeBits)&(1<<sizeBits-1))+1)*512 - at%512
+	if at >= d.size {
+		return corrupt("qcow2: the compressed cluster at %d lies beyond the end of the file", at)
+	}
+	buf := packedGrains.Get().(*[]byte)
+	defer packedGrains.Put(buf)
+	*buf = slices.Grow((*buf)[:0], int(min(size, d.size-at)))
+	raw := (*buf)[:min(size, d.size-at)]
+	if err := readFull(d.ReaderAt, raw, at); err != nil {
+		return err
+	}
+	if d.header.CompressionType == qcow2Zstd {
+		if err := unzstd(p, raw); err != nil {
+			return corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
+		}
+		return nil
+	}
+	// What follows a full cluster is of no account, as to QEMU.
+	n, _, err := inflate(p, raw)
+	if err == nil && n < len(p) {
+		err = errInflateCut
+	}
+	if err != nil && !errors.Is(err, errInflateFull) {
+		return corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
+	}
 	return nil
 }
 

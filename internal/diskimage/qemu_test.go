@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,8 @@ func TestWhatQEMUWritesIsReadTheSame(t *testing.T) {
 		"qcow2-512":      {"-O", "qcow2", "-o", "cluster_size=512"},
 		"qcow2-2M":       {"-O", "qcow2", "-o", "cluster_size=2M"},
 		"qcow2-zlib":     {"-O", "qcow2", "-c"},
+		"qcow2-zstd":     {"-O", "qcow2", "-c", "-o", "compression_type=zstd"},
+		"qcow2-zstd-2M":  {"-O", "qcow2", "-c", "-o", "compression_type=zstd,cluster_size=2M"},
 		"qcow2-extended": {"-O", "qcow2", "-o", "extended_l2=on,cluster_size=128k"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,5 +150,23 @@ func TestGeometryIsTheOneThatOthersWrite(t *testing.T) {
 		if f.CurrentSize != uint64(whole) {
 			t.Logf("%d: qemu-img rounds to %d", whole, f.CurrentSize)
 		}
+	}
+}
+
+// A snapshot in a qcow2 holds what the disk was before sysprep, and is published with it.
+func TestSnapshotsInAQcow2AreTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.qcow2")
+	run(t, "qemu-img", "create", "-q", "-f", "qcow2", path, "1M")
+	told := func() bool {
+		return slices.ContainsFunc(open(t, path).Info().Warnings, func(w string) bool {
+			return strings.Contains(w, "snapshots in the qcow2: 1;") && strings.Contains(w, "qemu-img snapshot -d")
+		})
+	}
+	if told() {
+		t.Error("told of a disk without")
+	}
+	run(t, "qemu-img", "snapshot", "-c", "before", path)
+	if !told() {
+		t.Error("not told")
 	}
 }

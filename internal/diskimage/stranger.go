@@ -81,9 +81,35 @@ func whatIsIt(head []byte, size int64) error {
 		return notADisk(name, next)
 	}
 	if size < 512 {
-		return corrupt("the file has %d bytes, less than a sector: copy or download it again", size)
+		return told{corrupt("the file has %d bytes, less than a sector: copy or download it again", size)}
 	}
 	return nil
+}
+
+// lostIdentifier knows a VHDX whose first sector was overwritten: its headers and region
+// tables ([MS-VHDX], 2.2) are at the places they always have. It is asked of files
+// that begin with zeros.
+func lostIdentifier(r io.ReaderAt, size int64) error {
+	found := 0
+	for _, mark := range []struct {
+		at   int64
+		text string
+	}{{64 * kib, "head"}, {128 * kib, "head"}, {192 * kib, "regi"}, {256 * kib, "regi"}} {
+		b := make([]byte, len(mark.text))
+		if mark.at+int64(len(b)) > size {
+			break
+		}
+		if err := readFull(r, b, mark.at); err != nil {
+			return fmt.Errorf("looking for the headers of a VHDX: %w", err)
+		}
+		if string(b) == mark.text {
+			found++
+		}
+	}
+	if found < 3 {
+		return nil
+	}
+	return told{corrupt("this is a VHDX whose first bytes, by which it is known, were overwritten: copy or download it again, or write %q there", vhdxFileSign)}
 }
 
 // WhatElse names a file, by its beginning, that is of none of the kinds read here
@@ -128,7 +154,7 @@ func textKind(head []byte, size int64) (name, next string) {
 		return "an HTML page" + quoted(titleOfHTML, text), wrong
 	case strings.Contains(text, "<Code>") && strings.Contains(text, "<Error>"):
 		return "an XML error of a web server" + quoted(errorInXML, text) + quoted(messageInTag, text), wrong
-	case strings.HasPrefix(text, "<?xml") && strings.Contains(text, "<Envelope"):
+	case strings.HasPrefix(text, "<?xml") && strings.Contains(text, "<Envelope"), strings.HasPrefix(text, "<") && strings.Contains(text, "schemas.dmtf.org/ovf/"):
 		return "an OVF, the XML description of a machine", "name its disk"
 	case strings.HasPrefix(text, "<?xml"), strings.HasPrefix(text, "<"):
 		return "an XML file", wrong

@@ -65,6 +65,7 @@ func TestFilesThatAreNoDisksAreNamedWithTheWayOut(t *testing.T) {
 		{"text", []byte("404 page not found\n"), []string{"a text file", "download it again"}},
 		{"text of UTF-16", []byte("\xff\xfeh\x00e\x00l\x00l\x00o\x00 \x00y\x00o\x00u\x00"), []string{"a text file"}},
 		{"text in Japanese, cut", []byte(strings.Repeat("x日本", 2000)), []string{"a text file"}},
+		{"OVF", []byte(`<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"><DiskSection/></Envelope>`), []string{"an OVF", "name its disk"}},
 		{"pdf", placed(size, 0, "%PDF-1.7"), []string{"a PDF"}},
 		{"program", placed(size, 0, "MZ\x90\x00\x03\x00\x00\x00"), []string{"a Windows program"}},
 	} {
@@ -81,6 +82,23 @@ func TestFilesThatAreNoDisksAreNamedWithTheWayOut(t *testing.T) {
 				t.Errorf("%s: %q is not said: %v", c.name, text, err)
 			}
 		}
+	}
+}
+
+// A VHDX whose first sector is gone is no raw disk without Windows.
+func TestAVHDXWithoutItsFirstBytesIsKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk.vhdx")
+	convertTo(t, writeFile(t, "disk.raw", pattern(4<<20)), path, Options{Format: VHDX})
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[:512])
+	if _, err := openBytes(b); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "a VHDX whose first bytes") {
+		t.Error(err)
+	}
+	if _, err := openBytes(make([]byte, len(b))); err != nil {
+		t.Errorf("a disk of zeros: %v", err)
 	}
 }
 
@@ -143,5 +161,25 @@ func TestAnEmptyFileIsNamed(t *testing.T) {
 		if _, err := Open(path, o...); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "the file is empty: copy or download it again") {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// Whatever part of a disk is missing or damaged, the error says what to do, once.
+func TestAnErrorOfADamagedFileSaysWhatToDo(t *testing.T) {
+	small := smallVHD()
+	for name, b := range map[string][]byte{
+		"nothing": nil, "less than a sector": make([]byte, 100), "half a VHD": small[:600], "a VHDX of a sector": append([]byte(vhdxFileSign), make([]byte, 600)...),
+		"a qcow2 of zeros": append([]byte(qcow2Magic+"\x00\x00\x00\x03"), make([]byte, 600)...),
+		"a VMDK of zeros":  append([]byte(vmdkMagic+"\x01\x00\x00\x00"), make([]byte, 600)...),
+	} {
+		_, err := openBytes(b)
+		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		} else if n := strings.Count(err.Error(), "copy or download") + strings.Count(err.Error(), "descriptor, a small text file"); n != 1 {
+			t.Errorf("%s: said %d times what to do: %v", name, n, err)
+		}
+	}
+	if err := withWayOut(unsupported("x")); err.Error() != "unsupported image: x" {
+		t.Error(err)
 	}
 }

@@ -180,7 +180,7 @@ func (d *blockDisk) attachVHDParent(h vhdHeader) error {
 	}
 	if got, ok := vhdID(parent); !ok || got != h.ParentUniqueID {
 		parent.Close()
-		return fmt.Errorf("%w: %s has the id %x, the child was made on %x", ErrParent, parent.Info().Files[0], got, h.ParentUniqueID)
+		return fmt.Errorf("%w: %s has the id %x, the child was made on %x: it is another disk; copy the right one there", ErrParent, parent.Info().Files[0], got, h.ParentUniqueID)
 	}
 	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)

@@ -95,10 +95,10 @@ func readVHDHeader(s source, off int64) (h vhdHeader, err error) {
 		return h, fmt.Errorf("reading VHD dynamic disk header: %w", err)
 	}
 	if string(h.Cookie[:]) != vhdHeaderCookie {
-		return h, corrupt("VHD dynamic disk header: cookie %q is not %q%s", h.Cookie, vhdHeaderCookie, onlyOne)
+		return h, told{corrupt("VHD dynamic disk header: cookie %q is not %q%s", h.Cookie, vhdHeaderCookie, onlyOne)}
 	}
 	if sum := vhdChecksum(b, h.Checksum); sum != h.Checksum {
-		return h, corrupt("VHD dynamic disk header: checksum is %#08x, the content gives %#08x%s", h.Checksum, sum, onlyOne)
+		return h, told{corrupt("VHD dynamic disk header: checksum is %#08x, the content gives %#08x%s", h.Checksum, sum, onlyOne)}
 	}
 	return h, nil
 }

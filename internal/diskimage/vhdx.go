@@ -190,7 +190,7 @@ func (d *blockDisk) attachVHDXParent(locator map[string]string) error {
 	got := "{" + h.DataWriteGuid.String() + "}"
 	if !strings.EqualFold(got, locator["parent_linkage"]) && !strings.EqualFold(got, locator["parent_linkage2"]) {
 		parent.Close()
-		return fmt.Errorf("%w: %s is now %s, the child was made on %s: the parent was changed or is another disk",
+		return fmt.Errorf("%w: %s is now %s, the child was made on %s: the parent was changed or is another disk; copy the one there that the child was made on",
 			ErrParent, parent.Info().Files[0], got, locator["parent_linkage"])
 	}
 	d.parent = &parentDisk{Disk: parent}

@@ -44,6 +44,7 @@ type vmdkRun struct {
 	kind blockState
 	n    int64
 	at   int64 // in the file: of the data, or of the marker of the compressed grain
+	next int64 // of a compressed grain: where the one after it may lie, which is no more than a hint
 }
 
 // openVMDK opens a file that starts with a sparse header or is a descriptor.
@@ -192,7 +193,7 @@ func (d *vmdkDisk) openPart(name string) (s source, err error) {
 	}
 	path, err := o.locate(name, anyCase)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, corrupt("%s names the file %q as %s, which is not in its folder: copy or download all files of the disk", o.path, name, o.role())
+		return s, told{corrupt("%s names the file %q as %s, which is not in its folder: copy or download all files of the disk", o.path, name, o.role())}
 	}
 	if err != nil {
 		return s, err
@@ -251,7 +252,7 @@ func (d *vmdkDisk) attachParent(desc vmdkDescriptor) error {
 	}
 	if got := parent.(*vmdkDisk).cid; got != desc.parentCID {
 		parent.Close()
-		return fmt.Errorf("%w: %s has the content id %08x, the child was made on %08x: it was changed since, or is another disk", ErrParent, parent.Info().Files[0], got, desc.parentCID)
+		return fmt.Errorf("%w: %s has the content id %08x, the child was made on %08x: it was changed since, or is another disk; copy the one there that the child was made on", ErrParent, parent.Info().Files[0], got, desc.parentCID)
 	}
 	d.parent = &parentDisk{Disk: parent}
 	d.info.adopt(parent)

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -215,6 +218,28 @@ func TestAParentIsLookedForWhereItIsSaidToBe(t *testing.T) {
 	} {
 		if got := fmt.Sprint(vmdkParents(c.goos, c.hint)); got != c.want {
 			t.Errorf("%s: %q: %s, want %s", c.goos, c.hint, got, c.want)
+		}
+	}
+}
+
+// QEMU's stream-optimized disk has its tables in front and no footer: it was cut off
+// where its last grain is.
+func TestAStreamWithoutAFooterThatWasCutOffIsToldWhenOpened(t *testing.T) {
+	dir := t.TempDir()
+	noise := make([]byte, 3<<20)
+	rand.New(rand.NewSource(1)).Read(noise)
+	raw, path := writeFile(t, "disk.raw", noise), filepath.Join(dir, "disk.vmdk")
+	run(t, "qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, path)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openBytes(whole); err != nil {
+		t.Fatal(err)
+	}
+	for _, missing := range []int{130 << 10, 1 << 20} {
+		if _, err := openBytes(whole[:len(whole)-missing]); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "was cut off") || strings.Count(err.Error(), "copy or download it again") != 1 {
+			t.Errorf("%d bytes are missing: %v", missing, err)
 		}
 	}
 }

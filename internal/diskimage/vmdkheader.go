@@ -94,7 +94,7 @@ func (h *vmdkHeader) check() error {
 	case h.Version < 1 || h.Version > 3:
 		return unsupported("VMDK header: version %d; %s", h.Version, toQcow2)
 	case h.Flags&vmdkNewLines != 0 && (h.SingleEndLineChar != '\n' || h.NonEndLineChar != ' ' || h.DoubleEndLineChar1 != '\r' || h.DoubleEndLineChar2 != '\n'):
-		return corrupt("VMDK header: its line ends were changed: the file was transferred as a text, which ruins it; copy it again in binary mode")
+		return told{corrupt("VMDK header: its line ends were changed: the file was transferred as a text, which ruins it; copy it again in binary mode")}
 	case h.Capacity > uint64(maxDisk/vmdkSector):
 		return corrupt("VMDK header: capacity of %d sectors", h.Capacity)
 	case h.Capacity == 0:
@@ -121,7 +121,7 @@ func readVMDKFooter(s source) (f vmdkHeader, err error) {
 	const missing = "VMDK: the footer of the stream-optimized disk, which says where all else is, is not at the end of the file: it was cut off, or never finished; copy or download it again, or export the machine again"
 	at := s.size - 3*vmdkSector
 	if at < vmdkSector {
-		return f, corrupt(missing)
+		return f, told{corrupt(missing)}
 	}
 	var before, end vmdkMarker
 	for _, part := range []struct {
@@ -134,7 +134,7 @@ func readVMDKFooter(s source) (f vmdkHeader, err error) {
 	}
 	if before.Size != 0 || before.Type != vmdkFooterMarker || string(f.MagicNumber[:]) != vmdkMagic ||
 		end != (vmdkMarker{Type: vmdkEndOfStream}) {
-		return f, corrupt(missing)
+		return f, told{corrupt(missing)}
 	}
 	return f, nil
 }

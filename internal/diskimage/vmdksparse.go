@@ -1,13 +1,12 @@
 package diskimage
 
 import (
-	"bytes"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
+	"slices"
+	"sync"
 )
 
 // vmdkSparse is a hosted sparse extent: its grain directory points to grain tables,
@@ -18,6 +17,7 @@ type vmdkSparse struct {
 	grain     int64 // bytes
 	size      int64 // of the extent, bytes
 	directory []uint32
+	streamed  bool                    // the file ends with a footer
 	tables    cache[uint32, []uint32] // grain tables by their sector
 	inflated  cache[int64, []byte]    // compressed grains by the place of their marker
 }
@@ -47,6 +47,10 @@ func openSparse(s source, h vmdkHeader, size int64) (x *vmdkSparse, warnings []s
 	x.inflated.limit = int(max(4, 4*mib/x.grain))
 	if h.UncleanShutdown != 0 {
 		warnings = append(warnings, "the VMDK was not closed cleanly: the machine, or the program that wrote it, did not end as it should")
+	}
+	if h.Flags&vmdkCompressed != 0 {
+		_, err := readVMDKFooter(s)
+		x.streamed = err == nil
 	}
 	first, firstErr := x.load(h.GDOffset)
 	x.directory = first.entries
@@ -84,9 +88,9 @@ type vmdkTables struct {
 	sum     uint32
 }
 
-// load reads a grain directory and, where grains are not compressed, checks all its
-// tables: what is missing of a file that was cut off is known then. Of a file that
-// was written as a stream the footer at its end says that it is whole.
+// load reads a grain directory and checks all its tables: what is missing of a file
+// that was cut off is known then. Of a file that was written as a stream the footer at
+// its end says that it is whole.
 func (x *vmdkSparse) load(sector uint64) (t vmdkTables, err error) {
 	n := x.header.tables(x.size)
 	if sector == 0 || sector > uint64(maxDisk/vmdkSector) {
@@ -122,7 +126,10 @@ func (x *vmdkSparse) load(sector uint64) (t vmdkTables, err error) {
 		return t, fmt.Errorf("checking VMDK grain directory: %w", err)
 	}
 	if x.header.Flags&vmdkCompressed != 0 {
-		return t, nil
+		if x.streamed {
+			return t, nil
+		}
+		return t, x.walkPacked(&t)
 	}
 	return t, x.walk(&t)
 }
@@ -159,6 +166,44 @@ func (x *vmdkSparse) walk(t *vmdkTables) error {
 	}
 	if grains > x.source.size/x.grain+1 {
 		return corrupt("VMDK grain tables: more grains are in the file than fit into it")
+	}
+	return nil
+}
+
+// walkPacked looks for the last of the compressed grains, as QEMU writes them behind
+// the tables and without a footer.
+func (x *vmdkSparse) walkPacked(t *vmdkTables) error {
+	last := int64(0)
+	table := make([]uint32, vmdkPerTable)
+	for i, e := range t.entries {
+		if err := x.ended(); err != nil {
+			return err
+		}
+		if x.none(e) {
+			continue
+		}
+		if _, err := readStruct(x, int64(e)*vmdkSector, le, table); err != nil {
+			return fmt.Errorf("reading VMDK grain table %d: %w", i, err)
+		}
+		for _, g := range table {
+			if !x.none(g) {
+				last = max(last, int64(g)*vmdkSector)
+			}
+		}
+	}
+	if last == 0 {
+		return nil
+	}
+	need := last + vmdkGrainMarker
+	if need <= x.source.size {
+		var m vmdkMarker
+		if _, err := readStruct(x, last, le, &m); err != nil && need+4 <= x.source.size {
+			return fmt.Errorf("reading VMDK grain marker: %w", err)
+		}
+		need += int64(m.Size)
+	}
+	if need > x.source.size {
+		return cutOff("VMDK grain tables", x.source.size, need)
 	}
 	return nil
 }
@@ -214,6 +259,9 @@ func (x *vmdkSparse) piece(table []uint32, off, coverage int64) vmdkRun {
 		r.kind = empty(e)
 	case x.header.Flags&vmdkCompressed != 0:
 		r.kind, r.at = compressed, int64(e)*vmdkSector
+		if i := off%coverage/x.grain + 1; i < vmdkPerTable {
+			r.next = int64(table[i]) * vmdkSector
+		}
 	default:
 		r.kind, r.at = inFile, int64(e)*vmdkSector+in
 	}
@@ -224,54 +272,78 @@ func (x *vmdkSparse) read(p []byte, off int64, r vmdkRun) error {
 	if r.kind == inFile {
 		return readFull(x, p, r.at)
 	}
-	b, err := x.inflated.get(r.at, func() ([]byte, error) { return x.inflate(r.at, off/x.grain*x.grain) })
+	in := off % x.grain
+	if in == 0 && int64(len(p)) == min(x.grain, x.size-off) { // all of it
+		n, err := x.inflate(p, r, off)
+		if err == nil && n < len(p) {
+			err = tooFew(r.at, n)
+		}
+		return err
+	}
+	b, err := x.inflated.get(r.at, func() ([]byte, error) {
+		b := make([]byte, x.grain)
+		n, err := x.inflate(b, r, off-in)
+		return b[:n], err
+	})
 	if err != nil {
 		return err
 	}
-	if in := off % x.grain; in+int64(len(p)) <= int64(len(b)) {
-		copy(p, b[in:])
-		return nil
+	if in+int64(len(p)) > int64(len(b)) {
+		return tooFew(r.at, len(b))
 	}
-	return corrupt("VMDK: the compressed grain at %d has %d bytes, too few", r.at, len(b))
+	copy(p, b[in:])
+	return nil
 }
 
-// inflate unpacks the grain whose marker is at a place in the file and that begins at
-// an offset of the extent. What it says of its size is bounded, and so is what
-// comes out.
-func (x *vmdkSparse) inflate(at, begins int64) ([]byte, error) {
-	var m struct {
-		Value uint64
-		Size  uint32
-	}
-	if at+vmdkGrainMarker > x.source.size {
-		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
-	}
-	if _, err := readStruct(x, at, le, &m); err != nil {
-		return nil, fmt.Errorf("reading VMDK grain marker: %w", err)
-	}
+func tooFew(at int64, n int) error {
+	return corrupt("VMDK: the compressed grain at %d has %d bytes, too few", at, n)
+}
+
+// packedGrains are buffers for grains as they lie in the file.
+var packedGrains = sync.Pool{New: func() any { return new([]byte) }}
+
+// inflate unpacks the grain of a run, which begins at an offset of the extent, and returns
+// how many bytes it has. What it says of its size is bounded, and so is what comes out.
+func (x *vmdkSparse) inflate(p []byte, r vmdkRun, begins int64) (int, error) {
+	at, room := r.at, x.source.size-r.at-vmdkGrainMarker
 	// Data that cannot be compressed grows by less than this.
-	if most := 2*x.grain + 4*kib; m.Value != uint64(begins/vmdkSector) || m.Size == 0 || int64(m.Size) > most {
-		return nil, corrupt("VMDK: the marker at %d is for %d bytes of sector %d, there should be one for sector %d", at, m.Size, m.Value, begins/vmdkSector)
+	most := min(2*x.grain+4*kib, room)
+	if most < 0 {
+		return 0, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
 	}
-	if at+vmdkGrainMarker+int64(m.Size) > x.source.size {
-		return nil, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
+	buf := packedGrains.Get().(*[]byte)
+	defer packedGrains.Put(buf)
+	// The next grain lies behind this one as a rule, so that one read is enough.
+	*buf = slices.Grow((*buf)[:0], int(vmdkGrainMarker+2*x.grain+4*kib))
+	b := (*buf)[:vmdkGrainMarker+max(0, min(most, r.next-at-vmdkGrainMarker))]
+	if err := readFull(x, b, at); err != nil {
+		return 0, fmt.Errorf("reading VMDK grain marker: %w", err)
 	}
-	packed := make([]byte, m.Size)
-	if err := readFull(x, packed, at+vmdkGrainMarker); err != nil {
-		return nil, err
+	value, size := le.Uint64(b), int64(le.Uint32(b[8:]))
+	switch {
+	case value != uint64(begins/vmdkSector) || size == 0 || size > 2*x.grain+4*kib:
+		return 0, corrupt("VMDK: the marker at %d is for %d bytes of sector %d, there should be one for sector %d", at, size, value, begins/vmdkSector)
+	case size > room:
+		return 0, corrupt("VMDK: the compressed grain at %d lies beyond the end of the file", at)
 	}
-	z, err := zlib.NewReader(bytes.NewReader(packed))
+	if have := int64(len(b)); vmdkGrainMarker+size > have {
+		b = b[:vmdkGrainMarker+size]
+		if err := readFull(x, b[have:], at+have); err != nil {
+			return 0, err
+		}
+	}
+	n, err := inflateZlib(p, b[vmdkGrainMarker:vmdkGrainMarker+size])
+	// What is of the disk of the last grain is less than the grain, which may be whole.
+	if errors.Is(err, errInflateFull) && int64(len(p)) < x.grain {
+		whole := make([]byte, x.grain)
+		n, err = inflateZlib(whole, b[vmdkGrainMarker:vmdkGrainMarker+size])
+		n = min(n, copy(p, whole))
+	}
+	if errors.Is(err, errInflateFull) {
+		return n, corrupt("VMDK: the compressed grain at %d has more than %d bytes", at, x.grain)
+	}
 	if err != nil {
-		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
+		return n, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
 	}
-	b := make([]byte, x.grain+1) // one more, which must not come
-	n, err := io.ReadFull(z, b)
-	if err == nil {
-		return nil, corrupt("VMDK: the compressed grain at %d has more than %d bytes", at, x.grain)
-	}
-	// The checksum of the data was compared when its end was read.
-	if !errors.Is(err, io.ErrUnexpectedEOF) || z.Close() != nil {
-		return nil, corrupt("VMDK: the compressed grain at %d cannot be unpacked: %v", at, err)
-	}
-	return b[:n], nil
+	return n, nil
 }

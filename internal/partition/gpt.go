@@ -48,7 +48,7 @@ func readGPT(r io.ReaderAt, size int64, sectorSizes []int) (*Table, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("%w (and there is no sound backup in the last sector)", primaryErr)
+	return nil, fmt.Errorf("%w (and there is no sound backup in the last sector): copy the disk again, or repair its table (gdisk)", primaryErr)
 }
 
 // header is the part of a GPT header that is compared between copies.

@@ -71,11 +71,13 @@ func mbrEntry(e []byte, index int, base, sector, limit int64) (Partition, error)
 
 // readLogical follows the chain of extended boot records. The first entry of
 // each record is a logical drive relative to that record, the second the next
-// record relative to the start of the extended partition.
+// record relative to the start of the extended partition. Drives that were deleted and
+// made again can lie in another order than their records do.
 func readLogical(r io.ReaderAt, ext Partition, sector int64) ([]Partition, error) {
 	var out []Partition
 	end := ext.Start + ext.Length
 	record := ext.Start
+	seen := map[int64]bool{}
 	for index := firstLogical; ; index++ {
 		if index-firstLogical >= maxLogical {
 			return nil, corrupt("more than %d extended boot records", maxLogical)
@@ -102,8 +104,11 @@ func readLogical(r io.ReaderAt, ext Partition, sector int64) ([]Partition, error
 			return nil, corrupt("extended boot record at byte %d links to a partition of type %02x", record, next[4])
 		}
 		at := ext.Start + int64(le.Uint32(next[8:]))*sector
-		if at <= record || at > end-512 {
-			return nil, corrupt("extended boot record at byte %d links to byte %d", record, at)
+		if seen[record] = true; seen[at] {
+			return nil, corrupt("extended boot record at byte %d links to that at byte %d, which links to it: write the table anew (sfdisk), with the logical drives where they are", record, at)
+		}
+		if at < ext.Start || at > end-512 {
+			return nil, corrupt("extended boot record at byte %d links to byte %d, outside the extended partition: write the table anew (sfdisk), with the logical drives where they are", record, at)
 		}
 		record = at
 	}

@@ -139,7 +139,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 	case protective == 0:
 		return readMBR(r, mbr, size, int64(sizes[0]))
 	case others > 0:
-		return nil, corrupt("hybrid MBR: protective entry beside %d others; Windows and UEFI see different disks", others)
+		return nil, corrupt("hybrid MBR: protective entry beside %d others, so that Windows and UEFI see different disks; write a new protective MBR (gdisk: x, n, w)", others)
 	}
 	return readGPT(r, size, sizes)
 }
@@ -160,7 +160,7 @@ func checkOverlap(ps []Partition) error {
 	slices.SortFunc(sorted, func(a, b Partition) int { return cmp.Compare(a.Start, b.Start) })
 	for i := 1; i < len(sorted); i++ {
 		if a, b := sorted[i-1], sorted[i]; b.Start < a.Start+a.Length {
-			return corrupt("partitions %d and %d overlap", a.Index, b.Index)
+			return corrupt("partitions %d and %d overlap: see which of them is the right one (sfdisk --dump), and delete the other", a.Index, b.Index)
 		}
 	}
 	return nil

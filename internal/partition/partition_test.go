@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -261,5 +262,32 @@ func TestADiskThatWasCutOffSaysHowMuchIsMissing(t *testing.T) {
 	le.PutUint32(e[12:], 0)
 	if _, err := read(mbr[:1000*512], 0); err == nil || errors.As(err, &c) {
 		t.Errorf("a partition of no length: %v", err)
+	}
+}
+
+// Logical drives that were deleted and made again lie in another order than their
+// records: the first record leads to one further on, and that one back.
+func TestRecordsOfLogicalDrivesMayLeadBack(t *testing.T) {
+	b := mbrDisk(1<<20, [3]uint32{5, 64, 1000})
+	for _, r := range []struct{ at, next uint32 }{{64, 400}, {464, 200}, {264, 0}} {
+		p := b[r.at*512:]
+		p[510], p[511], p[446+4] = 0x55, 0xaa, 7
+		le.PutUint32(p[446+8:], 1)
+		le.PutUint32(p[446+12:], 20)
+		if r.next > 0 {
+			p[462+4] = 5
+			le.PutUint32(p[462+8:], r.next)
+		}
+	}
+	table, err := read(b, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, p := range table.Partitions {
+		got = append(got, p.Start/512)
+	}
+	if want := []int64{64, 65, 465, 265}; !slices.Equal(got, want) {
+		t.Errorf("sectors %d, want %d", got, want)
 	}
 }

@@ -80,6 +80,7 @@ const (
 	maxEntries     = 200
 	storeHive      = "BCD"
 	noFiles        = "a file system"
+	noVolume       = "NTFS or FAT" // in the active partition of an MBR
 	fallbackLoader = `\EFI\Boot\bootx64.efi (or that of another processor)`
 )
 
@@ -100,6 +101,10 @@ func readBoot(ctx context.Context, r io.ReaderAt, table *partition.Table, signat
 		d.fs = volume.FS()
 	case errors.Is(err, fat.ErrNotFAT) && table.Scheme == partition.MBR:
 		v, err := ntfs.OpenWithin(structure(ctx), r, p.Start, p.Length)
+		if errors.Is(err, ntfs.ErrNotNTFS) {
+			b.Missing = []string{noVolume}
+			return b
+		}
 		if err != nil { // said where the volume is opened to look for Windows
 			return nil
 		}
@@ -218,6 +223,8 @@ func (d *drive) signatures(path string) (list []Signature) {
 // has no letter there, as a rule.
 func (b *Boot) rewrite() []string {
 	switch {
+	case slices.Contains(b.Missing, noVolume):
+		return []string{fmt.Sprintf(`partition %d, which is the active one, holds no file system: make that partition active which has bootmgr (diskpart: active), or write the boot files in the guest before sysprep: bcdboot C:\Windows /s C: /f BIOS`, b.Partition)}
 	case slices.Contains(b.Missing, noFiles):
 		return []string{fmt.Sprintf(`format partition %d with FAT32 in the guest before sysprep (diskpart: format fs=fat32 quick), give it the letter S: (assign letter=S) and write the boot files: bcdboot C:\Windows /s S: /f UEFI`, b.Partition)}
 	case slices.Contains(b.Missing, efiStore) || slices.Contains(b.Missing, fallbackLoader):

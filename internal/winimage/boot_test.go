@@ -221,6 +221,7 @@ func partitionsOf(t *testing.T, store string) *partition.Table {
 func TestMissingBootFilesAreWrittenForTheFirmwareOfTheDisk(t *testing.T) {
 	for missing, want := range map[string][]string{
 		noFiles: {"format partition 2", "letter=S", "/f UEFI"}, efiStore: {"mountvol S: /S", "/f UEFI"}, fallbackLoader: {"mountvol S: /S", "/f UEFI"},
+		noVolume:    {"partition 2, which is the active one", "/f BIOS"},
 		biosManager: {"give partition 2 the letter S:", "/f BIOS"}, biosStore: {"give partition 2 the letter S:", "/f BIOS"},
 	} {
 		got := (&Boot{Partition: 2, Missing: []string{missing}}).rewrite()
@@ -319,5 +320,26 @@ func TestWhatUpdatesLeaveIsSaid(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 		})
+	}
+}
+
+// An active partition that holds nothing, as where the boot files lie in another one
+// that is not active: the BIOS stops there.
+func TestAnActivePartitionWithoutFilesIsSaid(t *testing.T) {
+	b := fixtureBytes(t, winimagetest.Spec{Generalized: true})
+	b = append(b, make([]byte, 2<<20)...)
+	mbr := b[446:510]
+	mbr[0] = 0
+	next := binary.LittleEndian.Uint32(mbr[8:]) + binary.LittleEndian.Uint32(mbr[12:])
+	mbr[16], mbr[20] = 0x80, 7
+	binary.LittleEndian.PutUint32(mbr[24:], next)
+	binary.LittleEndian.PutUint32(mbr[28:], 2048)
+	r, err := Inspect(context.Background(), open(t, bytes.NewReader(b), int64(len(b))), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := ofID(Prove(r, Expectation{}), "boots")
+	if f.Holds || !strings.Contains(f.Found, "without NTFS or FAT in partition 2") || !strings.Contains(strings.Join(f.Remedy, " "), "active") {
+		t.Errorf("%+v", f)
 	}
 }

@@ -27,6 +27,20 @@ var marks = []struct {
 	{"an APFS container (macOS)", 32, "NXSB"},
 	{"an HFS+ file system (macOS)", 1024, "H+\x00\x04"},
 	{"a pool of Storage Spaces", 4096, "SPACEDB "},
+	{"an ReFS file system, which is not read here", 3, "ReFS\x00\x00\x00\x00"},
+	{"an exFAT file system", 3, "EXFAT   "},
+	{"a FAT file system", 82, "FAT32   "},
+	{"a FAT file system", 54, "FAT1"},
+	{"a GPT whose first sector was erased, without which neither Windows nor UEFI reads it: write a new protective MBR (gdisk: w)", 512, "EFI PART"},
+}
+
+// pooled are types of partitions that hold parts of volumes. Source: Microsoft,
+// PARTITION_INFORMATION_GPT and PARTITION_INFORMATION_MBR.
+var pooled = map[string]string{
+	"42":                                   "a dynamic disk (LDM), which is not read here",
+	"5808C8AA-7E8F-42E0-85D2-E1E90434CFB3": "a dynamic disk (LDM), which is not read here",
+	"AF9B60A0-1431-4F62-BC68-3311714A69AD": "a dynamic disk (LDM), which is not read here",
+	"E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": "a pool of Storage Spaces, which is not read here",
 }
 
 // contentHead is as much of a partition as is looked at to say what it holds.
@@ -58,6 +72,9 @@ func contentOf(r io.ReaderAt, p partition.Partition, scheme partition.Scheme) st
 	head := make([]byte, min(contentHead, p.Length))
 	if _, err := r.ReadAt(head, p.Start); err != nil && len(head) > 0 {
 		return ""
+	}
+	if what, ok := pooled[p.Type]; ok {
+		return where + " is a part of " + what
 	}
 	for _, m := range marks {
 		if m.at < len(head) && bytes.HasPrefix(head[m.at:], []byte(m.bytes)) {

@@ -32,6 +32,13 @@ func TestAPartitionWithoutFilesOfWindowsIsNamed(t *testing.T) {
 		"partition 2 begins with zeros: it was never written, or not copied":                             {make([]byte, 4096), partition.Partition{Index: 2, Length: 4096, Type: "07"}, partition.MBR},
 		"the disk, which has no partition table, begins with zeros: it was never written, or not copied": {make([]byte, 128<<10), whole, partition.None},
 		"partition 1 is of the type of NTFS and holds none: it is encrypted or damaged":                  {with(0, "x"), partition.Partition{Index: 1, Length: 4096, Type: "07"}, partition.MBR},
+		"partition 4 holds an ReFS file system, which is not read here":                                  {with(3, "ReFS\x00\x00\x00\x00"), partition.Partition{Index: 4, Length: 4096}, partition.GPT},
+		"partition 5 holds an exFAT file system":                                                         {with(3, "EXFAT   "), partition.Partition{Index: 5, Length: 4096}, partition.MBR},
+		"the disk, which has no partition table, holds a FAT file system":                                {with(82, "FAT32   "), whole, partition.None},
+		"partition 1 is a part of a dynamic disk (LDM), which is not read here":                          {make([]byte, 4096), partition.Partition{Index: 1, Length: 4096, Type: "42"}, partition.MBR},
+		"partition 2 is a part of a dynamic disk (LDM), which is not read here":                          {with(0, "x"), partition.Partition{Index: 2, Length: 4096, Type: "AF9B60A0-1431-4F62-BC68-3311714A69AD"}, partition.GPT},
+		"partition 2 is a part of a pool of Storage Spaces, which is not read here":                      {make([]byte, 4096), partition.Partition{Index: 2, Length: 4096, Type: "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D"}, partition.GPT},
+		"the disk, which has no partition table, holds a GPT whose first sector was erased, without which neither Windows nor UEFI reads it: write a new protective MBR (gdisk: w)": {with(512, "EFI PART"), whole, partition.None},
 		"": {make([]byte, 4096), partition.Partition{Index: 2, Length: 4096, Type: microsoftReserved}, partition.GPT},
 	} {
 		if got := contentOf(bytes.NewReader(c.content), c.part, c.scheme); got != want {

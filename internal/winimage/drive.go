@@ -78,6 +78,10 @@ func (d *drive) file(path string) *File {
 		d.missed(path, reason(err))
 		return nil
 	}
+	if info.IsDir() {
+		d.missed(path, errors.New("it is a folder"))
+		return nil
+	}
 	f := &File{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
 	if known, ok := info.Sys().(identified); ok {
 		f.Created = known.Created().UTC()

@@ -40,5 +40,8 @@ func Drives(ctx context.Context, d diskimage.Disk) (drives []Drive, problems []s
 	for _, index := range r.Disk.BitLocker {
 		r.Problems = append(r.Problems, fmt.Sprintf("partition %d is encrypted with BitLocker, and nothing in it can be read", index))
 	}
+	if len(drives) == 0 {
+		r.Problems = append(r.Problems, r.Disk.Others...)
+	}
 	return drives, slices.Concat(r.Problems, r.Limits), ctx.Err()
 }

@@ -71,6 +71,9 @@ func Inspect(ctx context.Context, d diskimage.Disk, opt Options) (Facts, error) 
 	}
 	if len(r.Windows) == 0 {
 		r.Problems = append(r.Problems, killed...)
+		for _, v := range volumes {
+			r.holds(v.without())
+		}
 	}
 	return r, ctx.Err()
 }
@@ -90,8 +93,24 @@ func (v *volume) otherSecrets(r *Facts) {
 	}
 }
 
+// without says of an NTFS volume that it has no Windows folder; empty where that
+// says nothing.
+func (v *volume) without() string {
+	if v.ntfs == nil || v.drive.exists(`\Windows`) {
+		return ""
+	}
+	where := fmt.Sprintf("partition %d", v.partition)
+	if v.partition == 0 {
+		where = "the volume"
+	}
+	return where + " holds files (NTFS), but no folder \\Windows"
+}
+
 // killedMark is how a problem begins that killed tells of, behind the partition.
 const killedMark = "a Windows folder whose hives cannot be read"
+
+// partedMark is the same of a Windows of which one hive is there and the other is not.
+const partedMark = "a Windows folder without all hives"
 
 // killed says of a volume without hives that can be opened whether Windows was
 // killed on it; empty where nothing speaks for it.
@@ -102,21 +121,32 @@ func (v *volume) killed() []string {
 	if clean, err := v.ntfs.LogClean(); err != nil || !clean {
 		dirty = true
 	}
-	var reasons []string
+	var reasons, missing []string
 	for _, path := range []string{`\Windows`, hivePath("SYSTEM"), hivePath("SOFTWARE")} {
 		f, err := d.fs.Open(named(path))
 		if err == nil {
 			f.Close()
 			continue
 		}
-		if absent := errors.Is(err, fs.ErrNotExist); absent && (path == `\Windows` || !dirty) {
+		absent := errors.Is(err, fs.ErrNotExist)
+		if absent && path == `\Windows` {
 			return nil
+		}
+		if absent {
+			missing = append(missing, path)
 		}
 		reasons = append(reasons, reason(err).Error())
 	}
 	why := "the machine was killed"
 	if !dirty {
 		why = "the machine was killed, or its disk is damaged"
+		// Data disks have a folder of that name, but no hive in it.
+		switch {
+		case len(missing) > 1:
+			return nil
+		case len(missing) == 1 && len(reasons) == 1:
+			return note(nil, fmt.Sprintf("partition %d: %s", v.partition, partedMark), fmt.Errorf("%s is not there: it was deleted, or not copied", missing[0]))
+		}
 	}
 	return note(nil, fmt.Sprintf("partition %d: %s", v.partition, killedMark), fmt.Errorf("%s (%s)", why, strings.Join(reasons, "; ")))
 }

@@ -91,4 +91,33 @@ func TestADirtyVolumeWithoutAWindowsFolderIsNoKilledMachine(t *testing.T) {
 	if err != nil || len(r.Windows) != 0 || len(r.Problems) != 0 {
 		t.Errorf("%v, %d Windows, %q", err, len(r.Windows), r.Problems)
 	}
+	if found := Prove(r, Expectation{})[0].Found; !strings.Contains(found, `holds files (NTFS), but no folder \Windows`) {
+		t.Error(found)
+	}
+}
+
+// One hive is there and the other is not, on a volume that was closed cleanly: a disk that
+// was not copied whole, and no disk without Windows.
+func TestAHiveThatIsNotThereIsNamed(t *testing.T) {
+	for _, hive := range []string{"SYSTEM", "SOFTWARE"} {
+		path := hivePath(hive)
+		b := fixtureBytes(t, winimagetest.Spec{Generalized: true, Remove: []string{path}})
+		r, err := Inspect(context.Background(), open(t, bytes.NewReader(b), int64(len(b))), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := Prove(r, Expectation{})[0]
+		if one.Holds || !strings.Contains(one.Found, "a Windows folder without all hives: "+path+" is not there") || !slices.Equal(one.Remedy, damaged) {
+			t.Errorf("%s: %+v", hive, one)
+		}
+	}
+}
+
+func fixtureBytes(t *testing.T, s winimagetest.Spec) []byte {
+	t.Helper()
+	b, err := os.ReadFile(winimagetest.Disk(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
@@ -135,5 +137,17 @@ func TestPathsOfWindowsAreNamesOfIOFS(t *testing.T) {
 		if got := named(windows); got != want || !fs.ValidPath(got) || got != "." && path.IsAbs(got) {
 			t.Errorf("%q: %q, want %q", windows, got, want)
 		}
+	}
+}
+
+// A folder with the name of the tag says nothing of sysprep.
+func TestAFolderIsNoTag(t *testing.T) {
+	tag := named(tagFile)
+	if w := Look(context.Background(), fstest.MapFS{tag: {Data: []byte{}}}); w.Tag == nil {
+		t.Fatal("a tag is not seen")
+	}
+	w := Look(context.Background(), fstest.MapFS{tag + "/x": {Data: []byte("x")}})
+	if w.Tag != nil || !slices.ContainsFunc(w.Problems, func(p string) bool { return strings.Contains(p, "it is a folder") }) {
+		t.Errorf("%+v, %q", w.Tag, w.Problems)
 	}
 }

@@ -156,8 +156,14 @@ func Prove(r Facts, e Expectation) []finding.Finding {
 	}
 	// Whatever is switched off, nothing is proven without a Windows.
 	one := oneWindows.finding(oneWindows.check(nil, &r, e))
-	if len(r.Windows) == 0 && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, killedMark) }) {
+	marked := func(mark string) bool {
+		return len(r.Windows) == 0 && slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, mark) })
+	}
+	switch {
+	case marked(killedMark):
 		one.Remedy = powerOff
+	case marked(partedMark):
+		one.Remedy = damaged
 	}
 	return append([]finding.Finding{one}, e.Severities.Apply(made)...)
 }

@@ -65,6 +65,9 @@ func openVolumes(ctx context.Context, d diskimage.Disk, r *Facts, signatures boo
 			if err != nil {
 				r.unsearched(p.Index, `\`, err)
 			}
+			if err != nil || other != nil && table.Scheme == partition.None {
+				r.holds(contentOf(reader, p, table.Scheme))
+			}
 			if other != nil {
 				volumes = append(volumes, &volume{nil, &drive{ctx: ctx, fs: other, name: what, log: log}, p.Index})
 			} else if err == nil {
