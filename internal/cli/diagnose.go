@@ -123,7 +123,8 @@ type LogFacts struct {
 	Started string   `json:"started,omitempty"`
 	Last    string   `json:"last,omitempty"`
 	Options []string `json:"options,omitempty"`
-	// Working is what was begun last and did not end.
+	// Working is what was begun last and did not end: a provider, or a step of a first
+	// boot.
 	Working string `json:"working,omitempty"`
 	// Logs are all that were read.
 	Logs []string `json:"logs"`
@@ -165,6 +166,8 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 	}
 	if p.Working.Named() {
 		facts.Working = p.Working.Entry + " of " + p.Working.Module
+	} else if found.Outcome == diagnosis.Hanging {
+		facts.Working = p.Standing()
 	}
 	if found.Diagnosis != nil {
 		facts.Phase = found.Diagnosis.Phase
@@ -199,6 +202,8 @@ var heads = map[diagnosis.Phase]string{
 func usable(facts LogFacts) string {
 	untouched := facts.Phase == diagnosis.PhaseValidate || facts.Phase == diagnosis.PhaseLaunch
 	switch {
+	case facts.Phase == diagnosis.PhaseFirstBoot && facts.Outcome == diagnosis.Hanging:
+		return "may still come up, if Windows Setup goes on; where it does not, correct the cause and deploy it again"
 	case facts.Phase == diagnosis.PhaseFirstBoot:
 		return "a deployed image that does not recover by itself; deploy it again, or build it again where the image is the cause"
 	case facts.Outcome == diagnosis.Hanging && untouched:

@@ -2,6 +2,22 @@ package diagnosis
 
 // hangCauses are providers that begin and do not end. Order matters.
 var hangCauses = []cause{
+	{id: "F117", name: "HANG_FIRST_BOOT_COMMAND", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, command: `, title: "Windows Setup stands in {step}", unconfirmed: true,
+		remedy: []string{"Look at that command: at this point of a boot nobody sees a window or a question, and the network may not be up. Give it its silent switches, what it asks for, and a limit of time (a script that starts it, waits so long and ends it).",
+			"Run it by hand as SYSTEM on such a machine (Shift+F10 opens a command prompt) to see what it waits for; ending its process there lets Windows Setup go on.", freshCopy}, source: docRunSync},
+	{id: "F118", name: "HANG_SETUPCOMPLETE", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, script: `, title: "Windows Setup stands in {step}", unconfirmed: true,
+		remedy: []string{`Look in that script for a command that waits for input, a window, a network or a restart: it runs as SYSTEM before anybody logs on. Let it write a log of its own (>> C:\Windows\Temp\SetupComplete.log 2>&1), and give each command a limit of time.`,
+			"It must not restart the machine: Windows Setup does not go on with it afterwards.", freshCopy}, source: docScripts},
+	{id: "F119", name: "HANG_ANSWER_FILE_COMPONENT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, component: `, title: "Windows Setup stands in {step}", unconfirmed: true,
+		remedy: []string{"Look at what the answer file says for {component}: {holds}. A command there may wait for input, a window or a network. Shift+F10 opens a command prompt: see in Task Manager (taskmgr) which program is running.", "Give a command that can wait a limit of time, and write what it does to a log of its own.", freshCopy}, source: docRunSync},
+	{id: HangsInOOBE, name: "HANG_OOBE", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, oobe: `, title: "OOBE was started and has not ended: it waits for a person, or for the network or a task of its own (\"Just a moment\", \"Getting ready\")", unconfirmed: true,
+		remedy: []string{"Look at the screen. Where it shows a page, answer that in pass oobeSystem: International-Core for region and keyboard, and in Shell-Setup HideEULAPage, ProtectYourPC and an account (UserAccounts).",
+			"Where it shows none, take out what is no longer supported (SkipMachineOOBE, SkipUserOOBE), see that AutoLogon and UserAccounts have the same account and password, and try once without a network.", freshCopy}, source: github + "FriendsOfMDT/PSD/issues/92"},
+	{id: "F121", name: "HANG_DOMAIN_JOIN", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, join: `, title: "the machine cannot join its domain and tries again every few seconds, for about 15 minutes ({code})", unconfirmed: true,
+		remedy: []string{"{join}", "%WINDIR%\\debug\\NetSetup.log of the machine says more. Join after the first boot, or offline (djoin /provision), where the domain cannot be reached by then."}, source: unattend + "microsoft-windows-unattendedjoin"},
+	{id: "F122", name: "FIRST_BOOT_UNFINISHED", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, (?:unfinished|pass|wait|program): `, title: "Windows Setup has begun {step} and not ended it", unconfirmed: true,
+		remedy: []string{"Where the machine still stands there, look at its screen, and with Shift+F10 at what is running (taskmgr); the other logs below C:\\Windows\\Panther, and C:\\Windows\\INF\\setupapi.dev.log for devices, may go further than this one.",
+			"Where the log was copied while Windows was being set up, or only a part of it, take it again: its end is missing."}, source: docSetupLogs},
 	{id: "F104", name: "HANG_FIRST_BOOT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, `, title: "the first boot hangs in {entry} of {dll}", unconfirmed: true,
 		remedy: []string{"If it does not go on within an hour, deploy the image again: a machine whose first boot was cut off does not recover. Look at C:\\Windows\\INF\\setupapi.dev.log where devices are being installed, and try without what that provider belongs to."}, source: docSetupLogs},
 	{id: "F29", name: "HANG_SERVICING_CHECK", phase: PhaseValidate, asks: OfServicing, by: byHang, hang: ` of spopk\.dll$`, title: "sysprep hangs in {entry} of {dll}, the check for pending servicing", unconfirmed: true,

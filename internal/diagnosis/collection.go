@@ -193,6 +193,9 @@ func Collect(logs []Log) Found {
 		}
 	}
 	if d := f.Diagnosis; d != nil {
+		if f.Outcome == Hanging && f.Log.Run.torn {
+			d.Note = "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power"
+		}
 		d.Where.File = f.Log.Name
 		d.Consult(f.Log.Run.Progress, logs...)
 	}
@@ -233,6 +236,9 @@ func judge(logs []Log, of Source) Found {
 		}
 		return 1
 	})
+	if of == OfSetup {
+		list = standing(list)
+	}
 	best := list[0]
 	for _, next := range list[1:] {
 		newest := (best.Outcome == Succeeded || best.unsaid) && !newer(next, best)
@@ -241,6 +247,25 @@ func judge(logs []Log, of Source) Found {
 		}
 	}
 	return best
+}
+
+// standing leaves of the logs of a first boot, where some say that it stands in a step
+// and others that Windows Setup ended its part, those that say what was last. At the same
+// second the end counts.
+func standing(list []Found) []Found {
+	ended, stands := time.Time{}, time.Time{}
+	for _, f := range list {
+		switch at := f.Log.Run.Progress.Last; {
+		case f.Outcome == Succeeded && at.After(ended):
+			ended = at
+		case f.Outcome == Hanging && !f.stopped && at.After(stands):
+			stands = at
+		}
+	}
+	return slices.DeleteFunc(list, func(f Found) bool {
+		at := f.Log.Run.Progress.Last
+		return f.Outcome == Hanging && !ended.IsZero() && !at.After(ended) || f.Outcome == Hanging && !f.stopped && at.Before(stands) || f.Outcome == Succeeded && at.Before(stands)
+	})
 }
 
 // newer says whether a tells of what came after all that b knows. Clocks jump: a
@@ -287,15 +312,19 @@ func judgeOne(l Log) Found {
 		}
 		return f
 	}
-	if p.TagCreated || p.Passed && l.Of == OfSetup {
-		f.Outcome = Succeeded
-	} else if d, ok := hangOf(l); ok {
+	if d, ok := hangOf(l); ok {
 		f.Outcome, f.Diagnosis = Hanging, &d
+	} else if p.TagCreated || p.Passed && l.Of == OfSetup {
+		f.Outcome = Succeeded
 	} else if d, ok := unsaid(l.Run); ok && l.Of == OfSysprep {
 		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	} else {
 		f.undecided()
-		if d, ok := stopped(l.Run); ok && f.Outcome == Unfailed && l.Of == OfSysprep {
+		stops := stopped
+		if l.Of == OfSetup {
+			stops = stoppedBoot
+		}
+		if d, ok := stops(l.Run); ok && f.Outcome == Unfailed && (l.Of == OfSysprep || l.whole()) {
 			f.Outcome, f.Diagnosis, f.stopped = Hanging, &d, true
 		}
 	}

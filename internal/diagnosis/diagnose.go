@@ -93,15 +93,11 @@ func FirstBoot(logs ...Run) (Diagnosis, bool) {
 	return Diagnosis{}, false
 }
 
-// FirstBootHang says in what a first boot hangs, from the same logs. It reports
-// false where none of them has a provider that has begun and not ended.
+// FirstBootHang says in what a first boot stands, from the same logs. It reports false
+// where none of them has a step that has begun and not ended.
 func FirstBootHang(logs ...Run) (Diagnosis, bool) {
-	for _, run := range logs {
-		if d, ok := firstBootHang(run.Progress); ok {
-			return d, true
-		}
-	}
-	return Diagnosis{}, false
+	d, _, ok := FirstBootStands(logs...)
+	return d, ok
 }
 
 // before is the diagnosis of the earlier run from which this failure follows.

@@ -175,8 +175,8 @@ func TestAFirstBootThatDoesNotEnd(t *testing.T) {
 		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
 	}
 	done := Collect([]Log{reading("setupact.log", stamp(setupBegins, begins("Sysprep_Specialize_Pnp", "sppnp.dll"), `Info SYSPRP ActionPlatform::LaunchModule: Successfully executed 'Sysprep_Specialize_Pnp' from C:\Windows\System32\sppnp.dll`))})
-	if done.Outcome != Unfailed {
-		t.Errorf("a provider that ended: %s", done.Outcome)
+	if done.Outcome != Hanging || done.Diagnosis.ID != "F122" || !strings.Contains(done.Diagnosis.Summary, "its log stops at") {
+		t.Errorf("a provider that ended: %s %+v", done.Outcome, done.Diagnosis)
 	}
 }
 

@@ -51,6 +51,7 @@ type parser struct {
 	buf   []byte // bytes of the unfinished line, at most maxLine
 	cut   bool   // more than buf holds of the line was read, and is lost
 	odd   []byte // UTF-16: the first half of a unit
+	torn  bool   // it ended in the middle of a line
 	// returned: a carriage return was read, and not yet what comes behind it.
 	returned bool
 	open     bool // last holds a line
@@ -192,6 +193,7 @@ func (p *parser) flush() []Line {
 		p.head = nil
 	}
 	if len(p.buf) > 0 {
+		p.torn = !p.returned && broken(p.decode(p.buf))
 		out = p.end(out)
 	}
 	p.returned = false
@@ -202,6 +204,21 @@ func (p *parser) flush() []Line {
 	p.odd = nil
 	return out
 }
+
+// broken says whether the last line of a text, behind which no line ends, is only the
+// begin of one: Windows ends each line, and who copies from a page takes whole ones.
+func broken(line string) bool {
+	line = strings.TrimSpace(line)
+	if half := line != "" && line[0] >= '0' && line[0] <= '9'; half {
+		if _, ok := parseLine(line); !ok {
+			return brokenStamp.MatchString(line)
+		}
+	}
+	return strings.Count(line, "[") > strings.Count(line, "]") || strings.Count(line, `"`)%2 == 1
+}
+
+// brokenStamp is the begin of a line up to its message.
+var brokenStamp = lazyregexp.New(`^\d{4}-[\d: -]*(?:,\s*[A-Z]?[a-z]*)?$`)
 
 // line takes one physical line: it begins a new line, which finishes the held
 // one, or continues the held one.

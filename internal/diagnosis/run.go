@@ -65,6 +65,9 @@ func (f Progress) with(l Line) Progress {
 	working := f.Working.after(l, text)
 	f.Blocks = f.Blocks.after(f.Working, working, text)
 	f.Working = working
+	if f.Runs == 0 {
+		f.boot = f.boot.after(l)
+	}
 	f.reach(StageStarted)
 	switch {
 	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
@@ -364,7 +367,7 @@ func (t *Tracker) Progress() Progress {
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier, failures: t.run.failures}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, torn: p.torn, earlier: t.run.earlier, failures: t.run.failures}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {
