@@ -304,6 +304,9 @@ func LastRun(log []byte) Run {
 		t.Feed(log[:4]) // they tell the encoding
 		log = end
 	}
+	if !isWide(log[:min(len(log), sniff)]) {
+		t.parser.page = pageOf(log).Number
+	}
 	for piece := range slices.Chunk(log, 64<<10) {
 		t.Feed(piece)
 	}
