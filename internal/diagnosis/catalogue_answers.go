@@ -28,10 +28,21 @@ const notApplied = "F115"
 var appliedCauses = []cause{
 	{id: "F113", name: "UNATTEND_COMPONENT_NOT_APPLIED", phase: PhaseFirstBoot, weak: refusedComponent, title: "Windows Setup could not apply what the answer file says for {component} (pass {pass})", unconfirmed: true,
 		remedy: []string{"{apply}", "Which setting it is stands in the last lines of " + windowsLogs + " of that machine; Shift+F10 opens a command prompt beside the message.", freshCopy}, source: github + "rbalsleyMSFT/FFU/issues/29"},
-	{id: "F114", name: "ACCOUNT_NOT_MADE", phase: PhaseFirstBoot, pattern: `(?:Unable|Failed) to (?:create|add|enable|update|set|delete|log ?on)\b[^'\[]*?(?:user|account|member|group|administrator)\b[^'\[]*(?:['\[](?P<account>[^'\]]+)['\])])?.*?\b(?P<code>0x8007(?:0523|0534|0560|0562|0563|056b|056c|052e|0533|089a|08ac|08ad|08af|08b0|08b5|08b8))\b`, title: "Windows Setup could not make or use an account of the answer file ({account}) ({code})",
+	{id: "F114", name: "ACCOUNT_NOT_MADE", phase: PhaseFirstBoot, pattern: `(?:Unable|Failed) to (?:create|add|enable|update|set|delete|log ?on)\b[^'\[]*?(?:user|account|member|group|administrator)\b[^'\[]*(?:['\[](?P<account>[^'\]]+)['\])])?.*?\b(?P<code>0x8007(?:0523|0534|0560|0562|0563|056b|056c|052e|0533|089a|08ac|08ad|08af|08b0|08b5|08b8))\b|\b(?:UserAccounts|LocalAccounts|AutoLogon|AdministratorPassword)\b[^'\["]*(?:['\["](?P<account2>[^'\]"]+)['\]"])?.*?\b(?P<code2>0x8007(?:0523|0534|0560|0562|0563|056b|056c|052e|0533|089a|08ac|08ad|08af|08b0|08b5|08b8))\b`, title: "Windows Setup could not make or use an account of the answer file ({account}) ({code})",
 		remedy: []string{"{made}", freshCopy}, source: "https://learn.microsoft.com/en-us/windows/win32/netmgmt/network-management-error-codes"},
 	{id: notApplied, name: "UNATTEND_SETTING_NOT_APPLIED", phase: PhaseFirstBoot, generic: true, pattern: `^\[(?:Shell Unattend|NETIOUGC\.EXE|NetSetup\.exe)\] (?:(?P<setting>[A-Z][A-Za-z]+): (?:.*?value named '(?P<value>[^']+)')?.*?(?:fail\w*|error|unable|could not|cannot|with status)\b.*?(?P<code>0x[0-9a-f]+)|(?P<setting2>[A-Z][A-Za-z]+) failed \((?P<code2>0x[0-9a-f]+)\))`, title: "Windows Setup could not apply {setting} of the answer file ({value}) ({code})", unconfirmed: true,
 		remedy: []string{"Correct {setting} in the answer file: look what its page in Microsoft's reference allows, and whether what it names (an interface, an account, a folder) is there on the machine that boots.", freshCopy}, source: docUnattend},
+}
+
+// repeatedCauses are boots after one that failed, and machines that come to OOBE again
+// and again.
+var repeatedCauses = []cause{
+	{id: "F123", name: "PASS_FAILED_BEFORE", phase: PhaseFirstBoot, weak: `Pass has failed status; system is in an invalid state`, also: `pass (?:status for )?\[(?P<pass>` + anyPass + `)\]`, title: "an earlier boot failed in a pass of the answer file (pass {pass}), and Windows Setup does not try it again on this machine", unconfirmed: true,
+		remedy: []string{"A corrected answer file is not read on this machine any more: deploy a fresh copy with it. The cause is in the errors of the boot before, in " + windowsLogs + ".", freshCopy}, source: docSetupLogs},
+	{id: "F124", name: "OOBE_AGAIN", phase: PhaseFirstBoot, anyLevel: true, pattern: `image state from \[IMAGE_STATE_COMPLETE\] --> \[IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE\]`, title: "OOBE ended, and the machine was put back to the begin of OOBE: it comes to OOBE again and again", unconfirmed: true,
+		remedy: []string{"Look what the pages of the account cannot finish: a machine that is joined to a domain before OOBE, or an answer file without an account and AutoLogon. Join after the first boot, or answer the pages in pass oobeSystem.", freshCopy}, source: unattend + "microsoft-windows-shell-setup-oobe"},
+	{id: "F125", name: "OOBE_WITHOUT_PAGES", phase: PhaseFirstBoot, anyLevel: true, pattern: `msoobe\.exe\] Failed to create the wizard\b.*?(?P<code>0x80040154)`, title: "OOBE could not show its pages ({code}): Server Core has none, and this is harmless there", unconfirmed: true,
+		remedy: []string{"On Server Core nothing is to be done; what else the log says counts. Elsewhere the image lacks parts of Windows: DISM /Online /Cleanup-Image /RestoreHealth on the source machine, then generalize a fresh copy."}, source: docSetupLogs},
 }
 
 const windowsLogs = `%WINDIR%\Panther\setuperr.log and %WINDIR%\Panther\UnattendGC\setuperr.log`

@@ -139,6 +139,9 @@ func named(re *lazyregexp.Regexp, m []string) map[string]string {
 	if c := groups["code"]; c != "" {
 		groups["code"] = describeCode(c)
 	}
+	if c := groups["exit"]; c != "" {
+		groups["ended"] = describeExit(c)
+	}
 	return groups
 }
 
@@ -196,6 +199,11 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.groups["package"] != "" {
 		evidence = append(evidence, d.addPackages(a.search, a.problems, t.groups["package"])...)
 	}
+	if s, ok := a.cutShort(t.cause); ok {
+		d.Summary += "; at the boot before, Windows Setup was at " + s.String() + " when the machine restarted"
+		d.Remedy = append([]string{"Let nothing restart the machine by itself there, a command or an agent: Windows Setup takes that for a failure. (cloudbase-init in pass specialize: allow_reboot = false; a RunSynchronousCommand: WillReboot.)"}, d.Remedy...)
+		evidence = append(evidence, newProblem(Line{Raw: s.line}))
+	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
 		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(secrets.Scrub(first.Message), maxName))
@@ -212,6 +220,19 @@ func (a *analysis) known(t told) Diagnosis {
 	d.Evidence = rawLines(evidence, a.run.Progress.FailureLine)
 	return d
 }
+
+// cutShort is the step of the boot before that was at work when the machine restarted,
+// for a cause that says no more than that Windows Setup failed.
+func (a *analysis) cutShort(c cause) (bootStep, bool) {
+	if c.id != restarted || a.run.earlier == nil {
+		return bootStep{}, false
+	}
+	s, ok := a.run.earlier.Progress.boot.top()
+	return s, ok && s.String() != ""
+}
+
+// restarted is a first boot that found itself started again.
+const restarted = "F84"
 
 // addPackages lists all packages that the run names, not only the first, and
 // returns their lines.
@@ -269,6 +290,8 @@ func (a *analysis) unknown() Diagnosis {
 	what := "what the lines above the failure name"
 	if advice := byCode(f.code, f.dll()); advice != "" {
 		what = advice
+	} else if name := services[f.dll()]; name != "" {
+		what += " (first see whether the service " + name + " is disabled or cannot start)"
 	}
 	switch d.Phase {
 	case PhaseValidate:
@@ -298,6 +321,9 @@ func (a *analysis) whatFailed() string {
 		text = fmt.Sprintf("a %s action", f.operation)
 	case f.component != "":
 		text = "the action of component " + f.component
+	}
+	if what := providers[f.dll()]; what != "" {
+		text += " (" + what + ")"
 	}
 	if f.module != "" && f.component != "" {
 		text += " (component " + f.component + ")"

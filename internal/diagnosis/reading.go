@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -93,10 +94,20 @@ func (r *Reading) Log() Log {
 	case p.Lines == 0:
 	case !l.Run.readable():
 		l.Says = r.without(l.Run)
+		if run, ok := r.said.stands(path.Base(strings.ReplaceAll(r.name, `\`, "/"))); ok {
+			l.Of, l.Run = OfSetup, run
+		}
 	case p.Runs > 0 || len(p.Options) > 0:
 		l.Of = OfSysprep
 	case l.Of == OfApps && r.events:
 	case l.Of == OfServicing && !slices.ContainsFunc(l.Run.Lines, ofSysprep):
+		l.Says = otherLogs["CBS"]
+	case ofOthers(l.Run.Lines) != "":
+		if l.Says = otherLogs[ofOthers(l.Run.Lines)]; l.Says == otherLogs["CBS"] {
+			l.Of = OfServicing
+		} else {
+			l.Of = OfNothing
+		}
 	case isFirstBoot(l.Run, failure{end: -1}):
 		l.Of = OfSetup
 	default:
@@ -113,6 +124,34 @@ func (r Run) readable() bool {
 }
 
 func ofSysprep(l Line) bool { return l.Component == "SYSPRP" }
+
+// otherLogs are logs of Windows in the same form, by a component that no log of sysprep
+// or of a first boot has without its own.
+var otherLogs = map[string]string{
+	"CBS":   "it is a log of servicing (CBS.log, dism.log), which only explains what sysprep's own log points to: run diagnose with the folder of setupact.log as well, " + sysprepLog,
+	"MOUPG": "it is a log of an upgrade of Windows (setup.exe of a feature update), not of sysprep or a first boot; Microsoft's SetupDiag explains it",
+}
+
+// ofOthers is the key of otherLogs for the lines of a log, empty where they may be those
+// of sysprep or of a first boot.
+func ofOthers(lines []Line) string {
+	other := ""
+	for _, l := range lines {
+		switch l.Component {
+		case "SYSPRP", "IBS", "IBSLIB":
+			return ""
+		case "CBS", "CSI", "DISM":
+			other = cmp.Or(other, "CBS")
+		case "MOUPG":
+			other = "MOUPG"
+		case "":
+			if who, _ := writer(head(l.Message, maxHead)); who != "" {
+				return ""
+			}
+		}
+	}
+	return other
+}
 
 // sourceOf tells logs by their names, where those are enough: both sysprep and
 // Windows Setup write a setupact.log.
@@ -135,6 +174,8 @@ func IsLog(name string) bool {
 	switch {
 	case strings.HasPrefix(file, "setupact") || strings.HasPrefix(file, "setuperr"):
 		return ext == ".log" || ext == ".old" || ext == ".txt"
+	case slices.Contains([]string{"specialize.log", "firstlogon.log", "useronce.log", "defaultuser.log"}, file):
+		return true // of scripts of an answer file (said.go)
 	case sourceOf(file) == OfServicing:
 		return ext == ".log"
 	case sourceOf(file) == OfApps:
