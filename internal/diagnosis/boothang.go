@@ -33,6 +33,9 @@ func (s bootStep) hang(p Progress) (Diagnosis, bool) {
 	if !p.Last.IsZero() && p.Last.Sub(s.since) >= time.Second && !s.since.IsZero() {
 		d.Summary += ", last line at " + p.Last.Format(time.DateTime)
 	}
+	if s.async {
+		d.Note = "Windows Setup does not wait for a command of " + s.list + ": what the last line says may be what it waits for"
+	}
 	d.Evidence = appendShown(appendShown(nil, s.line), p.LastLine)
 	return d, true
 }
@@ -81,15 +84,14 @@ func (s bootStep) String() string {
 	case stepPass:
 		return "pass " + s.pass + " of the answer file"
 	case stepProgram:
-		text = "a program of Windows Setup"
+		return "its program " + s.text + ofPass(s.pass)
 	default:
 		return ""
 	}
-	text += ofPass(s.pass)
-	if s.text != "" && !strings.EqualFold(s.text, text) {
-		text += ": " + s.text
+	if s.text == "" || strings.EqualFold(s.text, text) {
+		return text + ofPass(s.pass)
 	}
-	return text
+	return text + ofPass(s.pass) + ": " + s.text
 }
 
 func ofPass(pass string) string {

@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
@@ -14,24 +15,31 @@ var (
 	beginCommand = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\s+(?:(?:the|a|an|next|user-provided|unattend(?:ed)?|synchronous|asynchronous|first ?logon|logon|setup|runsynchronous|runasynchronous|firstlogoncommands?|external)\s+)*` +
 		`['"]?(command line|command queue entry|commands?|script|process|program|(?:run)?a?synchronouscommand|firstlogoncommands?|logoncommands?)['"]?(.*)$`)
 	beginProgram = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\s+((?:['"\[«]?(?:[a-z]:|%\w+%|\\\\)\\|['"\[«]?[\w.-]+\.(?:exe|cmd|bat|ps1|vbs|msi|com)\b).*)$`)
-	beginPass    = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\s+(?:unattend(?:ed)? (?:settings|actions) (?:for )?)?(?:pass ['"\[]?(` + anyPass + `)|(` + anyPass + `) pass\b)`)
-	userScript   = lazyregexp.New(`(?i)(?:RunUserProvidedScript: Found script at|Running user-provided script:?) ["\[]?([^"\]]+)`)
-	beginOOBE    = lazyregexp.New(`(?i)\b(?:launching|running|starting|executing) (?:oobe\b|["\[]?[^"\]]*\bmsoobe\.exe)`)
-	joinRetry    = lazyregexp.New(`(?i)\b(?:DsGetDcName|Net\w+|join\w*)\b[^:]*failed: (0x[0-9a-f]+|\d+).*will retry`)
-	waitsFor     = lazyregexp.New(`(?i)\bwaiting (?:for|on|until|to)\b`)
-	endWords     = lazyregexp.New(`\b(?:exit(?:ed|ing|s|code)?|finish(?:ed|es)?|complete[ds]?|returned|returning|terminated|success(?:fully)?|succeeded|ended|done|failed|timed out)\b`)
+	// beginBehind has the verb behind what was begun.
+	beginBehind = lazyregexp.New(`(?i)\b(?:(?:command|script|process|program)(?: #?\d{1,3})?|(?:run)?a?synchronouscommand(?: ?#?\d{1,3}|\[[^\]]*\])?)\b(.*?)[ ,:]*\b(?:was |is |has been )?(?:started|launched|created|running)\b:?(.*)$`)
+	beginPass   = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\s+(?:unattend(?:ed)? (?:settings|actions) (?:for )?)?(?:pass ['"\[]?(` + anyPass + `)|(` + anyPass + `) pass\b)`)
+	userScript  = lazyregexp.New(`(?i)(?:RunUserProvidedScript: Found script at|Running user-provided script:?) ["\[]?([^"\]]+)`)
+	beginOOBE   = lazyregexp.New(`(?i)\b(?:launching|running|starting|executing) (?:oobe\b|["\[]?[^"\]]*\bmsoobe\.exe)`)
+	joinRetry   = lazyregexp.New(`(?i)\b(?:DsGetDcName|Net\w+|join\w*)\b[^:]*failed: (0x[0-9a-f]+|\d+).*will retry`)
+	verb        = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\b`)
+	notBegun    = lazyregexp.New(`(?i)\b(?:not|never|cannot|failed|error|exit\w*|ended|finished)\b`)
+	waitsFor    = lazyregexp.New(`(?i)\bwaiting (?:for|on|until|to)\b`)
+	endWords    = lazyregexp.New(`\b(?:exit(?:ed|ing|s|code)?|finish(?:ed|es)?|complete[ds]?|returned|returning|terminated|success(?:fully)?|succeeded|ended|done|failed|timed out)\b`)
 
 	orderOf = lazyregexp.New(`(?i)\border\s*[=:]?\s*["'\[(]*(\d{1,3})\b|\b(?:run)?a?synchronouscommand\s*[#\[("]?\s*(\d{1,3})\b|\bcommand\s+#?(\d{1,3})\b`)
-	aboutOf = lazyregexp.New(`(?i)[,;( ]*\bdescription\s*[=:]?\s*(?:\[([^\]]*)\]|"([^"]*)"|'([^']*)'|([^,;\])]+))[,;)]?`)
-	inPass  = lazyregexp.New(`(?i)\b(?:pass ['"\[]?(` + anyPass + `)\b|(` + anyPass + `)['"\]]? pass\b)`)
-	atEnd   = lazyregexp.New(`(?i)[,;(]?\s*(?:in|of|for|during)\s+(?:the\s+)?(?:pass ['"\[]?\w+['"\]]?|['"\[]?\w+['"\]]? pass)\)?\s*[.…]*\s*$`)
+	// orderText is the order with what surrounds it, countOf the number of all commands.
+	orderText = lazyregexp.New(`(?i)[\[(,;]*\s*\border\s*[=:]?\s*["'\[(]*\d{1,3}\b["'\])]*[,;]?|^\s*[#\[("]*\d{1,3}["\])]*\s*[:,]`)
+	countOf   = lazyregexp.New(`^(?:of|/) ?\d{1,3}\b\s*:?\s*`)
+	aboutOf   = lazyregexp.New(`(?i)[,;( ]*\bdescription\s*[=:]?\s*(?:\[([^\]]*)\]|"([^"]*)"|'([^']*)'|([^,;\])]+))[,;)]?`)
+	inPass    = lazyregexp.New(`(?i)\b(?:pass ['"\[]?(` + anyPass + `)\b|(` + anyPass + `)['"\]]? pass\b)`)
+	atEnd     = lazyregexp.New(`(?i)[,;(]?\s*(?:in|of|for|during)\s+(?:the\s+)?(?:pass ['"\[]?\w+['"\]]?|['"\[]?\w+['"\]]? pass)\)?\s*[.…]*\s*$`)
 	// nameOf is what introduces the text of a command behind its order and description.
 	nameOf = lazyregexp.New(`(?i)^.*?\b(?:path|command ?line|cmd)\s*[=:]\s*`)
 )
 
-const beginVerbs = `executing|running|launching|spawning|starting|invoking|calling|about to (?:run|execute|start|launch)|started execution of|will now execute|beginning (?:to (?:run|execute)|execution of)|executed`
+const beginVerbs = `executing|running|launching|spawning|starting|invoking|calling|about to (?:run|execute|start|launch)|started execution of|will now execute|beginning (?:to (?:run|execute)|execution of)|processing|run|started|created`
 
-var beginWords = []string{"executing", "running", "launching", "spawning", "starting", "invoking", "calling", "about to", "execution of", "will now execute", "beginning", "found script", "will retry", "waiting"}
+var beginWords = []string{"executing", "running", "launching", "spawning", "starting", "invoking", "calling", "about to", "execution of", "will now execute", "beginning", "found script", "will retry", "waiting", "processing", "run ", "started", "created", "launched", "is running"}
 
 // begunBy is the step that a line begins, nil where it begins none.
 func begunBy(l Line, who, message, low string) *bootStep {
@@ -39,6 +47,9 @@ func begunBy(l Line, who, message, low string) *bootStep {
 		return nil
 	}
 	s := &bootStep{by: who, since: l.Time, line: l.Raw}
+	if strings.HasPrefix(who, "oobeldr.exe") || strings.HasPrefix(who, "msoobe.exe") {
+		s.pass = passOOBE
+	}
 	if m := inPass.FindStringSubmatch(message); m != nil {
 		s.pass = passNamed(m[1] + m[2])
 	}
@@ -53,18 +64,41 @@ func begunBy(l Line, who, message, low string) *bootStep {
 		s.kind = stepPass
 		m := beginPass.FindStringSubmatch(message)
 		s.pass = passNamed(m[1] + m[2])
+	case over(message):
+		return nil
 	case beginCommand.MatchString(message):
 		s.kind = stepCommand
 		s.command(message, beginCommand.FindStringSubmatch(message)[2])
 	case beginProgram.MatchString(message):
 		s.kind = stepCommand
 		s.command(message, beginProgram.FindStringSubmatch(message)[1])
+	case beginBehind.MatchString(message) && !notBegun.MatchString(message):
+		s.kind = stepCommand
+		m := beginBehind.FindStringSubmatch(message)
+		if s.command(message, m[1]+" "+m[2]); s.text == "" && s.order == "" {
+			return nil
+		}
 	case waitsFor.MatchString(message):
 		s.kind, s.text = stepWait, shown(message)
 	default:
 		return nil
 	}
 	return s
+}
+
+// over says whether a line that has the words of a begin tells the end of what it names:
+// before its verb, or behind the text in quotation marks or brackets.
+func over(message string) bool {
+	before, behind := message, ""
+	if at := verb.FindStringIndex(message); at != nil {
+		before, behind = message[:at[0]], message[at[1]:]
+	}
+	tail := ""
+	if i := strings.LastIndexAny(behind, "]'\"»"); i >= 0 {
+		_, size := utf8.DecodeRuneInString(behind[i:])
+		tail = behind[i+size:]
+	}
+	return ends(strings.ToLower(before)) || ends(strings.ToLower(tail)) && !waitsFor.MatchString(tail)
 }
 
 // passNamed is the name of a pass as Microsoft writes it.
@@ -115,13 +149,14 @@ func commandText(text string) string {
 	if m := nameOf.FindString(text); m != "" {
 		text = text[len(m):]
 	}
-	text = orderOf.Compiled().ReplaceAllLiteralString(text, "")
+	text = orderText.Compiled().ReplaceAllLiteralString(text, " ")
 	text = strings.TrimLeft(text, " :=-#,;\t)")
 	// A number behind the word is the order, and no text.
 	if digits := strings.TrimLeft(text, "0123456789"); len(digits) < len(text) && (digits == "" || strings.IndexByte(" :,;]", digits[0]) >= 0) {
 		text = strings.TrimLeft(digits, " :,;]-")
 	}
-	text = strings.TrimRight(strings.TrimRight(text, " ."), "…")
+	text = text[len(countOf.FindString(text)):]
+	text = strings.TrimRight(strings.TrimRight(text, " .(,;"), "…")
 	for open, end := range map[string]string{"[": "]", "'": "'", `"`: `"`, "«": "»", "(": ")"} {
 		if inner, ok := strings.CutPrefix(text, open); ok {
 			if i := strings.LastIndex(inner, end); i > 0 && (end == "]" || end == "»" || !strings.Contains(inner[:i], end)) {
@@ -135,7 +170,10 @@ func commandText(text string) string {
 	if strings.Count(text, "[") > strings.Count(text, "]") {
 		text = strings.TrimPrefix(text, "[") // its end is lost
 	}
-	return shown(text)
+	if strings.Count(text, "]") > strings.Count(text, "[") {
+		text = strings.TrimSuffix(text, "]")
+	}
+	return shown(strings.TrimRight(text, " (,;"))
 }
 
 // unattendPrograms are those that bring about the settings of a component, by a part of
@@ -168,10 +206,13 @@ func (s *bootStep) recognise() {
 	}
 	switch {
 	case strings.Contains(low, "setupcomplete.cmd"):
-		s.kind = stepScript
+		s.kind, s.pass = stepScript, ""
 	case strings.Contains(low, `msoobe.exe`):
 		s.kind, s.pass = stepOOBE, passOOBE
 	case s.list == "" && s.order == "" && (strings.Contains(low, `\oobe\`) || contains(low, []string{"oobeldr.exe", "windeploy.exe", "audit.exe", "secinit.exe"})):
 		s.kind = stepProgram
+		if strings.Contains(low, "oobeldr.exe") {
+			s.pass = passOOBE
+		}
 	}
 }

@@ -119,7 +119,7 @@ func (b *boot) turns(l Line, low string) bool {
 }
 
 func (b *boot) push(s bootStep, l Line) {
-	if s.pass == "" {
+	if s.pass == "" && s.kind != stepScript {
 		s.pass = b.pass
 	}
 	// A writer goes on to its next step when the one before has ended, except from a

@@ -44,8 +44,9 @@ func TestAFirstBootSaysWhereItStands(t *testing.T) {
 		"SetupComplete.cmd":                {[]string{commands, specialized, script}, "F118", []string{`SetupComplete.cmd: C:\Windows\Setup\Scripts\SetupComplete.cmd`, "log of its own"}, nil},
 		"the screens of OOBE":              {[]string{specialized, toOOBE, screens, blank + "[msoobe.exe] Running mandatory tasks"}, "F120", []string{"OOBE", "Just a moment", "look at the screen"}, nil},
 		"a domain":                         {[]string{commands, rejoin, rejoin}, "F121", []string{"0x8007052e", "wrong user name or password", "Username, Password", "begun at 2025-07-22 21:00:03"}, nil},
-		"a service that is waited for":     {[]string{"Info                  IBS    SecurityTemplateDoOnlineInstall: Waiting for Sam service"}, "F122", []string{"Waiting for Sam service", "pass specialize"}, nil},
+		"a service that is waited for":     {[]string{"Info                  IBS    SecurityTemplateDoOnlineInstall: Waiting for Sam service"}, "F126", []string{"Waiting for Sam service", "pass specialize"}, nil},
 		"a command that is not waited for": {[]string{commands, blank + `[SETUPUGC.EXE] Executing RunAsynchronous command 7: C:\a.exe`}, "F119", []string{"Deployment"}, nil},
+		"only such a one":                  {[]string{blank + `[SETUPUGC.EXE] Executing RunAsynchronous command 7: C:\a.exe`}, "F117", []string{"command 7 of RunAsynchronous", "C:\\a.exe"}, nil},
 		"a pass":                           {[]string{specialized, toOOBE, blank + `[oobeldr.exe] Running oobeSystem pass with discovered unattend file [C:\Windows\panther\unattend.xml]...`}, "F122", []string{"pass oobeSystem of the answer file"}, nil},
 		"after a command":                  {[]string{commands, queue + "Command executed successfully"}, "F122", []string{"pass specialize", `stops at "[setup.exe] [Action Queue] : Command executed successfully"`}, nil},
 		"the begin only":                   {nil, "F122", []string{"pass specialize", "its end is missing"}, nil},
@@ -87,6 +88,39 @@ func TestAFirstBootThatEndedStandsNowhere(t *testing.T) {
 		found := Collect([]Log{ReadLog("setupact.log", []byte(stamp(lines...)))})
 		if found.Outcome != Succeeded || found.Diagnosis != nil {
 			t.Errorf("%s: %s %+v", name, found.Outcome, found.Diagnosis)
+		}
+	}
+}
+
+// However a command is begun and ended in the log, it is named while it runs, and is over
+// when it says so.
+func TestTheLinesOfCommands(t *testing.T) {
+	for begin, want := range map[string]string{
+		`[SETUPUGC.EXE] Running command: cmd.exe /c "C:\a b\x.cmd" /q`:                                                            `a command of the answer file, pass specialize: cmd.exe /c "C:\a b\x.cmd" /q`,
+		`[SETUPUGC.EXE] Running synchronous command 'cmd /c C:\x.cmd' (Order=4, Description='Join the domain')`:                   `command 4 of the answer file (Join the domain), pass specialize: cmd /c C:\x.cmd`,
+		`[SETUPUGC.EXE] Executing command (Order 3): powershell -Command "Start-Sleep 99"`:                                        `command 3 of the answer file, pass specialize: powershell -Command "Start-Sleep 99"`,
+		`[setup.exe] Executing RunSynchronousCommand[Order="2"] Path = C:\W\cmd.exe /c pause`:                                     `command 2 of RunSynchronous in the answer file, pass specialize: C:\W\cmd.exe /c pause`,
+		`[setup.exe] RunSynchronous: Starting command 5 of 7: "C:\Program Files\a.exe" /silent`:                                   `command 5 of RunSynchronous in the answer file, pass specialize: "C:\Program Files\a.exe" /silent`,
+		`[Shell Unattend] Running 'command' cmd /c C:\first.cmd`:                                                                  `a command of the answer file, pass specialize: cmd /c C:\first.cmd`,
+		`[Shell Unattend] FirstLogonCommands: Launching command [Order=3] [Description=Enable WinRM] [CommandLine=a.exe -File x]`: `command 3 of FirstLogonCommands in the answer file (Enable WinRM), pass oobeSystem: a.exe -File x`,
+		`[setup.exe] Starting asynchronous command 2 (Description: Monitor): C:\mon.exe`:                                          `command 2 of RunAsynchronous in the answer file (Monitor), pass specialize: C:\mon.exe`,
+		`[windeploy.exe] Started process [C:\W\cmd.exe /c x.cmd], waiting for it to exit`:                                         `a command of the answer file, pass specialize: C:\W\cmd.exe /c x.cmd`,
+		`[SETUPUGC.EXE] RunSynchronousCommand 6: 'C:\x.exe' started`:                                                              `command 6 of RunSynchronous in the answer file, pass specialize: C:\x.exe`,
+		`[SETUPUGC.EXE] Running command [echo failed, done]`:                                                                      `a command of the answer file, pass specialize: echo failed, done`,
+		`[SETUPUGC.EXE] Run synchronous command: C:\x.exe`:                                                                        `a command of the answer file, pass specialize: C:\x.exe`,
+		`[windeploy.exe] Launching [%windir%\system32\oobe\setup.exe]...`:                                                         `its program %windir%\system32\oobe\setup.exe, pass specialize`,
+		`[windeploy.exe] Executing C:\Windows\Setup\Scripts\SetupComplete.cmd`:                                                    `SetupComplete.cmd: C:\Windows\Setup\Scripts\SetupComplete.cmd`,
+	} {
+		log := stamp(setupStarts, toUnready, blank+begin)
+		if got := ReadLog("setupact.log", []byte(log)).Run.Progress.Standing(); got != want {
+			t.Errorf("%s:\n%q, want\n%q", begin, got, want)
+		}
+		who, _, _ := strings.Cut(begin, "]")
+		for _, end := range []string{"Command exited with code [0x0]", "The process returned 0", `Successfully executed command [C:\x.exe]`, "Finished executing command 'a.exe'", "Executing command [a.exe] completed", "Running 'a.exe' failed with 0x5", "Exit code: 0"} {
+			line := "2025-07-22 21:00:09, " + blank + who + "] " + end + "\r\n"
+			if got := ReadLog("setupact.log", []byte(strings.TrimSpace(log)+"\r\n"+line)).Run.Progress.Standing(); got != "" {
+				t.Errorf("%s, and %s: %q", begin, end, got)
+			}
 		}
 	}
 }

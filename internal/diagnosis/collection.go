@@ -70,7 +70,10 @@ func Collect(logs []Log) Found {
 	}
 	if d := f.Diagnosis; d != nil {
 		if f.Outcome == Hanging && f.Log.Run.torn {
-			d.Note = "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power"
+			if d.Note != "" {
+				d.Note += "; "
+			}
+			d.Note += "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power"
 		}
 		d.Where.File = f.Log.Name
 		d.Consult(f.Log.Run.Progress, logs...)
