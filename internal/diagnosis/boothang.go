@@ -124,7 +124,7 @@ func stoppedBoot(r Run) (Diagnosis, bool) {
 	last := r.Lines[len(r.Lines)-1]
 	groups := map[string]string{"step": strings.TrimPrefix(ofPass(p.boot.pass), ", ")}
 	if groups["step"] == "" {
-		groups["step"] = "the boot"
+		groups["step"] = "its work"
 	}
 	d, ok := ofBoot("unfinished", groups)
 	d.Summary += ": its log stops at " + strconv.Quote(budget.Cut(secrets.Scrub(last.Message), maxName)) + since(Step{Since: p.boot.at})

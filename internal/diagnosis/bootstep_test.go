@@ -47,6 +47,8 @@ func TestAFirstBootSaysWhereItStands(t *testing.T) {
 		"a service that is waited for":     {[]string{"Info                  IBS    SecurityTemplateDoOnlineInstall: Waiting for Sam service"}, "F126", []string{"Waiting for Sam service", "pass specialize"}, nil},
 		"a command that is not waited for": {[]string{commands, blank + `[SETUPUGC.EXE] Executing RunAsynchronous command 7: C:\a.exe`}, "F119", []string{"Deployment"}, nil},
 		"only such a one":                  {[]string{blank + `[SETUPUGC.EXE] Executing RunAsynchronous command 7: C:\a.exe`}, "F117", []string{"command 7 of RunAsynchronous", "C:\\a.exe"}, nil},
+		"a notice beside it":               {[]string{blank + "[windeploy.exe] Found no unattend file", commands}, "F119", nil, nil},
+		"a licence, and a step":            {[]string{blank + "[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", commands}, "F119", nil, nil},
 		"a pass":                           {[]string{specialized, toOOBE, blank + `[oobeldr.exe] Running oobeSystem pass with discovered unattend file [C:\Windows\panther\unattend.xml]...`}, "F122", []string{"pass oobeSystem of the answer file"}, nil},
 		"after a command":                  {[]string{commands, queue + "Command executed successfully"}, "F122", []string{"pass specialize", `stops at "[setup.exe] [Action Queue] : Command executed successfully"`}, nil},
 		"the begin only":                   {nil, "F122", []string{"pass specialize", "its end is missing"}, nil},
@@ -156,6 +158,14 @@ func TestALaterLogSaysWhereAFirstBootStands(t *testing.T) {
 	found := Collect([]Log{ReadLog("UnattendGC/setupact.log", []byte(at("2025-07-21", stands))), reading("setupact.log", goodRun)})
 	if found.Outcome != Succeeded || found.Log.Of != OfSysprep {
 		t.Errorf("a run of sysprep after it: %s of %s", found.Outcome, found.Log.Name)
+	}
+}
+
+// Why OOBE waits for a person is said where the log knows it.
+func TestANoticeSaysWhyOOBEWaits(t *testing.T) {
+	log := stamp(setupStarts, blank+"[windeploy.exe] Found no unattend file", specialized, toOOBE, screens)
+	if found := Collect([]Log{ReadLog("setupact.log", []byte(log))}); found.Diagnosis == nil || found.Diagnosis.ID != "F64" {
+		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
 	}
 }
 

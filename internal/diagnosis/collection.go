@@ -184,9 +184,13 @@ func judgeOne(l Log) Found {
 		if d.ID == notApplied && p.Passed {
 			d.Severity = finding.Warn // Windows went on to the end
 		}
-		if d.Severity == finding.Fail {
+		hang, hangs := hangOf(l)
+		switch {
+		case d.Severity == finding.Fail:
 			f.Outcome = Failed
-		} else {
+		case l.Of == OfSetup && hangs && hang.ID != HangsInOOBE: // a notice may say why OOBE waits
+			f.Outcome, f.Diagnosis = Hanging, &hang
+		default:
 			f.undecided()
 		}
 		return f
