@@ -247,6 +247,9 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 			head += "; " + render.Next + f.Remedy[0]
 		}
 	}
+	if facts.Outcome == diagnosis.Undecided && len(r.Findings) == 0 && len(facts.Errors) > 0 {
+		head += fmt.Sprintf("; the first is %q; "+render.Next+"Run diagnose with the folder of all logs of that machine", facts.Errors[0])
+	}
 	if named {
 		head = r.Name + ": " + head
 	}

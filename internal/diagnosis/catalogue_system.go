@@ -1,7 +1,7 @@
 package diagnosis
 
 var servicingCauses = []cause{
-	{id: "F20", name: "BITLOCKER_ON", phase: PhaseValidate, module: "bdesysprep.dll", weak: `Hit failure .*hr = 0x80310039\b`, pattern: `BitLocker is on for the OS volume|Failure .*'ValidateBitLockerState' from .*BdeSysprep\.dll`, title: "BitLocker or device encryption is on for the system volume",
+	{id: "F20", name: "BITLOCKER_ON", phase: PhaseValidate, module: "bdesysprep.dll", weak: `Hit failure .*hr = 0x80310039\b`, pattern: `BitLocker is on for the OS volume|Failure .*'ValidateBitLockerState' from .*BdeSysprep\.dll(?:[.;]? dwRet ?= ?0x8031[0-9a-f]{4}\b|'?$)`, title: "BitLocker or device encryption is on for the system volume",
 		remedy: []string{"manage-bde -off C: and wait until manage-bde -status C: says Fully Decrypted (\"Protection Off\" is not enough)", `Prevent it: reg add HKLM\SYSTEM\CurrentControlSet\Control\BitLocker /v PreventDeviceEncryption /t REG_DWORD /d 1 /f before first logon, or build without a virtual TPM`}, source: github + "antifob/incus-windows/issues/30"},
 	{id: "F21", name: "REBOOT_REQUIRED_UPDATES", phase: PhaseValidate, module: "spopk.dll", weak: `Hit failure while pre-validate sysprep cleanup .*hr = 0x(?:800736b7|8007139f)\b`, pattern: `one or more Windows updates that require a reboot|'Sysprep_Clean_Validate_Opk' from .*spopk\.dll; dwRet = 0x(?:36b7|139f)\b`, title: "Windows updates are waiting for a restart",
 		remedy: []string{"Restart the guest (provisioner \"windows-restart\") and run sysprep again."}, source: github + "LegacyUpdate/LegacyUpdate/issues/307"},

@@ -31,6 +31,7 @@ var codes = map[uint32]string{
 	0x00000426: "the service was not started",
 	0x00000424: "there is no such service",
 	0x00000430: "the service is about to be deleted",
+	0x0000043c: "the service does not start in safe mode",
 	0x0000045b: "the machine is shutting down",
 	0x0000045d: "an input or output error of a device",
 	0x00000570: "the file or folder is damaged",

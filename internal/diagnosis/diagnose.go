@@ -105,11 +105,16 @@ func (a *analysis) before() (Diagnosis, bool) {
 	if a.run.earlier == nil || !a.run.followsOn() {
 		return Diagnosis{}, false
 	}
+	head := "an earlier sysprep run broke off midway, and its cause stays: "
 	d, ok := Diagnose(*a.run.earlier)
+	if !ok {
+		head = "an earlier sysprep run was ended before it was done, and its cause stays: "
+		d, ok = Hang(a.run.earlier.Progress)
+	}
 	if !ok {
 		return Diagnosis{}, false
 	}
-	d.Summary = "an earlier sysprep run broke off midway, and its cause stays: " + d.Summary
+	d.Summary = head + d.Summary
 	d.Note = "The last run failed only because of the earlier one: this installation cannot be generalized any more."
 	if at := a.failure.at; at >= 0 {
 		d.Evidence = appendShown(d.Evidence, a.run.Lines[at].Raw)
@@ -204,6 +209,11 @@ func (a *analysis) known(t told) Diagnosis {
 		d.Remedy = append([]string{"Let nothing restart the machine by itself there, a command or an agent: Windows Setup takes that for a failure. (cloudbase-init in pass specialize: allow_reboot = false; a RunSynchronousCommand: WillReboot.)"}, d.Remedy...)
 		evidence = append(evidence, newProblem(Line{Raw: s.line}))
 	}
+	if own := a.ownLines(); t.id == commandLine && len(own) > 0 && own[len(own)-1].at < a.problems[t.at].at {
+		last := own[len(own)-1]
+		d.Summary += ": " + strconv.Quote(budget.Cut(secrets.Scrub(last.Message), maxName))
+		evidence = append(evidence, last)
+	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
 		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(secrets.Scrub(first.Message), maxName))
@@ -230,6 +240,9 @@ func (a *analysis) cutShort(c cause) (bootStep, bool) {
 	s, ok := a.run.earlier.Progress.boot.top()
 	return s, ok && s.String() != ""
 }
+
+// commandLine is sysprep's refusal of its command line.
+const commandLine = "F50"
 
 // restarted is a first boot that found itself started again.
 const restarted = "F84"

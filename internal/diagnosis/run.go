@@ -249,7 +249,8 @@ func (r *Run) next() Run {
 		n.failures = append(slices.Clone(r.failures[max(0, len(r.failures)-maxFailures+1):]), line)
 	}
 	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
-	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
+	killed := r.Progress.Runs > 0 && r.Progress.Failure == NoFailure && r.Progress.Stage == StageProcessing && !r.Progress.Closed
+	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished || killed {
 		broken := *r
 		broken.earlier, broken.failures = nil, nil
 		n.earlier = &broken

@@ -117,3 +117,50 @@ func TestWhatIsNoLogIsCalledByItsName(t *testing.T) {
 		}
 	}
 }
+
+// A terminal that breaks lines where it ends breaks words; a mail does not.
+func TestALogThatATerminalBroke(t *testing.T) {
+	for _, width := range []int{60, 80, 100, 132} {
+		var b strings.Builder
+		for line := range strings.Lines(strings.ReplaceAll(refusedRun, "\r", "")) {
+			for line = strings.TrimSuffix(line, "\n"); len(line) > width; line = line[width:] {
+				b.WriteString(line[:width] + "\n")
+			}
+			b.WriteString(line + "\n")
+		}
+		runs := Split(Parse([]byte(b.String())))
+		whole, _ := Diagnose(Split(Parse([]byte(refusedRun)))[0])
+		if d, ok := Diagnose(runs[len(runs)-1]); !ok || d.ID != whole.ID || d.Summary != whole.Summary {
+			t.Errorf("%d columns: %v %s %q", width, ok, d.ID, d.Summary)
+		}
+	}
+}
+
+// What is known of a run that was ended by force is known of the runs after it.
+func TestARunThatWasEndedByForce(t *testing.T) {
+	killed := stamp(append(slices.Clone(opening), processing, executeGeneralize, begins("Sysprep_Generalize_Pnp_Drivers", "sppnp.dll"))...)
+	invalid := stamp(append(slices.Clone(opening), "Error      [0x0f0073] SYSPRP RunExternalDlls:Not running DLLs; either the machine is in an invalid state or we couldn't update the recorded state, dwRet = 0x1f", "Error      [0x0f00ae] SYSPRP WinMain:Hit failure while processing sysprep cleanup external providers; hr = 0x8007001f")...)
+	found := Collect([]Log{ReadLog("setupact.log", []byte(killed+invalid))})
+	if d := found.Diagnosis; d == nil || d.ID != "F101" || !strings.Contains(d.Summary, "was ended before it was done") || !strings.Contains(d.Summary, "sppnp.dll") {
+		t.Errorf("%+v", d)
+	}
+	if d := Collect([]Log{ReadLog("setupact.log", []byte(goodRun+invalid))}).Diagnosis; d == nil || d.ID != "F32" {
+		t.Errorf("after a run that ended: %+v", d)
+	}
+}
+
+func TestOtherFailuresOfTheSameStep(t *testing.T) {
+	for name, test := range map[string]struct {
+		log, id, text, never string
+	}{
+		"the state of BitLocker is not known": {stamp("Error      [0x0f0082] SYSPRP ActionPlatform::LaunchModule: Failure occurred while executing 'ValidateBitLockerState' from C:\\Windows\\System32\\BdeSysprep.dll; dwRet = 0x80041010"), "F00", "0x80041010", "is on for"},
+		"an option that sysprep has not":      {stamp(append(slices.Clone(opening), "Error                 SYSPRP ParseCommands:Some option 'GENERALISE' is wrong", "Error                 SYSPRP WinMain: Unable to parse command-line arguments to sysprep; GLE = 0x57")...), "F50", "'GENERALISE'", ""},
+		"a language":                          {stamp(setupBegins, "Error                        [MUIUNATTEND.EXE] UILanguage: language de-DE is not installed; hr = 0x80070490"), "F115", "UILanguage", ""},
+		"a partition":                         {stamp(setupBegins, "Error                        [SETUPUGC.EXE] ExtendOSPartition: Failed to extend partition; hr = 0x80042585"), "F115", "ExtendOSPartition", ""},
+	} {
+		d := Collect([]Log{ReadLog("setupact.log", []byte(test.log))}).Diagnosis
+		if d == nil || d.ID != test.id || !strings.Contains(d.Summary, test.text) || test.never != "" && strings.Contains(d.Summary, test.never) {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
