@@ -50,17 +50,20 @@ func begunBy(l Line, who, message, low string) *bootStep {
 	if strings.HasPrefix(who, "oobeldr.exe") || strings.HasPrefix(who, "msoobe.exe") {
 		s.pass = passOOBE
 	}
-	if m := inPass.FindStringSubmatch(message); m != nil {
-		s.pass = passNamed(m[1] + m[2])
+	has := func(words ...string) bool { return contains(low, words) }
+	if has("pass") {
+		if m := inPass.FindStringSubmatch(message); m != nil {
+			s.pass = passNamed(m[1] + m[2])
+		}
 	}
 	switch {
-	case joinRetry.MatchString(message):
+	case has("will retry") && joinRetry.MatchString(message):
 		s.kind, s.text = stepJoin, joinRetry.FindStringSubmatch(message)[1]
-	case userScript.MatchString(message):
+	case has("script") && userScript.MatchString(message):
 		s.kind, s.text, s.pass = stepScript, shown(userScript.FindStringSubmatch(message)[1]), ""
-	case beginOOBE.MatchString(message):
+	case has("oobe") && beginOOBE.MatchString(message):
 		s.kind, s.pass = stepOOBE, passOOBE
-	case beginPass.MatchString(message):
+	case has("pass") && beginPass.MatchString(message):
 		s.kind = stepPass
 		m := beginPass.FindStringSubmatch(message)
 		s.pass = passNamed(m[1] + m[2])
@@ -72,13 +75,13 @@ func begunBy(l Line, who, message, low string) *bootStep {
 	case beginProgram.MatchString(message):
 		s.kind = stepCommand
 		s.command(message, beginProgram.FindStringSubmatch(message)[1])
-	case beginBehind.MatchString(message) && !notBegun.MatchString(message):
+	case has("started", "launched", "created", "running") && beginBehind.MatchString(message) && !notBegun.MatchString(message):
 		s.kind = stepCommand
 		m := beginBehind.FindStringSubmatch(message)
 		if s.command(message, m[1]+" "+m[2]); s.text == "" && s.order == "" {
 			return nil
 		}
-	case waitsFor.MatchString(message):
+	case has("waiting") && waitsFor.MatchString(message):
 		s.kind, s.text = stepWait, shown(message)
 	default:
 		return nil
@@ -111,9 +114,12 @@ func passNamed(text string) string {
 	return ""
 }
 
+// endParts are parts of endWords, of which each match has one.
+var endParts = []string{"exit", "finish", "complete", "return", "terminated", "succe", "ended", "done", "failed", "timed out"}
+
 // ends says whether a line tells the end of something.
 func ends(low string) bool {
-	return endWords.MatchString(low) && !strings.Contains(low, "successfully launched") && !strings.Contains(low, "successfully started")
+	return contains(low, endParts) && endWords.MatchString(low) && !strings.Contains(low, "successfully launched") && !strings.Contains(low, "successfully started")
 }
 
 // command fills in what a message says of a command: text is what stands behind the

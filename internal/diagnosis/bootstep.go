@@ -67,14 +67,17 @@ func (b *boot) after(l Line) *boot {
 	if who == "" && !strings.HasPrefix(l.Component, "IBS") {
 		return b
 	}
+	waits := b != nil && slices.ContainsFunc(b.open, func(s bootStep) bool { return s.kind == stepWait && s.by == who })
+	began, ended := begunBy(l, who, message, low), ends(low)
+	if began == nil && !waits && !ended && !contains(low, turnWords) {
+		return b
+	}
 	var next boot
 	if b != nil {
 		next = *b
 	}
-	next.open = slices.Clone(next.open)
-	waited := len(next.open)
-	next.open = slices.DeleteFunc(next.open, func(s bootStep) bool { return s.kind == stepWait && s.by == who })
-	switch began := begunBy(l, who, message, low); {
+	next.open = slices.DeleteFunc(slices.Clone(next.open), func(s bootStep) bool { return s.kind == stepWait && s.by == who })
+	switch {
 	case next.turns(l, low):
 	case strings.Contains(low, textDeploy) || strings.Contains(low, "setup has started phase") || strings.Contains(low, ".exe launched with command-line"):
 		next.begin(l)
@@ -83,13 +86,16 @@ func (b *boot) after(l Line) *boot {
 		}
 	case began != nil:
 		next.push(*began, l)
-	case ends(low):
+	case ended && b != nil:
 		next.end(who, low)
-	case b == nil || len(next.open) == waited:
+	case b == nil:
 		return b
 	}
 	return &next
 }
+
+// turnWords are of the lines that tell where a whole boot is.
+var turnWords = []string{"--> [image_state_", "setup has completed phase", textDeploy, "setup has started phase", ".exe launched with command-line"}
 
 func (b *boot) begin(l Line) { b.at, b.line, b.over = l.Time, l.Raw, false }
 
