@@ -287,7 +287,7 @@ func TestTheTranscriptsInTheDocumentation(t *testing.T) {
 	}
 	t.Chdir(filepath.Join("testdata", "diagnose"))
 	text := strings.ReplaceAll(string(page), "\r\n", "\n")
-	for _, name := range []string{"logs", "setupact.log", "Panther"} {
+	for _, name := range []string{"logs", "setupact.log", "Panther", "stands"} {
 		_, stdout, _ := run(t, "diagnose", name)
 		begin := "```text said=TestTheTranscriptsInTheDocumentation\n$ packer-plugin-sysprep diagnose " + name + "\n"
 		before, rest, ok := strings.Cut(text, begin)

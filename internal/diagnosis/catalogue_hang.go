@@ -21,7 +21,7 @@ var hangCauses = []cause{
 	{id: "F126", name: "FIRST_BOOT_WAITS", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, wait: `, title: "Windows Setup says that it waits, and nothing follows: {step}", unconfirmed: true,
 		remedy: []string{"Make sure that what it names comes: a service that a clean-up has disabled, a network, an answer on the screen. Shift+F10 opens a command prompt beside the screens of Windows Setup.",
 			"Where the log was copied while Windows was being set up, take it again: its end is missing."}, source: docSetupLogs},
-	{id: "F104", name: "HANG_FIRST_BOOT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, `, title: "the first boot hangs in {entry} of {dll}", unconfirmed: true,
+	{id: "F104", name: "HANG_FIRST_BOOT", phase: PhaseFirstBoot, by: byHang, hang: `^first boot, `, title: "the first boot hangs in {entry} of {dll} ({what})", unconfirmed: true,
 		remedy: []string{"If it does not go on within an hour, deploy the image again: a machine whose first boot was cut off does not recover. Look at C:\\Windows\\INF\\setupapi.dev.log where devices are being installed, and try without what that provider belongs to."}, source: docSetupLogs},
 	{id: "F29", name: "HANG_SERVICING_CHECK", phase: PhaseValidate, asks: OfServicing, by: byHang, hang: ` of spopk\.dll$`, title: "sysprep hangs in {entry} of {dll}, the check for pending servicing", unconfirmed: true,
 		remedy: []string{"Let TrustedInstaller and TiWorker finish, restart the guest and run sysprep again. No cause is published; it is seen now and then."}, source: github + "GoogleCloudPlatform/compute-image-windows/issues/156"},

@@ -171,7 +171,7 @@ func TestTheEvidenceIsBounded(t *testing.T) {
 
 func TestAFirstBootThatDoesNotEnd(t *testing.T) {
 	found := Collect([]Log{reading("setupact.log", stamp(setupBegins, begins("Sysprep_Specialize_Pnp", "sppnp.dll")))})
-	if found.Outcome != Hanging || found.Diagnosis.ID != "F104" || found.Diagnosis.Phase != PhaseFirstBoot || !strings.Contains(found.Diagnosis.Summary, "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll, begun at 2025-07-22 21:00:01") {
+	if found.Outcome != Hanging || found.Diagnosis.ID != "F104" || found.Diagnosis.Phase != PhaseFirstBoot || !strings.Contains(found.Diagnosis.Summary, "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll (devices and drivers), begun at 2025-07-22 21:00:01") {
 		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
 	}
 	done := Collect([]Log{reading("setupact.log", stamp(setupBegins, begins("Sysprep_Specialize_Pnp", "sppnp.dll"), `Info SYSPRP ActionPlatform::LaunchModule: Successfully executed 'Sysprep_Specialize_Pnp' from C:\Windows\System32\sppnp.dll`))})
