@@ -22,8 +22,9 @@ var kinds = [...]string{
 func (s bootStep) hang(p Progress) (Diagnosis, bool) {
 	groups := map[string]string{"step": s.String(), "pass": s.pass, "code": "", "holds": s.about, "component": s.list}
 	if s.kind == stepJoin {
-		groups["code"] = describeCode(joined(s.text))
-		groups["join"] = joinAdvice(joined(s.text))
+		groups["domain"] = s.about
+		groups["code"] = describeCode(hexCode(s.text))
+		groups["join"] = joinAdvice(hexCode(s.text))
 	}
 	d, ok := ofBoot(kinds[s.kind], groups)
 	if !ok {
@@ -51,9 +52,17 @@ func ofBoot(kind string, groups map[string]string) (Diagnosis, bool) {
 	return Diagnosis{}, false
 }
 
-// joined is a code of the domain join as joinAdvice and describeCode read it: Windows
+// joined are two notes.
+func joined(note, other string) string {
+	if note == "" {
+		return other
+	}
+	return note + "; " + other
+}
+
+// hexCode is a code of the domain join as joinAdvice and describeCode read it: Windows
 // writes some in decimal.
-func joined(code string) string {
+func hexCode(code string) string {
 	if n, ok := parseCode(code); ok {
 		return "0x" + strconv.FormatUint(uint64(n), 16)
 	}

@@ -53,6 +53,8 @@ type boot struct {
 	at   time.Time  // of the line that began the boot or its pass
 	line string
 	over bool // Windows Setup ended the boot, or its part of it
+	// domain is the one that the machine is to join.
+	domain string
 }
 
 const maxOpenSteps = 8
@@ -84,6 +86,8 @@ func (b *boot) after(l Line) *boot {
 		if strings.HasPrefix(who, "oobeldr.exe") {
 			next.pass = passOOBE
 		}
+	case strings.Contains(low, textDomain):
+		next.domain = shown(message[min(len(message), strings.Index(low, textDomain)+len(textDomain)):])
 	case began != nil:
 		next.push(*began, l)
 	case ended && b != nil:
@@ -94,8 +98,11 @@ func (b *boot) after(l Line) *boot {
 	return &next
 }
 
+// textDomain stands before the name of the domain that a machine is to join.
+const textDomain = "calling dsgetdcname for "
+
 // turnWords are of the lines that tell where a whole boot is.
-var turnWords = []string{"--> [image_state_", "setup has completed phase", textDeploy, "setup has started phase", ".exe launched with command-line"}
+var turnWords = []string{"--> [image_state_", "setup has completed phase", textDeploy, "setup has started phase", ".exe launched with command-line", textDomain}
 
 func (b *boot) begin(l Line) { b.at, b.line, b.over = l.Time, l.Raw, false }
 
@@ -125,6 +132,9 @@ func (b *boot) turns(l Line, low string) bool {
 }
 
 func (b *boot) push(s bootStep, l Line) {
+	if s.kind == stepJoin {
+		s.about = b.domain
+	}
 	if s.pass == "" && s.kind != stepScript {
 		s.pass = b.pass
 	}

@@ -49,6 +49,8 @@ func TestAFirstBootSaysWhereItStands(t *testing.T) {
 		"only such a one":                  {[]string{blank + `[SETUPUGC.EXE] Executing RunAsynchronous command 7: C:\a.exe`}, "F117", []string{"command 7 of RunAsynchronous", "C:\\a.exe"}, nil},
 		"a notice beside it":               {[]string{blank + "[windeploy.exe] Found no unattend file", commands}, "F119", nil, nil},
 		"a licence, and a step":            {[]string{blank + "[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", commands}, "F119", nil, nil},
+		"a domain by its name":             {[]string{commands, blank + "[DJOIN.EXE] Unattended Join: Calling DsGetDcName for corp.fabrikam.com...", rejoin}, "F121", []string{"its domain (corp.fabrikam.com)"}, nil},
+		"a setting before it":              {[]string{"Error                        [Shell Unattend] RegisteredOwner: failed 0x80070490", commands}, "F119", nil, nil},
 		"a pass":                           {[]string{specialized, toOOBE, blank + `[oobeldr.exe] Running oobeSystem pass with discovered unattend file [C:\Windows\panther\unattend.xml]...`}, "F122", []string{"pass oobeSystem of the answer file"}, nil},
 		"after a command":                  {[]string{commands, queue + "Command executed successfully"}, "F122", []string{"pass specialize", `stops at "[setup.exe] [Action Queue] : Command executed successfully"`}, nil},
 		"the begin only":                   {nil, "F122", []string{"pass specialize", "its end is missing"}, nil},
@@ -166,6 +168,16 @@ func TestANoticeSaysWhyOOBEWaits(t *testing.T) {
 	log := stamp(setupStarts, blank+"[windeploy.exe] Found no unattend file", specialized, toOOBE, screens)
 	if found := Collect([]Log{ReadLog("setupact.log", []byte(log))}); found.Diagnosis == nil || found.Diagnosis.ID != "F64" {
 		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
+	}
+}
+
+// What is worth to be known of a boot that stands still is in its note, and a log of
+// whatever letters is read.
+func TestANoticeOfABootThatStands(t *testing.T) {
+	log := stamp(setupStarts, blank+"[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", commands, blank+"[DJOIN.EXE] İİİİİİ Calling DsGetDcName for x")
+	found := Collect([]Log{ReadLog("setupact.log", []byte(log))})
+	if d := found.Diagnosis; d == nil || d.ID != "F119" || !strings.Contains(d.Note, "SetupComplete.cmd was not run") {
+		t.Errorf("%s %+v", found.Outcome, d)
 	}
 }
 

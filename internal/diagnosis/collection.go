@@ -70,10 +70,7 @@ func Collect(logs []Log) Found {
 	}
 	if d := f.Diagnosis; d != nil {
 		if f.Outcome == Hanging && f.Log.Run.torn {
-			if d.Note != "" {
-				d.Note += "; "
-			}
-			d.Note += "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power"
+			d.Note = joined(d.Note, "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power")
 		}
 		d.Where.File = f.Log.Name
 		d.Consult(f.Log.Run.Progress, logs...)
@@ -186,9 +183,10 @@ func judgeOne(l Log) Found {
 		}
 		hang, hangs := hangOf(l)
 		switch {
-		case d.Severity == finding.Fail:
+		case d.Severity == finding.Fail && (d.ID != notApplied || l.Of != OfSetup || !hangs): // a step after it: Windows went on
 			f.Outcome = Failed
 		case l.Of == OfSetup && hangs && hang.ID != HangsInOOBE: // a notice may say why OOBE waits
+			hang.Note = joined(hang.Note, "also worth to be known: "+d.Summary)
 			f.Outcome, f.Diagnosis = Hanging, &hang
 		default:
 			f.undecided()
