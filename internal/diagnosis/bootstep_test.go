@@ -174,7 +174,7 @@ func TestANoticeSaysWhyOOBEWaits(t *testing.T) {
 // What is worth to be known of a boot that stands still is in its note, and a log of
 // whatever letters is read.
 func TestANoticeOfABootThatStands(t *testing.T) {
-	log := stamp(setupStarts, blank+"[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", commands, blank+"[DJOIN.EXE] " + strings.Repeat("Ⱥ", 20) + " Calling DsGetDcName for x")
+	log := stamp(setupStarts, blank+"[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", commands, blank+"[DJOIN.EXE] "+strings.Repeat("Ⱥ", 20)+" Calling DsGetDcName for x")
 	found := Collect([]Log{ReadLog("setupact.log", []byte(log))})
 	if d := found.Diagnosis; d == nil || d.ID != "F119" || !strings.Contains(d.Note, "SetupComplete.cmd was not run") {
 		t.Errorf("%s %+v", found.Outcome, d)
