@@ -22,9 +22,11 @@ var (
 	beginOOBE   = lazyregexp.New(`(?i)\b(?:launching|running|starting|executing) (?:oobe\b|["\[]?[^"\]]*\bmsoobe\.exe)`)
 	joinRetry   = lazyregexp.New(`(?i)\b(?:DsGetDcName|Net\w+|join\w*)\b[^:]*failed: (0x[0-9a-f]+|\d+).*will retry`)
 	verb        = lazyregexp.New(`(?i)\b(?:` + beginVerbs + `)\b`)
-	notBegun    = lazyregexp.New(`(?i)\b(?:not|never|cannot|failed|error|exit\w*|ended|finished)\b`)
-	waitsFor    = lazyregexp.New(`(?i)\bwaiting (?:for|on|until|to)\b`)
-	endWords    = lazyregexp.New(`\b(?:exit(?:ed|ing|s|code)?|finish(?:ed|es)?|complete[ds]?|returned|returning|terminated|success(?:fully)?|succeeded|ended|done|failed|timed out)\b`)
+	// leftOut is of what is not begun, or not yet.
+	leftOut  = lazyregexp.New(`(?i)\b(?:not|never|cannot|unable|skip\w*|instead of|without|before)\b`)
+	notBegun = lazyregexp.New(`(?i)\b(?:not|never|cannot|failed|error|exit\w*|ended|finished)\b`)
+	waitsFor = lazyregexp.New(`(?i)\bwaiting (?:for|on|until|to)\b`)
+	endWords = lazyregexp.New(`\b(?:exit(?:ed|ing|s|code)?|finish(?:ed|es)?|complete[ds]?|returned|returning|terminated|success(?:fully)?|succeeded|ended|done|failed|timed out)\b`)
 
 	orderOf = lazyregexp.New(`(?i)\border\s*[=:]?\s*["'\[(]*(\d{1,3})\b|\b(?:run)?a?synchronouscommand\s*[#\[("]?\s*(\d{1,3})\b|\bcommand\s+#?(\d{1,3})\b`)
 	// orderText is the order with what surrounds it, countOf the number of all commands.
@@ -37,7 +39,7 @@ var (
 	nameOf = lazyregexp.New(`(?i)^.*?\b(?:path|command ?line|cmd)\s*[=:]\s*`)
 )
 
-const beginVerbs = `executing|running|launching|spawning|starting|invoking|calling|about to (?:run|execute|start|launch)|started execution of|will now execute|beginning (?:to (?:run|execute)|execution of)|processing|run|started|created`
+const beginVerbs = `executing|running|launching|spawning|starting|invoking|calling|about to (?:run|execute|start|launch)|started execution of|will now execute|beginning (?:to (?:run|execute)|execution of)|processing|^run|started|created`
 
 var beginWords = []string{"executing", "running", "launching", "spawning", "starting", "invoking", "calling", "about to", "execution of", "will now execute", "beginning", "found script", "will retry", "waiting", "processing", "run ", "started", "created", "launched", "is running"}
 
@@ -59,6 +61,8 @@ func begunBy(l Line, who, message, low string) *bootStep {
 	switch {
 	case has("will retry") && joinRetry.MatchString(message):
 		s.kind, s.text = stepJoin, joinRetry.FindStringSubmatch(message)[1]
+	case verb.MatchString(message) && over(message):
+		return nil
 	case has("script") && userScript.MatchString(message):
 		s.kind, s.text, s.pass = stepScript, shown(userScript.FindStringSubmatch(message)[1]), ""
 	case has("oobe") && beginOOBE.MatchString(message):
@@ -67,8 +71,6 @@ func begunBy(l Line, who, message, low string) *bootStep {
 		s.kind = stepPass
 		m := beginPass.FindStringSubmatch(message)
 		s.pass = passNamed(m[1] + m[2])
-	case over(message):
-		return nil
 	case beginCommand.MatchString(message):
 		s.kind = stepCommand
 		s.command(message, beginCommand.FindStringSubmatch(message)[2])
@@ -89,8 +91,9 @@ func begunBy(l Line, who, message, low string) *bootStep {
 	return s
 }
 
-// over says whether a line that has the words of a begin tells the end of what it names:
-// before its verb, or behind the text in quotation marks or brackets.
+// over says whether a line that has the words of a begin tells that it did not come to it,
+// or the end of what it names: before its verb, or behind the text in quotation marks or
+// brackets.
 func over(message string) bool {
 	before, behind := message, ""
 	if at := verb.FindStringIndex(message); at != nil {
@@ -101,7 +104,7 @@ func over(message string) bool {
 		_, size := utf8.DecodeRuneInString(behind[i:])
 		tail = behind[i+size:]
 	}
-	return ends(strings.ToLower(before)) || ends(strings.ToLower(tail)) && !waitsFor.MatchString(tail)
+	return leftOut.MatchString(before) || ends(strings.ToLower(before)) || ends(strings.ToLower(tail)) && !waitsFor.MatchString(tail)
 }
 
 // passNamed is the name of a pass as Microsoft writes it.

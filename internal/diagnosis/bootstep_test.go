@@ -129,6 +129,26 @@ func TestTheLinesOfCommands(t *testing.T) {
 	}
 }
 
+// What is not begun is no step.
+func TestWhatWindowsSetupDoesNotBegin(t *testing.T) {
+	for _, line := range []string{
+		"[windeploy.exe] Client OS edition and OEM license detected and no enterprise edition detected, will not run SetupComplete.cmd",
+		"[windeploy.exe] Not allowed to run the Setupcomplete.cmd, will not run SetupComplete.cmd",
+		"[windeploy.exe] Skipping running command [a.exe]", "[setup.exe] Unable to find C:\\a.exe; not running command [a.exe]",
+		"[windeploy.exe] Reboot required after setup.exe and PostSysprep commands, before launching OOBE.",
+		"[windeploy.exe] Setup will run SetupComplete.cmd later", "[Shell Unattend] FirstLogonCommands: added 3 commands",
+	} {
+		if got := ReadLog("setupact.log", []byte(stamp(setupStarts, toUnready, blank+line))).Run.Progress.Standing(); got != "" {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+	// The whole of it, as Microsoft's article shows it.
+	log := stamp(blank+"[windeploy.exe] OEM Licensing detected: 1", blank+"[windeploy.exe] OEM license detected, will not run SetupComplete.cmd", blank+"[windeploy.exe] Not allowed to run the Setupcomplete.cmd, will not run SetupComplete.cmd")
+	if found := Collect([]Log{ReadLog("setupact.log", []byte(log))}); found.Outcome != Unfailed || found.Diagnosis == nil || found.Diagnosis.ID != "F98" {
+		t.Errorf("%s %+v", found.Outcome, found.Diagnosis)
+	}
+}
+
 // Of several logs of a machine the one counts that goes furthest.
 func TestALaterLogSaysWhereAFirstBootStands(t *testing.T) {
 	later := func(lines ...string) string { return strings.ReplaceAll(stamp(lines...), " 21:", " 22:") }
