@@ -127,6 +127,9 @@ func TestWhatACloneCameTo(t *testing.T) {
 	end := func(s windows.State, c *diagnosis.Diagnosis) End { return End{Disk: &Disk{State: s, Cause: c}} }
 	hung := end(broken, nil)
 	hung.Disk.Hang = &diagnosis.Diagnosis{Finding: finding.Finding{ID: "F104"}}
+	stands := func(s windows.State, id string) End {
+		return End{Disk: &Disk{State: s, Hang: &diagnosis.Diagnosis{Finding: finding.Finding{ID: id}}}}
+	}
 	for name, c := range map[string]struct {
 		want   Reach
 		asks   bool
@@ -148,6 +151,10 @@ func TestWhatACloneCameTo(t *testing.T) {
 		"a cause, and it went on":               {ReachLogon, false, false, Disk{}, Stop{Phase: Logon}, end(done, cause), Booted, Logon, nil, "F68"},
 		"a hint that the disk takes back":       {ReachLogon, false, false, Disk{}, Stop{Reason: Failing, Phase: Specialize, Text: "the log names"}, end(broken, nil), Waiting, Specialize, []string{"the log names"}, ""},
 		"it hangs":                              {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Specialize, Text: "no sign of life"}, hung, Waiting, Specialize, []string{"stuck in specialize, for 2m0s", "no sign of life"}, "F104"},
+		"a script before OOBE":                  {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: OOBE, Text: "OOBE took more"}, stands(beforeOOBE, "F118"), Waiting, OOBE, []string{"stuck in OOBE"}, "F118"},
+		"OOBE itself":                           {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: OOBE, Text: "OOBE took more"}, stands(beforeOOBE, diagnosis.HangsInOOBE), Waiting, OOBE, []string{"stuck in OOBE", `reach = "oobe"`}, ""},
+		"a command at the first logon":          {ReachLogon, true, false, Disk{}, Stop{Reason: OverTime, Phase: Logon, Text: "logon took more"}, stands(done, "F117"), Waiting, Logon, []string{"did not let the communicator in"}, "F117"},
+		"one that does not matter":              {ReachLogon, false, false, Disk{}, Stop{Phase: Logon}, stands(done, "F117"), Booted, Logon, nil, ""},
 		"nothing began":                         {ReachLogon, false, false, Disk{}, Stop{Reason: OverTime, Phase: Firmware, Text: "firmware took"}, end(sealed, nil), Waiting, Firmware, []string{"nothing on the disk was started"}, ""},
 		"Windows Setup did not begin":           {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Starting}, end(sealed, nil), Waiting, Starting, []string{"has not begun"}, ""},
 		"no state":                              {ReachLogon, false, false, Disk{}, Stop{Reason: Stuck, Phase: Starting}, end("", nil), Undecided, Starting, []string{"could not be judged", "not there"}, ""},

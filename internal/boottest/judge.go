@@ -1,6 +1,7 @@
 package boottest
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -74,6 +75,7 @@ func Judge(s State, stop Stop, end End) Verdict {
 	case s.AsksGuest && s.Want.met(means) && !s.Answered:
 		v.Class = Waiting
 		v.Why = fmt.Sprintf("Windows Setup is over (%s), but the clone did not let the communicator in: %s", disk.State, stop.Text)
+		v.Cause = cmp.Or(v.Cause, disk.Hang) // a command at the first logon, for instance
 		v.Next = "check that the answer file starts WinRM and creates the account of winrm_username, or remove communicator from boot_test"
 	case s.Want.met(means), s.Answered:
 		v.Class, v.Why = Booted, fmt.Sprintf("ImageState on its disk is %s", disk.State)
@@ -102,6 +104,9 @@ func unmet(v Verdict, s State, stop Stop, disk Disk, means windows.Meaning) Verd
 		v.Class = Failed
 		v.Next = fmt.Sprintf("the answer file of the image leads there; set boot_test.reach (now %q) to what is wanted", s.Want)
 	case windows.BeforeOOBE:
+		if disk.Hang != nil && disk.Hang.ID != diagnosis.HangsInOOBE { // the next step says more of that
+			v.Cause = disk.Hang
+		}
 		v.Next = "OOBE waits for a person: give the answer file what it asks for in pass oobeSystem, set boot_test.reach = \"oobe\" if that is wanted, or raise oobe_timeout if it was at work"
 	case windows.Generalized:
 		v.Next = "Windows Setup has not begun: look at the pictures of firmware and boot loader, and at firmware and disk_interface of the source"

@@ -39,7 +39,7 @@ The logs of one PATH are judged together; CBS.log, dism.log and the events of ap
 ` + program + ` diagnose logs
 # the disk of a machine that does not start
 ` + program + ` diagnose clone.vhdx
-# a log that is not in Unicode
+# a log whose code page is not told by what is in it
 ` + program + ` diagnose --locale ja-JP setupact.log
 # what a bug report has attached, for a program
 curl -s https://example.com/setupact.log |
@@ -123,8 +123,13 @@ type LogFacts struct {
 	Started string   `json:"started,omitempty"`
 	Last    string   `json:"last,omitempty"`
 	Options []string `json:"options,omitempty"`
-	// Working is what was begun last and did not end.
+	// Working is what was begun last and did not end: a provider, or a step of a first
+	// boot.
 	Working string `json:"working,omitempty"`
+	// CodePage is the ANSI code page that the log was read in, and CodePageFrom what
+	// tells it; 0 where the log is in Unicode.
+	CodePage     int    `json:"code_page,omitempty"`
+	CodePageFrom string `json:"code_page_from,omitempty"`
 	// Logs are all that were read.
 	Logs []string `json:"logs"`
 	// Unread are those that could not be, with the reason.
@@ -159,12 +164,15 @@ func diagnoseOne(ctx context.Context, path string, page int, backing []string) f
 	}
 	p := found.Log.Run.Progress
 	facts := LogFacts{Outcome: found.Outcome, Log: found.Log.Name, Options: p.Options, Started: clock(p.Start), Last: clock(p.Last), of: found.Log.Of,
-		Unread: unread, Errors: found.Errors, ErrorCount: found.ErrorCount}
+		Unread: unread, Errors: found.Errors, ErrorCount: found.ErrorCount,
+		CodePage: found.Log.Page.Number, CodePageFrom: found.Log.Page.Why}
 	for _, l := range logs {
 		facts.Logs = append(facts.Logs, l.Name)
 	}
 	if p.Working.Named() {
 		facts.Working = p.Working.Entry + " of " + p.Working.Module
+	} else if found.Outcome == diagnosis.Hanging {
+		facts.Working = p.Standing()
 	}
 	if found.Diagnosis != nil {
 		facts.Phase = found.Diagnosis.Phase
@@ -199,6 +207,8 @@ var heads = map[diagnosis.Phase]string{
 func usable(facts LogFacts) string {
 	untouched := facts.Phase == diagnosis.PhaseValidate || facts.Phase == diagnosis.PhaseLaunch
 	switch {
+	case facts.Phase == diagnosis.PhaseFirstBoot && facts.Outcome == diagnosis.Hanging:
+		return "may still come up, if Windows Setup goes on; where it does not, correct the cause and deploy it again"
 	case facts.Phase == diagnosis.PhaseFirstBoot:
 		return "a deployed image that does not recover by itself; deploy it again, or build it again where the image is the cause"
 	case facts.Outcome == diagnosis.Hanging && untouched:
@@ -237,6 +247,9 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 			head += "; " + render.Next + f.Remedy[0]
 		}
 	}
+	if facts.Outcome == diagnosis.Undecided && len(r.Findings) == 0 && len(facts.Errors) > 0 {
+		head += fmt.Sprintf("; the first is %q; "+render.Next+"Run diagnose with the folder of all logs of that machine", facts.Errors[0])
+	}
 	if named {
 		head = r.Name + ": " + head
 	}
@@ -260,6 +273,13 @@ func diagnosed(r finding.Report, named bool) (lines []string) {
 	}
 	if len(facts.Options) > 0 {
 		seen += ", options " + strings.Join(facts.Options, " ")
+	}
+	if facts.CodePage != 0 {
+		seen += fmt.Sprintf(", in code page %d (%s", facts.CodePage, facts.CodePageFrom)
+		if !strings.HasPrefix(facts.CodePageFrom, "--locale") {
+			seen += "; --locale names another one"
+		}
+		seen += ")"
 	}
 	return append(lines, foreign.Text(seen))
 }

@@ -166,7 +166,8 @@ func TestDiagnoseSaysWhatTheMachineIsGoodFor(t *testing.T) {
 	}{
 		"a check that hangs":      {works + "Sysprep_Clean_Validate_Opk' from C:\\Windows\\System32\\spopk.dll\r\n", NotOK, "sysprep did not end: ", "machine: as it was; end sysprep.exe"},
 		"a provider that hangs":   {works + "GeneralizeForImaging' from C:\\Windows\\System32\\wuaueng.dll\r\n", NotOK, "sysprep did not end: ", "machine: may still become an image"},
-		"a first boot that hangs": {began + works + "Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n", NotOK, "the first boot did not end: ", "machine: a deployed image"},
+		"a first boot that hangs": {began + works + "Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n", NotOK, "the first boot did not end: ", "machine: may still come up"},
+		"a command that hangs":    {began + "2026-11-23 12:00:02, Info                         [SETUPUGC.EXE] Running RunSynchronousCommand 2: cmd /c pause\r\n", NotOK, "the first boot did not end: Windows Setup stands in command 2 of RunSynchronous in the answer file: cmd /c pause, begun at 2026-11-23 12:00:02; next: Look at that command", "machine: may still come up"},
 		"one worth a word":        {began + no + passed, OK, "the first boot: SetupComplete.cmd was not run", "read: standard input"},
 		"one that went well":      {began + passed, OK, "nothing failed: Windows Setup ended its part well\n", "read: standard input"},
 	} {
@@ -286,7 +287,7 @@ func TestTheTranscriptsInTheDocumentation(t *testing.T) {
 	}
 	t.Chdir(filepath.Join("testdata", "diagnose"))
 	text := strings.ReplaceAll(string(page), "\r\n", "\n")
-	for _, name := range []string{"logs", "setupact.log", "Panther"} {
+	for _, name := range []string{"logs", "setupact.log", "Panther", "stands"} {
 		_, stdout, _ := run(t, "diagnose", name)
 		begin := "```text said=TestTheTranscriptsInTheDocumentation\n$ packer-plugin-sysprep diagnose " + name + "\n"
 		before, rest, ok := strings.Cut(text, begin)

@@ -45,8 +45,10 @@ var longLog int64 = 512 << 20
 type gathering struct {
 	ctx  context.Context
 	page int
-	left int64
-	logs []diagnosis.Log
+	// registry: the page is that of the Windows on a disk image.
+	registry bool
+	left     int64
+	logs     []diagnosis.Log
 	// unread are logs and folders that could not be read, with the reason.
 	unread []string
 }
@@ -179,7 +181,15 @@ func (g *gathering) read(name string, from io.Reader) error {
 			return &unreadable{fmt.Errorf("reading %s: %w", name, err)}
 		}
 	}
-	g.logs = append(g.logs, log.Log())
+	l := log.Log()
+	switch {
+	case l.Page.Number == 0:
+	case g.registry:
+		l.Page.Why = "the registry of that Windows says so"
+	case g.page != 0:
+		l.Page.Why = "--locale says so"
+	}
+	g.logs = append(g.logs, l)
 	return nil
 }
 
@@ -336,6 +346,9 @@ func (g *gathering) disk(path string, backing []string) error {
 		return err
 	}
 	defer d.Close()
+	if page := winimage.AnsiPage(g.ctx, d); g.page == 0 && diagnosis.KnownPage(page) {
+		g.page, g.registry = page, true
+	}
 	found, err := winimage.ExtractLogs(g.ctx, d)
 	if err != nil && (len(found) == 0 || g.ctx.Err() != nil) {
 		return err

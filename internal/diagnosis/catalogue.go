@@ -63,7 +63,7 @@ const (
 // specific ones stand before the general ones.
 var catalogue = sync.OnceValue(func() []compiled {
 	var all []compiled
-	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, appliedCauses, answerFileCauses, configurationCauses, firstBootCauses} {
+	for _, list := range [][]cause{appxCauses, servicingCauses, providerCauses, hangCauses, launchCauses, appliedCauses, repeatedCauses, answerFileCauses, configurationCauses, firstBootCauses} {
 		for _, c := range list {
 			all = append(all, compiled{c, optional(c.pattern), optional(c.weak), optional(c.hang), optional(c.also)})
 		}
@@ -186,6 +186,6 @@ var appxCauses = []cause{
 	{id: "F15", name: "APPX_22H2_KNOWN_PROBLEM", phase: PhaseValidate, module: appxDLL, pattern: `Failed to remove apps for the current user: (?P<code>0x80073cf2)|Exit code of RemoveAllApps thread was (?P<code2>0x3cf2)`, generic: true, unconfirmed: true,
 		title:  "app packages were refused ({code}) and the log names none: on Windows 10 22H2 with KB5032278 or later that is a known problem",
 		remedy: []string{"On Windows 10 22H2: install a newer cumulative update.", "Otherwise list what is installed for users only, and remove it: Get-AppxPackage -AllUsers | Where-Object { $_.PackageUserInformation.InstallState -eq 'Installed' }", "DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow"}, source: support + "sysprep-fails-remove-or-update-store-apps"},
-	{id: "F02", name: "APPX_REMOVE_FAILED", phase: PhaseValidate, module: appxDLL, pattern: `Failed to remove apps for the current user: (?P<code>0x[0-9a-f]+)|Exit code of RemoveAllApps thread was (?P<code2>0x[0-9a-f]+)`, title: "app packages could not be checked or removed ({code})", generic: true,
-		remedy: []string{"DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow", "List per-user packages: Get-AppxPackage -AllUsers; remove those that are not provisioned."}, source: docStoreApps},
+	{id: "F02", name: "APPX_REMOVE_FAILED", phase: PhaseValidate, module: appxDLL, weak: `Hit failure while pre-validate sysprep generalize .*hr = (?P<code3>0x80073c[ef][0-9a-f])\b`, pattern: `Failed to remove apps for the current user: (?P<code>0x[0-9a-f]+)|Exit code of RemoveAllApps thread was (?P<code2>0x[0-9a-f]+)`, title: "app packages could not be checked or removed ({code})", generic: true,
+		remedy: []string{"List what is installed for users only, and remove it: Get-AppxPackage -AllUsers | Where-Object { $_.PackageUserInformation.InstallState -eq 'Installed' }", "DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow"}, source: docStoreApps},
 }

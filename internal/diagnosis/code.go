@@ -24,6 +24,22 @@ var codes = map[uint32]string{
 	0x0000007a: "buffer too small",
 	0x0000007e: "module not found",
 	0x000000c1: "not a valid program (wrong bitness)",
+	0x00000017: "data error, the disk is damaged (ERROR_CRC)",
+	0x00000035: "the network path was not found",
+	0x00000070: "there is not enough space on the disk",
+	0x0000041d: "the service did not start in time",
+	0x00000426: "the service was not started",
+	0x00000424: "there is no such service",
+	0x00000430: "the service is about to be deleted",
+	0x0000043c: "the service does not start in safe mode",
+	0x0000045b: "the machine is shutting down",
+	0x0000045d: "an input or output error of a device",
+	0x00000570: "the file or folder is damaged",
+	0x00000643: "the installation failed",
+	0x000006ba: "the service does not answer (RPC_S_SERVER_UNAVAILABLE)",
+	0x000006be: "the service ended while it was asked (RPC_S_CALL_FAILED)",
+	0x00000bc2: "a restart is needed",
+	0x00000bc9: "a restart is needed (ERROR_FAIL_REBOOT_REQUIRED)",
 	0x00000422: "the service is disabled",
 	0x00000490: "element not found",
 	0x00000523: "the account name is not valid",
@@ -55,6 +71,11 @@ var codes = map[uint32]string{
 	0x00003cfd: "a prerequisite of the package is missing",
 	0x80080005: "the COM server did not start (CO_E_SERVER_EXEC_FAILURE)",
 	0x80310039: "the drive is not fully decrypted (FVE_E_NOT_DECRYPTED)",
+	0x8000ffff: "an unexpected failure (E_UNEXPECTED)",
+	0x80004005: "a failure that is not described (E_FAIL)",
+	0x80040154: "a class is not registered (REGDB_E_CLASSNOTREG)",
+	0x800f081f: "the source files were not found (CBS_E_SOURCE_MISSING)",
+	0x800f0922: "an installer of servicing failed (CBS_E_INSTALLERS_FAILED)",
 	0x800f0975: "reserved storage is in use",
 	0x80220001: "the component has no such setting",
 	0x8022001b: "the same component or setting stands twice in one pass",
@@ -117,6 +138,31 @@ func describeCode(text string) string {
 	return shown
 }
 
+// exits are exit codes of commands with a meaning that many of them share (Windows
+// Installer's error codes; NTSTATUS of a process that was ended; cmd.exe).
+var exits = map[uint32]string{
+	1602: "the user cancelled it", 1603: "the installation failed", 1618: "another installation is running", 1619: "the package could not be opened", 1620: "the package could not be opened",
+	1638: "another version is installed", 1641: "it succeeded, and has begun a restart", 3010: "it succeeded, and needs a restart", 9009: "no such command",
+	0xc000013a: "it was interrupted", 0xc0000005: "it crashed", 0xc0000142: "it could not be initialized", 0xfffd0000: "PowerShell could not find the script",
+}
+
+// describeExit says what an exit code of a command means. Most say nothing outside the
+// command.
+func describeExit(text string) string {
+	shown := "exit code " + text
+	n, ok := parseCode(text)
+	if !ok {
+		return shown
+	}
+	if strings.HasPrefix(strings.ToLower(text), "0x") && n < 1<<16 {
+		shown += " = " + strconv.FormatUint(uint64(n), 10)
+	}
+	if meaning := exits[n]; meaning != "" {
+		shown += ": " + meaning
+	}
+	return shown
+}
+
 // byCode is what to correct for a code that tells the kind of failure.
 func byCode(code, dll string) string {
 	n, ok := parseCode(code)
@@ -128,6 +174,17 @@ func byCode(code, dll string) string {
 		return "what denies the access (security software that protects its own entries, or changed permissions)"
 	case 0x20, 0x21:
 		return "what holds the file open (find the program and stop it before sysprep)"
+	case 0x70:
+		return "what fills the system volume, which has no space left"
+	case 0x17, 0x45d, 0x570:
+		return "the disk (chkdsk C: /f, then sfc /scannow; and look at the storage of the host)"
+	case 0xbc2, 0xbc9:
+		return "what is pending (restart the guest until nothing is)"
+	case 0x41d, 0x424, 0x426, 0x430, 0x6ba, 0x6be:
+		if name := services[dll]; name != "" {
+			return "the service " + name + ", which does not run or does not answer (set it to Manual, restart the guest, and see that it starts)"
+		}
+		return "the service that does not answer (the provider needs it: see that it starts)"
 	case 0x2, 0x3:
 		return "what is missing (a clean-up or an uninstaller removed a file or registry entry that the provider needs)"
 	case 0x422:

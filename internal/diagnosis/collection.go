@@ -2,7 +2,6 @@ package diagnosis
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -11,129 +10,6 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
 )
-
-// Source is what a log is a log of.
-type Source string
-
-// Sources of logs that explain a run or a first boot.
-const (
-	OfSysprep   Source = "sysprep"
-	OfSetup     Source = "setup"     // Windows Setup: specialize and OOBE
-	OfServicing Source = "servicing" // CBS.log, dism.log
-	OfApps      Source = "apps"      // events of app deployment, as text
-	OfNothing   Source = ""          // no log that is known
-)
-
-// Log is one log of a collection: its last run, or its last part.
-type Log struct {
-	Name string
-	Of   Source
-	Run  Run
-	// Says is what the text means, where it is no log and that is known.
-	Says string
-}
-
-// Reading reads a log of a collection piece by piece.
-type Reading struct {
-	name    string
-	of      Source
-	tracker Tracker
-	// events: what was read so far is a list of events, of which each line is one
-	// of its own; known from the first line with text.
-	events, begun bool
-	said          said
-}
-
-// NewReading begins to read the log of that name (a path); page is the guest's
-// ANSI code page, 0 where it is not known.
-func NewReading(name string, page int) *Reading {
-	r := &Reading{name: name, of: sourceOf(name)}
-	r.tracker.parser.page = page
-	return r
-}
-
-// Write takes the next bytes.
-func (r *Reading) Write(b []byte) (int, error) {
-	if !r.begun && r.of == OfApps && len(b) > 0 {
-		r.begun = true
-		first := Parse(b[:min(len(b), maxSniff)])
-		r.events = !Run{Lines: first}.readable()
-		r.tracker.parser.plain = r.events
-	}
-	r.tracker.Feed(b)
-	r.said.read(b)
-	return len(b), nil
-}
-
-// maxSniff is as much of a text as tells whether it is a log of Windows Setup.
-const maxSniff = 4 << 10
-
-// ReadLog reads a log of that name.
-func ReadLog(name string, content []byte) Log {
-	r := NewReading(name, 0)
-	_, _ = r.Write(content) // has no errors
-	return r.Log()
-}
-
-// Log ends the log. What is in it counts, and then its name: "appx-failure.log"
-// may well be a log of sysprep.
-func (r *Reading) Log() Log {
-	r.tracker.Flush()
-	l := Log{Name: r.name, Of: r.of, Run: r.tracker.Run()}
-	p := l.Run.Progress
-	switch {
-	case p.Lines == 0:
-	case !l.Run.readable():
-		l.Says = r.without(l.Run)
-	case p.Runs > 0 || len(p.Options) > 0:
-		l.Of = OfSysprep
-	case l.Of == OfApps && r.events:
-	case l.Of == OfServicing && !slices.ContainsFunc(l.Run.Lines, ofSysprep):
-	case isFirstBoot(l.Run, failure{end: -1}):
-		l.Of = OfSetup
-	default:
-		l.Of = OfSysprep
-	}
-	return l
-}
-
-// readable says whether a run has lines as Windows Setup writes them.
-func (r Run) readable() bool {
-	return slices.ContainsFunc(r.Lines, func(l Line) bool {
-		return l.Level != "" || l.Component != "" || beginsRefusal(head(l.Message, maxHead)) || programLine.MatchString(head(l.Message, maxHead))
-	})
-}
-
-func ofSysprep(l Line) bool { return l.Component == "SYSPRP" }
-
-// sourceOf tells logs by their names, where those are enough: both sysprep and
-// Windows Setup write a setupact.log.
-func sourceOf(name string) Source {
-	file := strings.ToLower(path.Base(strings.ReplaceAll(name, `\`, "/")))
-	switch {
-	case strings.HasPrefix(file, "cbs") || strings.HasPrefix(file, "dism"):
-		return OfServicing
-	case strings.Contains(file, "appx"):
-		return OfApps
-	}
-	return OfNothing
-}
-
-// IsLog says whether a file of a collection is one of the logs that are read, by
-// its name.
-func IsLog(name string) bool {
-	file := strings.ToLower(path.Base(strings.ReplaceAll(name, `\`, "/")))
-	ext := path.Ext(file)
-	switch {
-	case strings.HasPrefix(file, "setupact") || strings.HasPrefix(file, "setuperr"):
-		return ext == ".log" || ext == ".old" || ext == ".txt"
-	case sourceOf(file) == OfServicing:
-		return ext == ".log"
-	case sourceOf(file) == OfApps:
-		return ext == ".txt" || ext == ".log" || ext == ".csv"
-	}
-	return false
-}
 
 // Outcome is what the logs of a machine say of sysprep or the first boot.
 type Outcome string
@@ -193,6 +69,9 @@ func Collect(logs []Log) Found {
 		}
 	}
 	if d := f.Diagnosis; d != nil {
+		if f.Outcome == Hanging && f.Log.Run.torn {
+			d.Note = joined(d.Note, "the log ends in the middle of a line: it is a copy that was cut off there, or the machine lost its power")
+		}
 		d.Where.File = f.Log.Name
 		d.Consult(f.Log.Run.Progress, logs...)
 	}
@@ -233,6 +112,9 @@ func judge(logs []Log, of Source) Found {
 		}
 		return 1
 	})
+	if of == OfSetup {
+		list = standing(list)
+	}
 	best := list[0]
 	for _, next := range list[1:] {
 		newest := (best.Outcome == Succeeded || best.unsaid) && !newer(next, best)
@@ -241,6 +123,25 @@ func judge(logs []Log, of Source) Found {
 		}
 	}
 	return best
+}
+
+// standing leaves of the logs of a first boot, where some say that it stands in a step
+// and others that Windows Setup ended its part, those that say what was last. At the same
+// second the end counts.
+func standing(list []Found) []Found {
+	ended, stands := time.Time{}, time.Time{}
+	for _, f := range list {
+		switch at := f.Log.Run.Progress.Last; {
+		case f.Outcome == Succeeded && at.After(ended):
+			ended = at
+		case f.Outcome == Hanging && !f.stopped && at.After(stands):
+			stands = at
+		}
+	}
+	return slices.DeleteFunc(list, func(f Found) bool {
+		at := f.Log.Run.Progress.Last
+		return f.Outcome == Hanging && !ended.IsZero() && !at.After(ended) || f.Outcome == Hanging && !f.stopped && at.Before(stands) || f.Outcome == Succeeded && at.Before(stands)
+	})
 }
 
 // newer says whether a tells of what came after all that b knows. Clocks jump: a
@@ -280,22 +181,31 @@ func judgeOne(l Log) Found {
 		if d.ID == notApplied && p.Passed {
 			d.Severity = finding.Warn // Windows went on to the end
 		}
-		if d.Severity == finding.Fail {
+		hang, hangs := hangOf(l)
+		switch {
+		case d.Severity == finding.Fail && (d.ID != notApplied || l.Of != OfSetup || !hangs): // a step after it: Windows went on
 			f.Outcome = Failed
-		} else {
+		case l.Of == OfSetup && hangs && hang.ID != HangsInOOBE: // a notice may say why OOBE waits
+			hang.Note = joined(hang.Note, "also worth to be known: "+d.Summary)
+			f.Outcome, f.Diagnosis = Hanging, &hang
+		default:
 			f.undecided()
 		}
 		return f
 	}
-	if p.TagCreated || p.Passed && l.Of == OfSetup {
-		f.Outcome = Succeeded
-	} else if d, ok := hangOf(l); ok {
+	if d, ok := hangOf(l); ok {
 		f.Outcome, f.Diagnosis = Hanging, &d
+	} else if p.TagCreated || p.Passed && l.Of == OfSetup {
+		f.Outcome = Succeeded
 	} else if d, ok := unsaid(l.Run); ok && l.Of == OfSysprep {
 		f.Outcome, f.Diagnosis, f.unsaid = Failed, &d, true
 	} else {
 		f.undecided()
-		if d, ok := stopped(l.Run); ok && f.Outcome == Unfailed && l.Of == OfSysprep {
+		stops := stopped
+		if l.Of == OfSetup {
+			stops = stoppedBoot
+		}
+		if d, ok := stops(l.Run); ok && f.Outcome == Unfailed && (l.Of == OfSysprep || l.whole()) {
 			f.Outcome, f.Diagnosis, f.stopped = Hanging, &d, true
 		}
 	}

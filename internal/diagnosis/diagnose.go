@@ -93,15 +93,11 @@ func FirstBoot(logs ...Run) (Diagnosis, bool) {
 	return Diagnosis{}, false
 }
 
-// FirstBootHang says in what a first boot hangs, from the same logs. It reports
-// false where none of them has a provider that has begun and not ended.
+// FirstBootHang says in what a first boot stands, from the same logs. It reports false
+// where none of them has a step that has begun and not ended.
 func FirstBootHang(logs ...Run) (Diagnosis, bool) {
-	for _, run := range logs {
-		if d, ok := firstBootHang(run.Progress); ok {
-			return d, true
-		}
-	}
-	return Diagnosis{}, false
+	d, _, ok := FirstBootStands(logs...)
+	return d, ok
 }
 
 // before is the diagnosis of the earlier run from which this failure follows.
@@ -109,11 +105,16 @@ func (a *analysis) before() (Diagnosis, bool) {
 	if a.run.earlier == nil || !a.run.followsOn() {
 		return Diagnosis{}, false
 	}
+	head := "an earlier sysprep run broke off midway, and its cause stays: "
 	d, ok := Diagnose(*a.run.earlier)
+	if !ok {
+		head = "an earlier sysprep run was ended before it was done, and its cause stays: "
+		d, ok = Hang(a.run.earlier.Progress)
+	}
 	if !ok {
 		return Diagnosis{}, false
 	}
-	d.Summary = "an earlier sysprep run broke off midway, and its cause stays: " + d.Summary
+	d.Summary = head + d.Summary
 	d.Note = "The last run failed only because of the earlier one: this installation cannot be generalized any more."
 	if at := a.failure.at; at >= 0 {
 		d.Evidence = appendShown(d.Evidence, a.run.Lines[at].Raw)
@@ -142,6 +143,9 @@ func named(re *lazyregexp.Regexp, m []string) map[string]string {
 	}
 	if c := groups["code"]; c != "" {
 		groups["code"] = describeCode(c)
+	}
+	if c := groups["exit"]; c != "" {
+		groups["ended"] = describeExit(c)
 	}
 	return groups
 }
@@ -200,6 +204,16 @@ func (a *analysis) known(t told) Diagnosis {
 	if t.groups["package"] != "" {
 		evidence = append(evidence, d.addPackages(a.search, a.problems, t.groups["package"])...)
 	}
+	if s, ok := a.cutShort(t.cause); ok {
+		d.Summary += "; at the boot before, Windows Setup was at " + s.String() + " when the machine restarted"
+		d.Remedy = append([]string{"Let nothing restart the machine by itself there, a command or an agent: Windows Setup takes that for a failure. (cloudbase-init in pass specialize: allow_reboot = false; a RunSynchronousCommand: WillReboot.)"}, d.Remedy...)
+		evidence = append(evidence, newProblem(Line{Raw: s.line}))
+	}
+	if own := a.ownLines(); t.id == commandLine && len(own) > 0 && own[len(own)-1].at < a.problems[t.at].at {
+		last := own[len(own)-1]
+		d.Summary += ": " + strconv.Quote(budget.Cut(secrets.Scrub(last.Message), maxName))
+		evidence = append(evidence, last)
+	}
 	if t.weak != "" && f.at < 0 && t.at > 0 {
 		first := a.problems[0]
 		d.Summary += ": the first error is " + strconv.Quote(budget.Cut(secrets.Scrub(first.Message), maxName))
@@ -216,6 +230,22 @@ func (a *analysis) known(t told) Diagnosis {
 	d.Evidence = rawLines(evidence, a.run.Progress.FailureLine)
 	return d
 }
+
+// cutShort is the step of the boot before that was at work when the machine restarted,
+// for a cause that says no more than that Windows Setup failed.
+func (a *analysis) cutShort(c cause) (bootStep, bool) {
+	if c.id != restarted || a.run.earlier == nil {
+		return bootStep{}, false
+	}
+	s, ok := a.run.earlier.Progress.boot.top()
+	return s, ok && s.String() != ""
+}
+
+// commandLine is sysprep's refusal of its command line.
+const commandLine = "F50"
+
+// restarted is a first boot that found itself started again.
+const restarted = "F84"
 
 // addPackages lists all packages that the run names, not only the first, and
 // returns their lines.
@@ -273,6 +303,8 @@ func (a *analysis) unknown() Diagnosis {
 	what := "what the lines above the failure name"
 	if advice := byCode(f.code, f.dll()); advice != "" {
 		what = advice
+	} else if name := services[f.dll()]; name != "" {
+		what += " (first see whether the service " + name + " is disabled or cannot start)"
 	}
 	switch d.Phase {
 	case PhaseValidate:
@@ -302,6 +334,9 @@ func (a *analysis) whatFailed() string {
 		text = fmt.Sprintf("a %s action", f.operation)
 	case f.component != "":
 		text = "the action of component " + f.component
+	}
+	if what := providers[f.dll()]; what != "" {
+		text += " (" + what + ")"
 	}
 	if f.module != "" && f.component != "" {
 		text += " (component " + f.component + ")"

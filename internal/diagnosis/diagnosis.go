@@ -116,6 +116,8 @@ type Progress struct {
 	Working Step
 	// Blocks counts what has ended; Percent is made of it.
 	Blocks Blocks
+	// boot is what a log of Windows Setup says of a first boot; nil where nothing.
+	boot *boot
 }
 
 // Run is one sysprep run cut out of a log.
@@ -125,6 +127,8 @@ type Run struct {
 	// the tail are kept.
 	Lines []Line
 	size  int // bytes of their text
+	// torn: the log ends in the middle of a line.
+	torn bool
 	// earlier is the last run in the log that broke off for a reason of its own.
 	earlier *Run
 	// failures are the lines with which the last earlier runs in the log failed.

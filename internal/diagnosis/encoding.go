@@ -71,6 +71,9 @@ func CodePage(text string) (int, error) {
 	return 1252, nil
 }
 
+// KnownPage says whether logs can be read in that code page.
+func KnownPage(number int) bool { return codePages[number] != nil }
+
 // decide tells the encoding from the first bytes and takes off a byte order
 // mark. A log is looked at from its middle too, so the mark may be missing.
 func (p *parser) decide(b []byte) []byte {

@@ -18,10 +18,14 @@ func Hang(p Progress) (Diagnosis, bool) { return hang(p, false) }
 
 // firstBootHang is Hang for a log of Windows Setup.
 func firstBootHang(p Progress) (Diagnosis, bool) {
-	if p.Passed || !p.Working.Named() {
-		return Diagnosis{}, false
+	step, ok := p.boot.top()
+	if provider := !p.Passed && p.Working.Named() && p.Failure == NoFailure; provider && (!ok || !step.since.After(p.Working.Since)) {
+		return hang(p, true)
 	}
-	return hang(p, true)
+	if ok && p.Failure == NoFailure {
+		return step.hang(p)
+	}
+	return Diagnosis{}, false
 }
 
 func hang(p Progress, firstBoot bool) (Diagnosis, bool) {

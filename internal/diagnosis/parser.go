@@ -51,6 +51,10 @@ type parser struct {
 	buf   []byte // bytes of the unfinished line, at most maxLine
 	cut   bool   // more than buf holds of the line was read, and is lost
 	odd   []byte // UTF-16: the first half of a unit
+	torn  bool   // it ended in the middle of a line
+	// width is that of the lines of the last record that was broken into several, times
+	// how many such records in a row had it.
+	width, times int
 	// returned: a carriage return was read, and not yet what comes behind it.
 	returned bool
 	open     bool // last holds a line
@@ -192,6 +196,7 @@ func (p *parser) flush() []Line {
 		p.head = nil
 	}
 	if len(p.buf) > 0 {
+		p.torn = !p.returned && broken(p.decode(p.buf))
 		out = p.end(out)
 	}
 	p.returned = false
@@ -202,6 +207,21 @@ func (p *parser) flush() []Line {
 	p.odd = nil
 	return out
 }
+
+// broken says whether the last line of a text, behind which no line ends, is only the
+// begin of one: Windows ends each line, and who copies from a page takes whole ones.
+func broken(line string) bool {
+	line = strings.TrimSpace(line)
+	if half := line != "" && line[0] >= '0' && line[0] <= '9'; half {
+		if _, ok := parseLine(line); !ok {
+			return brokenStamp.MatchString(line)
+		}
+	}
+	return strings.Count(line, "[") > strings.Count(line, "]") || strings.Count(line, `"`)%2 == 1
+}
+
+// brokenStamp is the begin of a line up to its message.
+var brokenStamp = lazyregexp.New(`^\d{4}-[\d: -]*(?:,\s*[A-Z]?[a-z]*)?$`)
 
 // line takes one physical line: it begins a new line, which finishes the held
 // one, or continues the held one.
@@ -245,6 +265,7 @@ func (p *parser) piece(text string, out []Line) []Line {
 	}
 	if p.open {
 		out = append(out, p.held())
+		p.measure()
 	}
 	p.before = strings.TrimSpace(strings.TrimSuffix(text, next.Raw))
 	p.last, p.more, p.size, p.open = next, p.more[:0], len(text), true
@@ -258,12 +279,17 @@ func (p *parser) held() Line {
 		return l
 	}
 	message := []string{l.Message}
-	for _, text := range p.more {
+	whole := p.wrapped()
+	for i, text := range p.more {
 		piece, gle := cutLastError(strings.TrimSpace(asWritten(text)))
 		if gle != "" {
 			l.GLE = gle
 		}
-		if piece != "" {
+		switch {
+		case piece == "":
+		case whole[i]:
+			message[len(message)-1] += piece
+		default:
 			message = append(message, piece)
 		}
 	}
@@ -271,6 +297,45 @@ func (p *parser) held() Line {
 	l.Message = joinLines(message)
 	return l
 }
+
+// wrapped says of each line that continues the held one whether it goes on in a word: a
+// terminal breaks lines where it ends, so that several have its width. A line that was
+// broken at a blank lost that and is shorter, or begins with it.
+func (p *parser) wrapped() []bool {
+	out := make([]bool, len(p.more))
+	lines := append([]string{p.last.Raw}, p.more...)
+	width, n := 0, 0
+	for _, text := range lines {
+		switch {
+		case len(text) > width:
+			width, n = len(text), 1
+		case len(text) == width:
+			n++
+		}
+	}
+	for i := range out {
+		out[i] = (n > 1 || width == p.width && p.times > 1) && width >= minWidth && len(lines[i]) == width && lines[i+1][0] != ' '
+	}
+	return out
+}
+
+// measure notes the width at which the held line was broken.
+func (p *parser) measure() {
+	if len(p.more) == 0 {
+		return
+	}
+	width := len(p.last.Raw)
+	for _, text := range p.more[:len(p.more)-1] {
+		width = max(width, len(text))
+	}
+	if width != p.width {
+		p.width, p.times = width, 0
+	}
+	p.times++
+}
+
+// minWidth is the least width of a terminal that lines are taken to be broken at.
+const minWidth = 40
 
 // parseLine reports false for text that does not begin a line of its own. The
 // forms are told by the head of the line, however long it is.

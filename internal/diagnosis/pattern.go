@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"regexp/syntax"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -109,6 +110,9 @@ type search struct {
 type problem struct {
 	Line
 	text, low string
+	// hex is the text with its codes in hexadecimal, empty where they are so: logs write
+	// some in decimal, with or without a sign.
+	hex string
 	// at is its place in the run, owner the DLL of the provider that was at work.
 	at    int
 	owner string
@@ -121,11 +125,30 @@ func newProblem(l Line) problem {
 			text = head(c, maxMatch)
 		}
 	}
-	return problem{Line: l, text: text, low: strings.ToLower(text)}
+	low := strings.ToLower(text)
+	return problem{Line: l, text: text, low: low, hex: inHex(text, low)}
+}
+
+var decimalCode = lazyregexp.New(`(?i)\b((?:hr|dwRet|status|error code|exit code|returned) ?=? ?)(-?\d{3,10})\b`)
+
+// inHex is a text with the codes that it has in decimal in hexadecimal, empty where it
+// has none.
+func inHex(text, low string) string {
+	if !contains(low, []string{"dwret", "hr", "code", "status", "returned"}) || !decimalCode.MatchString(text) {
+		return ""
+	}
+	return decimalCode.ReplaceAllStringFunc(text, func(m string) string {
+		parts := decimalCode.FindStringSubmatch(m)
+		n, ok := parseCode(parts[2])
+		if !ok {
+			return m
+		}
+		return parts[1] + "0x" + strconv.FormatUint(uint64(n), 16)
+	})
 }
 
 func (s *search) find(p pattern, l problem) []string {
-	if !p.possible(l.low) {
+	if !p.possible(l.low) && (l.hex == "" || !p.possible(strings.ToLower(l.hex))) {
 		return nil
 	}
 	if s.left < len(l.text) {
@@ -133,5 +156,9 @@ func (s *search) find(p pattern, l problem) []string {
 		return nil
 	}
 	s.left -= len(l.text)
-	return p.FindStringSubmatch(l.text)
+	if m := p.FindStringSubmatch(l.text); m != nil || l.hex == "" {
+		return m
+	}
+	s.left -= len(l.text)
+	return p.FindStringSubmatch(l.hex)
 }

@@ -65,6 +65,9 @@ func (f Progress) with(l Line) Progress {
 	working := f.Working.after(l, text)
 	f.Blocks = f.Blocks.after(f.Working, working, text)
 	f.Working = working
+	if f.Runs == 0 {
+		f.boot = f.boot.after(l)
+	}
 	f.reach(StageStarted)
 	switch {
 	case strings.Contains(text, "pre-validing '") || strings.Contains(text, "sysprepsession::validate: beginning"):
@@ -246,7 +249,8 @@ func (r *Run) next() Run {
 		n.failures = append(slices.Clone(r.failures[max(0, len(r.failures)-maxFailures+1):]), line)
 	}
 	unfinished := r.Progress.Runs == 0 && r.Progress.Failure == NoFailure && !r.Progress.Passed && isFirstBoot(*r, failure{end: -1})
-	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished {
+	killed := r.Progress.Runs > 0 && r.Progress.Failure == NoFailure && r.Progress.Stage == StageProcessing && !r.Progress.Closed
+	if r.Progress.Failure == ProcessFailure && !r.followsOn() || unfinished || killed {
 		broken := *r
 		broken.earlier, broken.failures = nil, nil
 		n.earlier = &broken
@@ -300,6 +304,9 @@ func LastRun(log []byte) Run {
 	if end := lastOf(log, maxLog, maxLogLines); len(end) < len(log) {
 		t.Feed(log[:4]) // they tell the encoding
 		log = end
+	}
+	if !isWide(log[:min(len(log), sniff)]) {
+		t.parser.page = pageOf(log).Number
 	}
 	for piece := range slices.Chunk(log, 64<<10) {
 		t.Feed(piece)
@@ -364,7 +371,7 @@ func (t *Tracker) Progress() Progress {
 // Run returns the last run so far, for Diagnose.
 func (t *Tracker) Run() Run {
 	p := &t.parser.parser
-	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, earlier: t.run.earlier, failures: t.run.failures}
+	run := Run{Progress: t.run.Progress, Lines: slices.Clone(t.run.Lines), size: t.run.size, torn: p.torn, earlier: t.run.earlier, failures: t.run.failures}
 	if p.open {
 		last := p.held()
 		if run.endsBefore(last) {

@@ -12,10 +12,16 @@ import (
 // Setup show, and the states that a build's own loop prints while it waits.
 type said struct {
 	state, held []byte // the last ImageState, and the end of the last piece
+	// command is what a script of the answer file has begun last and not ended: the
+	// scripts of cschneegans/unattend-generator log each of their commands (#430, #239).
+	command []byte
 }
 
-// maxState is longer than any ImageState with what stands before it.
-const maxState = 80
+// maxState is longer than any ImageState with what stands before it, and than what tells
+// a command.
+const maxState = 512
+
+var scriptCommand = lazyregexp.New(`\*\*\* (?:Will now execute command \W{0,2}?([^\r\n]{1,300})|Finished executing command)`)
 
 var imageState = lazyregexp.New(`IMAGE_STATE_[A-Z_]+`)
 
@@ -27,6 +33,9 @@ func (s *said) read(b []byte) {
 		b = b[n:]
 		if all := imageState.Compiled().FindAll(piece, -1); len(all) > 0 {
 			s.state = bytes.Clone(all[len(all)-1])
+		}
+		if all := scriptCommand.Compiled().FindAllSubmatch(piece, -1); len(all) > 0 {
+			s.command = bytes.Clone(all[len(all)-1][1])
 		}
 		s.held = bytes.Clone(piece[max(0, len(piece)-maxState):])
 	}
@@ -57,10 +66,23 @@ var messages = []struct {
 		"this is sysprep's message that one of its checks failed; nothing was changed. It does not name the check, the log does: run diagnose with " + sysprepLog + " of that machine"},
 	{compile(`fatal error (?:has )?occurred (?:while trying to sysprep|during sysprep)|Schwerwiegender Fehler bei der Systemvorbereitung`),
 		"this is sysprep's message that it failed. It does not name the cause, the log does: run diagnose with " + sysprepLog + " of that machine; that tells as well whether the machine can still be used"},
-	{compile(`Windows could not complete the installation`),
+	{compile(`Windows could not complete the installation|Windows-Installation (?:konnte )?nicht (?:abgeschlossen|abschließen)|Windows konnte die Installation nicht abschließen|pas pu (?:terminer|effectuer) l['’]installation|no (?:pudo|puede) completar la instalación|completare l['’]installazione di Windows|não (?:pôde|foi possível) concluir a instalação|Windows のインストールを完了できませんでした|Windows 无法完成安装|Не удалось завершить установку Windows`),
 		"this is a message of Windows Setup: the machine was to leave audit mode or OOBE in a way that does not fit its state, or its answer file failed. Run diagnose with " + setupLog + " of that machine (Shift+F10 opens a command prompt beside the message)"},
+	{compile(`redémarré de (?:façon|manière) (?:inattendue|imprévue)|se reinició (?:inesperadamente|de forma inesperada)|riavviato in modo (?:imprevisto|inatteso)|reiniciado inesperadamente|неожиданно перезагру[зж]|予期せず再起動|意外地?重新启动|意外重新開機`),
+		"this is Windows Setup's message that the first boot failed, or that the machine restarted in the middle of it. It does not name the cause, the log does: run diagnose with " + setupLog + " of that machine (Shift+F10 opens a command prompt beside the message)"},
 	{compile(`Windows Setup could not configure (?:Windows to run on this computer|one or more system components)|Windows (?:could not|cannot) be configured to run on this computer|Windows could not (?:configure one or more system components|finish configuring the system)`),
 		"this is a message of Windows Setup: a step of specialize failed at the first boot. It does not name the step, the log does: run diagnose with " + setupLog + " of that machine (Shift+F10 opens a command prompt beside the message)"},
+}
+
+// stands is the run of a script of the answer file that has begun a command and not
+// ended it.
+func (s said) stands(name string) (Run, bool) {
+	if len(s.command) == 0 {
+		return Run{}, false
+	}
+	text := shown(strings.Trim(strings.ToValidUTF8(string(s.command), ""), "«».…'\" "))
+	step := bootStep{kind: stepCommand, by: "script", text: text, about: "in the script whose log is " + name, line: text}
+	return Run{Progress: Progress{Lines: 1, LastLine: text, boot: &boot{open: []bootStep{step}}}, Lines: []Line{{Raw: text, Message: text}}}, true
 }
 
 // without is what a text means in which no log was found; "" where that is not known.

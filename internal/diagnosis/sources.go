@@ -18,6 +18,7 @@ const (
 	unattend        = learn + "windows-hardware/customize/desktop/unattend/"
 	docUnattend     = unattend + "components-b-unattend"
 	docComputerName = unattend + "microsoft-windows-shell-setup-computername"
+	docScripts      = desktop + "add-a-custom-script-to-windows-setup"
 	docRunSync      = unattend + "microsoft-windows-deployment-runsynchronous"
 	docProductKey   = unattend + "microsoft-windows-shell-setup-productkey"
 	docSkipRearm    = unattend + "microsoft-windows-security-spp-skiprearm"

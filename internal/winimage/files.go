@@ -61,6 +61,26 @@ func ExtractLogs(ctx context.Context, d diskimage.Disk) (map[windows.Path][]byte
 	return logs, errors.Join(problems...)
 }
 
+// AnsiPage is the number of the ANSI code page of the first Windows of a disk, in which
+// its programs write logs that are not in Unicode (Control\Nls\CodePage, ACP); 0 where the
+// registry does not say it.
+func AnsiPage(ctx context.Context, d diskimage.Disk) int {
+	volumes, err := openVolumes(ctx, d, new(Facts), false)
+	if err != nil {
+		return 0
+	}
+	for _, v := range volumes {
+		if v.ntfs == nil || !v.drive.hasWindows() {
+			continue
+		}
+		system := v.drive.openHive("SYSTEM")
+		page := int(decimal(system.text(controlSet(system)+`\Control\Nls\CodePage`, "ACP")))
+		system.close()
+		return page
+	}
+	return 0
+}
+
 // leftovers are files and tasks that Packer or this plugin brought.
 func (d *drive) leftovers() []string {
 	list, more := []string{}, 0

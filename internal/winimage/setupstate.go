@@ -19,7 +19,7 @@ type SetupState struct {
 	// Grown is how many bytes were added to them.
 	Grown int64
 	// Cause is the failure of the first boot that was logged since; Hang what was
-	// begun since and has not ended.
+	// begun since and has not ended, by what all its logs say.
 	Cause, Hang *diagnosis.Diagnosis
 }
 
@@ -50,6 +50,8 @@ func ReadSetupState(ctx context.Context, d diskimage.Disk, partition int, before
 // setupState reads the state, and the logs beyond what they were before.
 func (d *drive) setupState(before SetupState) SetupState {
 	s := SetupState{State: d.imageState(), Logged: map[string]int64{}}
+	var runs []diagnosis.Run
+	var paths []string
 	for _, log := range windows.Logs() {
 		path := log.Path.OnVolume()
 		file := d.file(path)
@@ -77,10 +79,11 @@ func (d *drive) setupState(before SetupState) SetupState {
 			cause.Where.File = path
 			s.Cause = &cause
 		}
-		if hang, ok := diagnosis.FirstBootHang(run); ok && s.Hang == nil {
-			hang.Where.File = path
-			s.Hang = &hang
-		}
+		runs, paths = append(runs, run), append(paths, path)
+	}
+	if hang, at, ok := diagnosis.FirstBootStands(runs...); ok {
+		hang.Where.File = paths[at]
+		s.Hang = &hang
 	}
 	return s
 }

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	setupErr  = `\Windows\Panther\setuperr.log`
-	oldErrors = "\ufeff2019-07-27 09:00:00, Error                        [Shell Unattend] Product key could not be installed [0xc004f050]\r\n"
-	specialPn = "2026-07-27 09:00:00, Info                  SYSPRP ActionPlatform::LaunchModule: Executing method 'Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n"
+	setupErr   = `\Windows\Panther\setuperr.log`
+	oldErrors  = "\ufeff2019-07-27 09:00:00, Error                        [Shell Unattend] Product key could not be installed [0xc004f050]\r\n"
+	specialEnd = "2026-07-27 09:01:00, Info                         [setup.exe] OrchestrateUpdateImageState: Updating image state from [IMAGE_STATE_UNDEPLOYABLE] --> [IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE]\r\n"
+	scriptRuns = "2026-07-27 09:01:02, Info                         [windeploy.exe] RunUserProvidedScript: Found script at [C:\\Windows\\Setup\\Scripts\\SetupComplete.cmd]\r\n"
+	specialPn  = "2026-07-27 09:00:00, Info                  SYSPRP ActionPlatform::LaunchModule: Executing method 'Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n"
 )
 
 // An image holds the log of the installation that it was made from, with whatever
@@ -36,6 +38,8 @@ func TestOnlyWhatTheFirstBootLogsCounts(t *testing.T) {
 		"a log begun anew":    {map[string]string{setupErr: newErrors[:len(oldErrors)-20]}, before, "", false, int64(len(oldErrors) - 20)},
 		"a log of OOBE":       {map[string]string{`\Windows\Panther\UnattendGC\setuperr.log`: newErrors}, before, "F92", false, int64(len(newErrors))},
 		"something hangs":     {map[string]string{`\Windows\Panther\setupact.log`: specialPn}, before, "", true, int64(len(specialPn))},
+		"a script that hangs": {map[string]string{`\Windows\Panther\setupact.log`: specialEnd, `\Windows\Panther\UnattendGC\setupact.log`: scriptRuns}, before, "", true, int64(len(specialEnd) + len(scriptRuns))},
+		"a step that ended":   {map[string]string{`\Windows\Panther\setupact.log`: specialPn + specialEnd}, before, "", false, int64(len(specialPn) + len(specialEnd))},
 		"sysprep's own log":   {map[string]string{winimagetest.Log: winimagetest.RefusedLog}, before, "", false, 0},
 		"the image itself":    {map[string]string{setupErr: oldErrors}, SetupState{}, "", false, 0},
 		"a log that is short": {map[string]string{setupErr: "x"}, before, "", false, 1},
