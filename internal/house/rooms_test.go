@@ -11,6 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
+	{name: "tools/jenkinsfile"},
 	{name: "tools/ledger", may: []string{"internal/boots", "internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
