@@ -108,6 +108,9 @@ type template struct {
 	// builders are its sources.
 	builders []block
 	builds   []build
+	// values are the defaults of variables, and locals, by the text that stands for them:
+	// ${var.name}, ${local.name}, and in JSON {{user `name`}}.
+	values map[string]attr
 	// plugins is where required_plugins has room for one more, -1 where there is no such
 	// block; hasPlugin says that ours is there.
 	plugins   int

@@ -78,24 +78,30 @@ func inline(lines string) string {
 func TestACallOfSysprepIsRead(t *testing.T) {
 	const sysprep = `& $env:SystemRoot\System32\Sysprep\Sysprep.exe `
 	for lines, want := range map[string]string{
-		sysprep + `/generalize /oobe /quiet`:                                                     "{}",
-		sysprep + `-generalize -oobe -quiet -quit`:                                               "{}",
-		`C:/Windows/System32/Sysprep/sysprep.exe /GENERALIZE /OOBE /MODE:VM`:                     "vm_mode = true",
-		sysprep + `/generalize /audit /reboot`:                                                   "mode   = \"audit\"\n    action = \"reboot\"",
-		sysprep + `/oobe /quit`:                                                                  "generalize = false",
-		sysprep + `/generalize /oobe /unattend:"C:\My Files\u.xml"`:                              `answer_file_in_guest = "C:\\My Files\\u.xml"`,
-		sysprep + `/generalize /oobe "/unattend:$env:WINDIR/u.xml"`:                              `answer_file_in_guest = "%WINDIR%\\u.xml"`,
-		"$f = 'D:\\u.xml'\n" + sysprep + `/generalize /oobe /unattend:$f`:                        `answer_file_in_guest = "D:\\u.xml"`,
-		`Start-Process C:\sysprep.exe -Wait -ArgumentList '/generalize','/oobe','/mode:vm'`:      "vm_mode = true",
-		`Start-Process -FilePath "C:\sysprep.exe" -ArgumentList "/generalize /oobe /mode:vm"`:    "vm_mode = true",
-		sysprep + "`\n  /generalize `\n  /oobe /mode:vm":                                         "vm_mode = true",
-		`& "$env:ProgramFiles\Amazon\EC2Launch\EC2Launch.exe" sysprep --shutdown`:                `agent = "ec2launch-v2"`,
-		`GCESysprep -no_shutdown`:                                                                `agent = "gcesysprep"`,
-		sysprep + `/generalize /oobe /selfoob`:                                                   `extra_arguments = ["/selfoob"]`,
-		sysprep + "/generalize /oobe\nGet-Process sysprep | Wait-Process":                        "{}",
-		"$p = 1\n" + sysprep + "/generalize /oobe\nwhile ($p) { $p = Get-Process sysprep* }":     "{}",
-		"if (Test-Path C:\\u.xml) {\n" + sysprep + "/generalize /oobe /unattend:C:\\u.xml\n}":    `answer_file_in_guest = "C:\\u.xml"`,
-		"<# sysprep.exe /generalize\n/oobe #>\n" + sysprep + "/generalize /oobe # /mode:vm here": "vm_mode",
+		sysprep + `/generalize /oobe /quiet`:                                                             "{}",
+		sysprep + `-generalize -oobe -quiet -quit`:                                                       "{}",
+		`C:/Windows/System32/Sysprep/sysprep.exe /GENERALIZE /OOBE /MODE:VM`:                             "vm_mode = true",
+		sysprep + `/generalize /audit /reboot`:                                                           "mode   = \"audit\"\n    action = \"reboot\"",
+		sysprep + `/oobe /quit`:                                                                          "generalize = false",
+		sysprep + `/generalize /oobe /unattend:"C:\My Files\u.xml"`:                                      `answer_file_in_guest = "C:\\My Files\\u.xml"`,
+		sysprep + `/generalize /oobe "/unattend:$env:WINDIR/u.xml"`:                                      `answer_file_in_guest = "%WINDIR%\\u.xml"`,
+		"$f = 'D:\\u.xml'\n" + sysprep + `/generalize /oobe /unattend:$f`:                                `answer_file_in_guest = "D:\\u.xml"`,
+		`Start-Process C:\sysprep.exe -Wait -ArgumentList '/generalize','/oobe','/mode:vm'`:              "vm_mode = true",
+		`Start-Process -FilePath "C:\sysprep.exe" -ArgumentList "/generalize /oobe /mode:vm"`:            "vm_mode = true",
+		sysprep + "`\n  /generalize `\n  /oobe /mode:vm":                                                 "vm_mode = true",
+		`& "$env:ProgramFiles\Amazon\EC2Launch\EC2Launch.exe" sysprep --shutdown`:                        `agent = "ec2launch-v2"`,
+		`GCESysprep -no_shutdown`:                                                                        `agent = "gcesysprep"`,
+		sysprep + `/generalize /oobe /selfoob`:                                                           `extra_arguments = ["/selfoob"]`,
+		sysprep + "/generalize /oobe\nGet-Process sysprep | Wait-Process":                                "{}",
+		"$p = 1\n" + sysprep + "/generalize /oobe\nwhile ($p) { $p = Get-Process sysprep* }":             "{}",
+		"if (Test-Path C:\\u.xml) {\n" + sysprep + "/generalize /oobe /unattend:C:\\u.xml\n}":            `answer_file_in_guest = "C:\\u.xml"`,
+		"Set-Location -Path \"C:\\Our Agent\\conf\\\"\n" + sysprep + "/generalize /oobe /unattend:u.xml": `answer_file_in_guest = "C:\\Our Agent\\conf\\u.xml"`,
+		sysprep + "/generalize /oobe /mode:vm\nshutdown /s /t 0":                                         "vm_mode",
+		sysprep + "/generalize /oobe /mode:vm\nStop-Computer -Force\nStop-Transcript":                    "vm_mode",
+		sysprep + "/generalize /oobe /mode:vm\nwhile ($true)\n{\n  $s = (Get-ItemProperty HKLM:\\x).ImageState\n  if ($s -eq 'y')\n  {\n    break\n  }\n  else\n  {\n    Start-Sleep 5\n  }\n}": "vm_mode",
+		"while ((Get-Service RdAgent).Status -ne 'Running')\n{\n  Start-Sleep 5\n}\n" + sysprep + "/generalize /oobe /mode:vm":                                                                  "vm_mode",
+		"$gone = Join-Path $env:windir 'System32\\Sysprep\\unattend.xml'\nRemove-Item $gone -Force\n" + sysprep + "/generalize /oobe":                                                           "remove_answer_files = true",
+		"<# sysprep.exe /generalize\n/oobe #>\n" + sysprep + "/generalize /oobe # /mode:vm here":                                                                                                "vm_mode",
 	} {
 		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
 		if err != nil || r.Replaced != 1 || !strings.Contains(string(r.After), want) || strings.Contains(string(r.After), "powershell") {
@@ -133,8 +139,8 @@ func TestWhatIsNoCallIsLeftAlone(t *testing.T) {
 func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
 	const sysprep = `sysprep.exe /generalize /oobe `
 	for lines, says := range map[string]string{
-		sysprep + `/unattend:unattend.xml`:                                                    "worked out in the guest",
-		sysprep + `/unattend:%~dp0u.xml`:                                                      "worked out in the guest",
+		sysprep + `/unattend:unattend.xml`:                                                    "a path that only the guest knows",
+		sysprep + `/unattend:%~dp0u.xml`:                                                      "a path that only the guest knows",
 		"function f {\n" + strings.Repeat("Do-It\n", 20) + sysprep + "\n}\nf":                 "inside a larger statement",
 		"if ($a) {\n" + sysprep + "/mode:vm\n} else {\n" + sysprep + "\n}":                    "under a condition",
 		"Stop-Service x\nif exist C:\\x " + sysprep:                                           "under a condition",
@@ -143,7 +149,7 @@ func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
 		sysprep + "\nwhile ($true) { ImageState; Start-Sleep 5 }; Restart-Service x":          "one text holds the call",
 		"try { " + sysprep + "; Do-More } catch { }":                                          "inside a larger statement",
 		sysprep + "/frobnicate":                                                               "/frobnicate is handed on",
-		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "worked out in the guest",
+		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "a path that only the guest knows",
 	} {
 		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
 		said := ""
@@ -216,5 +222,75 @@ func TestAPluginThatIsNamedElsewhereIsNotNamedAgain(t *testing.T) {
 	}
 	if r, err = Template("t.pkr.hcl", text, "", readTest); err != nil || !Names(r.After) {
 		t.Errorf("%v\n%s", err, r.After)
+	}
+}
+
+// A text of several lines that a script writes into a file is no call.
+func TestATextOfSeveralLinesRunsNothing(t *testing.T) {
+	for text, want := range map[string]bool{
+		"$c = @\"\nsysprep.exe /generalize /oobe\n\"@\nSet-Content C:\\later.cmd $c":                         false,
+		"Set-Content C:\\later.cmd @'\nsysprep.exe /generalize /oobe\n'@":                                    false,
+		"Set-Content C:\\later.cmd -Value @\"\nsysprep.exe /oobe\n\"@ -Force\nsysprep.exe /generalize /oobe": true,
+		"# a mail address ends in @\"\nsysprep.exe /generalize /oobe":                                        true,
+	} {
+		if got := calling(statements(pieces([]elem{{line: 1, text: text}}))); got != want {
+			t.Errorf("%q: called %v, want %v", text, got, want)
+		}
+	}
+}
+
+// variables are templates in which what calls sysprep is behind a name.
+func TestVariablesAreLookedUp(t *testing.T) {
+	const (
+		source = "source \"qemu\" \"a\" {\n  shutdown_command = var.down\n}\nsource \"qemu\" \"b\" {\n  shutdown_command = \"${var.down}\"\n}\nbuild {\n  sources = [\"qemu.a\", \"qemu.b\"]\n}\n"
+		call   = `C:/Windows/System32/Sysprep/sysprep.exe /generalize /oobe /shutdown /mode:vm`
+		step   = "\nbuild {\n  provisioner \"powershell\" {\n    %s\n  }\n}\n"
+	)
+	for name, c := range map[string]struct {
+		file, text      string
+		steps, replaced int
+		want            string // in what comes out, or in a note
+	}{
+		"a default":                        {"t.pkr.hcl", "variable \"down\" {\n  default = \"" + call + "\"\n}\n" + source, 2, 2, "variable \"down\" {\n  default = \"shutdown /s /t 5 /f\"\n}"},
+		"a default of the short form":      {"t.pkr.hcl", "variables {\n  down = \"" + call + "\"\n}\n" + source, 2, 2, "  provisioner \"sysprep\" {\n    vm_mode = true\n  }"},
+		"a default that is a local":        {"t.pkr.hcl", "locals {\n  x = \"" + call + "\"\n}\n" + strings.ReplaceAll(source, "var.down", "local.x"), 2, 2, "  x = \"shutdown /s /t 5 /f\""},
+		"a variable file may have another": {"t.pkr.hcl", "variable \"down\" {\n  default = \"" + call + "\"\n}\n" + source, 2, 2, "a value that a variable file, -var or the environment gives instead has to be changed there"},
+		"no default":                       {"t.pkr.hcl", "variable \"down\" {\n  type = string\n}\n" + source, 0, 0, ""},
+		"a default behind itself":          {"t.pkr.hcl", "locals {\n  x = local.y\n  y = local.x\n}\n" + strings.ReplaceAll(source, "var.down", "local.x"), 0, 0, ""},
+		"one of JSON":                      {"t.json", `{"variables": {"down": "` + call + `"}, "builders": [{"type": "qemu", "shutdown_command": "{{ user ` + "`down`" + ` }}"}], "provisioners": []}`, 1, 1, `{"variables": {"down": "shutdown /s /t 5 /f"}`},
+		"one that a builder still needs":   {"t.pkr.hcl", "variable \"down\" {\n  default = \"sysprep.exe /generalize /oobe /unattend:u.xml\"\n}\n" + strings.Replace(source, "down\n", "down\n  cd_files = [\"u.xml\"]\n", 1), 2, 0, "a path that only the guest knows"},
+		"commands in a local":              {"t.pkr.hcl", "locals {\n  x = [\"" + call + "\"]\n}" + fmt.Sprintf(step, "inline = local.x"), 1, 0, "inline is local.x, which calls sysprep in line 2"},
+		"a script in a local":              {"t.pkr.hcl", "locals {\n  d = \"scripts\"\n  x = \"${local.d}/only.ps1\"\n}" + fmt.Sprintf(step, "script = local.x"), 1, 1, "provisioner \"sysprep\""},
+		"a script in a folder":             {"t.pkr.hcl", "variable \"d\" {\n  default = \"scripts\"\n}" + fmt.Sprintf(step, "script = \"${var.d}/only.ps1\""), 1, 1, "provisioner \"sysprep\""},
+		"one of the scripts of a local":    {"t.pkr.hcl", "locals {\n  x = [\"install.ps1\", \"scripts/only.ps1\"]\n}" + fmt.Sprintf(step, "scripts = local.x"), 1, 0, "scripts/only.ps1 calls sysprep: take it out of this list, and put provisioner \"sysprep\" after the step of line 6"},
+		"an agent that is not known":       {"t.pkr.hcl", fmt.Sprintf(step, `inline = ["& 'C:\\Program Files\\Amazon\\Ec2ConfigService\\ec2config.exe' -sysprep"]`), 1, 0, "EC2Config runs sysprep here"},
+	} {
+		r, err := Template(c.file, []byte(c.text), "", readTest)
+		if err != nil || r.Steps != c.steps || r.Replaced != c.replaced || !strings.Contains(string(r.After)+fmt.Sprint(r.Notes), c.want) {
+			t.Errorf("%s: %v, %d steps, %d replaced, want %d, %d and %q\n%s%v", name, err, r.Steps, r.Replaced, c.steps, c.replaced, c.want, r.After, r.Notes)
+		}
+		if c.replaced == 0 && string(r.After) != c.text {
+			t.Errorf("%s: changed although nothing was replaced\n%s", name, r.Diff)
+		}
+	}
+}
+
+// A .cmd on the floppy that starts the .ps1 of its own name.
+func TestAScriptBesideIsFollowed(t *testing.T) {
+	files := map[string]string{
+		"run.cmd": "@echo off\r\npowershell -File \"%~dp0%~n0.ps1\"\r\n", "run.ps1": "& C:\\Windows\\System32\\Sysprep\\sysprep.exe /generalize /oobe /mode:vm",
+		"sysprep-later.cmd": "call other.cmd",
+	}
+	for script, want := range map[string]string{"run.cmd": "vm_mode = true", "sysprep-later.cmd": "does not call sysprep itself"} {
+		text := "source \"qemu\" \"a\" {\n  floppy_files = [\"run.cmd\", \"run.ps1\", \"sysprep-later.cmd\"]\n  shutdown_command = \"a:\\\\" + script + "\"\n}\nbuild {\n  sources = [\"qemu.a\"]\n}\n"
+		r, err := Template("t.pkr.hcl", []byte(text), "", func(path string) ([]byte, error) {
+			if f, ok := files[path]; ok {
+				return []byte(f), nil
+			}
+			return nil, os.ErrNotExist
+		})
+		if err != nil || r.Steps != 1 || !strings.Contains(string(r.After)+fmt.Sprint(r.Notes), want) {
+			t.Errorf("%s: %v, %d steps, want %q\n%s%v", script, err, r.Steps, want, r.After, r.Notes)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func readHCL(name string, text []byte) (*template, error) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	r := &hclReader{text, &template{plugins: -1, hasPlugin: Names(text)}}
+	r := &hclReader{text, &template{plugins: -1, hasPlugin: Names(text), values: map[string]attr{}}}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return r.t, nil
@@ -40,6 +40,16 @@ func readHCL(name string, text []byte) (*template, error) {
 			}
 		case b.Type == "build":
 			r.build(b)
+		case b.Type == "variable" && len(b.Labels) == 1 && b.Body.Attributes["default"] != nil:
+			r.t.values["${var."+b.Labels[0]+"}"] = r.attr(b.Body.Attributes["default"])
+		case b.Type == "variables":
+			for name, a := range b.Body.Attributes {
+				r.t.values["${var."+name+"}"] = r.attr(a)
+			}
+		case b.Type == "locals":
+			for name, a := range b.Body.Attributes {
+				r.t.values["${local."+name+"}"] = r.attr(a)
+			}
 		}
 	}
 	// Of a source in another file its name says the kind.
