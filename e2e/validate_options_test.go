@@ -49,7 +49,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"two disks to start from": {builderTemplate(disk + login + `source_url = "https://example.com/x.vhdx"`), []string{
 			"source_path and source_url: both are set, but a build starts from one disk; remove one of them"}},
 		"a disk that is not there": {builderTemplate(`source_path = "gone.vhd"` + "\n" + login), []string{
-			"source_path: stat gone.vhd: no such file or directory; name an existing file, by its full path or relative to the folder packer runs in"}},
+			"source_path: stat gone.vhd: no such file or directory; name an existing file, by its full path or relative to the folder packer runs in, or to the template with ${path.root}/"}},
 		"a folder for a disk": {builderTemplate(`source_path = "."` + "\n" + login), []string{
 			"source_path: . is not a regular file but a folder: name a regular file"}},
 		"a download that nobody can check": {builderTemplate(login + `source_url = "https://example.com/x.vhdx"`), []string{
@@ -145,7 +145,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			answer_file_content = "<unattend/>"`), []string{
 			"answer_file and answer_file_content are both set; keep one of them"}},
 		"an answer file that is not there": {provisionerTemplate(`answer_file = "gone.xml"`), []string{
-			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; give the path of an answer file on the machine that runs packer"}},
+			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; name an answer file on the machine that runs packer, relative to the folder packer runs in"}},
 		"an answer file that breaks off": {provisionerTemplate(`answer_file_content = "<unattend"`), []string{
 			"answer file answer_file_content, line 1: the file ends inside an element, tag or comment; close what is open; check that the file was copied whole"}},
 		"values that do not exist": {provisionerTemplate(`
@@ -273,11 +273,11 @@ func TestOptionsThatPackerItselfRefuses(t *testing.T) {
 		"two proofs": {"t.pkr.hcl", builderTemplate(disk + login + "verify {}\nverify {}"), []string{
 			"Error: Duplicate verify block"}},
 		"a duration without a unit, in the builder": {"t.pkr.hcl", builderTemplate(disk + login + `shutdown_timeout = "5"`), []string{
-			`error decoding 'shutdown_timeout': time: missing unit in duration "5"`, `write a duration with its unit, for instance "5m"`}},
+			`shutdown_timeout: "5" has no unit; write "5s", "5m" or "5h"`}},
 		"a duration without a unit, in the provisioner": {"t.pkr.hcl", provisionerTemplate(`generalize_timeout = "30"`), []string{
-			`error decoding 'generalize_timeout': time: missing unit in duration "30"`}},
+			`generalize_timeout: "30" has no unit; write "30s", "30m" or "30h"`}},
 		"a builder's option misspelt, in JSON": {"t.json", `{"builders": [{"type": "sysprep-vhd", "source_pth": "disk.vhd"}]}`, []string{
-			`unknown configuration key: '"source_pth"'`}},
+			`source_pth: there is no such option; did you mean source_path?`}},
 		"contradictions in JSON": {"t.json", `{"builders": [{"type": "sysprep-vhd", "winrm_username": "packer", "format": "vpc"}]}`, []string{
 			"2 error(s) occurred: * source_path or source_url: one of them is required; set the disk to start from * format: \"vpc\" is not one of vhd, vhdx, qcow2, raw"}},
 		"a provisioner in JSON": {"t.json", `{"builders": [{"type": "null", "communicator": "none"}],

@@ -73,6 +73,7 @@ func TestAWrongCommandLineSaysWhatWasMeant(t *testing.T) {
 		"disk.VHDX":              "unknown command disk.VHDX; for a file of this kind: packer-plugin-sysprep inspect disk.VHDX",
 		"unattend.xml":           "packer-plugin-sysprep lint unattend.xml",
 		"frobnicate":             "unknown command frobnicate; there are ",
+		"inspekt --help":         "unknown command inspekt; did you mean inspect?",
 		"inspect --jsn x":        "unknown option --jsn; did you mean --json?",
 		"lint --sverity a=off x": "unknown option --sverity; did you mean --severity?",
 		"inspect --frobnicate x": "unknown option --frobnicate\n",

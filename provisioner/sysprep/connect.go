@@ -91,6 +91,10 @@ func (o *own) close(ctx context.Context) {
 // communicator.
 func (r *run) connect(ctx context.Context) (over bool, err error) {
 	w := r.config.WinRM
+	if r.connType == "none" { // every command would be answered with nothing, until stall_timeout
+		return true, failed(verdict.Head{Class: verdict.NotStarted}, errors.New(`sysprep was not started, the machine is untouched: the builder has communicator = "none", so there is no way into the guest`), nil,
+			`set communicator = "winrm" or "ssh" in the source`)
+	}
 	if r.overSSH() {
 		if *w != (WinRM{Mode: winrmAuto}) {
 			r.ui.Say("The block winrm is ignored: the communicator is ssh, which the provisioner uses as it is.")

@@ -1,8 +1,10 @@
 package sysprep
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/hcl/v2/hclparse"
@@ -101,6 +103,18 @@ func TestTheAccountOfTheBlockIsFilledInAndHidden(t *testing.T) {
 	if same.hidden != "" {
 		t.Error("a word of every path is hidden")
 	}
+}
+
+// A builder without a communicator would answer every command with nothing.
+func TestWithoutACommunicatorNothingIsWaitedFor(t *testing.T) {
+	c, err := decode(t, map[string]any{"stall_timeout": "10m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err = newRun(c, &recordUI{}, brokenUpload{}, map[string]any{"ConnType": "none"}).provision(ctx)
+	wantError(t, err, "[not-started] sysprep was not started, the machine is untouched: ", `the builder has communicator = "none"`, `set communicator = "winrm" or "ssh"`)
 }
 
 // There is no address to connect to, or none that speaks WinRM.
