@@ -49,7 +49,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"two disks to start from": {builderTemplate(disk + login + `source_url = "https://example.com/x.vhdx"`), []string{
 			"source_path and source_url: both are set, but a build starts from one disk; remove one of them"}},
 		"a disk that is not there": {builderTemplate(`source_path = "gone.vhd"` + "\n" + login), []string{
-			"source_path: stat gone.vhd: no such file or directory; name an existing file, by its full path or relative to the folder packer runs in, or to the template with ${path.root}/"}},
+			"source_path: stat gone.vhd: no such file or directory; name an existing file, by its full path or relative to the folder packer runs in"}},
 		"a folder for a disk": {builderTemplate(`source_path = "."` + "\n" + login), []string{
 			"source_path: . is not a regular file but a folder: name a regular file"}},
 		"a download that nobody can check": {builderTemplate(login + `source_url = "https://example.com/x.vhdx"`), []string{
@@ -145,7 +145,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			answer_file_content = "<unattend/>"`), []string{
 			"answer_file and answer_file_content are both set; keep one of them"}},
 		"an answer file that is not there": {provisionerTemplate(`answer_file = "gone.xml"`), []string{
-			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; name an answer file on the machine that runs packer, relative to the folder packer runs in"}},
+			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; name an answer file on the machine that runs packer, relative to the folder packer runs in, or to the template with ${path.root}/"}},
 		"an answer file that breaks off": {provisionerTemplate(`answer_file_content = "<unattend"`), []string{
 			"answer file answer_file_content, line 1: the file ends inside an element, tag or comment; close what is open; check that the file was copied whole"}},
 		"values that do not exist": {provisionerTemplate(`
