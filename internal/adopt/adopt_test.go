@@ -19,7 +19,7 @@ func adopted(t *testing.T, name string) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Template(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "", readTest)
+	r, err := Template(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), Folder{}, readTest)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -43,7 +43,7 @@ func TestTemplatesAreAdopted(t *testing.T) {
 		}
 		golden(t, name+".golden", got)
 		// What came out is a template, without what was replaced.
-		again, err := Template(name, r.After, "", readTest)
+		again, err := Template(name, r.After, Folder{}, readTest)
 		if err != nil || again.Replaced != 0 || again.Steps != want.steps-want.replaced {
 			t.Errorf("%s: once more: %d steps, %d replaced, %v\n%s", name, again.Steps, again.Replaced, err, again.Diff)
 		}
@@ -103,7 +103,7 @@ func TestACallOfSysprepIsRead(t *testing.T) {
 		"$gone = Join-Path $env:windir 'System32\\Sysprep\\unattend.xml'\nRemove-Item $gone -Force\n" + sysprep + "/generalize /oobe":                                                           "remove_answer_files = true",
 		"<# sysprep.exe /generalize\n/oobe #>\n" + sysprep + "/generalize /oobe # /mode:vm here":                                                                                                "vm_mode",
 	} {
-		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), Folder{}, readTest)
 		if err != nil || r.Replaced != 1 || !strings.Contains(string(r.After), want) || strings.Contains(string(r.After), "powershell") {
 			t.Errorf("%s: %v, %d replaced, want %q\n%s%v", lines, err, r.Replaced, want, r.After, r.Notes)
 		}
@@ -130,7 +130,7 @@ func TestWhatIsNoCallIsLeftAlone(t *testing.T) {
 		"", "Write-Output 'running sysprep.exe /generalize /oobe'", "# sysprep.exe /generalize", "Get-Content C:\\Windows\\System32\\Sysprep\\Panther\\setupact.log",
 		"Get-ItemProperty HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State", "virt-sysprep --enable machine-id", "Copy-Item u.xml C:\\Windows\\System32\\Sysprep\\",
 	} {
-		if r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest); err != nil || r.Steps != 0 || r.Diff != "" || !bytes.Equal(r.After, []byte(inline(lines))) {
+		if r, err := Template("t.pkr.hcl", []byte(inline(lines)), Folder{}, readTest); err != nil || r.Steps != 0 || r.Diff != "" || !bytes.Equal(r.After, []byte(inline(lines))) {
 			t.Errorf("%s: %v %+v", lines, err, r)
 		}
 	}
@@ -151,7 +151,7 @@ func TestWhatCannotBeDecidedIsSaid(t *testing.T) {
 		sysprep + "/frobnicate":                                                               "/frobnicate is handed on",
 		"& 'C:\\sysprep.exe' `\n  '/generalize' `\n '/oobe' `\n \"/unattend:$(Get-Answers)\"": "a path that only the guest knows",
 	} {
-		r, err := Template("t.pkr.hcl", []byte(inline(lines)), "", readTest)
+		r, err := Template("t.pkr.hcl", []byte(inline(lines)), Folder{}, readTest)
 		said := ""
 		for _, n := range r.Notes {
 			if n.Decide && n.Line > 0 {
@@ -169,7 +169,7 @@ func TestTextThatIsNoTemplateIsRefused(t *testing.T) {
 		"a.pkr.hcl": "build {", "b.json": `{"provisioners": [}`, "c.json": "[]", "d.json": "\xef\xbb\xbf{}", "e.pkr.json": "{}", "f.json": "",
 		"g.json": strings.Repeat("[", 1000), "h.pkr.hcl": strings.Repeat(" ", MaxSize+1), "i.json": `{"a":`,
 	} {
-		if r, err := Template(name, []byte(text), "", readTest); err == nil || !strings.Contains(err.Error(), name) {
+		if r, err := Template(name, []byte(text), Folder{}, readTest); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v %+v", name, err, r)
 		}
 	}
@@ -178,7 +178,7 @@ func TestTextThatIsNoTemplateIsRefused(t *testing.T) {
 // Line ends, and a mark of the encoding, stay as they are.
 func TestTheFormOfATextStays(t *testing.T) {
 	text := "\xef\xbb\xbf" + strings.ReplaceAll(inline("sysprep.exe /generalize /oobe /mode:vm"), "\n", "\r\n")
-	r, err := Template("t.pkr.hcl", []byte(text), "", readTest)
+	r, err := Template("t.pkr.hcl", []byte(text), Folder{}, readTest)
 	if err != nil || r.Replaced != 1 || bytes.Count(r.After, []byte("\n")) != bytes.Count(r.After, []byte("\r\n")) || !bytes.HasPrefix(r.After, []byte("\xef\xbb\xbfpacker {")) {
 		t.Errorf("%v\n%q", err, r.After)
 	}
@@ -200,14 +200,14 @@ func FuzzTemplate(f *testing.F) {
 		if asJSON {
 			name = "t.json"
 		}
-		r, err := Template(name, text, "", readTest)
+		r, err := Template(name, text, Folder{}, readTest)
 		if err != nil {
 			return
 		}
 		if r.Replaced > r.Steps || r.Replaced > 0 && r.Diff == "" {
 			t.Errorf("%d steps, %d replaced, diff %q", r.Steps, r.Replaced, r.Diff)
 		}
-		if _, err := Template(name, r.After, "", readTest); err != nil {
+		if _, err := Template(name, r.After, Folder{}, readTest); err != nil {
 			t.Errorf("the change makes no template: %v\n%s", err, r.After)
 		}
 	})
@@ -216,11 +216,11 @@ func FuzzTemplate(f *testing.F) {
 // Packer takes the files of a folder as one template, in which a plugin is named once.
 func TestAPluginThatIsNamedElsewhereIsNotNamedAgain(t *testing.T) {
 	text := []byte(inline("sysprep.exe /generalize /oobe"))
-	r, err := Template("t.pkr.hcl", text, "plugins.pkr.hcl", readTest)
+	r, err := Template("t.pkr.hcl", text, Folder{Named: "plugins.pkr.hcl"}, readTest)
 	if err != nil || r.Replaced != 1 || Names(r.After) || len(r.Notes) == 0 || !strings.Contains(r.Notes[0].Text, "named in plugins.pkr.hcl") {
 		t.Errorf("%v\n%s%v", err, r.After, r.Notes)
 	}
-	if r, err = Template("t.pkr.hcl", text, "", readTest); err != nil || !Names(r.After) {
+	if r, err = Template("t.pkr.hcl", text, Folder{}, readTest); err != nil || !Names(r.After) {
 		t.Errorf("%v\n%s", err, r.After)
 	}
 }
@@ -265,7 +265,7 @@ func TestVariablesAreLookedUp(t *testing.T) {
 		"one of the scripts of a local":    {"t.pkr.hcl", "locals {\n  x = [\"install.ps1\", \"scripts/only.ps1\"]\n}" + fmt.Sprintf(step, "scripts = local.x"), 1, 0, "scripts/only.ps1 calls sysprep: take it out of this list, and put provisioner \"sysprep\" after the step of line 6"},
 		"an agent that is not known":       {"t.pkr.hcl", fmt.Sprintf(step, `inline = ["& 'C:\\Program Files\\Amazon\\Ec2ConfigService\\ec2config.exe' -sysprep"]`), 1, 0, "EC2Config runs sysprep here"},
 	} {
-		r, err := Template(c.file, []byte(c.text), "", readTest)
+		r, err := Template(c.file, []byte(c.text), Folder{}, readTest)
 		if err != nil || r.Steps != c.steps || r.Replaced != c.replaced || !strings.Contains(string(r.After)+fmt.Sprint(r.Notes), c.want) {
 			t.Errorf("%s: %v, %d steps, %d replaced, want %d, %d and %q\n%s%v", name, err, r.Steps, r.Replaced, c.steps, c.replaced, c.want, r.After, r.Notes)
 		}
@@ -283,7 +283,7 @@ func TestAScriptBesideIsFollowed(t *testing.T) {
 	}
 	for script, want := range map[string]string{"run.cmd": "vm_mode = true", "sysprep-later.cmd": "does not call sysprep itself"} {
 		text := "source \"qemu\" \"a\" {\n  floppy_files = [\"run.cmd\", \"run.ps1\", \"sysprep-later.cmd\"]\n  shutdown_command = \"a:\\\\" + script + "\"\n}\nbuild {\n  sources = [\"qemu.a\"]\n}\n"
-		r, err := Template("t.pkr.hcl", []byte(text), "", func(path string) ([]byte, error) {
+		r, err := Template("t.pkr.hcl", []byte(text), Folder{}, func(path string) ([]byte, error) {
 			if f, ok := files[path]; ok {
 				return []byte(f), nil
 			}
@@ -292,5 +292,39 @@ func TestAScriptBesideIsFollowed(t *testing.T) {
 		if err != nil || r.Steps != 1 || !strings.Contains(string(r.After)+fmt.Sprint(r.Notes), want) {
 			t.Errorf("%s: %v, %d steps, want %q\n%s%v", script, err, r.Steps, want, r.After, r.Notes)
 		}
+	}
+}
+
+// What calls sysprep stands in another file of the folder: it is named, and nothing is changed.
+func TestValuesOfOtherFilesAreNamed(t *testing.T) {
+	const template = "source \"vmware-iso\" \"a\" {\n  floppy_files     = var.files\n  shutdown_command = var.down\n}\nbuild {\n  sources = [\"vmware-iso.a\"]\n}\n"
+	const call = "sysprep.exe /generalize /oobe /shutdown"
+	for name, c := range map[string]struct {
+		files map[string]string
+		steps int
+		want  string
+	}{
+		"a default":                       {map[string]string{"variables.pkr.hcl": "variable \"x\" {}\nvariable \"down\" {\n  default = \"" + call + "\"\n}\n"}, 1, "shutdown_command is var.down, and its value in line 3 of variables.pkr.hcl calls sysprep"},
+		"a variable file":                 {map[string]string{"a.pkrvars.hcl": "down = \"" + call + "\"\n"}, 1, "in line 1 of a.pkrvars.hcl calls sysprep"},
+		"a script on the floppy":          {map[string]string{"a.pkrvars.hcl": "down = \"a:/only.ps1\"\nfiles = [\"scripts/only.ps1\"]\n"}, 1, "runs a:/only.ps1, which calls sysprep"},
+		"a script that cannot be read":    {map[string]string{"a.pkrvars.hcl": "down = \"powershell -File a:/run-sysprep.ps1\"\n"}, 1, "runs a:/run-sysprep.ps1, which may call sysprep"},
+		"a plain shutdown":                {map[string]string{"a.pkrvars.hcl": "down = \"shutdown /s\"\n", "b.pkrvars.hcl": "= broken"}, 0, ""},
+		"one of two variable files":       {map[string]string{"a.pkrvars.hcl": "down = \"shutdown /s\"\n", "b.pkrvars.hcl": "down = \"" + call + "\"\n"}, 1, "line 1 of b.pkrvars.hcl"},
+		"two of them, which is said once": {map[string]string{"a.pkrvars.hcl": "down = \"" + call + "\"\n", "b.pkrvars.hcl": "down = \"" + call + "\"\n"}, 1, "line 1 of a.pkrvars.hcl"},
+	} {
+		folder := Folder{Files: map[string][]byte{}}
+		for file, text := range c.files {
+			folder.Files[file] = []byte(text)
+		}
+		r, err := Template("t.pkr.hcl", []byte(template), folder, readTest)
+		if err != nil || r.Steps != c.steps || r.Replaced != 0 || len(r.Notes) != c.steps || !strings.Contains(fmt.Sprint(r.Notes), c.want) || string(r.After) != template {
+			t.Errorf("%s: %v, %d steps, want %d and %q\n%v", name, err, r.Steps, c.steps, c.want, r.Notes)
+		}
+	}
+	// The default calls sysprep too: it is changed, and the file that overrules it is named.
+	own := "variable \"down\" {\n  default = \"" + call + "\"\n}\n" + template
+	r, err := Template("t.pkr.hcl", []byte(own), Folder{Files: map[string][]byte{"a.pkrvars.hcl": []byte("down = \"" + call + "\"\n")}}, readTest)
+	if err != nil || r.Replaced != 1 || !strings.Contains(fmt.Sprint(r.Notes), "has to be changed there") {
+		t.Errorf("%v, %d replaced\n%v", err, r.Replaced, r.Notes)
 	}
 }

@@ -40,16 +40,8 @@ func readHCL(name string, text []byte) (*template, error) {
 			}
 		case b.Type == "build":
 			r.build(b)
-		case b.Type == "variable" && len(b.Labels) == 1 && b.Body.Attributes["default"] != nil:
-			r.t.values["${var."+b.Labels[0]+"}"] = r.attr(b.Body.Attributes["default"])
-		case b.Type == "variables":
-			for name, a := range b.Body.Attributes {
-				r.t.values["${var."+name+"}"] = r.attr(a)
-			}
-		case b.Type == "locals":
-			for name, a := range b.Body.Attributes {
-				r.t.values["${local."+name+"}"] = r.attr(a)
-			}
+		default:
+			r.values(b)
 		}
 	}
 	// Of a source in another file its name says the kind.
@@ -62,6 +54,22 @@ func readHCL(name string, text []byte) (*template, error) {
 		}
 	}
 	return r.t, nil
+}
+
+// values are the defaults of variables, and locals, of a block that has some.
+func (r *hclReader) values(b *hclsyntax.Block) {
+	switch {
+	case b.Type == "variable" && len(b.Labels) == 1 && b.Body.Attributes["default"] != nil:
+		r.t.values["${var."+b.Labels[0]+"}"] = r.attr(b.Body.Attributes["default"])
+	case b.Type == "variables":
+		for name, a := range b.Body.Attributes {
+			r.t.values["${var."+name+"}"] = r.attr(a)
+		}
+	case b.Type == "locals":
+		for name, a := range b.Body.Attributes {
+			r.t.values["${local."+name+"}"] = r.attr(a)
+		}
+	}
 }
 
 func (r *hclReader) build(b *hclsyntax.Block) {

@@ -28,7 +28,30 @@ func (w *work) shutdown(b block) bool {
 	if !ok || len(a.elems) != 1 {
 		return false
 	}
-	return w.shutdownRuns(b, w.meaning(a), false) != nil
+	if w.shutdownRuns(b, w.meaning(a), false) != nil {
+		return true
+	}
+	for _, v := range w.given(a)[1:] {
+		if len(v.elems) != 1 {
+			continue
+		}
+		text, name := v.elems[0].text, scriptName().FindString(v.elems[0].text)
+		what := ""
+		switch {
+		case isCall(text):
+			what = "calls sysprep"
+		case w.shutdownRuns(b, v.attr, true) != nil:
+			what = "runs " + name + ", which calls sysprep"
+		case strings.Contains(strings.ToLower(baseOf(name)), "sysprep"):
+			what = "runs " + name + ", which may call sysprep"
+		default:
+			continue
+		}
+		w.steps++
+		w.decide(a.line, "shutdown_command is %s, and its value in line %d of %s %s: let it be %q there, and end the build with provisioner \"sysprep\"", w.source(a.span), v.line, v.file, what, plainShutdown)
+		break
+	}
+	return false
 }
 
 // found is a call of sysprep by shutdown_command.
@@ -80,13 +103,21 @@ func (w *work) shutdownRuns(b block, a attr, quiet bool) *found {
 	return &found{runs, all, &local}
 }
 
+// files are the files that an option of a builder names, whichever file of the folder gives them.
+func (w *work) files(b block, option string) (all []elem) {
+	for _, v := range w.given(b.attrs[option]) {
+		all = append(all, v.elems...)
+	}
+	return all
+}
+
 // brought is the local script that a builder's disk carries, and its text.
 func (w *work) brought(b block, base, guest string) (string, []byte, bool) {
 	if name := w.carried(base, guest, []block{b}); name != "" {
 		return w.open(name)
 	}
 	for _, option := range []string{"floppy_files", "floppy_dirs", "cd_files"} {
-		for _, e := range b.attrs[option].elems {
+		for _, e := range w.files(b, option) {
 			if path.Ext(e.text) != "" {
 				continue
 			}

@@ -236,8 +236,8 @@ func (w *work) carried(base, guest string, builders []block) string {
 	}
 	for _, b := range builders {
 		for _, option := range []string{"floppy_files", "cd_files"} {
-			for _, e := range b.attrs[option].elems {
-				if same(path.Base(strings.ReplaceAll(e.text, `\`, "/")), base) {
+			for _, e := range w.files(b, option) {
+				if same(path.Base(strings.ReplaceAll(w.spelled(e.text), `\`, "/")), base) {
 					return e.text
 				}
 			}

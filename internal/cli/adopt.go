@@ -100,7 +100,7 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 	a := Adopted{Template: file}
 	text, err := o.read(file)
 	if err == nil {
-		a.Result, err = adopt.Template(file, text, o.namedBeside(file), func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
+		a.Result, err = adopt.Template(file, text, o.beside(file), func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
 	}
 	if adopt.Names(a.After) {
 		o.named[filepath.Dir(file)] = file
@@ -123,27 +123,37 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 	return a
 }
 
-// namedBeside is another file of the same folder that names the plugin, or will
-// when the changes are made.
-func (o *adopting) namedBeside(file string) string {
+// mostBeside is how many files of a folder are read.
+const mostBeside = 200
+
+// beside is the folder of a template: the files that belong to it for Packer, variable files, and
+// which of them names the plugin, or will when the changes are made.
+func (o *adopting) beside(file string) adopt.Folder {
 	folder := filepath.Dir(file)
-	if o.named[folder] != "" || file == "-" {
-		return o.named[folder]
+	all := adopt.Folder{Named: o.named[folder], Files: map[string][]byte{}}
+	if file == "-" {
+		return all
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return "" // the template itself was read: nothing beside it is known
+		return all // the template itself was read: nothing beside it is known
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
-		if !strings.HasSuffix(e.Name(), ".pkr.hcl") || e.Name() == filepath.Base(file) {
+		template := strings.HasSuffix(e.Name(), ".pkr.hcl")
+		if !template && !strings.HasSuffix(e.Name(), ".pkrvars.hcl") || e.Name() == filepath.Base(file) || len(all.Files) == mostBeside {
 			continue
 		}
-		if text, err := hostfile.ReadRegular(path, adopt.MaxSize); err == nil && adopt.Names(text) {
-			return path
+		text, err := hostfile.ReadRegular(path, adopt.MaxSize)
+		if err != nil {
+			continue
+		}
+		all.Files[path] = text
+		if template && all.Named == "" && adopt.Names(text) {
+			all.Named = path
 		}
 	}
-	return ""
+	return all
 }
 
 func (o *adopting) read(file string) ([]byte, error) {

@@ -124,3 +124,18 @@ func TestAPluginIsNamedOnceInAFolder(t *testing.T) {
 		t.Errorf("in another call:\n%s\n%s", stdout, stderr)
 	}
 }
+
+// A value in a variable file beside the template is looked at too.
+func TestAdoptReadsTheFolder(t *testing.T) {
+	path := templateFile(t, strings.Replace(homeMade, `"C:/Windows/System32/Sysprep/sysprep.exe /generalize /oobe /shutdown"`, "var.down", 1))
+	if code, _, stderr := run(t, "adopt", path); code != OK || !strings.Contains(stderr, "no home-made sysprep step") {
+		t.Errorf("alone: %d\n%s", code, stderr)
+	}
+	beside := filepath.Join(filepath.Dir(path), "a.auto.pkrvars.hcl")
+	if err := os.WriteFile(beside, []byte("down = \"sysprep.exe /generalize /oobe\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, "adopt", path); code != NotOK || !strings.Contains(stderr, ":2: decide: shutdown_command is var.down, and its value in line 1 of "+beside+" calls sysprep") {
+		t.Errorf("%d\n%s", code, stderr)
+	}
+}
