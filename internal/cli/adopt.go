@@ -34,11 +34,13 @@ func adoptCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "adopt TEMPLATE... [options]",
 		Short: "replaces the home-made sysprep step of a template",
-		Long: `TEMPLATE is a Packer template in HCL (.pkr.hcl) or in the older JSON; - is one in HCL on standard input. It looks for calls of sysprep.exe with a loop over ImageState, for a shutdown_command that calls sysprep, and for EC2Launch's and GCE's own sysprep, also in local scripts that the template names.
+		Long: `TEMPLATE is a Packer template in HCL (.pkr.hcl) or in the older JSON, or a folder with templates in HCL; - is one in HCL on standard input. It looks for calls of sysprep.exe with a loop over ImageState, for a shutdown_command that calls sysprep, and for EC2Launch's and GCE's own sysprep, also in local scripts that the template names, in variables and locals, and in the other files of the folder.
 
 The change is printed as a diff (with -o exactly as patch and git apply take it), then what each part means, with the line of the template. What it cannot decide begins with "decide:". Nothing is written without --write.`,
 		Example: `# what would change?
 ` + program + ` adopt windows.pkr.hcl
+# all of a folder, as Packer takes it
+` + program + ` adopt .
 # change it
 ` + program + ` adopt --write windows.pkr.hcl
 # the diff alone, for a review
@@ -54,6 +56,9 @@ The change is printed as a diff (with -o exactly as patch and git apply take it)
 				return errors.New("--write needs a file to write to; leave it out, and apply the diff with patch")
 			}
 			files, err := expanded(runtime.GOOS, files)
+			if err == nil {
+				files, err = templates(files)
+			}
 			if err != nil {
 				return err
 			}
@@ -67,6 +72,30 @@ The change is printed as a diff (with -o exactly as patch and git apply take it)
 	f.Lookup("quiet").Usage = "leave out what the change means, and print the diff alone"
 	f.BoolVar(&o.write, "write", false, "write the changed template in place of the old one")
 	return cmd
+}
+
+// templates are files, and of folders the templates in them, as Packer takes them.
+func templates(files []string) (all []string, err error) {
+	for _, file := range files {
+		if at, err := os.Stat(file); err != nil || !at.IsDir() { // what is not there is said later
+			all = append(all, file)
+			continue
+		}
+		entries, err := os.ReadDir(file)
+		if err != nil {
+			return nil, err
+		}
+		found := len(all)
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".pkr.hcl") {
+				all = append(all, filepath.Join(file, e.Name()))
+			}
+		}
+		if len(all) == found {
+			return nil, fmt.Errorf("the folder %s holds no .pkr.hcl; name the template itself", file)
+		}
+	}
+	return all, nil
 }
 
 // Adopted is what adopt says of a template, for programs.

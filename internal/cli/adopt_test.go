@@ -139,3 +139,17 @@ func TestAdoptReadsTheFolder(t *testing.T) {
 		t.Errorf("%d\n%s", code, stderr)
 	}
 }
+
+func TestAdoptTakesAFolder(t *testing.T) {
+	folder := filepath.Dir(templateFile(t, homeMade))
+	if err := os.WriteFile(filepath.Join(folder, "plugins.pkr.hcl"), []byte("packer {\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "adopt", folder)
+	if code != OK || !strings.Contains(stdout, "provisioner \"sysprep\" {}") || !strings.Contains(stderr, "plugins.pkr.hcl: no home-made sysprep step was found") {
+		t.Errorf("%d\n%s\n%s", code, stdout, stderr)
+	}
+	if code, _, stderr := run(t, "adopt", t.TempDir()); code != CannotDo || !strings.Contains(stderr, "holds no .pkr.hcl; name the template itself") {
+		t.Errorf("an empty folder: %d\n%s", code, stderr)
+	}
+}
