@@ -94,7 +94,7 @@ func readJSON(text []byte) (*template, error) {
 		return nil, err
 	}
 	if root.kind != '{' {
-		return nil, errors.New("it is no object with builders and provisioners")
+		return nil, errors.New("it is not an object with builders and provisioners")
 	}
 	t := &template{json: true, plugins: -1, values: map[string]attr{}}
 	if v := root.members["variables"]; v != nil {

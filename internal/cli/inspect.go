@@ -336,7 +336,7 @@ func redirected(in io.Reader) (diskimage.Disk, error) {
 			return diskimage.OpenReader(f, info.Size())
 		}
 	}
-	return nil, errors.New("standard input is no file, and a disk is not read from front to back; write it to a file and name that")
+	return nil, errors.New("standard input is not a file, and a disk cannot be read from a pipe; write it to a file and name that")
 }
 
 // nameOf is the name of the file that an address stands for.

@@ -20,7 +20,7 @@ func TestTheBlockWinRMIsCheckedWithTheFix(t *testing.T) {
 	}{
 		"nothing":                    {map[string]any{}, ""},
 		"an unknown mode":            {map[string]any{"mode": "ssh"}, `winrm: mode: "ssh" is not one of auto, own, communicator`},
-		"no port":                    {map[string]any{"port": 65536}, "winrm: port: 65536 is no port; write one from 1 to 65535"},
+		"no port":                    {map[string]any{"port": 65536}, "winrm: port: 65536 is not a port; write one from 1 to 65535"},
 		"TLS and none":               {map[string]any{"use_ssl": false, "insecure": true}, "winrm: insecure, ca_file and pin are about TLS; remove them, or use_ssl = false"},
 		"no trust and trust":         {map[string]any{"insecure": true, "ca_file": "x"}, "winrm: insecure accepts any certificate; remove it, or ca_file and pin"},
 		"a short fingerprint":        {map[string]any{"pin": "ab:cd"}, "winrm: pin: it is no SHA-256 fingerprint; write 64 hexadecimal digits"},

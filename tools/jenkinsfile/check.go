@@ -119,7 +119,7 @@ func (c *checker) section(kind string, s statement) {
 		case kind == "tools":
 			continue // the names are those of the server
 		case !slices.Contains(table.children, child.Name):
-			c.say(child.Line, "%s is nothing that %s takes: %s", child.Name, kind, strings.Join(table.children, ", "))
+			c.say(child.Line, "%s is not a part of %s, which takes %s", child.Name, kind, strings.Join(table.children, ", "))
 			continue
 		}
 		if seen[child.Name]++; seen[child.Name] == 2 && !slices.Contains(repeated, child.Name) {
