@@ -263,6 +263,12 @@ func TestVariablesAreLookedUp(t *testing.T) {
 		"a script in a local":              {"t.pkr.hcl", "locals {\n  d = \"scripts\"\n  x = \"${local.d}/only.ps1\"\n}" + fmt.Sprintf(step, "script = local.x"), 1, 1, "provisioner \"sysprep\""},
 		"a script in a folder":             {"t.pkr.hcl", "variable \"d\" {\n  default = \"scripts\"\n}" + fmt.Sprintf(step, "script = \"${var.d}/only.ps1\""), 1, 1, "provisioner \"sysprep\""},
 		"one of the scripts of a local":    {"t.pkr.hcl", "locals {\n  x = [\"install.ps1\", \"scripts/only.ps1\"]\n}" + fmt.Sprintf(step, "scripts = local.x"), 1, 0, "scripts/only.ps1 calls sysprep: take it out of this list, and put provisioner \"sysprep\" after the step of line 6"},
+		"a command in a map of locals":     {"t.pkr.hcl", "locals {\n  x = { y = \"" + call + "\" }\n}" + fmt.Sprintf(step, `inline = ["ver", local.x.y]`), 1, 0, "inline holds local.x.y, which calls sysprep"},
+		"a part of a command":              {"t.pkr.hcl", "variable \"p\" {\n  default = \"sysprep.exe\"\n}" + fmt.Sprintf(step, `inline = ["${var.p} /generalize /oobe"]`), 1, 0, "inline holds \"${var.p} /generalize /oobe\""},
+		"a restart by sysprep":             {"t.pkr.hcl", "build {\n  provisioner \"windows-restart\" {\n    restart_command = \"" + call + "\"\n  }\n}\n", 1, 0, "restart_command calls sysprep"},
+		"a plain restart":                  {"t.pkr.hcl", "build {\n  provisioner \"windows-restart\" {\n    restart_command = \"shutdown /r\"\n  }\n  provisioner \"windows-restart\" {}\n}\n", 0, 0, ""},
+		"a program of this machine":        {"t.json", `{"builders": [{"type": "null"}], "provisioners": [{"type": "shell-local", "command": "az vm run-command invoke --scripts 'sysprep.exe /generalize /oobe'"}]}`, 1, 0, "a program on this machine has sysprep run in the guest"},
+		"an override":                      {"t.json", `{"builders": [{"type": "null"}], "provisioners": [{"type": "powershell", "inline": ["sysprep.exe /generalize /oobe"], "override": {"null": {}}}]}`, 1, 1, "override is left out"},
 		"an agent that is not known":       {"t.pkr.hcl", fmt.Sprintf(step, `inline = ["& 'C:\\Program Files\\Amazon\\Ec2ConfigService\\ec2config.exe' -sysprep"]`), 1, 0, "EC2Config runs sysprep here"},
 	} {
 		r, err := Template(c.file, []byte(c.text), Folder{}, readTest)

@@ -60,15 +60,29 @@ func readHCL(name string, text []byte) (*template, error) {
 func (r *hclReader) values(b *hclsyntax.Block) {
 	switch {
 	case b.Type == "variable" && len(b.Labels) == 1 && b.Body.Attributes["default"] != nil:
-		r.t.values["${var."+b.Labels[0]+"}"] = r.attr(b.Body.Attributes["default"])
+		r.value("var."+b.Labels[0], b.Body.Attributes["default"])
 	case b.Type == "variables":
 		for name, a := range b.Body.Attributes {
-			r.t.values["${var."+name+"}"] = r.attr(a)
+			r.value("var."+name, a)
 		}
 	case b.Type == "locals":
 		for name, a := range b.Body.Attributes {
-			r.t.values["${local."+name+"}"] = r.attr(a)
+			r.value("local."+name, a)
 		}
+	}
+}
+
+// value keeps what stands behind a name, and behind those of the texts in a map.
+func (r *hclReader) value(name string, a *hclsyntax.Attribute) {
+	r.t.values["${"+name+"}"] = r.attr(a)
+	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		return
+	}
+	for _, item := range object.Items {
+		key := strings.Trim(string(r.text[item.KeyExpr.Range().Start.Byte:item.KeyExpr.Range().End.Byte]), `"`)
+		e, known := r.elem(item.ValueExpr)
+		r.t.values["${"+name+"."+key+"}"] = attr{span: e.span, line: e.line, elems: []elem{e}, computed: !known}
 	}
 }
 

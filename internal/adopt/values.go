@@ -78,7 +78,7 @@ func elsewhere(files map[string][]byte) map[string][]value {
 			r.values(b)
 		}
 		for variable, a := range body.Attributes { // a variable file
-			r.t.values["${var."+variable+"}"] = r.attr(a)
+			r.value("var."+variable, a)
 		}
 		for name2, a := range r.t.values {
 			all[name2] = append(all[name2], value{a, name})

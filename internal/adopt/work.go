@@ -33,6 +33,10 @@ func (w *work) run() {
 			w.say(s.line, "provisioner sysprep is used already")
 		case "powershell", "windows-shell":
 			w.step(s)
+		case "windows-restart":
+			w.restart(s)
+		case "shell-local":
+			w.fromHere(s)
 		}
 	}
 	for _, b := range w.builders {
@@ -60,6 +64,9 @@ func (w *work) step(s block) {
 		case calling(statements(pieces(w.meaning(a).elems))):
 			w.steps++
 			w.decide(a.line, "inline is %s, which calls sysprep in line %d; put provisioner \"sysprep\" in the place of this step, or after it where it does more", w.source(a.span), w.meaning(a).line)
+		case w.behind(a) != "":
+			w.steps++
+			w.decide(a.line, "inline holds %s, which calls sysprep; put provisioner \"sysprep\" in the place of that command", w.behind(a))
 		case oldAgent(a.elems):
 			w.noAgent(a.line)
 		default:
@@ -74,6 +81,37 @@ func (w *work) step(s block) {
 				continue
 			}
 			w.script(s, name, a, e)
+		}
+	}
+}
+
+// behind is the element of a list of commands that calls sysprep only when its variables are put in;
+// empty where there is none.
+func (w *work) behind(a attr) string {
+	for _, e := range a.elems {
+		if text := w.spelled(e.text); text != e.text && isCall(text) {
+			return w.source(e.span)
+		}
+	}
+	return ""
+}
+
+// restart looks whether the command that restarts Windows is sysprep.
+func (w *work) restart(s block) {
+	a := s.attrs["restart_command"]
+	if len(a.elems) == 1 && isCall(w.spelled(a.elems[0].text)) {
+		w.steps++
+		w.decide(a.line, "restart_command calls sysprep, and the restart proves nothing; put provisioner \"sysprep\" { action = \"reboot\" } in the place of this step, or without action where it is the last one")
+	}
+}
+
+// fromHere looks for a program of this machine that has sysprep run in the guest.
+func (w *work) fromHere(s block) {
+	for _, name := range []string{"inline", "command"} {
+		a := s.attrs[name]
+		if slices.ContainsFunc(a.elems, func(e elem) bool { return isCall(w.spelled(e.text)) }) {
+			w.steps++
+			w.decide(a.line, "a program on this machine has sysprep run in the guest; put provisioner \"sysprep\" in the place of this step, where the builder has a communicator")
 		}
 	}
 }

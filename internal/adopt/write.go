@@ -35,6 +35,7 @@ func (w *work) block(s block, runs []run, all []statement, script *string) (stri
 		"elevated_user":    "elevated_user is left out: sysprep is started with the full token of the build user; set elevated_user where it has to be another account",
 		"max_retries":      "max_retries is left out: a machine on which sysprep broke off cannot be tried again",
 		"timeout":          "timeout is left out: generalize_timeout (30m by default) says how long sysprep may take",
+		"override":         "override is left out: write options that differ between builders into a provisioner \"sysprep\" with only for each",
 		"valid_exit_codes": "valid_exit_codes is left out: the exit code of sysprep proves nothing and is not asked",
 	} {
 		if a, there := s.attrs[name]; there {
