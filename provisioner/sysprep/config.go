@@ -441,8 +441,13 @@ func (c *Config) checkBeforeShutdown() []error {
 	if slices.ContainsFunc(slices.Concat(c.BeforeShutdown, c.Hygiene), unknown.In) {
 		return nil
 	}
+	for i, line := range c.BeforeShutdown {
+		if strings.TrimSpace(line) == "" || strings.ContainsAny(line, "\r\n\x00") {
+			return []error{fmt.Errorf("before_shutdown[%d]: it is empty, or holds a line break; write each command as an element of its own", i)}
+		}
+	}
 	if err := guest.LastLines(texts(c.lastLines())); err != nil {
-		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
+		return []error{fmt.Errorf("before_shutdown: %w; put the commands into a script in the guest, and call that", err)}
 	}
 	return nil
 }

@@ -129,6 +129,7 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 			`extra_arguments[0]: "/mode:vm" is what the option vm_mode is for; remove it and set vm_mode`}},
 		{"a variable that the SDK takes for a template", one("packer_user_variables", map[string]string{"p": "{{s3cret"}), []string{
 			`reading the options: a user variable holds braces that are not a template; write {{`}},
+		{"a command of two lines", one("before_shutdown", []string{"ver", "a\nb"}), []string{`before_shutdown[1]: it is empty, or holds a line break; write each command as an element of its own`}},
 		{"an option that does not exist", one("answer_files", "x"), []string{`answer_files: there is no such option; did you mean answer_file?`}},
 		{"everything at once", map[string]any{"mode": "x", "action": "y", "poll_interval": "1ms", "vm_mode": true, "generalize": false, "answer_file": missing}, []string{
 			"mode: ", "action: ", "poll_interval: ", "vm_mode: ", "answer_file: "}},
