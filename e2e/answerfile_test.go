@@ -220,7 +220,7 @@ func TestAWrongAnswerFileIsRefusedWithoutItsSecrets(t *testing.T) {
       computer_name          = "SIXTEEN-LETTERS-"
       product_key            = "`+secret+`"
       administrator_password = "`+secret+`"
-    }`)), []string{"unattend: the computer name has 16 bytes", "unattend: not in the form of a product key"}},
+    }`)), []string{"unattend.computer_name: the computer name has 16 bytes", "unattend.product_key: not in the form of a product key"}},
 		{"in JSON", "t.json", `{
 			"variables": {"p": "` + secret + `"},
 			"builders": [{"type": "null", "communicator": "none"}],

@@ -145,7 +145,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 			answer_file_content = "<unattend/>"`), []string{
 			"answer_file and answer_file_content are both set; keep one of them"}},
 		"an answer file that is not there": {provisionerTemplate(`answer_file = "gone.xml"`), []string{
-			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; give the path of an answer file on the machine that runs packer"}},
+			"answer_file: reading gone.xml: stat gone.xml: no such file or directory; name an answer file on the machine that runs packer, relative to the folder packer runs in, or to the template with ${path.root}/"}},
 		"an answer file that breaks off": {provisionerTemplate(`answer_file_content = "<unattend"`), []string{
 			"answer file answer_file_content, line 1: the file ends inside an element, tag or comment; close what is open; check that the file was copied whole"}},
 		"values that do not exist": {provisionerTemplate(`
@@ -273,11 +273,11 @@ func TestOptionsThatPackerItselfRefuses(t *testing.T) {
 		"two proofs": {"t.pkr.hcl", builderTemplate(disk + login + "verify {}\nverify {}"), []string{
 			"Error: Duplicate verify block"}},
 		"a duration without a unit, in the builder": {"t.pkr.hcl", builderTemplate(disk + login + `shutdown_timeout = "5"`), []string{
-			`error decoding 'shutdown_timeout': time: missing unit in duration "5"`, `write a duration with its unit, for instance "5m"`}},
+			`shutdown_timeout: "5" has no unit; write "5s", "5m" or "5h"`}},
 		"a duration without a unit, in the provisioner": {"t.pkr.hcl", provisionerTemplate(`generalize_timeout = "30"`), []string{
-			`error decoding 'generalize_timeout': time: missing unit in duration "30"`}},
+			`generalize_timeout: "30" has no unit; write "30s", "30m" or "30h"`}},
 		"a builder's option misspelt, in JSON": {"t.json", `{"builders": [{"type": "sysprep-vhd", "source_pth": "disk.vhd"}]}`, []string{
-			`unknown configuration key: '"source_pth"'`}},
+			`source_pth: there is no such option; did you mean source_path?`}},
 		"contradictions in JSON": {"t.json", `{"builders": [{"type": "sysprep-vhd", "winrm_username": "packer", "format": "vpc"}]}`, []string{
 			"2 error(s) occurred: * source_path or source_url: one of them is required; set the disk to start from * format: \"vpc\" is not one of vhd, vhdx, qcow2, raw"}},
 		"a provisioner in JSON": {"t.json", `{"builders": [{"type": "null", "communicator": "none"}],

@@ -121,7 +121,7 @@ func TestContradictionsAreRefusedWithTheFix(t *testing.T) {
 		"any certificate and one":        {map[string]any{"winrm_use_ssl": true, "winrm_insecure": true, "winrm_pin": strings.Repeat("0a", 32)}, []string{"winrm_insecure accepts any certificate"}},
 		"half a pin":                     {map[string]any{"winrm_use_ssl": true, "winrm_pin": "0a:0b"}, []string{"winrm_pin: it is not a SHA-256 fingerprint; write 64"}},
 		"a CA that is not there":         {map[string]any{"winrm_use_ssl": true, "winrm_ca_file": "/no/ca.pem"}, []string{"winrm_ca_file: " + absent("/no/ca.pem")}},
-		"a duration without a unit":      {map[string]any{"shutdown_timeout": "5"}, []string{"shutdown_timeout", `with its unit, for instance "5m"`}},
+		"a duration without a unit":      {map[string]any{"shutdown_timeout": "5"}, []string{"shutdown_timeout", `has no unit; write "5s", "5m" or "5h"`}},
 		"a checksum of a local file":     {map[string]any{"source_checksum": "none"}, []string{"source_checksum: only checked for source_url"}},
 		"a disk that is not there":       {map[string]any{"source_path": "/no/such/disk"}, []string{"source_path: ", absent("/no/such/disk")}},
 		"a directory as a disk":          {map[string]any{"source_path": "/"}, []string{"is not a regular file"}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,10 +38,11 @@ var (
 // whose name is not known yet. All errors are returned together.
 func (c *Config) prepare(raws ...any) (warnings []string, err error) {
 	if err := c.decode(raws...); err != nil {
-		if strings.Contains(err.Error(), "duration") {
-			err = fmt.Errorf("%w\n\nwrite a duration with its unit, for instance \"5m\"", err)
+		names := slices.Collect(maps.Keys(c.FlatMapstructure().HCL2Spec()))
+		for _, driver := range c.drivers {
+			names = slices.AppendSeq(names, maps.Keys(driver.FlatMapstructure().HCL2Spec()))
 		}
-		return nil, err
+		return nil, option.Decoding(err, names)
 	}
 	var errs *packersdk.MultiError
 	for _, list := range [][]error{c.prepareHypervisor(), c.prepareMachine(), c.prepareSource(), c.prepareOutput(), c.prepareSize(), c.prepareTarget(), proof.PrepareBackingFiles(c.BackingFiles), c.prepareCommunicator(), c.prepareLogins(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareBootTest(), c.preparePaths(), c.prepareShutdown()} {

@@ -43,14 +43,23 @@ type Result struct {
 // Reader reads a local file that a template names.
 type Reader func(path string) ([]byte, error)
 
+// Folder is what lies beside a template: Packer takes a folder as one.
+type Folder struct {
+	// Named is another file of it that names the plugin already, empty where none does:
+	// Packer refuses the name twice.
+	Named string
+	// Files are the texts of its other files in HCL, templates and variable files, by
+	// their names.
+	Files map[string][]byte
+}
+
 // Names tells whether a text names the plugin, as required_plugins has it.
 func Names(text []byte) bool { return bytes.Contains(text, []byte(`"`+ours+`"`)) }
 
 // Template looks into the text of a template. Its format is told by the end of name: .json
 // but not .pkr.json is the older JSON, all else HCL. An error says that the text is
-// no template. Named is another file of its folder that names the plugin already, and empty
-// where none does: Packer takes a folder as one template, and refuses the name twice.
-func Template(name string, text []byte, named string, read Reader) (Result, error) {
+// no template.
+func Template(name string, text []byte, folder Folder, read Reader) (Result, error) {
 	var (
 		t   *template
 		err error
@@ -68,7 +77,10 @@ func Template(name string, text []byte, named string, read Reader) (Result, erro
 	if err != nil {
 		return Result{}, fmt.Errorf("reading the template %s: %w", name, err)
 	}
-	t.name, t.text, t.named, t.read = name, text, named, read
+	t.name, t.text, t.named, t.read = name, text, folder.Named, read
+	if !t.json {
+		t.elsewhere = elsewhere(folder.Files)
+	}
 	w := &work{template: t}
 	w.run()
 	slices.SortStableFunc(w.notes, func(a, b Note) int { return a.Line - b.Line })
@@ -108,6 +120,11 @@ type template struct {
 	// builders are its sources.
 	builders []block
 	builds   []build
+	// values are the defaults of variables, and locals, by the text that stands for them:
+	// ${var.name}, ${local.name}, and in JSON {{user `name`}}.
+	values map[string]attr
+	// elsewhere are those of the other files of its folder.
+	elsewhere map[string][]value
 	// plugins is where required_plugins has room for one more, -1 where there is no such
 	// block; hasPlugin says that ours is there.
 	plugins   int

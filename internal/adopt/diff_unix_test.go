@@ -26,7 +26,7 @@ func TestDiffsApply(t *testing.T) {
 			} else {
 				text = bytes.ReplaceAll(text, []byte("\n"), []byte(end))
 			}
-			r, err := Template(name, text, "", readTest)
+			r, err := Template(name, text, Folder{}, readTest)
 			if err != nil || r.Diff == "" {
 				t.Fatalf("%s: %v, %s", name, err, r.Diff)
 			}

@@ -23,7 +23,7 @@ func readHCL(name string, text []byte) (*template, error) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	r := &hclReader{text, &template{plugins: -1, hasPlugin: Names(text)}}
+	r := &hclReader{text, &template{plugins: -1, hasPlugin: Names(text), values: map[string]attr{}}}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return r.t, nil
@@ -40,6 +40,8 @@ func readHCL(name string, text []byte) (*template, error) {
 			}
 		case b.Type == "build":
 			r.build(b)
+		default:
+			r.values(b)
 		}
 	}
 	// Of a source in another file its name says the kind.
@@ -52,6 +54,36 @@ func readHCL(name string, text []byte) (*template, error) {
 		}
 	}
 	return r.t, nil
+}
+
+// values are the defaults of variables, and locals, of a block that has some.
+func (r *hclReader) values(b *hclsyntax.Block) {
+	switch {
+	case b.Type == "variable" && len(b.Labels) == 1 && b.Body.Attributes["default"] != nil:
+		r.value("var."+b.Labels[0], b.Body.Attributes["default"])
+	case b.Type == "variables":
+		for name, a := range b.Body.Attributes {
+			r.value("var."+name, a)
+		}
+	case b.Type == "locals":
+		for name, a := range b.Body.Attributes {
+			r.value("local."+name, a)
+		}
+	}
+}
+
+// value keeps what stands behind a name, and behind those of the texts in a map.
+func (r *hclReader) value(name string, a *hclsyntax.Attribute) {
+	r.t.values["${"+name+"}"] = r.attr(a)
+	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		return
+	}
+	for _, item := range object.Items {
+		key := strings.Trim(string(r.text[item.KeyExpr.Range().Start.Byte:item.KeyExpr.Range().End.Byte]), `"`)
+		e, known := r.elem(item.ValueExpr)
+		r.t.values["${"+name+"."+key+"}"] = attr{span: e.span, line: e.line, elems: []elem{e}, computed: !known}
+	}
 }
 
 func (r *hclReader) build(b *hclsyntax.Block) {

@@ -94,9 +94,14 @@ func readJSON(text []byte) (*template, error) {
 		return nil, err
 	}
 	if root.kind != '{' {
-		return nil, errors.New("it is no object with builders and provisioners")
+		return nil, errors.New("it is not an object with builders and provisioners")
 	}
-	t := &template{json: true, plugins: -1}
+	t := &template{json: true, plugins: -1, values: map[string]attr{}}
+	if v := root.members["variables"]; v != nil {
+		for name, a := range r.block(v).attrs {
+			t.values["{{user `"+name+"`}}"] = a
+		}
+	}
 	for _, n := range items(root.members["builders"]) {
 		b := r.block(n)
 		if b.name == "" {

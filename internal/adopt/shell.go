@@ -12,6 +12,8 @@ type piece struct {
 	text string
 	line int // in its file, or in the template
 	elem int // of the list that it stands in
+	// quoted says that it is part of a text of several lines.
+	quoted bool
 }
 
 // pieces are the lines of texts.
@@ -20,7 +22,7 @@ func pieces(elems []elem) (all []piece) {
 		line := e.line
 		for text := range strings.SplitSeq(e.text, "\n") {
 			for _, command := range commands(strings.TrimRight(text, "\r")) {
-				all = append(all, piece{command, line, i})
+				all = append(all, piece{text: command, line: line, elem: i})
 			}
 			line++
 		}
@@ -68,6 +70,7 @@ const (
 	stale               // removes an answer file that lies in wait
 	agents              // waits for the agents of Azure, as the provisioner does
 	prepare             // belongs to an agent's sysprep
+	off                 // powers Windows off after sysprep
 	setting             // gives a variable a value
 	talk                // says something, or nothing
 )
@@ -95,13 +98,19 @@ var (
 	ec2v2     = lazily(`(?i)ec2launch(\.exe)?["']?\s+["']?sysprep\b`)
 	ec2v1     = lazily(`(?i)\bSysprepInstance\.ps1`)
 	ec2set    = lazily(`(?i)\bInitializeInstance\.ps1\b.*-Schedule`)
+	ec2config = lazily(`(?is)\bec2config(\.exe)?\b.*[\s"']-sysprep\b`)
 	gce       = lazily(`(?i)\bgcesysprep\b`)
 	states    = lazily(`(?i)\b(ImageState|GeneralizationState)\b|IMAGE_STATE_|Get-Process\b.*\bsysprep|Wait-Process\b.*\bsysprep`)
 	pause     = lazily(`(?i)^\s*(Start-Sleep|timeout(\.exe)?|ping)\b`)
 	unattends = lazily(`(?i)(rm|del|erase|Remove-Item)\b.*unattend\.xml|unattend\.xml.*\b(rm|del|erase|Remove-Item)\b`)
+	removes   = lazily(`(?i)\b(rm|del|erase|Remove-Item)\b`)
+	unattend  = lazily(`(?i)unattend\.xml`)
+	blocks    = lazily(`(?i)^\s*\}?\s*(while|for|foreach|if|elseif|else|do|try|catch|finally|switch|function)\b`)
 	azure     = lazily(`(?i)RdAgent|WindowsAzure(TelemetryService|GuestAgent)|\$telemetryService`)
 	notWait   = lazily(`(?i)Stop-Service|sc\.exe|\bdelete\b|Remove-|Restart-Service|Set-Service|DeprovisioningScript`)
-	says      = lazily(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
+	powerOff  = lazily(`(?i)^\s*(&\s*)?(shutdown(\.exe)?\s+[/-]s\b|Stop-Computer\b)`)
+	folder    = lazily(`(?i)^\s*(?:cd|chdir|pushd|Set-Location|Push-Location)\s+(?:/d\s+)?(?:-(?:Literal)?Path\s+)?["']?([a-z]:[\\/][^"']*?)["']?\s*$`)
+	says      = lazily(`(?i)^\s*(Write-(Output|Host|Verbose|Information)|@?echo)\b[^|>&]*$|^\s*(Start|Stop)-Transcript\b|^\s*(\$(ErrorActionPreference|ProgressPreference)\s*=|Set-StrictMode|\[CmdletBinding|Param ?\(\)|exit( /b)? 0|@?setlocal|@?endlocal|<#|#>|@echo off)`)
 	changes   = lazily(`(?i)\b(?:Add|Clear|Copy|Disable|Enable|Export|Import|Install|Invoke|Move|New|Register|Remove|Rename|Restart|Set|Start|Stop|Uninstall|Unregister)-[A-Z]\w+`)
 	ordinary  = lazily(`(?i)^(?:Start-(?:Sleep|Process)|New-(?:Object|TimeSpan)|Set-StrictMode|Set-Location|Invoke-Expression)$`)
 	assigns   = lazily(`^\s*\$(\w+)\s*=\s*`)
@@ -116,15 +125,34 @@ func lazily(expression string) func() *regexp.Regexp {
 // statements groups lines by their braces, and says what each is for.
 func statements(lines []piece) (all []statement) {
 	var s statement
-	depth, block := 0, false
+	depth, block, here := 0, false, ""
 	for _, p := range lines {
+		// A text of several lines of PowerShell runs nothing.
+		if trimmed := strings.TrimSpace(p.text); here != "" {
+			if strings.HasPrefix(trimmed, here) {
+				here = ""
+				p.text = strings.TrimSpace(trimmed[2:])
+			} else {
+				p.quoted = true
+			}
+		} else if opens := strings.TrimSpace(trimmed); !block && (strings.HasSuffix(opens, `@"`) || strings.HasSuffix(opens, "@'")) && !comment().MatchString(p.text) {
+			here = opens[len(opens)-1:] + "@"
+			p.text = strings.TrimSuffix(strings.TrimSuffix(p.text, `@"`), "@'")
+			s.pieces = append(s.pieces, p)
+			depth += nesting(p.text)
+			continue
+		}
+		if p.quoted {
+			s.pieces = append(s.pieces, p)
+			continue
+		}
 		if trimmed := strings.TrimSpace(p.text); block || strings.HasPrefix(trimmed, "<#") {
 			// A comment of PowerShell of several lines.
 			block = !strings.Contains(trimmed, "#>")
 			all = append(all, statement{pieces: []piece{p}, role: talk})
 			continue
 		}
-		if len(s.pieces) == 0 && len(all) > 0 && continues(p.text) {
+		if len(s.pieces) == 0 && len(all) > 0 && (continues(p.text) || opens(all[len(all)-1], p.text)) {
 			s, all = all[len(all)-1], all[:len(all)-1]
 		}
 		s.pieces = append(s.pieces, p)
@@ -148,6 +176,12 @@ func statements(lines []piece) (all []statement) {
 func continues(line string) bool {
 	word := strings.ToLower(strings.TrimLeft(line, " \t})"))
 	return strings.HasPrefix(word, "else") || strings.HasPrefix(word, "catch") || strings.HasPrefix(word, "finally")
+}
+
+// opens tells whether a line is the block, on a line of its own, of a statement that has none.
+func opens(s statement, line string) bool {
+	last := strings.TrimSpace(s.pieces[len(s.pieces)-1].text)
+	return strings.HasPrefix(strings.TrimSpace(line), "{") && blocks().MatchString(s.pieces[0].text) && !strings.HasSuffix(last, "}")
 }
 
 // nesting is how many braces a line opens and does not close. Those in quotes do not
@@ -174,7 +208,7 @@ func nesting(line string) (n int) {
 func judged(s statement) statement {
 	text := ""
 	for _, p := range s.pieces {
-		if !comment().MatchString(p.text) {
+		if !p.quoted && !comment().MatchString(p.text) {
 			text += p.text + "\n"
 		}
 	}
@@ -190,7 +224,7 @@ func judged(s statement) statement {
 		s.role = wait
 	case azure().MatchString(text) && !notWait().MatchString(text):
 		s.role = agents
-	case says().MatchString(text) && strings.Count(text, "\n") == 1:
+	case (says().MatchString(text) || folder().MatchString(strings.TrimSuffix(text, "\n"))) && strings.Count(text, "\n") == 1:
 		s.role = talk
 	case assigned != nil:
 		s.role, s.variable = setting, assigned[1]
@@ -235,8 +269,8 @@ func besides(all []statement) (names []string, line int) {
 }
 
 // settle gives the roles that depend on what stands around: a variable that only sysprep's
-// statements use goes with them, any other is the person's own; a pause counts only
-// after sysprep, and the schedule of EC2Launch only before it.
+// statements use goes with them, any other is the person's own; a pause and a power-off
+// count only after sysprep, and the schedule of EC2Launch only before it.
 func settle(all []statement) {
 	called := slices.ContainsFunc(all, func(s statement) bool { return s.role == call })
 	after := false
@@ -246,102 +280,34 @@ func settle(all []statement) {
 		if s.role == wait && pause().MatchString(s.text()) && !states().MatchString(s.text()) && !after {
 			s.role = other
 		}
+		if s.role == other && after && powerOff().MatchString(s.text()) {
+			s.role = off
+		}
 		if s.role == other && ec2set().MatchString(s.text()) && slices.ContainsFunc(all, func(c statement) bool { return ec2v1().MatchString(c.text()) }) {
 			s.role = prepare
+		}
+	}
+	for i := range all {
+		// An answer file that is removed by a variable.
+		for _, s := range all {
+			if all[i].role == other && removes().MatchString(all[i].text()) && s.role == setting && unattend().MatchString(s.text()) && uses(all[i], s.variable) {
+				all[i].role = stale
+			}
 		}
 	}
 	for i := range all {
 		if all[i].role != setting {
 			continue
 		}
-		used := regexp.MustCompile(`(?i)\$\{?` + all[i].variable + `\b`)
 		for j, s := range all {
-			if j != i && (s.role == other || s.role == setting && !called) && used.MatchString(s.text()) || !called {
+			if j != i && (s.role == other || s.role == setting && !called) && uses(s, all[i].variable) || !called {
 				all[i].role = other
 			}
 		}
 	}
 }
 
-// run is one call of sysprep, as it is written.
-type run struct {
-	line int
-	// agent is the one whose own sysprep it is, by the name of the option agent.
-	agent              string
-	generalize, audit  bool
-	quit, down, reboot bool
-	vmMode             bool
-	answers            string // of /unattend:, as it is written
-	unknown            []string
-	conditional        bool
+// uses tells whether a statement names a variable of PowerShell.
+func uses(s statement, variable string) bool {
+	return regexp.MustCompile(`(?i)\$\{?` + variable + `\b`).MatchString(s.text())
 }
-
-var argument = lazily(`(?i)(?:^|[\s"'(,=])[/-](generalize|oobe|audit|quiet|quit|shutdown|reboot|mode:vm|unattend:(?:"[^"]*"|'[^']*'|[^\s"',)]+)|[a-z]\w*(?::\S+)?)`)
-
-// calls are all runs in a statement.
-func calls(s statement) (all []run) {
-	for n, p := range s.pieces {
-		if comment().MatchString(p.text) {
-			continue
-		}
-		text := p.text
-		for m := n; strings.HasSuffix(strings.TrimSpace(text), "`") && m+1 < len(s.pieces); m++ {
-			text = strings.TrimSuffix(strings.TrimSpace(text), "`") + " " + s.pieces[m+1].text
-		}
-		if !isCall(text) {
-			continue
-		}
-		r := run{line: p.line, generalize: true, conditional: inside(s, p)}
-		switch {
-		case ec2v2().MatchString(text):
-			r.agent, r.down = "ec2launch-v2", strings.Contains(text, "--shutdown")
-		case ec2v1().MatchString(text):
-			r.agent, r.down = "ec2launch", !strings.Contains(strings.ToLower(text), "-noshutdown")
-		case gce().MatchString(text):
-			r.agent, r.down = "gcesysprep", !strings.Contains(strings.ToLower(text), "no_shutdown")
-		default:
-			r.arguments(text)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// inside tells whether a line of a statement stands in a block or after a condition.
-func inside(s statement, p piece) bool {
-	text := strings.ReplaceAll(p.text, "${", "")
-	return len(s.pieces) > 1 && nesting(s.pieces[0].text) > 0 || strings.Contains(text, "{") || strings.HasPrefix(strings.ToLower(strings.TrimSpace(text)), "if ")
-}
-
-func (r *run) arguments(text string) {
-	r.generalize = false
-	at := sysprep().FindAllStringIndex(text+" ", -1)
-	if after := text[at[len(at)-1][0]:]; switches().MatchString(after) {
-		text = after
-	}
-	for _, m := range argument().FindAllStringSubmatch(text, -1) {
-		word := strings.ToLower(m[1])
-		switch {
-		case word == "generalize":
-			r.generalize = true
-		case word == "audit":
-			r.audit = true
-		case word == "quit":
-			r.quit = true
-		case word == "shutdown":
-			r.down = true
-		case word == "reboot":
-			r.reboot = true
-		case word == "mode:vm":
-			r.vmMode = true
-		case strings.HasPrefix(word, "unattend:"):
-			r.answers = strings.Trim(m[1][len("unattend:"):], `"'`)
-		case word == "oobe" || word == "quiet" || known[word]:
-		case strings.Contains(m[0], "/"):
-			r.unknown = append(r.unknown, "/"+m[1])
-		}
-	}
-}
-
-// known are parameters of Start-Process that look like switches.
-var known = map[string]bool{"argumentlist": true, "filepath": true, "wait": true, "nonewwindow": true, "passthru": true, "verb": true, "windowstyle": true}

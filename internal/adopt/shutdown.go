@@ -10,6 +10,9 @@ import (
 // plainShutdown takes the place of a shutdown_command that called sysprep.
 const plainShutdown = "shutdown /s /t 5 /f"
 
+// beside is the script of the same name in the words of cmd.exe.
+var beside = lazily(`(?i)%~[dp]*n0(%~n0)?\.ps1`)
+
 var scriptName = lazily(`(?i)[^\s"']*\.(bat|cmd|ps1)\b`)
 
 // ending is how the builders of a template that call sysprep at their end did it.
@@ -25,7 +28,30 @@ func (w *work) shutdown(b block) bool {
 	if !ok || len(a.elems) != 1 {
 		return false
 	}
-	return w.shutdownRuns(b, a, false) != nil
+	if w.shutdownRuns(b, w.meaning(a), false) != nil {
+		return true
+	}
+	for _, v := range w.given(a)[1:] {
+		if len(v.elems) != 1 {
+			continue
+		}
+		text, name := v.elems[0].text, scriptName().FindString(v.elems[0].text)
+		what := ""
+		switch {
+		case isCall(text):
+			what = "calls sysprep"
+		case w.shutdownRuns(b, v.attr, true) != nil:
+			what = "runs " + name + ", which calls sysprep"
+		case strings.Contains(strings.ToLower(baseOf(name)), "sysprep"):
+			what = "runs " + name + ", which may call sysprep"
+		default:
+			continue
+		}
+		w.steps++
+		w.decide(a.line, "shutdown_command is %s, and its value in line %d of %s %s: let it be %q there, and end the build with provisioner \"sysprep\"", w.source(a.span), v.line, v.file, what, plainShutdown)
+		break
+	}
+	return false
 }
 
 // found is a call of sysprep by shutdown_command.
@@ -57,14 +83,32 @@ func (w *work) shutdownRuns(b block, a attr, quiet bool) *found {
 		return nil
 	}
 	all := statements(pieces([]elem{{line: 1, text: string(content)}}))
+	if next := beside().FindString(string(content)); next != "" && !calling(all) {
+		// A .cmd that starts the .ps1 of its own name, which lies beside it.
+		if l, c, ok := w.brought(b, strings.TrimSuffix(base, path.Ext(base))+".ps1", name); ok {
+			local, all = l, statements(pieces([]elem{{line: 1, text: string(c)}}))
+		}
+	}
 	if !calling(all) {
+		if strings.Contains(strings.ToLower(base), "sysprep") && !quiet {
+			w.steps++
+			w.decide(a.line, "shutdown_command runs %s, which does not call sysprep itself; if a program that it starts does, let shutdown_command be %q and end the build with provisioner \"sysprep\"", local, plainShutdown)
+		}
 		return nil
 	}
 	runs, before, after := part(all)
 	if more := slices.Concat(before, after); len(more) > 0 && !quiet {
-		w.decide(a.line, "%s does more than to call sysprep, in lines %s: what is still needed belongs into a provisioner before sysprep, or into before_shutdown", local, lines(more))
+		w.decide(a.line, "%s does more than call sysprep, in %s: put what is still needed into a provisioner before sysprep, or into before_shutdown", local, lines(more))
 	}
 	return &found{runs, all, &local}
+}
+
+// files are the files that an option of a builder names, whichever file of the folder gives them.
+func (w *work) files(b block, option string) (all []elem) {
+	for _, v := range w.given(b.attrs[option]) {
+		all = append(all, v.elems...)
+	}
+	return all
 }
 
 // brought is the local script that a builder's disk carries, and its text.
@@ -73,7 +117,7 @@ func (w *work) brought(b block, base, guest string) (string, []byte, bool) {
 		return w.open(name)
 	}
 	for _, option := range []string{"floppy_files", "floppy_dirs", "cd_files"} {
-		for _, e := range b.attrs[option].elems {
+		for _, e := range w.files(b, option) {
 			if path.Ext(e.text) != "" {
 				continue
 			}
@@ -88,31 +132,47 @@ func (w *work) brought(b block, base, guest string) (string, []byte, bool) {
 // atTheEnd puts provisioner "sysprep" at the end of what builds these sources, in
 // place of their shutdown_command.
 func (w *work) atTheEnd(called []block) {
-	var endings []ending
-	for _, b := range called {
-		a := b.attrs["shutdown_command"]
+	made := make([][]option, len(called))
+	stays := map[span]bool{} // values that a builder goes on to need
+	for i, b := range called {
+		a := w.meaning(b.attrs["shutdown_command"])
 		f := w.shutdownRuns(b, a, true)
 		w.steps++
 		for i := range f.runs {
 			f.runs[i].down = false // the builder does that
 		}
-		made, ok := w.options(a.line, f.runs, f.all, f.script, []block{b})
-		if !ok {
+		var ok bool
+		if made[i], ok = w.options(a.line, f.runs, f.all, f.script, []block{b}); !ok {
+			stays[a.span] = true
+		}
+	}
+	var endings []ending
+	changed := map[span]bool{}
+	for i, b := range called {
+		own := b.attrs["shutdown_command"]
+		a := w.meaning(own)
+		if stays[a.span] {
 			continue
 		}
 		if !slices.ContainsFunc(w.builds, func(one build) bool { return slices.Contains(one.builders, b.name) }) {
-			w.decide(a.line, "no build here uses %s: let its shutdown_command be %q, and put at the end of the build that uses it: %s", b.name, plainShutdown, w.write(made, ""))
+			w.decide(a.line, "no build here uses %s: let its shutdown_command be %q, and put at the end of the build that uses it: %s", b.name, plainShutdown, w.write(made[i], ""))
 			continue
 		}
 		w.replaced++
-		w.edits = append(w.edits, edit{a.span, quoted(plainShutdown)})
-		w.say(a.line, "shutdown_command called sysprep, and nothing watched it: sysprep is the last provisioner now, and the builder shuts Windows down")
-		text := w.write(made, "")
-		i := slices.IndexFunc(endings, func(e ending) bool { return e.options == text })
-		if i < 0 {
-			endings, i = append(endings, ending{options: text, made: made}), len(endings)
+		if !changed[a.span] {
+			changed[a.span] = true
+			w.edits = append(w.edits, edit{a.span, quoted(plainShutdown)})
 		}
-		endings[i].names = append(endings[i].names, b.name)
+		if a.span != own.span {
+			w.say(a.line, "shutdown_command of line %d takes this default, which is changed; a value that a variable file, -var or the environment gives instead has to be changed there", own.line)
+		}
+		w.say(a.line, "shutdown_command called sysprep, and nothing watched it: sysprep is the last provisioner now, and the builder shuts Windows down")
+		text := w.write(made[i], "")
+		e := slices.IndexFunc(endings, func(e ending) bool { return e.options == text })
+		if e < 0 {
+			endings, e = append(endings, ending{options: text, made: made[i]}), len(endings)
+		}
+		endings[e].names = append(endings[e].names, b.name)
 	}
 	for _, one := range w.builds {
 		w.close(one, endings)

@@ -33,6 +33,10 @@ func (w *work) run() {
 			w.say(s.line, "provisioner sysprep is used already")
 		case "powershell", "windows-shell":
 			w.step(s)
+		case "windows-restart":
+			w.restart(s)
+		case "shell-local":
+			w.fromHere(s)
 		}
 	}
 	for _, b := range w.builders {
@@ -57,16 +61,77 @@ func (w *work) step(s block) {
 		case a.computed && !a.list && sysprep().MatchString(w.source(a.span)+" "):
 			w.steps++
 			w.decide(a.line, "inline is worked out by an expression that names sysprep; replace this step by hand: provisioner \"sysprep\" {}")
+		case calling(statements(pieces(w.meaning(a).elems))):
+			w.steps++
+			w.decide(a.line, "inline is %s, which calls sysprep in line %d; put provisioner \"sysprep\" in the place of this step, or after it where it does more", w.source(a.span), w.meaning(a).line)
+		case w.behind(a) != "":
+			w.steps++
+			w.decide(a.line, "inline holds %s, which calls sysprep; put provisioner \"sysprep\" in the place of that command", w.behind(a))
+		case oldAgent(a.elems):
+			w.noAgent(a.line)
 		default:
 			w.inGuest(s, a)
 		}
 	}
 	for _, name := range []string{"script", "scripts"} {
-		a := s.attrs[name]
+		a := w.meaning(s.attrs[name])
 		for _, e := range a.elems {
+			if len(a.elems) > 1 && a.span != s.attrs[name].span {
+				w.listed(s.attrs[name], e)
+				continue
+			}
 			w.script(s, name, a, e)
 		}
 	}
+}
+
+// behind is the element of a list of commands that calls sysprep only when its variables are put in;
+// empty where there is none.
+func (w *work) behind(a attr) string {
+	for _, e := range a.elems {
+		if text := w.spelled(e.text); text != e.text && isCall(text) {
+			return w.source(e.span)
+		}
+	}
+	return ""
+}
+
+// restart looks whether the command that restarts Windows is sysprep.
+func (w *work) restart(s block) {
+	a := s.attrs["restart_command"]
+	if len(a.elems) == 1 && isCall(w.spelled(a.elems[0].text)) {
+		w.steps++
+		w.decide(a.line, "restart_command calls sysprep, and the restart proves nothing; put provisioner \"sysprep\" { action = \"reboot\" } in the place of this step, or without action where it is the last one")
+	}
+}
+
+// fromHere looks for a program of this machine that has sysprep run in the guest.
+func (w *work) fromHere(s block) {
+	for _, name := range []string{"inline", "command"} {
+		a := s.attrs[name]
+		if slices.ContainsFunc(a.elems, func(e elem) bool { return isCall(w.spelled(e.text)) }) {
+			w.steps++
+			w.decide(a.line, "a program on this machine has sysprep run in the guest; put provisioner \"sysprep\" in the place of this step, where the builder has a communicator")
+		}
+	}
+}
+
+// listed looks into a script of a list that stands elsewhere in the file.
+func (w *work) listed(a attr, e elem) {
+	if local, text, ok := w.open(e.text); ok && calling(statements(pieces([]elem{{line: 1, text: string(text)}}))) {
+		w.steps++
+		w.decide(e.line, "%s calls sysprep: take it out of this list, and put provisioner \"sysprep\" after the step of line %d", local, a.line)
+	}
+}
+
+// oldAgent tells whether EC2Config runs sysprep, which the provisioner does not know.
+func oldAgent(elems []elem) bool {
+	return slices.ContainsFunc(elems, func(e elem) bool { return ec2config().MatchString(e.text) })
+}
+
+func (w *work) noAgent(line int) {
+	w.steps++
+	w.decide(line, "EC2Config runs sysprep here (Windows Server 2012 R2 and older), and provisioner \"sysprep\" has no agent for it; leave this step as it is, or run sysprep itself with agent = \"none\" and an answer file of your own")
 }
 
 func calling(all []statement) bool {
@@ -86,7 +151,7 @@ func (w *work) inline(s block, a attr, all []statement) {
 		return
 	}
 	if !whole && mixed(all) {
-		w.decide(runs[0].line, "one text holds the call of sysprep and other commands, in lines %s; move these into a provisioner of their own, then adopt again", lines(append(before, after...)))
+		w.decide(runs[0].line, "one text holds the call of sysprep and other commands, in %s; move these into a provisioner of their own, then adopt again", lines(append(before, after...)))
 		return
 	}
 	ours, ok := w.block(s, runs, all, nil)
@@ -202,7 +267,7 @@ func (w *work) tooLong(all []statement) int {
 	return 0
 }
 
-// lines names the lines of statements.
+// lines names the lines of statements, at most twelve.
 func lines(all []statement) string {
 	var names []string
 	for _, s := range all {
@@ -215,7 +280,10 @@ func lines(all []statement) string {
 			}
 		}
 	}
-	return strings.Join(names, ", ")
+	if len(names) == 1 {
+		return "line " + names[0]
+	}
+	return "lines " + strings.Join(names, ", ")
 }
 
 // keeping is the text of a provisioner with some elements of its list only.
@@ -255,12 +323,15 @@ func (w *work) script(s block, option string, a attr, e elem) {
 	}
 	all := statements(pieces([]elem{{line: 1, text: string(text)}}))
 	if !calling(all) {
+		if oldAgent([]elem{{text: string(text)}}) {
+			w.noAgent(e.line)
+		}
 		return
 	}
 	w.steps++
 	runs, before, after := part(all)
 	if len(before)+len(after) > 0 || w.tooLong(all) > 0 {
-		w.decide(e.line, "%s calls sysprep in line %d and does more, in lines %s: take sysprep and what waits for it out of the script, and put provisioner \"sysprep\" after this step", local, runs[0].line, lines(append(before, after...)))
+		w.decide(e.line, "%s calls sysprep in line %d and does more, in %s: take sysprep and what waits for it out of the script, and put provisioner \"sysprep\" after this step", local, runs[0].line, lines(append(before, after...)))
 		return
 	}
 	ours, ok := w.block(s, runs, all, &local)
@@ -288,6 +359,7 @@ func (w *work) script(s block, option string, a attr, e elem) {
 
 // open reads a file that the template names, by the name that it has here.
 func (w *work) open(name string) (local string, text []byte, ok bool) {
+	name = w.spelled(name)
 	folder := path.Dir(strings.ReplaceAll(w.name, `\`, "/"))
 	local = strings.NewReplacer("${path.root}", folder, "${path.cwd}", ".", "{{template_dir}}", folder, "{{ template_dir }}", folder).Replace(name)
 	if strings.Contains(local, "${") || strings.Contains(local, "{{") || local == "" {

@@ -35,6 +35,7 @@ func (w *work) block(s block, runs []run, all []statement, script *string) (stri
 		"elevated_user":    "elevated_user is left out: sysprep is started with the full token of the build user; set elevated_user where it has to be another account",
 		"max_retries":      "max_retries is left out: a machine on which sysprep broke off cannot be tried again",
 		"timeout":          "timeout is left out: generalize_timeout (30m by default) says how long sysprep may take",
+		"override":         "override is left out: write options that differ between builders into a provisioner \"sysprep\" with only for each",
 		"valid_exit_codes": "valid_exit_codes is left out: the exit code of sysprep proves nothing and is not asked",
 	} {
 		if a, there := s.attrs[name]; there {
@@ -75,6 +76,10 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 			r = other
 		}
 	}
+	if slices.ContainsFunc(all, func(s statement) bool { return s.role == off }) {
+		r.down = true
+	}
+	r.answers = within(all, r.answers)
 	settled := false
 	if r.answers != "" {
 		settled = onlyWhere(all, r) && w.carried(baseOf(r.answers), r.answers, builders) != ""
@@ -137,6 +142,23 @@ func (w *work) options(line int, runs []run, all []statement, script *string, bu
 	return options, true
 }
 
+// within is an answer file with the folder that a statement before has changed into, where it
+// is given by its name only.
+func within(all []statement, answers string) string {
+	if answers == "" || strings.ContainsAny(answers, `\/:$%`) {
+		return answers
+	}
+	for _, s := range all {
+		if m := folder().FindStringSubmatch(s.text()); m != nil {
+			answers = strings.TrimRight(m[1], `\/`) + `\` + baseOf(answers)
+		}
+		if s.role == call {
+			break
+		}
+	}
+	return answers
+}
+
 // onlyWhere tells whether the condition of a run is that its answer file is there.
 func onlyWhere(all []statement, r run) bool {
 	for _, s := range all {
@@ -187,7 +209,7 @@ func (w *work) answers(at int, r run, all []statement, builders []block) (option
 		return option{"answer_file", local}, true
 	}
 	if strings.Contains(variable().ReplaceAllString(name, "$$"), "$") && !strings.Contains(name, "${") || !drive().MatchString(name) || strings.HasPrefix(name, "%~") {
-		w.decide(at, "/unattend:%s is worked out in the guest; give the file as answer_file (on this machine) or answer_file_in_guest (its path there), and replace this step by hand", r.answers)
+		w.decide(at, "/unattend:%s is a path that only the guest knows; give the file as answer_file (on this machine) or answer_file_in_guest (its path there), and replace this step by hand", r.answers)
 		return option{}, false
 	}
 	name = strings.ReplaceAll(strings.ReplaceAll(name, "/", `\`), `\\`, `\`)
@@ -215,8 +237,8 @@ func (w *work) carried(base, guest string, builders []block) string {
 	}
 	for _, b := range builders {
 		for _, option := range []string{"floppy_files", "cd_files"} {
-			for _, e := range b.attrs[option].elems {
-				if same(path.Base(strings.ReplaceAll(e.text, `\`, "/")), base) {
+			for _, e := range w.files(b, option) {
+				if same(path.Base(strings.ReplaceAll(w.spelled(e.text), `\`, "/")), base) {
 					return e.text
 				}
 			}

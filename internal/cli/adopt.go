@@ -34,11 +34,13 @@ func adoptCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "adopt TEMPLATE... [options]",
 		Short: "replaces the home-made sysprep step of a template",
-		Long: `TEMPLATE is a Packer template in HCL (.pkr.hcl) or in the older JSON; - is one in HCL on standard input. It looks for calls of sysprep.exe with a loop over ImageState, for a shutdown_command that calls sysprep, and for EC2Launch's and GCE's own sysprep, also in local scripts that the template names.
+		Long: `TEMPLATE is a Packer template in HCL (.pkr.hcl) or in the older JSON, or a folder with templates in HCL; - is one in HCL on standard input. It looks for calls of sysprep.exe with a loop over ImageState, for a shutdown_command that calls sysprep, and for EC2Launch's and GCE's own sysprep, also in local scripts that the template names, in variables and locals, and in the other files of the folder.
 
 The change is printed as a diff (with -o exactly as patch and git apply take it), then what each part means, with the line of the template. What it cannot decide begins with "decide:". Nothing is written without --write.`,
 		Example: `# what would change?
 ` + program + ` adopt windows.pkr.hcl
+# all of a folder, as Packer takes it
+` + program + ` adopt .
 # change it
 ` + program + ` adopt --write windows.pkr.hcl
 # the diff alone, for a review
@@ -54,6 +56,9 @@ The change is printed as a diff (with -o exactly as patch and git apply take it)
 				return errors.New("--write needs a file to write to; leave it out, and apply the diff with patch")
 			}
 			files, err := expanded(runtime.GOOS, files)
+			if err == nil {
+				files, err = templates(files)
+			}
 			if err != nil {
 				return err
 			}
@@ -67,6 +72,30 @@ The change is printed as a diff (with -o exactly as patch and git apply take it)
 	f.Lookup("quiet").Usage = "leave out what the change means, and print the diff alone"
 	f.BoolVar(&o.write, "write", false, "write the changed template in place of the old one")
 	return cmd
+}
+
+// templates are files, and of folders the templates in them, as Packer takes them.
+func templates(files []string) (all []string, err error) {
+	for _, file := range files {
+		if at, err := os.Stat(file); err != nil || !at.IsDir() { // what is not there is said later
+			all = append(all, file)
+			continue
+		}
+		entries, err := os.ReadDir(file)
+		if err != nil {
+			return nil, err
+		}
+		found := len(all)
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".pkr.hcl") {
+				all = append(all, filepath.Join(file, e.Name()))
+			}
+		}
+		if len(all) == found {
+			return nil, fmt.Errorf("the folder %s holds no .pkr.hcl; name the template itself", file)
+		}
+	}
+	return all, nil
 }
 
 // Adopted is what adopt says of a template, for programs.
@@ -100,7 +129,7 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 	a := Adopted{Template: file}
 	text, err := o.read(file)
 	if err == nil {
-		a.Result, err = adopt.Template(file, text, o.namedBeside(file), func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
+		a.Result, err = adopt.Template(file, text, o.beside(file), func(path string) ([]byte, error) { return hostfile.ReadRegular(path, adopt.MaxSize) })
 	}
 	if adopt.Names(a.After) {
 		o.named[filepath.Dir(file)] = file
@@ -123,27 +152,37 @@ func (o *adopting) one(ctx context.Context, file string) Adopted {
 	return a
 }
 
-// namedBeside is another file of the same folder that names the plugin, or will
-// when the changes are made.
-func (o *adopting) namedBeside(file string) string {
+// mostBeside is how many files of a folder are read.
+const mostBeside = 200
+
+// beside is the folder of a template: the files that belong to it for Packer, variable files, and
+// which of them names the plugin, or will when the changes are made.
+func (o *adopting) beside(file string) adopt.Folder {
 	folder := filepath.Dir(file)
-	if o.named[folder] != "" || file == "-" {
-		return o.named[folder]
+	all := adopt.Folder{Named: o.named[folder], Files: map[string][]byte{}}
+	if file == "-" {
+		return all
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return "" // the template itself was read: nothing beside it is known
+		return all // the template itself was read: nothing beside it is known
 	}
 	for _, e := range entries {
 		path := filepath.Join(folder, e.Name())
-		if !strings.HasSuffix(e.Name(), ".pkr.hcl") || e.Name() == filepath.Base(file) {
+		template := strings.HasSuffix(e.Name(), ".pkr.hcl")
+		if !template && !strings.HasSuffix(e.Name(), ".pkrvars.hcl") || e.Name() == filepath.Base(file) || len(all.Files) == mostBeside {
 			continue
 		}
-		if text, err := hostfile.ReadRegular(path, adopt.MaxSize); err == nil && adopt.Names(text) {
-			return path
+		text, err := hostfile.ReadRegular(path, adopt.MaxSize)
+		if err != nil {
+			continue
+		}
+		all.Files[path] = text
+		if template && all.Named == "" && adopt.Names(text) {
+			all.Named = path
 		}
 	}
-	return ""
+	return all
 }
 
 func (o *adopting) read(file string) ([]byte, error) {

@@ -124,3 +124,32 @@ func TestAPluginIsNamedOnceInAFolder(t *testing.T) {
 		t.Errorf("in another call:\n%s\n%s", stdout, stderr)
 	}
 }
+
+// A value in a variable file beside the template is looked at too.
+func TestAdoptReadsTheFolder(t *testing.T) {
+	path := templateFile(t, strings.Replace(homeMade, `"C:/Windows/System32/Sysprep/sysprep.exe /generalize /oobe /shutdown"`, "var.down", 1))
+	if code, _, stderr := run(t, "adopt", path); code != OK || !strings.Contains(stderr, "no home-made sysprep step") {
+		t.Errorf("alone: %d\n%s", code, stderr)
+	}
+	beside := filepath.Join(filepath.Dir(path), "a.auto.pkrvars.hcl")
+	if err := os.WriteFile(beside, []byte("down = \"sysprep.exe /generalize /oobe\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, "adopt", path); code != NotOK || !strings.Contains(stderr, ":2: decide: shutdown_command is var.down, and its value in line 1 of "+beside+" calls sysprep") {
+		t.Errorf("%d\n%s", code, stderr)
+	}
+}
+
+func TestAdoptTakesAFolder(t *testing.T) {
+	folder := filepath.Dir(templateFile(t, homeMade))
+	if err := os.WriteFile(filepath.Join(folder, "plugins.pkr.hcl"), []byte("packer {\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "adopt", folder)
+	if code != OK || !strings.Contains(stdout, "provisioner \"sysprep\" {}") || !strings.Contains(stderr, "plugins.pkr.hcl: no home-made sysprep step was found") {
+		t.Errorf("%d\n%s\n%s", code, stdout, stderr)
+	}
+	if code, _, stderr := run(t, "adopt", t.TempDir()); code != CannotDo || !strings.Contains(stderr, "holds no .pkr.hcl; name the template itself") {
+		t.Errorf("an empty folder: %d\n%s", code, stderr)
+	}
+}

@@ -51,7 +51,7 @@ WIM is the file that is written, with one image; DISM and wimlib apply it. What 
 ` + program + ` capture --name "Server 2022" disk.qcow2 named.wim
 # smaller, and takes longer
 ` + program + ` capture --compression lzx disk.vhdx small.wim
-# a disk that is no generalized Windows, for a backup
+# a disk that is not generalized, for a backup
 ` + program + ` capture --unproven disk.vhdx backup.wim`,
 		Annotations: map[string]string{exits: "0 the WIM is written\n1 the disk is not proven, and nothing was written\n2 the disk could not be read, or the WIM could not be written, or the command line is wrong\n130 ended at once by a second Ctrl-C"},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -73,7 +73,12 @@ The commands below need no Packer.`,
 		_, err := io.WriteString(c.stdout.Raw(), help(cmd))
 		return err
 	}
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		// There is no help for a command that does not exist.
+		if words := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "-") }); cmd == root && len(words) > 0 {
+			c.code = c.misused(root, unknownCommand(root, words))
+			return
+		}
 		_, _ = io.WriteString(c.stdout.Raw(), help(cmd)) // a terminal that is gone
 	})
 	root.SetFlagErrorFunc(flagError)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"runtime"
@@ -59,9 +60,9 @@ func inspectCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE... [options]",
 		Short: "proves that disk images hold a generalized Windows",
-		Long: `IMAGE is a VHD, VHDX, qcow2, VMDK, OVA or raw file, or an http(s) address of one on a server with range requests. The name - is standard input, where that is a file (< disk.vhdx) and no pipe. Nothing is mounted, and nothing is written to an image.
+		Long: `IMAGE is a VHD, VHDX, qcow2, VMDK, OVA or raw file, or an http(s) address of one on a server with range requests. The name - is standard input, redirected from a file (< disk.vhdx); a pipe is not read. Nothing is mounted, and nothing is written to an image.
 
-Of one image all is said; of several a line each.`,
+One image is described in full; of several each gets a line.`,
 		Example: `# all that is known about an image
 ` + program + ` inspect disk.vhdx
 # would Azure take it?
@@ -335,7 +336,7 @@ func redirected(in io.Reader) (diskimage.Disk, error) {
 			return diskimage.OpenReader(f, info.Size())
 		}
 	}
-	return nil, errors.New("standard input is no file, and a disk is not read from front to back; write it to a file and name that")
+	return nil, errors.New("standard input is not a file, and a disk cannot be read from a pipe; write it to a file and name that")
 }
 
 // nameOf is the name of the file that an address stands for.
@@ -351,6 +352,9 @@ func nameOf(address string) string {
 func reason(ctx context.Context, err error) string {
 	if ctx.Err() != nil {
 		return context.Cause(ctx).Error()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return err.Error() + "; check the path"
 	}
 	return err.Error()
 }

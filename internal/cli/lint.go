@@ -129,7 +129,7 @@ func (l *linting) check(files []string) ([]string, error) {
 	for _, one := range l.severity {
 		id, word, ok := strings.Cut(one, "=")
 		if !ok {
-			return nil, fmt.Errorf("--severity %s: write ID=WORD, such as secret=off", one)
+			return nil, fmt.Errorf("--severity %s: write ID=WORD, such as time-zone=off", one)
 		}
 		words[id] = word
 	}

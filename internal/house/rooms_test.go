@@ -11,6 +11,7 @@ var rooms = []room{
 	{name: "tools/released"},
 	{name: "tools/emptyplugin", packer: true},
 	{name: "tools/settings"},
+	{name: "tools/jenkinsfile"},
 	{name: "tools/ledger", may: []string{"internal/boots", "internal/diagnosis", "internal/preflight", "internal/target", "internal/winimage", "internal/windows"}},
 	{name: "tools/manual", may: []string{"internal/cli"}},
 	{name: "tools/schema", may: []string{"internal/cli", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/report", "internal/runlog", "internal/winimage"}},
@@ -21,7 +22,7 @@ var rooms = []room{
 		"internal/answerfile", "internal/cloudagent", "internal/diagnosis", "internal/finding", "internal/finding/render", "internal/footprint", "internal/guest", "internal/guest/packercomm", "internal/guest/winrmguest",
 		"internal/lockout", "internal/preflight", "internal/verdict", "internal/windows", "internal/winrm", "internal/winrm/files", "internal/sshport",
 		"internal/hypervisor", // the events of the machine that our own builder hands on
-		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
+		"internal/edge", "internal/edge/packerui", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/record", "internal/report", "internal/report/block", "internal/runlog", "internal/secrets", "internal/unknown", "version", "internal/lazyregexp",
 	}},
 	{name: "builder/vhd", packer: true, may: []string{
 		"internal/boottest", "internal/compact", "internal/diagnosis", "internal/diskimage", "internal/download", "internal/evidence", "internal/evidencefile", "internal/httpdisk", "internal/hypervisor", "internal/hypervisor/qemu", "internal/hypervisor/running",
@@ -30,7 +31,7 @@ var rooms = []room{
 	}},
 	{name: "post-processor/image", packer: true, may: []string{
 		"internal/capture", "internal/compact", "internal/diskimage", "internal/evidence", "internal/evidencefile", "internal/proof", "internal/wim", "internal/winimage",
-		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
+		"internal/edge", "internal/edge/packerui", "internal/foreign", "internal/heartbeat", "internal/hostfile", "internal/option", "internal/parent", "internal/report", "internal/report/block", "internal/runlog", "internal/unknown", "internal/weburl",
 	}},
 	{name: "internal/cli", may: []string{
 		"internal/answerfile", "internal/boots", "internal/diagnosis", "internal/diskimage", "internal/evidence", "internal/finding", "internal/finding/render", "internal/httpdisk", "internal/inventory", "internal/preflight", "internal/sbom", "internal/target", "internal/winimage",

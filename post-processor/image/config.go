@@ -6,6 +6,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/diskimage"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/evidencefile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/proof"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
@@ -115,7 +117,7 @@ func (c *Config) decode(raws ...any) error {
 		InterpolateFilter: &interpolate.RenderFilter{Exclude: []string{"output"}},
 	}, raws...)
 	if err != nil {
-		return fmt.Errorf("reading the options: %w", err)
+		return option.Decoding(err, slices.Collect(maps.Keys(c.FlatMapstructure().HCL2Spec())))
 	}
 	var errs *packersdk.MultiError
 	for _, problem := range slices.Concat(c.checkBuilder(), c.Verify.Prepare(), c.Evidence.Prepare(!c.Verify.Enabled.False()), evidencefile.PrepareSBOM(c.SBOM, !c.Verify.Enabled.False()), c.prepareFormat(), c.prepareTarget(), c.prepareOutput(), c.preparePaths(), proof.PrepareBackingFiles(c.BackingFiles)) {

@@ -53,13 +53,13 @@ func (c *Config) prepareWIM() (errs []error) {
 		errs = append(errs, fmt.Errorf("wim_compression: %q is not one of %s", c.WIMCompression, strings.Join(all, ", ")))
 	}
 	if c.Verify.Compare {
-		errs = append(errs, errors.New("verify.compare: not valid with format = \"wim\", which is no disk that could be compared; remove verify.compare"))
+		errs = append(errs, errors.New("verify.compare: not valid with format = \"wim\": a WIM is not a disk that can be compared; remove verify.compare"))
 	}
 	if c.Verify.Target != "" {
-		errs = append(errs, errors.New("verify.target: not valid with format = \"wim\", which is no disk that could be uploaded; remove verify.target, or choose the format that the target takes"))
+		errs = append(errs, errors.New("verify.target: not valid with format = \"wim\": a WIM is not a disk that can be uploaded; remove verify.target, or choose the format that the target takes"))
 	}
 	if c.Evidence.Wanted() {
-		errs = append(errs, errors.New("evidence: not valid with format = \"wim\", which is no disk that could be proven; remove evidence, or make it with a sysprep-image of its own, without format, for the disk"))
+		errs = append(errs, errors.New("evidence: not valid with format = \"wim\": a WIM is not a disk that can be proven; remove evidence, or make it with a sysprep-image of its own, without format, for the disk"))
 	}
 	if c.Compact.True() {
 		errs = append(errs, errors.New("compact: not valid with format = \"wim\", which holds files only; remove compact"))

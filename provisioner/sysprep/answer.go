@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/hostfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/lazyregexp"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
 
@@ -105,7 +108,7 @@ func (c *Config) readGiven() []error {
 		name = c.AnswerFile
 		var err error
 		if text, err = hostfile.ReadRegular(c.AnswerFile, answerfile.MaxSize); err != nil {
-			return []error{fmt.Errorf("answer_file: reading %s: %w; give the path of an answer file on the machine that runs packer", c.AnswerFile, err)}
+			return []error{fmt.Errorf("answer_file: reading %s: %w; %s", c.AnswerFile, err, where(runtime.GOOS, c.AnswerFile))}
 		}
 		if len(text) == 0 {
 			return []error{fmt.Errorf("answer_file: %s is empty; write an answer file or remove the option", c.AnswerFile)}
@@ -124,6 +127,19 @@ func (c *Config) readGiven() []error {
 	}
 	c.answer.name, c.answer.given, c.answer.base = name, text, file
 	return nil
+}
+
+// where is what to do about an answer file that cannot be read.
+func where(goos, name string) string {
+	switch {
+	case goos != "windows" && inWindows.MatchString(name):
+		return "this is a file on the machine that runs packer; for one in Windows use answer_file_in_guest"
+	case goos != "windows" && strings.Contains(name, `\`):
+		return "write / between folders on this machine"
+	case filepath.IsAbs(name):
+		return "name an answer file on the machine that runs packer"
+	}
+	return "name an answer file on the machine that runs packer, relative to the folder packer runs in, or to the template with ${path.root}/"
 }
 
 // build makes the answer file for the guest's architecture.
@@ -175,9 +191,31 @@ func (a *answer) text(f finding.Finding) string {
 	case f.Where.Line > 0:
 		return fmt.Sprintf("answer file %s, %s", a.name, said)
 	case a.block != nil:
-		return "unattend: " + said
+		return "unattend" + optionOf(a.block, f.Where.Path) + ": " + said
 	}
 	return fmt.Sprintf("answer file %s: %s", a.name, said)
+}
+
+// optionOf is the option of the block, with a dot before it, that wrote a setting; nothing where
+// that is not one of these, or where the block component wrote it.
+func optionOf(u *answerfile.Unattend, path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	locale := u.Locale
+	if locale == nil {
+		locale = &answerfile.Locale{}
+	}
+	given := map[string]struct{ option, value string }{
+		"TimeZone": {".time_zone", u.TimeZone}, "ComputerName": {".computer_name", u.ComputerName}, "ProductKey": {".product_key", string(u.ProductKey)},
+		"RegisteredOwner": {".registered_owner", u.RegisteredOwner}, "RegisteredOrganization": {".registered_organization", u.RegisteredOrganization},
+		"InputLocale": {".locale.input_locale", locale.InputLocale}, "SystemLocale": {".locale.system_locale", locale.SystemLocale},
+		"UILanguage": {".locale.ui_language", locale.UILanguage}, "UserLocale": {".locale.user_locale", locale.UserLocale},
+	}[path[len(path)-1]]
+	if given.value == "" || len(u.Components) > 0 {
+		return ""
+	}
+	return given.option
 }
 
 // standIn puts a template placeholder, which the linter does not judge, in
@@ -274,6 +312,7 @@ func filled(raw any, ctx *interpolate.Context) (any, bool) {
 }
 
 var (
+	inWindows     = lazyregexp.New(`^([A-Za-z]:|%\w+%)`)
 	unknownOption = lazyregexp.New(`unknown configuration key: '"([\w.\[\]]+)"'`)
 	wrongOption   = lazyregexp.New(`(?m)^\* (?:error decoding |cannot parse )?'([\w.\[\]]+)'`)
 )
@@ -286,6 +325,10 @@ func shapeError(err error) error {
 		what  string
 	}{{unknownOption, "there is no such option"}, {wrongOption, "the value has the wrong type for this option"}} {
 		for _, m := range kind.names.FindAllStringSubmatch(err.Error(), -1) {
+			if near := option.Nearest(m[1], slices.Collect(maps.Keys(new(answerfile.Unattend).FlatMapstructure().HCL2Spec()))); near != "" && kind.names == unknownOption {
+				lines = append(lines, fmt.Sprintf("unattend.%s: there is no such option; did you mean %s?", m[1], near))
+				continue
+			}
 			lines = append(lines, fmt.Sprintf("unattend.%s: %s; see the page on answer files", m[1], kind.what))
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/finding"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/guest"
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/option"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/report/block"
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/unknown"
 )
@@ -243,7 +244,7 @@ func (c *Config) decode(raws ...any) error {
 	}
 	// Twice: once as it stands, once without those texts.
 	if err := config.Decode(c, &config.DecodeOpts{PluginType: "sysprep"}, raws...); err != nil {
-		return fmt.Errorf("reading the options: %w", err)
+		return option.Decoding(err, slices.Collect(maps.Keys(c.FlatMapstructure().HCL2Spec())))
 	}
 	kept, unattend, session := map[string]string{}, c.Unattend, c.WinRM
 	for name, text := range c.texts() {
@@ -341,7 +342,7 @@ func (c *Config) generalize() bool { return !c.Generalize.False() }
 func (c *Config) quiet() bool      { return !c.Quiet.False() }
 
 func (c *Config) checkValues() (errs []error) {
-	for _, option := range []struct {
+	for _, o := range []struct {
 		name, value string
 		allowed     []string
 	}{
@@ -350,23 +351,26 @@ func (c *Config) checkValues() (errs []error) {
 		{"agent", c.Agent, agentValues()},
 		{"run_as", c.RunAs, []string{runAsBuildUser, runAsElevated, runAsSystem}},
 	} {
-		if !slices.Contains(option.allowed, option.value) && !unknown.In(option.value) {
-			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", option.name, option.value, strings.Join(option.allowed, ", ")))
+		if !slices.Contains(o.allowed, o.value) && !unknown.In(o.value) {
+			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", o.name, o.value, strings.Join(o.allowed, ", ")))
 		}
 	}
 	return errs
 }
 
 func (c *Config) checkTimes() (errs []error) {
-	for _, option := range []struct {
+	for _, o := range []struct {
 		name  string
 		value time.Duration
 	}{
 		{"generalize_timeout", c.GeneralizeTimeout}, {"stall_timeout", c.StallTimeout}, {"shutdown_timeout", c.ShutdownTimeout},
 		{"reboot_timeout", c.RebootTimeout}, {"before_shutdown_timeout", c.BeforeShutdownTimeout},
 	} {
-		if option.value < time.Second {
-			errs = append(errs, fmt.Errorf("%s: %s is less than a second; write it with its unit, e.g. \"10m\"", option.name, option.value))
+		if o.name == "stall_timeout" && c.patient {
+			continue // its default, which is no longer than generalize_timeout
+		}
+		if o.value < time.Second {
+			errs = append(errs, fmt.Errorf("%s: %s is less than a second; write it with its unit, e.g. \"10m\"", o.name, o.value))
 		}
 	}
 	if c.PollInterval < 100*time.Millisecond || c.PollInterval > 30*time.Second {
@@ -437,8 +441,13 @@ func (c *Config) checkBeforeShutdown() []error {
 	if slices.ContainsFunc(slices.Concat(c.BeforeShutdown, c.Hygiene), unknown.In) {
 		return nil
 	}
+	for i, line := range c.BeforeShutdown {
+		if strings.TrimSpace(line) == "" || strings.ContainsAny(line, "\r\n\x00") {
+			return []error{fmt.Errorf("before_shutdown[%d]: it is empty, or holds a line break; write each command as an element of its own", i)}
+		}
+	}
 	if err := guest.LastLines(texts(c.lastLines())); err != nil {
-		return []error{fmt.Errorf("before_shutdown: %w; write each command as a line of its own, and longer ones as a script in the guest", err)}
+		return []error{fmt.Errorf("before_shutdown: %w; put the commands into a script in the guest, and call that", err)}
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	"github.com/hashicorp/packer-plugin-sdk/rpc"
+
+	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/answerfile"
 )
 
 func decode(t *testing.T, raw map[string]any) (Config, error) {
@@ -71,10 +73,10 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"a mode in capitals", one("mode", "OOBE"), []string{`mode: "OOBE" is not one of oobe, audit`}},
 		{"an unknown action", one("action", "halt"), []string{`action: "halt" is not one of auto, quit, shutdown, reboot`}},
 		{"an unknown account", one("run_as", "root"), []string{`run_as: "root" is not one of build_user, elevated_user, system`}},
-		{"a timeout without a unit", one("generalize_timeout", "30"), []string{`reading the options: `}},
-		{"a timeout that is no time", one("stall_timeout", "soon"), []string{`reading the options: `}},
+		{"a timeout without a unit", one("generalize_timeout", "30"), []string{`generalize_timeout: "30" has no unit; write "30s", "30m" or "30h"`}},
+		{"a timeout that is no time", one("stall_timeout", "soon"), []string{`stall_timeout: "soon" is not a duration; write a number with its unit`}},
 		{"a tiny generalize_timeout", one("generalize_timeout", "30ms"), []string{
-			`generalize_timeout: 30ms is less than a second; write it with its unit, e.g. "10m"`, `stall_timeout: 30ms is less than a second; write it with its unit, e.g. "10m"`}},
+			`generalize_timeout: 30ms is less than a second; write it with its unit, e.g. "10m"`}},
 		{"a negative stall_timeout", one("stall_timeout", "-1m"), []string{`stall_timeout: -1m0s is less than a second; write it with its unit, e.g. "10m"`}},
 		{"a negative shutdown_timeout", one("shutdown_timeout", "-5m"), []string{`shutdown_timeout: -5m0s is less than a second; write it with its unit, e.g. "10m"`}},
 		{"a poll_interval below the script's limit", one("poll_interval", "10ms"), []string{`poll_interval: 10ms is not between 100ms and 30s; the default is 2s`}},
@@ -86,12 +88,12 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 		{"two answer files", map[string]any{"answer_file": empty, "answer_file_content": testAnswer}, []string{
 			`answer_file and answer_file_content are both set; keep one of them`}},
 		{"an answer file that is not there", one("answer_file", missing), []string{
-			`answer_file: reading ` + missing + `: ` + absent.Error() + `; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + missing + `: ` + absent.Error() + `; name an answer file on the machine that runs packer`}},
 		{"an answer file that is a folder", one("answer_file", dir), []string{
-			`answer_file: reading ` + dir + `: ` + dir + ` is not a regular file but a folder: name a regular file; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + dir + `: ` + dir + ` is not a regular file but a folder: name a regular file; name an answer file on the machine that runs packer`}},
 		{"an empty answer file", one("answer_file", empty), []string{`answer_file: ` + empty + ` is empty; write an answer file or remove the option`}},
 		{"a huge answer file", one("answer_file", large), []string{
-			`answer_file: reading ` + large + `: ` + large + ` is larger than 4 MiB, the limit for this file: name the right file; give the path of an answer file on the machine that runs packer`}},
+			`answer_file: reading ` + large + `: ` + large + ` is larger than 4 MiB, the limit for this file: name the right file; name an answer file on the machine that runs packer`}},
 		{"an answer file that is cut off", one("answer_file", broken), []string{`answer file ` + broken + `, line 1: `}},
 		{"an answer file with a pass that does not exist", one("answer_file", badPass), []string{`answer file ` + badPass + `, line 3: `}},
 		{"answer file text that is no XML", one("answer_file_content", "hello"), []string{`answer file answer_file_content`}},
@@ -127,7 +129,8 @@ func TestWrongConfigurationsAreRefusedWithTheFix(t *testing.T) {
 			`extra_arguments[0]: "/mode:vm" is what the option vm_mode is for; remove it and set vm_mode`}},
 		{"a variable that the SDK takes for a template", one("packer_user_variables", map[string]string{"p": "{{s3cret"}), []string{
 			`reading the options: a user variable holds braces that are not a template; write {{`}},
-		{"an option that does not exist", one("answer_files", "x"), []string{`reading the options: `}},
+		{"a command of two lines", one("before_shutdown", []string{"ver", "a\nb"}), []string{`before_shutdown[1]: it is empty, or holds a line break; write each command as an element of its own`}},
+		{"an option that does not exist", one("answer_files", "x"), []string{`answer_files: there is no such option; did you mean answer_file?`}},
 		{"everything at once", map[string]any{"mode": "x", "action": "y", "poll_interval": "1ms", "vm_mode": true, "generalize": false, "answer_file": missing}, []string{
 			"mode: ", "action: ", "poll_interval: ", "vm_mode: ", "answer_file: "}},
 	} {
@@ -274,6 +277,40 @@ func TestOptionsComeFromHCLAndFromJSON(t *testing.T) {
 		if c.Mode != "audit" || c.quiet() || c.StallTimeout != 90*time.Second || !slices.Equal(c.ExtraArguments, []string{"/x"}) ||
 			c.ElevatedPassword != "{{p" || c.PackerBuilderType != "null" {
 			t.Errorf("%s: got %+v", name, c)
+		}
+	}
+}
+
+// Where an answer file is looked for is said by what its name looks like.
+func TestWhereAnAnswerFileIsLookedFor(t *testing.T) {
+	for _, c := range []struct{ goos, name, want string }{
+		{"linux", "unattend.xml", "relative to the folder packer runs in, or to the template with ${path.root}/"},
+		{"linux", `C:\unattend.xml`, "for one in Windows use answer_file_in_guest"},
+		{"darwin", "%WINDIR%/unattend.xml", "for one in Windows use answer_file_in_guest"},
+		{"linux", `..\answers\unattend.xml`, "write / between folders"},
+		{"windows", `..\answers\unattend.xml`, "relative to the folder packer runs in"},
+	} {
+		if got := where(c.goos, c.name); !strings.Contains(got, c.want) {
+			t.Errorf("%s on %s: %q, want %q", c.name, c.goos, got, c.want)
+		}
+	}
+}
+
+// The option is named where the block wrote the setting, and only there.
+func TestTheOptionOfTheBlockIsNamed(t *testing.T) {
+	zone, extra := &answerfile.Unattend{TimeZone: "x"}, &answerfile.Unattend{Components: []answerfile.ExtraComponent{{}}, TimeZone: "x"}
+	for _, c := range []struct {
+		block *answerfile.Unattend
+		path  []string
+		want  string
+	}{
+		{zone, []string{"specialize", "Microsoft-Windows-Shell-Setup", "TimeZone"}, ".time_zone"},
+		{zone, []string{"specialize", "Microsoft-Windows-Shell-Setup", "ComputerName"}, ""},
+		{zone, nil, ""}, {extra, []string{"TimeZone"}, ""}, {&answerfile.Unattend{}, []string{"UILanguage"}, ""},
+		{&answerfile.Unattend{Locale: &answerfile.Locale{UILanguage: "x"}}, []string{"UILanguage"}, ".locale.ui_language"},
+	} {
+		if got := optionOf(c.block, c.path); got != c.want {
+			t.Errorf("%v: %q, want %q", c.path, got, c.want)
 		}
 	}
 }

@@ -91,6 +91,10 @@ func (o *own) close(ctx context.Context) {
 // communicator.
 func (r *run) connect(ctx context.Context) (over bool, err error) {
 	w := r.config.WinRM
+	if r.noCommunicator(ctx) {
+		return true, failed(verdict.Head{Class: verdict.NotStarted}, errors.New(`sysprep was not started, the machine is untouched: the builder has communicator = "none", so there is no way into the guest`), nil,
+			`set communicator = "winrm" or "ssh" in the source`)
+	}
 	if r.overSSH() {
 		if *w != (WinRM{Mode: winrmAuto}) {
 			r.ui.Say("The block winrm is ignored: the communicator is ssh, which the provisioner uses as it is.")
@@ -129,6 +133,13 @@ func (r *run) connect(ctx context.Context) (over bool, err error) {
 		r.ui.Sayf("Using Packer's communicator, not the provisioner's own WinRM connection: %s", why)
 	}
 	return false, nil
+}
+
+// noCommunicator tells whether the builder has communicator = "none". Of that Packer hands on
+// nothing, neither its name nor a host, and answers each command with success and no output:
+// the guest would be waited for until stall_timeout.
+func (r *run) noCommunicator(ctx context.Context) bool {
+	return r.connType == "none" || r.connType == "" && r.host == "" && errors.Is(r.session.Hello(ctx), guest.ErrUnreadable)
 }
 
 // transferStall is how long the guest may be silent while files are brought: not

@@ -194,7 +194,7 @@ func TestTheLoginIsLostBeforeTheBuildersShutdown(t *testing.T) {
 
 func TestWhatTheLinesMayNotBe(t *testing.T) {
 	for name, lines := range map[string][]string{"empty": {"ver", " "}, "two lines": {"ver\nver"}, "too long": {strings.Repeat("x", 9000)}} {
-		if _, err := decode(t, map[string]any{"before_shutdown": lines}); err == nil || !strings.Contains(err.Error(), "before_shutdown: ") {
+		if _, err := decode(t, map[string]any{"before_shutdown": lines}); err == nil || !strings.Contains(err.Error(), "before_shutdown") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

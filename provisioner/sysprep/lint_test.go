@@ -42,7 +42,7 @@ func TestAWarningCanBeMadeAnError(t *testing.T) {
 func TestANameThatWindowsDoesNotKnowIsRefusedUnlessToldOtherwise(t *testing.T) {
 	block := "unattend {\n time_zone = \"Mars Standard Time\"\n}"
 	_, err := decodeHCL(t, block)
-	wantError(t, err, "unattend: not a time zone that Windows knows")
+	wantError(t, err, "unattend.time_zone: not a time zone that Windows knows")
 	c, err := decodeHCL(t, block+"\nlint {\n severities = { \"time-zone\" = \"warning\" }\n}")
 	if err != nil {
 		t.Fatal(err)

@@ -36,9 +36,9 @@ func TestAWrongBlockIsRefusedWithTheFixAndWithoutSecrets(t *testing.T) {
 		want      []string // each begins one error, in order
 	}{
 		{"an empty block", ``, []string{"unattend: the block holds no setting; write one, or remove the block"}},
-		{"a long computer name", `computer_name = "SIXTEEN-LETTERS-"`, []string{"unattend: the computer name has 16 bytes, Windows allows 15 (specialize, Microsoft-Windows-Shell-Setup, ComputerName); write *"}},
-		{"a computer name of digits", `computer_name = "123"`, []string{"unattend: the computer name has only digits"}},
-		{"a key that is none", `product_key = "` + secretText + `"`, []string{"unattend: not in the form of a product key"}},
+		{"a long computer name", `computer_name = "SIXTEEN-LETTERS-"`, []string{"unattend.computer_name: the computer name has 16 bytes, Windows allows 15 (specialize, Microsoft-Windows-Shell-Setup, ComputerName); write *"}},
+		{"a computer name of digits", `computer_name = "123"`, []string{"unattend.computer_name: the computer name has only digits"}},
+		{"a key that is none", `product_key = "` + secretText + `"`, []string{"unattend.product_key: not in the form of a product key"}},
 		{"an edition without a key", `product_key_edition = "Windows 95"`, []string{`unattend: product_key_edition "Windows 95" has no published volume licence key`}},
 		{"two keys", "product_key = \"" + secretText + "\"\n product_key_edition = \"Windows 10 Pro\"", []string{"unattend: product_key and product_key_edition exclude each other"}},
 		{"a command without a path", "run_synchronous {\n description = \"d\"\n}", []string{"unattend: run_synchronous 1 has no path: set the command line to run"}},
@@ -56,14 +56,14 @@ func TestAWrongBlockIsRefusedWithTheFixAndWithoutSecrets(t *testing.T) {
 			[]string{"unattend: the setting is not valid in pass oobeSystem; Windows Setup refuses the whole file for it (0x80220001) (oobeSystem, Microsoft-Windows-Shell-Setup, ComputerName); move it to pass specialize"}},
 		{"a control character", `registered_owner = "a\u0007` + secretText + `"`, []string{"unattend: building answer file"}},
 		{"a time zone of IANA", `time_zone = "Europe/Berlin"`, []string{`unattend: time_zone is a name of IANA, which Windows does not know: write "W. Europe Standard Time"`}},
-		{"a time zone that does not exist", `time_zone = "W. Europe Standard Tim"`, []string{"unattend: not a time zone that Windows knows (specialize, Microsoft-Windows-Shell-Setup, TimeZone); write W. Europe Standard Time"}},
-		{"a language that is written differently", "locale {\n ui_language = \"en-UK\"\n}", []string{"unattend: there is no such region (oobeSystem, Microsoft-Windows-International-Core, UILanguage); write en-GB"}},
+		{"a time zone that does not exist", `time_zone = "W. Europe Standard Tim"`, []string{"unattend.time_zone: not a time zone that Windows knows (specialize, Microsoft-Windows-Shell-Setup, TimeZone); write W. Europe Standard Time"}},
+		{"a language that is written differently", "locale {\n ui_language = \"en-UK\"\n}", []string{"unattend.locale.ui_language: there is no such region (oobeSystem, Microsoft-Windows-International-Core, UILanguage); write en-GB"}},
 		{"a name that Windows refuses", "local_account {\n name = \"a@b\"\n}", []string{"unattend: the account name has a character that is not allowed"}},
 		{"a name that belongs elsewhere", "component {\n name = \"Microsoft-Windows-Deployment\"\n pass = \"oobeSystem\"\n settings = { \"OOBE\\\\HideEULAPage\" = \"true\" }\n}",
 			[]string{"unattend: OOBE is not a setting of Microsoft-Windows-Deployment in oobeSystem"}},
 		{"two ways to join", "domain_join {\n domain = \"a\"\n workgroup = \"b\"\n}", []string{"unattend: domain_join needs one of"}},
 		{"a line that is two", `setup_complete = ["a\nb"]`, []string{"unattend: setup_complete 1 is empty or holds a line break"}},
-		{"several at once", "computer_name = \"123\"\n oobe {\n protect_your_pc = 7\n}", []string{"unattend: not one of the values", "unattend: the computer name has only digits"}},
+		{"several at once", "computer_name = \"123\"\n oobe {\n protect_your_pc = 7\n}", []string{"unattend: not one of the values", "unattend.computer_name: the computer name has only digits"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := decodeHCL(t, "unattend {\n "+test.hcl+"\n}")
@@ -83,6 +83,7 @@ func TestAWrongBlockInJSONShowsNoValue(t *testing.T) {
 	}{
 		{"a password that is a map", m{"unattend": m{"administrator_password": m{"x": secretText}}}, "reading the options: unattend.administrator_password: the value has the wrong type"},
 		{"a password that is a list", m{"unattend": m{"local_account": []any{m{"name": "a", "password": []any{secretText, 1}}}}}, "reading the options: unattend.local_account[0].password: the value has the wrong type"},
+		{"an option that was misspelt", m{"unattend": m{"timezone": "UTC"}}, "reading the options: unattend.timezone: there is no such option; did you mean time_zone?"},
 		{"a switch that is a password", m{"unattend": m{"copy_profile": secretText}}, "reading the options: unattend"},
 		{"a number that is a password", m{"unattend": m{"auto_logon": m{"username": "a", "logon_count": secretText}}}, "reading the options: unattend.auto_logon.logon_count: the value has the wrong type"},
 		{"an option that does not exist", m{"unattend": m{"admin_password": secretText}}, "reading the options: unattend.admin_password: there is no such option"},
@@ -108,7 +109,7 @@ func TestProblemsOfTheFileAndOfTheBlockAreToldApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := decodeHCL(t, fmt.Sprintf("answer_file = %q\nunattend {\n computer_name = \"123\"\n}", path))
-	want := []string{"unattend: the computer name has only digits", "answer file " + path + ", line 5: not one of the values of this setting"}
+	want := []string{"unattend.computer_name: the computer name has only digits", "answer file " + path + ", line 5: not one of the values of this setting"}
 	if got := problems(err); !slices.EqualFunc(got, want, strings.HasPrefix) {
 		t.Errorf("got %q", got)
 	}

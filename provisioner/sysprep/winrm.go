@@ -124,7 +124,7 @@ func (c *Config) checkWinRM() (errs []error) {
 	}
 	modes := []string{winrmAuto, winrmOwn, winrmCommunicator}
 	refuse(!slices.Contains(modes, w.Mode) && !unknown.In(w.Mode), "mode: %q is not one of %s", w.Mode, strings.Join(modes, ", "))
-	refuse(w.Port < 0 || w.Port > 65535, "port: %d is no port; write one from 1 to 65535", w.Port)
+	refuse(w.Port < 0 || w.Port > 65535, "port: %d is not a port; write one from 1 to 65535", w.Port)
 	tls := w.Insecure || w.CAFile != "" || w.Pin != ""
 	refuse(tls && w.UseSSL.False(), "insecure, ca_file and pin are about TLS; remove them, or use_ssl = false")
 	refuse(w.Insecure && (w.CAFile != "" || w.Pin != ""), "insecure accepts any certificate; remove it, or ca_file and pin")

@@ -1,11 +1,14 @@
 package sysprep
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/packer-plugin-sysprep/packer-plugin-sysprep/internal/secrets"
 )
@@ -17,7 +20,7 @@ func TestTheBlockWinRMIsCheckedWithTheFix(t *testing.T) {
 	}{
 		"nothing":                    {map[string]any{}, ""},
 		"an unknown mode":            {map[string]any{"mode": "ssh"}, `winrm: mode: "ssh" is not one of auto, own, communicator`},
-		"no port":                    {map[string]any{"port": 65536}, "winrm: port: 65536 is no port; write one from 1 to 65535"},
+		"no port":                    {map[string]any{"port": 65536}, "winrm: port: 65536 is not a port; write one from 1 to 65535"},
 		"TLS and none":               {map[string]any{"use_ssl": false, "insecure": true}, "winrm: insecure, ca_file and pin are about TLS; remove them, or use_ssl = false"},
 		"no trust and trust":         {map[string]any{"insecure": true, "ca_file": "x"}, "winrm: insecure accepts any certificate; remove it, or ca_file and pin"},
 		"a short fingerprint":        {map[string]any{"pin": "ab:cd"}, "winrm: pin: it is no SHA-256 fingerprint; write 64 hexadecimal digits"},
@@ -101,6 +104,28 @@ func TestTheAccountOfTheBlockIsFilledInAndHidden(t *testing.T) {
 	if same.hidden != "" {
 		t.Error("a word of every path is hidden")
 	}
+}
+
+// A builder without a communicator would answer every command with nothing.
+func TestWithoutACommunicatorNothingIsWaitedFor(t *testing.T) {
+	c, err := decode(t, map[string]any{"stall_timeout": "10m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, data := range []map[string]any{{"ConnType": "none"}, {"ID": "Null"}} {
+		err = newRun(c, &recordUI{}, silent{}, data).provision(ctx)
+		wantError(t, err, "[not-started] sysprep was not started, the machine is untouched: ", `the builder has communicator = "none"`, `set communicator = "winrm" or "ssh"`)
+	}
+}
+
+// silent is Packer's communicator none.
+type silent struct{ packersdk.Communicator }
+
+func (silent) Start(_ context.Context, cmd *packersdk.RemoteCmd) error {
+	cmd.SetExited(0)
+	return nil
 }
 
 // There is no address to connect to, or none that speaks WinRM.

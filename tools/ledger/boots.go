@@ -82,9 +82,9 @@ What could not be read is ` + "`unknown`" + `, never missing.
 
 const bootsEnd = `
 Secure Boot: the signatures of bootmgfw.efi are checked (the hash of the program, the signature,
-the signer's certificate). That an authority is who its name says is not; and a certificate that
-has expired is no fault, as firmware knows no dates. One that firmware has revoked (dbx) is not
-looked for.
+the signer's certificate). Whether an authority is who its name says is not checked. A
+certificate that has expired counts as good, as firmware does not look at dates. Whether firmware
+has revoked one (dbx) is not checked either.
 `
 
 // bootsPage is docs/boots-on.md.
