@@ -56,7 +56,7 @@ func readHead(resp *http.Response, start, length int64, known *edition) (edition
 		code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
 		return edition{}, 0, &temporary{err: fmt.Errorf("the server answered %s", status), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	default:
-		return fail("the server answered %s", status)
+		return fail("the server answered %s; check the address, or download the file and inspect it here", status)
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return fail("the server sends the file in the encoding %q, so a range of it cannot be used; download the file and inspect it here", foreign.Limit(encoding, 100))

@@ -102,7 +102,7 @@ func (f *File) fetch(start, length int64, opening bool) ([]byte, error) {
 			stalls++
 		}
 		if attempt >= f.limits.attempts || stalls >= f.limits.stalls {
-			return nil, fmt.Errorf("%w (%d attempts)", err, attempt)
+			return nil, fmt.Errorf("%w (%d attempts); check host and port in the address, or try again when the server is well", err, attempt)
 		}
 		timer := time.NewTimer(max(pause, passing.after))
 		select {
@@ -197,11 +197,13 @@ func classify(err error) error {
 		return fmt.Errorf("%w; check the name in the address", clean(err))
 	case errors.As(err, &cert):
 		return fmt.Errorf("%w; the server's certificate has to be signed by an authority that this machine trusts, for the name in the address", clean(err))
+	case strings.Contains(err.Error(), "gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%w; the address of a server without TLS begins with http://", clean(err))
 	case strings.Contains(err.Error(), "tls: "):
 		return fmt.Errorf("%w; check that the server speaks TLS 1.2 or later on this port", clean(err))
 	}
 	// net/http has no types for these.
-	for _, text := range []string{"unsupported protocol scheme", "gave HTTP response to HTTPS client", "x509: ", "malformed ", "Location header", "header exceeded", "headers exceeded", "1xx informational", "HTTP/1.x transport connection broken: unsupported"} {
+	for _, text := range []string{"unsupported protocol scheme", "x509: ", "malformed ", "Location header", "header exceeded", "headers exceeded", "1xx informational", "HTTP/1.x transport connection broken: unsupported"} {
 		if strings.Contains(err.Error(), text) {
 			return clean(err)
 		}

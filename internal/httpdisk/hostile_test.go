@@ -113,7 +113,8 @@ func TestAServerThatLiesOrStallsIsGivenUp(t *testing.T) {
 		{"a status of commands", once("HTTP/1.1 404 \x1b]0;PWNED\x07##vso[task.setvariable variable=x]y \r::error::pwn\r\n\r\n"), `404 \x1b]0;PWNED\x07\x23#vso[task`, 1},
 		{"a missing file", http.NotFound, "404 Not Found; check the path", 1},
 		{"a refused signature", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, "its expiry", 1},
-		{"a server that is always busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, "503 Service Unavailable (4 attempts)", 4},
+		{"a server that is always busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, "503 Service Unavailable (4 attempts); check host and port", 4},
+		{"a status without a rule", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }, "teapot; check the address", 1},
 		{"a server that wants an hour", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(http.StatusTooManyRequests)

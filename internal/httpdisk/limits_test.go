@@ -190,7 +190,7 @@ func TestErrorsThatStayAreNotTriedAgain(t *testing.T) {
 			s.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // what is to be refused
 			s.StartTLS()
 		}), "TLS 1.2"},
-		{"https to a port without", strings.Replace(plain, "http:", "https:", 1), "HTTP response to HTTPS client"},
+		{"https to a port without", strings.Replace(plain, "http:", "https:", 1), "HTTP response to HTTPS client; the address of a server without TLS begins with http://"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			connections.Store(0)
