@@ -23,7 +23,7 @@ func TestAGuestThatNeverFinishedItsFirstBootSaysWhy(t *testing.T) {
 			"2026-07-27 09:00:01, Error      [0x060432] IBS    The provided unattend file is not valid; hrResult = 0x80220001\r\n",
 			[]string{"first boot, cause: F92 ", "RunSynchronous is not a setting of Microsoft-Windows-Shell-Setup", "first boot, next: Move RunSynchronous to Microsoft-Windows-Deployment"}},
 		"it hangs": {"2026-07-27 09:00:01, Info                  SYSPRP ActionPlatform::LaunchModule: Executing method 'Sysprep_Specialize_Pnp' from C:\\Windows\\System32\\sppnp.dll\r\n",
-			[]string{"first boot, cause: F104 ", "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll, begun at 2026-07-27 09:00:01"}},
+			[]string{"first boot, cause: F104 ", "Sysprep_Specialize_Pnp of C:\\Windows\\System32\\sppnp.dll (devices and drivers), begun at 2026-07-27 09:00:01"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

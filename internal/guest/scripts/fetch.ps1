@@ -3,22 +3,23 @@
 # Input: one line of base64, the parameters (UTF-8 JSON): files (paths), bytes (of one at most), total (of all at most).
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
+$answer = '{"script":"fetch","schema":1,"ok":'
 try {
     $line = "$(@($input)[0])".Trim([char]0xFEFF)
-    if ($line -eq '') { throw 'nothing came' }
-    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($line)))
-    Add-Type -AssemblyName 'System.IO.Compression'
-    $memory = New-Object -TypeName 'IO.MemoryStream'
-    $zip = New-Object -TypeName 'IO.Compression.ZipArchive' -ArgumentList @($memory, 'Create', $true)
-    $left = $parameter.total
-    $results = foreach ($file in $parameter.files) {
+    if (!$line) { throw 'nothing came' }
+    $given = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($line)))
+    Add-Type -AssemblyName System.IO.Compression
+    $memory = New-Object -TypeName IO.MemoryStream
+    $zip = New-Object -TypeName IO.Compression.ZipArchive -ArgumentList $memory, 'Create', $true
+    $left = $given.total
+    $results = foreach ($file in $given.files) {
         try {
             $source = [IO.File]::Open($file, 'Open', 'Read', 'ReadWrite, Delete')
             try {
-                $take = [Math]::Min($source.Length, $parameter.bytes)
+                $take = [Math]::Min($source.Length, $given.bytes)
                 if ($take -gt $left) { throw 'there is too much' }
                 [void]$source.Seek(-$take, 'End')
-                $bytes = (New-Object -TypeName 'IO.BinaryReader' -ArgumentList $source).ReadBytes($take)
+                $bytes = (New-Object -TypeName IO.BinaryReader -ArgumentList $source).ReadBytes($take)
             }
             finally { $source.Dispose() }
             $left -= $take
@@ -31,11 +32,12 @@ try {
     }
     $zip.Dispose()
     $bytes = $memory.ToArray()
-    for ($at = 0; $at -lt $bytes.Length; $at += 500000) {
-        [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":true,"data":"' + [Convert]::ToBase64String($bytes, $at, [Math]::Min(500000, $bytes.Length - $at)) + '"}')
+    $size = $bytes.Length
+    for ($at = 0; $at -lt $size; $at += 500000) {
+        [Console]::Out.WriteLine($answer + 'true,"data":"' + [Convert]::ToBase64String($bytes, $at, [Math]::Min(500000, $size - $at)) + '"}')
     }
-    [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":true,"size":' + $bytes.Length + ',"results":["' + ($results -join '","') + '"]}')
+    [Console]::Out.WriteLine($answer + 'true,"size":' + $size + ',"results":["' + ($results -join '","') + '"]}')
 }
 catch {
-    [Console]::Out.WriteLine('{"script":"fetch","schema":1,"ok":false,"error":{"name":"failed","message":"' + ($_.Exception.GetBaseException().Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
+    [Console]::Out.WriteLine($answer + 'false,"error":{"name":"failed","message":"' + ($_.Exception.GetBaseException().Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
 }

@@ -4,30 +4,31 @@
 # Parameters: zip (where it is kept meanwhile), sha256 (of the zip), private (folders), files (list of path and size).
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
-function Get-FullPath($Path) { return [Environment]::ExpandEnvironmentVariables($Path) }
+$answer = '{"script":"place","schema":1,"ok":'
+function Get-FullPath($Path) { [Environment]::ExpandEnvironmentVariables($Path) }
 try {
     $first, $rest = @($input)
     $first = "$first".Trim([char]0xFEFF)
-    if ($first -eq '') { throw 'nothing came' }
-    $parameter = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($first)))
-    foreach ($folder in $parameter.private) {
+    if (!$first) { throw 'nothing came' }
+    $given = ConvertFrom-Json -InputObject ([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($first)))
+    foreach ($folder in $given.private) {
         $path = Get-FullPath $folder
         if ([IO.Directory]::Exists($path)) { [IO.Directory]::Delete($path, $true) }
         [void][IO.Directory]::CreateDirectory($path)
         [void](icacls.exe $path /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F')
         if ($LASTEXITCODE -ne 0) { throw "icacls returned $LASTEXITCODE" }
     }
-    $zip = Get-FullPath $parameter.zip
+    $zip = Get-FullPath $given.zip
     [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($zip))
     try {
         [IO.File]::WriteAllBytes($zip, [Convert]::FromBase64String($rest -join ''))
         $sha256 = (Get-FileHash -LiteralPath $zip).Hash
-        if ($sha256 -ne $parameter.sha256) { throw 'hash-mismatch' }
-        Add-Type -AssemblyName 'System.IO.Compression.FileSystem'
+        if ($sha256 -ne $given.sha256) { throw 'hash-mismatch' }
+        Add-Type -AssemblyName System.IO.Compression.FileSystem
         $archive = [IO.Compression.ZipFile]::OpenRead($zip)
         try {
-            $reader = New-Object -TypeName 'IO.BinaryReader' -ArgumentList $archive.Entries[0].Open()
-            foreach ($file in $parameter.files) {
+            $reader = New-Object -TypeName IO.BinaryReader -ArgumentList $archive.Entries[0].Open()
+            foreach ($file in $given.files) {
                 $path = Get-FullPath $file.path
                 [void][IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($path))
                 [IO.File]::WriteAllBytes("$path.part", $reader.ReadBytes($file.size))
@@ -39,9 +40,9 @@ try {
         finally { $archive.Dispose() }
     }
     finally { [IO.File]::Delete($zip) }
-    [Console]::Out.WriteLine('{"script":"place","schema":1,"ok":true,"sha256":"' + $sha256 + '"}')
+    [Console]::Out.WriteLine($answer + 'true,"sha256":"' + $sha256 + '"}')
 }
 catch {
     $reason = $_.Exception.GetBaseException()
-    [Console]::Out.WriteLine('{"script":"place","schema":1,"ok":false,"error":{"name":"failed","type":"' + $reason.GetType() + '","message":"' + ($reason.Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
+    [Console]::Out.WriteLine($answer + 'false,"error":{"name":"failed","type":"' + $reason.GetType() + '","message":"' + ($reason.Message -replace '[^ !#-\[\]-~]', '?') + '"}}')
 }
