@@ -1,7 +1,6 @@
 package diskimage
 
 import (
-	"errors"
 	"slices"
 	"sync"
 )
@@ -130,14 +129,14 @@ func (d *qcow2Disk) unpack(p []byte, entry uint64) error {
 		return nil
 	}
 	// What follows a full cluster is of no account, as to QEMU.
-	n, _, err := inflate(p, raw)
-	if err == nil && n < len(p) {
+	n, err := inflate(p, raw)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil {
 		err = errInflateCut
 	}
-	if err != nil && !errors.Is(err, errInflateFull) {
-		return corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
-	}
-	return nil
+	return corrupt("qcow2: the compressed cluster at %d cannot be unpacked: %v", at, err)
 }
 
 // cache keeps the last values that were made.
