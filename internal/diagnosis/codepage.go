@@ -119,7 +119,7 @@ func tagOf(text []byte) (tag string, page int) {
 		}
 	}
 	if tag != "" {
-		page, _ = CodePage(tag)
+		page, _ = CodePage(tag) // which it has, or it was not counted
 	}
 	return tag, page
 }
